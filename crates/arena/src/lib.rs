@@ -1,0 +1,3 @@
+//! Arenas, hard memory budgets, and what is built on them.
+#![cfg_attr(not(feature = "std"), no_std)]
+extern crate alloc;
