@@ -746,9 +746,10 @@ fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
 /// # Safety
 /// As [`Source::give_back`].
 unsafe fn give_back(budget: &Budget, first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>, bytes: usize) {
+    // First the charge, then the chunks: whoever takes one from the source finds it paid for.
+    budget.release_chunks(bytes as u64);
     // SAFETY: the caller's promise.
     unsafe { budget.source().give_back(first, last, bytes) };
-    budget.release(bytes as u64);
 }
 
 impl Drop for Arena {

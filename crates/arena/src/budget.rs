@@ -251,6 +251,14 @@ impl Budget {
         self.tree().transfer(self.node(), to.node(), units)
     }
 
+    /// Gives up the charge of chunks that go back to the source: where that keeps them, its own node pays from here on.
+    pub(crate) fn release_chunks(&self, bytes: u64) {
+        let units = units_of(bytes).expect("what is given back was charged");
+        if !self.tree().hand_to_warm(self.node(), units) {
+            self.release(bytes);
+        }
+    }
+
     /// Records a refusal that no limit caused, and returns the token for it.
     #[cold]
     pub(crate) fn refuse(&self, bytes: u64, reason: Reason) -> AllocError {
@@ -382,7 +390,7 @@ impl Drop for Budget {
     fn drop(&mut self) {
         let tree: *const Tree = self.node().tree;
         // SAFETY: the tree outlives this handle's node; the handle is given up here, once.
-        unsafe { (*tree).drop_handle(self.node) };
+        unsafe { Tree::drop_handle(tree, self.node) };
     }
 }
 

@@ -28,7 +28,7 @@ use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
 use crate::error::{AllocError, Holder, OutOfMemory, Reason};
 use crate::pressure::{Observer, Pressure, PressureEvent};
 use crate::reclaim::Reclaim;
-use crate::sync::{AtomicBool, AtomicU64, Guard, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Guard, Mutex, Ordering};
 use crate::text::InlineText;
 use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
@@ -68,6 +68,8 @@ pub(crate) struct Tree {
     root: *const Node,
     /// Charges until an injected refusal; 0: none is wanted.
     fault: AtomicU64,
+    /// Pays for chunks that were given back and wait for their next taker; null where the source keeps none.
+    warm: AtomicPtr<Node>,
     /// Some node's level changed and the observer has not heard of it.
     untold: AtomicBool,
 }
@@ -123,6 +125,7 @@ impl Tree {
                 source,
                 root: ptr::null(),
                 fault: AtomicU64::new(0),
+                warm: AtomicPtr::new(ptr::null_mut()),
                 untold: AtomicBool::new(false),
             });
             let mut state = (*tree_at).lock.lock();
@@ -176,24 +179,24 @@ impl Tree {
         Some(block)
     }
 
-    fn take_block_or_page(&self, state: &mut State, kind: BlockKind) -> Result<*mut u8, AllocError> {
-        if let Some(block) = self.take_block(state, kind) {
-            return Ok(block);
-        }
-        if self.grant_locked(state, self.root(), PAGE_UNITS, 0, false).is_err() {
-            return Err(AllocError);
-        }
+    /// Adds a page of blocks, charged to the root. Takes the lock only to link the page: a source may have to charge
+    /// this very tree while it takes.
+    fn add_page(&self) -> Result<(), AllocError> {
+        let root = self.root();
+        self.charge_slow(root, PAGE_UNITS, Effort::Instant)?;
         let Some(page) = self.source.take(PAGE_BYTES) else {
-            self.take_back_locked(self.root(), PAGE_UNITS);
+            self.release_slow(root, PAGE_UNITS);
+            self.record(root, u64::from(PAGE_UNITS), root, Reason::System);
             return Err(AllocError);
         };
+        let mut state = self.lock();
         // SAFETY: the page is fresh and ours; its header links it to the others.
         unsafe {
             (*page.as_ptr()).next = state.pages;
             state.pages = page.as_ptr();
             state.cursor = align_up((*page.as_ptr()).base, 128);
         }
-        Ok(self.take_block(state, kind).expect("a fresh page has room for a block"))
+        Ok(())
     }
 
     fn free_block(state: &mut State, kind: BlockKind, block: *mut u8) {
@@ -215,21 +218,20 @@ impl Tree {
         reserve: u32,
         keeps_refusals: bool,
     ) -> Result<NonNull<Node>, AllocError> {
-        let mut state = self.lock();
-        let made = self.make_node(&mut state, parent, name, limit, keeps_refusals);
-        let Ok(node) = made else {
-            drop(state);
-            self.record(parent, u64::from(PAGE_UNITS), self.root(), Reason::Limit);
-            return Err(AllocError);
+        let node = loop {
+            let made = self.make_node(&mut self.lock(), parent, name, limit, keeps_refusals);
+            match made {
+                Some(node) => break node,
+                None => self.add_page()?,
+            }
         };
-        // SAFETY: just made, and the lock is still held.
+        // SAFETY: just made; the handle that is returned keeps it alive.
         let made = unsafe { node.as_ref() };
         made.reserve.store(reserve, Ordering::Relaxed);
-        drop(state);
         if minimum > 0 {
             if let Err(error) = self.grant_minimum(made, minimum) {
                 // SAFETY: the only handle of the node is given up here.
-                unsafe { self.drop_handle(node) };
+                unsafe { Tree::drop_handle(self, node) };
                 return Err(error);
             }
             made.cold_minimum_set(minimum, &self.lock());
@@ -244,6 +246,7 @@ impl Tree {
         Ok(())
     }
 
+    /// Links a new node below `parent`; `None` where the page is full.
     fn make_node(
         &self,
         state: &mut State,
@@ -251,17 +254,15 @@ impl Tree {
         name: &str,
         limit: u32,
         keeps_refusals: bool,
-    ) -> Result<NonNull<Node>, AllocError> {
-        let block = self.take_block_or_page(state, BlockKind::Node)?;
+    ) -> Option<NonNull<Node>> {
+        let block = self.take_block(state, BlockKind::Node)?;
         let mut slot: *mut OutOfMemory = ptr::null_mut();
         if keeps_refusals {
-            match self.take_block_or_page(state, BlockKind::Slot) {
-                Ok(block) => slot = block.cast(),
-                Err(error) => {
-                    Tree::free_block(state, BlockKind::Node, block);
-                    return Err(error);
-                }
-            }
+            let Some(block_of_slot) = self.take_block(state, BlockKind::Slot) else {
+                Tree::free_block(state, BlockKind::Node, block);
+                return None;
+            };
+            slot = block_of_slot.cast();
         }
         let depth = parent.cold.depth.get() + 1;
         let node = Node::new(self, parent, name, limit, depth);
@@ -283,15 +284,16 @@ impl Tree {
         parent.cold.first_child.set(block);
         parent.refs.fetch_add(1, Ordering::Relaxed);
         state.nodes_count += 1;
-        // SAFETY: `block` is not null.
-        Ok(unsafe { NonNull::new_unchecked(block) })
+        NonNull::new(block)
     }
 
     /// Gives up a handle; with the last one the node goes, and the handle of its parent with it.
     ///
     /// # Safety
-    /// 1. `node` is a live node of this tree and the caller owns one handle of it, which is gone afterwards.
-    pub(crate) unsafe fn drop_handle(&self, node: NonNull<Node>) {
+    /// 1. `node` is a live node of the live `tree`, and the caller owns one handle of it, which is gone afterwards.
+    ///
+    /// The tree is a plain pointer because a reference would have to stay valid to the end of this function.
+    pub(crate) unsafe fn drop_handle(tree: *const Tree, node: NonNull<Node>) {
         let mut node = node;
         loop {
             // SAFETY: live by condition 1; for the following rounds, the child's handle kept the parent alive.
@@ -303,11 +305,11 @@ impl Tree {
             let parent = this.parent;
             if parent.is_null() {
                 // SAFETY: the last handle of the root: nobody else can reach the tree.
-                unsafe { Tree::destroy(ptr::from_ref(self).cast_mut()) };
+                unsafe { Tree::destroy(tree.cast_mut()) };
                 return;
             }
             // SAFETY: no handle is left, so only the tree's own lists know the node; the lock excludes their readers.
-            unsafe { self.remove_node(node) };
+            unsafe { (*tree).remove_node(node) };
             // SAFETY: a parent pointer that is not null is live (I5).
             node = unsafe { NonNull::new_unchecked(parent.cast_mut()) };
         }
@@ -359,7 +361,8 @@ impl Tree {
     /// # Safety
     /// No handle of any node of the tree is left.
     unsafe fn destroy(tree: *mut Tree) {
-        // SAFETY: by the condition this is the only access; the pages are given back after the tree was moved out.
+        // SAFETY: by the condition this is the only access; the pages are given back after the tree was moved out. What
+        // is left of the tree's value in its page needs no drop.
         unsafe {
             ptr::drop_in_place((*tree).root.cast_mut());
             let Tree { lock, source, .. } = tree.read();
@@ -660,6 +663,38 @@ impl Tree {
                 Err(blocked)
             }
         }
+    }
+
+    /// The node that pays for kept chunks.
+    pub(crate) fn warm(&self) -> Option<&Node> {
+        // SAFETY: the node is the source's and stays until the tree goes.
+        unsafe { self.warm.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Makes `name` the node below the root that pays for kept chunks. It has no handle: it goes with the tree.
+    #[cfg(all(feature = "std", unix))]
+    pub(crate) fn make_warm(&self, name: &str) -> Result<(), AllocError> {
+        let node = self.add_node(self.root(), name, super::word::UNITS_MAX, 0, 0, false)?;
+        self.root().refs.fetch_sub(1, Ordering::Relaxed);
+        self.warm.store(node.as_ptr(), Ordering::Release);
+        Ok(())
+    }
+
+    /// A charge of `node` becomes the warm node's, without being counted twice or not at all; false where there is no
+    /// warm node.
+    pub(crate) fn hand_to_warm(&self, node: &Node, units: u32) -> bool {
+        let Some(warm) = self.warm() else { return false };
+        if let Some((_, after)) = warm.update(|word| word.spend(units)) {
+            warm.note_peak(after.used());
+            return false;
+        }
+        let moved = {
+            let _state = self.lock();
+            self.transfer_locked(node, warm, units)
+        };
+        assert!(moved.is_ok(), "the warm node has no limit of its own");
+        self.tell();
+        true
     }
 
     // ---------------------------------------------------------------------------------------------------------
