@@ -404,5 +404,7 @@ impl core::fmt::Debug for Budget {
     }
 }
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;

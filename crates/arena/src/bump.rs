@@ -83,12 +83,13 @@ mod tests {
     fn place_is_right_for_every_input_of_eight_bits() {
         let aligns = [1u8, 2, 4, 8, 16, 32, 64, 128];
         let mut placed_count = 0u64;
-        for position in (0..=255u8).step_by(4) {
-            for end in (position..=255).step_by(4) {
+        let step = if cfg!(miri) { 64 } else { 4 };
+        for position in (0..=255u8).step_by(step) {
+            for end in (position..=255).step_by(step) {
                 for size in 0..=127u8 {
                     for align in aligns {
-                        let step = u32::from(align.max(4));
-                        let start = u32::from(position).div_ceil(step) * step;
+                        let grid = u32::from(align.max(4));
+                        let start = u32::from(position).div_ceil(grid) * grid;
                         let after = start + u32::from(size).div_ceil(4) * 4;
                         let want = (after <= u32::from(end)).then_some((start, after));
                         let got = narrow::place(position, end, size, align)
@@ -99,7 +100,7 @@ mod tests {
                 }
             }
         }
-        assert!(placed_count > 100_000, "the loop must have placed something: {placed_count}");
+        assert!(placed_count > 1_000, "the loop must have placed something: {placed_count}");
     }
 
     #[test]

@@ -376,7 +376,11 @@ fn model_used(models: &[Model], index: usize) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { 256 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Any interleaving of charges, releases and transfers in a tree of five: every charge succeeds exactly when the
     /// model says that it fits under every limit (no over-commit, no spurious refusal, nothing stranded), and no
