@@ -32,7 +32,7 @@
 //!
 //! Who owns memory: a budget's tree owns its nodes, an arena its chunks; everything else borrows an arena. Works on
 //! `core` + `alloc` with `default-features = false`; the operating system's memory needs `std` and a Unix.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 extern crate alloc;
 
