@@ -20,7 +20,8 @@ fn make_eager(budget: &Budget) {
 
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    // Two find what three found in a thirtieth of the time; LOOM_MAX_PREEMPTIONS asks for more.
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
     builder.check(model);
 }
 
