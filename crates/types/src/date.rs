@@ -50,7 +50,7 @@ impl Date {
     #[inline]
     pub fn from_days(days: i64) -> Result<Date, Error> {
         match i32::try_from(days) {
-            Ok(days) if Date::MIN.0 <= days && days <= Date::MAX.0 => Ok(Date(days)),
+            Ok(days) if (Date::MIN.0..=Date::MAX.0).contains(&days) => Ok(Date(days)),
             _ => Err(Error::datetime(Type::Date, &[], OUT_OF_RANGE)),
         }
     }

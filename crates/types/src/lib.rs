@@ -12,8 +12,6 @@
 //! | `date`, `interval` | [`Date`] and [`Interval`], proleptic Gregorian |
 //! | `number` | integers, booleans and doubles from and to text |
 //! | `key` | bytes whose order is the order of the values |
-//! | `row` | compact bytes for rows that are kept or spilled, and for hashing |
-//! | `sniff` | [`Sniffer`], which guesses the type of a CSV column |
 //! | `text` | [`TextBuffer`], the fixed buffer that values are printed into |
 //! | `error` | [`Error`], small and without a heap |
 //!
@@ -33,6 +31,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod cast;
 mod date;
 mod decimal;
 mod digits;
