@@ -37,6 +37,7 @@ mod decimal;
 mod digits;
 mod error;
 mod interval;
+pub mod key;
 pub mod number;
 mod text;
 mod ty;
