@@ -12,6 +12,7 @@
 //! | `date`, `interval` | [`Date`] and [`Interval`], proleptic Gregorian |
 //! | `number` | integers, booleans and doubles from and to text |
 //! | `key` | bytes whose order is the order of the values |
+//! | `row` | compact bytes for rows that are kept or spilled |
 //! | `text` | [`TextBuffer`], the fixed buffer that values are printed into |
 //! | `error` | [`Error`], small and without a heap |
 //!
@@ -39,6 +40,7 @@ mod error;
 mod interval;
 pub mod key;
 pub mod number;
+pub mod row;
 mod text;
 mod ty;
 pub mod unscaled;
