@@ -13,6 +13,7 @@
 //! | `number` | integers, booleans and doubles from and to text |
 //! | `key` | bytes whose order is the order of the values |
 //! | `row` | compact bytes for rows that are kept or spilled |
+//! | `sniff` | [`Sniffer`], which guesses the type of a CSV column |
 //! | `text` | [`TextBuffer`], the fixed buffer that values are printed into |
 //! | `error` | [`Error`], small and without a heap |
 //!
@@ -41,6 +42,7 @@ mod interval;
 pub mod key;
 pub mod number;
 pub mod row;
+mod sniff;
 mod text;
 mod ty;
 pub mod unscaled;
@@ -51,6 +53,7 @@ pub use date::Date;
 pub use decimal::Decimal;
 pub use error::{Error, Excerpt};
 pub use interval::{Interval, IntervalUnit};
+pub use sniff::Sniffer;
 pub use text::{TEXT_BYTES_MAX, TextBuffer};
 pub use ty::{Aggregate, Arithmetic, ArithmeticOp, Type};
 pub use value::Value;
