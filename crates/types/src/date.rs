@@ -73,6 +73,7 @@ impl Date {
     ///
     /// # Errors
     /// [`Error::InvalidText`] when the text has another shape; [`Error::DatetimeOverflow`] when there is no such day.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<Date, Error> {
         let (year, month, day) = match parse_ten(text) {
             Some(parts) => parts,
@@ -185,6 +186,15 @@ impl Date {
     pub fn to_text(self) -> TextBuffer {
         let mut text = TextBuffer::new();
         let (year, month, day) = self.ymd();
+        if let 1..=9999 = year {
+            let digit = |value: u32| b'0' + (value % 10) as u8;
+            let pair = |value: u32| [digit(value / 10), digit(value)];
+            let ([y1, y2], [y3, y4]) = (pair(year as u32 / 100), pair(year as u32));
+            let ([m1, m2], [d1, d2]) = (pair(month), pair(day));
+            let shown = [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2];
+            text.push_ascii(&shown).expect("a date has at most 16 characters");
+            return text;
+        }
         let shown = if year > 0 { year } else { 1 - year };
         let era = if year > 0 { "" } else { " BC" };
         write!(text, "{shown:04}-{month:02}-{day:02}{era}").expect("a date has at most 16 characters");
@@ -233,10 +243,12 @@ fn ymd(year: i32, month: u32, day: u32) -> Result<Date, &'static str> {
 #[inline]
 fn parse_ten(text: &[u8]) -> Option<(i32, u32, u32)> {
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
-    let digits = [y1, y2, y3, y4, m1, m2, d1, d2].map(|byte| u32::from(byte.wrapping_sub(b'0')));
-    let [y1, y2, y3, y4, m1, m2, d1, d2] = digits;
-    let year = y1 * 1000 + y2 * 100 + y3 * 10 + y4;
-    (digits.iter().all(|digit| *digit < 10) && year > 0).then_some((year as i32, m1 * 10 + m2, d1 * 10 + d2))
+    let digit = |byte: u8| u32::from(byte.wrapping_sub(b'0'));
+    let pair = |tens: u8, ones: u8| digit(tens) * 10 + digit(ones);
+    let highest =
+        [y1, y2, y3, y4, m1, m2, d1, d2].into_iter().fold(0, |highest, byte| highest.max(digit(byte)));
+    let year = pair(y1, y2) * 100 + pair(y3, y4);
+    (highest < 10 && year > 0).then_some((year as i32, pair(m1, m2), pair(d1, d2)))
 }
 
 fn parse_parts(text: &[u8]) -> Result<(i32, u32, u32), Error> {

@@ -360,4 +360,18 @@ mod tests {
             assert_eq!(error.to_string(), message);
         }
     }
+
+    #[test]
+    fn hints_name_what_would_help() {
+        let ints = [(Type::Integer, Some("use the type bigint")), (Type::Double, None)];
+        for (ty, hint) in ints {
+            assert_eq!(Error::out_of_range(ty, b"").hint(), hint);
+        }
+        assert!(Error::numeric_overflow(38, 6).hint().is_some_and(|hint| hint.contains("38 digits")));
+        assert!(Error::numeric_overflow(5, 2).hint().is_some_and(|hint| hint.contains("greater precision")));
+        let differ = Error::TypesDiffer { left: Type::Date, right: Type::Integer };
+        assert_eq!(differ.to_string(), "types date and integer cannot be matched");
+        assert!(differ.hint().is_some());
+        assert_eq!(Error::DivisionByZero.hint(), None);
+    }
 }

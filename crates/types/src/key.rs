@@ -51,6 +51,7 @@ where
 {
     type Error = E;
 
+    #[inline]
     fn put(&mut self, bytes: &[u8]) -> Result<(), E> {
         self(bytes)
     }
@@ -78,12 +79,14 @@ impl<'b> SliceSink<'b> {
 impl Sink for SliceSink<'_> {
     type Error = Error;
 
+    #[inline]
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let end = self.len + bytes.len();
         let given_bytes = saturate(self.bytes.len());
-        let room = self.bytes.get_mut(self.len..end);
-        let too_small = Error::BufferTooSmall { needed_bytes: saturate(end), given_bytes };
-        room.ok_or(too_small)?.copy_from_slice(bytes);
+        let Some(room) = self.bytes.get_mut(self.len..end) else {
+            return Err(Error::BufferTooSmall { needed_bytes: saturate(end), given_bytes });
+        };
+        room.copy_from_slice(bytes);
         self.len = end;
         Ok(())
     }
@@ -155,12 +158,11 @@ pub fn decimal_key(unscaled: i128, scale: u8) -> [u8; 17] {
     let digits = digits_count(unscaled);
     let exponent = DECIMAL_ZERO + 38 + digits - scale.min(37 + digits);
     let power = POW10.get(38 - usize::from(digits).min(38)).map_or(1, |power| power.unsigned_abs());
-    let (first, rest) = key.split_at_mut(1);
-    first.copy_from_slice(&[if unscaled == 0 { DECIMAL_ZERO } else { exponent }]);
-    rest.copy_from_slice(&(unscaled.unsigned_abs() * power).to_be_bytes());
-    if unscaled < 0 {
-        key = key.map(|byte| !byte);
-    }
+    let first = if unscaled == 0 { DECIMAL_ZERO } else { exponent };
+    let turned = if unscaled < 0 { u128::MAX } else { 0 };
+    let [head, rest @ ..] = &mut key;
+    *head = first ^ turned as u8;
+    *rest = ((unscaled.unsigned_abs() * power) ^ turned).to_be_bytes();
     key
 }
 
@@ -186,13 +188,13 @@ pub fn key_bytes(value: &Value<'_>) -> usize {
 pub fn encode_key<S: Sink>(value: Value<'_>, order: KeyOrder, sink: &mut S) -> Result<(), S::Error> {
     match value {
         Value::Null => sink.put(&[order.null()]),
-        Value::Boolean(value) => put_fixed(&[value.into()], order, sink),
-        Value::Integer(value) => put_fixed(&integer_key(value), order, sink),
-        Value::BigInt(value) => put_fixed(&bigint_key(value), order, sink),
-        Value::Decimal(value) => put_fixed(&decimal_key(value.unscaled(), value.scale()), order, sink),
-        Value::Double(value) => put_fixed(&double_key(value), order, sink),
-        Value::Date(value) => put_fixed(&integer_key(value.days()), order, sink),
-        Value::Interval(value) => put_fixed(&bigint_key(value.comparable_days()), order, sink),
+        Value::Boolean(value) => put_fixed([value.into()], order, sink),
+        Value::Integer(value) => put_fixed(integer_key(value), order, sink),
+        Value::BigInt(value) => put_fixed(bigint_key(value), order, sink),
+        Value::Decimal(value) => put_fixed(decimal_key(value.unscaled(), value.scale()), order, sink),
+        Value::Double(value) => put_fixed(double_key(value), order, sink),
+        Value::Date(value) => put_fixed(integer_key(value.days()), order, sink),
+        Value::Interval(value) => put_fixed(bigint_key(value.comparable_days()), order, sink),
         Value::Text(text) => {
             sink.put(&[VALUE])?;
             put_text(text.as_bytes(), order, sink)
@@ -200,12 +202,21 @@ pub fn encode_key<S: Sink>(value: Value<'_>, order: KeyOrder, sink: &mut S) -> R
     }
 }
 
-fn put_fixed<S: Sink>(payload: &[u8], order: KeyOrder, sink: &mut S) -> Result<(), S::Error> {
+#[inline]
+fn put_fixed<const N: usize, S: Sink>(
+    payload: [u8; N],
+    order: KeyOrder,
+    sink: &mut S,
+) -> Result<(), S::Error> {
+    const { assert!(N < FIXED_BYTES_MAX) };
     let mut key = [VALUE; FIXED_BYTES_MAX];
-    for (to, from) in key.iter_mut().skip(1).zip(payload) {
-        *to = from ^ order.mask();
+    if let Some(room) = key.get_mut(1..=N) {
+        room.copy_from_slice(&payload);
+        if order.descending {
+            room.iter_mut().for_each(|byte| *byte = !*byte);
+        }
     }
-    sink.put(key.get(..=payload.len()).unwrap_or(&key))
+    sink.put(key.get(..=N).unwrap_or(&key))
 }
 
 fn put_text<S: Sink>(text: &[u8], order: KeyOrder, sink: &mut S) -> Result<(), S::Error> {

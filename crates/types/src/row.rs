@@ -45,8 +45,8 @@ pub fn encode_row<S: Sink>(value: Value<'_>, sink: &mut S) -> Result<(), S::Erro
     let mut fixed = [VALUE; 18];
     let len = row_bytes(&value);
     let mut fill = |at: usize, payload: &[u8]| {
-        for (to, from) in fixed.iter_mut().skip(at).zip(payload) {
-            *to = *from;
+        if let Some(room) = fixed.get_mut(at..at + payload.len()) {
+            room.copy_from_slice(payload);
         }
     };
     match value {
