@@ -98,6 +98,7 @@ fn bad_numbers_say_what_is_wrong() {
 #[test]
 fn quotients_have_the_scale_of_postgresql() {
     for (a, b, shown) in [
+        ("1", "1", "1.00000000000000000000"),
         ("1", "3", "0.33333333333333333333"),
         ("10", "3", "3.3333333333333333"),
         ("1.0", "2", "0.50000000000000000000"),
