@@ -98,17 +98,19 @@ impl Growth {
 pub struct Arena {
     /// Where the next allocation begins; a multiple of [`bump::MIN_ALIGN`], with the chunk's provenance.
     position: Cell<NonNull<u8>>,
-    /// First address behind the current chunk's data.
-    end: Cell<usize>,
-    current: Cell<Option<NonNull<ChunkHeader>>>,
+    /// The header of the current chunk: the first address behind its data.
+    current: Cell<NonNull<ChunkHeader>>,
     head: Cell<Option<NonNull<ChunkHeader>>>,
+    /// First byte of the head chunk, so that a reset touches no chunk.
+    head_base: Cell<NonNull<u8>>,
+    tail: Cell<NonNull<ChunkHeader>>,
     budget: Budget,
     stamp: Cell<Stamp>,
-    /// Bytes used in the chunks before the current one.
-    passed_bytes: Cell<usize>,
     /// All chunks together, in KiB.
     charged_kib: Cell<u32>,
     growth: Growth,
+    /// A chunk was added since the last reset.
+    has_grown: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Arena>() == 64 && align_of::<Arena>() == 64);
@@ -155,10 +157,8 @@ impl fmt::Display for ArenaStats {
 /// A place in an arena's chain to go back to.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark {
-    current: Option<NonNull<ChunkHeader>>,
+    current: NonNull<ChunkHeader>,
     position: NonNull<u8>,
-    passed_bytes: usize,
-    wasted_bytes: usize,
 }
 
 impl Arena {
@@ -171,14 +171,15 @@ impl Arena {
     pub fn with_growth(budget: &Budget, growth: Growth) -> Arena {
         Arena {
             position: Cell::new(NOWHERE),
-            end: Cell::new(NOWHERE.as_ptr().addr()),
-            current: Cell::new(None),
+            current: Cell::new(NOWHERE.cast()),
             head: Cell::new(None),
+            head_base: Cell::new(NOWHERE),
+            tail: Cell::new(NOWHERE.cast()),
             budget: budget.clone(),
             stamp: Cell::new(Stamp::fresh()),
-            passed_bytes: Cell::new(0),
             charged_kib: Cell::new(0),
             growth,
+            has_grown: Cell::new(false),
         }
     }
 
@@ -197,7 +198,7 @@ impl Arena {
     /// # Errors
     /// The budget does not have them.
     pub fn reserve(&self, bytes: usize) -> Result<(), AllocError> {
-        if bytes <= self.end.get() - self.position.get().addr().get() {
+        if bytes <= self.end() - self.position.get().addr().get() {
             return Ok(());
         }
         let layout = Layout::from_size_align(bytes, bump::MIN_ALIGN)
@@ -219,11 +220,23 @@ impl Arena {
         self.alloc_layout_slow(layout)
     }
 
+    /// First address behind the current chunk's data.
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.current.get().addr().get()
+    }
+
+    /// The current chunk, where the arena has one.
+    fn current_chunk(&self) -> Option<NonNull<ChunkHeader>> {
+        let current = self.current.get();
+        (current != NOWHERE.cast()).then_some(current)
+    }
+
     #[inline(always)]
     fn bump(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
         let position = self.position.get();
         let address = position.addr().get();
-        let placed = bump::place(address, self.end.get(), size, align)?;
+        let placed = bump::place(address, self.end(), size, align)?;
         // SAFETY: both addresses lie within the current chunk, or equal the position where there is no chunk.
         unsafe {
             self.position.set(position.add(placed.position - address));
@@ -411,7 +424,7 @@ impl Arena {
         if old_size == 0 || start + rounded_old != position {
             return false;
         }
-        match bump::place(start, self.end.get(), new_size, 1) {
+        match bump::place(start, self.end(), new_size, 1) {
             Some(placed) => {
                 // SAFETY: `placed` lies within the current chunk, behind the position's old place.
                 self.position.set(unsafe { self.position.get().add(placed.position - position) });
@@ -445,7 +458,7 @@ impl Arena {
         let slack = layout.align().saturating_sub(bump::MIN_ALIGN);
         let too_large = || self.budget.refuse(layout.size() as u64, Reason::TooLarge);
         let data_bytes = layout.size().checked_add(slack).ok_or_else(too_large)?;
-        let next = match self.current.get() {
+        let next = match self.current_chunk() {
             // SAFETY: the chain's headers are live while the arena owns them.
             Some(current) => NonNull::new(unsafe { (*current.as_ptr()).next }),
             None => self.head.get(),
@@ -469,7 +482,7 @@ impl Arena {
     /// Takes a new chunk of the size that growth proposes, or of what the budget still has, or of what is needed.
     fn take_chunk(&self, needed: usize) -> Result<NonNull<ChunkHeader>, AllocError> {
         // SAFETY: as in `enter_chunk_for`.
-        let last = self.current.get().map_or(0, |current| unsafe { (*current.as_ptr()).bytes });
+        let last = self.current_chunk().map_or(0, |current| unsafe { (*current.as_ptr()).bytes });
         let total = self.charged_kib.get() as usize * CHUNK_BYTES_MIN;
         let share = usize::try_from(self.budget.limit_on_path() / 16).unwrap_or(usize::MAX);
         let proposed = self.growth.next_bytes(total, last).min(share).max(CHUNK_BYTES_MIN);
@@ -522,120 +535,161 @@ impl Arena {
         }
     }
 
-    /// Links a chunk behind the current one, before those that are kept.
+    /// Links a fresh chunk behind the current one, before those that are kept; at the front where none is current.
     fn insert_after_current(&self, chunk: NonNull<ChunkHeader>) {
+        self.has_grown.set(true);
+        let fresh = chunk.as_ptr();
         // SAFETY: the chain's headers are live while the arena owns them; `chunk` is fresh and belongs to nobody else.
         unsafe {
-            let (Some(current), Some(head)) = (self.current.get(), self.head.get()) else {
-                let kept = self.head.replace(Some(chunk));
-                if let Some(kept) = kept {
-                    (*chunk.as_ptr()).next = kept.as_ptr();
-                    (*chunk.as_ptr()).tail = (*kept.as_ptr()).tail;
-                    (*chunk.as_ptr()).chunks_count = (*kept.as_ptr()).chunks_count + 1;
-                }
-                return;
+            let previous = self.current_chunk().map_or(ptr::null_mut(), NonNull::as_ptr);
+            let head = self.head.get();
+            let next = if previous.is_null() {
+                head.map_or(ptr::null_mut(), NonNull::as_ptr)
+            } else {
+                (*previous).next
             };
-            (*chunk.as_ptr()).next = (*current.as_ptr()).next;
-            (*current.as_ptr()).next = chunk.as_ptr();
-            let head = head.as_ptr();
-            if (*head).tail == current.as_ptr() {
-                (*head).tail = chunk.as_ptr();
+            (*fresh).previous = previous;
+            (*fresh).next = next;
+            match NonNull::new(next) {
+                Some(next) => (*next.as_ptr()).previous = fresh,
+                None => self.tail.set(chunk),
             }
-            (*head).chunks_count += 1;
-        }
-    }
-
-    /// Makes the chunk after the current one (or the head) the current one.
-    fn enter(&self, chunk: NonNull<ChunkHeader>) {
-        // SAFETY: the chain's headers are live while the arena owns them.
-        unsafe {
-            if let (Some(current), Some(head)) = (self.current.get(), self.head.get()) {
-                let position = self.position.get().addr().get();
-                self.passed_bytes.set(self.passed_bytes.get() + position - (*current.as_ptr()).base.addr());
-                (*head.as_ptr()).wasted_bytes += self.end.get() - position;
+            let chunks_count = head.map_or(0, |head| (*head.as_ptr()).chunks_count) + 1;
+            if previous.is_null() {
+                self.set_head(chunk);
+            } else {
+                (*previous).next = fresh;
             }
-            self.set_current(chunk, (*chunk.as_ptr()).base);
+            (*self.head.get().unwrap_or(chunk).as_ptr()).chunks_count = chunks_count;
         }
     }
 
     /// # Safety
-    /// `chunk` belongs to this arena and `base` is its first byte.
-    unsafe fn set_current(&self, chunk: NonNull<ChunkHeader>, base: *mut u8) {
-        self.current.set(Some(chunk));
-        self.end.set(ChunkHeader::end(chunk));
-        // A chunk from the global allocator is aligned to 16 and one from a reservoir to more: both to MIN_ALIGN.
-        // SAFETY: a chunk's base is not null.
-        self.position.set(unsafe { NonNull::new_unchecked(base) });
-        #[cfg(any())]
-        if let Source::Reservoir(reservoir) = self.budget.source() {
-            // SAFETY: the chunk is this arena's, so its header is live.
-            let bytes = unsafe { (*chunk.as_ptr()).bytes };
-            reservoir.set_owner(base, bytes, self.stamp.get().as_u64());
+    /// `chunk` is the arena's.
+    unsafe fn set_head(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the header is live, by the condition; a chunk's base is not null.
+        unsafe {
+            (*chunk.as_ptr()).previous = ptr::null_mut();
+            (*chunk.as_ptr()).used_before = 0;
+            (*chunk.as_ptr()).wasted_before = 0;
+            self.head_base.set(NonNull::new_unchecked((*chunk.as_ptr()).base));
         }
+        self.head.set(Some(chunk));
+    }
+
+    /// Makes the chunk after the current one, or the head, the current one.
+    fn enter(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the chain's headers are live while the arena owns them; a chunk's base is not null, and aligned to
+        // 16 at least.
+        unsafe {
+            let header = chunk.as_ptr();
+            if let Some(current) = self.current_chunk() {
+                let left = current.as_ptr();
+                let position = self.position.get().addr().get();
+                (*header).used_before = (*left).used_before + (position - (*left).base.addr());
+                (*header).wasted_before = (*left).wasted_before + (self.end() - position);
+            }
+            self.current.set(chunk);
+            self.position.set(NonNull::new_unchecked((*header).base));
+            self.own(chunk);
+        }
+    }
+
+    /// Writes the arena's identity into the reservoir's owner table.
+    ///
+    /// # Safety
+    /// `chunk` is the arena's.
+    unsafe fn own(&self, chunk: NonNull<ChunkHeader>) {
+        #[cfg(any())]
+        if let crate::chunk::Source::Reservoir(reservoir) = self.budget.source() {
+            // SAFETY: the header is live, by the condition.
+            let (base, bytes) = unsafe { ((*chunk.as_ptr()).base, (*chunk.as_ptr()).bytes) };
+            reservoir.set_owner(base, bytes, self.stamp.get().identity());
+        }
+        let _ = chunk;
     }
 
     // ---------------------------------------------------------------------------------------------- giving back
 
     /// Forgets every allocation and keeps every chunk for the next ones. The same few steps for ten objects or ten
-    /// million.
+    /// million, and where no chunk was added since the last reset it touches no memory but the arena itself.
+    ///
+    /// The largest chunk comes first afterwards, so that work of the same size needs as few chunks as possible.
     pub fn reset(&mut self) {
-        self.stamp.set(self.stamp.get().next());
-        self.passed_bytes.set(0);
-        if let Some(head) = self.head.get() {
-            // SAFETY: the head is live; no reference into the arena lives, because of `&mut self`.
-            unsafe {
-                (*head.as_ptr()).wasted_bytes = 0;
-                self.set_current(head, (*head.as_ptr()).base);
-            }
+        let Some(head) = self.head.get() else { return };
+        let before = self.stamp.replace(self.stamp.get().next());
+        if self.has_grown.replace(false) {
+            self.move_tail_to_front(head);
+        }
+        let head = self.head.get().unwrap_or(head);
+        self.current.set(head);
+        self.position.set(self.head_base.get());
+        if before.identity() != self.stamp.get().identity() {
+            // SAFETY: the head is the arena's.
+            unsafe { self.own(head) };
         }
     }
 
-    /// Forgets every allocation; keeps the first chunks up to `bytes` and gives the others back. Looks at the kept
-    /// chunks only.
-    pub fn reset_keeping(&mut self, bytes: usize) {
-        self.reset();
-        let Some(head) = self.head.get() else { return };
-        let limit = bytes;
-        // SAFETY: the chain's headers are live while the arena owns them, and nothing refers into the chunks.
+    /// Chunks grow, so the last is the largest: it becomes the first where that is so.
+    fn move_tail_to_front(&self, head: NonNull<ChunkHeader>) {
+        let tail = self.tail.get();
+        // SAFETY: the chain's headers are live while the arena owns them; a tail that is not the head has a previous.
         unsafe {
-            if (*head.as_ptr()).bytes > limit {
-                self.release();
+            if (*tail.as_ptr()).bytes <= (*head.as_ptr()).bytes {
                 return;
             }
-            let (mut last, mut kept_bytes, mut kept_count) = (head, (*head.as_ptr()).bytes, 1);
-            while let Some(next) = NonNull::new((*last.as_ptr()).next)
-                && kept_bytes + (*next.as_ptr()).bytes <= limit
-            {
-                last = next;
-                kept_bytes += (*next.as_ptr()).bytes;
-                kept_count += 1;
-            }
-            let Some(first_out) = NonNull::new((*last.as_ptr()).next) else { return };
-            let last_out = NonNull::new_unchecked((*head.as_ptr()).tail);
-            (*last.as_ptr()).next = ptr::null_mut();
-            (*head.as_ptr()).tail = last.as_ptr();
-            (*head.as_ptr()).chunks_count = kept_count;
-            let out_bytes = self.charged_kib.get() as usize * CHUNK_BYTES_MIN - kept_bytes;
-            self.charged_kib.set((kept_bytes / CHUNK_BYTES_MIN) as u32);
-            give_back(&self.budget, first_out, last_out, out_bytes);
+            let previous = NonNull::new_unchecked((*tail.as_ptr()).previous);
+            (*previous.as_ptr()).next = ptr::null_mut();
+            self.tail.set(previous);
+            (*tail.as_ptr()).next = head.as_ptr();
+            (*tail.as_ptr()).chunks_count = (*head.as_ptr()).chunks_count;
+            (*head.as_ptr()).previous = tail.as_ptr();
+            self.set_head(tail);
         }
+    }
+
+    /// Forgets every allocation; keeps chunks of up to `bytes` together and gives the others back. Looks at each chunk.
+    pub fn reset_keeping(&mut self, bytes: usize) {
+        let mut chunk = self.head.get();
+        let (mut kept, mut out) = (Chain::EMPTY, Chain::EMPTY);
+        while let Some(here) = chunk {
+            // SAFETY: the chain's headers are live while the arena owns them.
+            unsafe {
+                chunk = NonNull::new((*here.as_ptr()).next);
+                let fits = kept.bytes + (*here.as_ptr()).bytes <= bytes;
+                if fits { kept.append(here) } else { out.append(here) }
+            }
+        }
+        if let Some((first, last)) = out.ends {
+            self.stamp.set(Stamp::fresh());
+            self.head.set(None);
+            self.current.set(NOWHERE.cast());
+            self.position.set(NOWHERE);
+            self.charged_kib.set((kept.bytes / CHUNK_BYTES_MIN) as u32);
+            // SAFETY: the chunks were unlinked from the arena's chain, and nothing refers into them (`&mut self`).
+            unsafe { give_back(&self.budget, first, last, out.bytes) };
+            if let Some((first, last)) = kept.ends {
+                // SAFETY: these are the arena's chunks.
+                unsafe {
+                    self.set_head(first);
+                    (*first.as_ptr()).chunks_count = kept.chunks_count;
+                }
+                self.tail.set(last);
+            }
+        }
+        self.reset();
     }
 
     /// Forgets every allocation and gives every chunk back. On a reservoir the cost does not depend on their number.
     pub fn release(&mut self) {
-        self.stamp.set(self.stamp.get().next());
-        self.passed_bytes.set(0);
-        self.current.set(None);
+        let Some(head) = self.head.take() else { return };
+        self.stamp.set(Stamp::fresh());
+        self.current.set(NOWHERE.cast());
         self.position.set(NOWHERE);
-        self.end.set(NOWHERE.as_ptr().addr());
+        self.has_grown.set(false);
         let charged = self.charged_kib.replace(0) as usize * CHUNK_BYTES_MIN;
-        if let Some(head) = self.head.take() {
-            // SAFETY: the head is live and knows its chain's tail; nothing refers into the chunks (`&mut self`).
-            unsafe {
-                let tail = NonNull::new_unchecked((*head.as_ptr()).tail);
-                give_back(&self.budget, head, tail, charged);
-            }
-        }
+        // SAFETY: head and tail are the two ends of the arena's chain; nothing refers into the chunks (`&mut self`).
+        unsafe { give_back(&self.budget, head, self.tail.get(), charged) };
     }
 
     /// Opens a nested lifetime: what is allocated in the scope is forgotten when the scope ends.
@@ -654,13 +708,7 @@ impl Arena {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark {
-            current: self.current.get(),
-            position: self.position.get(),
-            passed_bytes: self.passed_bytes.get(),
-            // SAFETY: the head is live.
-            wasted_bytes: self.head.get().map_or(0, |head| unsafe { (*head.as_ptr()).wasted_bytes }),
-        }
+        Mark { current: self.current.get(), position: self.position.get() }
     }
 
     /// Goes back to a mark of this arena; chunks taken since are kept.
@@ -668,14 +716,8 @@ impl Arena {
     /// # Safety
     /// The mark was made by this arena since its last reset, and nothing allocated since is used any more.
     pub(crate) unsafe fn rewind(&self, mark: Mark) {
-        self.passed_bytes.set(mark.passed_bytes);
         self.current.set(mark.current);
         self.position.set(mark.position);
-        self.end.set(mark.current.map_or(NOWHERE.as_ptr().addr(), ChunkHeader::end));
-        if let Some(head) = self.head.get() {
-            // SAFETY: the head is live.
-            unsafe { (*head.as_ptr()).wasted_bytes = mark.wasted_bytes };
-        }
     }
 
     // ---------------------------------------------------------------------------------------------- figures
@@ -688,17 +730,16 @@ impl Arena {
     /// What the arena holds; constant time.
     pub fn stats(&self) -> ArenaStats {
         // SAFETY: the chain's headers are live while the arena owns them.
-        let (wasted_bytes, chunks_count) = self
-            .head
-            .get()
-            .map_or((0, 0), |head| unsafe { ((*head.as_ptr()).wasted_bytes, (*head.as_ptr()).chunks_count) });
-        // SAFETY: as above.
-        let in_current = self.current.get().map_or(0, |current| unsafe {
-            self.position.get().addr().get() - (*current.as_ptr()).base.addr()
+        let (used_bytes, wasted_bytes) = self.current_chunk().map_or((0, 0), |current| unsafe {
+            let header = current.as_ptr();
+            let in_current = self.position.get().addr().get() - (*header).base.addr();
+            ((*header).used_before + in_current, (*header).wasted_before)
         });
+        // SAFETY: as above.
+        let chunks_count = self.head.get().map_or(0, |head| unsafe { (*head.as_ptr()).chunks_count });
         ArenaStats {
             allocated_bytes: self.charged_kib.get() as usize * CHUNK_BYTES_MIN,
-            used_bytes: self.passed_bytes.get() + in_current,
+            used_bytes,
             wasted_bytes,
             chunks_count,
         }
@@ -722,7 +763,7 @@ impl Arena {
         while let Some(here) = chunk {
             // SAFETY: the chain's headers are live while the arena owns them.
             let (base, next) = unsafe { ((*here.as_ptr()).base.addr(), (*here.as_ptr()).next) };
-            if (base..ChunkHeader::end(here)).contains(&place.addr()) {
+            if (base..here.addr().get()).contains(&place.addr()) {
                 return true;
             }
             chunk = NonNull::new(next);
@@ -733,6 +774,34 @@ impl Arena {
     /// Which arena this is, in which generation: unique in the process for ever.
     pub(crate) fn stamp(&self) -> Stamp {
         self.stamp.get()
+    }
+}
+
+/// A chain of chunks under construction.
+struct Chain {
+    ends: Option<(NonNull<ChunkHeader>, NonNull<ChunkHeader>)>,
+    bytes: usize,
+    chunks_count: usize,
+}
+
+impl Chain {
+    const EMPTY: Chain = Chain { ends: None, bytes: 0, chunks_count: 0 };
+
+    /// # Safety
+    /// All chunks of the chain are live and belong to whoever builds it.
+    unsafe fn append(&mut self, chunk: NonNull<ChunkHeader>) {
+        let last = self.ends.map_or(ptr::null_mut(), |(_, last)| last.as_ptr());
+        // SAFETY: live by the condition.
+        unsafe {
+            (*chunk.as_ptr()).next = ptr::null_mut();
+            (*chunk.as_ptr()).previous = last;
+            if !last.is_null() {
+                (*last).next = chunk.as_ptr();
+            }
+            self.bytes += (*chunk.as_ptr()).bytes;
+        }
+        self.chunks_count += 1;
+        self.ends = Some((self.ends.map_or(chunk, |(first, _)| first), chunk));
     }
 }
 

@@ -32,23 +32,16 @@ pub(crate) struct ChunkHeader {
     pub(crate) base: *mut u8,
     /// The chunk's size in bytes as charged, this header included.
     pub(crate) bytes: usize,
-    /// In the first chunk of an arena's chain: the last one, so that the chain can be spliced in one step.
-    pub(crate) tail: *mut ChunkHeader,
-    /// In the first chunk of an arena's chain: data bytes that chunks already left behind could not use.
-    pub(crate) wasted_bytes: usize,
+    /// The chunk before this one in an arena's chain.
+    pub(crate) previous: *mut ChunkHeader,
+    /// While an arena allocates from this chunk: bytes used in the chunks before it.
+    pub(crate) used_before: usize,
+    /// The same for bytes that those chunks could not use.
+    pub(crate) wasted_before: usize,
     /// In the first chunk of an arena's chain: how many chunks the chain has.
     pub(crate) chunks_count: usize,
     /// How many of the bytes behind `base` the source really gave (on the global allocator: fewer than charged).
     pub(crate) given_bytes: usize,
-    /// Unused, so that the header fills a cache line.
-    pub(crate) padding: usize,
-}
-
-impl ChunkHeader {
-    /// The first address behind the data: the header's own.
-    pub(crate) fn end(header: NonNull<ChunkHeader>) -> usize {
-        header.addr().get()
-    }
 }
 
 /// The smallest size a chunk can have that holds `data_bytes` of data, or `None` past the address range.
@@ -171,11 +164,11 @@ unsafe fn write_header(base: NonNull<u8>, bytes: usize, given_bytes: usize) -> N
             next: ptr::null_mut(),
             base,
             bytes,
-            tail: header,
-            wasted_bytes: 0,
+            previous: ptr::null_mut(),
+            used_before: 0,
+            wasted_before: 0,
             chunks_count: 1,
             given_bytes,
-            padding: 0,
         });
         NonNull::new_unchecked(header)
     }
