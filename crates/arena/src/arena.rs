@@ -25,9 +25,7 @@
 
 use crate::budget::Budget;
 use crate::bump;
-use crate::chunk::{
-    CHUNK_BYTES_MIN, ChunkHeader, GRANULE_BYTES, HEADER_BYTES, chunk_bytes_for, round_chunk_down,
-};
+use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, GRANULE_BYTES, chunk_bytes_for, round_chunk_down};
 use crate::error::{AllocError, Reason};
 use crate::pressure::Pressure;
 use crate::scope::Scope;
@@ -807,7 +805,8 @@ impl Chain {
 
 fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
     // SAFETY: called for chunks of a live chain.
-    unsafe { (*chunk.as_ptr()).given_bytes - HEADER_BYTES }
+    let base = unsafe { (*chunk.as_ptr()).base };
+    chunk.addr().get() - base.addr()
 }
 
 /// Gives a chain of chunks back to the source, and its charge to the budget.
