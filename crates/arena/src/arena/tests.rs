@@ -2,6 +2,7 @@
 
 extern crate std;
 use super::*;
+use std::string::String;
 use std::vec::Vec;
 
 const KIB: usize = 1024;
@@ -46,6 +47,20 @@ fn values_of_all_kinds_keep_their_contents() {
     assert_eq!((&*fours, &*zeros), (&[4u8; 5][..], &[[0u32; 3]; 7][..]));
     assert_eq!(evens.len(), 25);
     assert!(arena.owns(text.as_ptr()) && !arena.owns((&raw const budget).cast()));
+}
+
+#[test]
+fn text_of_every_length_is_copied_whole() {
+    let budget = budget(MIB);
+    let arena = Arena::new(&budget);
+    let text: String = (0..100).map(|i| char::from(b'!' + i % 90)).collect();
+    for start in 0..9 {
+        for end in start..text.len() {
+            let neighbour = arena.alloc(u64::MAX).unwrap();
+            assert_eq!(arena.alloc_str(&text[start..end]).unwrap(), &text[start..end]);
+            assert_eq!(*neighbour, u64::MAX);
+        }
+    }
 }
 
 #[test]
