@@ -212,10 +212,26 @@ impl Arena {
     /// The budget refuses the chunk that would be needed.
     #[inline(always)]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        if let Some(place) = self.bump(layout.size(), layout.align()) {
-            return Ok(place);
+        let position = self.position.get().addr().get();
+        match bump::place(position, self.end(), layout.size(), layout.align()) {
+            // SAFETY: placed between the position and the end.
+            Some(placed) => Ok(unsafe { self.advance(position, placed) }),
+            None => self.alloc_layout_slow(layout),
         }
-        self.alloc_layout_slow(layout)
+    }
+
+    /// As [`Arena::alloc_layout`], for layouts whose alignment is known at compile time.
+    #[inline(always)]
+    fn alloc_known(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if layout.align() > bump::MIN_ALIGN {
+            return self.alloc_layout(layout);
+        }
+        let position = self.position.get().addr().get();
+        match bump::place_minimal(position, self.end(), layout.size()) {
+            // SAFETY: placed between the position and the end.
+            Some(placed) => Ok(unsafe { self.advance(position, placed) }),
+            None => self.alloc_layout_slow(layout),
+        }
     }
 
     /// First address behind the current chunk's data.
@@ -230,15 +246,17 @@ impl Arena {
         (current != NOWHERE.cast()).then_some(current)
     }
 
+    /// Moves the position behind what was placed, and returns its first byte.
+    ///
+    /// # Safety
+    /// 1. `position` is the arena's, and `placed` lies between it and the end (or is empty where there is no chunk).
     #[inline(always)]
-    fn bump(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        let position = self.position.get();
-        let address = position.addr().get();
-        let placed = bump::place(address, self.end(), size, align)?;
+    unsafe fn advance(&self, position: usize, placed: bump::Placed) -> NonNull<u8> {
+        let from = self.position.get();
         // SAFETY: both addresses lie within the current chunk, or equal the position where there is no chunk.
         unsafe {
-            self.position.set(position.add(placed.position - address));
-            Some(position.add(placed.start - address))
+            self.position.set(from.add(placed.position - position));
+            from.add(placed.start - position)
         }
     }
 
@@ -246,7 +264,11 @@ impl Arena {
     #[inline(never)]
     fn alloc_layout_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         self.enter_chunk_for(layout)?;
-        Ok(self.bump(layout.size(), layout.align()).expect("the chunk was chosen to fit"))
+        let position = self.position.get().addr().get();
+        let placed = bump::place(position, self.end(), layout.size(), layout.align())
+            .expect("the chunk was chosen to fit");
+        // SAFETY: placed between the position and the end.
+        Ok(unsafe { self.advance(position, placed) })
     }
 
     /// Moves `value` into the arena.
@@ -275,7 +297,7 @@ impl Arena {
     #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> Result<&mut T, AllocError> {
         const { assert!(!needs_drop::<T>(), "an arena drops nothing: use alloc_box, or a type without Drop") };
-        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        let place = self.alloc_known(Layout::new::<T>())?.cast::<T>();
         // SAFETY: fresh memory of T's layout that nobody else refers to; it lives as long as the arena is borrowed.
         unsafe {
             place.write(make());
@@ -288,7 +310,7 @@ impl Arena {
     /// # Errors
     /// The budget refuses; the value is dropped.
     pub fn alloc_box<T>(&self, value: T) -> Result<ArenaBox<'_, T>, AllocError> {
-        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        let place = self.alloc_known(Layout::new::<T>())?.cast::<T>();
         // SAFETY: fresh memory of T's layout.
         unsafe { place.write(value) };
         Ok(ArenaBox { place, arena: core::marker::PhantomData })
@@ -303,7 +325,7 @@ impl Arena {
     pub fn alloc_str(&self, text: &str) -> Result<&mut str, AllocError> {
         // SAFETY: `len` bytes aligned to 1 are a layout, as `text` shows.
         let layout = unsafe { Layout::from_size_align_unchecked(text.len(), 1) };
-        let place = self.alloc_layout(layout)?.as_ptr();
+        let place = self.alloc_known(layout)?.as_ptr();
         // SAFETY: fresh memory of the text's length, which cannot overlap what is borrowed; a copy of valid UTF-8.
         unsafe {
             copy_text(text.as_ptr(), place, text.len());
@@ -331,7 +353,7 @@ impl Arena {
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_slice_copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], AllocError> {
-        let place = self.alloc_layout(Layout::for_value(values))?.cast::<T>();
+        let place = self.alloc_known(Layout::for_value(values))?.cast::<T>();
         // SAFETY: fresh memory for exactly these values, which are Copy; it cannot overlap what is borrowed.
         unsafe {
             ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len());
@@ -376,7 +398,7 @@ impl Arena {
         let layout = Layout::array::<T>(len).map_err(|_| {
             self.budget.refuse((len as u64).saturating_mul(size_of::<T>() as u64), Reason::TooLarge)
         })?;
-        let place = self.alloc_layout(layout)?.cast::<MaybeUninit<T>>();
+        let place = self.alloc_known(layout)?.cast::<MaybeUninit<T>>();
         // SAFETY: fresh memory for `len` values; MaybeUninit needs no initialization.
         Ok(unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) })
     }
@@ -427,7 +449,7 @@ impl Arena {
         if old_size == 0 || start + rounded_old != position {
             return false;
         }
-        match bump::place(start, self.end(), new_size, 1) {
+        match bump::place_minimal(start, self.end(), new_size) {
             Some(placed) => {
                 // SAFETY: `placed` lies within the current chunk, behind the position's old place.
                 self.position.set(unsafe { self.position.get().add(placed.position - position) });
