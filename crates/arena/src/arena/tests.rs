@@ -187,7 +187,8 @@ fn a_large_value_gets_a_chunk_of_its_own_and_the_small_ones_go_on() {
 /// end of its budget an arena fails with the typed error and stays usable.
 #[test]
 fn the_last_chunk_is_clamped_to_what_the_budget_still_has() {
-    for limit in [0, 1, 2, 3, 7, 20, 63, 64, 65, 100, 130, 1000] {
+    let limits = [0, 1, 2, 3, 7, 20, 63, 64, 65, 100, 130, 1000];
+    for &limit in &limits[..if cfg!(miri) { 6 } else { limits.len() }] {
         let budget = budget(limit * KIB);
         let mut arena = Arena::new(&budget);
         let mut count = 0usize;
