@@ -209,7 +209,8 @@ pub(super) fn unit_stamps_page(granule: Granule, page_bytes: usize) -> Granule {
     Granule::new(granule.region_index(), granule.local() / granules_per_page * granules_per_page)
 }
 
-#[cfg(test)]
+// Numbers only: the interpreter has nothing to find here.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
 

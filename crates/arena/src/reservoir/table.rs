@@ -166,10 +166,4 @@ impl List {
         self.remove(entries, first);
         Some(first)
     }
-
-    pub(super) fn pop_back(&mut self, entries: &mut Entries) -> Option<Granule> {
-        let last = self.last()?;
-        self.remove(entries, last);
-        Some(last)
-    }
 }

@@ -299,7 +299,7 @@ fn owners_are_found_for_every_place_of_a_chunk_and_only_there() {
     };
     let lowest = chunks.iter().map(Chunk::address).min().unwrap();
     let highest = chunks.iter().map(|chunk| chunk.address() + chunk.bytes).max().unwrap();
-    for address in (lowest - 2 * MIB..highest + MIB).step_by(if cfg!(miri) { 13 * KIB + 1 } else { 509 }) {
+    for address in (lowest - 2 * MIB..highest + MIB).step_by(if cfg!(miri) { 61 * KIB + 1 } else { 509 }) {
         assert_eq!(owner_at(address), owned(address).map(|(stamp, _)| stamp), "{address:#x}");
     }
     for address in [0, 1, usize::MAX, usize::MAX - 64 * KIB, ptr::from_ref(&setup).addr()] {
@@ -426,20 +426,20 @@ fn each_refused_charge_leaves_everything_as_it_was() {
 
 #[test]
 fn a_refused_reservation_becomes_several_regions() {
-    let setup = Setup::new(options().address_bytes(8 << 20).mapping_bytes_max(2 << 20), usize::MAX / 2);
+    let setup = Setup::new(options().address_bytes(4 << 20).mapping_bytes_max(1536 << 10), usize::MAX / 2);
     let mut chunks: Vec<Chunk> = Vec::new();
     while let Ok(chunk) = setup.take(256 * KIB) {
         chunk.fill(chunks.len() as u8);
         setup.reservoir.set_owner(chunk.base.as_ptr(), chunk.bytes, chunks.len() as u64 + 1);
         chunks.push(chunk);
     }
-    assert!(setup.reservoir.stats().regions_count > 4);
-    assert!(chunks.len() >= 8 * MIB / (256 * KIB) - 8, "{} chunks", chunks.len());
+    assert!(setup.reservoir.stats().regions_count >= 4);
+    assert!(chunks.len() >= 8, "{} chunks", chunks.len());
     for (index, chunk) in chunks.iter().enumerate() {
         assert!(chunk.holds(index as u8));
         assert_eq!(setup.reservoir.owner_of(chunk.base.as_ptr()), Some(index as u64 + 1));
     }
-    assert_eq!(setup.take(4 * MIB).err(), Some(Shortage::Addresses));
+    assert_eq!(setup.take(2 * MIB).err(), Some(Shortage::Addresses));
     setup.give_back(&chunks);
     setup.trim_all();
     setup.check(0);
