@@ -1,8 +1,63 @@
 //! Arenas, hard memory budgets, and what is built on them.
-#![cfg_attr(not(feature = "std"), no_std)]
+//!
+//! The promise: the bytes that a [`Budget`] has handed out never exceed its limit, at any instant; the check comes
+//! before the byte is taken; a refusal is a typed error that took no memory to make; and giving everything back costs
+//! the same for ten objects as for ten million.
+//!
+//! ```
+//! use cofferdam_arena::{Arena, Budget};
+//!
+//! let process = Budget::root("process", 64 << 20).unwrap();
+//! let statement = process.child("statement", 8 << 20)?;
+//! let mut arena = Arena::new(&statement);
+//! let names = arena.alloc_slice_copy(&["l_orderkey", "l_tax"])?;
+//! assert_eq!(names[1], "l_tax");
+//! assert_eq!(statement.used(), 1024); // the first chunk
+//!
+//! assert!(arena.alloc_uninit_slice::<u8>(9 << 20).is_err());
+//! let refusal = statement.last_refusal().unwrap();
+//! assert_eq!((refusal.refused_by(), refusal.limit_bytes()), ("statement", 8 << 20));
+//!
+//! arena.release();
+//! assert_eq!(statement.used(), 0);
+//! # Ok::<(), cofferdam_arena::AllocError>(())
+//! ```
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`Budget`] | the tree of limits: charge, release, transfer, minimum, emergency reserve, reclaimers, pressure |
+//! | [`Arena`], [`Scope`], [`ArenaBox`] | bump allocation, nested lifetimes, values that drop |
+//! | [`collections`] | vector, string, map, set |
+//! | [`OutOfMemory`], [`AllocError`] | the record of a refusal, and the token that travels |
+//!
+//! Who owns memory: a budget's tree owns its nodes, an arena its chunks; everything else borrows an arena. Works on
+//! `core` + `alloc` with `default-features = false`; the operating system's memory needs `std` and a Unix.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
 extern crate alloc;
 
-#[cfg(all(feature = "std", unix))]
+mod allocator;
+mod arena;
+mod budget;
+mod bump;
+mod chunk;
+pub mod collections;
+mod error;
+mod pressure;
+mod reclaim;
+#[cfg(all(feature = "std", unix, not(loom)))]
 mod reservoir;
-#[cfg(all(feature = "std", unix))]
+mod scope;
+mod stamp;
+mod sync;
+mod text;
+
+pub use arena::{Arena, ArenaBox, ArenaStats, Growth, Zeroable};
+pub use budget::{Budget, BudgetOptions, MemoryTree, NodeStats, UNIT, Walk};
+pub use error::{AllocError, HOLDERS_MAX, Holder, OutOfMemory, Reason, Stage};
+pub use pressure::{Observer, Pressure, PressureEvent, THRESHOLDS_PERCENT};
+pub use reclaim::Reclaim;
+#[cfg(all(feature = "std", unix, not(loom)))]
 pub use reservoir::{Reservoir, ReservoirError, ReservoirOptions, ReservoirStats};
+pub use scope::Scope;
+pub use text::{HumanBytes, InlineText, human_bytes};

@@ -1,0 +1,823 @@
+//! The arena: bump allocation in a chain of chunks, each charged to a budget before it is taken.
+//!
+//! ```text
+//!   head                        current                      tail
+//!   | full ......|H| -> | full .......|H| -> | used |  free |H| -> | kept from before a reset |H|
+//!                                                   ^position ^end
+//! ```
+//!
+//! - `reset` goes back to the head and keeps every chunk; `release` gives the whole chain back in one splice. Neither
+//!   looks at objects, and on a reservoir neither looks at chunks.
+//! - Whatever is allocated must not need `Drop` (a compile error), or sits in an [`ArenaBox`] that drops it.
+//! - A reference to an allocation borrows the arena, so `reset`, which takes `&mut`, cannot be called while one lives:
+//!
+//! ```compile_fail,E0502
+//! # let budget = cofferdam_arena::Budget::unlimited("doc").unwrap();
+//! let mut arena = cofferdam_arena::Arena::new(&budget);
+//! let number = arena.alloc(7).unwrap();
+//! arena.reset();
+//! println!("{number}"); // the number's memory is gone
+//! ```
+//!
+//! Fixed cost: an arena is 64 bytes, one cache line, and no two share one. The seed speaks of 16 bytes; ours holds
+//! position and end (so that an allocation touches no other line), the chain's two ends, the budget handle, the
+//! identity that tells one generation of pointers from the next, and the figures for its statistics.
+
+use crate::budget::Budget;
+use crate::bump;
+use crate::chunk::{
+    CHUNK_BYTES_MIN, ChunkHeader, GRANULE_BYTES, HEADER_BYTES, chunk_bytes_for, round_chunk_down,
+};
+use crate::error::{AllocError, Reason};
+use crate::pressure::Pressure;
+use crate::scope::Scope;
+use crate::stamp::Stamp;
+use crate::text::human_bytes;
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::fmt;
+use core::mem::{MaybeUninit, needs_drop};
+use core::ptr::{self, NonNull};
+use core::slice;
+
+/// How the chunks of an arena grow. All sizes are caps: a sixteenth of the smallest limit on the budget's path is
+/// another, and what the budget still has is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    first_log2: u8,
+    max_log2: u8,
+    basis: Basis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Basis {
+    /// The next chunk is as large as all chunks together.
+    Total,
+    /// The next chunk is twice as large as the last.
+    Last,
+}
+
+impl Growth {
+    /// A statement's: a first chunk of 1 KiB, then as much again each time up to 1 MiB, so that a simple query stays
+    /// under 2 KiB and no arena takes more than twice what it holds.
+    pub const STATEMENT: Growth = Growth { first_log2: 10, max_log2: 20, basis: Basis::Total };
+    /// The seeds' block chain for work that is known to be large: 64 KiB, 128 KiB, … 1 MiB.
+    pub const CHAIN: Growth = Growth { first_log2: 16, max_log2: 20, basis: Basis::Last };
+
+    /// Chunks doubling from `first_bytes` to `max_bytes`, both rounded up to a power of two between 1 KiB and 1 GiB.
+    pub const fn doubling(first_bytes: usize, max_bytes: usize) -> Growth {
+        const fn log2(bytes: usize) -> u8 {
+            let bytes = if bytes < CHUNK_BYTES_MIN { CHUNK_BYTES_MIN } else { bytes };
+            let bytes = if bytes > 1 << 30 { 1 << 30 } else { bytes };
+            bytes.next_power_of_two().trailing_zeros() as u8
+        }
+        let (first_log2, max_log2) = (log2(first_bytes), log2(max_bytes));
+        Growth {
+            first_log2,
+            max_log2: if max_log2 < first_log2 { first_log2 } else { max_log2 },
+            basis: Basis::Last,
+        }
+    }
+
+    /// For work whose size is estimated (seed 002): a first chunk of the estimate and half as much again.
+    pub const fn for_estimate(expected_bytes: usize) -> Growth {
+        Growth::doubling(expected_bytes.saturating_add(expected_bytes / 2), 1 << 20)
+    }
+
+    fn next_bytes(self, total_bytes: usize, last_bytes: usize) -> usize {
+        let grown = match self.basis {
+            Basis::Total => total_bytes,
+            Basis::Last => last_bytes.saturating_mul(2),
+        };
+        grown.clamp(1 << self.first_log2, 1 << self.max_log2)
+    }
+}
+
+/// A region of memory that is allocated from piece by piece and given back as a whole.
+#[repr(C, align(64))]
+pub struct Arena {
+    /// Where the next allocation begins; a multiple of [`bump::MIN_ALIGN`], with the chunk's provenance.
+    position: Cell<NonNull<u8>>,
+    /// First address behind the current chunk's data.
+    end: Cell<usize>,
+    current: Cell<Option<NonNull<ChunkHeader>>>,
+    head: Cell<Option<NonNull<ChunkHeader>>>,
+    budget: Budget,
+    stamp: Cell<Stamp>,
+    /// Bytes used in the chunks before the current one.
+    passed_bytes: Cell<usize>,
+    /// All chunks together, in KiB.
+    charged_kib: Cell<u32>,
+    growth: Growth,
+}
+
+const _: () = assert!(size_of::<Arena>() == 64 && align_of::<Arena>() == 64);
+
+// SAFETY: an arena owns its chunks, and references into it borrow it; moving it to another thread moves both. (It is
+// not Sync: `Cell`.)
+unsafe impl Send for Arena {}
+
+/// Position of an arena without a chunk: not null, aligned, and nothing fits between it and the end.
+const NOWHERE: NonNull<u8> = {
+    // Its address is the alignment, so it is not null and aligned to everything that an arena aligns by default.
+    let dangling: NonNull<NoChunk> = NonNull::dangling();
+    dangling.cast()
+};
+#[repr(align(4096))]
+struct NoChunk;
+
+/// What an arena holds, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArenaStats {
+    /// Charged: all chunks, headers included.
+    pub allocated_bytes: usize,
+    /// Handed out since the last reset, alignment included.
+    pub used_bytes: usize,
+    /// Left behind at the ends of full chunks since the last reset.
+    pub wasted_bytes: usize,
+    /// How many chunks there are, kept ones included.
+    pub chunks_count: usize,
+}
+
+impl fmt::Display for ArenaStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} used of {} in {} chunks, {} wasted",
+            human_bytes(self.used_bytes as u64),
+            human_bytes(self.allocated_bytes as u64),
+            self.chunks_count,
+            human_bytes(self.wasted_bytes as u64)
+        )
+    }
+}
+
+/// A place in an arena's chain to go back to.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    current: Option<NonNull<ChunkHeader>>,
+    position: NonNull<u8>,
+    passed_bytes: usize,
+    wasted_bytes: usize,
+}
+
+impl Arena {
+    /// An empty arena. It takes nothing until the first allocation.
+    pub fn new(budget: &Budget) -> Arena {
+        Arena::with_growth(budget, Growth::STATEMENT)
+    }
+
+    /// An empty arena whose chunks grow as given.
+    pub fn with_growth(budget: &Budget, growth: Growth) -> Arena {
+        Arena {
+            position: Cell::new(NOWHERE),
+            end: Cell::new(NOWHERE.as_ptr().addr()),
+            current: Cell::new(None),
+            head: Cell::new(None),
+            budget: budget.clone(),
+            stamp: Cell::new(Stamp::fresh()),
+            passed_bytes: Cell::new(0),
+            charged_kib: Cell::new(0),
+            growth,
+        }
+    }
+
+    /// An arena that has one chunk for `bytes` already.
+    ///
+    /// # Errors
+    /// The budget does not have them.
+    pub fn with_capacity(budget: &Budget, bytes: usize) -> Result<Arena, AllocError> {
+        let arena = Arena::new(budget);
+        arena.reserve(bytes)?;
+        Ok(arena)
+    }
+
+    /// Makes sure that `bytes` can be allocated without another chunk.
+    ///
+    /// # Errors
+    /// The budget does not have them.
+    pub fn reserve(&self, bytes: usize) -> Result<(), AllocError> {
+        if bytes <= self.end.get() - self.position.get().addr().get() {
+            return Ok(());
+        }
+        let layout = Layout::from_size_align(bytes, bump::MIN_ALIGN)
+            .map_err(|_| self.budget.refuse(bytes as u64, Reason::TooLarge))?;
+        self.enter_chunk_for(layout)
+    }
+
+    // ---------------------------------------------------------------------------------------------- allocation
+
+    /// Memory for a layout, contents unspecified. A size of 0 takes nothing.
+    ///
+    /// # Errors
+    /// The budget refuses the chunk that would be needed.
+    #[inline(always)]
+    pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if let Some(place) = self.bump(layout.size(), layout.align()) {
+            return Ok(place);
+        }
+        self.alloc_layout_slow(layout)
+    }
+
+    #[inline(always)]
+    fn bump(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let position = self.position.get();
+        let address = position.addr().get();
+        let placed = bump::place(address, self.end.get(), size, align)?;
+        // SAFETY: both addresses lie within the current chunk, or equal the position where there is no chunk.
+        unsafe {
+            self.position.set(position.add(placed.position - address));
+            Some(position.add(placed.start - address))
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_layout_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        self.enter_chunk_for(layout)?;
+        Ok(self.bump(layout.size(), layout.align()).expect("the chunk was chosen to fit"))
+    }
+
+    /// Moves `value` into the arena.
+    ///
+    /// A type that needs `Drop` is a compile error, because nothing would drop it; see [`Arena::alloc_box`].
+    ///
+    /// ```compile_fail
+    /// # let budget = cofferdam_arena::Budget::unlimited("doc").unwrap();
+    /// # let arena = cofferdam_arena::Arena::new(&budget);
+    /// arena.alloc(vec![1, 2, 3]).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The budget refuses; the value is dropped.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc<T>(&self, value: T) -> Result<&mut T, AllocError> {
+        self.alloc_with(|| value)
+    }
+
+    /// As [`Arena::alloc`]; the value is made only when there is room, in place where the optimizer can.
+    ///
+    /// # Errors
+    /// The budget refuses; `make` was not called.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> Result<&mut T, AllocError> {
+        const { assert!(!needs_drop::<T>(), "an arena drops nothing: use alloc_box, or a type without Drop") };
+        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        // SAFETY: fresh memory of T's layout that nobody else refers to; it lives as long as the arena is borrowed.
+        unsafe {
+            place.write(make());
+            Ok(&mut *place.as_ptr())
+        }
+    }
+
+    /// Moves `value` into the arena, behind a box that drops it.
+    ///
+    /// # Errors
+    /// The budget refuses; the value is dropped.
+    pub fn alloc_box<T>(&self, value: T) -> Result<ArenaBox<'_, T>, AllocError> {
+        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        // SAFETY: fresh memory of T's layout.
+        unsafe { place.write(value) };
+        Ok(ArenaBox { place, arena: core::marker::PhantomData })
+    }
+
+    /// A copy of the text.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_str(&self, text: &str) -> Result<&mut str, AllocError> {
+        let bytes = self.alloc_slice_copy(text.as_bytes())?;
+        // SAFETY: a copy of valid UTF-8.
+        Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
+    }
+
+    /// The text that the arguments make, as `format_args!` gives them.
+    ///
+    /// # Errors
+    /// The budget refuses, or a value's own `Display` fails.
+    pub fn alloc_fmt(&self, arguments: fmt::Arguments<'_>) -> Result<&str, AllocError> {
+        if let Some(text) = arguments.as_str() {
+            return self.alloc_str(text).map(|text| &*text);
+        }
+        let mut text = crate::collections::String::new_in(self);
+        fmt::Write::write_fmt(&mut text, arguments).map_err(|_| AllocError)?;
+        Ok(text.into_str())
+    }
+
+    /// A copy of the slice.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_slice_copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], AllocError> {
+        let place = self.alloc_layout(Layout::for_value(values))?.cast::<T>();
+        // SAFETY: fresh memory for exactly these values, which are Copy; it cannot overlap what is borrowed.
+        unsafe {
+            ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len());
+            Ok(slice::from_raw_parts_mut(place.as_ptr(), values.len()))
+        }
+    }
+
+    /// `len` values that `make` gives for each index, in order.
+    ///
+    /// # Errors
+    /// The budget refuses, or `len` values are more than an address range holds; `make` was not called.
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_slice_fill_with<T>(
+        &self,
+        len: usize,
+        mut make: impl FnMut(usize) -> T,
+    ) -> Result<&mut [T], AllocError> {
+        const { assert!(!needs_drop::<T>(), "an arena drops nothing: use a type without Drop") };
+        let values = self.alloc_uninit_slice(len)?;
+        for (index, value) in values.iter_mut().enumerate() {
+            value.write(make(index));
+        }
+        // SAFETY: every element was written by the loop.
+        Ok(unsafe { &mut *(ptr::from_mut(values) as *mut [T]) })
+    }
+
+    /// `len` copies of a value.
+    ///
+    /// # Errors
+    /// As [`Arena::alloc_slice_fill_with`].
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_slice_fill<T: Copy>(&self, len: usize, value: T) -> Result<&mut [T], AllocError> {
+        self.alloc_slice_fill_with(len, |_| value)
+    }
+
+    /// Room for `len` values. The memory is not initialized, and the type says so.
+    ///
+    /// # Errors
+    /// The budget refuses, or `len` values are more than an address range holds.
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_uninit_slice<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], AllocError> {
+        let layout = Layout::array::<T>(len).map_err(|_| {
+            self.budget.refuse((len as u64).saturating_mul(size_of::<T>() as u64), Reason::TooLarge)
+        })?;
+        let place = self.alloc_layout(layout)?.cast::<MaybeUninit<T>>();
+        // SAFETY: fresh memory for `len` values; MaybeUninit needs no initialization.
+        Ok(unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) })
+    }
+
+    /// `len` values whose bytes are all zero.
+    ///
+    /// # Errors
+    /// As [`Arena::alloc_uninit_slice`].
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_zeroed_slice<T: Zeroable>(&self, len: usize) -> Result<&mut [T], AllocError> {
+        let values = self.alloc_uninit_slice::<T>(len)?;
+        // SAFETY: the slice is valid for writes; all-zero bytes are a value of T by its `Zeroable`.
+        unsafe {
+            ptr::write_bytes(values.as_mut_ptr(), 0, len);
+            Ok(&mut *(ptr::from_mut(values) as *mut [T]))
+        }
+    }
+
+    /// The values of an iterator, whose length need not be known.
+    ///
+    /// # Errors
+    /// The budget refuses; what the iterator gave so far is lost.
+    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
+    pub fn alloc_slice_from_iter<T>(
+        &self,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<&mut [T], AllocError> {
+        const { assert!(!needs_drop::<T>(), "an arena drops nothing: use a type without Drop") };
+        let values = values.into_iter();
+        let mut gathered = crate::collections::Vec::with_capacity_in(values.size_hint().0, self)?;
+        for value in values {
+            gathered.push(value)?;
+        }
+        Ok(gathered.into_slice())
+    }
+
+    // --------------------------------------------------------------------------------- the latest allocation
+
+    /// Grows an allocation in place where it is the latest one and the chunk has room.
+    ///
+    /// # Safety
+    /// `place` came from this arena with `old` size and has not been given back or reset since.
+    #[inline]
+    pub(crate) unsafe fn grow_in_place(&self, place: NonNull<u8>, old_size: usize, new_size: usize) -> bool {
+        let position = self.position.get().addr().get();
+        let start = place.addr().get();
+        let Some(rounded_old) = bump::round_up(old_size, bump::MIN_ALIGN) else { return false };
+        if old_size == 0 || start + rounded_old != position {
+            return false;
+        }
+        match bump::place(start, self.end.get(), new_size, 1) {
+            Some(placed) => {
+                // SAFETY: `placed` lies within the current chunk, behind the position's old place.
+                self.position.set(unsafe { self.position.get().add(placed.position - position) });
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes back the end of an allocation where it is the latest one.
+    ///
+    /// # Safety
+    /// As [`Arena::grow_in_place`]; nothing behind `new_size` is used any more.
+    #[inline]
+    pub(crate) unsafe fn shrink_in_place(&self, place: NonNull<u8>, old_size: usize, new_size: usize) {
+        let (Some(old), Some(new)) =
+            (bump::round_up(old_size, bump::MIN_ALIGN), bump::round_up(new_size, bump::MIN_ALIGN))
+        else {
+            return;
+        };
+        if old_size > 0 && place.addr().get() + old == self.position.get().addr().get() {
+            // SAFETY: `new` is at most `old`, so this lies within the latest allocation.
+            self.position.set(unsafe { self.position.get().sub(old - new) });
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- chunks
+
+    /// Makes a chunk current in which `layout` fits: the next kept one, or a new one.
+    fn enter_chunk_for(&self, layout: Layout) -> Result<(), AllocError> {
+        let slack = layout.align().saturating_sub(bump::MIN_ALIGN);
+        let too_large = || self.budget.refuse(layout.size() as u64, Reason::TooLarge);
+        let data_bytes = layout.size().checked_add(slack).ok_or_else(too_large)?;
+        let next = match self.current.get() {
+            // SAFETY: the chain's headers are live while the arena owns them.
+            Some(current) => NonNull::new(unsafe { (*current.as_ptr()).next }),
+            None => self.head.get(),
+        };
+        if let Some(next) = next
+            && data_bytes <= data_bytes_of(next)
+        {
+            self.enter(next);
+            return Ok(());
+        }
+        let needed = chunk_bytes_for(data_bytes).ok_or_else(too_large)?;
+        let chunk = self.take_chunk(needed)?;
+        self.insert_after_current(chunk);
+        self.enter(chunk);
+        if self.budget.pressure() == Pressure::High {
+            self.acquire_ahead(chunk);
+        }
+        Ok(())
+    }
+
+    /// Takes a new chunk of the size that growth proposes, or of what the budget still has, or of what is needed.
+    fn take_chunk(&self, needed: usize) -> Result<NonNull<ChunkHeader>, AllocError> {
+        // SAFETY: as in `enter_chunk_for`.
+        let last = self.current.get().map_or(0, |current| unsafe { (*current.as_ptr()).bytes });
+        let total = self.charged_kib.get() as usize * CHUNK_BYTES_MIN;
+        let share = usize::try_from(self.budget.limit_on_path() / 16).unwrap_or(usize::MAX);
+        let proposed = self.growth.next_bytes(total, last).min(share).max(CHUNK_BYTES_MIN);
+        let proposed = round_chunk_down(proposed).max(needed);
+        if proposed == needed {
+            return self.take_chunk_of(needed, false);
+        }
+        if let Ok(chunk) = self.take_chunk_of(proposed, true) {
+            return Ok(chunk);
+        }
+        let free = usize::try_from(self.budget.available()).unwrap_or(usize::MAX).min(proposed);
+        let clamped = round_chunk_down(free);
+        if clamped > needed
+            && let Ok(chunk) = self.take_chunk_of(clamped, true)
+        {
+            return Ok(chunk);
+        }
+        self.take_chunk_of(needed, false)
+    }
+
+    fn take_chunk_of(&self, bytes: usize, only_if_free: bool) -> Result<NonNull<ChunkHeader>, AllocError> {
+        let Some(charged_kib) = u32::try_from(bytes / CHUNK_BYTES_MIN)
+            .ok()
+            .and_then(|kib| self.charged_kib.get().checked_add(kib))
+        else {
+            return Err(self.budget.refuse(bytes as u64, Reason::TooLarge));
+        };
+        if only_if_free {
+            self.budget.charge_if_free(bytes as u64)?;
+        } else {
+            self.budget.charge(bytes as u64)?;
+        }
+        let Some(chunk) = self.budget.source().take(bytes) else {
+            self.budget.release(bytes as u64);
+            return Err(self.budget.refuse(bytes as u64, Reason::System));
+        };
+        self.charged_kib.set(charged_kib);
+        Ok(chunk)
+    }
+
+    /// Under high pressure the chunk after the one just taken is acquired too, while there still is one to have.
+    fn acquire_ahead(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the chain's headers are live while the arena owns them.
+        let (bytes, next) = unsafe { ((*chunk.as_ptr()).bytes, (*chunk.as_ptr()).next) };
+        if next.is_null()
+            && bytes <= GRANULE_BYTES
+            && let Ok(ahead) = self.take_chunk_of(bytes, true)
+        {
+            self.insert_after_current(ahead);
+        }
+    }
+
+    /// Links a chunk behind the current one, before those that are kept.
+    fn insert_after_current(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the chain's headers are live while the arena owns them; `chunk` is fresh and belongs to nobody else.
+        unsafe {
+            let (Some(current), Some(head)) = (self.current.get(), self.head.get()) else {
+                let kept = self.head.replace(Some(chunk));
+                if let Some(kept) = kept {
+                    (*chunk.as_ptr()).next = kept.as_ptr();
+                    (*chunk.as_ptr()).tail = (*kept.as_ptr()).tail;
+                    (*chunk.as_ptr()).chunks_count = (*kept.as_ptr()).chunks_count + 1;
+                }
+                return;
+            };
+            (*chunk.as_ptr()).next = (*current.as_ptr()).next;
+            (*current.as_ptr()).next = chunk.as_ptr();
+            let head = head.as_ptr();
+            if (*head).tail == current.as_ptr() {
+                (*head).tail = chunk.as_ptr();
+            }
+            (*head).chunks_count += 1;
+        }
+    }
+
+    /// Makes the chunk after the current one (or the head) the current one.
+    fn enter(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the chain's headers are live while the arena owns them.
+        unsafe {
+            if let (Some(current), Some(head)) = (self.current.get(), self.head.get()) {
+                let position = self.position.get().addr().get();
+                self.passed_bytes.set(self.passed_bytes.get() + position - (*current.as_ptr()).base.addr());
+                (*head.as_ptr()).wasted_bytes += self.end.get() - position;
+            }
+            self.set_current(chunk, (*chunk.as_ptr()).base);
+        }
+    }
+
+    /// # Safety
+    /// `chunk` belongs to this arena and `base` is its first byte.
+    unsafe fn set_current(&self, chunk: NonNull<ChunkHeader>, base: *mut u8) {
+        self.current.set(Some(chunk));
+        self.end.set(ChunkHeader::end(chunk));
+        // A chunk from the global allocator is aligned to 16 and one from a reservoir to more: both to MIN_ALIGN.
+        // SAFETY: a chunk's base is not null.
+        self.position.set(unsafe { NonNull::new_unchecked(base) });
+        #[cfg(any())]
+        if let Source::Reservoir(reservoir) = self.budget.source() {
+            // SAFETY: the chunk is this arena's, so its header is live.
+            let bytes = unsafe { (*chunk.as_ptr()).bytes };
+            reservoir.set_owner(base, bytes, self.stamp.get().as_u64());
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- giving back
+
+    /// Forgets every allocation and keeps every chunk for the next ones. The same few steps for ten objects or ten
+    /// million.
+    pub fn reset(&mut self) {
+        self.stamp.set(self.stamp.get().next());
+        self.passed_bytes.set(0);
+        if let Some(head) = self.head.get() {
+            // SAFETY: the head is live; no reference into the arena lives, because of `&mut self`.
+            unsafe {
+                (*head.as_ptr()).wasted_bytes = 0;
+                self.set_current(head, (*head.as_ptr()).base);
+            }
+        }
+    }
+
+    /// Forgets every allocation; keeps the first chunks up to `bytes` and gives the others back. Looks at the kept
+    /// chunks only.
+    pub fn reset_keeping(&mut self, bytes: usize) {
+        self.reset();
+        let Some(head) = self.head.get() else { return };
+        let limit = bytes;
+        // SAFETY: the chain's headers are live while the arena owns them, and nothing refers into the chunks.
+        unsafe {
+            if (*head.as_ptr()).bytes > limit {
+                self.release();
+                return;
+            }
+            let (mut last, mut kept_bytes, mut kept_count) = (head, (*head.as_ptr()).bytes, 1);
+            while let Some(next) = NonNull::new((*last.as_ptr()).next)
+                && kept_bytes + (*next.as_ptr()).bytes <= limit
+            {
+                last = next;
+                kept_bytes += (*next.as_ptr()).bytes;
+                kept_count += 1;
+            }
+            let Some(first_out) = NonNull::new((*last.as_ptr()).next) else { return };
+            let last_out = NonNull::new_unchecked((*head.as_ptr()).tail);
+            (*last.as_ptr()).next = ptr::null_mut();
+            (*head.as_ptr()).tail = last.as_ptr();
+            (*head.as_ptr()).chunks_count = kept_count;
+            let out_bytes = self.charged_kib.get() as usize * CHUNK_BYTES_MIN - kept_bytes;
+            self.charged_kib.set((kept_bytes / CHUNK_BYTES_MIN) as u32);
+            give_back(&self.budget, first_out, last_out, out_bytes);
+        }
+    }
+
+    /// Forgets every allocation and gives every chunk back. On a reservoir the cost does not depend on their number.
+    pub fn release(&mut self) {
+        self.stamp.set(self.stamp.get().next());
+        self.passed_bytes.set(0);
+        self.current.set(None);
+        self.position.set(NOWHERE);
+        self.end.set(NOWHERE.as_ptr().addr());
+        let charged = self.charged_kib.replace(0) as usize * CHUNK_BYTES_MIN;
+        if let Some(head) = self.head.take() {
+            // SAFETY: the head is live and knows its chain's tail; nothing refers into the chunks (`&mut self`).
+            unsafe {
+                let tail = NonNull::new_unchecked((*head.as_ptr()).tail);
+                give_back(&self.budget, head, tail, charged);
+            }
+        }
+    }
+
+    /// Opens a nested lifetime: what is allocated in the scope is forgotten when the scope ends.
+    pub fn scope(&mut self) -> Scope<'_> {
+        Scope::new(self)
+    }
+
+    /// Moves the arena and its charge under another budget of the same tree: a plan into the plan cache.
+    ///
+    /// # Errors
+    /// The other budget refuses; nothing has changed then.
+    pub fn rehome(&mut self, budget: &Budget) -> Result<(), AllocError> {
+        self.budget.transfer(budget, u64::from(self.charged_kib.get()) * crate::UNIT)?;
+        self.budget = budget.clone();
+        Ok(())
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            current: self.current.get(),
+            position: self.position.get(),
+            passed_bytes: self.passed_bytes.get(),
+            // SAFETY: the head is live.
+            wasted_bytes: self.head.get().map_or(0, |head| unsafe { (*head.as_ptr()).wasted_bytes }),
+        }
+    }
+
+    /// Goes back to a mark of this arena; chunks taken since are kept.
+    ///
+    /// # Safety
+    /// The mark was made by this arena since its last reset, and nothing allocated since is used any more.
+    pub(crate) unsafe fn rewind(&self, mark: Mark) {
+        self.passed_bytes.set(mark.passed_bytes);
+        self.current.set(mark.current);
+        self.position.set(mark.position);
+        self.end.set(mark.current.map_or(NOWHERE.as_ptr().addr(), ChunkHeader::end));
+        if let Some(head) = self.head.get() {
+            // SAFETY: the head is live.
+            unsafe { (*head.as_ptr()).wasted_bytes = mark.wasted_bytes };
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- figures
+
+    /// The budget that pays.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What the arena holds; constant time.
+    pub fn stats(&self) -> ArenaStats {
+        // SAFETY: the chain's headers are live while the arena owns them.
+        let (wasted_bytes, chunks_count) = self
+            .head
+            .get()
+            .map_or((0, 0), |head| unsafe { ((*head.as_ptr()).wasted_bytes, (*head.as_ptr()).chunks_count) });
+        // SAFETY: as above.
+        let in_current = self.current.get().map_or(0, |current| unsafe {
+            self.position.get().addr().get() - (*current.as_ptr()).base.addr()
+        });
+        ArenaStats {
+            allocated_bytes: self.charged_kib.get() as usize * CHUNK_BYTES_MIN,
+            used_bytes: self.passed_bytes.get() + in_current,
+            wasted_bytes,
+            chunks_count,
+        }
+    }
+
+    /// The sizes of the arena's chunks in bytes, in the order in which they are filled.
+    pub fn chunk_sizes(&self) -> impl Iterator<Item = usize> {
+        let mut chunk = self.head.get();
+        core::iter::from_fn(move || {
+            let here = chunk?;
+            // SAFETY: the chain's headers are live while the arena owns them; the iterator borrows the arena.
+            let (bytes, next) = unsafe { ((*here.as_ptr()).bytes, (*here.as_ptr()).next) };
+            chunk = NonNull::new(next);
+            Some(bytes)
+        })
+    }
+
+    /// True where `place` points into a chunk of this arena; walks the chunks.
+    pub fn owns(&self, place: *const u8) -> bool {
+        let mut chunk = self.head.get();
+        while let Some(here) = chunk {
+            // SAFETY: the chain's headers are live while the arena owns them.
+            let (base, next) = unsafe { ((*here.as_ptr()).base.addr(), (*here.as_ptr()).next) };
+            if (base..ChunkHeader::end(here)).contains(&place.addr()) {
+                return true;
+            }
+            chunk = NonNull::new(next);
+        }
+        false
+    }
+
+    /// Which arena this is, in which generation: unique in the process for ever.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp.get()
+    }
+}
+
+fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
+    // SAFETY: called for chunks of a live chain.
+    unsafe { (*chunk.as_ptr()).given_bytes - HEADER_BYTES }
+}
+
+/// Gives a chain of chunks back to the source, and its charge to the budget.
+///
+/// # Safety
+/// As [`Source::give_back`].
+unsafe fn give_back(budget: &Budget, first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>, bytes: usize) {
+    // First the charge, then the chunks: whoever takes one from the source finds it paid for.
+    budget.release_chunks(bytes as u64);
+    // SAFETY: the caller's promise.
+    unsafe { budget.source().give_back(first, last, bytes) };
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Arena({}: {})", self.budget.name(), self.stats())
+    }
+}
+
+/// An owned value in an arena: dropped with the box, its memory given back with the arena.
+pub struct ArenaBox<'a, T> {
+    place: NonNull<T>,
+    arena: core::marker::PhantomData<&'a mut T>,
+}
+
+// SAFETY: the box owns its value, as `Box` does.
+unsafe impl<T: Send> Send for ArenaBox<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for ArenaBox<'_, T> {}
+
+impl<T> core::ops::Deref for ArenaBox<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the value was written at birth and is owned by the box.
+        unsafe { self.place.as_ref() }
+    }
+}
+
+impl<T> core::ops::DerefMut for ArenaBox<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; `&mut self` makes it the only reference.
+        unsafe { self.place.as_mut() }
+    }
+}
+
+impl<T> Drop for ArenaBox<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: owned, and dropped once.
+        unsafe { self.place.drop_in_place() };
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ArenaBox<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// Types for which all-zero bytes are a value.
+///
+/// # Safety
+/// All-zero bytes are a valid value of the type.
+pub unsafe trait Zeroable: Copy {}
+
+macro_rules! zeroable {
+    ($($t:ty)*) => { $(
+        // SAFETY: a number (or `false`) of all-zero bytes is a value.
+        unsafe impl Zeroable for $t {}
+    )* };
+}
+zeroable!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 bool);
+// SAFETY: an array of zeroable values is its elements.
+unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,410 @@
+//! Budgets: a tree of hard limits that every chunk is charged to before it is taken.
+//!
+//! ```text
+//!   process 64 MiB
+//!   |- warm                 chunks given back, kept for the next taker
+//!   |- cache                has a reclaimer
+//!   `- db 16 MiB
+//!      `- statement 8 MiB   keeps the record of its refusals
+//!         |- plan
+//!         `- sort
+//! ```
+//!
+//! A charge at `sort` must fit under the limits of `sort`, `statement`, `db` and `process`, and it does at every
+//! instant and under any number of threads: the check comes before the byte is taken. Chunks are charged, never
+//! objects, so the allocation of an object costs nothing here.
+//!
+//! What a charge costs: one compare-and-swap while the node has credit; otherwise a walk up the path under the tree's
+//! lock, which fetches more at a time for a node that keeps coming. What a node costs: 256 bytes, in pages of 4 KiB
+//! that the root is charged for.
+//!
+//! Figures are in units of 1 KiB: a charge is rounded up, a limit down.
+
+mod node;
+mod tree;
+mod walk;
+mod word;
+
+pub use walk::{MemoryTree, NodeStats, Walk};
+pub use word::UNIT;
+
+use crate::chunk::Source;
+use crate::error::{AllocError, OutOfMemory, Reason, Stage};
+use crate::pressure::{Observer, Pressure};
+use crate::reclaim::Reclaim;
+use crate::sync::Ordering;
+use alloc::sync::Arc;
+use core::ptr::{self, NonNull};
+use node::Node;
+use tree::{Effort, Tree};
+use word::{Word, bytes_of, limit_units, units_of};
+
+/// A handle to a node of a tree of budgets; clones are handles to the same node.
+///
+/// The node lives as long as it has handles or children. Dropping the last handle returns everything it was granted
+/// to its parent; if charges are still open then, that is a leak and the tree's [`Observer`] is told.
+pub struct Budget {
+    node: NonNull<Node>,
+}
+
+// SAFETY: a node is reached through atomics and, for its cold part, under the tree's lock; handles are counted
+// atomically. What a node holds of foreign types (observer, reclaimer) is Send + Sync by its trait.
+unsafe impl Send for Budget {}
+// SAFETY: as above.
+unsafe impl Sync for Budget {}
+
+/// What a new budget gets beside its name.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetOptions {
+    limit_bytes: u64,
+    minimum_bytes: u64,
+    reserve_bytes: u64,
+    keeps_refusals: bool,
+}
+
+impl BudgetOptions {
+    /// At most `limit_bytes`; [`u64::MAX`] leaves the limit to the budgets above.
+    pub fn limit(limit_bytes: u64) -> BudgetOptions {
+        BudgetOptions { limit_bytes, minimum_bytes: 0, reserve_bytes: 0, keeps_refusals: false }
+    }
+
+    /// No limit of its own.
+    pub fn unlimited() -> BudgetOptions {
+        BudgetOptions::limit(u64::MAX)
+    }
+
+    /// Guaranteed: charged to the parent at once, and never taken back while the budget lives.
+    pub fn minimum(mut self, bytes: u64) -> BudgetOptions {
+        self.minimum_bytes = bytes;
+        self
+    }
+
+    /// The emergency reserve: the part of the limit that only [`Budget::charge_emergency`] may use, so that rollback,
+    /// error handling and shutdown have room when everything else is taken.
+    pub fn reserve(mut self, bytes: u64) -> BudgetOptions {
+        self.reserve_bytes = bytes;
+        self
+    }
+
+    /// The budget is a statement's (or a session's): refusals of it and of everything below it are recorded here
+    /// and not further up. Costs one more block of the tree.
+    pub fn keeps_refusals(mut self) -> BudgetOptions {
+        self.keeps_refusals = true;
+        self
+    }
+}
+
+impl Budget {
+    /// The root of a new tree whose chunks come from the global allocator.
+    ///
+    /// The root is charged 4 KiB at once for the tree itself.
+    ///
+    /// # Errors
+    /// The limit is below 4 KiB, or the global allocator has no memory.
+    pub fn root(name: &str, limit_bytes: u64) -> Result<Budget, OutOfMemory> {
+        Budget::root_on(name, limit_bytes, Source::Global)
+    }
+
+    /// The root of a new tree on the global allocator without a limit: for programs that want arenas and figures but
+    /// no limits.
+    ///
+    /// # Errors
+    /// The global allocator has no memory.
+    pub fn unlimited(name: &str) -> Result<Budget, OutOfMemory> {
+        Budget::root(name, u64::MAX)
+    }
+
+    pub(crate) fn root_on(name: &str, limit_bytes: u64, source: Source) -> Result<Budget, OutOfMemory> {
+        Ok(Budget { node: Tree::create(name, limit_units(limit_bytes), source)? })
+    }
+
+    /// A budget below this one with a limit of its own; [`u64::MAX`] leaves the limit to the budgets above.
+    ///
+    /// # Errors
+    /// The root cannot pay for one more page of nodes.
+    pub fn child(&self, name: &str, limit_bytes: u64) -> Result<Budget, AllocError> {
+        self.child_with(name, BudgetOptions::limit(limit_bytes))
+    }
+
+    /// A budget below this one.
+    ///
+    /// # Errors
+    /// The root cannot pay for one more page of nodes, or this budget cannot grant the minimum.
+    pub fn child_with(&self, name: &str, options: BudgetOptions) -> Result<Budget, AllocError> {
+        let too_large = |bytes: u64| {
+            self.tree().record(self.node(), bytes.div_ceil(UNIT), self.node(), Reason::TooLarge);
+            AllocError
+        };
+        let minimum = units_of(options.minimum_bytes).ok_or_else(|| too_large(options.minimum_bytes))?;
+        let reserve = units_of(options.reserve_bytes).ok_or_else(|| too_large(options.reserve_bytes))?;
+        let limit = limit_units(options.limit_bytes);
+        let node =
+            self.tree().add_node(self.node(), name, limit, minimum, reserve, options.keeps_refusals)?;
+        Ok(Budget { node })
+    }
+
+    #[inline(always)]
+    fn node(&self) -> &Node {
+        // SAFETY: this handle keeps the node alive (node.rs I5).
+        unsafe { self.node.as_ref() }
+    }
+
+    #[inline(always)]
+    fn tree(&self) -> &Tree {
+        // SAFETY: the tree lives as long as its root, which lives as long as any node (I5).
+        unsafe { &*self.node().tree }
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.tree().source
+    }
+
+    /// True where both handles lead to the same node.
+    pub fn is_same(&self, other: &Budget) -> bool {
+        self.node == other.node
+    }
+
+    // ------------------------------------------------------------------------------------------------ charging
+
+    /// Charges `bytes`, rounded up to whole units. Before it refuses, it sweeps back the credit of the whole tree and
+    /// asks the instant reclaimers.
+    ///
+    /// # Errors
+    /// The bytes do not fit under a limit of the path; [`Budget::last_refusal`] tells which.
+    #[inline]
+    pub fn charge(&self, bytes: u64) -> Result<(), AllocError> {
+        self.charge_with(bytes, Effort::Instant)
+    }
+
+    /// As [`Budget::charge`], and blocking reclaimers (flushes) may be asked as well. The caller must not hold
+    /// anything that a reclaimer needs.
+    ///
+    /// # Errors
+    /// As [`Budget::charge`].
+    pub fn charge_waiting(&self, bytes: u64) -> Result<(), AllocError> {
+        self.charge_with(bytes, Effort::Waiting)
+    }
+
+    /// As [`Budget::charge`], and the emergency reserves of the path may be used: for rollback, for telling of an
+    /// error, for shutting down. Release it as soon as that is done.
+    ///
+    /// # Errors
+    /// Not even the reserve has room.
+    pub fn charge_emergency(&self, bytes: u64) -> Result<(), AllocError> {
+        self.charge_with(bytes, Effort::Emergency)
+    }
+
+    #[inline]
+    pub(crate) fn charge_with(&self, bytes: u64, effort: Effort) -> Result<(), AllocError> {
+        let node = self.node();
+        let Some(units) = units_of(bytes) else {
+            return Err(self.refuse(bytes, Reason::TooLarge));
+        };
+        if self.tree().fault_is_due() {
+            return Err(self.refuse(bytes, Reason::Injected));
+        }
+        match node.update(|word: Word| word.spend(units)) {
+            Some((_, after)) => {
+                node.note_peak(after.used());
+                if after.used() >= node.up.load(Ordering::Relaxed) {
+                    self.tree().threshold_crossed(node);
+                }
+                Ok(())
+            }
+            None => self.tree().charge_slow(node, units, effort),
+        }
+    }
+
+    /// Charges only what is free now, without asking anyone and without a record: for growth with a fallback.
+    #[inline]
+    pub(crate) fn charge_if_free(&self, bytes: u64) -> Result<(), AllocError> {
+        self.charge_with(bytes, Effort::Free)
+    }
+
+    /// Gives back `bytes` of earlier charges, rounded up as they were. Never fails.
+    #[inline]
+    pub fn release(&self, bytes: u64) {
+        let node = self.node();
+        let units = units_of(bytes).expect("what is released was charged");
+        match node.update(|word: Word| word.refund(units)) {
+            Some((_, after)) => {
+                if after.credit() > node.keep.load(Ordering::Relaxed) {
+                    self.tree().give_surplus(node);
+                } else if after.used() < node.down.load(Ordering::Relaxed) {
+                    self.tree().threshold_crossed(node);
+                }
+            }
+            None => self.tree().release_slow(node, units),
+        }
+    }
+
+    /// Moves a charge of `bytes` from this budget to another of the same tree, without counting it twice or not at all.
+    ///
+    /// # Errors
+    /// A limit on the other's path refuses; nothing has changed then.
+    ///
+    /// # Panics
+    /// The budgets belong to different trees.
+    pub fn transfer(&self, to: &Budget, bytes: u64) -> Result<(), AllocError> {
+        assert!(ptr::eq(self.node().tree, to.node().tree), "a charge stays in its tree");
+        let units = units_of(bytes).expect("what is moved was charged");
+        self.tree().transfer(self.node(), to.node(), units)
+    }
+
+    /// Gives up the charge of chunks that go back to the source: where that keeps them, its own node pays from here on.
+    pub(crate) fn release_chunks(&self, bytes: u64) {
+        let units = units_of(bytes).expect("what is given back was charged");
+        if !self.tree().hand_to_warm(self.node(), units) {
+            self.release(bytes);
+        }
+    }
+
+    /// Records a refusal that no limit caused, and returns the token for it.
+    #[cold]
+    pub(crate) fn refuse(&self, bytes: u64, reason: Reason) -> AllocError {
+        self.tree().record(self.node(), bytes.div_ceil(UNIT), self.node(), reason);
+        AllocError
+    }
+
+    /// Asks whether a statement that expects to need `bytes` may start: refused while the pressure is critical and
+    /// the statement would take more than half of what is still free. Nothing is charged.
+    ///
+    /// # Errors
+    /// The statement should not start now; [`Budget::last_refusal`] says so with [`Reason::Pressure`].
+    pub fn admit(&self, bytes: u64) -> Result<(), AllocError> {
+        if self.pressure() == Pressure::Critical && bytes > self.available() / 2 {
+            return Err(self.refuse(bytes, Reason::Pressure));
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------------------------------------- figures
+
+    /// Bytes handed out: direct charges, and what the children were granted (their unspent credit included).
+    pub fn used(&self) -> u64 {
+        bytes_of(self.node().load().used())
+    }
+
+    /// The largest [`Budget::used`] so far.
+    pub fn peak(&self) -> u64 {
+        bytes_of(self.node().peak.load(Ordering::Relaxed))
+    }
+
+    /// The budget's own limit in bytes, in whole units; about 2 TiB where it has none.
+    pub fn limit(&self) -> u64 {
+        bytes_of(self.node().limit.load(Ordering::Relaxed))
+    }
+
+    /// The smallest limit of this budget and those above it.
+    pub fn limit_on_path(&self) -> u64 {
+        let mut limit = u32::MAX;
+        let mut node: *const Node = self.node();
+        // SAFETY: a node and its ancestors are live (I5).
+        while let Some(this) = unsafe { node.as_ref() } {
+            limit = limit.min(this.limit.load(Ordering::Relaxed));
+            node = this.parent;
+        }
+        bytes_of(limit)
+    }
+
+    /// Bytes that an ordinary charge could get right now, as far as one look over the path can tell: credit of
+    /// other budgets and what reclaimers hold is not in it.
+    pub fn available(&self) -> u64 {
+        bytes_of(tree::room(self.node()))
+    }
+
+    /// The worst level of pressure of this budget and those above it: one load.
+    #[inline]
+    pub fn pressure(&self) -> Pressure {
+        Pressure::from_byte(self.node().level.load(Ordering::Relaxed))
+    }
+
+    /// The budget's name.
+    pub fn name(&self) -> &str {
+        self.node().cold.name.as_str()
+    }
+
+    /// The stats of this budget and all below it, one after the other, parents first.
+    pub fn walk(&self) -> Walk {
+        Walk::new(self.clone())
+    }
+
+    /// This budget and all below it as a text table, drawn as a tree; prints without allocating.
+    pub fn memory_tree(&self) -> MemoryTree {
+        MemoryTree::new(self.clone())
+    }
+
+    // -------------------------------------------------------------------------------------------------- changes
+
+    /// Sets a new limit. Below what is handed out it is allowed: nothing more is granted until enough has come back.
+    pub fn set_limit(&self, bytes: u64) {
+        self.tree().set_limit(self.node(), limit_units(bytes));
+    }
+
+    /// Names the stage that work under this budget is in; refusals are recorded with it.
+    pub fn set_stage(&self, stage: &'static Stage) {
+        self.node().stage.store(ptr::from_ref(stage).cast_mut(), Ordering::Release);
+    }
+
+    /// Registers who can give up memory of this budget, in place of the one before.
+    pub fn set_reclaimer(&self, reclaimer: Option<Arc<dyn Reclaim>>) {
+        let old = {
+            let _state = self.tree().lock();
+            self.node().cold.reclaimer.replace(reclaimer)
+        };
+        drop(old);
+    }
+
+    /// Sets who hears of pressure and leaks in the whole tree, in place of the one before.
+    pub fn set_observer(&self, observer: Option<Arc<dyn Observer>>) {
+        self.tree().set_observer(observer);
+    }
+
+    // ------------------------------------------------------------------------------------------------- refusals
+
+    /// The last refusal recorded for this budget's statement (the nearest budget upwards that keeps refusals).
+    pub fn last_refusal(&self) -> Option<OutOfMemory> {
+        self.tree().last_refusal(self.node())
+    }
+
+    /// Forgets the last refusal.
+    pub fn clear_refusal(&self) {
+        self.tree().clear_refusal(self.node());
+    }
+
+    /// Makes the `nth` charge from now on, counted over the whole tree, fail as if its limit refused it; 0 takes an
+    /// injection back. For tests of what happens then.
+    pub fn inject_refusal(&self, nth: u64) {
+        self.tree().inject(nth);
+    }
+}
+
+impl Clone for Budget {
+    fn clone(&self) -> Budget {
+        self.node().refs.fetch_add(1, Ordering::Relaxed);
+        Budget { node: self.node }
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        let tree: *const Tree = self.node().tree;
+        // SAFETY: the tree outlives this handle's node; the handle is given up here, once.
+        unsafe { Tree::drop_handle(tree, self.node) };
+    }
+}
+
+impl core::fmt::Debug for Budget {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Budget")
+            .field("name", &self.name())
+            .field("used", &self.used())
+            .field("limit", &self.limit())
+            .finish()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,505 @@
+//! Limits under one thread and under many.
+
+extern crate std;
+use super::*;
+use crate::{Pressure, PressureEvent};
+use core::sync::atomic::{AtomicU64, Ordering as Memory};
+use proptest::prelude::*;
+use std::string::String;
+use std::sync::Mutex;
+use std::vec::Vec;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+fn root(limit: u64) -> Budget {
+    Budget::root("process", limit).unwrap()
+}
+
+#[test]
+fn a_root_pays_for_its_own_tree() {
+    let refusal = Budget::root("process", 4 * KIB - 1).unwrap_err();
+    assert_eq!(
+        (refusal.path(), refusal.needed_bytes(), refusal.limit_bytes()),
+        ("process", 4 * KIB, 3 * KIB)
+    );
+    let root = root(4 * KIB);
+    assert_eq!((root.used(), root.peak(), root.available()), (4 * KIB, 4 * KIB, 0));
+    assert!(root.charge(1).is_err());
+}
+
+#[test]
+fn many_budgets_are_paid_by_the_page() {
+    let root = root(MIB);
+    let children: Vec<Budget> =
+        (0..100).map(|index| root.child(&std::format!("c{index}"), 5).unwrap()).collect();
+    let with_children = root.used();
+    assert!(with_children >= 100 * 256 && with_children <= 40 * KIB, "{with_children}");
+    drop(children);
+    let again: Vec<Budget> = (0..100).map(|_| root.child("again", 5).unwrap()).collect();
+    assert_eq!(root.used(), with_children, "freed nodes are used again");
+    drop(again);
+    let small = Budget::root("small", 8 * KIB).unwrap();
+    let mut made = Vec::new();
+    let refused = loop {
+        match small.child("c", u64::MAX) {
+            Ok(child) => made.push(child),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, AllocError);
+    assert_eq!(small.last_refusal().unwrap().refused_by(), "small");
+    assert_eq!(small.used(), 8 * KIB);
+}
+
+#[test]
+fn every_limit_of_the_path_holds() {
+    let root = root(MIB);
+    let db = root.child("db", 100 * KIB).unwrap();
+    let statement = db.child("statement", 60 * KIB).unwrap();
+    statement.charge(60 * KIB).unwrap();
+    assert!(statement.charge(1).is_err());
+    let refusal = statement.last_refusal().unwrap();
+    assert_eq!(refusal.path(), "process/db/statement");
+    assert_eq!(refusal.refused_by(), "statement");
+    assert_eq!(
+        (refusal.asked_bytes(), refusal.used_bytes(), refusal.limit_bytes(), refusal.needed_bytes()),
+        (KIB, 60 * KIB, 60 * KIB, 61 * KIB)
+    );
+    let other = db.child("other", u64::MAX).unwrap();
+    assert!(other.charge(41 * KIB).is_err());
+    assert_eq!(other.last_refusal().unwrap().refused_by(), "db");
+    assert_eq!(other.last_refusal().unwrap().holders().next(), Some(("statement", 60 * KIB)));
+    other.charge(40 * KIB).unwrap();
+    statement.release(60 * KIB);
+    other.charge(60 * KIB).unwrap();
+    assert_eq!((db.used(), db.peak(), statement.used()), (100 * KIB, 100 * KIB, 0));
+    other.release(100 * KIB);
+    assert_eq!(db.used(), 0);
+}
+
+#[test]
+fn limits_are_floors_and_charges_are_ceilings() {
+    let root = root(MIB);
+    let child = root.child("child", 2 * KIB + 1023).unwrap();
+    assert_eq!(child.limit(), 2 * KIB);
+    child.charge(1).unwrap();
+    assert_eq!(child.used(), KIB);
+    assert!(child.charge(KIB + 1).is_err());
+    child.charge(0).unwrap();
+    child.release(1);
+    assert_eq!(child.used(), 0);
+    assert!(child.charge(u64::MAX).is_err());
+    assert_eq!(child.last_refusal().unwrap().reason(), Reason::TooLarge);
+}
+
+#[test]
+fn credit_kept_by_a_sibling_is_swept_back_before_a_refusal() {
+    let root = root(MIB + 4 * KIB);
+    let hoarder = root.child("hoarder", u64::MAX).unwrap();
+    for _ in 0..64 {
+        hoarder.charge(4 * KIB).unwrap();
+    }
+    for _ in 0..64 {
+        hoarder.release(4 * KIB);
+    }
+    let kept = root.used() - 4 * KIB;
+    assert!(kept > 0, "a node that keeps coming keeps credit");
+    assert_eq!(hoarder.used(), 0);
+    let other = root.child("other", u64::MAX).unwrap();
+    other.charge(MIB).unwrap();
+    assert_eq!(root.used(), MIB + 4 * KIB);
+    assert!(hoarder.charge(1).is_err());
+}
+
+#[test]
+fn a_minimum_is_always_there() {
+    let root = root(64 * KIB);
+    let guaranteed = root.child_with("guaranteed", BudgetOptions::limit(40 * KIB).minimum(20 * KIB)).unwrap();
+    assert_eq!((root.used(), guaranteed.used()), (24 * KIB, 0));
+    let greedy = root.child("greedy", u64::MAX).unwrap();
+    greedy.charge(40 * KIB).unwrap();
+    assert!(greedy.charge(1).is_err(), "the guaranteed part is not to be had");
+    guaranteed.charge(20 * KIB).unwrap();
+    assert!(guaranteed.charge(1).is_err());
+    guaranteed.release(20 * KIB);
+    assert!(greedy.charge(1).is_err());
+    assert!(root.child_with("more", BudgetOptions::unlimited().minimum(KIB)).is_err());
+    drop(guaranteed);
+    greedy.charge(20 * KIB).unwrap();
+}
+
+#[test]
+fn the_reserve_is_for_emergencies() {
+    let root = root(MIB);
+    let db = root.child_with("db", BudgetOptions::limit(64 * KIB).reserve(16 * KIB)).unwrap();
+    let statement = db.child("statement", u64::MAX).unwrap();
+    statement.charge(48 * KIB).unwrap();
+    assert!(statement.charge(1).is_err());
+    let refusal = statement.last_refusal().unwrap();
+    assert_eq!((refusal.used_bytes(), refusal.needed_bytes()), (48 * KIB, 65 * KIB));
+    statement.charge_emergency(16 * KIB).unwrap();
+    assert!(statement.charge_emergency(1).is_err());
+    statement.release(16 * KIB);
+    assert!(statement.charge(1).is_err(), "what came from the reserve went back to it");
+    statement.charge_emergency(KIB).unwrap();
+    statement.release(49 * KIB);
+    statement.charge(48 * KIB).unwrap();
+    statement.release(48 * KIB);
+    assert_eq!(db.used(), 0);
+}
+
+struct Cache {
+    budget: Budget,
+    held: AtomicU64,
+    blocking: bool,
+}
+
+impl Reclaim for Cache {
+    fn reclaim(&self, bytes: u64) -> u64 {
+        let give = bytes.min(self.held.load(Memory::Relaxed));
+        self.held.fetch_sub(give, Memory::Relaxed);
+        self.budget.release(give);
+        give
+    }
+    fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+}
+
+#[test]
+fn reclaimers_are_asked_before_a_refusal() {
+    let root = root(128 * KIB + 4 * KIB);
+    let make = |name: &str, blocking| {
+        let budget = root.child(name, u64::MAX).unwrap();
+        budget.charge(50 * KIB).unwrap();
+        let cache = Arc::new(Cache { budget: budget.clone(), held: AtomicU64::new(50 * KIB), blocking });
+        budget.set_reclaimer(Some(cache.clone()));
+        cache
+    };
+    let instant = make("cache", false);
+    let flush = make("memtable", true);
+    let asker = root.child("asker", u64::MAX).unwrap();
+    asker.charge(60 * KIB).unwrap();
+    assert_eq!(instant.held.load(Memory::Relaxed), 18 * KIB);
+    assert!(asker.charge(30 * KIB).is_err(), "flushing is only for those who may wait");
+    assert_eq!(flush.held.load(Memory::Relaxed), 50 * KIB);
+    asker.charge_waiting(60 * KIB).unwrap();
+    assert!(flush.held.load(Memory::Relaxed) < 50 * KIB);
+    instant.budget.set_reclaimer(None);
+    flush.budget.set_reclaimer(None);
+}
+
+#[derive(Default)]
+struct Events {
+    seen: Mutex<Vec<PressureEvent>>,
+    leaks: Mutex<Vec<(String, u64)>>,
+}
+
+impl Observer for Events {
+    fn pressure_changed(&self, event: &PressureEvent) {
+        self.seen.lock().unwrap().push(*event);
+    }
+    fn leaked(&self, path: &str, bytes: u64) {
+        self.leaks.lock().unwrap().push((path.into(), bytes));
+    }
+}
+
+/// Charges 1 KiB at a time up to the limit and back; every level must be entered exactly at its percentage, with one
+/// event each, and be visible below and not above.
+#[test]
+fn seed_41_pressure_changes_at_50_75_and_90_percent_with_an_event_each() {
+    let root = root(MIB);
+    let events = Arc::new(Events::default());
+    root.set_observer(Some(events.clone()));
+    let db = root.child("db", 100 * KIB).unwrap();
+    let statement = db.child("statement", u64::MAX).unwrap();
+    let want = |used: u64| match used {
+        0..50 => Pressure::Normal,
+        50..75 => Pressure::Moderate,
+        75..90 => Pressure::High,
+        _ => Pressure::Critical,
+    };
+    for used in 1..=100 {
+        statement.charge(KIB).unwrap();
+        assert_eq!(db.pressure(), want(used), "{used} %");
+        assert_eq!(statement.pressure(), want(used), "a budget is under the pressure of those above it");
+    }
+    assert_eq!(root.pressure(), Pressure::Normal);
+    for used in (0..100).rev() {
+        statement.release(KIB);
+        assert_eq!(db.pressure(), want(used), "{used} %");
+    }
+    let seen = events.seen.lock().unwrap();
+    let levels: Vec<_> =
+        seen.iter().map(|event| (event.path.as_str(), event.from as u8, event.to as u8)).collect();
+    let db = "process/db";
+    assert_eq!(levels, [(db, 0, 1), (db, 1, 2), (db, 2, 3), (db, 3, 2), (db, 2, 1), (db, 1, 0)]);
+    assert_eq!(
+        std::format!("{}", seen[2]),
+        "memory pressure of process/db: high -> critical, 90.0 KiB of 100.0 KiB used"
+    );
+}
+
+#[test]
+fn seed_41_large_statements_are_refused_under_critical_pressure() {
+    let root = root(MIB);
+    let db = root.child("db", 100 * KIB).unwrap();
+    db.admit(99 * KIB).unwrap();
+    db.charge(90 * KIB).unwrap();
+    db.admit(5 * KIB).unwrap();
+    assert!(db.admit(6 * KIB).is_err());
+    let refusal = db.last_refusal().unwrap();
+    assert_eq!(refusal.reason(), Reason::Pressure);
+    assert!(refusal.to_string().contains("large statements are not started"), "{refusal}");
+    db.release(90 * KIB);
+}
+
+#[test]
+fn a_budget_dropped_with_open_charges_is_a_leak_that_is_told_and_returned() {
+    let root = root(MIB);
+    let events = Arc::new(Events::default());
+    root.set_observer(Some(events.clone()));
+    let before = root.used();
+    let child = root.child("forgetful", MIB).unwrap();
+    child.charge(10 * KIB).unwrap();
+    drop(child);
+    assert_eq!(root.used(), before);
+    assert_eq!(*events.leaks.lock().unwrap(), [("process/forgetful".into(), 10 * KIB)]);
+}
+
+#[test]
+fn a_transfer_is_never_counted_twice() {
+    let root = root(104 * KIB);
+    let a = root.child("a", u64::MAX).unwrap();
+    let b = root.child("b", 60 * KIB).unwrap();
+    let below_b = b.child("below", u64::MAX).unwrap();
+    a.charge(100 * KIB).unwrap();
+    assert_eq!(root.available(), 0);
+    a.transfer(&below_b, 60 * KIB).unwrap();
+    assert_eq!((a.used(), b.used(), below_b.used(), root.used()), (40 * KIB, 60 * KIB, 60 * KIB, 104 * KIB));
+    assert!(a.transfer(&below_b, KIB).is_err());
+    assert_eq!((a.used(), b.used()), (40 * KIB, 60 * KIB));
+    below_b.transfer(&b, 10 * KIB).unwrap();
+    b.transfer(&a, 10 * KIB).unwrap();
+    assert_eq!((a.used(), b.used(), below_b.used(), root.used()), (50 * KIB, 50 * KIB, 50 * KIB, 104 * KIB));
+    below_b.transfer(&below_b, 5 * KIB).unwrap();
+    below_b.release(50 * KIB);
+    a.release(50 * KIB);
+    assert_eq!(root.used(), 4 * KIB);
+}
+
+#[test]
+fn a_limit_can_be_lowered_below_what_is_used() {
+    let root = root(MIB);
+    let db = root.child("db", 100 * KIB).unwrap();
+    db.charge(50 * KIB).unwrap();
+    db.set_limit(40 * KIB);
+    assert_eq!(db.pressure(), Pressure::Critical);
+    assert!(db.charge(1).is_err());
+    db.release(20 * KIB);
+    db.charge(10 * KIB).unwrap();
+    assert!(db.charge(1).is_err());
+    db.set_limit(MIB);
+    assert_eq!(db.pressure(), Pressure::Normal);
+    db.charge(500 * KIB).unwrap();
+    db.release(540 * KIB);
+}
+
+#[test]
+fn refusals_are_kept_by_the_statement() {
+    static PLAN: Stage = Stage::new("plan");
+    let root = root(MIB);
+    let one = root.child_with("one", BudgetOptions::limit(10 * KIB).keeps_refusals()).unwrap();
+    let two = root.child_with("two", BudgetOptions::limit(10 * KIB).keeps_refusals()).unwrap();
+    let sort = one.child("sort", u64::MAX).unwrap();
+    one.set_stage(&PLAN);
+    assert!(sort.charge(11 * KIB).is_err());
+    assert_eq!(two.last_refusal(), None);
+    assert_eq!(root.last_refusal(), None);
+    let refusal = one.last_refusal().unwrap();
+    assert_eq!((refusal.path(), refusal.stage(), refusal.refused_by()), ("process/one/sort", "plan", "one"));
+    assert_eq!(
+        refusal.with_sufficient_bytes(12 * KIB).to_string(),
+        "out of memory in process/one/sort at stage plan: asked 11.0 KiB, one uses 0 B of its limit 10.0 KiB; \
+         a limit of 12.0 KiB is known to suffice"
+    );
+    one.clear_refusal();
+    assert_eq!(sort.last_refusal(), None);
+}
+
+#[test]
+fn an_injected_refusal_hits_the_nth_charge_and_no_other() {
+    let root = root(MIB);
+    let a = root.child("a", MIB).unwrap();
+    root.inject_refusal(3);
+    assert_eq!(
+        [a.charge(1), a.charge(1), a.charge(1), a.charge(1)],
+        [Ok(()), Ok(()), Err(AllocError), Ok(())]
+    );
+    assert_eq!(a.last_refusal().unwrap().reason(), Reason::Injected);
+    a.release(3 * KIB);
+}
+
+#[test]
+fn seed_34_the_memory_tree_reads_well() {
+    let root = root(64 * MIB);
+    let db = root.child("db", MIB).unwrap();
+    let statement = db.child("statement", u64::MAX).unwrap();
+    statement.charge(600 * KIB).unwrap();
+    statement.release(88 * KIB);
+    let want = "\
+budget                                limit       used       peak  pressure
+process                            64.0 MiB  516.0 KiB  604.0 KiB  normal
+`- db                               1.0 MiB  512.0 KiB  600.0 KiB  moderate
+   `- statement                           -  512.0 KiB  600.0 KiB  moderate";
+    assert_eq!(root.memory_tree().to_string(), want);
+    let paths: Vec<_> = root.walk().map(|stats| stats.path.as_str().len()).collect();
+    assert_eq!(paths, ["process".len(), "process/db".len(), "process/db/statement".len()]);
+    statement.release(512 * KIB);
+}
+
+/// A budget as the dullest possible program keeps it.
+#[derive(Clone)]
+struct Model {
+    parent: Option<usize>,
+    limit: u64,
+    own: u64,
+}
+
+fn model_used(models: &[Model], index: usize) -> u64 {
+    let below: u64 = (0..models.len())
+        .filter(|&child| models[child].parent == Some(index))
+        .map(|child| model_used(models, child))
+        .sum();
+    models[index].own + below
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { 256 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Any interleaving of charges, releases and transfers in a tree of five: every charge succeeds exactly when the
+    /// model says that it fits under every limit (no over-commit, no spurious refusal, nothing stranded), and no
+    /// parent ever shows more than its limit.
+    #[test]
+    fn seed_10_children_never_exceed_a_parent(
+        limits in proptest::collection::vec(1u64..64, 5),
+        steps in proptest::collection::vec((0usize..5, 0u8..3, 0u64..40, 0usize..5), 1..120),
+    ) {
+        let root = Budget::root("r", (limits[0] + 8) * KIB).unwrap();
+        let parents = [None, Some(0), Some(0), Some(1), Some(1)];
+        let mut budgets = std::vec![root.clone()];
+        for index in 1..5 {
+            budgets.push(budgets[parents[index].unwrap()].child("n", limits[index] * KIB).unwrap());
+        }
+        let pages = root.used() / KIB;
+        let mut models: Vec<Model> =
+            (0..5).map(|i| Model { parent: parents[i], limit: limits[i], own: 0 }).collect();
+        models[0].limit = limits[0] + 8 - pages;
+        for (at, action, amount, to) in steps {
+            let fits = |models: &[Model]| (0..5).all(|i| model_used(models, i) <= models[i].limit);
+            let mut next = models.clone();
+            match action {
+                0 => {
+                    next[at].own += amount;
+                    let granted = budgets[at].charge(amount * KIB).is_ok();
+                    prop_assert_eq!(granted, fits(&next), "charge {} at {}", amount, at);
+                    if granted { models = next; }
+                }
+                1 => {
+                    let amount = amount.min(models[at].own);
+                    models[at].own -= amount;
+                    budgets[at].release(amount * KIB);
+                }
+                _ => {
+                    let amount = amount.min(models[at].own);
+                    next[at].own -= amount;
+                    next[to].own += amount;
+                    let granted = budgets[at].transfer(&budgets[to], amount * KIB).is_ok();
+                    prop_assert_eq!(granted, fits(&next), "transfer {} from {} to {}", amount, at, to);
+                    if granted { models = next; }
+                }
+            }
+            for (index, budget) in budgets.iter().enumerate() {
+                prop_assert!(budget.used() <= budget.limit());
+                let own = budget.walk().next().unwrap().own_bytes / KIB;
+                prop_assert_eq!(own, models[index].own + if index == 0 { pages } else { 0 });
+            }
+        }
+        for index in (0..5).rev() {
+            budgets[index].release(models[index].own * KIB);
+        }
+    }
+}
+
+/// Eight threads charge and release under one parent that has room for exactly what they may hold together: none may
+/// ever be refused, and the sum that they hold, counted independently, may never pass the limit.
+#[test]
+fn no_overcommit_and_no_spurious_refusal_under_contention() {
+    let rounds = if cfg!(miri) { 30 } else { 3_000 };
+    let threads = if cfg!(miri) { 3 } else { 8 };
+    let each = 8 * KIB;
+    let root = root(4 * KIB * 4 + threads * each);
+    let children: Vec<Budget> = (0..threads).map(|_| root.child("worker", u64::MAX).unwrap()).collect();
+    let slack = root.limit() - root.used() - threads * each;
+    root.charge(slack).unwrap();
+    let held = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for child in &children {
+            let held = &held;
+            scope.spawn(move || {
+                let mut state = ptr::from_ref(child).addr() as u64 | 1;
+                for _ in 0..rounds {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    let bytes = (state >> 33) % (each / KIB) * KIB + KIB;
+                    child.charge(bytes).expect("there is room for everybody");
+                    let now = held.fetch_add(bytes, Memory::Relaxed) + bytes;
+                    assert!(now <= threads * each);
+                    held.fetch_sub(bytes, Memory::Relaxed);
+                    child.release(bytes);
+                }
+            });
+        }
+    });
+    drop(children);
+    root.release(slack);
+}
+
+/// Eight threads want twice what there is: whatever is granted must fit, whoever is refused must have a reason, and in
+/// the end everything is back.
+#[test]
+fn what_is_granted_under_contention_never_exceeds_the_limit() {
+    let rounds = if cfg!(miri) { 30 } else { 3_000 };
+    let threads = if cfg!(miri) { 3u64 } else { 8 };
+    let root = root(MIB);
+    let db = root.child("db", 64 * KIB).unwrap();
+    let held = AtomicU64::new(0);
+    let refused = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for index in 0..threads {
+            let child = db.child("worker", u64::MAX).unwrap();
+            let (held, refused, db) = (&held, &refused, &db);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let bytes = ((index * 7 + round * 13) % 16 + 1) * KIB;
+                    if child.charge(bytes).is_err() {
+                        refused.fetch_add(1, Memory::Relaxed);
+                        continue;
+                    }
+                    let now = held.fetch_add(bytes, Memory::SeqCst) + bytes;
+                    assert!(now <= 64 * KIB && db.used() <= 64 * KIB && db.peak() <= 64 * KIB);
+                    held.fetch_sub(bytes, Memory::SeqCst);
+                    child.release(bytes);
+                }
+            });
+        }
+    });
+    assert_eq!(db.used(), 0);
+    db.charge(64 * KIB).unwrap();
+    db.release(64 * KIB);
+    let _ = refused;
+}

@@ -1,0 +1,1124 @@
+//! A tree of budgets: its memory, its lock, and the slow path of charging.
+//!
+//! # How a charge finds its bytes
+//!
+//! A node spends its own credit with one compare-and-swap. When the credit is too small, the charge goes to the slow
+//! path, which holds the tree's one lock and runs in two passes over the path from the node to the first ancestor
+//! that can help:
+//!
+//! ```text
+//!  up:    each node takes what credit it has into its *hand* and asks its parent for the rest, after checking that
+//!         its own grant may grow by that much; whoever may not refuses, and everybody puts the hand back
+//!  down:  each node's `used` grows by what was asked of it; nothing can fail any more
+//! ```
+//!
+//! So no byte becomes visible as credit before every limit above has agreed to it (I1), and no other charge can take
+//! what is held in hand (I2).
+//!
+//! # Before anything is refused
+//!
+//! Credit lying about below the refusing node is free memory that nobody else can reach. All words below it are
+//! *sealed*, which sends every other charge and release to the lock; the credit is gathered to the refusing node; the
+//! charge is tried again under totals that are exact; the seals are broken. Only then, and outside the lock,
+//! reclaimers are asked, and only when those have nothing left is the refusal final.
+
+use super::node::Node;
+use super::word::{Word, bytes_of};
+use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
+use crate::error::{AllocError, Holder, OutOfMemory, Reason};
+use crate::pressure::{Observer, Pressure, PressureEvent};
+use crate::reclaim::Reclaim;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Guard, Mutex, Ordering};
+use crate::text::InlineText;
+use alloc::sync::Arc;
+use core::ptr::{self, NonNull};
+
+/// Pages of nodes are chunks of this size; each is charged to the root before it is taken.
+const PAGE_BYTES: usize = 4096;
+const PAGE_UNITS: u32 = (PAGE_BYTES / CHUNK_BYTES_MIN) as u32;
+/// The most credit that a node keeps for its next charges, in units (1 MiB).
+const QUANTUM_MAX: u32 = 1024;
+/// From this many trips to the parent on, a node fetches more than it needs.
+const REFILLS_BEFORE_QUANTA: u32 = 8;
+
+/// What a charge may do to succeed, and what it leaves behind when it does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Only what is free now; leaves no record. For growth that has a smaller fallback.
+    Free,
+    /// Ask the instant reclaimers too.
+    Instant,
+    /// Ask the blocking reclaimers too.
+    Waiting,
+    /// As `Instant`, and the reserves of every budget on the path may be used.
+    Emergency,
+}
+
+impl Effort {
+    fn is_emergency(self) -> bool {
+        self == Effort::Emergency
+    }
+}
+
+pub(crate) struct Tree {
+    lock: Mutex<State>,
+    /// Held while reclaimers run, so that two refusals do not empty the caches twice.
+    reclaiming: Mutex<()>,
+    pub(crate) source: Source,
+    root: *const Node,
+    /// Charges until an injected refusal; 0: none is wanted.
+    fault: AtomicU64,
+    /// Pays for chunks that were given back and wait for their next taker; null where the source keeps none.
+    warm: AtomicPtr<Node>,
+    /// Some node's level changed and the observer has not heard of it.
+    untold: AtomicBool,
+}
+
+/// What the lock guards beside the cold parts of the nodes.
+pub(crate) struct State {
+    observer: Option<Arc<dyn Observer>>,
+    pages: *mut ChunkHeader,
+    cursor: *mut u8,
+    nodes_free: *mut u8,
+    slots_free: *mut u8,
+    pub(crate) nodes_count: u32,
+}
+
+/// The node whose limit stands in the way.
+struct Blocked(*const Node);
+
+const SLOT_BYTES: usize = size_of::<OutOfMemory>().next_multiple_of(128);
+
+impl Tree {
+    /// Makes a tree with a root of `limit` units; the root has one handle.
+    pub(crate) fn create(name: &str, limit: u32, source: Source) -> Result<NonNull<Node>, OutOfMemory> {
+        let refused = |reason| {
+            let mut record = OutOfMemory::NONE;
+            record.path = InlineText::new(name);
+            record.refused_by = InlineText::new(name);
+            record.stage = "open";
+            record.reason = reason;
+            record.asked_bytes = PAGE_BYTES as u64;
+            record.limit_bytes = bytes_of(limit);
+            record.needed_bytes = PAGE_BYTES as u64;
+            record
+        };
+        if limit < PAGE_UNITS {
+            return Err(refused(Reason::Limit));
+        }
+        let page = source.take(PAGE_BYTES).ok_or_else(|| refused(Reason::System))?;
+        // SAFETY: the page is fresh and ours; the tree is written at its aligned start before anything reads it, the
+        // root into a block behind it that `take_block` cuts.
+        unsafe {
+            let tree_at = align_up((*page.as_ptr()).base, 128).cast::<Tree>();
+            let state = State {
+                observer: None,
+                pages: page.as_ptr(),
+                cursor: align_up(tree_at.add(1).cast::<u8>(), 128),
+                nodes_free: ptr::null_mut(),
+                slots_free: ptr::null_mut(),
+                nodes_count: 0,
+            };
+            tree_at.write(Tree {
+                lock: Mutex::new(state),
+                reclaiming: Mutex::new(()),
+                source,
+                root: ptr::null(),
+                fault: AtomicU64::new(0),
+                warm: AtomicPtr::new(ptr::null_mut()),
+                untold: AtomicBool::new(false),
+            });
+            let mut state = (*tree_at).lock.lock();
+            let root =
+                (*tree_at).take_block(&mut state, BlockKind::Node).expect("a page has room for the root");
+            let slot =
+                (*tree_at).take_block(&mut state, BlockKind::Slot).expect("a page has room for a slot");
+            drop(state);
+            let root = root.cast::<Node>();
+            root.write(Node::new(tree_at, ptr::null(), name, limit, 0));
+            slot.cast::<OutOfMemory>().write(OutOfMemory::NONE);
+            (*root).cold.slot.set(slot.cast());
+            (*root).word.store(Word::new(PAGE_UNITS, 0).0, Ordering::Release);
+            (*root).note_peak(PAGE_UNITS);
+            (*tree_at).root = root;
+            Ok(NonNull::new_unchecked(root))
+        }
+    }
+
+    pub(crate) fn lock(&self) -> Guard<'_, State> {
+        self.lock.lock()
+    }
+
+    fn root(&self) -> &Node {
+        // SAFETY: the root lives as long as the tree (I5).
+        unsafe { &*self.root }
+    }
+
+    pub(crate) fn set_observer(&self, observer: Option<Arc<dyn Observer>>) {
+        let old = core::mem::replace(&mut self.lock().observer, observer);
+        drop(old);
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Memory of the tree itself
+
+    /// Cuts a block from the current page, or reuses a freed one; takes a page, charged to the root, where needed.
+    fn take_block(&self, state: &mut State, kind: BlockKind) -> Option<*mut u8> {
+        let free = *kind.free_list(state);
+        if !free.is_null() {
+            // SAFETY: a freed block holds the address of the next free one in its first bytes.
+            *kind.free_list(state) = unsafe { free.cast::<*mut u8>().read() };
+            return Some(free);
+        }
+        let end = state.pages.addr();
+        if state.cursor.addr() + kind.bytes() > end {
+            return None;
+        }
+        let block = state.cursor;
+        state.cursor = state.cursor.wrapping_add(kind.bytes());
+        Some(block)
+    }
+
+    /// Adds a page of blocks, charged to the root. Takes the lock only to link the page: a source may have to charge
+    /// this very tree while it takes.
+    fn add_page(&self) -> Result<(), AllocError> {
+        let root = self.root();
+        self.charge_slow(root, PAGE_UNITS, Effort::Instant)?;
+        let Some(page) = self.source.take(PAGE_BYTES) else {
+            self.release_slow(root, PAGE_UNITS);
+            self.record(root, u64::from(PAGE_UNITS), root, Reason::System);
+            return Err(AllocError);
+        };
+        let mut state = self.lock();
+        // SAFETY: the page is fresh and ours; its header links it to the others.
+        unsafe {
+            (*page.as_ptr()).next = state.pages;
+            state.pages = page.as_ptr();
+            state.cursor = align_up((*page.as_ptr()).base, 128);
+        }
+        Ok(())
+    }
+
+    fn free_block(state: &mut State, kind: BlockKind, block: *mut u8) {
+        // SAFETY: the block was taken by `take_block`, nobody uses it any more, and it holds at least a pointer.
+        unsafe { block.cast::<*mut u8>().write(*kind.free_list(state)) };
+        *kind.free_list(state) = block;
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Nodes
+
+    /// Adds a node below `parent`, with `minimum` units granted at once.
+    pub(crate) fn add_node(
+        &self,
+        parent: &Node,
+        name: &str,
+        limit: u32,
+        minimum: u32,
+        reserve: u32,
+        keeps_refusals: bool,
+    ) -> Result<NonNull<Node>, AllocError> {
+        let node = loop {
+            let made = self.make_node(&mut self.lock(), parent, name, limit, keeps_refusals);
+            match made {
+                Some(node) => break node,
+                None => self.add_page()?,
+            }
+        };
+        // SAFETY: just made; the handle that is returned keeps it alive.
+        let made = unsafe { node.as_ref() };
+        made.reserve.store(reserve, Ordering::Relaxed);
+        if minimum > 0 {
+            if let Err(error) = self.grant_minimum(made, minimum) {
+                // SAFETY: the only handle of the node is given up here.
+                unsafe { Tree::drop_handle(self, node) };
+                return Err(error);
+            }
+            made.cold_minimum_set(minimum, &self.lock());
+        }
+        Ok(node)
+    }
+
+    fn grant_minimum(&self, node: &Node, minimum: u32) -> Result<(), AllocError> {
+        self.charge_slow(node, minimum, Effort::Instant)?;
+        node.update(|word| Some(word.with(word.used() - minimum, word.credit() + minimum)));
+        node.peak.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Links a new node below `parent`; `None` where the page is full.
+    fn make_node(
+        &self,
+        state: &mut State,
+        parent: &Node,
+        name: &str,
+        limit: u32,
+        keeps_refusals: bool,
+    ) -> Option<NonNull<Node>> {
+        let block = self.take_block(state, BlockKind::Node)?;
+        let mut slot: *mut OutOfMemory = ptr::null_mut();
+        if keeps_refusals {
+            let Some(block_of_slot) = self.take_block(state, BlockKind::Slot) else {
+                Tree::free_block(state, BlockKind::Node, block);
+                return None;
+            };
+            slot = block_of_slot.cast();
+        }
+        let depth = parent.cold.depth.get() + 1;
+        let node = Node::new(self, parent, name, limit, depth);
+        node.level.store(parent.level.load(Ordering::Relaxed), Ordering::Relaxed);
+        node.cold.slot.set(slot);
+        let first = parent.cold.first_child.get();
+        node.cold.next_sibling.set(first);
+        let block = block.cast::<Node>();
+        // SAFETY: the blocks are fresh, aligned and large enough; `first` is a live child of a live parent (I5).
+        unsafe {
+            if !slot.is_null() {
+                slot.write(OutOfMemory::NONE);
+            }
+            block.write(node);
+            if let Some(first) = first.as_ref() {
+                first.cold.previous_sibling.set(block);
+            }
+        }
+        parent.cold.first_child.set(block);
+        parent.refs.fetch_add(1, Ordering::Relaxed);
+        state.nodes_count += 1;
+        NonNull::new(block)
+    }
+
+    /// Gives up a handle; with the last one the node goes, and the handle of its parent with it.
+    ///
+    /// # Safety
+    /// 1. `node` is a live node of the live `tree`, and the caller owns one handle of it, which is gone afterwards.
+    ///
+    /// The tree is a plain pointer because a reference would have to stay valid to the end of this function.
+    pub(crate) unsafe fn drop_handle(tree: *const Tree, node: NonNull<Node>) {
+        let mut node = node;
+        loop {
+            // SAFETY: live by condition 1; for the following rounds, the child's handle kept the parent alive.
+            let this = unsafe { node.as_ref() };
+            if this.refs.fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            crate::sync::fence(Ordering::Acquire);
+            let parent = this.parent;
+            if parent.is_null() {
+                // SAFETY: the last handle of the root: nobody else can reach the tree.
+                unsafe { Tree::destroy(tree.cast_mut()) };
+                return;
+            }
+            // SAFETY: no handle is left, so only the tree's own lists know the node; the lock excludes their readers.
+            unsafe { (*tree).remove_node(node) };
+            // SAFETY: a parent pointer that is not null is live (I5).
+            node = unsafe { NonNull::new_unchecked(parent.cast_mut()) };
+        }
+    }
+
+    /// Unlinks a node without handles and returns its grant to the parent.
+    ///
+    /// # Safety
+    /// No handle of `node` is left, and so it has no children.
+    unsafe fn remove_node(&self, node: NonNull<Node>) {
+        let mut state = self.lock();
+        // SAFETY: live until its block is freed below.
+        let this = unsafe { node.as_ref() };
+        let leaked = this.load().used();
+        let observer = if leaked > 0 { state.observer.clone() } else { None };
+        let path = if leaked > 0 { path_of(this) } else { InlineText::EMPTY };
+        // SAFETY: siblings and parent are live (I5), and the lock is held (I3).
+        unsafe {
+            let (previous, next) = (this.cold.previous_sibling.get(), this.cold.next_sibling.get());
+            match previous.as_ref() {
+                Some(previous) => previous.cold.next_sibling.set(next),
+                None => (*this.parent).cold.first_child.set(next),
+            }
+            if let Some(next) = next.as_ref() {
+                next.cold.previous_sibling.set(previous);
+            }
+            self.return_units(&*this.parent, this.load().granted());
+        }
+        let slot = this.cold.slot.get();
+        if !slot.is_null() {
+            Tree::free_block(&mut state, BlockKind::Slot, slot.cast());
+        }
+        // SAFETY: unlinked and without handles: nobody reads the node any more. The reclaimer's `Arc` is taken out so
+        // that foreign code (its drop) runs outside the lock.
+        let reclaimer = unsafe {
+            let reclaimer = this.cold.reclaimer.take();
+            node.as_ptr().drop_in_place();
+            reclaimer
+        };
+        Tree::free_block(&mut state, BlockKind::Node, node.as_ptr().cast());
+        state.nodes_count -= 1;
+        drop(state);
+        drop(reclaimer);
+        if let Some(observer) = observer {
+            observer.leaked(path.as_str(), bytes_of(leaked));
+        }
+    }
+
+    /// # Safety
+    /// No handle of any node of the tree is left.
+    unsafe fn destroy(tree: *mut Tree) {
+        // SAFETY: by the condition this is the only access; the pages are given back after the tree was moved out. What
+        // is left of the tree's value in its page needs no drop.
+        unsafe {
+            ptr::drop_in_place((*tree).root.cast_mut());
+            let Tree { lock, source, .. } = tree.read();
+            let mut page = lock.lock().pages;
+            drop(lock);
+            while let Some(header) = NonNull::new(page) {
+                page = header.as_ref().next;
+                source.give_back(header, header, PAGE_BYTES);
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Charging, the slow path
+
+    /// True where a test asked for this charge to fail.
+    pub(crate) fn fault_is_due(&self) -> bool {
+        if self.fault.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let countdown = |left: u64| left.checked_sub(1);
+        self.fault.fetch_update(Ordering::AcqRel, Ordering::Relaxed, countdown) == Ok(1)
+    }
+
+    pub(crate) fn inject(&self, nth: u64) {
+        self.fault.store(nth, Ordering::Release);
+    }
+
+    /// Charges `units` to `node` when its credit was not enough.
+    #[cold]
+    pub(crate) fn charge_slow(&self, node: &Node, units: u32, effort: Effort) -> Result<(), AllocError> {
+        loop {
+            let blocked = {
+                let mut state = self.lock();
+                match self.grant_or_sweep(&mut state, node, units, effort.is_emergency()) {
+                    Ok(()) => {
+                        if effort.is_emergency() {
+                            // What comes from the reserve must go back to it, not stay as credit.
+                            node.keep.store(0, Ordering::Relaxed);
+                        }
+                        drop(state);
+                        self.tell();
+                        return Ok(());
+                    }
+                    Err(Blocked(blocked)) => blocked,
+                }
+            };
+            if effort == Effort::Free {
+                return Err(AllocError);
+            }
+            // SAFETY: the refusing node is `node` or one of its ancestors, which live as long as it does (I5).
+            let blocked = unsafe { &*blocked };
+            if !self.reclaim(blocked, units, effort) {
+                self.record(node, u64::from(units), blocked, Reason::Limit);
+                return Err(AllocError);
+            }
+        }
+    }
+
+    fn grant_or_sweep(
+        &self,
+        state: &mut State,
+        node: &Node,
+        units: u32,
+        emergency: bool,
+    ) -> Result<(), Blocked> {
+        let extra = if emergency { 0 } else { self.extra_for(node, units) };
+        let mut blocked = match self.grant_locked(state, node, units, extra, emergency) {
+            Ok(()) => return Ok(()),
+            Err(blocked) => blocked,
+        };
+        // Each round sweeps below a node that is higher up than the one before, so this ends at the root.
+        loop {
+            // SAFETY: an ancestor of a live node (I5).
+            let top = unsafe { &*blocked.0 };
+            self.gather(top);
+            let again = self.grant_locked(state, node, units, 0, emergency);
+            unseal(top);
+            match again {
+                Err(Blocked(higher)) if is_above(higher, top) => blocked = Blocked(higher),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// How many units of credit to fetch beside what is needed: nothing at first, so that the figures of a short
+    /// statement are exact; up to 1 MiB for a node that keeps coming; an eighth of the room at most.
+    fn extra_for(&self, node: &Node, units: u32) -> u32 {
+        let refills = node.cold.refills_count.get();
+        node.cold.refills_count.set(refills.saturating_add(1));
+        if refills < REFILLS_BEFORE_QUANTA || node.level.load(Ordering::Relaxed) >= Pressure::High as u8 {
+            node.keep.store(0, Ordering::Relaxed);
+            return 0;
+        }
+        let quantum = (node.load().granted() / 4).max(units).min(QUANTUM_MAX);
+        let extra = quantum.min(room(node) / 8).min(calm_room(node).saturating_sub(units));
+        node.keep.store(if extra == 0 { 0 } else { extra.max(units) }, Ordering::Relaxed);
+        extra
+    }
+
+    /// The two passes: see the head of this file.
+    fn grant_locked(
+        &self,
+        _state: &mut State,
+        node: &Node,
+        units: u32,
+        extra: u32,
+        emergency: bool,
+    ) -> Result<(), Blocked> {
+        self.grant_until(node, units, extra, emergency, ptr::null())
+    }
+
+    /// As `grant_locked`, but the ancestor `stop` has made the units available already: it is not asked.
+    fn grant_until(
+        &self,
+        node: &Node,
+        units: u32,
+        extra: u32,
+        emergency: bool,
+        stop: *const Node,
+    ) -> Result<(), Blocked> {
+        let mut asked = units;
+        let mut extra_here = extra;
+        let mut this = node;
+        loop {
+            let cold = &this.cold;
+            cold.demand.set(asked);
+            if ptr::eq(this, stop) {
+                cold.hand.set(0);
+                break;
+            }
+            let (before, after) = this
+                .update(|word| Some(word.with(word.used(), word.credit() - word.credit().min(asked))))
+                .expect("the change never declines");
+            let taken = before.credit() - after.credit();
+            cold.hand.set(taken);
+            let growth = asked - taken + extra_here;
+            let fits = u64::from(before.granted()) + u64::from(growth) <= u64::from(this.capacity(emergency));
+            if growth > 0 && !fits {
+                put_hands_back(node, this);
+                return Err(Blocked(this));
+            }
+            if growth == 0 || this.parent.is_null() {
+                break;
+            }
+            asked = growth;
+            extra_here = 0;
+            // SAFETY: a parent that is not null is live (I5).
+            this = unsafe { &*this.parent };
+        }
+        let last: *const Node = this;
+        let mut this = node;
+        let mut extra_here = extra;
+        loop {
+            let asked = this.cold.demand.get();
+            let (_, after) = this
+                .update(|word| Some(word.with(word.used() + asked, word.credit() + extra_here)))
+                .expect("the change never declines");
+            extra_here = 0;
+            this.note_peak(after.used());
+            if ptr::eq(this, last) {
+                break;
+            }
+            // SAFETY: below `last`, which is an ancestor: the parent is live (I5).
+            this = unsafe { &*this.parent };
+        }
+        self.settle_path(node);
+        Ok(())
+    }
+
+    /// Moves all credit below `top` into `top`'s own, under seals. The seals stay.
+    fn gather(&self, top: &Node) {
+        for_each_below(top, |node| {
+            node.update(|word| Some(word.sealed()));
+        });
+        for_each_below_last_first(top, |node| {
+            let minimum = node.cold.minimum.get();
+            let (before, after) = node
+                .update(|word| {
+                    let spare = word.credit().min(word.granted().saturating_sub(minimum));
+                    Some(word.with(word.used(), word.credit() - spare))
+                })
+                .expect("the change never declines");
+            let gathered = before.credit() - after.credit();
+            node.keep.store(0, Ordering::Relaxed);
+            node.cold.refills_count.set(0);
+            // SAFETY: below `top`, so there is a parent (I5).
+            self.return_units(unsafe { &*node.parent }, gathered);
+        });
+    }
+
+    /// What a child was granted and gives back becomes its parent's credit.
+    fn return_units(&self, parent: &Node, units: u32) {
+        if units > 0 {
+            // Credit of the root would be a part of the limit that nobody uses: it simply vanishes, and with it what
+            // an emergency charge had drawn from the reserve.
+            let credit = if parent.parent.is_null() { 0 } else { units };
+            parent.update(|word| Some(word.with(word.used() - units, word.credit() + credit)));
+            self.settle(parent);
+        }
+    }
+
+    /// Takes `units` of a direct charge back under the lock.
+    fn take_back_locked(&self, node: &Node, units: u32) {
+        node.update(|word| Some(word.with(word.used() - units, word.credit() + units)));
+    }
+
+    /// A release that met a seal, or that left more credit than the node should keep.
+    #[cold]
+    pub(crate) fn release_slow(&self, node: &Node, units: u32) {
+        {
+            let _state = self.lock();
+            self.take_back_locked(node, units);
+            self.pass_surplus_up(node);
+            self.settle_path(node);
+        }
+        self.tell();
+    }
+
+    #[cold]
+    pub(crate) fn give_surplus(&self, node: &Node) {
+        {
+            let _state = self.lock();
+            self.pass_surplus_up(node);
+            self.settle_path(node);
+        }
+        self.tell();
+    }
+
+    /// Passes credit above what each node keeps to its parent, up to the root.
+    fn pass_surplus_up(&self, node: &Node) {
+        let mut this = node;
+        // SAFETY: a parent that is not null is live (I5).
+        while let Some(parent) = unsafe { this.parent.as_ref() } {
+            let keep = this.keep.load(Ordering::Relaxed);
+            let minimum = this.cold.minimum.get();
+            let (before, after) = this
+                .update(|word| {
+                    let spare =
+                        word.credit().saturating_sub(keep).min(word.granted().saturating_sub(minimum));
+                    Some(word.with(word.used(), word.credit() - spare))
+                })
+                .expect("the change never declines");
+            let surplus = before.credit() - after.credit();
+            if surplus == 0 {
+                return;
+            }
+            self.return_units(parent, surplus);
+            this = parent;
+        }
+    }
+
+    /// Moves a charge of `units` from one node to another of the same tree without ever counting it twice or not at
+    /// all: for memory that changes hands while it stays taken.
+    pub(crate) fn transfer(&self, from: &Node, to: &Node, units: u32) -> Result<(), AllocError> {
+        let refused = {
+            let _state = self.lock();
+            self.transfer_locked(from, to, units)
+        };
+        self.tell();
+        refused.map_err(|Blocked(blocked)| {
+            // SAFETY: an ancestor of a live node (I5).
+            self.record(to, u64::from(units), unsafe { &*blocked }, Reason::Limit);
+            AllocError
+        })
+    }
+
+    fn transfer_locked(&self, from: &Node, to: &Node, units: u32) -> Result<(), Blocked> {
+        let meet = common_ancestor(from, to);
+        let lift = |sign_up: bool| {
+            let mut this = from;
+            loop {
+                this.update(|word| {
+                    let used = if sign_up { word.used() - units } else { word.used() + units };
+                    Some(word.with(used, word.credit()))
+                });
+                if ptr::eq(this, meet) {
+                    break;
+                }
+                // SAFETY: below an ancestor: the parent is live (I5).
+                this = unsafe { &*this.parent };
+            }
+        };
+        lift(true);
+        match self.grant_until(to, units, 0, false, meet) {
+            Ok(()) => {
+                // Credit on the way down to `to` may have served part of it: the rest is the meeting node's credit.
+                let served = meet_demand(meet, to, units);
+                if !meet.parent.is_null() {
+                    meet.update(|word| Some(word.with(word.used(), word.credit() + (units - served))));
+                    self.pass_surplus_up(meet);
+                }
+                self.settle_path(from);
+                Ok(())
+            }
+            Err(blocked) => {
+                lift(false);
+                Err(blocked)
+            }
+        }
+    }
+
+    /// The node that pays for kept chunks.
+    pub(crate) fn warm(&self) -> Option<&Node> {
+        // SAFETY: the node is the source's and stays until the tree goes.
+        unsafe { self.warm.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Makes `name` the node below the root that pays for kept chunks. It has no handle: it goes with the tree.
+    #[cfg(all(feature = "std", unix))]
+    pub(crate) fn make_warm(&self, name: &str) -> Result<(), AllocError> {
+        let node = self.add_node(self.root(), name, super::word::UNITS_MAX, 0, 0, false)?;
+        self.root().refs.fetch_sub(1, Ordering::Relaxed);
+        self.warm.store(node.as_ptr(), Ordering::Release);
+        Ok(())
+    }
+
+    /// A charge of `node` becomes the warm node's, without being counted twice or not at all; false where there is no
+    /// warm node.
+    pub(crate) fn hand_to_warm(&self, node: &Node, units: u32) -> bool {
+        let Some(warm) = self.warm() else { return false };
+        if let Some((_, after)) = warm.update(|word| word.spend(units)) {
+            warm.note_peak(after.used());
+            return false;
+        }
+        let moved = {
+            let _state = self.lock();
+            self.transfer_locked(node, warm, units)
+        };
+        assert!(moved.is_ok(), "the warm node has no limit of its own");
+        self.tell();
+        true
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Reclaimers
+
+    /// Asks reclaimers at and below `blocked`, one after the other, until the charge would fit or none gives more.
+    /// True where it is worth trying again.
+    fn reclaim(&self, blocked: &Node, units: u32, effort: Effort) -> bool {
+        let _turn = self.reclaiming.lock();
+        // Somebody may have released, or reclaimed, while we waited for our turn.
+        let free = {
+            let _state = self.lock();
+            free_at(blocked, effort.is_emergency())
+        };
+        if free >= u64::from(units) {
+            return true;
+        }
+        let bytes = (u64::from(units) - free) * super::word::UNIT;
+        let mut freed_bytes = 0;
+        #[cfg(any())]
+        if let Source::Reservoir(reservoir) = &self.source
+            && ptr::eq(blocked, self.root)
+        {
+            freed_bytes += reservoir.trim(usize::try_from(bytes).unwrap_or(usize::MAX)) as u64;
+        }
+        for index in 0.. {
+            if freed_bytes >= bytes {
+                break;
+            }
+            let Some(reclaimer) = self.nth_reclaimer(blocked, index) else { break };
+            if !reclaimer.is_blocking() || effort == Effort::Waiting {
+                freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
+            }
+        }
+        freed_bytes > 0
+    }
+
+    fn nth_reclaimer(&self, top: &Node, index: usize) -> Option<Arc<dyn Reclaim>> {
+        let _state = self.lock();
+        let mut found = None;
+        let mut seen = 0;
+        let mut look = |node: &Node| {
+            if let Some(reclaimer) = node.cold.reclaimer.borrow().as_ref() {
+                if seen == index {
+                    found = Some(reclaimer.clone());
+                }
+                seen += 1;
+            }
+        };
+        look(top);
+        for_each_below(top, look);
+        found
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Refusals
+
+    /// Writes the record of a refusal into the slot of the asker's statement.
+    #[cold]
+    pub(crate) fn record(&self, asker: &Node, asked_units: u64, blocked: &Node, reason: Reason) {
+        let _state = self.lock();
+        let slot_owner = nearest_slot(asker);
+        let word = blocked.load();
+        let used = u64::from(word.used()) * super::word::UNIT;
+        let asked = asked_units.saturating_mul(super::word::UNIT);
+        let reserve = bytes_of(blocked.reserve.load(Ordering::Relaxed));
+        let mut record = OutOfMemory::NONE;
+        record.path = path_of(asker);
+        record.refused_by = blocked.cold.name;
+        record.stage = stage_of(asker);
+        record.reason = reason;
+        record.asked_bytes = asked;
+        record.used_bytes = used;
+        record.limit_bytes = bytes_of(blocked.limit.load(Ordering::Relaxed));
+        record.needed_bytes = used.saturating_add(asked).saturating_add(reserve);
+        record.holders = largest_holders(blocked);
+        // SAFETY: a slot lives as long as its node, which is the asker or above it; the lock is held (I3).
+        unsafe { slot_owner.cold.slot.get().write(record) };
+        slot_owner.cold.slot_is_filled.set(true);
+    }
+
+    pub(crate) fn last_refusal(&self, node: &Node) -> Option<OutOfMemory> {
+        let _state = self.lock();
+        let owner = nearest_slot(node);
+        // SAFETY: as in `record`.
+        owner.cold.slot_is_filled.get().then(|| unsafe { owner.cold.slot.get().read() })
+    }
+
+    pub(crate) fn clear_refusal(&self, node: &Node) {
+        let _state = self.lock();
+        nearest_slot(node).cold.slot_is_filled.set(false);
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Pressure
+
+    /// A charge or release on the fast path crossed a threshold of `node`.
+    #[cold]
+    pub(crate) fn threshold_crossed(&self, node: &Node) {
+        {
+            let _state = self.lock();
+            self.settle(node);
+        }
+        self.tell();
+    }
+
+    fn settle_path(&self, node: &Node) {
+        let mut this: *const Node = node;
+        // SAFETY: a node and its ancestors are live (I5).
+        while let Some(node) = unsafe { this.as_ref() } {
+            self.settle(node);
+            this = node.parent;
+        }
+    }
+
+    /// Brings a node's own level up to date with its word, and the levels below it with that.
+    fn settle(&self, node: &Node) {
+        let limit = node.limit.load(Ordering::Relaxed);
+        let own = Pressure::of(node.load().used(), limit);
+        if own == node.cold.own_level.get() {
+            return;
+        }
+        node.cold.own_level.set(own);
+        self.untold.store(true, Ordering::Release);
+        node.up.store(own.up(limit), Ordering::Relaxed);
+        node.down.store(own.down(limit), Ordering::Relaxed);
+        spread_level(node);
+        for_each_below(node, spread_level);
+    }
+
+    /// A new limit: thresholds and level follow.
+    pub(crate) fn set_limit(&self, node: &Node, limit: u32) {
+        {
+            let _state = self.lock();
+            self.gather(node);
+            unseal(node);
+            node.limit.store(limit, Ordering::Relaxed);
+            let own = node.cold.own_level.get();
+            node.up.store(own.up(limit), Ordering::Relaxed);
+            node.down.store(own.down(limit), Ordering::Relaxed);
+            self.settle(node);
+            node.keep.store(0, Ordering::Relaxed);
+            self.pass_surplus_up(node);
+        }
+        self.tell();
+    }
+
+    /// Tells the observer of every level that changed since it last heard.
+    fn tell(&self) {
+        if !self.untold.load(Ordering::Relaxed) || !self.untold.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        while let Some((observer, event)) = self.next_untold() {
+            observer.pressure_changed(&event);
+        }
+    }
+
+    /// The first node whose level the observer does not know yet; it counts as told from here on.
+    fn next_untold(&self) -> Option<(Arc<dyn Observer>, PressureEvent)> {
+        let state = self.lock();
+        let observer = state.observer.clone()?;
+        let mut event = None;
+        let mut look = |node: &Node| {
+            let (from, to) = (node.cold.told_level.get(), node.cold.own_level.get());
+            if event.is_some() || from == to {
+                return;
+            }
+            node.cold.told_level.set(to);
+            event = Some(PressureEvent {
+                path: path_of(node),
+                from,
+                to,
+                used_bytes: bytes_of(node.load().used()),
+                limit_bytes: bytes_of(node.limit.load(Ordering::Relaxed)),
+            });
+        };
+        look(self.root());
+        for_each_below(self.root(), look);
+        event.map(|event| (observer, event))
+    }
+}
+
+impl Node {
+    fn cold_minimum_set(&self, minimum: u32, _state: &Guard<'_, State>) {
+        self.cold.minimum.set(minimum);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum BlockKind {
+    Node,
+    Slot,
+}
+
+impl BlockKind {
+    fn bytes(self) -> usize {
+        match self {
+            BlockKind::Node => Node::BLOCK_BYTES,
+            BlockKind::Slot => SLOT_BYTES,
+        }
+    }
+
+    fn free_list(self, state: &mut State) -> &mut *mut u8 {
+        match self {
+            BlockKind::Node => &mut state.nodes_free,
+            BlockKind::Slot => &mut state.slots_free,
+        }
+    }
+}
+
+const _: () = assert!(
+    size_of::<Tree>() + Node::BLOCK_BYTES + SLOT_BYTES + 3 * 128 + HEADER_BYTES <= PAGE_BYTES,
+    "the first page holds the tree, its root and the root's slot"
+);
+
+fn align_up(pointer: *mut u8, align: usize) -> *mut u8 {
+    pointer.wrapping_add(pointer.align_offset(align))
+}
+
+// -------------------------------------------------------------------------------------------------------------
+// Walking; every function here needs the tree's lock (I3)
+
+fn put_hands_back(from: &Node, last: &Node) {
+    let mut this = from;
+    loop {
+        let taken = this.cold.hand.get();
+        this.update(|word| Some(word.with(word.used(), word.credit() + taken)));
+        if ptr::eq(this, last) {
+            return;
+        }
+        // SAFETY: below `last`: the parent is live (I5).
+        this = unsafe { &*this.parent };
+    }
+}
+
+/// What the grant that just ended asked of `meet`: 0 where credit below it served everything.
+fn meet_demand(meet: &Node, to: &Node, units: u32) -> u32 {
+    let mut left = units;
+    let mut this = to;
+    while !ptr::eq(this, meet) {
+        left -= this.cold.hand.get().min(left);
+        if left == 0 {
+            return 0;
+        }
+        // SAFETY: below `meet`: the parent is live (I5).
+        this = unsafe { &*this.parent };
+    }
+    left
+}
+
+fn unseal(top: &Node) {
+    for_each_below(top, |node| {
+        node.update(|word| Some(word.unsealed()));
+    });
+}
+
+fn is_above(node: *const Node, other: &Node) -> bool {
+    // SAFETY: both are on one path of live nodes (I5).
+    unsafe { (*node).cold.depth.get() < other.cold.depth.get() }
+}
+
+fn common_ancestor<'n>(a: &'n Node, b: &'n Node) -> &'n Node {
+    let (mut a, mut b) = (a, b);
+    while !ptr::eq(a, b) {
+        // SAFETY: the deeper of two different nodes is not the root, so it has a live parent (I5).
+        unsafe { if a.cold.depth.get() >= b.cold.depth.get() { a = &*a.parent } else { b = &*b.parent } }
+    }
+    a
+}
+
+/// Calls `visit` for every node below `top`, parents before children.
+fn for_each_below(top: &Node, mut visit: impl FnMut(&Node)) {
+    let mut this = next_in_preorder(top, top);
+    // SAFETY: links between nodes are live under the lock (I3, I5).
+    while let Some(node) = unsafe { this.as_ref() } {
+        visit(node);
+        this = next_in_preorder(node, top);
+    }
+}
+
+/// The node after `node` in the walk over everything below `top`, parents first; null at the end.
+pub(crate) fn next_in_preorder(node: &Node, top: &Node) -> *const Node {
+    let child = node.cold.first_child.get();
+    if !child.is_null() {
+        return child;
+    }
+    let mut this = node;
+    while !ptr::eq(this, top) {
+        let sibling = this.cold.next_sibling.get();
+        if !sibling.is_null() {
+            return sibling;
+        }
+        // SAFETY: below `top`: the parent is live (I5).
+        this = unsafe { &*this.parent };
+    }
+    ptr::null()
+}
+
+/// Calls `visit` for every node below `top`, children before parents.
+fn for_each_below_last_first(top: &Node, mut visit: impl FnMut(&Node)) {
+    // SAFETY: links between nodes are live under the lock (I3, I5).
+    unsafe {
+        let deepest_first = |mut node: *const Node| {
+            while !(*node).cold.first_child.get().is_null() {
+                node = (*node).cold.first_child.get();
+            }
+            node
+        };
+        let mut this = deepest_first(top);
+        while !ptr::eq(this, top) {
+            visit(&*this);
+            let sibling = (*this).cold.next_sibling.get();
+            this = if sibling.is_null() { (*this).parent } else { deepest_first(sibling) };
+        }
+    }
+}
+
+fn spread_level(node: &Node) {
+    // SAFETY: a parent that is not null is live (I5).
+    let above = unsafe { node.parent.as_ref() }.map_or(0, |parent| parent.level.load(Ordering::Relaxed));
+    let level = above.max(node.cold.own_level.get() as u8);
+    node.level.store(level, Ordering::Relaxed);
+    if level >= Pressure::High as u8 {
+        node.keep.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Units that an ordinary charge at `node` could get without a sweep.
+pub(crate) fn room(node: &Node) -> u32 {
+    let mut credits = 0u64;
+    let mut room = u64::MAX;
+    let mut this: *const Node = node;
+    // SAFETY: a node and its ancestors are live (I5).
+    while let Some(node) = unsafe { this.as_ref() } {
+        let word = node.load();
+        room = room.min(credits + u64::from(node.capacity(false).saturating_sub(word.used())));
+        credits += u64::from(word.credit());
+        this = node.parent;
+    }
+    u32::try_from(room).unwrap_or(u32::MAX)
+}
+
+/// Units that can be granted to `node` before a budget above it would enter another level of pressure: credit alone
+/// must not raise it.
+fn calm_room(node: &Node) -> u32 {
+    let mut room = u32::MAX;
+    let mut this = node.parent;
+    // SAFETY: the ancestors of a live node are live (I5).
+    while let Some(above) = unsafe { this.as_ref() } {
+        let up = above.up.load(Ordering::Relaxed);
+        room = room.min(up.saturating_sub(above.load().used()).saturating_sub(1));
+        this = above.parent;
+    }
+    room
+}
+
+fn free_at(node: &Node, emergency: bool) -> u64 {
+    u64::from(node.capacity(emergency)).saturating_sub(u64::from(node.load().used()))
+}
+
+fn nearest_slot(node: &Node) -> &Node {
+    let mut this = node;
+    while this.cold.slot.get().is_null() {
+        // SAFETY: the root has a slot, so a node without one has a live parent (I5).
+        this = unsafe { &*this.parent };
+    }
+    this
+}
+
+fn stage_of(node: &Node) -> &'static str {
+    let mut this: *const Node = node;
+    // SAFETY: a node and its ancestors are live (I5); stages are `&'static`.
+    unsafe {
+        while let Some(node) = this.as_ref() {
+            if let Some(stage) = node.stage.load(Ordering::Acquire).as_ref() {
+                return stage.name();
+            }
+            this = node.parent;
+        }
+    }
+    ""
+}
+
+/// `root/…/node`; where the whole is too long, the front is cut so that the node itself stays readable.
+pub(crate) fn path_of(node: &Node) -> InlineText<127> {
+    let mut path = InlineText::EMPTY;
+    let depth = node.cold.depth.get();
+    for level in 0..=depth {
+        let mut this = node;
+        while this.cold.depth.get() > level {
+            // SAFETY: deeper than `level`, so there is a live parent (I5).
+            this = unsafe { &*this.parent };
+        }
+        if level > 0 {
+            path.push_str("/");
+        }
+        path.push_str(this.cold.name.as_str());
+    }
+    path
+}
+
+/// What a node holds itself, without its children's grants, in units.
+pub(crate) fn direct_units(node: &Node) -> u32 {
+    let mut granted = 0u32;
+    let mut child = node.cold.first_child.get();
+    // SAFETY: children are live under the lock (I3, I5).
+    while let Some(node) = unsafe { child.as_ref() } {
+        granted += node.load().granted();
+        child = node.cold.next_sibling.get();
+    }
+    node.load().used().saturating_sub(granted)
+}
+
+fn largest_holders(top: &Node) -> [Holder; crate::error::HOLDERS_MAX] {
+    let mut holders = OutOfMemory::NONE.holders;
+    let mut consider = |node: &Node| {
+        let mut holder = Holder { name: node.cold.name, bytes: bytes_of(direct_units(node)) };
+        for place in &mut holders {
+            if holder.bytes > place.bytes {
+                core::mem::swap(place, &mut holder);
+            }
+        }
+    };
+    consider(top);
+    for_each_below(top, consider);
+    holders
+}

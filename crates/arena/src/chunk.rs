@@ -1,0 +1,217 @@
+//! Chunks: the pieces of memory that budgets are charged for, and where they come from.
+//!
+//! ```text
+//!   base (page aligned from a reservoir)                             base + bytes
+//!   | data, handed out upwards .................................. | header 64 B |
+//! ```
+//!
+//! The header stands at the *end*, so that the first byte of a chunk has the chunk's own alignment and a page-aligned
+//! buffer wastes nothing. The whole chunk is charged: header, data, and (on the global allocator) the 16 bytes that
+//! the allocator itself is known to put in front of a block.
+//!
+//! Who may touch a header: whoever holds the chunk, that is an arena, a pool, a budget tree, or a source's lists.
+
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// Sizes of chunks are multiples of this; the same figure as the budgets' unit.
+pub(crate) const CHUNK_BYTES_MIN: usize = 1024;
+/// From here on sizes are multiples of this; below it they are powers of two.
+pub(crate) const GRANULE_BYTES: usize = 64 * 1024;
+/// The bytes at the end of each chunk that its holder cannot use.
+pub(crate) const HEADER_BYTES: usize = size_of::<ChunkHeader>();
+
+const _: () = assert!(HEADER_BYTES == 64 && HEADER_BYTES.is_multiple_of(crate::bump::MIN_ALIGN));
+
+/// What stands at the end of each chunk.
+#[repr(C, align(16))]
+pub(crate) struct ChunkHeader {
+    /// The chunk after this one in its holder's chain.
+    pub(crate) next: *mut ChunkHeader,
+    /// The chunk's first byte, with the provenance of the whole chunk.
+    pub(crate) base: *mut u8,
+    /// The chunk's size in bytes as charged, this header included.
+    pub(crate) bytes: usize,
+    /// In the first chunk of an arena's chain: the last one, so that the chain can be spliced in one step.
+    pub(crate) tail: *mut ChunkHeader,
+    /// In the first chunk of an arena's chain: data bytes that chunks already left behind could not use.
+    pub(crate) wasted_bytes: usize,
+    /// In the first chunk of an arena's chain: how many chunks the chain has.
+    pub(crate) chunks_count: usize,
+    /// How many of the bytes behind `base` the source really gave (on the global allocator: fewer than charged).
+    pub(crate) given_bytes: usize,
+    /// Unused, so that the header fills a cache line.
+    pub(crate) padding: usize,
+}
+
+impl ChunkHeader {
+    /// The first address behind the data: the header's own.
+    pub(crate) fn end(header: NonNull<ChunkHeader>) -> usize {
+        header.addr().get()
+    }
+}
+
+/// The smallest size a chunk can have that holds `data_bytes` of data, or `None` past the address range.
+pub(crate) const fn chunk_bytes_for(data_bytes: usize) -> Option<usize> {
+    let Some(bytes) = data_bytes.checked_add(HEADER_BYTES + GLOBAL_PREFIX_BYTES) else { return None };
+    round_chunk_up(bytes)
+}
+
+/// Rounds a size up to one that a chunk can have.
+pub(crate) const fn round_chunk_up(bytes: usize) -> Option<usize> {
+    if bytes <= CHUNK_BYTES_MIN {
+        return Some(CHUNK_BYTES_MIN);
+    }
+    if bytes <= GRANULE_BYTES {
+        return Some(bytes.next_power_of_two());
+    }
+    match bytes.checked_next_multiple_of(GRANULE_BYTES) {
+        Some(bytes) if bytes <= isize::MAX as usize => Some(bytes),
+        _ => None,
+    }
+}
+
+/// The largest size a chunk can have that is at most `bytes`; 0 where not even the smallest fits.
+pub(crate) const fn round_chunk_down(bytes: usize) -> usize {
+    if bytes >= GRANULE_BYTES {
+        bytes - bytes % GRANULE_BYTES
+    } else if bytes >= CHUNK_BYTES_MIN {
+        1 << bytes.ilog2()
+    } else {
+        0
+    }
+}
+
+/// What the global allocator is taken to put in front of each block (glibc: 16). It is part of the chunk's charge.
+pub(crate) const GLOBAL_PREFIX_BYTES: usize = 16;
+
+/// Where the chunks of a tree of budgets come from.
+pub(crate) enum Source {
+    /// The global allocator.
+    Global,
+    /// A reservoir.
+    #[cfg(any())]
+    Reservoir(crate::reservoir::Reservoir),
+}
+
+impl Source {
+    /// Takes a chunk of `bytes`, which somebody has been charged for already; `None` where the system has no more.
+    ///
+    /// needs: `bytes` is a size that [`round_chunk_up`] gives.
+    pub(crate) fn take(&self, bytes: usize) -> Option<NonNull<ChunkHeader>> {
+        debug_assert_eq!(round_chunk_up(bytes), Some(bytes));
+        match self {
+            Source::Global => {
+                let given_bytes = bytes - GLOBAL_PREFIX_BYTES;
+                let layout = global_layout(given_bytes);
+                // SAFETY: the layout's size is not zero: chunks have at least 1,024 bytes.
+                let base = NonNull::new(unsafe { alloc::alloc::alloc(layout) })?;
+                // SAFETY: `base` begins `given_bytes` fresh bytes, aligned to 16.
+                Some(unsafe { write_header(base, bytes, given_bytes) })
+            }
+            #[cfg(any())]
+            Source::Reservoir(reservoir) => {
+                let base = reservoir.take(bytes)?;
+                // SAFETY: the reservoir gives `bytes` bytes, aligned to at least 1,024, to one taker.
+                Some(unsafe { write_header(base, bytes, bytes) })
+            }
+        }
+    }
+
+    /// Takes back a chain of chunks linked by `next` from `first` to `last`. On a reservoir the cost does not depend
+    /// on how many there are.
+    ///
+    /// # Safety
+    /// 1. Every chunk of the chain came from this source's `take` and is given back once.
+    /// 2. Nobody uses their memory any more.
+    pub(crate) unsafe fn give_back(
+        &self,
+        first: NonNull<ChunkHeader>,
+        last: NonNull<ChunkHeader>,
+        bytes: usize,
+    ) {
+        match self {
+            Source::Global => {
+                let _ = bytes;
+                let mut chunk = first;
+                loop {
+                    // SAFETY: by the caller's promise the header is live and ours.
+                    let (next, base, given_bytes) = unsafe {
+                        ((*chunk.as_ptr()).next, (*chunk.as_ptr()).base, (*chunk.as_ptr()).given_bytes)
+                    };
+                    // SAFETY: allocated in `take` with this very layout, freed once by the caller's promise.
+                    unsafe { alloc::alloc::dealloc(base, global_layout(given_bytes)) };
+                    match NonNull::new(next) {
+                        Some(next) if chunk != last => chunk = next,
+                        _ => break,
+                    }
+                }
+            }
+            #[cfg(any())]
+            // SAFETY: the caller's promises are the reservoir's conditions.
+            Source::Reservoir(reservoir) => unsafe { reservoir.give_back(first, last, bytes) },
+        }
+    }
+}
+
+fn global_layout(given_bytes: usize) -> Layout {
+    Layout::from_size_align(given_bytes, 16).expect("chunk sizes are at most isize::MAX")
+}
+
+/// Writes the header of a fresh chunk at its end.
+///
+/// # Safety
+/// `base` begins `given_bytes` writable bytes that nobody else uses; `base` and `given_bytes` are multiples of 16.
+unsafe fn write_header(base: NonNull<u8>, bytes: usize, given_bytes: usize) -> NonNull<ChunkHeader> {
+    let base = base.as_ptr();
+    // SAFETY: the header lies within the chunk, at a multiple of 16.
+    unsafe {
+        let header = base.add(given_bytes - HEADER_BYTES).cast::<ChunkHeader>();
+        header.write(ChunkHeader {
+            next: ptr::null_mut(),
+            base,
+            bytes,
+            tail: header,
+            wasted_bytes: 0,
+            chunks_count: 1,
+            given_bytes,
+            padding: 0,
+        });
+        NonNull::new_unchecked(header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_round_to_what_a_source_has() {
+        assert_eq!(round_chunk_up(1), Some(1024));
+        assert_eq!(round_chunk_up(1025), Some(2048));
+        assert_eq!(round_chunk_up(33 * 1024), Some(64 * 1024));
+        assert_eq!(round_chunk_up(64 * 1024 + 1), Some(128 * 1024));
+        assert_eq!(round_chunk_up(200 * 1024), Some(256 * 1024));
+        assert_eq!(round_chunk_up(260 * 1024), Some(320 * 1024));
+        assert_eq!(round_chunk_up(usize::MAX - 5), None);
+        assert_eq!(chunk_bytes_for(usize::MAX - 5), None);
+        for bytes in 0..400_000usize {
+            let down = round_chunk_down(bytes);
+            assert!(down <= bytes);
+            assert!(down == 0 || round_chunk_up(down) == Some(down));
+            assert!(round_chunk_up(bytes).unwrap() >= bytes);
+        }
+    }
+
+    #[test]
+    fn a_chain_goes_back_whole() {
+        let source = Source::Global;
+        let first = source.take(1024).unwrap();
+        let last = source.take(128 * 1024).unwrap();
+        // SAFETY: both chunks are ours, linked to each other, and given back once.
+        unsafe {
+            (*first.as_ptr()).next = last.as_ptr();
+            source.give_back(first, last, 129 * 1024);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The one place that says where locks and atomics come from: std, a spin lock where there is no std, or loom's
+//! model-checked twins under `--cfg loom`.
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+#[cfg(loom)]
+type Raw<T> = loom::sync::Mutex<T>;
+#[cfg(all(not(loom), feature = "std"))]
+type Raw<T> = std::sync::Mutex<T>;
+#[cfg(all(not(loom), not(feature = "std")))]
+type Raw<T> = spin::SpinLock<T>;
+
+/// A mutex without poisoning: no code of this crate runs foreign closures while it holds one, so a panic cannot
+/// leave the guarded value half changed.
+pub(crate) struct Mutex<T>(Raw<T>);
+
+#[cfg(loom)]
+pub(crate) type Guard<'a, T> = loom::sync::MutexGuard<'a, T>;
+#[cfg(all(not(loom), feature = "std"))]
+pub(crate) type Guard<'a, T> = std::sync::MutexGuard<'a, T>;
+#[cfg(all(not(loom), not(feature = "std")))]
+pub(crate) type Guard<'a, T> = spin::Guard<'a, T>;
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(Raw::new(value))
+    }
+
+    #[cfg(any(loom, feature = "std"))]
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    #[cfg(all(not(loom), not(feature = "std")))]
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        self.0.lock()
+    }
+}
+
+#[cfg(all(not(loom), not(feature = "std")))]
+mod spin {
+    use core::cell::UnsafeCell;
+    use core::ops::{Deref, DerefMut};
+    use core::sync::atomic::{AtomicBool, Ordering};
+
+    /// Test-and-test-and-set lock for targets without an operating system to wait on.
+    pub(crate) struct SpinLock<T> {
+        held: AtomicBool,
+        value: UnsafeCell<T>,
+    }
+
+    // SAFETY: the lock gives out one exclusive guard at a time, so sharing it only moves `T` between threads.
+    unsafe impl<T: Send> Sync for SpinLock<T> {}
+
+    pub(crate) struct Guard<'a, T>(&'a SpinLock<T>);
+
+    impl<T> SpinLock<T> {
+        pub(crate) const fn new(value: T) -> SpinLock<T> {
+            SpinLock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        }
+
+        pub(crate) fn lock(&self) -> Guard<'_, T> {
+            while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err()
+            {
+                while self.held.load(Ordering::Relaxed) {
+                    core::hint::spin_loop();
+                }
+            }
+            Guard(self)
+        }
+    }
+
+    impl<T> Deref for Guard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            // SAFETY: this guard holds the lock, so nobody else has a reference to the value.
+            unsafe { &*self.0.value.get() }
+        }
+    }
+
+    impl<T> DerefMut for Guard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            // SAFETY: as in `deref`; `&mut self` makes this the only reference made from the guard.
+            unsafe { &mut *self.0.value.get() }
+        }
+    }
+
+    impl<T> Drop for Guard<'_, T> {
+        fn drop(&mut self) {
+            self.0.held.store(false, Ordering::Release);
+        }
+    }
+}
