@@ -497,15 +497,7 @@ impl Arena {
         else {
             return Err(self.budget.refuse(bytes as u64, Reason::TooLarge));
         };
-        if only_if_free {
-            self.budget.charge_if_free(bytes as u64)?;
-        } else {
-            self.budget.charge(bytes as u64)?;
-        }
-        let Some(chunk) = self.budget.source().take(bytes) else {
-            self.budget.release(bytes as u64);
-            return Err(self.budget.refuse(bytes as u64, Reason::System));
-        };
+        let chunk = self.budget.take_chunk(bytes, only_if_free)?;
         self.charged_kib.set(charged_kib);
         Ok(chunk)
     }
@@ -566,8 +558,8 @@ impl Arena {
         // A chunk from the global allocator is aligned to 16 and one from a reservoir to more: both to MIN_ALIGN.
         // SAFETY: a chunk's base is not null.
         self.position.set(unsafe { NonNull::new_unchecked(base) });
-        #[cfg(any())]
-        if let Source::Reservoir(reservoir) = self.budget.source() {
+        #[cfg(all(feature = "std", unix, not(loom)))]
+        if let Some(reservoir) = self.budget.reservoir() {
             // SAFETY: the chunk is this arena's, so its header is live.
             let bytes = unsafe { (*chunk.as_ptr()).bytes };
             reservoir.set_owner(base, bytes, self.stamp.get().as_u64());
@@ -617,7 +609,7 @@ impl Arena {
             (*head.as_ptr()).chunks_count = kept_count;
             let out_bytes = self.charged_kib.get() as usize * CHUNK_BYTES_MIN - kept_bytes;
             self.charged_kib.set((kept_bytes / CHUNK_BYTES_MIN) as u32);
-            give_back(&self.budget, first_out, last_out, out_bytes);
+            self.budget.give_back_chunks(first_out, last_out, out_bytes);
         }
     }
 
@@ -633,7 +625,7 @@ impl Arena {
             // SAFETY: the head is live and knows its chain's tail; nothing refers into the chunks (`&mut self`).
             unsafe {
                 let tail = NonNull::new_unchecked((*head.as_ptr()).tail);
-                give_back(&self.budget, head, tail, charged);
+                self.budget.give_back_chunks(head, tail, charged);
             }
         }
     }
@@ -739,17 +731,6 @@ impl Arena {
 fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
     // SAFETY: called for chunks of a live chain.
     unsafe { (*chunk.as_ptr()).given_bytes - HEADER_BYTES }
-}
-
-/// Gives a chain of chunks back to the source, and its charge to the budget.
-///
-/// # Safety
-/// As [`Source::give_back`].
-unsafe fn give_back(budget: &Budget, first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>, bytes: usize) {
-    // First the charge, then the chunks: whoever takes one from the source finds it paid for.
-    budget.release_chunks(bytes as u64);
-    // SAFETY: the caller's promise.
-    unsafe { budget.source().give_back(first, last, bytes) };
 }
 
 impl Drop for Arena {

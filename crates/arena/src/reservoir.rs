@@ -43,7 +43,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use alloc::sync::Arc;
+use crate::chunk::ChunkHeader;
+use alloc::boxed::Box;
 use buddy::Buddy;
 use core::fmt;
 use core::ptr::{self, NonNull};
@@ -54,17 +55,6 @@ use heap::{Context, Counters, Heap};
 use layout::{GRANULE_BYTES, Size, UNIT_BYTES};
 use space::Space;
 use std::sync::{Mutex, MutexGuard, TryLockError};
-
-/// What stands at the end of a chunk that is given back.
-#[repr(C, align(64))]
-pub(crate) struct ChunkHeader {
-    /// The next chunk of the chain.
-    pub(crate) next: *mut ChunkHeader,
-    /// The chunk's first byte.
-    pub(crate) base: *mut u8,
-    /// The chunk's size in bytes, this header included.
-    pub(crate) bytes: usize,
-}
 
 /// Default for the addresses of a reservoir without a limit, in bytes: 1 TiB, and 512 MiB where a pointer has 32 bits.
 const ADDRESS_BYTES_UNLIMITED: u64 = if usize::BITS >= 64 { 1 << 40 } else { 1 << 29 };
@@ -183,11 +173,11 @@ pub struct ReservoirStats {
     pub regions_count: usize,
 }
 
-/// A handle to the one place that memory comes from; clones are handles to the same reservoir.
+/// The one place that memory comes from. A tree of budgets owns it: see
+/// [`Budget::root_on_reservoir`](crate::Budget::root_on_reservoir).
 ///
-/// Its addresses are given back when the last handle is dropped, so whoever holds a chunk holds a handle.
-#[derive(Clone)]
-pub struct Reservoir(Arc<Shared>);
+/// Its addresses are given back when it is dropped, so whoever holds a chunk holds a handle of the tree.
+pub struct Reservoir(Box<Shared>);
 
 struct Shared {
     space: Space,
@@ -216,11 +206,11 @@ impl Reservoir {
     pub fn new(options: ReservoirOptions) -> Result<Reservoir, ReservoirError> {
         let granules_max = options.address_bytes.div_ceil(GRANULE_BYTES as u64);
         let space = Space::new(granules_max, options.mapping_bytes_max, options.huge_pages);
-        let fixed_bytes = layout::round_up(size_of::<Shared>() + 2 * size_of::<usize>(), UNIT_BYTES);
+        let fixed_bytes = layout::round_up(size_of::<Shared>(), UNIT_BYTES);
         let mut heap = Heap::new(space.page_bytes(), fixed_bytes);
         heap.add_region(&space, 0)
             .map_err(|_| ReservoirError::AddressesRefused { asked_bytes: options.address_bytes })?;
-        Ok(Reservoir(Arc::new(Shared {
+        Ok(Reservoir(Box::new(Shared {
             space,
             counters: Counters::default(),
             warm_bytes_limit: options.warm_bytes_limit,
@@ -325,7 +315,7 @@ impl Reservoir {
     /// The stamp of the chunk that `pointer` points into, in constant time. Any pointer may be asked about: the
     /// answer is a stamp that this place was given, or `None`; nothing behind it is read. Memory that was given back
     /// may still show its last owner's stamp.
-    pub(crate) fn owner_of<T: ?Sized>(&self, pointer: *const T) -> Option<u64> {
+    pub fn owner_of<T: ?Sized>(&self, pointer: *const T) -> Option<u64> {
         self.0.space.owner_of(pointer.cast::<u8>().addr())
     }
 

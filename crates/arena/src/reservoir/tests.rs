@@ -100,10 +100,8 @@ impl Chunk {
     fn write_header(&self, next: *mut ChunkHeader) -> NonNull<ChunkHeader> {
         // SAFETY: the test holds the chunk, which has at least 1 KiB and is aligned to it.
         unsafe {
-            let header = self.base.add(self.bytes - size_of::<ChunkHeader>()).cast::<ChunkHeader>();
+            let header = crate::chunk::write_header(self.base, self.bytes, self.bytes);
             (*header.as_ptr()).next = next;
-            (*header.as_ptr()).base = self.base.as_ptr();
-            (*header.as_ptr()).bytes = self.bytes;
             header
         }
     }
@@ -684,7 +682,7 @@ mod linux {
 
     /// The mode of huge pages, put back when dropped. The file lock keeps other tests from taking ours for theirs.
     struct HugePagesAlways {
-        before: std::string::String,
+        before: String,
         _lock: std::fs::File,
     }
 
