@@ -44,6 +44,8 @@ mod table;
 mod tests;
 
 use crate::chunk::ChunkHeader;
+// Apart from the tree that owns it: a tree's page has no room for the tables' lists.
+#[allow(clippy::disallowed_types)]
 use alloc::boxed::Box;
 use buddy::Buddy;
 use core::fmt;
@@ -177,6 +179,7 @@ pub struct ReservoirStats {
 /// [`Budget::root_on_reservoir`](crate::Budget::root_on_reservoir).
 ///
 /// Its addresses are given back when it is dropped, so whoever holds a chunk holds a handle of the tree.
+#[allow(clippy::disallowed_types)]
 pub struct Reservoir(Box<Shared>);
 
 struct Shared {
@@ -203,6 +206,7 @@ impl Reservoir {
     ///
     /// # Errors
     /// The system refuses even the smallest region.
+    #[allow(clippy::disallowed_types)]
     pub fn new(options: ReservoirOptions) -> Result<Reservoir, ReservoirError> {
         let granules_max = options.address_bytes.div_ceil(GRANULE_BYTES as u64);
         let space = Space::new(granules_max, options.mapping_bytes_max, options.huge_pages);

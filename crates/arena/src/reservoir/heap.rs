@@ -213,7 +213,7 @@ impl Heap {
 
     /// Puts one returned chunk into its list; false when there is none.
     fn sort_one(&mut self, cx: &Context<'_>) -> bool {
-        if self.pending.is_null() {
+        if self.pending.is_null() && !cx.incoming.load(Relaxed).is_null() {
             self.pending = cx.incoming.swap(ptr::null_mut(), Acquire);
         }
         if self.pending.is_null() {
