@@ -8,7 +8,7 @@ use std::vec::Vec;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 /// Enough addresses for the tests, few enough for the interpreter.
-const ADDRESSES: u64 = if cfg!(miri) { 2 << 20 } else { 1 << 30 };
+const ADDRESSES: u64 = if cfg!(miri) { 4 << 20 } else { 1 << 30 };
 
 /// The account and every taker's budget in one: a sum with a limit.
 struct Bank {
@@ -423,6 +423,7 @@ fn each_refused_charge_leaves_everything_as_it_was() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in the interpreter")]
 fn a_refused_reservation_becomes_several_regions() {
     let setup = Setup::new(options().address_bytes(4 << 20).mapping_bytes_max(1536 << 10), usize::MAX / 2);
     let mut chunks: Vec<Chunk> = Vec::new();
