@@ -528,7 +528,7 @@ proptest! {
         warm_bytes_limit in 0..2 * MIB,
         limit_kib in 64..4096usize,
         steps in prop::collection::vec(
-            (0..10u8, any::<prop::sample::Index>(), 1..6usize), 1..if cfg!(miri) { 40 } else { 300 }
+            (0..10u8, any::<prop::sample::Index>(), 1..6usize), 1..if cfg!(miri) { 15 } else { 300 }
         ),
     ) {
         let options = options().address_bytes(4 << 20).warm_bytes_limit(warm_bytes_limit);
@@ -644,7 +644,7 @@ fn contend(setup: &Setup, rounds: usize, mut look: impl FnMut()) {
 fn threads_share_a_reservoir_at_its_limit() {
     let options = options().warm_bytes_limit(256 * KIB);
     let setup = Setup::new(options, MIB);
-    contend(&setup, if cfg!(miri) { 20 } else { 3000 }, || assert!(setup.bank.used() <= MIB));
+    contend(&setup, if cfg!(miri) { 8 } else { 3000 }, || assert!(setup.bank.used() <= MIB));
 }
 
 #[test]
