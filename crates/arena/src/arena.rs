@@ -25,9 +25,7 @@
 
 use crate::budget::Budget;
 use crate::bump;
-use crate::chunk::{
-    CHUNK_BYTES_MIN, ChunkHeader, GRANULE_BYTES, HEADER_BYTES, chunk_bytes_for, round_chunk_down,
-};
+use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, GRANULE_BYTES, chunk_bytes_for, round_chunk_down};
 use crate::error::{AllocError, Reason};
 use crate::pressure::Pressure;
 use crate::scope::Scope;
@@ -98,17 +96,19 @@ impl Growth {
 pub struct Arena {
     /// Where the next allocation begins; a multiple of [`bump::MIN_ALIGN`], with the chunk's provenance.
     position: Cell<NonNull<u8>>,
-    /// First address behind the current chunk's data.
-    end: Cell<usize>,
-    current: Cell<Option<NonNull<ChunkHeader>>>,
+    /// The header of the current chunk: the first address behind its data.
+    current: Cell<NonNull<ChunkHeader>>,
     head: Cell<Option<NonNull<ChunkHeader>>>,
+    /// First byte of the head chunk, so that a reset touches no chunk.
+    head_base: Cell<NonNull<u8>>,
+    tail: Cell<NonNull<ChunkHeader>>,
     budget: Budget,
     stamp: Cell<Stamp>,
-    /// Bytes used in the chunks before the current one.
-    passed_bytes: Cell<usize>,
     /// All chunks together, in KiB.
     charged_kib: Cell<u32>,
     growth: Growth,
+    /// A chunk was added since the last reset.
+    has_grown: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Arena>() == 64 && align_of::<Arena>() == 64);
@@ -155,10 +155,8 @@ impl fmt::Display for ArenaStats {
 /// A place in an arena's chain to go back to.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark {
-    current: Option<NonNull<ChunkHeader>>,
+    current: NonNull<ChunkHeader>,
     position: NonNull<u8>,
-    passed_bytes: usize,
-    wasted_bytes: usize,
 }
 
 impl Arena {
@@ -171,14 +169,15 @@ impl Arena {
     pub fn with_growth(budget: &Budget, growth: Growth) -> Arena {
         Arena {
             position: Cell::new(NOWHERE),
-            end: Cell::new(NOWHERE.as_ptr().addr()),
-            current: Cell::new(None),
+            current: Cell::new(NOWHERE.cast()),
             head: Cell::new(None),
+            head_base: Cell::new(NOWHERE),
+            tail: Cell::new(NOWHERE.cast()),
             budget: budget.clone(),
             stamp: Cell::new(Stamp::fresh()),
-            passed_bytes: Cell::new(0),
             charged_kib: Cell::new(0),
             growth,
+            has_grown: Cell::new(false),
         }
     }
 
@@ -197,7 +196,7 @@ impl Arena {
     /// # Errors
     /// The budget does not have them.
     pub fn reserve(&self, bytes: usize) -> Result<(), AllocError> {
-        if bytes <= self.end.get() - self.position.get().addr().get() {
+        if bytes <= self.end() - self.position.get().addr().get() {
             return Ok(());
         }
         let layout = Layout::from_size_align(bytes, bump::MIN_ALIGN)
@@ -213,21 +212,51 @@ impl Arena {
     /// The budget refuses the chunk that would be needed.
     #[inline(always)]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        if let Some(place) = self.bump(layout.size(), layout.align()) {
-            return Ok(place);
+        let position = self.position.get().addr().get();
+        match bump::place(position, self.end(), layout.size(), layout.align()) {
+            // SAFETY: placed between the position and the end.
+            Some(placed) => Ok(unsafe { self.advance(position, placed) }),
+            None => self.alloc_layout_slow(layout),
         }
-        self.alloc_layout_slow(layout)
     }
 
+    /// As [`Arena::alloc_layout`], for layouts whose alignment is known at compile time.
     #[inline(always)]
-    fn bump(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        let position = self.position.get();
-        let address = position.addr().get();
-        let placed = bump::place(address, self.end.get(), size, align)?;
+    fn alloc_known(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if layout.align() > bump::MIN_ALIGN {
+            return self.alloc_layout(layout);
+        }
+        let position = self.position.get().addr().get();
+        match bump::place_minimal(position, self.end(), layout.size()) {
+            // SAFETY: placed between the position and the end.
+            Some(placed) => Ok(unsafe { self.advance(position, placed) }),
+            None => self.alloc_layout_slow(layout),
+        }
+    }
+
+    /// First address behind the current chunk's data.
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.current.get().addr().get()
+    }
+
+    /// The current chunk, where the arena has one.
+    fn current_chunk(&self) -> Option<NonNull<ChunkHeader>> {
+        let current = self.current.get();
+        (current != NOWHERE.cast()).then_some(current)
+    }
+
+    /// Moves the position behind what was placed, and returns its first byte.
+    ///
+    /// # Safety
+    /// 1. `position` is the arena's, and `placed` lies between it and the end (or is empty where there is no chunk).
+    #[inline(always)]
+    unsafe fn advance(&self, position: usize, placed: bump::Placed) -> NonNull<u8> {
+        let from = self.position.get();
         // SAFETY: both addresses lie within the current chunk, or equal the position where there is no chunk.
         unsafe {
-            self.position.set(position.add(placed.position - address));
-            Some(position.add(placed.start - address))
+            self.position.set(from.add(placed.position - position));
+            from.add(placed.start - position)
         }
     }
 
@@ -235,7 +264,11 @@ impl Arena {
     #[inline(never)]
     fn alloc_layout_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         self.enter_chunk_for(layout)?;
-        Ok(self.bump(layout.size(), layout.align()).expect("the chunk was chosen to fit"))
+        let position = self.position.get().addr().get();
+        let placed = bump::place(position, self.end(), layout.size(), layout.align())
+            .expect("the chunk was chosen to fit");
+        // SAFETY: placed between the position and the end.
+        Ok(unsafe { self.advance(position, placed) })
     }
 
     /// Moves `value` into the arena.
@@ -264,7 +297,7 @@ impl Arena {
     #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> Result<&mut T, AllocError> {
         const { assert!(!needs_drop::<T>(), "an arena drops nothing: use alloc_box, or a type without Drop") };
-        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        let place = self.alloc_known(Layout::new::<T>())?.cast::<T>();
         // SAFETY: fresh memory of T's layout that nobody else refers to; it lives as long as the arena is borrowed.
         unsafe {
             place.write(make());
@@ -277,7 +310,7 @@ impl Arena {
     /// # Errors
     /// The budget refuses; the value is dropped.
     pub fn alloc_box<T>(&self, value: T) -> Result<ArenaBox<'_, T>, AllocError> {
-        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        let place = self.alloc_known(Layout::new::<T>())?.cast::<T>();
         // SAFETY: fresh memory of T's layout.
         unsafe { place.write(value) };
         Ok(ArenaBox { place, arena: core::marker::PhantomData })
@@ -290,9 +323,14 @@ impl Arena {
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_str(&self, text: &str) -> Result<&mut str, AllocError> {
-        let bytes = self.alloc_slice_copy(text.as_bytes())?;
-        // SAFETY: a copy of valid UTF-8.
-        Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
+        // SAFETY: `len` bytes aligned to 1 are a layout, as `text` shows.
+        let layout = unsafe { Layout::from_size_align_unchecked(text.len(), 1) };
+        let place = self.alloc_known(layout)?.as_ptr();
+        // SAFETY: fresh memory of the text's length, which cannot overlap what is borrowed; a copy of valid UTF-8.
+        unsafe {
+            copy_text(text.as_ptr(), place, text.len());
+            Ok(core::str::from_utf8_unchecked_mut(slice::from_raw_parts_mut(place, text.len())))
+        }
     }
 
     /// The text that the arguments make, as `format_args!` gives them.
@@ -315,7 +353,7 @@ impl Arena {
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_slice_copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], AllocError> {
-        let place = self.alloc_layout(Layout::for_value(values))?.cast::<T>();
+        let place = self.alloc_known(Layout::for_value(values))?.cast::<T>();
         // SAFETY: fresh memory for exactly these values, which are Copy; it cannot overlap what is borrowed.
         unsafe {
             ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len());
@@ -360,7 +398,7 @@ impl Arena {
         let layout = Layout::array::<T>(len).map_err(|_| {
             self.budget.refuse((len as u64).saturating_mul(size_of::<T>() as u64), Reason::TooLarge)
         })?;
-        let place = self.alloc_layout(layout)?.cast::<MaybeUninit<T>>();
+        let place = self.alloc_known(layout)?.cast::<MaybeUninit<T>>();
         // SAFETY: fresh memory for `len` values; MaybeUninit needs no initialization.
         Ok(unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) })
     }
@@ -411,7 +449,7 @@ impl Arena {
         if old_size == 0 || start + rounded_old != position {
             return false;
         }
-        match bump::place(start, self.end.get(), new_size, 1) {
+        match bump::place_minimal(start, self.end(), new_size) {
             Some(placed) => {
                 // SAFETY: `placed` lies within the current chunk, behind the position's old place.
                 self.position.set(unsafe { self.position.get().add(placed.position - position) });
@@ -445,7 +483,7 @@ impl Arena {
         let slack = layout.align().saturating_sub(bump::MIN_ALIGN);
         let too_large = || self.budget.refuse(layout.size() as u64, Reason::TooLarge);
         let data_bytes = layout.size().checked_add(slack).ok_or_else(too_large)?;
-        let next = match self.current.get() {
+        let next = match self.current_chunk() {
             // SAFETY: the chain's headers are live while the arena owns them.
             Some(current) => NonNull::new(unsafe { (*current.as_ptr()).next }),
             None => self.head.get(),
@@ -469,7 +507,7 @@ impl Arena {
     /// Takes a new chunk of the size that growth proposes, or of what the budget still has, or of what is needed.
     fn take_chunk(&self, needed: usize) -> Result<NonNull<ChunkHeader>, AllocError> {
         // SAFETY: as in `enter_chunk_for`.
-        let last = self.current.get().map_or(0, |current| unsafe { (*current.as_ptr()).bytes });
+        let last = self.current_chunk().map_or(0, |current| unsafe { (*current.as_ptr()).bytes });
         let total = self.charged_kib.get() as usize * CHUNK_BYTES_MIN;
         let share = usize::try_from(self.budget.limit_on_path() / 16).unwrap_or(usize::MAX);
         let proposed = self.growth.next_bytes(total, last).min(share).max(CHUNK_BYTES_MIN);
@@ -514,120 +552,161 @@ impl Arena {
         }
     }
 
-    /// Links a chunk behind the current one, before those that are kept.
+    /// Links a fresh chunk behind the current one, before those that are kept; at the front where none is current.
     fn insert_after_current(&self, chunk: NonNull<ChunkHeader>) {
+        self.has_grown.set(true);
+        let fresh = chunk.as_ptr();
         // SAFETY: the chain's headers are live while the arena owns them; `chunk` is fresh and belongs to nobody else.
         unsafe {
-            let (Some(current), Some(head)) = (self.current.get(), self.head.get()) else {
-                let kept = self.head.replace(Some(chunk));
-                if let Some(kept) = kept {
-                    (*chunk.as_ptr()).next = kept.as_ptr();
-                    (*chunk.as_ptr()).tail = (*kept.as_ptr()).tail;
-                    (*chunk.as_ptr()).chunks_count = (*kept.as_ptr()).chunks_count + 1;
-                }
-                return;
+            let previous = self.current_chunk().map_or(ptr::null_mut(), NonNull::as_ptr);
+            let head = self.head.get();
+            let next = if previous.is_null() {
+                head.map_or(ptr::null_mut(), NonNull::as_ptr)
+            } else {
+                (*previous).next
             };
-            (*chunk.as_ptr()).next = (*current.as_ptr()).next;
-            (*current.as_ptr()).next = chunk.as_ptr();
-            let head = head.as_ptr();
-            if (*head).tail == current.as_ptr() {
-                (*head).tail = chunk.as_ptr();
+            (*fresh).previous = previous;
+            (*fresh).next = next;
+            match NonNull::new(next) {
+                Some(next) => (*next.as_ptr()).previous = fresh,
+                None => self.tail.set(chunk),
             }
-            (*head).chunks_count += 1;
-        }
-    }
-
-    /// Makes the chunk after the current one (or the head) the current one.
-    fn enter(&self, chunk: NonNull<ChunkHeader>) {
-        // SAFETY: the chain's headers are live while the arena owns them.
-        unsafe {
-            if let (Some(current), Some(head)) = (self.current.get(), self.head.get()) {
-                let position = self.position.get().addr().get();
-                self.passed_bytes.set(self.passed_bytes.get() + position - (*current.as_ptr()).base.addr());
-                (*head.as_ptr()).wasted_bytes += self.end.get() - position;
+            let chunks_count = head.map_or(0, |head| (*head.as_ptr()).chunks_count) + 1;
+            if previous.is_null() {
+                self.set_head(chunk);
+            } else {
+                (*previous).next = fresh;
             }
-            self.set_current(chunk, (*chunk.as_ptr()).base);
+            (*self.head.get().unwrap_or(chunk).as_ptr()).chunks_count = chunks_count;
         }
     }
 
     /// # Safety
-    /// `chunk` belongs to this arena and `base` is its first byte.
-    unsafe fn set_current(&self, chunk: NonNull<ChunkHeader>, base: *mut u8) {
-        self.current.set(Some(chunk));
-        self.end.set(ChunkHeader::end(chunk));
-        // A chunk from the global allocator is aligned to 16 and one from a reservoir to more: both to MIN_ALIGN.
-        // SAFETY: a chunk's base is not null.
-        self.position.set(unsafe { NonNull::new_unchecked(base) });
+    /// `chunk` is the arena's.
+    unsafe fn set_head(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the header is live, by the condition; a chunk's base is not null.
+        unsafe {
+            (*chunk.as_ptr()).previous = ptr::null_mut();
+            (*chunk.as_ptr()).used_before = 0;
+            (*chunk.as_ptr()).wasted_before = 0;
+            self.head_base.set(NonNull::new_unchecked((*chunk.as_ptr()).base));
+        }
+        self.head.set(Some(chunk));
+    }
+
+    /// Makes the chunk after the current one, or the head, the current one.
+    fn enter(&self, chunk: NonNull<ChunkHeader>) {
+        // SAFETY: the chain's headers are live while the arena owns them; a chunk's base is not null, and aligned to
+        // 16 at least.
+        unsafe {
+            let header = chunk.as_ptr();
+            if let Some(current) = self.current_chunk() {
+                let left = current.as_ptr();
+                let position = self.position.get().addr().get();
+                (*header).used_before = (*left).used_before + (position - (*left).base.addr());
+                (*header).wasted_before = (*left).wasted_before + (self.end() - position);
+            }
+            self.current.set(chunk);
+            self.position.set(NonNull::new_unchecked((*header).base));
+            self.own(chunk);
+        }
+    }
+
+    /// Writes the arena's identity into the reservoir's owner table.
+    ///
+    /// # Safety
+    /// `chunk` is the arena's.
+    unsafe fn own(&self, chunk: NonNull<ChunkHeader>) {
         #[cfg(all(feature = "std", unix, not(loom)))]
         if let Some(reservoir) = self.budget.reservoir() {
-            // SAFETY: the chunk is this arena's, so its header is live.
-            let bytes = unsafe { (*chunk.as_ptr()).bytes };
-            reservoir.set_owner(base, bytes, self.stamp.get().as_u64());
+            // SAFETY: the header is live, by the condition.
+            let (base, bytes) = unsafe { ((*chunk.as_ptr()).base, (*chunk.as_ptr()).bytes) };
+            reservoir.set_owner(base, bytes, self.stamp.get().identity());
         }
+        let _ = chunk;
     }
 
     // ---------------------------------------------------------------------------------------------- giving back
 
     /// Forgets every allocation and keeps every chunk for the next ones. The same few steps for ten objects or ten
-    /// million.
+    /// million, and where no chunk was added since the last reset it touches no memory but the arena itself.
+    ///
+    /// The largest chunk comes first afterwards, so that work of the same size needs as few chunks as possible.
     pub fn reset(&mut self) {
-        self.stamp.set(self.stamp.get().next());
-        self.passed_bytes.set(0);
-        if let Some(head) = self.head.get() {
-            // SAFETY: the head is live; no reference into the arena lives, because of `&mut self`.
-            unsafe {
-                (*head.as_ptr()).wasted_bytes = 0;
-                self.set_current(head, (*head.as_ptr()).base);
-            }
+        let Some(head) = self.head.get() else { return };
+        let before = self.stamp.replace(self.stamp.get().next());
+        if self.has_grown.replace(false) {
+            self.move_tail_to_front(head);
+        }
+        let head = self.head.get().unwrap_or(head);
+        self.current.set(head);
+        self.position.set(self.head_base.get());
+        if before.identity() != self.stamp.get().identity() {
+            // SAFETY: the head is the arena's.
+            unsafe { self.own(head) };
         }
     }
 
-    /// Forgets every allocation; keeps the first chunks up to `bytes` and gives the others back. Looks at the kept
-    /// chunks only.
-    pub fn reset_keeping(&mut self, bytes: usize) {
-        self.reset();
-        let Some(head) = self.head.get() else { return };
-        let limit = bytes;
-        // SAFETY: the chain's headers are live while the arena owns them, and nothing refers into the chunks.
+    /// Chunks grow, so the last is the largest: it becomes the first where that is so.
+    fn move_tail_to_front(&self, head: NonNull<ChunkHeader>) {
+        let tail = self.tail.get();
+        // SAFETY: the chain's headers are live while the arena owns them; a tail that is not the head has a previous.
         unsafe {
-            if (*head.as_ptr()).bytes > limit {
-                self.release();
+            if (*tail.as_ptr()).bytes <= (*head.as_ptr()).bytes {
                 return;
             }
-            let (mut last, mut kept_bytes, mut kept_count) = (head, (*head.as_ptr()).bytes, 1);
-            while let Some(next) = NonNull::new((*last.as_ptr()).next)
-                && kept_bytes + (*next.as_ptr()).bytes <= limit
-            {
-                last = next;
-                kept_bytes += (*next.as_ptr()).bytes;
-                kept_count += 1;
-            }
-            let Some(first_out) = NonNull::new((*last.as_ptr()).next) else { return };
-            let last_out = NonNull::new_unchecked((*head.as_ptr()).tail);
-            (*last.as_ptr()).next = ptr::null_mut();
-            (*head.as_ptr()).tail = last.as_ptr();
-            (*head.as_ptr()).chunks_count = kept_count;
-            let out_bytes = self.charged_kib.get() as usize * CHUNK_BYTES_MIN - kept_bytes;
-            self.charged_kib.set((kept_bytes / CHUNK_BYTES_MIN) as u32);
-            self.budget.give_back_chunks(first_out, last_out, out_bytes);
+            let previous = NonNull::new_unchecked((*tail.as_ptr()).previous);
+            (*previous.as_ptr()).next = ptr::null_mut();
+            self.tail.set(previous);
+            (*tail.as_ptr()).next = head.as_ptr();
+            (*tail.as_ptr()).chunks_count = (*head.as_ptr()).chunks_count;
+            (*head.as_ptr()).previous = tail.as_ptr();
+            self.set_head(tail);
         }
+    }
+
+    /// Forgets every allocation; keeps chunks of up to `bytes` together and gives the others back. Looks at each chunk.
+    pub fn reset_keeping(&mut self, bytes: usize) {
+        let mut chunk = self.head.get();
+        let (mut kept, mut out) = (Chain::EMPTY, Chain::EMPTY);
+        while let Some(here) = chunk {
+            // SAFETY: the chain's headers are live while the arena owns them.
+            unsafe {
+                chunk = NonNull::new((*here.as_ptr()).next);
+                let fits = kept.bytes + (*here.as_ptr()).bytes <= bytes;
+                if fits { kept.append(here) } else { out.append(here) }
+            }
+        }
+        if let Some((first, last)) = out.ends {
+            self.stamp.set(Stamp::fresh());
+            self.head.set(None);
+            self.current.set(NOWHERE.cast());
+            self.position.set(NOWHERE);
+            self.charged_kib.set((kept.bytes / CHUNK_BYTES_MIN) as u32);
+            // SAFETY: the chunks were unlinked from the arena's chain, and nothing refers into them (`&mut self`).
+            unsafe { self.budget.give_back_chunks(first, last, out.bytes) };
+            if let Some((first, last)) = kept.ends {
+                // SAFETY: these are the arena's chunks.
+                unsafe {
+                    self.set_head(first);
+                    (*first.as_ptr()).chunks_count = kept.chunks_count;
+                }
+                self.tail.set(last);
+            }
+        }
+        self.reset();
     }
 
     /// Forgets every allocation and gives every chunk back. On a reservoir the cost does not depend on their number.
     pub fn release(&mut self) {
-        self.stamp.set(self.stamp.get().next());
-        self.passed_bytes.set(0);
-        self.current.set(None);
+        let Some(head) = self.head.take() else { return };
+        self.stamp.set(Stamp::fresh());
+        self.current.set(NOWHERE.cast());
         self.position.set(NOWHERE);
-        self.end.set(NOWHERE.as_ptr().addr());
+        self.has_grown.set(false);
         let charged = self.charged_kib.replace(0) as usize * CHUNK_BYTES_MIN;
-        if let Some(head) = self.head.take() {
-            // SAFETY: the head is live and knows its chain's tail; nothing refers into the chunks (`&mut self`).
-            unsafe {
-                let tail = NonNull::new_unchecked((*head.as_ptr()).tail);
-                self.budget.give_back_chunks(head, tail, charged);
-            }
-        }
+        // SAFETY: head and tail are the two ends of the arena's chain; nothing refers into the chunks (`&mut self`).
+        unsafe { self.budget.give_back_chunks(head, self.tail.get(), charged) };
     }
 
     /// Opens a nested lifetime: what is allocated in the scope is forgotten when the scope ends.
@@ -646,13 +725,7 @@ impl Arena {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark {
-            current: self.current.get(),
-            position: self.position.get(),
-            passed_bytes: self.passed_bytes.get(),
-            // SAFETY: the head is live.
-            wasted_bytes: self.head.get().map_or(0, |head| unsafe { (*head.as_ptr()).wasted_bytes }),
-        }
+        Mark { current: self.current.get(), position: self.position.get() }
     }
 
     /// Goes back to a mark of this arena; chunks taken since are kept.
@@ -660,14 +733,8 @@ impl Arena {
     /// # Safety
     /// The mark was made by this arena since its last reset, and nothing allocated since is used any more.
     pub(crate) unsafe fn rewind(&self, mark: Mark) {
-        self.passed_bytes.set(mark.passed_bytes);
         self.current.set(mark.current);
         self.position.set(mark.position);
-        self.end.set(mark.current.map_or(NOWHERE.as_ptr().addr(), ChunkHeader::end));
-        if let Some(head) = self.head.get() {
-            // SAFETY: the head is live.
-            unsafe { (*head.as_ptr()).wasted_bytes = mark.wasted_bytes };
-        }
     }
 
     // ---------------------------------------------------------------------------------------------- figures
@@ -680,17 +747,16 @@ impl Arena {
     /// What the arena holds; constant time.
     pub fn stats(&self) -> ArenaStats {
         // SAFETY: the chain's headers are live while the arena owns them.
-        let (wasted_bytes, chunks_count) = self
-            .head
-            .get()
-            .map_or((0, 0), |head| unsafe { ((*head.as_ptr()).wasted_bytes, (*head.as_ptr()).chunks_count) });
-        // SAFETY: as above.
-        let in_current = self.current.get().map_or(0, |current| unsafe {
-            self.position.get().addr().get() - (*current.as_ptr()).base.addr()
+        let (used_bytes, wasted_bytes) = self.current_chunk().map_or((0, 0), |current| unsafe {
+            let header = current.as_ptr();
+            let in_current = self.position.get().addr().get() - (*header).base.addr();
+            ((*header).used_before + in_current, (*header).wasted_before)
         });
+        // SAFETY: as above.
+        let chunks_count = self.head.get().map_or(0, |head| unsafe { (*head.as_ptr()).chunks_count });
         ArenaStats {
             allocated_bytes: self.charged_kib.get() as usize * CHUNK_BYTES_MIN,
-            used_bytes: self.passed_bytes.get() + in_current,
+            used_bytes,
             wasted_bytes,
             chunks_count,
         }
@@ -714,7 +780,7 @@ impl Arena {
         while let Some(here) = chunk {
             // SAFETY: the chain's headers are live while the arena owns them.
             let (base, next) = unsafe { ((*here.as_ptr()).base.addr(), (*here.as_ptr()).next) };
-            if (base..ChunkHeader::end(here)).contains(&place.addr()) {
+            if (base..here.addr().get()).contains(&place.addr()) {
                 return true;
             }
             chunk = NonNull::new(next);
@@ -728,9 +794,71 @@ impl Arena {
     }
 }
 
+/// Copies text. Names are short, and two overlapping words are faster than a call of `memcpy`.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
+#[inline(always)]
+unsafe fn copy_text(from: *const u8, to: *mut u8, len: usize) {
+    /// # Safety
+    /// As `copy_text`, and `len` is between the size of `W` and twice that.
+    #[inline(always)]
+    unsafe fn ends<W>(from: *const u8, to: *mut u8, len: usize) {
+        let back = len - size_of::<W>();
+        // SAFETY: the first and the last word lie within the `len` bytes.
+        unsafe {
+            let first = from.cast::<W>().read_unaligned();
+            let last = from.add(back).cast::<W>().read_unaligned();
+            to.cast::<W>().write_unaligned(first);
+            to.add(back).cast::<W>().write_unaligned(last);
+        }
+    }
+    // SAFETY: each arm's range is the condition of what it calls.
+    unsafe {
+        match len {
+            0 => {}
+            1 => to.write(from.read()),
+            2..=3 => ends::<u16>(from, to, len),
+            4..=7 => ends::<u32>(from, to, len),
+            8..=16 => ends::<u64>(from, to, len),
+            17..=32 => ends::<u128>(from, to, len),
+            _ => ptr::copy_nonoverlapping(from, to, len),
+        }
+    }
+}
+
+/// A chain of chunks under construction.
+struct Chain {
+    ends: Option<(NonNull<ChunkHeader>, NonNull<ChunkHeader>)>,
+    bytes: usize,
+    chunks_count: usize,
+}
+
+impl Chain {
+    const EMPTY: Chain = Chain { ends: None, bytes: 0, chunks_count: 0 };
+
+    /// # Safety
+    /// All chunks of the chain are live and belong to whoever builds it.
+    unsafe fn append(&mut self, chunk: NonNull<ChunkHeader>) {
+        let last = self.ends.map_or(ptr::null_mut(), |(_, last)| last.as_ptr());
+        // SAFETY: live by the condition.
+        unsafe {
+            (*chunk.as_ptr()).next = ptr::null_mut();
+            (*chunk.as_ptr()).previous = last;
+            if !last.is_null() {
+                (*last).next = chunk.as_ptr();
+            }
+            self.bytes += (*chunk.as_ptr()).bytes;
+        }
+        self.chunks_count += 1;
+        self.ends = Some((self.ends.map_or(chunk, |(first, _)| first), chunk));
+    }
+}
+
 fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
     // SAFETY: called for chunks of a live chain.
-    unsafe { (*chunk.as_ptr()).given_bytes - HEADER_BYTES }
+    let base = unsafe { (*chunk.as_ptr()).base };
+    chunk.addr().get() - base.addr()
 }
 
 impl Drop for Arena {

@@ -38,10 +38,25 @@ macro_rules! bump_arithmetic {
                 }
             }
 
-            /// Places `size` bytes aligned to `align` between `position` and `end`, or says that they do not fit.
+            /// Places `size` bytes at `position`, with the minimum alignment, or says that they do not fit before `end`.
             ///
-            /// needs: `position <= end`, both multiples of the minimum alignment; `align` a power of two;
-            /// `size` at most half the address range, as every `Layout` guarantees.
+            /// needs: `position <= end`, both multiples of the minimum alignment; `size` at most half the address
+            /// range, as every `Layout` guarantees.
+            #[inline(always)]
+            pub(crate) const fn place_minimal(position: $uint, end: $uint, size: $uint) -> Option<Placed> {
+                // `size` is at most half the range, so that adding less than MIN_ALIGN cannot wrap.
+                let rounded = (size + (MIN_ALIGN - 1)) & !(MIN_ALIGN - 1);
+                if rounded > end - position {
+                    return None;
+                }
+                Some(Placed { start: position, position: position + rounded })
+            }
+
+            /// Places `size` bytes aligned to `align` (a power of two) between `position` and `end`, or says that they
+            /// do not fit. One comparison, whatever the alignment: sizes and alignments known at run time only would
+            /// make a second branch unpredictable.
+            ///
+            /// needs: as `place_minimal`; the padding is below half the range because `align` is at most that.
             #[inline(always)]
             pub(crate) const fn place(
                 position: $uint,
@@ -49,19 +64,13 @@ macro_rules! bump_arithmetic {
                 size: $uint,
                 align: $uint,
             ) -> Option<Placed> {
-                // `size` is at most half the range, so that adding less than MIN_ALIGN cannot wrap.
+                let padding = position.wrapping_neg() & (align - 1);
                 let rounded = (size + (MIN_ALIGN - 1)) & !(MIN_ALIGN - 1);
-                if align <= MIN_ALIGN {
-                    if rounded > end - position {
-                        return None;
-                    }
-                    return Some(Placed { start: position, position: position + rounded });
-                }
-                let Some(start) = round_up(position, align) else { return None };
-                if start > end || rounded > end - start {
+                let taken = padding + rounded;
+                if taken > end - position {
                     return None;
                 }
-                Some(Placed { start, position: start + rounded })
+                Some(Placed { start: position + padding, position: position + taken })
             }
         }
     };
@@ -71,7 +80,7 @@ bump_arithmetic!(native, usize, super::MIN_ALIGN);
 #[cfg(test)]
 bump_arithmetic!(narrow, u8, 4);
 
-pub(crate) use native::{place, round_up};
+pub(crate) use native::{Placed, place, place_minimal, round_up};
 
 #[cfg(test)]
 mod tests {
@@ -95,6 +104,12 @@ mod tests {
                         let got = narrow::place(position, end, size, align)
                             .map(|placed| (u32::from(placed.start), u32::from(placed.position)));
                         assert_eq!(got, want, "position {position} end {end} size {size} align {align}");
+                        if align <= 4 {
+                            assert_eq!(
+                                narrow::place_minimal(position, end, size),
+                                narrow::place(position, end, size, align)
+                            );
+                        }
                         placed_count += u64::from(got.is_some());
                     }
                 }

@@ -7,7 +7,8 @@
 //!
 //! The header stands at the *end*, so that the first byte of a chunk has the chunk's own alignment and a page-aligned
 //! buffer wastes nothing. The whole chunk is charged: header, data, and (on the global allocator) the 16 bytes that
-//! the allocator itself is known to put in front of a block.
+//! the allocator itself is known to put in front of a block. Data begins at a cache line, so objects of 64 bytes never
+//! lie across two: the global allocator aligns to 16 only, so up to 48 bytes in front are left out.
 //!
 //! Who may touch a header: whoever holds the chunk, that is an arena, a pool, a budget tree, or a source's lists.
 
@@ -28,32 +29,25 @@ const _: () = assert!(HEADER_BYTES == 64 && HEADER_BYTES.is_multiple_of(crate::b
 pub(crate) struct ChunkHeader {
     /// The chunk after this one in its holder's chain.
     pub(crate) next: *mut ChunkHeader,
-    /// The chunk's first byte, with the provenance of the whole chunk.
+    /// The first byte of the chunk's data: a multiple of 64, with the provenance of the whole chunk.
     pub(crate) base: *mut u8,
     /// The chunk's size in bytes as charged, this header included.
     pub(crate) bytes: usize,
-    /// In the first chunk of an arena's chain: the last one, so that the chain can be spliced in one step.
-    pub(crate) tail: *mut ChunkHeader,
-    /// In the first chunk of an arena's chain: data bytes that chunks already left behind could not use.
-    pub(crate) wasted_bytes: usize,
+    /// The chunk before this one in an arena's chain.
+    pub(crate) previous: *mut ChunkHeader,
+    /// While an arena allocates from this chunk: bytes used in the chunks before it.
+    pub(crate) used_before: usize,
+    /// The same for bytes that those chunks could not use.
+    pub(crate) wasted_before: usize,
     /// In the first chunk of an arena's chain: how many chunks the chain has.
     pub(crate) chunks_count: usize,
-    /// How many of the bytes behind `base` the source really gave (on the global allocator: fewer than charged).
-    pub(crate) given_bytes: usize,
     /// Unused, so that the header fills a cache line.
     pub(crate) padding: usize,
 }
 
-impl ChunkHeader {
-    /// The first address behind the data: the header's own.
-    pub(crate) fn end(header: NonNull<ChunkHeader>) -> usize {
-        header.addr().get()
-    }
-}
-
 /// The smallest size a chunk can have that holds `data_bytes` of data, or `None` past the address range.
 pub(crate) const fn chunk_bytes_for(data_bytes: usize) -> Option<usize> {
-    let Some(bytes) = data_bytes.checked_add(HEADER_BYTES + GLOBAL_PREFIX_BYTES) else { return None };
+    let Some(bytes) = data_bytes.checked_add(HEADER_BYTES + GLOBAL_LOSS_BYTES) else { return None };
     round_chunk_up(bytes)
 }
 
@@ -84,6 +78,11 @@ pub(crate) const fn round_chunk_down(bytes: usize) -> usize {
 
 /// What the global allocator is taken to put in front of each block (glibc: 16). It is part of the chunk's charge.
 pub(crate) const GLOBAL_PREFIX_BYTES: usize = 16;
+/// The most that a chunk from the global allocator has less than one from a reservoir: the prefix, and the way from an
+/// address aligned to 16 to the next cache line.
+const GLOBAL_LOSS_BYTES: usize = GLOBAL_PREFIX_BYTES + DATA_ALIGN - 16;
+/// Data begins at a multiple of this.
+const DATA_ALIGN: usize = 64;
 
 /// Where the chunks of a tree of budgets come from.
 pub(crate) enum Source {
@@ -116,11 +115,14 @@ pub(crate) fn take_global(bytes: usize) -> Option<NonNull<ChunkHeader>> {
 pub(crate) unsafe fn give_back_global(first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>) {
     let mut chunk = first;
     loop {
-        // SAFETY: by the caller's promise the header is live and ours.
-        let (next, base, given_bytes) =
-            unsafe { ((*chunk.as_ptr()).next, (*chunk.as_ptr()).base, (*chunk.as_ptr()).given_bytes) };
+        // SAFETY: by the caller's promise the header is live and ours; it stands at the end of its block.
+        let (next, block, given_bytes) = unsafe {
+            let given_bytes = (*chunk.as_ptr()).bytes - GLOBAL_PREFIX_BYTES;
+            let block = chunk.as_ptr().cast::<u8>().sub(given_bytes - HEADER_BYTES);
+            ((*chunk.as_ptr()).next, block, given_bytes)
+        };
         // SAFETY: allocated in `take_global` with this very layout, freed once by the caller's promise.
-        unsafe { alloc::alloc::dealloc(base, global_layout(given_bytes)) };
+        unsafe { alloc::alloc::dealloc(block, global_layout(given_bytes)) };
         match NonNull::new(next) {
             Some(next) if chunk != last => chunk = next,
             _ => break,
@@ -147,12 +149,12 @@ pub(crate) unsafe fn write_header(
         let header = base.add(given_bytes - HEADER_BYTES).cast::<ChunkHeader>();
         header.write(ChunkHeader {
             next: ptr::null_mut(),
-            base,
+            base: base.add(base.align_offset(DATA_ALIGN)),
             bytes,
-            tail: header,
-            wasted_bytes: 0,
+            previous: ptr::null_mut(),
+            used_before: 0,
+            wasted_before: 0,
             chunks_count: 1,
-            given_bytes,
             padding: 0,
         });
         NonNull::new_unchecked(header)

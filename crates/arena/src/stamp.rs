@@ -31,9 +31,9 @@ impl Stamp {
         if next & ((1 << GENERATION_BITS) - 1) == 0 { Stamp::fresh() } else { Stamp(next) }
     }
 
-    /// Never 0.
-    pub(crate) fn as_u64(self) -> u64 {
-        self.0
+    /// The part that stays the same until the arena is released, or has been reset 65,535 times. Never 0.
+    pub(crate) fn identity(self) -> u64 {
+        self.0 >> GENERATION_BITS
     }
 }
 
@@ -51,6 +51,6 @@ mod tests {
             assert!(seen.insert(stamp), "{stamp:?} came back");
             stamp = stamp.next();
         }
-        assert_ne!(stamp.as_u64(), 0);
+        assert_ne!(stamp.identity(), 0);
     }
 }

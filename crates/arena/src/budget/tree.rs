@@ -461,7 +461,7 @@ impl Tree {
             node.keep.store(0, Ordering::Relaxed);
             return 0;
         }
-        let quantum = (node.load().granted() / 4).max(units).min(QUANTUM_MAX);
+        let quantum = node.peak.load(Ordering::Relaxed).max(units).min(QUANTUM_MAX);
         let extra = quantum.min(room(node) / 8).min(calm_room(node).saturating_sub(units));
         node.keep.store(if extra == 0 { 0 } else { extra.max(units) }, Ordering::Relaxed);
         extra

@@ -1,0 +1,89 @@
+//! The fixed buffer that values are printed into.
+//!
+//! Every value but text has a short text form, so one buffer on the stack serves all of them and no caller needs a
+//! heap to print a number.
+
+use core::fmt;
+
+/// The longest text form of any value that is not text itself, rounded up, in bytes.
+pub const TEXT_BYTES_MAX: usize = 64;
+
+/// Text of at most [`TEXT_BYTES_MAX`] bytes, held inline.
+#[derive(Clone, Copy)]
+pub struct TextBuffer {
+    bytes: [u8; TEXT_BYTES_MAX],
+    len: usize,
+}
+
+impl TextBuffer {
+    /// An empty buffer.
+    pub const fn new() -> TextBuffer {
+        TextBuffer { bytes: [0; TEXT_BYTES_MAX], len: 0 }
+    }
+
+    /// The text written so far.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).expect("only whole strings are written")
+    }
+
+    /// The bytes of the text written so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// Forgets the text.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends `ascii`; a text that does not fit is left out whole and reported.
+    pub(crate) fn push_ascii(&mut self, ascii: &[u8]) -> fmt::Result {
+        debug_assert!(ascii.is_ascii());
+        self.push(ascii)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> fmt::Result {
+        let end = self.len + bytes.len();
+        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl Default for TextBuffer {
+    fn default() -> TextBuffer {
+        TextBuffer::new()
+    }
+}
+
+impl fmt::Write for TextBuffer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes())
+    }
+}
+
+impl fmt::Debug for TextBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::fmt::Write as _;
+
+    #[test]
+    fn text_that_does_not_fit_is_left_out_whole() {
+        let mut buffer = TextBuffer::new();
+        for _ in 0..TEXT_BYTES_MAX - 1 {
+            buffer.write_str("x").unwrap();
+        }
+        assert_eq!(buffer.write_str("é"), Err(fmt::Error));
+        assert_eq!(buffer.as_str().len(), TEXT_BYTES_MAX - 1);
+        buffer.write_str("y").unwrap();
+        assert!(buffer.as_str().ends_with('y'));
+        buffer.clear();
+        assert_eq!(buffer.as_str(), "");
+    }
+}
