@@ -307,6 +307,12 @@ impl Reservoir {
         freed_bytes
     }
 
+    /// Changes whenever warm memory is released. Who was refused a charge, has trimmed nothing, and sees the same value
+    /// as before the charge, was refused rightly; otherwise room was made meanwhile, and it must try again.
+    pub(crate) fn releases(&self) -> usize {
+        self.0.counters.releases.load(Acquire)
+    }
+
     /// Marks the chunk of `bytes` at `base` as owned by `stamp`, which is neither 0 nor [`u64::MAX`] and never used
     /// for anyone else.
     ///

@@ -708,6 +708,7 @@ impl Tree {
     /// True where it is worth trying again.
     fn reclaim(&self, blocked: &Node, units: u32, effort: Effort) -> bool {
         let _turn = self.reclaiming.lock();
+        let warm_releases = self.warm_releases();
         // Somebody may have released, or reclaimed, while we waited for our turn.
         let free = {
             let _state = self.lock();
@@ -730,7 +731,8 @@ impl Tree {
                 freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
             }
         }
-        freed_bytes > 0
+        // Whoever takes a warm chunk pays twice for a moment; when that moment has passed, there is room.
+        freed_bytes > 0 || (ptr::eq(blocked, self.root) && self.warm_releases() != warm_releases)
     }
 
     fn nth_reclaimer(&self, top: &Node, index: usize) -> Option<Arc<dyn Reclaim>> {

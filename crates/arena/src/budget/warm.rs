@@ -71,6 +71,15 @@ impl Tree {
         }
     }
 
+    /// Changes whenever warm memory is released: see [`Reservoir::releases`](crate::reservoir::Reservoir::releases).
+    pub(crate) fn warm_releases(&self) -> usize {
+        match &self.source {
+            Source::Global => 0,
+            #[cfg(all(feature = "std", unix, not(loom)))]
+            Source::Reservoir(reservoir) => reservoir.releases(),
+        }
+    }
+
     /// Gives at least `bytes` of warm chunks back to the system, if there is so much; returns how many.
     pub(crate) fn trim_warm(&self, bytes: u64) -> u64 {
         match &self.source {
@@ -151,10 +160,14 @@ mod account {
 }
 
 #[cfg(all(test, feature = "std", unix, not(loom)))]
+#[allow(clippy::disallowed_types)]
 mod tests {
     use crate::{Arena, Budget, Reason, Reservoir, ReservoirOptions};
 
+    use std::vec::Vec;
+
     const KIB: u64 = 1024;
+    const BYTES: usize = 64 << 10;
 
     fn root(limit_bytes: u64) -> Budget {
         let options = ReservoirOptions::new(limit_bytes).address_bytes(8 << 20);
@@ -215,6 +228,35 @@ mod tests {
         }
         assert!(statement.last_refusal().is_none(), "nothing was refused in the end");
         rest.release(rest.used());
+    }
+
+    #[test]
+    fn nobody_is_refused_while_chunks_change_hands() {
+        // Four chunks fit, and each of four threads wants one at a time.
+        let threads = if cfg!(miri) { 2 } else { 4u64 };
+        let generous = root(16 << 20);
+        let budgets: Vec<Budget> =
+            (0..threads).map(|_| generous.child("worker", u64::MAX).unwrap()).collect();
+        let chunks: Vec<_> = budgets.iter().map(|budget| budget.take_chunk(BYTES, false).unwrap()).collect();
+        let root = root(generous.used());
+        for (budget, chunk) in budgets.iter().zip(chunks) {
+            // SAFETY: the chunk came from this budget's tree, is given back once and not used any more.
+            unsafe { budget.give_back_chunks(chunk, chunk, BYTES) };
+        }
+        let budgets: Vec<Budget> = (0..threads).map(|_| root.child("worker", u64::MAX).unwrap()).collect();
+        std::thread::scope(|scope| {
+            for budget in &budgets {
+                scope.spawn(move || {
+                    for round in 0..if cfg!(miri) { 5 } else { 3000 } {
+                        let taken = budget.take_chunk(BYTES, false);
+                        let refusal = budget.last_refusal();
+                        let chunk = taken.unwrap_or_else(|_| panic!("refused in round {round}: {refusal:?}"));
+                        // SAFETY: as above.
+                        unsafe { budget.give_back_chunks(chunk, chunk, BYTES) };
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::space::Space;
 use super::table::{Entries, List, State};
 use super::{Buddy, ChunkHeader, Shortage};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// Chunks that one `take` sorts at most before it goes to cold memory.
 const SORT_MAX: usize = 32;
@@ -42,6 +42,8 @@ pub(super) struct Counters {
     pub(super) live: AtomicUsize,
     pub(super) warm: AtomicUsize,
     pub(super) tables: AtomicUsize,
+    /// How often warm memory was released, wrapping around: no figure, only to be compared.
+    pub(super) releases: AtomicUsize,
 }
 
 /// What a step works on beside the heap itself.
@@ -62,9 +64,18 @@ impl Context<'_> {
     }
 
     fn release_warm(&self, bytes: usize) {
+        assert!(bytes > 0);
         let before = self.counters.warm.fetch_sub(bytes, Relaxed);
         assert!(before >= bytes, "warm memory is released once");
         self.account.release_warm(bytes);
+        self.counters.releases.fetch_add(1, Release);
+    }
+
+    /// Takes back a charge that was made for nothing.
+    fn undo_warm(&self, bytes: usize) {
+        if bytes > 0 {
+            self.release_warm(bytes);
+        }
     }
 
     fn charge_tables(&self, bytes: usize) -> Result<(), Shortage> {
@@ -270,7 +281,7 @@ impl Heap {
         cx.charge_warm(neighbours_bytes)?;
         let granule = match self.slots.room(class) {
             Some(granule) => granule,
-            None => self.add_slot_granule(cx, class).inspect_err(|_| cx.release_warm(neighbours_bytes))?,
+            None => self.add_slot_granule(cx, class).inspect_err(|_| cx.undo_warm(neighbours_bytes))?,
         };
         let slot = self.slots.carve(&mut self.entries, granule);
         Ok((granule, class.slot_offset(slot)))
@@ -434,8 +445,8 @@ impl Heap {
             gone |= these;
             left &= !these;
         }
-        if gone == 0 && slots != 0 {
-            return None;
+        if gone == 0 {
+            return (slots == 0).then_some(0);
         }
         let whole = whole && left == 0;
         self.slots.uncarve(&mut self.entries, Idle { slots: gone, whole, ..idle });

@@ -124,8 +124,12 @@ impl Setup {
 
     /// Charges and takes, as an arena does: asks for warm memory back before it gives up.
     fn take(&self, bytes: usize) -> Result<Chunk, Shortage> {
-        while !self.bank.charge(bytes) {
-            if self.reservoir.trim(&self.bank, bytes) == 0 {
+        loop {
+            let releases = self.reservoir.releases();
+            if self.bank.charge(bytes) {
+                break;
+            }
+            if self.reservoir.trim(&self.bank, bytes) == 0 && self.reservoir.releases() == releases {
                 return Err(Shortage::Budget { bytes: 0 });
             }
         }
