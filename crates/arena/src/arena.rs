@@ -535,15 +535,7 @@ impl Arena {
         else {
             return Err(self.budget.refuse(bytes as u64, Reason::TooLarge));
         };
-        if only_if_free {
-            self.budget.charge_if_free(bytes as u64)?;
-        } else {
-            self.budget.charge(bytes as u64)?;
-        }
-        let Some(chunk) = self.budget.source().take(bytes) else {
-            self.budget.release(bytes as u64);
-            return Err(self.budget.refuse(bytes as u64, Reason::System));
-        };
+        let chunk = self.budget.take_chunk(bytes, only_if_free)?;
         self.charged_kib.set(charged_kib);
         Ok(chunk)
     }
@@ -625,8 +617,8 @@ impl Arena {
     /// # Safety
     /// `chunk` is the arena's.
     unsafe fn own(&self, chunk: NonNull<ChunkHeader>) {
-        #[cfg(any())]
-        if let crate::chunk::Source::Reservoir(reservoir) = self.budget.source() {
+        #[cfg(all(feature = "std", unix, not(loom)))]
+        if let Some(reservoir) = self.budget.reservoir() {
             // SAFETY: the header is live, by the condition.
             let (base, bytes) = unsafe { ((*chunk.as_ptr()).base, (*chunk.as_ptr()).bytes) };
             reservoir.set_owner(base, bytes, self.stamp.get().identity());
@@ -692,7 +684,7 @@ impl Arena {
             self.position.set(NOWHERE);
             self.charged_kib.set((kept.bytes / CHUNK_BYTES_MIN) as u32);
             // SAFETY: the chunks were unlinked from the arena's chain, and nothing refers into them (`&mut self`).
-            unsafe { give_back(&self.budget, first, last, out.bytes) };
+            unsafe { self.budget.give_back_chunks(first, last, out.bytes) };
             if let Some((first, last)) = kept.ends {
                 // SAFETY: these are the arena's chunks.
                 unsafe {
@@ -714,7 +706,7 @@ impl Arena {
         self.has_grown.set(false);
         let charged = self.charged_kib.replace(0) as usize * CHUNK_BYTES_MIN;
         // SAFETY: head and tail are the two ends of the arena's chain; nothing refers into the chunks (`&mut self`).
-        unsafe { give_back(&self.budget, head, self.tail.get(), charged) };
+        unsafe { self.budget.give_back_chunks(head, self.tail.get(), charged) };
     }
 
     /// Opens a nested lifetime: what is allocated in the scope is forgotten when the scope ends.
@@ -867,17 +859,6 @@ fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
     // SAFETY: called for chunks of a live chain.
     let base = unsafe { (*chunk.as_ptr()).base };
     chunk.addr().get() - base.addr()
-}
-
-/// Gives a chain of chunks back to the source, and its charge to the budget.
-///
-/// # Safety
-/// As [`Source::give_back`].
-unsafe fn give_back(budget: &Budget, first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>, bytes: usize) {
-    // First the charge, then the chunks: whoever takes one from the source finds it paid for.
-    budget.release_chunks(bytes as u64);
-    // SAFETY: the caller's promise.
-    unsafe { budget.source().give_back(first, last, bytes) };
 }
 
 impl Drop for Arena {

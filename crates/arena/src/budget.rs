@@ -23,12 +23,13 @@
 mod node;
 mod tree;
 mod walk;
+mod warm;
 mod word;
 
 pub use walk::{MemoryTree, NodeStats, Walk};
 pub use word::UNIT;
 
-use crate::chunk::Source;
+use crate::chunk::{ChunkHeader, Source};
 use crate::error::{AllocError, OutOfMemory, Reason, Stage};
 use crate::pressure::{Observer, Pressure};
 use crate::reclaim::Reclaim;
@@ -37,6 +38,7 @@ use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
 use node::Node;
 use tree::{Effort, Tree};
+use warm::NoChunk;
 use word::{Word, bytes_of, limit_units, units_of};
 
 /// A handle to a node of a tree of budgets; clones are handles to the same node.
@@ -114,6 +116,36 @@ impl Budget {
         Budget::root(name, u64::MAX)
     }
 
+    /// The root of a new tree whose chunks come from a reservoir, which the tree owns from here on.
+    ///
+    /// Chunks that are given back stay warm, charged to the node `warm` below the root, until others need the room.
+    /// The root pays for the reservoir's tables: about 16 KiB with the first chunk, then 8 KiB for each 8 MiB of
+    /// addresses in use.
+    ///
+    /// # Errors
+    /// The limit is below 4 KiB, or the global allocator has no memory for the tree.
+    #[cfg(all(feature = "std", unix, not(loom)))]
+    pub fn root_on_reservoir(
+        name: &str,
+        limit_bytes: u64,
+        reservoir: crate::reservoir::Reservoir,
+    ) -> Result<Budget, OutOfMemory> {
+        let root = Budget::root_on(name, limit_bytes, Source::Reservoir(reservoir))?;
+        match root.tree().make_warm("warm") {
+            Ok(()) => Ok(root),
+            Err(AllocError) => Err(Tree::refused_root(name, limit_units(limit_bytes), Reason::Limit)),
+        }
+    }
+
+    /// The reservoir that this tree's chunks come from; none on the global allocator.
+    #[cfg(all(feature = "std", unix, not(loom)))]
+    pub fn reservoir(&self) -> Option<&crate::reservoir::Reservoir> {
+        match &self.tree().source {
+            Source::Global => None,
+            Source::Reservoir(reservoir) => Some(reservoir),
+        }
+    }
+
     pub(crate) fn root_on(name: &str, limit_bytes: u64, source: Source) -> Result<Budget, OutOfMemory> {
         Ok(Budget { node: Tree::create(name, limit_units(limit_bytes), source)? })
     }
@@ -153,10 +185,6 @@ impl Budget {
     fn tree(&self) -> &Tree {
         // SAFETY: the tree lives as long as its root, which lives as long as any node (I5).
         unsafe { &*self.node().tree }
-    }
-
-    pub(crate) fn source(&self) -> &Source {
-        &self.tree().source
     }
 
     /// True where both handles lead to the same node.
@@ -215,12 +243,6 @@ impl Budget {
         }
     }
 
-    /// Charges only what is free now, without asking anyone and without a record: for growth with a fallback.
-    #[inline]
-    pub(crate) fn charge_if_free(&self, bytes: u64) -> Result<(), AllocError> {
-        self.charge_with(bytes, Effort::Free)
-    }
-
     /// Gives back `bytes` of earlier charges, rounded up as they were. Never fails.
     #[inline]
     pub fn release(&self, bytes: u64) {
@@ -251,8 +273,64 @@ impl Budget {
         self.tree().transfer(self.node(), to.node(), units)
     }
 
+    /// Charges `bytes` and takes a chunk of that size; with `only_if_free`, asks nobody and leaves no record.
+    ///
+    /// # Errors
+    /// As [`Budget::charge`], or the system has no more.
+    pub(crate) fn take_chunk(
+        &self,
+        bytes: usize,
+        only_if_free: bool,
+    ) -> Result<NonNull<ChunkHeader>, AllocError> {
+        let effort = if only_if_free { Effort::Free } else { Effort::Instant };
+        if let Err(error) = self.charge_with(bytes as u64, effort) {
+            return if only_if_free { Err(error) } else { self.take_warm_chunk(bytes).ok_or(error) };
+        }
+        self.tree().take_chunk(bytes).map_err(|none| {
+            self.release(bytes as u64);
+            match none {
+                _ if only_if_free => AllocError,
+                #[cfg(all(feature = "std", unix, not(loom)))]
+                NoChunk::Budget(more_bytes) => {
+                    let units = (bytes as u64 + more_bytes).div_ceil(UNIT);
+                    self.tree().record(self.node(), units, self.tree().root(), Reason::Limit);
+                    AllocError
+                }
+                NoChunk::System => self.refuse(bytes as u64, Reason::System),
+            }
+        })
+    }
+
+    /// A warm chunk that changes hands with its charge, after a limit refused to pay for it beside the warm node.
+    #[cold]
+    fn take_warm_chunk(&self, bytes: usize) -> Option<NonNull<ChunkHeader>> {
+        #[cfg(all(feature = "std", unix, not(loom)))]
+        if self.last_refusal().is_some_and(|refusal| refusal.reason() == Reason::Limit) {
+            let chunk = self.tree().take_warm_chunk(self.node(), bytes)?;
+            self.clear_refusal();
+            return Some(chunk);
+        }
+        let _ = bytes;
+        None
+    }
+
+    /// Gives a chain of chunks of together `bytes` back to where they came from, and their charge with them.
+    ///
+    /// # Safety
+    /// 1. Every chunk of the chain came from `take_chunk` of this tree and is given back once.
+    /// 2. Nobody uses their memory any more.
+    pub(crate) unsafe fn give_back_chunks(
+        &self,
+        first: NonNull<ChunkHeader>,
+        last: NonNull<ChunkHeader>,
+        bytes: usize,
+    ) {
+        // SAFETY: the caller's promises.
+        unsafe { self.tree().give_back_chunks(first, last, bytes, || self.release_chunks(bytes as u64)) };
+    }
+
     /// Gives up the charge of chunks that go back to the source: where that keeps them, its own node pays from here on.
-    pub(crate) fn release_chunks(&self, bytes: u64) {
+    fn release_chunks(&self, bytes: u64) {
         let units = units_of(bytes).expect("what is given back was charged");
         if !self.tree().hand_to_warm(self.node(), units) {
             self.release(bytes);

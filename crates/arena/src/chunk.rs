@@ -88,69 +88,44 @@ const DATA_ALIGN: usize = 64;
 pub(crate) enum Source {
     /// The global allocator.
     Global,
-    /// A reservoir.
-    #[cfg(any())]
+    /// A reservoir of the tree's own.
+    #[cfg(all(feature = "std", unix, not(loom)))]
     Reservoir(crate::reservoir::Reservoir),
 }
 
-impl Source {
-    /// Takes a chunk of `bytes`, which somebody has been charged for already; `None` where the system has no more.
-    ///
-    /// needs: `bytes` is a size that [`round_chunk_up`] gives.
-    pub(crate) fn take(&self, bytes: usize) -> Option<NonNull<ChunkHeader>> {
-        debug_assert_eq!(round_chunk_up(bytes), Some(bytes));
-        match self {
-            Source::Global => {
-                let given_bytes = bytes - GLOBAL_PREFIX_BYTES;
-                let layout = global_layout(given_bytes);
-                // SAFETY: the layout's size is not zero: chunks have at least 1,024 bytes.
-                let base = NonNull::new(unsafe { alloc::alloc::alloc(layout) })?;
-                // SAFETY: `base` begins `given_bytes` fresh bytes, aligned to 16.
-                Some(unsafe { write_header(base, bytes, given_bytes) })
-            }
-            #[cfg(any())]
-            Source::Reservoir(reservoir) => {
-                let base = reservoir.take(bytes)?;
-                // SAFETY: the reservoir gives `bytes` bytes, aligned to at least 1,024, to one taker.
-                Some(unsafe { write_header(base, bytes, bytes) })
-            }
-        }
-    }
+/// Takes a chunk of `bytes`, which somebody has been charged for already, from the global allocator; `None` where it
+/// has no more.
+///
+/// needs: `bytes` is a size that [`round_chunk_up`] gives.
+pub(crate) fn take_global(bytes: usize) -> Option<NonNull<ChunkHeader>> {
+    debug_assert_eq!(round_chunk_up(bytes), Some(bytes));
+    let given_bytes = bytes - GLOBAL_PREFIX_BYTES;
+    let layout = global_layout(given_bytes);
+    // SAFETY: the layout's size is not zero: chunks have at least 1,024 bytes.
+    let base = NonNull::new(unsafe { alloc::alloc::alloc(layout) })?;
+    // SAFETY: `base` begins `given_bytes` fresh bytes, aligned to 16.
+    Some(unsafe { write_header(base, bytes, given_bytes) })
+}
 
-    /// Takes back a chain of chunks linked by `next` from `first` to `last`. On a reservoir the cost does not depend
-    /// on how many there are.
-    ///
-    /// # Safety
-    /// 1. Every chunk of the chain came from this source's `take` and is given back once.
-    /// 2. Nobody uses their memory any more.
-    pub(crate) unsafe fn give_back(
-        &self,
-        first: NonNull<ChunkHeader>,
-        last: NonNull<ChunkHeader>,
-        bytes: usize,
-    ) {
-        match self {
-            Source::Global => {
-                let _ = bytes;
-                let mut chunk = first;
-                loop {
-                    // SAFETY: by the caller's promise the header is live and ours; it stands at the end of its block.
-                    let (next, block, given_bytes) = unsafe {
-                        let given_bytes = (*chunk.as_ptr()).bytes - GLOBAL_PREFIX_BYTES;
-                        let block = chunk.as_ptr().cast::<u8>().sub(given_bytes - HEADER_BYTES);
-                        ((*chunk.as_ptr()).next, block, given_bytes)
-                    };
-                    // SAFETY: allocated in `take` with this very layout, freed once by the caller's promise.
-                    unsafe { alloc::alloc::dealloc(block, global_layout(given_bytes)) };
-                    match NonNull::new(next) {
-                        Some(next) if chunk != last => chunk = next,
-                        _ => break,
-                    }
-                }
-            }
-            #[cfg(any())]
-            // SAFETY: the caller's promises are the reservoir's conditions.
-            Source::Reservoir(reservoir) => unsafe { reservoir.give_back(first, last, bytes) },
+/// Frees a chain of chunks linked by `next` from `first` to `last`.
+///
+/// # Safety
+/// 1. Every chunk of the chain came from [`take_global`] and is given back once.
+/// 2. Nobody uses their memory any more.
+pub(crate) unsafe fn give_back_global(first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>) {
+    let mut chunk = first;
+    loop {
+        // SAFETY: by the caller's promise the header is live and ours; it stands at the end of its block.
+        let (next, block, given_bytes) = unsafe {
+            let given_bytes = (*chunk.as_ptr()).bytes - GLOBAL_PREFIX_BYTES;
+            let block = chunk.as_ptr().cast::<u8>().sub(given_bytes - HEADER_BYTES);
+            ((*chunk.as_ptr()).next, block, given_bytes)
+        };
+        // SAFETY: allocated in `take_global` with this very layout, freed once by the caller's promise.
+        unsafe { alloc::alloc::dealloc(block, global_layout(given_bytes)) };
+        match NonNull::new(next) {
+            Some(next) if chunk != last => chunk = next,
+            _ => break,
         }
     }
 }
@@ -163,7 +138,11 @@ fn global_layout(given_bytes: usize) -> Layout {
 ///
 /// # Safety
 /// `base` begins `given_bytes` writable bytes that nobody else uses; `base` and `given_bytes` are multiples of 16.
-unsafe fn write_header(base: NonNull<u8>, bytes: usize, given_bytes: usize) -> NonNull<ChunkHeader> {
+pub(crate) unsafe fn write_header(
+    base: NonNull<u8>,
+    bytes: usize,
+    given_bytes: usize,
+) -> NonNull<ChunkHeader> {
     let base = base.as_ptr();
     // SAFETY: the header lies within the chunk, at a multiple of 16.
     unsafe {
@@ -206,13 +185,12 @@ mod tests {
 
     #[test]
     fn a_chain_goes_back_whole() {
-        let source = Source::Global;
-        let first = source.take(1024).unwrap();
-        let last = source.take(128 * 1024).unwrap();
+        let first = take_global(1024).unwrap();
+        let last = take_global(128 * 1024).unwrap();
         // SAFETY: both chunks are ours, linked to each other, and given back once.
         unsafe {
             (*first.as_ptr()).next = last.as_ptr();
-            source.give_back(first, last, 129 * 1024);
+            give_back_global(first, last);
         }
     }
 }

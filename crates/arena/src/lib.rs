@@ -45,6 +45,8 @@ pub mod collections;
 mod error;
 mod pressure;
 mod reclaim;
+#[cfg(all(feature = "std", unix, not(loom)))]
+mod reservoir;
 mod scope;
 mod stamp;
 mod sync;
@@ -55,5 +57,7 @@ pub use budget::{Budget, BudgetOptions, MemoryTree, NodeStats, UNIT, Walk};
 pub use error::{AllocError, HOLDERS_MAX, Holder, OutOfMemory, Reason, Stage};
 pub use pressure::{Observer, Pressure, PressureEvent, THRESHOLDS_PERCENT};
 pub use reclaim::Reclaim;
+#[cfg(all(feature = "std", unix, not(loom)))]
+pub use reservoir::{Reservoir, ReservoirError, ReservoirOptions, ReservoirStats};
 pub use scope::Scope;
 pub use text::{HumanBytes, InlineText, human_bytes};

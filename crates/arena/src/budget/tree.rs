@@ -24,7 +24,7 @@
 
 use super::node::Node;
 use super::word::{Word, bytes_of};
-use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
+use crate::chunk::{self, CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
 use crate::error::{AllocError, Holder, OutOfMemory, Reason};
 use crate::pressure::{Observer, Pressure, PressureEvent};
 use crate::reclaim::Reclaim;
@@ -85,28 +85,18 @@ pub(crate) struct State {
 }
 
 /// The node whose limit stands in the way.
-struct Blocked(*const Node);
+pub(super) struct Blocked(*const Node);
 
 const SLOT_BYTES: usize = size_of::<OutOfMemory>().next_multiple_of(128);
 
 impl Tree {
     /// Makes a tree with a root of `limit` units; the root has one handle.
     pub(crate) fn create(name: &str, limit: u32, source: Source) -> Result<NonNull<Node>, OutOfMemory> {
-        let refused = |reason| {
-            let mut record = OutOfMemory::NONE;
-            record.path = InlineText::new(name);
-            record.refused_by = InlineText::new(name);
-            record.stage = "open";
-            record.reason = reason;
-            record.asked_bytes = PAGE_BYTES as u64;
-            record.limit_bytes = bytes_of(limit);
-            record.needed_bytes = PAGE_BYTES as u64;
-            record
-        };
+        let refused = |reason| Tree::refused_root(name, limit, reason);
         if limit < PAGE_UNITS {
             return Err(refused(Reason::Limit));
         }
-        let page = source.take(PAGE_BYTES).ok_or_else(|| refused(Reason::System))?;
+        let page = chunk::take_global(PAGE_BYTES).ok_or_else(|| refused(Reason::System))?;
         // SAFETY: the page is fresh and ours; the tree is written at its aligned start before anything reads it, the
         // root into a block behind it that `take_block` cuts.
         unsafe {
@@ -145,11 +135,24 @@ impl Tree {
         }
     }
 
+    /// The record of a tree that could not be made.
+    pub(crate) fn refused_root(name: &str, limit: u32, reason: Reason) -> OutOfMemory {
+        let mut record = OutOfMemory::NONE;
+        record.path = InlineText::new(name);
+        record.refused_by = InlineText::new(name);
+        record.stage = "open";
+        record.reason = reason;
+        record.asked_bytes = PAGE_BYTES as u64;
+        record.limit_bytes = bytes_of(limit);
+        record.needed_bytes = PAGE_BYTES as u64;
+        record
+    }
+
     pub(crate) fn lock(&self) -> Guard<'_, State> {
         self.lock.lock()
     }
 
-    fn root(&self) -> &Node {
+    pub(super) fn root(&self) -> &Node {
         // SAFETY: the root lives as long as the tree (I5).
         unsafe { &*self.root }
     }
@@ -184,7 +187,7 @@ impl Tree {
     fn add_page(&self) -> Result<(), AllocError> {
         let root = self.root();
         self.charge_slow(root, PAGE_UNITS, Effort::Instant)?;
-        let Some(page) = self.source.take(PAGE_BYTES) else {
+        let Some(page) = chunk::take_global(PAGE_BYTES) else {
             self.release_slow(root, PAGE_UNITS);
             self.record(root, u64::from(PAGE_UNITS), root, Reason::System);
             return Err(AllocError);
@@ -366,11 +369,12 @@ impl Tree {
         unsafe {
             ptr::drop_in_place((*tree).root.cast_mut());
             let Tree { lock, source, .. } = tree.read();
+            drop(source);
             let mut page = lock.lock().pages;
             drop(lock);
             while let Some(header) = NonNull::new(page) {
                 page = header.as_ref().next;
-                source.give_back(header, header, PAGE_BYTES);
+                chunk::give_back_global(header, header);
             }
         }
     }
@@ -422,7 +426,7 @@ impl Tree {
         }
     }
 
-    fn grant_or_sweep(
+    pub(super) fn grant_or_sweep(
         &self,
         state: &mut State,
         node: &Node,
@@ -566,7 +570,7 @@ impl Tree {
     }
 
     /// Takes `units` of a direct charge back under the lock.
-    fn take_back_locked(&self, node: &Node, units: u32) {
+    pub(super) fn take_back_locked(&self, node: &Node, units: u32) {
         node.update(|word| Some(word.with(word.used() - units, word.credit() + units)));
     }
 
@@ -593,7 +597,7 @@ impl Tree {
     }
 
     /// Passes credit above what each node keeps to its parent, up to the root.
-    fn pass_surplus_up(&self, node: &Node) {
+    pub(super) fn pass_surplus_up(&self, node: &Node) {
         let mut this = node;
         // SAFETY: a parent that is not null is live (I5).
         while let Some(parent) = unsafe { this.parent.as_ref() } {
@@ -630,7 +634,7 @@ impl Tree {
         })
     }
 
-    fn transfer_locked(&self, from: &Node, to: &Node, units: u32) -> Result<(), Blocked> {
+    pub(super) fn transfer_locked(&self, from: &Node, to: &Node, units: u32) -> Result<(), Blocked> {
         let meet = common_ancestor(from, to);
         let lift = |sign_up: bool| {
             let mut this = from;
@@ -672,7 +676,7 @@ impl Tree {
     }
 
     /// Makes `name` the node below the root that pays for kept chunks. It has no handle: it goes with the tree.
-    #[cfg(all(feature = "std", unix))]
+    #[cfg(all(feature = "std", unix, not(loom)))]
     pub(crate) fn make_warm(&self, name: &str) -> Result<(), AllocError> {
         let node = self.add_node(self.root(), name, super::word::UNITS_MAX, 0, 0, false)?;
         self.root().refs.fetch_sub(1, Ordering::Relaxed);
@@ -704,6 +708,7 @@ impl Tree {
     /// True where it is worth trying again.
     fn reclaim(&self, blocked: &Node, units: u32, effort: Effort) -> bool {
         let _turn = self.reclaiming.lock();
+        let warm_releases = self.warm_releases();
         // Somebody may have released, or reclaimed, while we waited for our turn.
         let free = {
             let _state = self.lock();
@@ -714,11 +719,8 @@ impl Tree {
         }
         let bytes = (u64::from(units) - free) * super::word::UNIT;
         let mut freed_bytes = 0;
-        #[cfg(any())]
-        if let Source::Reservoir(reservoir) = &self.source
-            && ptr::eq(blocked, self.root)
-        {
-            freed_bytes += reservoir.trim(usize::try_from(bytes).unwrap_or(usize::MAX)) as u64;
+        if ptr::eq(blocked, self.root) {
+            freed_bytes += self.trim_warm(bytes);
         }
         for index in 0.. {
             if freed_bytes >= bytes {
@@ -729,7 +731,8 @@ impl Tree {
                 freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
             }
         }
-        freed_bytes > 0
+        // Whoever takes a warm chunk pays twice for a moment; when that moment has passed, there is room.
+        freed_bytes > 0 || (ptr::eq(blocked, self.root) && self.warm_releases() != warm_releases)
     }
 
     fn nth_reclaimer(&self, top: &Node, index: usize) -> Option<Arc<dyn Reclaim>> {
@@ -801,7 +804,7 @@ impl Tree {
         self.tell();
     }
 
-    fn settle_path(&self, node: &Node) {
+    pub(super) fn settle_path(&self, node: &Node) {
         let mut this: *const Node = node;
         // SAFETY: a node and its ancestors are live (I5).
         while let Some(node) = unsafe { this.as_ref() } {
@@ -811,7 +814,7 @@ impl Tree {
     }
 
     /// Brings a node's own level up to date with its word, and the levels below it with that.
-    fn settle(&self, node: &Node) {
+    pub(super) fn settle(&self, node: &Node) {
         let limit = node.limit.load(Ordering::Relaxed);
         let own = Pressure::of(node.load().used(), limit);
         if own == node.cold.own_level.get() {
@@ -843,7 +846,7 @@ impl Tree {
     }
 
     /// Tells the observer of every level that changed since it last heard.
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         if !self.untold.load(Ordering::Relaxed) || !self.untold.swap(false, Ordering::AcqRel) {
             return;
         }
