@@ -320,7 +320,7 @@ impl<T> DerefMut for Vec<'_, T> {
 
 impl<'v, T> IntoIterator for &'v Vec<'_, T> {
     type Item = &'v T;
-    type IntoIter = core::slice::Iter<'v, T>;
+    type IntoIter = slice::Iter<'v, T>;
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
@@ -328,7 +328,7 @@ impl<'v, T> IntoIterator for &'v Vec<'_, T> {
 
 impl<'v, T> IntoIterator for &'v mut Vec<'_, T> {
     type Item = &'v mut T;
-    type IntoIter = core::slice::IterMut<'v, T>;
+    type IntoIter = slice::IterMut<'v, T>;
     fn into_iter(self) -> Self::IntoIter {
         self.iter_mut()
     }
