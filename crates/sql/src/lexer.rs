@@ -1,0 +1,590 @@
+//! Text to tokens, by PostgreSQL's lexical rules (`src/backend/parser/scan.l`).
+//!
+//! The lexer is a position in the text: it makes the next token when asked and keeps none. One table sorts bytes into
+//! classes; quoted forms and comments are crossed with `memchr`. Tokens carry positions only; what a string or a name
+//! says is worked out by [`crate::text`] when the parser keeps it.
+
+use memchr::{memchr, memchr2};
+
+use crate::error::{Error, Mistake, TEXT_BYTES_LIMIT};
+use crate::token::{Token, TokenKind};
+use crate::{Keyword, Span};
+
+/// The tokens of a text, one at a time.
+#[derive(Clone, Debug)]
+pub struct Lexer<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    position: usize,
+}
+
+/// What a byte can begin or continue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Stray,
+    Space,
+    /// Begins and continues a name.
+    Letter,
+    /// A letter that also begins a quoted form: `E'`, `B'`, `X'`, `N'`, `U&'`.
+    Prefix,
+    Digit,
+    /// A sign of one byte.
+    Sign,
+    /// A sign that operators are made of.
+    Operator,
+    Dot,
+    Colon,
+    Dollar,
+    Quote,
+    DoubleQuote,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Stray; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => Class::Space,
+            b'e' | b'E' | b'b' | b'B' | b'x' | b'X' | b'n' | b'N' | b'u' | b'U' => Class::Prefix,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xFF => Class::Letter,
+            b'0'..=b'9' => Class::Digit,
+            b'(' | b')' | b'[' | b']' | b',' | b';' => Class::Sign,
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' => Class::Operator,
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' => Class::Operator,
+            b'.' => Class::Dot,
+            b':' => Class::Colon,
+            b'$' => Class::Dollar,
+            b'\'' => Class::Quote,
+            b'"' => Class::DoubleQuote,
+            _ => Class::Stray,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Bits of [`NAME_BYTES`].
+const CONTINUES_NAME: u8 = 1;
+const CAPITAL: u8 = 2;
+const WIDE: u8 = 4;
+
+/// Which bytes continue a name, and which of them are capital or not ASCII.
+static NAME_BYTES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'$' => CONTINUES_NAME,
+            b'A'..=b'Z' => CONTINUES_NAME | CAPITAL,
+            0x80..=0xFF => CONTINUES_NAME | WIDE,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// The longest operator in bytes.
+const OPERATOR_BYTES_LIMIT: usize = 63;
+
+impl<'a> Lexer<'a> {
+    /// A lexer at the start of `text`.
+    ///
+    /// # Errors
+    /// [`Error::TextTooLong`] and [`Error::NulByte`]; both are checked once, here.
+    pub fn new(text: &'a str) -> Result<Lexer<'a>, Error> {
+        let bytes = text.as_bytes();
+        if bytes.len() as u64 > TEXT_BYTES_LIMIT {
+            return Err(Error::TextTooLong { bytes: bytes.len() as u64 });
+        }
+        if let Some(offset) = memchr(0, bytes) {
+            return Err(Error::NulByte { offset: offset as u32 });
+        }
+        Ok(Lexer { text, bytes, position: 0 })
+    }
+
+    /// The text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The piece of the text under `span`.
+    pub fn slice(&self, span: Span) -> &'a str {
+        span.of(self.text)
+    }
+
+    /// The next token; [`TokenKind::End`] at the end, again and again.
+    pub fn next_token(&mut self) -> Token {
+        if let Err(start) = self.skip_blanks() {
+            let end = self.bytes.len();
+            self.position = end;
+            return token(TokenKind::Bad(Mistake::UnterminatedComment), start, end);
+        }
+        let start = self.position;
+        let Some(&byte) = self.bytes.get(start) else {
+            return token(TokenKind::End, start, start);
+        };
+        let kind = match CLASSES[usize::from(byte)] {
+            Class::Letter => self.name(start),
+            Class::Prefix => self.prefixed(start, byte),
+            Class::Sign => self.sign(byte),
+            Class::Digit => self.number(start),
+            Class::Dot => self.dot(start),
+            Class::Operator => self.operator(start),
+            Class::Quote => self.string(start + 1),
+            Class::DoubleQuote => self.quoted_name(start),
+            Class::Colon => self.colon(),
+            Class::Dollar => self.dollar(start),
+            Class::Stray | Class::Space => self.stray(start),
+        };
+        token(kind, start, self.position)
+    }
+
+    fn at(&self, position: usize) -> u8 {
+        self.bytes.get(position).copied().unwrap_or(0)
+    }
+
+    fn class_at(&self, position: usize) -> Class {
+        CLASSES[usize::from(self.at(position))]
+    }
+
+    /// Skips white space and comments; `Err` is where a comment opened that has no end.
+    fn skip_blanks(&mut self) -> Result<(), usize> {
+        loop {
+            while self.class_at(self.position) == Class::Space {
+                self.position += 1;
+            }
+            match (self.at(self.position), self.at(self.position + 1)) {
+                (b'-', b'-') => self.position = line_end(self.bytes, self.position + 2),
+                (b'/', b'*') => {
+                    self.position = comment_end(self.bytes, self.position).ok_or(self.position)?;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: usize, kind: TokenKind) -> TokenKind {
+        self.position += bytes;
+        kind
+    }
+
+    fn name(&mut self, start: usize) -> TokenKind {
+        let mut end = start;
+        let mut seen = 0;
+        while let Some(&byte) = self.bytes.get(end) {
+            let bits = NAME_BYTES[usize::from(byte)];
+            if bits == 0 {
+                break;
+            }
+            seen |= bits;
+            end += 1;
+        }
+        self.position = end;
+        let has_capitals = seen & CAPITAL != 0;
+        if seen & WIDE == 0
+            && let Some(word) = self.bytes.get(start..end)
+            && let Some(keyword) = Keyword::find_bytes(word)
+        {
+            return TokenKind::Keyword(keyword);
+        }
+        TokenKind::Name { has_capitals }
+    }
+
+    fn prefixed(&mut self, start: usize, byte: u8) -> TokenKind {
+        let after = self.at(start + 1);
+        match (byte | 0x20, after) {
+            (b'e', b'\'') => self.escape_string(start + 2),
+            (b'b', b'\'') => self.string_as(start + 2, TokenKind::BitString),
+            (b'x', b'\'') => self.string_as(start + 2, TokenKind::HexString),
+            (b'n', b'\'') => self.string_as(start + 2, TokenKind::NationalString),
+            (b'u', b'&') => match self.at(start + 2) {
+                b'\'' => {
+                    let kind = self.string_as(start + 3, TokenKind::UnicodeString);
+                    self.with_uescape(kind)
+                }
+                b'"' => {
+                    let kind = self.unicode_name(start);
+                    self.with_uescape(kind)
+                }
+                _ => self.name(start),
+            },
+            _ => self.name(start),
+        }
+    }
+
+    fn sign(&mut self, byte: u8) -> TokenKind {
+        let kind = match byte {
+            b'(' => TokenKind::LeftParen,
+            b')' => TokenKind::RightParen,
+            b'[' => TokenKind::LeftBracket,
+            b']' => TokenKind::RightBracket,
+            b',' => TokenKind::Comma,
+            _ => TokenKind::Semicolon,
+        };
+        self.take(1, kind)
+    }
+
+    fn dot(&mut self, start: usize) -> TokenKind {
+        match self.at(start + 1) {
+            b'.' => self.take(2, TokenKind::DotDot),
+            b'0'..=b'9' => self.number(start),
+            _ => self.take(1, TokenKind::Dot),
+        }
+    }
+
+    fn colon(&mut self) -> TokenKind {
+        match self.at(self.position + 1) {
+            b':' => self.take(2, TokenKind::ColonColon),
+            b'=' => self.take(2, TokenKind::ColonEqual),
+            _ => self.take(1, TokenKind::Colon),
+        }
+    }
+
+    fn stray(&mut self, start: usize) -> TokenKind {
+        // Bytes of longer characters are letters, so this is one byte of ASCII.
+        self.position = start + 1;
+        TokenKind::Stray
+    }
+
+    /// A number that begins with a digit or with a point before a digit.
+    fn number(&mut self, start: usize) -> TokenKind {
+        if self.at(start) == b'0' {
+            let is_digit: Option<fn(u8) -> bool> = match self.at(start + 1) | 0x20 {
+                b'x' => Some(|byte| byte.is_ascii_hexdigit()),
+                b'o' => Some(|byte| matches!(byte, b'0'..=b'7')),
+                b'b' => Some(|byte| matches!(byte, b'0' | b'1')),
+                _ => None,
+            };
+            if let Some(is_digit) = is_digit {
+                return self.radix_number(start + 2, is_digit);
+            }
+        }
+        let mut kind = TokenKind::Integer;
+        let mut end = self.digits_end(start);
+        if self.at(end) == b'.' && self.at(end + 1) != b'.' {
+            kind = TokenKind::Number;
+            end += 1;
+            if self.at(end).is_ascii_digit() {
+                end = self.digits_end(end);
+            }
+        }
+        if self.at(end) | 0x20 == b'e' {
+            let sign = usize::from(matches!(self.at(end + 1), b'+' | b'-'));
+            if self.at(end + 1 + sign).is_ascii_digit() {
+                kind = TokenKind::Number;
+                end = self.digits_end(end + 1 + sign);
+            }
+        }
+        self.position = end;
+        self.without_junk(kind)
+    }
+
+    fn radix_number(&mut self, start: usize, is_digit: fn(u8) -> bool) -> TokenKind {
+        let mut end = start;
+        loop {
+            let underscore = usize::from(self.at(end) == b'_');
+            if !is_digit(self.at(end + underscore)) {
+                break;
+            }
+            end += underscore + 1;
+        }
+        self.position = end;
+        if NAME_BYTES[usize::from(self.at(end))] != 0 {
+            return self.junk();
+        }
+        if end == start { TokenKind::Bad(Mistake::MissingDigits) } else { TokenKind::Integer }
+    }
+
+    /// The end of digits with single underscores between them; there is a digit at `start`, or a point.
+    fn digits_end(&self, start: usize) -> usize {
+        let mut end = start;
+        loop {
+            match self.at(end) {
+                b'0'..=b'9' => end += 1,
+                b'_' if end > start && self.at(end + 1).is_ascii_digit() => end += 2,
+                _ => return end,
+            }
+        }
+    }
+
+    /// A letter right after a number is a mistake: `1a`.
+    fn without_junk(&mut self, kind: TokenKind) -> TokenKind {
+        if !matches!(self.class_at(self.position), Class::Letter | Class::Prefix) {
+            return kind;
+        }
+        self.junk()
+    }
+
+    fn junk(&mut self) -> TokenKind {
+        while NAME_BYTES[usize::from(self.at(self.position))] != 0 {
+            self.position += 1;
+        }
+        TokenKind::Bad(Mistake::TrailingJunk)
+    }
+
+    /// `$1`, `$tag$text$tag$`, or a stray `$`.
+    fn dollar(&mut self, start: usize) -> TokenKind {
+        if self.at(start + 1).is_ascii_digit() {
+            let mut end = start + 1;
+            let mut number = 0_u32;
+            while self.at(end).is_ascii_digit() {
+                number = number.saturating_mul(10).saturating_add(u32::from(self.at(end) - b'0'));
+                end += 1;
+            }
+            self.position = end;
+            return match self.without_junk(TokenKind::Parameter) {
+                TokenKind::Parameter if number > i32::MAX as u32 => TokenKind::Bad(Mistake::ParameterTooBig),
+                kind => kind,
+            };
+        }
+        let Some(tag_end) = dollar_tag_end(self.bytes, start) else { return self.stray(start) };
+        match dollar_string_end(self.bytes, start, tag_end) {
+            Some(end) => {
+                self.position = end;
+                TokenKind::DollarString
+            }
+            None => self.open_ended(Mistake::UnterminatedDollarString),
+        }
+    }
+
+    fn open_ended(&mut self, mistake: Mistake) -> TokenKind {
+        self.position = self.bytes.len();
+        TokenKind::Bad(mistake)
+    }
+
+    /// A plain string whose text begins at `start`.
+    fn string(&mut self, start: usize) -> TokenKind {
+        let mut has_escapes = false;
+        let mut from = start;
+        loop {
+            let Some(quote) = memchr(b'\'', self.rest(from)).map(|at| from + at) else {
+                return self.open_ended(Mistake::UnterminatedString);
+            };
+            if self.at(quote + 1) == b'\'' {
+                from = quote + 2;
+            } else if let Some(next) = continuation(self.bytes, quote + 1) {
+                from = next;
+            } else {
+                self.position = quote + 1;
+                return TokenKind::String { has_escapes };
+            }
+            has_escapes = true;
+        }
+    }
+
+    fn string_as(&mut self, start: usize, kind: TokenKind) -> TokenKind {
+        match self.string(start) {
+            TokenKind::String { .. } => kind,
+            bad => bad,
+        }
+    }
+
+    /// `E'…'`, whose text begins at `start`: a backslash hides the byte after it.
+    fn escape_string(&mut self, start: usize) -> TokenKind {
+        let mut from = start;
+        loop {
+            let Some(stop) = memchr2(b'\'', b'\\', self.rest(from)).map(|at| from + at) else {
+                return self.open_ended(Mistake::UnterminatedString);
+            };
+            if self.at(stop) == b'\\' || self.at(stop + 1) == b'\'' {
+                from = stop + 2;
+            } else if let Some(next) = continuation(self.bytes, stop + 1) {
+                from = next;
+            } else {
+                self.position = stop + 1;
+                return TokenKind::EscapeString;
+            }
+        }
+    }
+
+    fn quoted_name(&mut self, start: usize) -> TokenKind {
+        let mut has_escapes = false;
+        let mut from = start + 1;
+        loop {
+            let Some(quote) = memchr(b'"', self.rest(from)).map(|at| from + at) else {
+                return self.open_ended(Mistake::UnterminatedName);
+            };
+            if self.at(quote + 1) != b'"' {
+                self.position = quote + 1;
+                let is_empty = quote == start + 1;
+                return if is_empty {
+                    TokenKind::Bad(Mistake::EmptyName)
+                } else {
+                    TokenKind::QuotedName { has_escapes }
+                };
+            }
+            has_escapes = true;
+            from = quote + 2;
+        }
+    }
+
+    fn unicode_name(&mut self, start: usize) -> TokenKind {
+        match self.quoted_name(start + 2) {
+            TokenKind::QuotedName { .. } => TokenKind::UnicodeName,
+            bad => bad,
+        }
+    }
+
+    /// Takes `UESCAPE 'c'` into the token before it.
+    fn with_uescape(&mut self, kind: TokenKind) -> TokenKind {
+        if !matches!(kind, TokenKind::UnicodeString | TokenKind::UnicodeName) {
+            return kind;
+        }
+        let end = self.position;
+        let word = b"uescape";
+        let follows = self.skip_blanks().is_ok()
+            && self
+                .rest(self.position)
+                .get(..word.len())
+                .is_some_and(|found| found.eq_ignore_ascii_case(word))
+            && NAME_BYTES[usize::from(self.at(self.position + word.len()))] == 0;
+        if !follows {
+            self.position = end;
+            return kind;
+        }
+        self.position += word.len();
+        if self.skip_blanks().is_err() || self.at(self.position) != b'\'' {
+            return TokenKind::Bad(Mistake::InvalidEscapeCharacter);
+        }
+        let start = self.position;
+        match (self.string(start + 1), self.bytes.get(start..self.position)) {
+            (TokenKind::String { .. }, Some([b'\'', escape, b'\''])) if is_unicode_escape(*escape) => kind,
+            _ => TokenKind::Bad(Mistake::InvalidEscapeCharacter),
+        }
+    }
+
+    fn rest(&self, from: usize) -> &'a [u8] {
+        self.bytes.get(from..).unwrap_or_default()
+    }
+
+    /// An operator: the longest run of its signs, cut before a comment and, for SQL's sake, before a `+` or `-` at its
+    /// end unless it has a sign that SQL itself does not use.
+    fn operator(&mut self, start: usize) -> TokenKind {
+        let mut end = start + 1;
+        while self.class_at(end) == Class::Operator
+            && !matches!((self.at(end), self.at(end + 1)), (b'-', b'-') | (b'/', b'*'))
+        {
+            end += 1;
+        }
+        let run = self.bytes.get(start..end).unwrap_or_default();
+        if !run.iter().any(|sign| b"~!@#^&|`?%".contains(sign)) {
+            while end > start + 1 && matches!(self.at(end - 1), b'+' | b'-') {
+                end -= 1;
+            }
+        }
+        self.position = end;
+        operator_kind(self.bytes.get(start..end).unwrap_or_default())
+    }
+}
+
+fn token(kind: TokenKind, start: usize, end: usize) -> Token {
+    // The text is shorter than 4 GiB, which `new` has checked.
+    Token { kind, start: start as u32, end: end as u32 }
+}
+
+fn operator_kind(signs: &[u8]) -> TokenKind {
+    match signs {
+        b"+" => TokenKind::Plus,
+        b"-" => TokenKind::Minus,
+        b"*" => TokenKind::Star,
+        b"/" => TokenKind::Slash,
+        b"%" => TokenKind::Percent,
+        b"^" => TokenKind::Caret,
+        b"<" => TokenKind::Less,
+        b">" => TokenKind::Greater,
+        b"=" => TokenKind::Equal,
+        b"<=" => TokenKind::LessOrEqual,
+        b">=" => TokenKind::GreaterOrEqual,
+        b"<>" | b"!=" => TokenKind::NotEqual,
+        b"=>" => TokenKind::Arrow,
+        _ if signs.len() > OPERATOR_BYTES_LIMIT => TokenKind::Bad(Mistake::OperatorTooLong),
+        _ => TokenKind::Operator,
+    }
+}
+
+/// The end of the line that goes on at `from`; the line break is not part of it.
+fn line_end(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    memchr2(b'\n', b'\r', rest).map_or(bytes.len(), |at| from + at)
+}
+
+/// The end of the comment that opens at `start`; comments nest.
+fn comment_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut depth = 1_u32;
+    let mut from = start + 2;
+    loop {
+        from += memchr2(b'*', b'/', bytes.get(from..)?)?;
+        match (bytes.get(from)?, bytes.get(from + 1)?) {
+            (b'*', b'/') => {
+                depth -= 1;
+                from += 2;
+                if depth == 0 {
+                    return Some(from);
+                }
+            }
+            (b'/', b'*') => {
+                depth += 1;
+                from += 2;
+            }
+            _ => from += 1,
+        }
+    }
+}
+
+/// A string goes on after a line break: the start of the next piece when, from `from` on, only white space with a line
+/// break and line comments stand before another quote.
+pub(crate) fn continuation(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut has_break = false;
+    let mut position = from;
+    loop {
+        match bytes.get(position)? {
+            b'\n' | b'\r' => {
+                has_break = true;
+                position += 1;
+            }
+            b' ' | b'\t' | 0x0B | 0x0C => position += 1,
+            b'-' if bytes.get(position + 1) == Some(&b'-') => position = line_end(bytes, position + 2),
+            b'\'' if has_break => return Some(position + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// The end of the opening tag of a dollar quote at `start`: after the second `$`.
+pub(crate) fn dollar_tag_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut end = start + 1;
+    loop {
+        match *bytes.get(end)? {
+            b'$' => return Some(end + 1),
+            b'0'..=b'9' if end > start + 1 => end += 1,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xFF => end += 1,
+            _ => return None,
+        }
+    }
+}
+
+/// The end of a dollar-quoted string with the tag `start..tag_end`, after its closing tag.
+fn dollar_string_end(bytes: &[u8], start: usize, tag_end: usize) -> Option<usize> {
+    let tag = bytes.get(start..tag_end)?;
+    let mut from = tag_end;
+    loop {
+        from += memchr(b'$', bytes.get(from..)?)?;
+        let rest = bytes.get(from..)?;
+        if rest.starts_with(tag) {
+            return Some(from + tag.len());
+        }
+        // What matched of the tag has no other `$`, so the search goes on after it and stays linear.
+        let matched = rest.iter().zip(tag).take_while(|(a, b)| a == b).count();
+        from += matched.max(1);
+    }
+}
+
+/// Whether `UESCAPE` can name this character.
+fn is_unicode_escape(byte: u8) -> bool {
+    !(byte.is_ascii_hexdigit()
+        || matches!(byte, b'+' | b'\'' | b'"' | b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C))
+}
+
+#[cfg(test)]
+mod tests;

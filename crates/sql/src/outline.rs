@@ -1,0 +1,107 @@
+//! A tree as indented text, for people.
+
+use std::fmt;
+
+use crate::node::{Node, Visit, Walk, flag};
+use crate::views::{BinaryOp, CallForm, IsTest, JoinKind, LikeKind, SetOperator, UnaryOp};
+use crate::{NodeKind, Tree};
+
+/// Prints a tree, a node a line, children indented under their parent: [`Tree::outline`].
+#[derive(Clone, Copy, Debug)]
+pub struct Outline<'a>(&'a Node<'a>);
+
+impl<'a> Tree<'a> {
+    /// The tree as indented text. Takes no memory to print; a very deep tree gets very wide, so depth is written as a
+    /// number from the thirtieth level on.
+    pub fn outline(self) -> Outline<'a> {
+        Outline(self.root())
+    }
+}
+
+/// Levels that are shown by indentation.
+const INDENTED_LEVELS: usize = 30;
+
+impl fmt::Display for Outline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut depth = 0_usize;
+        for visit in Walk::new(self.0) {
+            match visit {
+                Visit::Enter(node) => {
+                    let indented = depth.min(INDENTED_LEVELS);
+                    write!(f, "{:width$}", "", width = 2 * indented)?;
+                    if depth > indented {
+                        write!(f, "({depth}) ")?;
+                    }
+                    line(f, node)?;
+                    depth += 1;
+                }
+                Visit::Leave(_) => depth = depth.saturating_sub(1),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn line<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
+    write!(f, "{:?}", node.kind())?;
+    detail(f, node)?;
+    match (node.qualifier(), node.name()) {
+        (None, "") => {}
+        (None, name) => write!(f, " {name:?}")?,
+        (Some(qualifier), name) => write!(f, " {qualifier:?}.{name:?}")?,
+    }
+    for (bit, word) in FLAGS {
+        if node.has(*bit) && shows(node.kind(), *bit) {
+            write!(f, " {word}")?;
+        }
+    }
+    writeln!(f, " @{:?}", node.span())
+}
+
+/// Flags and their words; a bit that several kinds use for different things is listed for each.
+const FLAGS: &[(u16, &str)] = &[
+    (flag::NOT, "not"),
+    (flag::DISTINCT, "distinct"),
+    (flag::ALL, "all"),
+    (flag::SYMMETRIC, "symmetric"),
+    (flag::STAR, "star"),
+    (flag::OPERAND, "operand"),
+    (flag::KEYWORD, "keyword"),
+    (flag::BARE, "bare"),
+    (flag::TRUE, "true"),
+    (flag::DESCENDING, "desc"),
+    (flag::ASCENDING, "asc"),
+    (flag::NULLS_FIRST, "nulls first"),
+    (flag::NULLS_LAST, "nulls last"),
+    (flag::NATURAL, "natural"),
+    (flag::EXPLICIT, "explicit"),
+    (flag::LOCAL, "local"),
+];
+
+/// Types keep the fields of an interval among their flags.
+fn shows(kind: NodeKind, bit: u16) -> bool {
+    kind != NodeKind::Type || bit == flag::KEYWORD
+}
+
+fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
+    let code = node.detail();
+    match node.kind() {
+        NodeKind::Binary => write!(f, " {:?}", BinaryOp::from_code(code)),
+        NodeKind::Unary => write!(f, " {:?}", UnaryOp::from_code(code)),
+        NodeKind::Join => write!(f, " {:?}", JoinKind::from_code(code)),
+        NodeKind::SetOperation => write!(f, " {:?}", SetOperator::from_code(code)),
+        NodeKind::Like => write!(f, " {:?}", LikeKind::from_code(code)),
+        NodeKind::Is => write!(f, " {:?}", IsTest::from_code(code)),
+        NodeKind::Call if code != 0 => write!(f, " {:?}", CallForm::from_code(code)),
+        NodeKind::BitString if code == 1 => f.write_str(" hex"),
+        NodeKind::Type => {
+            let fields = crate::views::TypeName(node);
+            match fields.interval_fields() {
+                "" => Ok(()),
+                words => write!(f, " [{words}]"),
+            }?;
+            (0..code).try_for_each(|_| f.write_str(" []"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,331 @@
+//! Tokens to a tree: recursive descent without recursion.
+//!
+//! The grammar is written as functions that read on as long as they can. Where one needs a whole expression, query or
+//! table first, it pushes a [`Frame`] that says what comes after it, and returns a [`Step`] that says what comes next.
+//! [`Parser::run`] is the only loop. So `CASE WHEN` pushes a frame `CaseWhen` and asks for an operand; when that
+//! expression is complete, `resume` finds the frame, expects `THEN`, and so on:
+//!
+//! ```text
+//!  text        CASE WHEN a = 1 THEN …          frames (innermost last)
+//!  at `a`                                      … SelectItem, CaseWhen
+//!  at `1`                                      … SelectItem, CaseWhen, Binary(=)
+//!  at `THEN`   no operator: Binary is complete, its node is complete, resume(CaseWhen) reads THEN
+//!              and pushes CaseResult
+//! ```
+//!
+//! Operators compare their precedence with the operator frame on top, as a table-driven LR parser does, so PostgreSQL's
+//! precedences hold exactly: a higher one waits inside, a lower one completes the frame, an equal one is left
+//! associative or, for comparisons and the like, an error.
+//!
+//! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
+//! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
+
+mod expr;
+mod form;
+mod name;
+mod query;
+mod recovery;
+mod stack;
+mod statement;
+mod table;
+mod type_name;
+
+use cofferdam_arena::Arena;
+
+use crate::error::{Error, Hint, Unsupported};
+use crate::lexer::Lexer;
+use crate::node::{Node, NodeKind, NodeRef};
+use crate::text::{TextError, Texts};
+use crate::token::{Token, TokenKind};
+use crate::{Keyword, Span, Tree};
+pub(crate) use expr::precedence;
+use stack::{Frame, Mode, Stack, Then};
+
+/// Parses one statement, with or without a `;` at its end.
+///
+/// The tree and the few texts that had to be folded or unescaped are in `arena`; everything else points into `text`.
+/// What the parser needs for nesting deeper than 24 levels is charged to the same budget and returned at the end.
+///
+/// # Errors
+/// [`Error::Syntax`] and [`Error::Unsupported`] for the text, [`Error::OutOfMemory`] when the budget is used up; the
+/// arena may then hold parts of a tree, which its reset removes.
+pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    let lexer = Lexer::new(text)?;
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer, arena, &nesting);
+    match parser.run() {
+        Ok(root) => {
+            root.finish_root();
+            Ok(Tree::new(text, root))
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// The parser gave up; the reason is in [`Parser::failure`].
+pub(crate) struct Failed;
+
+pub(crate) type Parsed<T> = Result<T, Failed>;
+
+/// What the parser does next.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// An expression begins here, or the operand of an operator.
+    Operand,
+    /// This is an operand; an operator may follow.
+    Value(NodeRef<'a>),
+    /// A query begins here.
+    Query,
+    /// A query begins here that has no `WITH` of its own.
+    QueryBody,
+    /// This is a query; a set operation or `ORDER BY` and the like may follow.
+    QueryValue(NodeRef<'a>),
+    /// This is a query with its set operations; `ORDER BY` and the like may follow.
+    QueryTail(NodeRef<'a>),
+    /// A table begins here.
+    Table,
+    /// This is a table; a join may follow.
+    TableValue(NodeRef<'a>),
+    /// The construct on top of the stack has what it waited for.
+    Done(NodeRef<'a>),
+}
+
+pub(crate) struct Parser<'a, 's> {
+    arena: &'a Arena,
+    texts: Texts<'a>,
+    lexer: Lexer<'a>,
+    /// The token to be read next, and the one after it where it was looked at already.
+    token: Token,
+    ahead: Option<Token>,
+    /// The end of the token that was read last.
+    end: u32,
+    stack: Stack<'s, 'a>,
+    failure: Option<Error>,
+}
+
+impl<'a, 's> Parser<'a, 's> {
+    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, nesting: &'s Arena) -> Parser<'a, 's> {
+        let token = lexer.next_token();
+        Parser {
+            arena,
+            texts: Texts::new(arena),
+            lexer,
+            token,
+            ahead: None,
+            end: 0,
+            stack: Stack::new(nesting),
+            failure: None,
+        }
+    }
+
+    /// Parses the statement and sees that nothing follows it.
+    fn run(&mut self) -> Parsed<NodeRef<'a>> {
+        let mut step = self.statement()?;
+        loop {
+            step = match step {
+                Step::Operand => self.operand()?,
+                Step::Value(value) => self.infix(value)?,
+                Step::Query => self.query()?,
+                Step::QueryBody => self.query_body()?,
+                Step::QueryValue(query) => self.set_operation(query)?,
+                Step::QueryTail(query) => self.query_tail(query)?,
+                Step::Table => self.table()?,
+                Step::TableValue(table) => self.join(table)?,
+                Step::Done(node) => match self.stack.pop() {
+                    Frame { then: Then::Finish, .. } => return self.finish(node),
+                    frame => self.resume(frame, node)?,
+                },
+            };
+        }
+    }
+
+    fn finish(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
+        let has_ended = self.take_if(TokenKind::Semicolon);
+        match self.token.kind {
+            TokenKind::End => Ok(root),
+            _ if has_ended => Err(self.unexpected_with(&["the end of the text"], Some(Hint::OneStatement))),
+            _ => Err(self.unexpected(&["the end of the statement"])),
+        }
+    }
+
+    /// Goes on with the construct of `frame`, which waited for `node`.
+    fn resume(&mut self, frame: Frame<'a>, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        match frame.then {
+            Then::Finish => Ok(Step::Done(node)),
+            Then::Unary
+            | Then::Binary
+            | Then::And
+            | Then::Or
+            | Then::Not
+            | Then::BetweenHigh
+            | Then::LikePattern
+            | Then::LikeEscape
+            | Then::DistinctFrom
+            | Then::AtTimeZone => {
+                frame.node().push(node);
+                Ok(Step::Value(frame.node()))
+            }
+            Then::Paren => self.after_paren(frame, node),
+            Then::RowItem => self.after_row_item(frame, node),
+            Then::CallArg => self.after_call_arg(frame, node),
+            Then::FormArg => self.after_form_arg(frame, node),
+            Then::ExtractSource => self.after_extract_source(frame, node),
+            Then::CastOperand => self.after_cast_operand(frame, node),
+            Then::CaseOperand => self.after_case_operand(frame, node),
+            Then::CaseWhen => self.after_case_when(frame, node),
+            Then::CaseResult => self.after_case_result(frame, node),
+            Then::CaseElse => self.after_case_else(frame, node),
+            Then::InItem => self.after_in_item(frame, node),
+            Then::BetweenLow => self.after_between_low(frame, node),
+            Then::SubqueryParen => self.after_subquery(frame, node, NodeKind::Subquery),
+            Then::ExistsParen => self.after_subquery(frame, node, NodeKind::Exists),
+            Then::InQueryParen => self.after_in_query(frame, node),
+            Then::DerivedParen => self.after_derived(frame, node),
+            Then::QueryParen => self.after_query_paren(frame, node),
+            Then::CteQuery => self.after_cte_query(frame, node),
+            Then::WithBody => self.after_with_body(frame, node),
+            Then::SetOperation => {
+                frame.node().push(node);
+                Ok(Step::QueryValue(frame.node()))
+            }
+            Then::DistinctOnItem => self.after_distinct_on_item(frame, node),
+            Then::SelectItem => self.after_select_item(frame, node),
+            Then::SelectFrom => self.after_select_from(frame, node),
+            Then::SelectWhere => self.after_select_where(frame, node),
+            Then::GroupItem => self.after_group_item(frame, node),
+            Then::SelectHaving => self.after_select_having(frame, node),
+            Then::ValuesItem => self.after_values_item(frame, node),
+            Then::OrderItem => self.after_order_item(frame, node),
+            Then::Limit => self.after_limit(frame, node),
+            Then::Offset => self.after_offset(frame, node),
+            Then::FromItem => self.after_from_item(frame, node),
+            Then::TableParen => self.after_table_paren(frame, node),
+            Then::JoinRight => self.after_join_right(frame, node),
+            Then::JoinOn => self.after_join_on(frame, node),
+            Then::Explain => self.after_explained(frame, node),
+        }
+    }
+
+    // ---- tokens
+
+    /// Reads the current token.
+    fn take(&mut self) -> Token {
+        let taken = self.token;
+        self.end = taken.end;
+        self.token = match self.ahead.take() {
+            Some(token) => token,
+            None => self.lexer.next_token(),
+        };
+        taken
+    }
+
+    /// The kind of the token after the current one.
+    fn peek(&mut self) -> TokenKind {
+        if self.ahead.is_none() {
+            self.ahead = Some(self.lexer.next_token());
+        }
+        self.ahead.map_or(TokenKind::End, |token| token.kind)
+    }
+
+    fn is(&self, keyword: Keyword) -> bool {
+        self.token.kind == TokenKind::Keyword(keyword)
+    }
+
+    fn peeks(&mut self, keyword: Keyword) -> bool {
+        self.peek() == TokenKind::Keyword(keyword)
+    }
+
+    fn take_if(&mut self, kind: TokenKind) -> bool {
+        let is_there = self.token.kind == kind;
+        if is_there {
+            self.take();
+        }
+        is_there
+    }
+
+    fn take_word(&mut self, keyword: Keyword) -> bool {
+        self.take_if(TokenKind::Keyword(keyword))
+    }
+
+    fn expect(&mut self, kind: TokenKind, expected: &'static [&'static str]) -> Parsed<Token> {
+        if self.token.kind == kind { Ok(self.take()) } else { Err(self.unexpected(expected)) }
+    }
+
+    fn expect_word(&mut self, keyword: Keyword, expected: &'static [&'static str]) -> Parsed<Token> {
+        self.expect(TokenKind::Keyword(keyword), expected)
+    }
+
+    /// The text of a token.
+    fn slice(&self, token: Token) -> &'a str {
+        self.lexer.slice(token.span())
+    }
+
+    // ---- nodes
+
+    fn node(&mut self, kind: NodeKind, span: Span) -> Parsed<NodeRef<'a>> {
+        match self.arena.alloc(Node::new(kind, span)) {
+            Ok(node) => Ok(node),
+            Err(error) => Err(self.fail(Error::from(error))),
+        }
+    }
+
+    /// A node that begins with the current token, which is read.
+    fn node_here(&mut self, kind: NodeKind) -> Parsed<NodeRef<'a>> {
+        let token = self.take();
+        self.node(kind, token.span())
+    }
+
+    fn push_frame(&mut self, frame: Frame<'a>) -> Parsed<()> {
+        self.stack.push(frame).map_err(|error| self.fail(Error::from(error)))
+    }
+
+    /// Waits for an expression that goes on as `frame` says.
+    fn want_expr(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(frame)?;
+        Ok(Step::Operand)
+    }
+
+    /// Waits for a query that goes on as `frame` says.
+    fn want_query(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(frame)?;
+        Ok(Step::Query)
+    }
+
+    // ---- failures
+
+    fn fail(&mut self, error: Error) -> Failed {
+        self.failure = Some(error);
+        Failed
+    }
+
+    /// What stands at `span` is PostgreSQL's, but not supported.
+    fn unsupported(&mut self, what: &'static str, span: Span) -> Failed {
+        self.fail(Error::Unsupported(Unsupported { what, span }))
+    }
+
+    /// The current token begins something that is not supported.
+    fn unsupported_here(&mut self, what: &'static str) -> Failed {
+        let span = self.token.span();
+        self.unsupported(what, span)
+    }
+
+    fn text_failed(&mut self, error: TextError, span: Span) -> Failed {
+        match error {
+            TextError::Memory(error) => self.fail(Error::from(error)),
+            TextError::Escape => self.invalid_escape(span),
+        }
+    }
+}
+
+/// A frame of a parenthesis that opened at `start`.
+fn paren(then: Then, node: Option<NodeRef<'_>>, start: u32) -> Frame<'_> {
+    Frame { start, node, ..Frame::new(then) }
+}
+
+/// A frame of an operator that waits for its right operand.
+fn operator<'a>(then: Then, node: NodeRef<'a>, precedence: u8, mode: Mode) -> Frame<'a> {
+    Frame { precedence, mode, ..Frame::of(then, node) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Turning a token that cannot stand where it stands into an error that helps.
+
+use super::{Failed, Parser};
+use crate::error::{Error, Excerpt, Hint, Mistake, SyntaxError};
+use crate::keyword::Category;
+use crate::token::TokenKind;
+use crate::{Keyword, Span};
+
+impl Parser<'_, '_> {
+    /// The error behind a [`Failed`].
+    pub(super) fn explain(self, _: Failed) -> Error {
+        self.failure.expect("a parser that failed has noted why")
+    }
+
+    /// The current token cannot stand here.
+    pub(super) fn unexpected(&mut self, expected: &'static [&'static str]) -> Failed {
+        self.unexpected_with(expected, None)
+    }
+
+    pub(super) fn unexpected_with(
+        &mut self,
+        expected: &'static [&'static str],
+        hint: Option<Hint>,
+    ) -> Failed {
+        let token = self.token;
+        if let TokenKind::Bad(mistake) = token.kind {
+            let opens = matches!(
+                mistake,
+                Mistake::UnterminatedString
+                    | Mistake::UnterminatedName
+                    | Mistake::UnterminatedComment
+                    | Mistake::UnterminatedDollarString
+            );
+            return self.mistake(mistake, token.span(), opens.then_some(Hint::OpenedAt(token.start)));
+        }
+        let hint = hint.or_else(|| self.likely_reason(expected));
+        let found = Excerpt::of(self.slice(token));
+        let (mistake, span) = (Mistake::Unexpected, token.span());
+        self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected, hint }))
+    }
+
+    pub(super) fn mistake(&mut self, mistake: Mistake, span: Span, hint: Option<Hint>) -> Failed {
+        let found = Excerpt::of(self.lexer.slice(span));
+        self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected: &[], hint }))
+    }
+
+    pub(super) fn invalid_escape(&mut self, span: Span) -> Failed {
+        self.mistake(Mistake::InvalidEscape, span, None)
+    }
+
+    /// Common mistakes that end in this token.
+    fn likely_reason(&mut self, expected: &'static [&'static str]) -> Option<Hint> {
+        let text = self.slice(self.token);
+        match self.token.kind {
+            TokenKind::Arrow => Some(Hint::ArrowForGreaterOrEqual),
+            TokenKind::End | TokenKind::Semicolon => {
+                self.stack.open_parenthesis().map(Hint::ParenthesisOpenedAt)
+            }
+            TokenKind::RightParen if self.stack.open_parenthesis().is_none() => Some(Hint::NeverOpened),
+            TokenKind::RightParen if self.follows_comma() => Some(Hint::ExtraComma),
+            TokenKind::Name { .. } if expected == ["a statement"] => self.misspelled_statement(text),
+            TokenKind::Keyword(keyword) => self.reason_at_keyword(keyword, expected),
+            TokenKind::Name { .. } => {
+                let misspelled = nearest(text, CLAUSES).or_else(|| nearest(self.last_word(), CLAUSES));
+                misspelled.map(Hint::Misspelled).or_else(|| self.comma_or_end(expected))
+            }
+            _ => self.comma_or_end(expected),
+        }
+    }
+
+    /// The word before the current token, which may have been taken for an alias: `FROM t WHER a = 1`.
+    fn last_word(&self) -> &str {
+        let before = self.lexer.slice(Span::new(0, self.end));
+        let start = before.rfind(|letter: char| !letter.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+        before.get(start..).unwrap_or("")
+    }
+
+    fn reason_at_keyword(&mut self, keyword: Keyword, expected: &[&str]) -> Option<Hint> {
+        if self.follows_comma() {
+            return Some(Hint::ExtraComma);
+        }
+        let wants_name = expected.iter().any(|what| matches!(*what, "a name" | "a table" | "an expression"));
+        if wants_name && keyword.category() != Category::Unreserved && !CLAUSES.contains(&keyword) {
+            return Some(Hint::ReservedWord(keyword));
+        }
+        if expected == ["the end of the statement"] && !keyword.is_bare_label() && !CLAUSES.contains(&keyword)
+        {
+            return Some(Hint::LabelNeedsAs(keyword));
+        }
+        None
+    }
+
+    /// A value right after a value lacks a comma, or begins another statement.
+    fn comma_or_end(&self, expected: &[&str]) -> Option<Hint> {
+        let is_value = matches!(
+            self.token.kind,
+            TokenKind::Name { .. }
+                | TokenKind::QuotedName { .. }
+                | TokenKind::Integer
+                | TokenKind::Number
+                | TokenKind::String { .. }
+        );
+        if is_value && (expected.contains(&"`,`") || expected == ["the end of the statement"]) {
+            return Some(Hint::MissingComma);
+        }
+        None
+    }
+
+    /// Whether the last byte before the current token, blanks aside, is a comma.
+    fn follows_comma(&self) -> bool {
+        self.lexer.slice(Span::new(0, self.end)).ends_with(',')
+    }
+}
+
+/// Words that begin the clauses of a query.
+const CLAUSES: &[Keyword] = &[
+    Keyword::From,
+    Keyword::Where,
+    Keyword::Group,
+    Keyword::Having,
+    Keyword::Order,
+    Keyword::Limit,
+    Keyword::Offset,
+    Keyword::Union,
+    Keyword::Join,
+    Keyword::On,
+];
+
+/// The longest word in bytes that is compared with keywords.
+const WORD_BYTES_LIMIT: usize = 12;
+
+/// The keyword that differs from `word` by one letter left out, doubled, changed or swapped with its neighbour.
+pub(super) fn nearest(word: &str, keywords: &[Keyword]) -> Option<Keyword> {
+    if word.len() > WORD_BYTES_LIMIT || word.len() < 3 {
+        return None;
+    }
+    keywords.iter().copied().find(|keyword| is_near(word.as_bytes(), keyword.word().as_bytes()))
+}
+
+fn is_near(word: &[u8], keyword: &[u8]) -> bool {
+    let fold = |slice: &[u8], at: usize| slice.get(at).map(u8::to_ascii_lowercase);
+    let rest_equal = |from_word: usize, from_keyword: usize| {
+        let (a, b) = (word.get(from_word..), keyword.get(from_keyword..));
+        matches!((a, b), (Some(a), Some(b)) if a.eq_ignore_ascii_case(b))
+    };
+    let mut same = 0;
+    while same < word.len() && fold(word, same) == fold(keyword, same) {
+        same += 1;
+    }
+    let swapped = fold(word, same).is_some()
+        && fold(word, same) == fold(keyword, same + 1)
+        && fold(word, same + 1) == fold(keyword, same);
+    rest_equal(same + 1, same)
+        || rest_equal(same, same + 1)
+        || rest_equal(same + 1, same + 1)
+        || (swapped && rest_equal(same + 2, same + 2))
+}

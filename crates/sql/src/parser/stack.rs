@@ -1,0 +1,217 @@
+//! The parser's stack: what it goes on with when the construct that it is in is complete.
+//!
+//! Every nesting of SQL is a [`Frame`] here, so that the depth of a statement costs 24 bytes a level in the budget and
+//! nothing on the native stack. The first frames are in the parser itself; deeper ones are in segments of doubling size
+//! in an arena of their own, which is released when parsing ends.
+
+use cofferdam_arena::{AllocError, Arena};
+
+use crate::node::NodeRef;
+
+/// What the parser does with a complete construct.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    /// The construct is the statement.
+    Finish,
+    // Operators that wait for an operand.
+    Unary,
+    Binary,
+    And,
+    Or,
+    Not,
+    BetweenHigh,
+    LikePattern,
+    LikeEscape,
+    DistinctFrom,
+    AtTimeZone,
+    // Expressions inside of something.
+    Paren,
+    RowItem,
+    CallArg,
+    FormArg,
+    ExtractSource,
+    CastOperand,
+    CaseOperand,
+    CaseWhen,
+    CaseResult,
+    CaseElse,
+    InItem,
+    BetweenLow,
+    // Queries inside of something.
+    SubqueryParen,
+    ExistsParen,
+    InQueryParen,
+    DerivedParen,
+    QueryParen,
+    CteQuery,
+    WithBody,
+    SetOperation,
+    // Parts of a query.
+    DistinctOnItem,
+    SelectItem,
+    SelectFrom,
+    SelectWhere,
+    GroupItem,
+    SelectHaving,
+    ValuesItem,
+    OrderItem,
+    Limit,
+    Offset,
+    // Tables inside of something.
+    FromItem,
+    TableParen,
+    JoinRight,
+    JoinOn,
+    // Statements around a query.
+    Explain,
+}
+
+impl Then {
+    /// Whether it is an operator, which ends where the precedence of the next one says so.
+    pub(crate) fn is_operator(self) -> bool {
+        (Then::Unary as u8..=Then::AtTimeZone as u8).contains(&(self as u8))
+    }
+}
+
+/// What kind of expression may stand in a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Any (`a_expr` of PostgreSQL's grammar).
+    Any,
+    /// Without `AND`, `IN`, `LIKE` and the like (`b_expr`).
+    Simple,
+    /// Any, and a keyword after it may be its label: an item of a select.
+    Item,
+}
+
+/// One level of nesting.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    pub(crate) then: Then,
+    /// For an operator, its precedence.
+    pub(crate) precedence: u8,
+    pub(crate) mode: Mode,
+    /// Where it opened, for a parenthesis.
+    pub(crate) start: u32,
+    /// What is being built.
+    pub(crate) node: Option<NodeRef<'a>>,
+    /// What it is built for: the select of a `FROM`, the query of an `ORDER BY`.
+    pub(crate) outer: Option<NodeRef<'a>>,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) const fn new(then: Then) -> Frame<'a> {
+        Frame { then, precedence: 0, mode: Mode::Any, start: NOWHERE, node: None, outer: None }
+    }
+
+    pub(crate) fn of(then: Then, node: NodeRef<'a>) -> Frame<'a> {
+        Frame { node: Some(node), ..Frame::new(then) }
+    }
+
+    /// The node that it builds; the frames of parentheses alone have none.
+    pub(crate) fn node(&self) -> NodeRef<'a> {
+        self.node.expect("a frame that is asked for its node was made with one")
+    }
+
+    pub(crate) fn outer(&self) -> NodeRef<'a> {
+        self.outer.expect("a frame that is asked for its outer node was made with one")
+    }
+}
+
+/// The start of a frame that is no parenthesis.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+const INLINE_FRAMES: usize = 24;
+const FIRST_SEGMENT_FRAMES: usize = 64;
+const SEGMENTS_COUNT: usize = 26;
+
+pub(crate) struct Stack<'s, 'a> {
+    arena: &'s Arena,
+    top: Frame<'a>,
+    inline: [Frame<'a>; INLINE_FRAMES],
+    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
+    /// The segment that the next frame goes to; `None` while they are inline.
+    segment: Option<usize>,
+    /// The frames in that segment, or inline.
+    used: usize,
+}
+
+impl<'s, 'a> Stack<'s, 'a> {
+    pub(crate) fn new(arena: &'s Arena) -> Stack<'s, 'a> {
+        Stack {
+            arena,
+            top: Frame::new(Then::Finish),
+            inline: [Frame::new(Then::Finish); INLINE_FRAMES],
+            segments: std::array::from_fn(|_| Default::default()),
+            segment: None,
+            used: 0,
+        }
+    }
+
+    /// The innermost level; [`Then::Finish`] at the outside.
+    pub(crate) fn top(&self) -> &Frame<'a> {
+        &self.top
+    }
+
+    pub(crate) fn push(&mut self, frame: Frame<'a>) -> Result<(), AllocError> {
+        let under = std::mem::replace(&mut self.top, frame);
+        if self.used == self.current().len() {
+            self.next_segment()?;
+        }
+        let used = self.used;
+        if let Some(place) = self.current().get_mut(used) {
+            *place = under;
+        }
+        self.used += 1;
+        Ok(())
+    }
+
+    /// Takes the innermost level off.
+    pub(crate) fn pop(&mut self) -> Frame<'a> {
+        if self.used == 0 {
+            self.segment = match self.segment {
+                None => return self.top,
+                Some(0) => None,
+                Some(index) => Some(index - 1),
+            };
+            self.used = self.current().len();
+        }
+        self.used -= 1;
+        let used = self.used;
+        let under = self.current().get(used).copied().unwrap_or(Frame::new(Then::Finish));
+        std::mem::replace(&mut self.top, under)
+    }
+
+    /// The innermost parenthesis that is open: takes levels off until it is found.
+    pub(crate) fn open_parenthesis(&mut self) -> Option<u32> {
+        while self.top.then != Then::Finish {
+            if self.top.start != NOWHERE {
+                return Some(self.top.start);
+            }
+            self.pop();
+        }
+        None
+    }
+
+    fn current(&mut self) -> &mut [Frame<'a>] {
+        match self.segment {
+            None => &mut self.inline,
+            Some(index) => self.segments.get_mut(index).map_or(&mut [], |segment| &mut **segment),
+        }
+    }
+
+    fn next_segment(&mut self) -> Result<(), AllocError> {
+        let index = self.segment.map_or(0, |index| index + 1);
+        if let Some(segment) = self.segments.get_mut(index)
+            && segment.is_empty()
+        {
+            *segment =
+                self.arena.alloc_slice_fill(FIRST_SEGMENT_FRAMES << index, Frame::new(Then::Finish))?;
+        }
+        self.segment = Some(index);
+        self.used = 0;
+        Ok(())
+    }
+}
+
+const _: () = assert!(size_of::<Frame<'_>>() == 24, "a level of nesting costs 24 bytes");

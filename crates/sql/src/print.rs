@@ -1,0 +1,626 @@
+//! A tree back to SQL, in one canonical form: a line, keywords in capitals, parentheses only where the tree needs them.
+//! What is printed parses to the same tree.
+//!
+//! The printer follows a [`Walk`]: before a child it writes what its parent puts there, on entering a node what the node
+//! begins with, on leaving it what it ends with. It keeps one bit of state, so depth costs nothing.
+
+use std::fmt::{self, Formatter, Write};
+
+use crate::Tree;
+use crate::keyword::{Category, Keyword};
+use crate::node::{Node, NodeKind, Visit, Walk, flag};
+use crate::parser::precedence as p;
+use crate::views::expr::{INTERVAL_FIELDS, INTERVAL_SHIFT};
+use crate::views::{BinaryOp, CallForm, IsTest, JoinKind, LikeKind, SetOperator, UnaryOp};
+
+impl fmt::Display for Tree<'_> {
+    /// Writes the statement as canonical SQL, without a `;`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        print(self.root(), f)
+    }
+}
+
+impl fmt::Display for Node<'_> {
+    /// Writes the construct as canonical SQL.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        print(self, f)
+    }
+}
+
+/// Prints `root` and what is under it. The siblings and parents of `root` do not matter.
+fn print<'a>(root: &Node<'a>, f: &mut Formatter<'_>) -> fmt::Result {
+    let mut printer = Printer { f, is_first: true };
+    printer.open(root)?;
+    for child in root.children() {
+        for visit in Walk::new(child) {
+            match visit {
+                Visit::Enter(node) => printer.enter(node)?,
+                Visit::Leave(node) => printer.leave(node)?,
+            }
+        }
+    }
+    printer.close(root)
+}
+
+struct Printer<'f, 'w> {
+    f: &'f mut Formatter<'w>,
+    /// Whether nothing was printed yet of the list that the innermost node has.
+    is_first: bool,
+}
+
+impl Printer<'_, '_> {
+    fn enter<'a>(&mut self, node: &'a Node<'a>) -> fmt::Result {
+        let Some(parent) = node.parent() else { return self.open(node) };
+        self.before(parent, node)?;
+        if needs_parens(parent, node) {
+            self.word("(")?;
+        }
+        self.open(node)
+    }
+
+    fn leave<'a>(&mut self, node: &'a Node<'a>) -> fmt::Result {
+        self.close(node)?;
+        let Some(parent) = node.parent() else { return Ok(()) };
+        if needs_parens(parent, node) {
+            self.word(")")?;
+        }
+        if !matches!(node.kind(), NodeKind::With | NodeKind::DistinctOn | NodeKind::Name)
+            || is_value_list(parent)
+        {
+            self.is_first = false;
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> fmt::Result {
+        self.f.write_str(word)
+    }
+
+    /// `first` before the first element of a list, `, ` before the others.
+    fn list(&mut self, first: &str) -> fmt::Result {
+        let separator = if self.is_first { first } else { ", " };
+        self.word(separator)
+    }
+
+    // ---- between a parent and its child
+
+    fn before<'a>(&mut self, parent: &'a Node<'a>, node: &'a Node<'a>) -> fmt::Result {
+        use NodeKind as N;
+        let index = place(parent, node);
+        match (parent.kind(), node.kind()) {
+            (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
+            (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
+            (N::Select | N::Values | N::With | N::From | N::GroupBy | N::OrderBy, _) => self.list(" "),
+            (N::SetOperation, _) => {
+                if !self.is_first {
+                    let operator = match SetOperator::from_code(parent.detail()) {
+                        SetOperator::Union => " UNION ",
+                        SetOperator::Intersect => " INTERSECT ",
+                        SetOperator::Except => " EXCEPT ",
+                    };
+                    self.word(operator)?;
+                    self.word(if parent.has(flag::ALL) { "ALL " } else { "" })?;
+                }
+                Ok(())
+            }
+            (N::Explain, N::ExplainOption) => self.list(" ("),
+            (N::Explain, _) => self.word(if self.is_first { " " } else { ") " }),
+            (N::ExplainOption, _) => self.word(" "),
+            (N::Set, _) => self.list(" = "),
+            (N::Cte, N::ColumnDef) | (N::Alias, _) => self.list("("),
+            (N::Cte, _) => self.word(if self.is_first { " AS (" } else { ") AS (" }),
+            (N::ColumnDef, _) => self.word(" "),
+            (_, N::Alias | N::On | N::Using) => Ok(()),
+            (N::Using, _) => self.list(" ("),
+            (N::Join, _) => self.join(parent, index),
+            (N::DistinctOn | N::Row, _) => self.list(""),
+            (N::Where | N::Having | N::Limit | N::Offset | N::On | N::Else | N::When, _) => {
+                self.word(if parent.kind() == N::When && index == 1 { " THEN " } else { " " })
+            }
+            (N::Case, _) => self.word(" "),
+            (N::Type, _) => self.list("("),
+            (N::Call, _) => self.call_word(parent, index),
+            _ => self.operator(parent, index),
+        }
+    }
+
+    /// The words before an operand of an operator.
+    fn operator(&mut self, parent: &Node<'_>, index: usize) -> fmt::Result {
+        let not = if parent.has(flag::NOT) { " NOT" } else { "" };
+        match (parent.kind(), index) {
+            (NodeKind::And, 1..) => self.word(" AND "),
+            (NodeKind::Or, 1..) => self.word(" OR "),
+            (NodeKind::Binary, 1) => write!(self.f, " {} ", binary_text(parent)),
+            (NodeKind::Between, 1) => {
+                let symmetric = if parent.has(flag::SYMMETRIC) { " SYMMETRIC" } else { "" };
+                write!(self.f, "{not} BETWEEN{symmetric} ")
+            }
+            (NodeKind::Between, 2) => self.word(" AND "),
+            (NodeKind::InList | NodeKind::InQuery, 1) => write!(self.f, "{not} IN ("),
+            (NodeKind::InList, 2..) => self.word(", "),
+            (NodeKind::Like, 1) => match LikeKind::from_code(parent.detail()) {
+                LikeKind::Like => write!(self.f, "{not} LIKE "),
+                LikeKind::ILike => write!(self.f, "{not} ILIKE "),
+                LikeKind::SimilarTo => write!(self.f, "{not} SIMILAR TO "),
+            },
+            (NodeKind::Like, 2) => self.word(" ESCAPE "),
+            (NodeKind::DistinctFrom, 1) => write!(self.f, " IS{not} DISTINCT FROM "),
+            (NodeKind::AtTimeZone, 1) => self.word(" AT TIME ZONE "),
+            (NodeKind::Cast, 1) => self.word(" AS "),
+            _ => Ok(()),
+        }
+    }
+
+    fn join(&mut self, join: &Node<'_>, index: usize) -> fmt::Result {
+        if index != 1 {
+            return Ok(());
+        }
+        let natural = if join.has(flag::NATURAL) { " NATURAL" } else { "" };
+        let words = match JoinKind::from_code(join.detail()) {
+            JoinKind::Inner => "JOIN",
+            JoinKind::Left => "LEFT JOIN",
+            JoinKind::Right => "RIGHT JOIN",
+            JoinKind::Full => "FULL JOIN",
+            JoinKind::Cross => "CROSS JOIN",
+        };
+        write!(self.f, "{natural} {words} ")
+    }
+
+    /// The words before an argument; the opening parenthesis comes with the name.
+    fn call_word(&mut self, call: &Node<'_>, index: usize) -> fmt::Result {
+        let from_after = |count| if index == count { " FROM " } else { ", " };
+        let word = match CallForm::from_code(call.detail()) {
+            _ if self.is_first => "",
+            CallForm::Plain => ", ",
+            CallForm::SubstringFrom if index == 1 => " FROM ",
+            CallForm::SubstringFrom | CallForm::SubstringFor => " FOR ",
+            CallForm::Position => " IN ",
+            CallForm::TrimBoth | CallForm::TrimLeading | CallForm::TrimTrailing
+                if call.has(flag::OPERAND) =>
+            {
+                from_after(1)
+            }
+            CallForm::TrimBoth | CallForm::TrimLeading | CallForm::TrimTrailing => ", ",
+            CallForm::Overlay => match index {
+                1 => " PLACING ",
+                2 => " FROM ",
+                _ => " FOR ",
+            },
+        };
+        self.word(word)
+    }
+
+    // ---- the beginning of a node
+
+    fn open(&mut self, node: &Node<'_>) -> fmt::Result {
+        use NodeKind as N;
+        let result = match node.kind() {
+            N::Select | N::Values | N::SetOperation if starts_with(node, N::With) => Ok(()),
+            N::Select | N::Values | N::SetOperation => self.open_query(node),
+            N::Explain => self.word("EXPLAIN"),
+            N::Set => {
+                self.word(if node.has(flag::LOCAL) { "SET LOCAL " } else { "SET " })?;
+                self.setting(node)
+            }
+            N::Show => self.word("SHOW ").and_then(|()| self.setting(node)),
+            N::Reset => self.word("RESET ").and_then(|()| self.setting(node)),
+            N::With => self.word(if node.has(flag::RECURSIVE) { "WITH RECURSIVE" } else { "WITH" }),
+            N::DistinctOn => self.word(" ON ("),
+            N::Star => self.star(node),
+            N::From => self.word(" FROM"),
+            N::Where => self.word(" WHERE"),
+            N::GroupBy => self.word(" GROUP BY"),
+            N::Having => self.word(" HAVING"),
+            N::OrderBy => self.word(" ORDER BY"),
+            N::Limit => self.word(" LIMIT"),
+            N::Offset => self.word(" OFFSET"),
+            N::Using => self.word(" USING"),
+            N::On => self.word(" ON"),
+            N::Alias => {
+                // A query or a join in parentheses is closed before its alias.
+                let is_after_paren =
+                    node.parent().is_some_and(|table| matches!(table.kind(), N::Derived | N::Join));
+                self.word(if is_after_paren { ")" } else { "" })?;
+                write!(self.f, " AS {}", Quoted(node.name()))
+            }
+            N::ExplainOption => self.option_name(node.name()),
+            N::File | N::String => self.string(node.name()),
+            N::Derived | N::Exists | N::Subquery => {
+                self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
+            }
+            N::Join => self.word(if node.child_of_kind(N::Alias).is_some() { "(" } else { "" }),
+            N::Table | N::Column | N::Cte | N::ColumnDef => self.name(node),
+            N::Name => match node.parent() {
+                Some(parent) if !is_value_list(parent) => Ok(()),
+                _ => write!(self.f, "{}", Quoted(node.name())),
+            },
+            N::Type => self.open_type(node),
+            N::Call => self.open_call(node),
+            _ => self.open_expr(node),
+        };
+        self.is_first = true;
+        result
+    }
+
+    fn open_expr(&mut self, node: &Node<'_>) -> fmt::Result {
+        use NodeKind as N;
+        match node.kind() {
+            N::Null => self.word("NULL"),
+            N::Boolean => self.word(if node.has(flag::TRUE) { "TRUE" } else { "FALSE" }),
+            N::Integer | N::Number => self.word(node.name()),
+            N::BitString => {
+                self.word(if node.detail() == 1 { "X" } else { "B" })?;
+                self.string(node.name())
+            }
+            N::Parameter => write!(self.f, "${}", node.name()),
+            N::Unary => match UnaryOp::from_code(node.detail()) {
+                UnaryOp::Minus => self.word("-"),
+                UnaryOp::Plus => self.word("+"),
+                UnaryOp::Other => write!(self.f, "{} ", node.name()),
+            },
+            N::Not => self.word("NOT "),
+            N::Case => self.word("CASE"),
+            N::When => self.word("WHEN"),
+            N::Else => self.word("ELSE"),
+            N::Cast => self.word("CAST("),
+            N::Extract => write!(self.f, "EXTRACT({} FROM ", Quoted(node.name())),
+            N::Row => self.word(if node.has(flag::EXPLICIT) { "ROW(" } else { "(" }),
+            _ => Ok(()),
+        }
+    }
+
+    fn open_query(&mut self, node: &Node<'_>) -> fmt::Result {
+        self.is_first = true;
+        match node.kind() {
+            NodeKind::Select if node.has(flag::DISTINCT) => self.word("SELECT DISTINCT"),
+            NodeKind::Select => self.word("SELECT"),
+            NodeKind::Values => self.word("VALUES"),
+            _ => Ok(()),
+        }
+    }
+
+    fn open_call(&mut self, node: &Node<'_>) -> fmt::Result {
+        if node.has(flag::KEYWORD) {
+            self.capitals(node.name())?;
+        } else {
+            self.name(node)?;
+        }
+        if node.has(flag::BARE) {
+            return self.word(if node.first_child().is_some() { "(" } else { "" });
+        }
+        self.word("(")?;
+        self.word(if node.has(flag::DISTINCT) { "DISTINCT " } else { "" })?;
+        self.word(if node.has(flag::STAR) { "*" } else { "" })?;
+        let side = match CallForm::from_code(node.detail()) {
+            CallForm::TrimBoth => "BOTH ",
+            CallForm::TrimLeading => "LEADING ",
+            CallForm::TrimTrailing => "TRAILING ",
+            _ => return Ok(()),
+        };
+        self.word(side)?;
+        self.word(if node.has(flag::EXPLICIT) { "FROM " } else { "" })
+    }
+
+    /// The name of a type up to its modifiers.
+    fn open_type(&mut self, node: &Node<'_>) -> fmt::Result {
+        if !node.has(flag::KEYWORD) {
+            return self.name(node);
+        }
+        self.word(type_words(node.name()).0)?;
+        match (fields_of(node), node.parent()) {
+            ("", _) => Ok(()),
+            (fields, Some(literal)) if literal.kind() == NodeKind::TypedLiteral => {
+                self.word(" ")?;
+                self.string(literal.name())?;
+                write!(self.f, " {fields}")
+            }
+            (fields, _) => write!(self.f, " {fields}"),
+        }
+    }
+
+    // ---- the end of a node
+
+    fn close<'a>(&mut self, node: &Node<'a>) -> fmt::Result {
+        use NodeKind as N;
+        match node.kind() {
+            N::With => {
+                self.word(" ")?;
+                node.parent().map_or(Ok(()), |query| self.open_query(query))
+            }
+            N::DistinctOn => {
+                self.is_first = true;
+                self.word(")")
+            }
+            N::Aliased => write!(self.f, " AS {}", Quoted(node.name())),
+            N::Set if node.first_child().is_none() => self.word(" = DEFAULT"),
+            N::SortKey => self.sort_words(node),
+            N::Limit if node.first_child().is_none() => self.word(" ALL"),
+            N::Alias | N::Using if node.first_child().is_some() => self.word(")"),
+            N::Cte | N::InList | N::InQuery | N::Cast | N::Extract | N::Exists | N::Subquery | N::Row => {
+                self.word(")")
+            }
+            N::Derived if node.child_of_kind(N::Alias).is_none() => self.word(")"),
+            N::Case => self.word(" END"),
+            N::Type => self.close_type(node),
+            N::TypedLiteral => self.close_typed_literal(node),
+            N::Call => {
+                let is_open = !node.has(flag::BARE) || node.first_child().is_some();
+                self.word(if is_open { ")" } else { "" })
+            }
+            N::Collate => {
+                self.word(" COLLATE ")?;
+                self.name(node)
+            }
+            N::AtTimeZone if node.children_count() == 1 => self.word(" AT LOCAL"),
+            N::Is => {
+                let not = if node.has(flag::NOT) { " NOT" } else { "" };
+                let test = match IsTest::from_code(node.detail()) {
+                    IsTest::Null => "NULL",
+                    IsTest::True => "TRUE",
+                    IsTest::False => "FALSE",
+                    IsTest::Unknown => "UNKNOWN",
+                };
+                write!(self.f, " IS{not} {test}")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sort_words(&mut self, node: &Node<'_>) -> fmt::Result {
+        let words = [
+            (flag::ASCENDING, " ASC"),
+            (flag::DESCENDING, " DESC"),
+            (flag::NULLS_FIRST, " NULLS FIRST"),
+            (flag::NULLS_LAST, " NULLS LAST"),
+        ];
+        words.iter().filter(|(bit, _)| node.has(*bit)).try_for_each(|(_, words)| self.word(words))
+    }
+
+    fn close_type(&mut self, node: &Node<'_>) -> fmt::Result {
+        let has_modifiers = node.children().any(|child| child.kind() != NodeKind::Name);
+        self.word(if has_modifiers { ")" } else { "" })?;
+        if node.has(flag::KEYWORD) {
+            self.word(type_words(node.name()).1)?;
+        }
+        (0..node.detail()).try_for_each(|_| self.word("[]"))
+    }
+
+    fn close_typed_literal(&mut self, node: &Node<'_>) -> fmt::Result {
+        let is_printed = node.first_child().is_some_and(|type_name| !fields_of(type_name).is_empty());
+        if is_printed {
+            return Ok(());
+        }
+        self.word(" ")?;
+        self.string(node.name())
+    }
+
+    // ---- names and strings
+
+    /// The name of a node with all its qualifiers.
+    fn name(&mut self, node: &Node<'_>) -> fmt::Result {
+        for outer in node.children().take_while(|child| child.kind() == NodeKind::Name) {
+            write!(self.f, "{}.", Quoted(outer.name()))?;
+        }
+        if let Some(qualifier) = node.qualifier() {
+            write!(self.f, "{}.", Quoted(qualifier))?;
+        }
+        write!(self.f, "{}", Quoted(node.name()))
+    }
+
+    fn star(&mut self, node: &Node<'_>) -> fmt::Result {
+        for outer in node.children() {
+            write!(self.f, "{}.", Quoted(outer.name()))?;
+        }
+        if let Some(qualifier) = node.qualifier() {
+            write!(self.f, "{}.", Quoted(qualifier))?;
+        }
+        self.word("*")
+    }
+
+    /// The name of a setting, whose parts have dots between them.
+    fn setting(&mut self, node: &Node<'_>) -> fmt::Result {
+        if node.has(flag::KEYWORD) {
+            return self.word("ALL");
+        }
+        for (index, part) in node.name().split('.').enumerate() {
+            self.word(if index == 0 { "" } else { "." })?;
+            write!(self.f, "{}", Quoted(part))?;
+        }
+        Ok(())
+    }
+
+    /// The name of an option of `EXPLAIN`, which may be a keyword.
+    fn option_name(&mut self, name: &str) -> fmt::Result {
+        match Keyword::find(name) {
+            Some(keyword) if keyword == Keyword::Analyze || keyword.category() != Category::Reserved => {
+                self.word(keyword.word())
+            }
+            _ => write!(self.f, "{}", Quoted(name)),
+        }
+    }
+
+    fn string(&mut self, text: &str) -> fmt::Result {
+        self.f.write_char('\'')?;
+        escaped(self.f, text, '\'')?;
+        self.f.write_char('\'')
+    }
+
+    fn capitals(&mut self, word: &str) -> fmt::Result {
+        word.chars().try_for_each(|letter| self.f.write_char(letter.to_ascii_uppercase()))
+    }
+}
+
+/// Writes `text` with each quote doubled.
+fn escaped(f: &mut Formatter<'_>, text: &str, quote: char) -> fmt::Result {
+    for (index, piece) in text.split(quote).enumerate() {
+        if index > 0 {
+            f.write_char(quote)?;
+            f.write_char(quote)?;
+        }
+        f.write_str(piece)?;
+    }
+    Ok(())
+}
+
+/// A name, in quotes where it needs them.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if is_plain(self.0) {
+            return f.write_str(self.0);
+        }
+        f.write_char('"')?;
+        escaped(f, self.0, '"')?;
+        f.write_char('"')
+    }
+}
+
+/// Whether a name is safe without quotes everywhere: small letters, digits and `_`, and at most an unreserved keyword.
+fn is_plain(name: &str) -> bool {
+    let is_word = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    let starts_well = !name.is_empty() && !name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    is_word
+        && starts_well
+        && Keyword::find(name).is_none_or(|keyword| keyword.category() == Category::Unreserved)
+}
+
+/// Whether the children of kind `Name` are values of their own and not parts of their parent's name.
+fn is_value_list(parent: &Node<'_>) -> bool {
+    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption)
+}
+
+fn starts_with(node: &Node<'_>, kind: NodeKind) -> bool {
+    node.first_child().is_some_and(|child| child.kind() == kind)
+}
+
+/// The index of `node` among its parent's children, 4 for all from the fifth on.
+fn place<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> usize {
+    parent.children().take(4).position(|child| std::ptr::eq(child, node)).unwrap_or(4)
+}
+
+/// The words of a type that the grammar knows, before and after its modifiers.
+fn type_words(name: &str) -> (&str, &str) {
+    const ZONE: &str = " with time zone";
+    match name.strip_suffix(ZONE) {
+        Some(head) => (head, ZONE),
+        None => (name, ""),
+    }
+}
+
+fn fields_of(node: &Node<'_>) -> &'static str {
+    let code = (node.flags() >> INTERVAL_SHIFT) & 0xF;
+    INTERVAL_FIELDS.get(usize::from(code)).copied().unwrap_or("")
+}
+
+fn binary_text<'a>(node: &Node<'a>) -> &'a str {
+    match BinaryOp::from_code(node.detail()) {
+        BinaryOp::Other => node.name(),
+        op => op.symbol(),
+    }
+}
+
+// ---- parentheses
+
+/// Whether `node` needs parentheses under `parent`.
+fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
+    use NodeKind as N;
+    if matches!(parent.kind(), N::SetOperation) {
+        return query_needs_parens(parent, node);
+    }
+    let inner = precedence(node);
+    if inner == p::OPERAND {
+        return parent.kind() == N::Join && join_needs_parens(parent, node);
+    }
+    let outer = precedence(parent);
+    let index = || place(parent, node);
+    match parent.kind() {
+        N::And | N::Or | N::Unary | N::Is | N::DistinctFrom | N::Like => inner <= outer,
+        N::Not => inner < outer,
+        N::Binary | N::AtTimeZone => {
+            let is_left = std::ptr::eq(node, parent.first_child().unwrap_or(node));
+            if is_left && outer != p::COMPARISON { inner < outer } else { inner <= outer }
+        }
+        N::Between if index() == 1 => inner <= outer || is_not_simple(node),
+        N::Between => inner <= outer,
+        N::InList | N::InQuery => index() == 0 && inner <= outer,
+        N::Collate => inner < outer,
+        N::Call if CallForm::from_code(parent.detail()) == CallForm::Position => {
+            inner < p::OTHER || is_not_simple(node)
+        }
+        _ => false,
+    }
+}
+
+/// Whether an expression that binds tightly is still none that can stand between `BETWEEN` and `AND`, because it has an
+/// `AT TIME ZONE` or a `COLLATE` that is not in parentheses. Looks no further than to the next parentheses, so that all
+/// these looks together stay linear.
+fn is_not_simple<'a>(root: &'a Node<'a>) -> bool {
+    let mut walk = Walk::new(root);
+    while let Some(visit) = walk.next() {
+        let Visit::Enter(node) = visit else { continue };
+        let is_closed = precedence(node) == p::OPERAND
+            || (!std::ptr::eq(node, root) && node.parent().is_some_and(|parent| needs_parens(parent, node)));
+        match node.kind() {
+            _ if is_closed => walk.skip_children(node),
+            NodeKind::AtTimeZone | NodeKind::Collate => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+fn query_needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
+    use NodeKind as N;
+    if !matches!(node.kind(), N::Select | N::Values | N::SetOperation) {
+        return false;
+    }
+    let is_own_clause = |kind| matches!(kind, N::With | N::OrderBy | N::Limit | N::Offset);
+    if node.children().any(|child| is_own_clause(child.kind())) {
+        return true;
+    }
+    if node.kind() != N::SetOperation {
+        return false;
+    }
+    let (outer, inner) = (set_precedence(parent), set_precedence(node));
+    let is_left =
+        parent.children().find(|child| child.kind() != N::With).is_some_and(|left| std::ptr::eq(left, node));
+    if is_left { inner < outer } else { inner <= outer }
+}
+
+fn set_precedence(node: &Node<'_>) -> u8 {
+    match SetOperator::from_code(node.detail()) {
+        SetOperator::Intersect => 2,
+        SetOperator::Union | SetOperator::Except => 1,
+    }
+}
+
+/// A join on the right of a join is in parentheses; with an alias it has its own.
+fn join_needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
+    node.kind() == NodeKind::Join
+        && !std::ptr::eq(node, parent.first_child().unwrap_or(node))
+        && node.child_of_kind(NodeKind::Alias).is_none()
+}
+
+/// How tightly the outermost operator of a node binds; [`p::OPERAND`] for what needs no parentheses.
+fn precedence(node: &Node<'_>) -> u8 {
+    match node.kind() {
+        NodeKind::Or => p::OR,
+        NodeKind::And => p::AND,
+        NodeKind::Not => p::NOT,
+        NodeKind::Is | NodeKind::DistinctFrom => p::IS,
+        NodeKind::Between | NodeKind::InList | NodeKind::InQuery | NodeKind::Like => p::BETWEEN,
+        NodeKind::AtTimeZone => p::AT,
+        NodeKind::Collate => p::COLLATE,
+        NodeKind::Unary if UnaryOp::from_code(node.detail()) == UnaryOp::Other => p::OTHER,
+        NodeKind::Unary => p::SIGN,
+        NodeKind::Binary => match BinaryOp::from_code(node.detail()) {
+            BinaryOp::Add | BinaryOp::Subtract => p::SUM,
+            BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => p::PRODUCT,
+            BinaryOp::Power => p::POWER,
+            BinaryOp::Concat | BinaryOp::Other => p::OTHER,
+            _ => p::COMPARISON,
+        },
+        _ => p::OPERAND,
+    }
+}

@@ -1,0 +1,795 @@
+//! Views of expressions.
+
+use super::{Query, details, views};
+use crate::node::{Children, flag};
+use crate::{Node, NodeKind, Span};
+
+/// An expression.
+#[derive(Clone, Copy, Debug)]
+pub enum Expr<'a> {
+    /// A column by name.
+    Column(ColumnRef<'a>),
+    /// A literal.
+    Literal(Literal<'a>),
+    /// `$1`.
+    Parameter(Parameter<'a>),
+    /// A prefix operator.
+    Unary(Unary<'a>),
+    /// An infix operator.
+    Binary(Binary<'a>),
+    /// `a AND b AND …`.
+    And(Junction<'a>),
+    /// `a OR b OR …`.
+    Or(Junction<'a>),
+    /// `NOT a`.
+    Not(Not<'a>),
+    /// `a BETWEEN low AND high`.
+    Between(Between<'a>),
+    /// `a IN (b, c)`.
+    InList(InList<'a>),
+    /// `a IN (SELECT …)`.
+    InQuery(InQuery<'a>),
+    /// `a LIKE b`.
+    Like(Like<'a>),
+    /// `a IS NULL` and the like.
+    Is(Is<'a>),
+    /// `a IS DISTINCT FROM b`.
+    DistinctFrom(DistinctFrom<'a>),
+    /// `CASE … END`.
+    Case(Case<'a>),
+    /// `CAST(a AS type)` and `a::type`.
+    Cast(Cast<'a>),
+    /// A function or an aggregate.
+    Call(Call<'a>),
+    /// `EXTRACT(year FROM a)`.
+    Extract(Extract<'a>),
+    /// `a COLLATE c`.
+    Collate(Collate<'a>),
+    /// `a AT TIME ZONE z`.
+    AtTimeZone(AtTimeZone<'a>),
+    /// `EXISTS (SELECT …)`.
+    Exists(Exists<'a>),
+    /// `(SELECT …)`.
+    Subquery(Subquery<'a>),
+    /// `(a, b)`.
+    Row(Row<'a>),
+    /// No expression: only in a tree that the parser did not make.
+    Invalid(&'a Node<'a>),
+}
+
+impl<'a> Expr<'a> {
+    /// The view of `node`.
+    pub fn of(node: &'a Node<'a>) -> Expr<'a> {
+        match node.kind() {
+            NodeKind::Column => Self::Column(ColumnRef(node)),
+            NodeKind::Null
+            | NodeKind::Boolean
+            | NodeKind::Integer
+            | NodeKind::Number
+            | NodeKind::String
+            | NodeKind::BitString
+            | NodeKind::TypedLiteral => Self::Literal(Literal::of(node)),
+            NodeKind::Parameter => Self::Parameter(Parameter(node)),
+            NodeKind::Unary => Self::Unary(Unary(node)),
+            NodeKind::Binary => Self::Binary(Binary(node)),
+            NodeKind::And => Self::And(Junction(node)),
+            NodeKind::Or => Self::Or(Junction(node)),
+            NodeKind::Not => Self::Not(Not(node)),
+            NodeKind::Between => Self::Between(Between(node)),
+            NodeKind::InList => Self::InList(InList(node)),
+            NodeKind::InQuery => Self::InQuery(InQuery(node)),
+            NodeKind::Like => Self::Like(Like(node)),
+            NodeKind::Is => Self::Is(Is(node)),
+            NodeKind::DistinctFrom => Self::DistinctFrom(DistinctFrom(node)),
+            NodeKind::Case => Self::Case(Case(node)),
+            NodeKind::Cast => Self::Cast(Cast(node)),
+            NodeKind::Call => Self::Call(Call(node)),
+            NodeKind::Extract => Self::Extract(Extract(node)),
+            NodeKind::Collate => Self::Collate(Collate(node)),
+            NodeKind::AtTimeZone => Self::AtTimeZone(AtTimeZone(node)),
+            NodeKind::Exists => Self::Exists(Exists(node)),
+            NodeKind::Subquery => Self::Subquery(Subquery(node)),
+            NodeKind::Row => Self::Row(Row(node)),
+            _ => Self::Invalid(node),
+        }
+    }
+
+    /// The node under this view.
+    pub fn node(self) -> &'a Node<'a> {
+        match self {
+            Self::Column(ColumnRef(node))
+            | Self::Parameter(Parameter(node))
+            | Self::Unary(Unary(node))
+            | Self::Binary(Binary(node))
+            | Self::And(Junction(node))
+            | Self::Or(Junction(node))
+            | Self::Not(Not(node))
+            | Self::Between(Between(node))
+            | Self::InList(InList(node))
+            | Self::InQuery(InQuery(node))
+            | Self::Like(Like(node))
+            | Self::Is(Is(node))
+            | Self::DistinctFrom(DistinctFrom(node))
+            | Self::Case(Case(node))
+            | Self::Cast(Cast(node))
+            | Self::Call(Call(node))
+            | Self::Extract(Extract(node))
+            | Self::Collate(Collate(node))
+            | Self::AtTimeZone(AtTimeZone(node))
+            | Self::Exists(Exists(node))
+            | Self::Subquery(Subquery(node))
+            | Self::Row(Row(node))
+            | Self::Invalid(node) => node,
+            Self::Literal(literal) => literal.node(),
+        }
+    }
+
+    /// Where it stands in the text of the statement.
+    pub fn span(self) -> Span {
+        self.node().span()
+    }
+}
+
+/// Expressions in a list, in order.
+#[derive(Clone, Debug)]
+pub struct Exprs<'a>(Children<'a>);
+
+impl<'a> Exprs<'a> {
+    pub(crate) fn new(children: Children<'a>) -> Exprs<'a> {
+        Exprs(children)
+    }
+}
+
+impl<'a> Iterator for Exprs<'a> {
+    type Item = Expr<'a>;
+
+    fn next(&mut self) -> Option<Expr<'a>> {
+        self.0.next().map(Expr::of)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Exprs<'_> {}
+
+/// A literal. Numbers are given as they are written: digits, with `_` between them or a radix in front where the
+/// statement has them.
+#[derive(Clone, Copy, Debug)]
+pub enum Literal<'a> {
+    /// `NULL`.
+    Null(&'a Node<'a>),
+    /// `TRUE` or `FALSE`.
+    Boolean(Boolean<'a>),
+    /// Digits alone, or with a radix: `42`, `0xff`, `1_000`.
+    Integer(&'a Node<'a>),
+    /// With a point or an exponent: `1.5`, `1e6`.
+    Number(&'a Node<'a>),
+    /// A character string, without quotes and escapes.
+    String(&'a Node<'a>),
+    /// `B'…'` or `X'…'`.
+    BitString(BitString<'a>),
+    /// `DATE '…'`, `INTERVAL '3' MONTH`.
+    Typed(TypedLiteral<'a>),
+}
+
+impl<'a> Literal<'a> {
+    fn of(node: &'a Node<'a>) -> Literal<'a> {
+        match node.kind() {
+            NodeKind::Boolean => Self::Boolean(Boolean(node)),
+            NodeKind::Integer => Self::Integer(node),
+            NodeKind::Number => Self::Number(node),
+            NodeKind::String => Self::String(node),
+            NodeKind::BitString => Self::BitString(BitString(node)),
+            NodeKind::TypedLiteral => Self::Typed(TypedLiteral(node)),
+            _ => Self::Null(node),
+        }
+    }
+
+    /// The node under this view.
+    pub fn node(self) -> &'a Node<'a> {
+        match self {
+            Self::Null(node)
+            | Self::Boolean(Boolean(node))
+            | Self::Integer(node)
+            | Self::Number(node)
+            | Self::String(node)
+            | Self::BitString(BitString(node))
+            | Self::Typed(TypedLiteral(node)) => node,
+        }
+    }
+
+    /// The text of a number or a string; empty for `NULL` and booleans.
+    pub fn text(self) -> &'a str {
+        self.node().name()
+    }
+}
+
+views! {
+    /// A column by name: `a`, `t.a`, `s.t.a`.
+    ColumnRef = Column;
+    /// `TRUE` or `FALSE`.
+    Boolean = Boolean;
+    /// `B'…'` or `X'…'`.
+    BitString = BitString;
+    /// A type before its string: `DATE '…'`.
+    TypedLiteral = TypedLiteral;
+    /// `$1`.
+    Parameter = Parameter;
+    /// A prefix operator and its operand.
+    Unary = Unary;
+    /// An infix operator and its operands.
+    Binary = Binary;
+    /// `AND` or `OR` of two or more.
+    Junction = And | Or;
+    /// `NOT`.
+    Not = Not;
+    /// `BETWEEN`.
+    Between = Between;
+    /// `IN` a list.
+    InList = InList;
+    /// `IN` a query.
+    InQuery = InQuery;
+    /// `LIKE`, `ILIKE` or `SIMILAR TO`.
+    Like = Like;
+    /// A test that starts with `IS`.
+    Is = Is;
+    /// `IS DISTINCT FROM`.
+    DistinctFrom = DistinctFrom;
+    /// `CASE`.
+    Case = Case;
+    /// One `WHEN … THEN …`.
+    When = When;
+    /// `CAST` or `::`.
+    Cast = Cast;
+    /// A call of a function or an aggregate.
+    Call = Call;
+    /// `EXTRACT`.
+    Extract = Extract;
+    /// `COLLATE`.
+    Collate = Collate;
+    /// `AT TIME ZONE` or `AT LOCAL`.
+    AtTimeZone = AtTimeZone;
+    /// `EXISTS`.
+    Exists = Exists;
+    /// A query as a value.
+    Subquery = Subquery;
+    /// Several values as one.
+    Row = Row;
+    /// The name of a type, with modifiers.
+    TypeName = Type;
+}
+
+details! {
+    /// A prefix operator.
+    UnaryOp {
+        Minus /** `-`. */,
+        Plus /** `+`. */,
+        Other /** Any other; its text is [`Unary::operator_text`]. */,
+    }
+
+    /// An infix operator.
+    BinaryOp {
+        Add /** `+`. */,
+        Subtract /** `-`. */,
+        Multiply /** `*`. */,
+        Divide /** `/`. */,
+        Modulo /** `%`. */,
+        Power /** `^`. */,
+        Equal /** `=`. */,
+        NotEqual /** `<>` or `!=`. */,
+        Less /** `<`. */,
+        LessOrEqual /** `<=`. */,
+        Greater /** `>`. */,
+        GreaterOrEqual /** `>=`. */,
+        Concat /** `||`. */,
+        Other /** Any other; its text is [`Binary::operator_text`]. */,
+    }
+
+    /// How text is matched.
+    LikeKind {
+        Like /** `LIKE`. */,
+        ILike /** `ILIKE`: without regard to case. */,
+        SimilarTo /** `SIMILAR TO`: SQL's regular expressions. */,
+    }
+
+    /// What `IS` asks.
+    IsTest {
+        Null /** `IS NULL`. */,
+        True /** `IS TRUE`. */,
+        False /** `IS FALSE`. */,
+        Unknown /** `IS UNKNOWN`. */,
+    }
+
+    /// How a call is written.
+    CallForm {
+        Plain /** `f(a, b)`. */,
+        SubstringFrom /** `SUBSTRING(a FROM b [FOR c])`: arguments in this order. */,
+        SubstringFor /** `SUBSTRING(a FOR c)`: two arguments. */,
+        Position /** `POSITION(a IN b)`. */,
+        TrimBoth /** `TRIM([BOTH] [a] FROM b)`: the text comes last when there are two. */,
+        TrimLeading /** `TRIM(LEADING …)`. */,
+        TrimTrailing /** `TRIM(TRAILING …)`. */,
+        Overlay /** `OVERLAY(a PLACING b FROM c [FOR d])`: arguments in this order. */,
+    }
+}
+
+impl BinaryOp {
+    /// The operator as SQL writes it; empty for [`BinaryOp::Other`].
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Modulo => "%",
+            Self::Power => "^",
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::Concat => "||",
+            Self::Other => "",
+        }
+    }
+}
+
+impl<'a> ColumnRef<'a> {
+    /// The column's own name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The table before it: `t` in `t.a`.
+    pub fn table(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// The names before the table, outermost first: `s` in `s.t.a`.
+    pub fn outer(self) -> impl Iterator<Item = &'a str> + Clone {
+        outer(self.0)
+    }
+}
+
+impl Boolean<'_> {
+    /// The value.
+    pub fn value(self) -> bool {
+        self.0.has(flag::TRUE)
+    }
+}
+
+impl<'a> BitString<'a> {
+    /// The digits between the quotes; the parser does not check them.
+    pub fn digits(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// Whether the digits are hexadecimal (`X'…'`).
+    pub fn is_hex(self) -> bool {
+        self.0.detail() == 1
+    }
+}
+
+impl<'a> TypedLiteral<'a> {
+    /// The string.
+    pub fn text(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The type.
+    pub fn type_name(self) -> TypeName<'a> {
+        TypeName(self.0.first_child().unwrap_or(self.0))
+    }
+}
+
+impl<'a> Parameter<'a> {
+    /// Its number, from 1; `None` when it is too big to be one.
+    pub fn number(self) -> Option<u32> {
+        self.0.name().parse().ok()
+    }
+}
+
+impl<'a> Unary<'a> {
+    /// The operator.
+    pub fn op(self) -> UnaryOp {
+        UnaryOp::from_code(self.0.detail())
+    }
+
+    /// The operator's sign.
+    pub fn operator_text(self) -> &'a str {
+        match self.op() {
+            UnaryOp::Minus => "-",
+            UnaryOp::Plus => "+",
+            UnaryOp::Other => self.0.name(),
+        }
+    }
+
+    /// The operand.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+}
+
+impl<'a> Binary<'a> {
+    /// The operator.
+    pub fn op(self) -> BinaryOp {
+        BinaryOp::from_code(self.0.detail())
+    }
+
+    /// The operator's sign, [`BinaryOp::symbol`] where it has one.
+    pub fn operator_text(self) -> &'a str {
+        match self.op() {
+            BinaryOp::Other => self.0.name(),
+            op => op.symbol(),
+        }
+    }
+
+    /// The left operand.
+    pub fn left(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The right operand.
+    pub fn right(self) -> Expr<'a> {
+        expr(self.0, 1)
+    }
+}
+
+impl<'a> Junction<'a> {
+    /// The operands, two or more, in order.
+    pub fn operands(self) -> Exprs<'a> {
+        Exprs::new(self.0.children())
+    }
+}
+
+impl<'a> Not<'a> {
+    /// The operand.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+}
+
+impl<'a> Between<'a> {
+    /// What is compared.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The lower end.
+    pub fn low(self) -> Expr<'a> {
+        expr(self.0, 1)
+    }
+
+    /// The upper end.
+    pub fn high(self) -> Expr<'a> {
+        expr(self.0, 2)
+    }
+
+    /// `NOT BETWEEN`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+
+    /// `BETWEEN SYMMETRIC`: the ends may come in either order.
+    pub fn is_symmetric(self) -> bool {
+        self.0.has(flag::SYMMETRIC)
+    }
+}
+
+impl<'a> InList<'a> {
+    /// What is looked for.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The elements of the list, one or more.
+    pub fn list(self) -> Exprs<'a> {
+        Exprs::new(rest(self.0))
+    }
+
+    /// `NOT IN`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+}
+
+impl<'a> InQuery<'a> {
+    /// What is looked for.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0.child(1).unwrap_or(self.0))
+    }
+
+    /// `NOT IN`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+}
+
+impl<'a> Like<'a> {
+    /// How it is matched.
+    pub fn kind(self) -> LikeKind {
+        LikeKind::from_code(self.0.detail())
+    }
+
+    /// The text.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The pattern.
+    pub fn pattern(self) -> Expr<'a> {
+        expr(self.0, 1)
+    }
+
+    /// The escape after `ESCAPE`.
+    pub fn escape(self) -> Option<Expr<'a>> {
+        self.0.child(2).map(Expr::of)
+    }
+
+    /// `NOT LIKE`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+}
+
+impl<'a> Is<'a> {
+    /// What is asked.
+    pub fn test(self) -> IsTest {
+        IsTest::from_code(self.0.detail())
+    }
+
+    /// The operand.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// `IS NOT`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+}
+
+impl<'a> DistinctFrom<'a> {
+    /// The left operand.
+    pub fn left(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The right operand.
+    pub fn right(self) -> Expr<'a> {
+        expr(self.0, 1)
+    }
+
+    /// `IS NOT DISTINCT FROM`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+}
+
+impl<'a> Case<'a> {
+    /// The operand in `CASE operand WHEN value …`.
+    pub fn operand(self) -> Option<Expr<'a>> {
+        self.0.has(flag::OPERAND).then(|| expr(self.0, 0))
+    }
+
+    /// The branches, one or more.
+    pub fn whens(self) -> impl Iterator<Item = When<'a>> + Clone {
+        self.0.children().filter_map(When::of)
+    }
+
+    /// The result after `ELSE`.
+    pub fn otherwise(self) -> Option<Expr<'a>> {
+        self.0.children().last().filter(|node| node.kind() == NodeKind::Else).map(|node| expr(node, 0))
+    }
+}
+
+impl<'a> When<'a> {
+    /// The condition, or the value that the operand is compared with.
+    pub fn condition(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The result.
+    pub fn result(self) -> Expr<'a> {
+        expr(self.0, 1)
+    }
+}
+
+impl<'a> Cast<'a> {
+    /// What is cast.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The type it is cast to.
+    pub fn type_name(self) -> TypeName<'a> {
+        TypeName(self.0.child(1).unwrap_or(self.0))
+    }
+}
+
+impl<'a> Call<'a> {
+    /// The function's own name, in lower case unless quoted.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema before it.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// The arguments, in order; none for `f(*)`.
+    pub fn args(self) -> Exprs<'a> {
+        let named = self.0.children().take_while(|node| node.kind() == NodeKind::Name).count();
+        let mut children = self.0.children();
+        for _ in 0..named {
+            children.next();
+        }
+        Exprs::new(children)
+    }
+
+    /// `f(DISTINCT …)`.
+    pub fn is_distinct(self) -> bool {
+        self.0.has(flag::DISTINCT)
+    }
+
+    /// `f(*)`.
+    pub fn is_star(self) -> bool {
+        self.0.has(flag::STAR)
+    }
+
+    /// Whether the grammar itself knows the name: `coalesce`, `nullif`, `greatest`, `least`, `current_date`, `trim`, ….
+    pub fn is_keyword(self) -> bool {
+        self.0.has(flag::KEYWORD)
+    }
+
+    /// How the call is written.
+    pub fn form(self) -> CallForm {
+        CallForm::from_code(self.0.detail())
+    }
+}
+
+impl<'a> Extract<'a> {
+    /// The field, such as `year`, in lower case unless quoted.
+    pub fn field(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// What it is taken from.
+    pub fn source(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+}
+
+impl<'a> Collate<'a> {
+    /// The collation's own name.
+    pub fn collation(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema before it.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// What is collated.
+    pub fn operand(self) -> Expr<'a> {
+        Expr::of(self.0.children().last().unwrap_or(self.0))
+    }
+}
+
+impl<'a> AtTimeZone<'a> {
+    /// The time.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The zone; `None` for `AT LOCAL`.
+    pub fn zone(self) -> Option<Expr<'a>> {
+        self.0.child(1).map(Expr::of)
+    }
+}
+
+impl<'a> Exists<'a> {
+    /// The query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0.first_child().unwrap_or(self.0))
+    }
+}
+
+impl<'a> Subquery<'a> {
+    /// The query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0.first_child().unwrap_or(self.0))
+    }
+}
+
+impl<'a> Row<'a> {
+    /// The elements.
+    pub fn elements(self) -> Exprs<'a> {
+        Exprs::new(self.0.children())
+    }
+
+    /// Whether the word `ROW` is written out.
+    pub fn is_explicit(self) -> bool {
+        self.0.has(flag::EXPLICIT)
+    }
+}
+
+impl<'a> TypeName<'a> {
+    /// The type's own name in lower case: for SQL's own types its SQL name (`integer`, `double precision`, `decimal`,
+    /// `timestamp with time zone`), otherwise as it is written.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema before it.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// Whether the grammar itself knows the type (`integer` and the like), so that no schema can hide it.
+    pub fn is_keyword(self) -> bool {
+        self.0.has(flag::KEYWORD)
+    }
+
+    /// The modifiers in parentheses: `10, 2` in `decimal(10, 2)`.
+    pub fn modifiers(self) -> impl Iterator<Item = Expr<'a>> + Clone {
+        self.0.children().filter(|node| node.kind() != NodeKind::Name).map(Expr::of)
+    }
+
+    /// The number of `[]` after it.
+    pub fn array_dimensions(self) -> u8 {
+        self.0.detail()
+    }
+
+    /// The fields of an interval, `month` or `day to second`; empty when they are not given.
+    pub fn interval_fields(self) -> &'static str {
+        let code = (self.0.flags() >> INTERVAL_SHIFT) & INTERVAL_MASK;
+        INTERVAL_FIELDS.get(usize::from(code)).copied().unwrap_or("")
+    }
+}
+
+/// The fields that an interval can be cut to; their index is kept among the flags of the type.
+pub(crate) const INTERVAL_FIELDS: [&str; 14] = [
+    "",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "year to month",
+    "day to hour",
+    "day to minute",
+    "day to second",
+    "hour to minute",
+    "hour to second",
+    "minute to second",
+];
+pub(crate) const INTERVAL_SHIFT: u32 = 8;
+const INTERVAL_MASK: u16 = 0xF;
+
+fn expr<'a>(node: &'a Node<'a>, index: u32) -> Expr<'a> {
+    Expr::of(node.child(index).unwrap_or(node))
+}
+
+/// The names of the qualifiers further out than the one in the node.
+fn outer<'a>(node: &'a Node<'a>) -> impl Iterator<Item = &'a str> + Clone {
+    node.children().take_while(|child| child.kind() == NodeKind::Name).map(Node::name)
+}
+
+/// The children after the first.
+fn rest<'a>(node: &'a Node<'a>) -> Children<'a> {
+    let mut children = node.children();
+    children.next();
+    children
+}

@@ -1,0 +1,408 @@
+//! Views of statements and of the clauses of a query.
+
+use super::{ColumnDef, Expr, Exprs, TableExpr, details, views};
+use crate::node::{Children, flag};
+use crate::{Node, NodeKind, Span};
+
+/// A statement.
+#[derive(Clone, Copy, Debug)]
+pub enum Statement<'a> {
+    /// `SELECT`, `VALUES` or a set operation.
+    Query(Query<'a>),
+    /// `EXPLAIN`.
+    Explain(Explain<'a>),
+    /// `SET name = value`.
+    Set(Set<'a>),
+    /// `SHOW name`.
+    Show(Show<'a>),
+    /// `RESET name`.
+    Reset(Reset<'a>),
+}
+
+impl<'a> Statement<'a> {
+    /// The view of `node`, when it is a statement.
+    pub fn of(node: &'a Node<'a>) -> Option<Self> {
+        Some(match node.kind() {
+            NodeKind::Select | NodeKind::Values | NodeKind::SetOperation => Self::Query(Query(node)),
+            NodeKind::Explain => Self::Explain(Explain(node)),
+            NodeKind::Set => Self::Set(Set(node)),
+            NodeKind::Show => Self::Show(Show(node)),
+            NodeKind::Reset => Self::Reset(Reset(node)),
+            _ => return None,
+        })
+    }
+}
+
+views! {
+    /// A query: anything that gives rows.
+    Query = Select | Values | SetOperation;
+    /// `SELECT … FROM … WHERE …`.
+    Select = Select;
+    /// `VALUES (…), (…)`.
+    Values = Values;
+    /// `UNION`, `INTERSECT` or `EXCEPT` of two queries.
+    SetOperation = SetOperation;
+    /// `WITH`: named queries before a query.
+    With = With;
+    /// One named query.
+    Cte = Cte;
+    /// One key of `ORDER BY`.
+    SortKey = SortKey;
+    /// `EXPLAIN [(options)] statement`.
+    Explain = Explain;
+    /// One option of `EXPLAIN`.
+    ExplainOption = ExplainOption;
+    /// `SET name = values`.
+    Set = Set;
+    /// `SHOW name`.
+    Show = Show;
+    /// `RESET name`.
+    Reset = Reset;
+}
+
+details! {
+    /// The operator of a set operation.
+    SetOperator {
+        Union /** Rows of either side. */,
+        Intersect /** Rows of both sides. */,
+        Except /** Rows of the left side that the right side lacks. */,
+    }
+}
+
+/// What kind of query it is: [`Query::body`].
+#[derive(Clone, Copy, Debug)]
+pub enum QueryBody<'a> {
+    /// `SELECT`.
+    Select(Select<'a>),
+    /// `VALUES`.
+    Values(Values<'a>),
+    /// Two queries.
+    SetOperation(SetOperation<'a>),
+}
+
+impl<'a> Query<'a> {
+    /// What kind of query it is.
+    pub fn body(self) -> QueryBody<'a> {
+        match self.0.kind() {
+            NodeKind::Values => QueryBody::Values(Values(self.0)),
+            NodeKind::SetOperation => QueryBody::SetOperation(SetOperation(self.0)),
+            _ => QueryBody::Select(Select(self.0)),
+        }
+    }
+
+    /// The named queries before it.
+    pub fn with(self) -> Option<With<'a>> {
+        self.0.first_child().and_then(With::of)
+    }
+
+    /// The keys of `ORDER BY`, in order.
+    pub fn order_by(self) -> impl ExactSizeIterator<Item = SortKey<'a>> + Clone {
+        clause(self.0, NodeKind::OrderBy).map(SortKey)
+    }
+
+    /// `LIMIT` or `FETCH FIRST`; `None` when absent or `ALL`.
+    pub fn limit(self) -> Option<Expr<'a>> {
+        clause(self.0, NodeKind::Limit).next().map(Expr::of)
+    }
+
+    /// `OFFSET`.
+    pub fn offset(self) -> Option<Expr<'a>> {
+        clause(self.0, NodeKind::Offset).next().map(Expr::of)
+    }
+}
+
+/// Whether a select gives equal rows once.
+#[derive(Clone, Debug)]
+pub enum Distinct<'a> {
+    /// `SELECT` or `SELECT ALL`: all rows.
+    All,
+    /// `SELECT DISTINCT`: each row once.
+    Distinct,
+    /// `SELECT DISTINCT ON (…)`: the first row for each value.
+    On(Exprs<'a>),
+}
+
+/// One item between `SELECT` and `FROM`.
+#[derive(Clone, Copy, Debug)]
+pub enum SelectItem<'a> {
+    /// `*` or `t.*`.
+    Star {
+        /// The table before the star.
+        qualifier: Option<&'a str>,
+        /// Where it stands.
+        span: Span,
+    },
+    /// An expression.
+    Expr {
+        /// The expression.
+        expr: Expr<'a>,
+        /// The name after `AS`.
+        alias: Option<&'a str>,
+    },
+}
+
+impl<'a> Select<'a> {
+    /// This select as a query, for `WITH`, `ORDER BY`, `LIMIT` and `OFFSET`.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0)
+    }
+
+    /// Whether equal rows are given once.
+    pub fn distinct(self) -> Distinct<'a> {
+        if !self.0.has(flag::DISTINCT) {
+            return Distinct::All;
+        }
+        match self.0.child_of_kind(NodeKind::DistinctOn) {
+            Some(on) => Distinct::On(Exprs::new(on.children())),
+            None => Distinct::Distinct,
+        }
+    }
+
+    /// The items between `SELECT` and `FROM`, in order; there may be none.
+    pub fn items(self) -> impl Iterator<Item = SelectItem<'a>> + Clone {
+        self.0
+            .children()
+            .skip_while(|node| matches!(node.kind(), NodeKind::With | NodeKind::DistinctOn))
+            .take_while(|node| !is_clause(node.kind()))
+            .map(select_item)
+    }
+
+    /// The tables of `FROM`, in order; between them is an implicit cross join.
+    pub fn from(self) -> impl Iterator<Item = TableExpr<'a>> + Clone {
+        clause(self.0, NodeKind::From).filter_map(TableExpr::of)
+    }
+
+    /// The condition of `WHERE`.
+    pub fn filter(self) -> Option<Expr<'a>> {
+        clause(self.0, NodeKind::Where).next().map(Expr::of)
+    }
+
+    /// The expressions of `GROUP BY`, in order.
+    pub fn group_by(self) -> Exprs<'a> {
+        Exprs::new(clause(self.0, NodeKind::GroupBy))
+    }
+
+    /// The condition of `HAVING`.
+    pub fn having(self) -> Option<Expr<'a>> {
+        clause(self.0, NodeKind::Having).next().map(Expr::of)
+    }
+}
+
+impl<'a> Values<'a> {
+    /// This `VALUES` as a query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0)
+    }
+
+    /// Its rows, in order; the parser does not check that they have equally many values.
+    pub fn rows(self) -> impl Iterator<Item = Exprs<'a>> + Clone {
+        self.0.children().filter(|node| node.kind() == NodeKind::Row).map(|row| Exprs::new(row.children()))
+    }
+}
+
+impl<'a> SetOperation<'a> {
+    /// This operation as a query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0)
+    }
+
+    /// Which operation.
+    pub fn operator(self) -> SetOperator {
+        SetOperator::from_code(self.0.detail())
+    }
+
+    /// Whether equal rows stay (`ALL`).
+    pub fn is_all(self) -> bool {
+        self.0.has(flag::ALL)
+    }
+
+    /// The left side.
+    pub fn left(self) -> Query<'a> {
+        self.side(0)
+    }
+
+    /// The right side.
+    pub fn right(self) -> Query<'a> {
+        self.side(1)
+    }
+
+    fn side(self, index: usize) -> Query<'a> {
+        let mut sides = self.0.children().filter_map(Query::of);
+        sides.nth(index).unwrap_or(Query(self.0))
+    }
+}
+
+impl<'a> With<'a> {
+    /// Whether the queries may refer to themselves.
+    pub fn is_recursive(self) -> bool {
+        self.0.has(flag::RECURSIVE)
+    }
+
+    /// The named queries, in order.
+    pub fn ctes(self) -> impl ExactSizeIterator<Item = Cte<'a>> + Clone {
+        self.0.children().map(Cte)
+    }
+}
+
+impl<'a> Cte<'a> {
+    /// Its name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The names of its columns; none when they are not given.
+    pub fn columns(self) -> impl Iterator<Item = ColumnDef<'a>> + Clone {
+        self.0.children().filter_map(ColumnDef::of)
+    }
+
+    /// The query; `None` only in a tree that the parser did not make.
+    pub fn query(self) -> Option<Query<'a>> {
+        self.0.children().last().and_then(Query::of)
+    }
+}
+
+/// Where nulls go in an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NullsOrder {
+    /// Not said: last in ascending order, first in descending order.
+    Default,
+    /// `NULLS FIRST`.
+    First,
+    /// `NULLS LAST`.
+    Last,
+}
+
+impl<'a> SortKey<'a> {
+    /// What is sorted by.
+    pub fn expr(self) -> Expr<'a> {
+        Expr::of(self.0.first_child().unwrap_or(self.0))
+    }
+
+    /// Whether the order descends.
+    pub fn is_descending(self) -> bool {
+        self.0.has(flag::DESCENDING)
+    }
+
+    /// Where nulls go, as it is written.
+    pub fn nulls(self) -> NullsOrder {
+        if self.0.has(flag::NULLS_FIRST) {
+            NullsOrder::First
+        } else if self.0.has(flag::NULLS_LAST) {
+            NullsOrder::Last
+        } else {
+            NullsOrder::Default
+        }
+    }
+
+    /// Whether nulls go first, with PostgreSQL's default.
+    pub fn nulls_first(self) -> bool {
+        match self.nulls() {
+            NullsOrder::First => true,
+            NullsOrder::Last => false,
+            NullsOrder::Default => self.is_descending(),
+        }
+    }
+}
+
+impl<'a> Explain<'a> {
+    /// The options, in order; `EXPLAIN ANALYZE` and `EXPLAIN VERBOSE` are options without a value.
+    pub fn options(self) -> impl Iterator<Item = ExplainOption<'a>> + Clone {
+        self.0.children().filter_map(ExplainOption::of)
+    }
+
+    /// The statement to explain; `None` only in a tree that the parser did not make.
+    pub fn statement(self) -> Option<Statement<'a>> {
+        self.0.children().last().and_then(Statement::of)
+    }
+}
+
+impl<'a> ExplainOption<'a> {
+    /// Its name in lower case, such as `analyze` or `memory`.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// Its value as it is written, without quotes.
+    pub fn value(self) -> Option<&'a str> {
+        self.0.first_child().map(Node::name)
+    }
+
+    /// Its value as a switch: absent, `true`, `on` and `1` are on; `None` when it is no boolean.
+    pub fn is_on(self) -> Option<bool> {
+        const ON: [&str; 3] = ["true", "on", "1"];
+        const OFF: [&str; 3] = ["false", "off", "0"];
+        let Some(value) = self.value() else { return Some(true) };
+        if ON.iter().any(|word| value.eq_ignore_ascii_case(word)) {
+            return Some(true);
+        }
+        OFF.iter().any(|word| value.eq_ignore_ascii_case(word)).then_some(false)
+    }
+}
+
+/// A value of `SET`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetValue<'a> {
+    /// The text, without quotes; a number keeps its sign.
+    pub text: &'a str,
+    /// Where it stands.
+    pub span: Span,
+    /// Whether it was a string in quotes.
+    pub is_string: bool,
+}
+
+impl<'a> Set<'a> {
+    /// The setting's name, `a.b` for one with a prefix.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// `SET LOCAL`: for the current transaction only.
+    pub fn is_local(self) -> bool {
+        self.0.has(flag::LOCAL)
+    }
+
+    /// The values, in order; none for `DEFAULT`.
+    pub fn values(self) -> impl ExactSizeIterator<Item = SetValue<'a>> + Clone {
+        self.0.children().map(|node| SetValue {
+            text: node.name(),
+            span: node.span(),
+            is_string: node.kind() == NodeKind::String,
+        })
+    }
+}
+
+impl<'a> Show<'a> {
+    /// The setting's name; `all` for `SHOW ALL`.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+}
+
+impl<'a> Reset<'a> {
+    /// The setting's name; `all` for `RESET ALL`.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+}
+
+/// Whether a child of a select is one of its clauses and not one of its items.
+pub(crate) fn is_clause(kind: NodeKind) -> bool {
+    use NodeKind::{From, GroupBy, Having, Limit, Offset, OrderBy, Where};
+    matches!(kind, From | Where | GroupBy | Having | OrderBy | Limit | Offset)
+}
+
+/// The children of the clause of this kind; none when the query lacks it.
+fn clause<'a>(query: &'a Node<'a>, kind: NodeKind) -> Children<'a> {
+    query.child_of_kind(kind).map(Node::children).unwrap_or_default()
+}
+
+fn select_item<'a>(node: &'a Node<'a>) -> SelectItem<'a> {
+    match node.kind() {
+        NodeKind::Star => SelectItem::Star { qualifier: node.qualifier(), span: node.span() },
+        NodeKind::Aliased => {
+            let expr = Expr::of(node.first_child().unwrap_or(node));
+            SelectItem::Expr { expr, alias: Some(node.name()) }
+        }
+        _ => SelectItem::Expr { expr: Expr::of(node), alias: None },
+    }
+}

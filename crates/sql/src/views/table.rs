@@ -1,0 +1,206 @@
+//! Views of what stands in `FROM`.
+
+use super::{Expr, Query, TypeName, details, views};
+use crate::node::flag;
+use crate::{Node, NodeKind, Span};
+
+/// Anything that can stand in `FROM`.
+#[derive(Clone, Copy, Debug)]
+pub enum TableExpr<'a> {
+    /// A table by name.
+    Table(TableRef<'a>),
+    /// A file by path.
+    File(FileRef<'a>),
+    /// A query in parentheses.
+    Derived(Derived<'a>),
+    /// A join of two others.
+    Join(Join<'a>),
+}
+
+impl<'a> TableExpr<'a> {
+    /// The view of `node`, when it is a table expression.
+    pub fn of(node: &'a Node<'a>) -> Option<Self> {
+        Some(match node.kind() {
+            NodeKind::Table => Self::Table(TableRef(node)),
+            NodeKind::File => Self::File(FileRef(node)),
+            NodeKind::Derived => Self::Derived(Derived(node)),
+            NodeKind::Join => Self::Join(Join(node)),
+            _ => return None,
+        })
+    }
+
+    /// The node under this view.
+    pub fn node(self) -> &'a Node<'a> {
+        match self {
+            Self::Table(view) => view.0,
+            Self::File(view) => view.0,
+            Self::Derived(view) => view.0,
+            Self::Join(view) => view.0,
+        }
+    }
+
+    /// Where it stands in the text of the statement.
+    pub fn span(self) -> Span {
+        self.node().span()
+    }
+
+    /// Its alias.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.node())
+    }
+}
+
+views! {
+    /// A table by name: `schema.name AS alias`.
+    TableRef = Table;
+    /// A file by path: `'lineitem.csv' AS t(a integer, b text)`.
+    FileRef = File;
+    /// A query as a table: `(SELECT …) AS t(a, b)`.
+    Derived = Derived;
+    /// Two tables joined.
+    Join = Join;
+    /// The name that a table goes by, and names (and for files types) of its columns.
+    Alias = Alias;
+    /// A column's name, with its type where one is given.
+    ColumnDef = ColumnDef;
+}
+
+details! {
+    /// Which rows a join keeps.
+    JoinKind {
+        Inner /** `[INNER] JOIN`: rows that match. */,
+        Left /** `LEFT [OUTER] JOIN`: all rows of the left side too. */,
+        Right /** `RIGHT [OUTER] JOIN`: all rows of the right side too. */,
+        Full /** `FULL [OUTER] JOIN`: all rows of both sides too. */,
+        Cross /** `CROSS JOIN`: every pair. */,
+    }
+}
+
+/// The condition of a join.
+#[derive(Clone, Debug)]
+pub enum JoinCondition<'a> {
+    /// None: a cross join.
+    None,
+    /// `NATURAL`: equal values in all columns of the same name.
+    Natural,
+    /// `ON` a boolean expression.
+    On(Expr<'a>),
+    /// `USING (columns)`: equal values in these columns.
+    Using(Names<'a>),
+}
+
+/// Names in a list, in order.
+pub type Names<'a> = std::iter::Map<crate::node::Children<'a>, fn(&'a Node<'a>) -> ColumnDef<'a>>;
+
+impl<'a> TableRef<'a> {
+    /// The table's own name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema, when it is given.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// The database, when it is given.
+    pub fn catalog(self) -> Option<&'a str> {
+        self.0.child_of_kind(NodeKind::Name).map(Node::name)
+    }
+
+    /// Its alias.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.0)
+    }
+}
+
+impl<'a> FileRef<'a> {
+    /// The path as it is written between the quotes.
+    pub fn path(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// Its alias, where the types of its columns may stand.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.0)
+    }
+}
+
+impl<'a> Derived<'a> {
+    /// The query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0.child(0).unwrap_or(self.0))
+    }
+
+    /// Its alias.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.0)
+    }
+}
+
+impl<'a> Join<'a> {
+    /// Which rows it keeps.
+    pub fn kind(self) -> JoinKind {
+        JoinKind::from_code(self.0.detail())
+    }
+
+    /// The left side; `None` only in a tree that the parser did not make.
+    pub fn left(self) -> Option<TableExpr<'a>> {
+        self.0.child(0).and_then(TableExpr::of)
+    }
+
+    /// The right side; `None` only in a tree that the parser did not make.
+    pub fn right(self) -> Option<TableExpr<'a>> {
+        self.0.child(1).and_then(TableExpr::of)
+    }
+
+    /// Its condition.
+    pub fn condition(self) -> JoinCondition<'a> {
+        if self.0.has(flag::NATURAL) {
+            return JoinCondition::Natural;
+        }
+        match self.0.child(2) {
+            Some(node) if node.kind() == NodeKind::Using => {
+                JoinCondition::Using(node.children().map(ColumnDef))
+            }
+            Some(node) if node.kind() == NodeKind::On => match node.first_child() {
+                Some(condition) => JoinCondition::On(Expr::of(condition)),
+                None => JoinCondition::None,
+            },
+            _ => JoinCondition::None,
+        }
+    }
+
+    /// The alias of a join in parentheses.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.0)
+    }
+}
+
+impl<'a> Alias<'a> {
+    /// The name; empty for an alias that only defines columns.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The columns in parentheses, in order; none when they are not given.
+    pub fn columns(self) -> Names<'a> {
+        self.0.children().map(ColumnDef)
+    }
+}
+
+impl<'a> ColumnDef<'a> {
+    /// The column's name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// Its type, when it is given.
+    pub fn type_name(self) -> Option<TypeName<'a>> {
+        self.0.first_child().and_then(TypeName::of)
+    }
+}
+
+fn alias<'a>(node: &'a Node<'a>) -> Option<Alias<'a>> {
+    node.child_of_kind(NodeKind::Alias).map(Alias)
+}

@@ -1,0 +1,105 @@
+//! Statements that others wrote: PostgreSQL's regression suite with its verdicts, and TPC-H.
+
+use std::path::{Path, PathBuf};
+
+use cofferdam_sql::{Error, Splitter, statements};
+
+use crate::{assert_round_trip, parsed};
+
+/// The shared corpora: beside the project, or where `COFFERDAM_CORPORA` says. Without them a test says so and passes.
+fn corpora() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
+    let corpora = std::env::var_os("COFFERDAM_CORPORA").map_or(beside, PathBuf::from);
+    if corpora.is_dir() {
+        return Some(corpora);
+    }
+    eprintln!("SKIPPED: the corpora are missing; they are expected in {}", corpora.display());
+    None
+}
+
+fn regress() -> Vec<(String, bool)> {
+    let Some(corpora) = corpora() else { return Vec::new() };
+    let folder = corpora.join("postgresql");
+    let texts = std::fs::read_to_string(folder.join("regress.nul")).expect("regress.nul");
+    let verdicts = std::fs::read_to_string(folder.join("regress.verdict")).expect("regress.verdict");
+    let statements: Vec<_> =
+        texts.split('\0').map(str::to_owned).zip(verdicts.lines().map(|line| line == "1")).collect();
+    assert!(statements.len() > 10_000, "the corpus is whole");
+    statements
+}
+
+/// Aim: what PostgreSQL rejects is rejected, and what we reject of its SQL is said to be unsupported, not wrong.
+/// Method: every statement of the corpus; what is accepted must survive printing.
+#[test]
+fn seed_44_strictness_on_postgresqls_own_tests() {
+    let (mut accepted, mut unsupported, mut rejected) = (0, 0, 0);
+    for (text, is_valid) in regress() {
+        parsed(&text, 64 << 20, |tree| match tree {
+            Ok(tree) => {
+                assert!(is_valid, "PostgreSQL rejects this:\n{text}");
+                accepted += 1;
+                assert_round_trip(&text, tree);
+            }
+            Err(Error::Unsupported(_)) => unsupported += 1,
+            Err(error) => {
+                let has_more = statements(&text).count() > 1;
+                assert!(!is_valid || has_more, "PostgreSQL accepts this:\n{text}\n{error}");
+                assert!(error.span().is_some_and(|span| span.end() as usize <= text.len()));
+                rejected += 1;
+            }
+        });
+    }
+    println!("{accepted} accepted, {unsupported} unsupported, {rejected} rejected");
+    assert!(accepted >= 3_800 || corpora().is_none(), "{accepted} accepted");
+}
+
+#[test]
+fn all_tpch_queries_parse_and_print() {
+    let Some(corpora) = corpora() else { return };
+    let folder = corpora.join("tpch/queries");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the queries of TPC-H") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a query");
+        for span in statements(&text) {
+            let text = span.of(&text);
+            let place = path.display();
+            parsed(text, 1 << 20, |tree| match tree {
+                Ok(tree) => assert_round_trip(text, tree),
+                Err(error @ Error::Unsupported(_)) => assert!(!is_slice(&path), "{place}: {error}"),
+                Err(error) => panic!("{place}: {error}"),
+            });
+            count += 1;
+        }
+    }
+    assert!(count >= 22, "{count} queries");
+}
+
+/// Whether the query is one of those that the first slice runs.
+fn is_slice(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    ["1", "3", "6"]
+        .contains(&name.trim_start_matches(|letter: char| !letter.is_ascii_digit() || letter == '0'))
+}
+
+/// Aim: the splitter and the lexer agree on where statements end. Method: all statements that end cleanly, as a script.
+#[test]
+fn a_script_falls_into_its_statements() {
+    let texts: Vec<_> =
+        regress().into_iter().filter(|(text, _)| statements(&format!("{text}\n;")).count() == 1).collect();
+    let script: String = texts.iter().map(|(text, _)| format!("{text}\n;")).collect();
+    let found: Vec<&str> = statements(&script).map(|span| span.of(&script)).collect();
+    assert_eq!(found.len(), texts.len());
+    for (found, (text, _)) in found.iter().zip(&texts) {
+        assert_eq!(found.trim_end_matches(';').trim(), text.trim());
+    }
+    let mut splitter = Splitter::new();
+    let (mut start, mut count) = (0, 0);
+    for arrived in (0..script.len()).step_by(1000).chain([script.len()]) {
+        while let Some(end) = splitter.find_end(&script.as_bytes()[start..arrived]) {
+            start += end;
+            count += 1;
+        }
+    }
+    assert_eq!(count, texts.len());
+}

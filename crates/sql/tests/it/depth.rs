@@ -1,0 +1,191 @@
+//! Depth and length are bounded by the budget alone, never by the native stack, and cost linear time.
+
+use std::fmt::{self, Write};
+use std::time::Instant;
+
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_sql::{Error, Visit, parse};
+
+const MIB: u64 = 1 << 20;
+
+/// Counts what is printed.
+struct Count(usize);
+
+impl Write for Count {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// Parses, visits and prints under a budget; the number of nodes, or `None` when the budget did not suffice.
+fn nodes(text: &str, limit_bytes: u64) -> Option<usize> {
+    let root = Budget::root("root", 1 << 30).expect("a budget");
+    let budget = root.child("statement", limit_bytes).expect("a child");
+    let nodes = {
+        let arena = Arena::new(&budget);
+        match parse(text, &arena) {
+            Ok(tree) => {
+                let nodes = tree.walk().filter(|visit| matches!(visit, Visit::Enter(_))).count();
+                let left = tree.walk().filter(|visit| matches!(visit, Visit::Leave(_))).count();
+                assert_eq!(nodes, left);
+                let mut count = Count(0);
+                write!(count, "{tree}").expect("printing");
+                assert!(count.0 > 0 && tree.same(tree));
+                Some(nodes)
+            }
+            Err(Error::OutOfMemory(_)) => {
+                assert!(root.last_refusal().is_some());
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(budget.used(), 0);
+    assert!(budget.peak() <= limit_bytes);
+    nodes
+}
+
+fn nested(count: usize, open: &str, inside: &str, close: &str) -> String {
+    format!("{}{inside}{}", open.repeat(count), close.repeat(count))
+}
+
+#[test]
+fn a_hundred_thousand_parentheses() {
+    let text = format!("SELECT {}", nested(100_000, "(", "1", ")"));
+    assert_eq!(nodes(&text, 64 * MIB), Some(2));
+}
+
+#[test]
+fn a_hundred_thousand_queries_in_from() {
+    let text = format!("SELECT * FROM {}", nested(100_000, "(SELECT * FROM ", "t", ")"));
+    assert_eq!(nodes(&text, 64 * MIB), Some(400_004));
+}
+
+#[test]
+fn a_hundred_thousand_cases() {
+    let text = format!("SELECT {}", nested(100_000, "CASE WHEN a THEN ", "b", " END"));
+    assert_eq!(nodes(&text, 64 * MIB), Some(300_002));
+}
+
+#[test]
+fn thirty_thousand_levels_of_every_expression() {
+    for (open, inside, close) in [
+        ("f(", "1", ")"),
+        ("(SELECT ", "1", ")"),
+        ("CASE WHEN ", "a", " THEN 1 END"),
+        ("- ", "1", ""),
+        ("NOT ", "a", ""),
+        ("CAST(", "1", " AS integer)"),
+        ("a BETWEEN (", "1", ") AND 2"),
+        ("a IN (", "1", ")"),
+        ("a OR (b AND (", "c", "))"),
+        ("EXISTS (SELECT ", "1", ")"),
+        ("(1, ", "2", ")"),
+        ("COALESCE(", "1", ", 2)"),
+        ("a LIKE b ESCAPE (", "c", ")"),
+        ("a || (", "c", ")"),
+    ] {
+        let text = format!("SELECT {}", nested(30_000, open, inside, close));
+        let count = nodes(&text, 256 * MIB).unwrap_or_else(|| panic!("{open} fits"));
+        assert!(count > 30_000, "{open}: {count}");
+    }
+}
+
+#[test]
+fn thirty_thousand_tables_in_tables() {
+    for (open, inside, close) in [
+        ("(SELECT * FROM ", "t", ")"),
+        ("(a CROSS JOIN ", "b CROSS JOIN c", ")"),
+        ("(a JOIN ", "b CROSS JOIN c", " ON true)"),
+        ("a JOIN ", "b", " ON true"),
+    ] {
+        let text = format!("SELECT * FROM {}", nested(30_000, open, inside, close));
+        assert!(nodes(&text, 256 * MIB).is_some_and(|count| count > 30_000), "{open}");
+    }
+}
+
+#[test]
+fn thirty_thousand_queries_in_queries() {
+    for (open, inside, close) in [
+        ("(", "SELECT 1", ")"),
+        ("(", "SELECT 1", " UNION SELECT 2)"),
+        ("WITH a AS (", "SELECT 1", ") SELECT 2"),
+        ("SELECT 1 UNION ", "SELECT 2", ""),
+        ("SELECT 1 EXCEPT (", "SELECT 2", ")"),
+    ] {
+        let text = nested(30_000, open, inside, close);
+        assert!(nodes(&text, 256 * MIB).is_some(), "{open}");
+    }
+}
+
+/// A million operators make two million nodes: too many for 64 MiB, which is said by a typed error, and enough for 256.
+#[test]
+fn a_million_additions() {
+    let text = format!("SELECT 1{}", "+1".repeat(1_000_000));
+    assert_eq!(nodes(&text, 64 * MIB), None);
+    assert_eq!(nodes(&text, 256 * MIB), Some(2_000_002));
+}
+
+#[test]
+fn long_lists_of_every_kind() {
+    let list = |first: &str, more: &str| format!("{first}{}", more.repeat(200_000));
+    for text in [
+        list("SELECT a", " AND a"),
+        list("SELECT a", ", a"),
+        list("SELECT a FROM t ORDER BY a", ", a"),
+        list("VALUES (1)", ", (1)"),
+        format!("{})", list("SELECT a IN (1", ", 1")),
+        format!("{})", list("SELECT f(1", ", 1")),
+        list("SELECT a FROM t", ", t"),
+        list("SELECT a", ".a"),
+    ] {
+        assert!(nodes(&text, 256 * MIB).is_some_and(|count| count > 200_000), "{}", &text[..20]);
+    }
+}
+
+#[test]
+fn unclosed_nesting_is_an_error_in_linear_time() {
+    for open in ["(", "f(", "(SELECT ", "CASE ", "a IN (", "a + ("] {
+        let text = format!("SELECT {}", open.repeat(100_000));
+        let budget = Budget::root("test", 256 * MIB).expect("a budget");
+        let arena = Arena::new(&budget);
+        assert!(matches!(parse(&text, &arena), Err(Error::Syntax(_))), "{open}");
+    }
+}
+
+/// Aim: no part of parsing, visiting and printing is quadratic. Method: 32 times the text may take at most 320 times as
+/// long, where quadratic work would take 1,024 times as long; the margin is for machines with other work.
+#[test]
+fn time_grows_with_the_text() {
+    for (first, more) in [
+        ("SELECT 1", "+1"),
+        ("SELECT a", " AND a"),
+        ("SELECT a", ".a"),
+        ("SELECT a FROM t", " JOIN t ON a"),
+        ("SELECT a", "::b"),
+    ] {
+        let time = |count: usize| {
+            let text = format!("{first}{}", more.repeat(count));
+            let best = (0..3).map(|_| {
+                let start = Instant::now();
+                assert!(nodes(&text, 256 * MIB).is_some());
+                start.elapsed()
+            });
+            best.min().expect("three runs")
+        };
+        let (short, long) = (time(1_000), time(32_000));
+        assert!(long < short * 320, "{more}: {short:?} for 1,000, {long:?} for 32,000");
+    }
+}
+
+#[test]
+fn a_deep_tree_as_text_is_not_deeply_indented() {
+    let budget = Budget::root("test", 64 * MIB).expect("a budget");
+    let arena = Arena::new(&budget);
+    let text = format!("SELECT {}", nested(10_000, "NOT ", "a", ""));
+    let tree = parse(&text, &arena).expect("a query");
+    let outline = tree.outline().to_string();
+    assert_eq!(outline.lines().count(), 10_002);
+    assert!(outline.lines().all(|line| line.len() < 120));
+}
