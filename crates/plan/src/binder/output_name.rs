@@ -1,0 +1,60 @@
+//! What a column of the answer is called when the query does not say.
+
+use cofferdam_sql::views::{Call, CallForm, Expr, Literal, TypeName};
+
+/// The name that PostgreSQL would give: a column's or a function's own, otherwise `?column?`.
+pub(super) fn output_name<'q>(expr: Expr<'q>) -> &'q str {
+    // A weaker name that is used when nothing inside has a better one: the outermost wins.
+    let mut weak = None;
+    let mut expr = expr;
+    loop {
+        expr = match expr {
+            Expr::Column(column) => return column.name(),
+            Expr::Call(call) => return call_name(call),
+            Expr::Extract(_) => return "extract",
+            Expr::Exists(_) => return weak.unwrap_or("exists"),
+            Expr::Row(_) => return "row",
+            Expr::Cast(cast) => {
+                weak = weak.or(Some(type_name(cast.type_name())));
+                cast.operand()
+            }
+            Expr::Case(case) => {
+                weak = weak.or(Some("case"));
+                match case.otherwise() {
+                    Some(otherwise) => otherwise,
+                    None => break,
+                }
+            }
+            Expr::Collate(collate) => collate.operand(),
+            Expr::Literal(Literal::Typed(typed)) => return weak.unwrap_or(type_name(typed.type_name())),
+            Expr::Literal(Literal::Boolean(_)) => return weak.unwrap_or("bool"),
+            _ => break,
+        };
+    }
+    weak.unwrap_or("?column?")
+}
+
+fn call_name<'q>(call: Call<'q>) -> &'q str {
+    match call.form() {
+        CallForm::TrimBoth => "btrim",
+        CallForm::TrimLeading => "ltrim",
+        CallForm::TrimTrailing => "rtrim",
+        _ => call.name(),
+    }
+}
+
+/// PostgreSQL's internal name of a type.
+fn type_name<'q>(name: TypeName<'q>) -> &'q str {
+    match name.name() {
+        "integer" | "int" => "int4",
+        "bigint" => "int8",
+        "smallint" => "int2",
+        "double precision" | "float" => "float8",
+        "real" => "float4",
+        "boolean" => "bool",
+        "decimal" | "dec" => "numeric",
+        "character varying" => "varchar",
+        "character" | "char" => "bpchar",
+        name => name,
+    }
+}

@@ -1,0 +1,89 @@
+//! Where tables come from: names and paths to file sources.
+//!
+//! The planner never opens a file. It asks the host, which knows the named tables, sniffs files and caches what it
+//! found; answers are written into the statement's plan arena and live as long as the plan.
+
+use cofferdam_arena::{AllocError, Arena};
+
+use crate::Span;
+use crate::expr::Column;
+use crate::physical::FileSource;
+
+/// What a host offers to the statements that it plans.
+pub trait Catalog {
+    /// The table of this name, `None` if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when there is one but it cannot be used now, or the arena has no room.
+    fn table<'a>(&self, name: &str, arena: &'a Arena)
+    -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>>;
+
+    /// Gives every table's name to `visit`, for "did you mean" in errors.
+    fn table_names(&self, visit: &mut dyn FnMut(&str));
+
+    /// The file of a path in FROM, sniffed unless the query declares its columns.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the file cannot be read or does not look like a table, or the arena has no room.
+    fn file<'a>(
+        &self,
+        request: FileRequest<'_>,
+        arena: &'a Arena,
+    ) -> Result<&'a FileSource<'a>, CatalogError<'a>>;
+}
+
+/// A file that a query names.
+#[derive(Clone, Copy, Debug)]
+pub struct FileRequest<'q> {
+    /// The path as it was written.
+    pub path: &'q str,
+    /// Names and types of the columns where the query gives them (`AS t(a integer, b text)`); then nothing is sniffed
+    /// but the delimiter and the presence of a header.
+    pub columns: Option<&'q [Column<'q>]>,
+    /// Where the path stands in the statement's text.
+    pub span: Span,
+}
+
+/// Why a table cannot be used.
+#[derive(Clone, Copy, Debug)]
+pub enum CatalogError<'a> {
+    /// The arena's budget has no room.
+    OutOfMemory(AllocError),
+    /// The source is missing, unreadable or not a table.
+    Source {
+        /// The SQLSTATE, such as `58P01` for a missing file.
+        sqlstate: &'static str,
+        /// A message in the house's style: lower case, no final stop.
+        message: &'a str,
+    },
+}
+
+impl From<AllocError> for CatalogError<'_> {
+    fn from(error: AllocError) -> Self {
+        CatalogError::OutOfMemory(error)
+    }
+}
+
+/// A catalog of nothing: every table is unknown and no file may be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyCatalog;
+
+impl Catalog for EmptyCatalog {
+    fn table<'a>(
+        &self,
+        _name: &str,
+        _arena: &'a Arena,
+    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
+        Ok(None)
+    }
+
+    fn table_names(&self, _visit: &mut dyn FnMut(&str)) {}
+
+    fn file<'a>(
+        &self,
+        _request: FileRequest<'_>,
+        _arena: &'a Arena,
+    ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
+        Err(CatalogError::Source { sqlstate: "42501", message: "files in FROM are not allowed here" })
+    }
+}

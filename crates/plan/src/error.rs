@@ -1,0 +1,459 @@
+//! What can be wrong with a statement that parses.
+//!
+//! An error is a `Copy` record that borrows names from the statement's text, its catalog and its plan arena: making,
+//! returning and printing one takes no memory. It must be read before the arena is reset.
+
+use std::fmt;
+
+use cofferdam_arena::AllocError;
+use cofferdam_types::Type;
+
+use crate::Span;
+use crate::catalog::CatalogError;
+use crate::expr::print::Quoted;
+
+/// Why a statement has no plan.
+#[derive(Clone, Copy, Debug)]
+pub enum Error<'a> {
+    /// The statement's budget has no room (53200); the budget's last refusal says which and why.
+    OutOfMemory(AllocError),
+    /// A name means nothing where it stands.
+    Name {
+        /// What is wrong with it.
+        problem: NameProblem,
+        /// The name.
+        name: &'a str,
+        /// The table before the dot.
+        qualifier: Option<&'a str>,
+        /// A name that might have been meant.
+        suggestion: Option<&'a str>,
+        /// Where it stands.
+        span: Span,
+    },
+    /// No function of this name takes these arguments (42883).
+    UndefinedFunction {
+        /// The name.
+        name: &'a str,
+        /// The types of the arguments.
+        arguments: &'a [Type],
+        /// A function that might have been meant.
+        suggestion: Option<&'static str>,
+        /// Where the call stands.
+        span: Span,
+    },
+    /// No operator of this name takes these operands (42883).
+    UndefinedOperator {
+        /// The operator.
+        operator: &'a str,
+        /// The type of the left operand; `None` for a prefix operator.
+        left: Option<Type>,
+        /// The type of the right operand.
+        right: Type,
+        /// Where the operation stands.
+        span: Span,
+    },
+    /// An expression has the wrong type for its place (42804).
+    WrongType {
+        /// The place, such as `WHERE`.
+        place: &'static str,
+        /// The type that it takes.
+        expected: Type,
+        /// The type that was found.
+        found: Type,
+        /// Where the expression stands.
+        span: Span,
+    },
+    /// Expressions that must have one type have none in common (42804).
+    TypesDiffer {
+        /// The construct, such as `CASE`.
+        construct: &'static str,
+        /// The type of those before.
+        left: Type,
+        /// The type of the one that does not fit.
+        right: Type,
+        /// Where that one stands.
+        span: Span,
+    },
+    /// A literal or a constant computation has no value; the code is the cause's.
+    Value {
+        /// The cause.
+        cause: cofferdam_types::Error,
+        /// Where it stands.
+        span: Span,
+    },
+    /// `ESCAPE` names more than one character (22019).
+    BadEscape {
+        /// Where it stands.
+        span: Span,
+    },
+    /// A column is neither grouped by nor aggregated (42803).
+    Ungrouped {
+        /// The column.
+        name: &'a str,
+        /// Its table.
+        table: &'a str,
+        /// Where it stands.
+        span: Span,
+    },
+    /// An aggregate stands where there are no groups (42803).
+    MisplacedAggregate {
+        /// The place.
+        place: AggregatePlace,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A position or constant in ORDER BY or GROUP BY, LIMIT or OFFSET does not do.
+    Clause {
+        /// What is wrong.
+        problem: ClauseProblem,
+        /// The clause.
+        clause: &'static str,
+        /// The number that was given, where it matters.
+        given: i64,
+        /// Where it stands.
+        span: Span,
+    },
+    /// Lists that must be equally long are not.
+    Count {
+        /// What is counted.
+        problem: CountProblem,
+        /// The table, where there is one.
+        name: &'a str,
+        /// How many there may be.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+        /// Where they stand.
+        span: Span,
+    },
+    /// `SELECT *` without FROM (42601).
+    StarWithoutTables {
+        /// Where the star stands.
+        span: Span,
+    },
+    /// A file or table cannot be read; the code is the catalog's.
+    Source {
+        /// The catalog's SQLSTATE.
+        sqlstate: &'static str,
+        /// The catalog's message.
+        message: &'a str,
+        /// Where the source stands in the statement.
+        span: Span,
+    },
+    /// PostgreSQL has it, Cofferdam does not (0A000).
+    NotSupported {
+        /// What it is.
+        what: &'static str,
+        /// Where it stands.
+        span: Span,
+    },
+}
+
+const _: () = assert!(size_of::<Error<'_>>() <= 80);
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameProblem {
+    /// No table has it (42P01).
+    UndefinedTable,
+    /// No column has it (42703).
+    UndefinedColumn,
+    /// The table before the dot is not in FROM (42P01).
+    MissingFromEntry,
+    /// More than one column has it (42702).
+    AmbiguousColumn,
+    /// Two tables in one FROM have it (42712).
+    DuplicateAlias,
+    /// A column list has it twice (42701).
+    DuplicateColumn,
+    /// No type has it (42704).
+    UndefinedType,
+    /// `EXTRACT` knows no such field (22023).
+    UndefinedField,
+    /// `EXPLAIN` knows no such option (42601).
+    UndefinedOption,
+}
+
+/// Where an aggregate may not stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggregatePlace {
+    /// In a clause that is computed before grouping, such as `WHERE`.
+    Clause(&'static str),
+    /// In the argument of another aggregate.
+    Aggregate,
+}
+
+/// What is wrong with a constant of a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClauseProblem {
+    /// A position that the select list does not have (42P10).
+    NoSuchPosition,
+    /// A constant that is not an integer position (42601).
+    NotAPosition,
+    /// A name that more than one select item has (42702).
+    Ambiguous,
+    /// With DISTINCT, a key that is not in the select list (42P10).
+    NotInSelectList,
+    /// A count that is negative (2201W, 2201X).
+    Negative,
+    /// An expression that is not constant (42P10).
+    NotConstant,
+}
+
+/// Which lists have different lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountProblem {
+    /// More column aliases than the table has columns (42P10).
+    ColumnAliases,
+    /// Rows of VALUES (42601).
+    ValuesRows,
+    /// More columns than a query may have (54011).
+    Columns,
+}
+
+/// What the user can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Change the statement.
+    FixStatement,
+    /// Give more memory.
+    GiveMemory,
+    /// See to the file or table.
+    FixSource,
+}
+
+impl Error<'_> {
+    /// The five characters that SQL clients tell errors apart by.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Error::OutOfMemory(_) => "53200",
+            Error::Name { problem, .. } => problem.sqlstate(),
+            Error::UndefinedFunction { .. } | Error::UndefinedOperator { .. } => "42883",
+            Error::WrongType { .. } | Error::TypesDiffer { .. } => "42804",
+            Error::Value { cause, .. } => cause.sqlstate(),
+            Error::BadEscape { .. } => "22019",
+            Error::Ungrouped { .. } | Error::MisplacedAggregate { .. } => "42803",
+            Error::Clause { problem, clause, .. } => problem.sqlstate(clause),
+            Error::Count { problem, .. } => problem.sqlstate(),
+            Error::StarWithoutTables { .. } => "42601",
+            Error::Source { sqlstate, .. } => sqlstate,
+            Error::NotSupported { .. } => "0A000",
+        }
+    }
+
+    /// Where in the statement's text; `None` if nowhere in particular.
+    pub fn span(&self) -> Option<Span> {
+        match *self {
+            Error::OutOfMemory(_) => None,
+            Error::Name { span, .. }
+            | Error::UndefinedFunction { span, .. }
+            | Error::UndefinedOperator { span, .. }
+            | Error::WrongType { span, .. }
+            | Error::TypesDiffer { span, .. }
+            | Error::Value { span, .. }
+            | Error::BadEscape { span }
+            | Error::Ungrouped { span, .. }
+            | Error::MisplacedAggregate { span, .. }
+            | Error::Clause { span, .. }
+            | Error::Count { span, .. }
+            | Error::StarWithoutTables { span }
+            | Error::Source { span, .. }
+            | Error::NotSupported { span, .. } => Some(span),
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::OutOfMemory(_) => Remedy::GiveMemory,
+            Error::Source { .. } => Remedy::FixSource,
+            _ => Remedy::FixStatement,
+        }
+    }
+
+    /// Advice, where there is some.
+    pub fn hint(&self) -> Option<Hint<'_>> {
+        match *self {
+            Error::Name { suggestion: Some(name), .. } => Some(Hint::DidYouMean(name)),
+            Error::UndefinedFunction { suggestion: Some(name), .. } => Some(Hint::DidYouMean(name)),
+            Error::UndefinedFunction { .. } | Error::UndefinedOperator { .. } | Error::TypesDiffer { .. } => {
+                Some(Hint::Text("you might need to add explicit type casts"))
+            }
+            Error::Value { ref cause, .. } => cause.hint().map(Hint::Text),
+            Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit or simplify the statement")),
+            _ => None,
+        }
+    }
+}
+
+/// Advice that goes with an error; prints as a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint<'a> {
+    /// A name that might have been meant.
+    DidYouMean(&'a str),
+    /// Anything else.
+    Text(&'static str),
+}
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hint::DidYouMean(name) => write!(f, "did you mean {}?", Quoted(name)),
+            Hint::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl NameProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            NameProblem::UndefinedTable | NameProblem::MissingFromEntry => "42P01",
+            NameProblem::UndefinedColumn => "42703",
+            NameProblem::AmbiguousColumn => "42702",
+            NameProblem::DuplicateAlias => "42712",
+            NameProblem::DuplicateColumn => "42701",
+            NameProblem::UndefinedType => "42704",
+            NameProblem::UndefinedField => "22023",
+            NameProblem::UndefinedOption => "42601",
+        }
+    }
+}
+
+impl ClauseProblem {
+    fn sqlstate(self, clause: &str) -> &'static str {
+        match self {
+            ClauseProblem::NoSuchPosition | ClauseProblem::NotInSelectList | ClauseProblem::NotConstant => {
+                "42P10"
+            }
+            ClauseProblem::NotAPosition => "42601",
+            ClauseProblem::Ambiguous => "42702",
+            ClauseProblem::Negative if clause == "OFFSET" => "2201X",
+            ClauseProblem::Negative => "2201W",
+        }
+    }
+}
+
+impl CountProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            CountProblem::ColumnAliases => "42P10",
+            CountProblem::ValuesRows => "42601",
+            CountProblem::Columns => "54011",
+        }
+    }
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::OutOfMemory(_) => f.write_str("out of memory while planning"),
+            Error::Name { problem, name, qualifier, .. } => write_name(f, problem, name, qualifier),
+            Error::UndefinedFunction { name, arguments, .. } => {
+                write!(f, "function {name}(")?;
+                for (index, ty) in arguments.iter().enumerate() {
+                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, ty.name())?;
+                }
+                f.write_str(") does not exist")
+            }
+            Error::UndefinedOperator { operator, left, right, .. } => {
+                f.write_str("operator does not exist: ")?;
+                if let Some(left) = left {
+                    write!(f, "{} ", left.name())?;
+                }
+                write!(f, "{operator} {}", right.name())
+            }
+            Error::WrongType { place, expected, found, .. } => {
+                write!(f, "argument of {place} must be type {}, not type {}", expected.name(), found.name())
+            }
+            Error::TypesDiffer { construct, left, right, .. } => {
+                write!(f, "{construct} types {} and {} cannot be matched", left.name(), right.name())
+            }
+            Error::Value { ref cause, .. } => fmt::Display::fmt(cause, f),
+            Error::BadEscape { .. } => f.write_str("escape must be empty or one character"),
+            Error::Ungrouped { name, table, .. } => {
+                let dot = if table.is_empty() { "" } else { "." };
+                write!(
+                    f,
+                    "column \"{table}{dot}{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
+                )
+            }
+            Error::MisplacedAggregate { place: AggregatePlace::Clause(clause), .. } => {
+                write!(f, "aggregate functions are not allowed in {clause}")
+            }
+            Error::MisplacedAggregate { place: AggregatePlace::Aggregate, .. } => {
+                f.write_str("aggregate function calls cannot be nested")
+            }
+            Error::Clause { problem, clause, given, .. } => write_clause(f, problem, clause, given),
+            Error::Count { problem, name, expected, found, .. } => match problem {
+                CountProblem::ColumnAliases => {
+                    write!(
+                        f,
+                        "table \"{name}\" has {expected} columns available but {found} columns specified"
+                    )
+                }
+                CountProblem::ValuesRows => {
+                    write!(f, "VALUES lists must all be the same length: {found} values after {expected}")
+                }
+                CountProblem::Columns => write!(f, "a query has at most {expected} columns, not {found}"),
+            },
+            Error::StarWithoutTables { .. } => f.write_str("SELECT * with no tables specified is not valid"),
+            Error::Source { message, .. } => f.write_str(message),
+            Error::NotSupported { what, .. } => write!(f, "{what} is not supported"),
+        }
+    }
+}
+
+fn write_name(
+    f: &mut fmt::Formatter<'_>,
+    problem: NameProblem,
+    name: &str,
+    qualifier: Option<&str>,
+) -> fmt::Result {
+    match problem {
+        NameProblem::UndefinedTable => write!(f, "relation \"{name}\" does not exist"),
+        NameProblem::UndefinedColumn => match qualifier {
+            Some(table) => write!(f, "column {table}.{name} does not exist"),
+            None => write!(f, "column \"{name}\" does not exist"),
+        },
+        NameProblem::MissingFromEntry => write!(f, "missing FROM-clause entry for table \"{name}\""),
+        NameProblem::AmbiguousColumn => write!(f, "column reference \"{name}\" is ambiguous"),
+        NameProblem::DuplicateAlias => write!(f, "table name \"{name}\" specified more than once"),
+        NameProblem::DuplicateColumn => write!(f, "column name \"{name}\" appears more than once"),
+        NameProblem::UndefinedType => write!(f, "type \"{name}\" does not exist"),
+        NameProblem::UndefinedField => write!(f, "unit \"{name}\" not recognized for type date"),
+        NameProblem::UndefinedOption => write!(f, "unrecognized EXPLAIN option \"{name}\""),
+    }
+}
+
+fn write_clause(f: &mut fmt::Formatter<'_>, problem: ClauseProblem, clause: &str, given: i64) -> fmt::Result {
+    match problem {
+        ClauseProblem::NoSuchPosition => write!(f, "{clause} position {given} is not in select list"),
+        ClauseProblem::NotAPosition => write!(f, "non-integer constant in {clause}"),
+        ClauseProblem::Ambiguous => {
+            write!(f, "a name in {clause} is ambiguous: several select items have it")
+        }
+        ClauseProblem::NotInSelectList => {
+            write!(f, "for SELECT DISTINCT, {clause} expressions must appear in select list")
+        }
+        ClauseProblem::Negative => write!(f, "{clause} must not be negative, and {given} is"),
+        ClauseProblem::NotConstant => write!(f, "argument of {clause} must not contain variables"),
+    }
+}
+
+impl std::error::Error for Error<'_> {}
+
+impl From<AllocError> for Error<'_> {
+    fn from(error: AllocError) -> Self {
+        Error::OutOfMemory(error)
+    }
+}
+
+impl<'a> Error<'a> {
+    /// What the catalog said about the source at `span`.
+    pub(crate) fn from_catalog(error: CatalogError<'a>, span: Span) -> Error<'a> {
+        match error {
+            CatalogError::OutOfMemory(error) => Error::OutOfMemory(error),
+            CatalogError::Source { sqlstate, message } => Error::Source { sqlstate, message, span },
+        }
+    }
+}

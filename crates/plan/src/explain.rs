@@ -1,0 +1,281 @@
+//! EXPLAIN: a physical plan as an indented tree in PostgreSQL's style.
+//!
+//! ```text
+//! Sort  (rows=3000 bytes=187.5 KiB)
+//!   Sort Key: revenue DESC, o_orderdate
+//!   Top-N: 10
+//!   ->  HashAggregate  (rows=3000 bytes=187.5 KiB)
+//!         Group Key: l_orderkey
+//!         ->  Seq Scan on lineitem  (rows=30000)
+//!               Filter: (l_shipdate > '1995-03-15'::date)
+//! ```
+//!
+//! `rows` is the planner's guess of what an operator gives, `bytes` of what it holds at its peak. The first input of a
+//! join streams, the second is held.
+
+use std::fmt;
+
+use cofferdam_arena::collections::{String, Vec};
+use cofferdam_arena::{AllocError, Arena, human_bytes};
+
+use crate::expr::Expr;
+use crate::expr::names::Names;
+use crate::expr::print::{Quoted, append, write_aggregate, write_column, write_expr};
+use crate::physical::{
+    HashJoin, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
+};
+
+/// What of a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExplainOptions {
+    /// The planner's guesses of rows and bytes.
+    pub costs: bool,
+    /// The columns that each operator gives.
+    pub verbose: bool,
+}
+
+impl Default for ExplainOptions {
+    fn default() -> Self {
+        ExplainOptions { costs: true, verbose: false }
+    }
+}
+
+/// The lines of a plan's tree, in `arena`.
+///
+/// # Errors
+/// `AllocError` when the budget of `arena` has no room.
+pub fn explain<'a>(
+    plan: &PhysicalPlan<'a>,
+    options: ExplainOptions,
+    arena: &'a Arena,
+) -> Result<&'a [&'a str], AllocError> {
+    let scratch = Arena::new(arena.budget());
+    let mut open: Vec<'_, (OperatorId, usize)> = Vec::new_in(&scratch);
+    let root = OperatorId::new(plan.operators.len() as u32 - 1);
+    open.push((root, 0))?;
+    let mut explain = Explain { plan: *plan, options, arena, lines: Vec::new_in(arena), depth: 0 };
+    while let Some((id, depth)) = open.pop() {
+        explain.depth = depth;
+        let operator = &plan.operators[id.index()];
+        explain.operator(operator, id)?;
+        for input in operator.kind.inputs().into_iter().rev().flatten() {
+            open.push((input, depth + 1))?;
+        }
+    }
+    Ok(explain.lines.into_slice())
+}
+
+struct Explain<'a> {
+    plan: PhysicalPlan<'a>,
+    options: ExplainOptions,
+    arena: &'a Arena,
+    lines: Vec<'a, &'a str>,
+    depth: usize,
+}
+
+impl<'a> Explain<'a> {
+    fn operator(&mut self, operator: &'a Operator<'a>, id: OperatorId) -> Result<(), AllocError> {
+        self.head(operator)?;
+        if self.options.verbose {
+            self.output(operator, id)?;
+        }
+        match &operator.kind {
+            OperatorKind::Scan(scan) => self.scan(scan),
+            OperatorKind::Values { .. } | OperatorKind::Distinct { .. } => Ok(()),
+            OperatorKind::Filter { input, conjuncts } => {
+                self.conjuncts("Filter", conjuncts, self.names(*input))
+            }
+            OperatorKind::Project { input, exprs } => {
+                let names = self.names(*input);
+                self.exprs("Expressions", exprs, names)
+            }
+            OperatorKind::HashJoin(join) => self.hash_join(join),
+            OperatorKind::NestedLoopJoin(join) => self.nested_loop_join(join),
+            OperatorKind::HashAggregate { input, groups, aggregates } => {
+                let (arena, names) = (self.arena, self.names(*input));
+                self.exprs("Group Key", groups, names)?;
+                self.list("Aggregates", aggregates, |out, aggregate| {
+                    write_aggregate(out, aggregate, names, arena)
+                })
+            }
+            OperatorKind::Sort { input, keys, limit } => self.sort(*input, keys, *limit),
+            OperatorKind::Limit { count, offset, .. } => {
+                if let Some(count) = count {
+                    self.detail(format_args!("Count: {count}"))?;
+                }
+                match offset {
+                    0 => Ok(()),
+                    offset => self.detail(format_args!("Offset: {offset}")),
+                }
+            }
+        }
+    }
+
+    /// What the columns of an operator's output are called.
+    fn names(&self, id: OperatorId) -> Names<'a> {
+        Names::of_output(self.plan, id)
+    }
+
+    fn output(&mut self, operator: &'a Operator<'a>, id: OperatorId) -> Result<(), AllocError> {
+        let (names, arena) = (self.names(id), self.arena);
+        let mut position = 0;
+        self.list("Output", operator.columns, |out, _| {
+            position += 1;
+            write_column(out, position - 1, names, arena)
+        })
+    }
+
+    /// The line with an operator's name.
+    fn head(&mut self, operator: &'a Operator<'a>) -> Result<(), AllocError> {
+        let mut line = self.indented(match self.depth {
+            0 => 0,
+            depth => 6 * depth - 4,
+        })?;
+        if self.depth > 0 {
+            line.push_str("->  ")?;
+        }
+        match &operator.kind {
+            OperatorKind::Scan(scan) => {
+                append(&mut line, format_args!("Seq Scan on {}", Quoted(scan.alias)))?
+            }
+            OperatorKind::Values { rows } => match rows {
+                [[]] => line.push_str("Result")?,
+                _ => line.push_str("Values Scan")?,
+            },
+            OperatorKind::Filter { .. } => line.push_str("Filter")?,
+            OperatorKind::Project { .. } => line.push_str("Project")?,
+            OperatorKind::HashJoin(_) => line.push_str("Hash Join")?,
+            OperatorKind::NestedLoopJoin(_) => line.push_str("Nested Loop")?,
+            OperatorKind::HashAggregate { groups: [], .. } => line.push_str("Aggregate")?,
+            OperatorKind::HashAggregate { .. } => line.push_str("HashAggregate")?,
+            OperatorKind::Sort { .. } => line.push_str("Sort")?,
+            OperatorKind::Limit { .. } => line.push_str("Limit")?,
+            OperatorKind::Distinct { .. } => line.push_str("Distinct")?,
+        }
+        if self.options.costs {
+            append(&mut line, format_args!("  (rows={}", operator.rows_estimate))?;
+            if operator.bytes_estimate > 0 {
+                append(&mut line, format_args!(" bytes={}", human_bytes(operator.bytes_estimate)))?;
+            }
+            line.push(')')?;
+        }
+        self.lines.push(line.into_str())
+    }
+
+    fn indented(&self, spaces: usize) -> Result<String<'a>, AllocError> {
+        let mut line = String::with_capacity_in(spaces + 32, self.arena)?;
+        for _ in 0..spaces {
+            line.push(' ')?;
+        }
+        Ok(line)
+    }
+
+    /// The beginning of a line under an operator.
+    fn detail_line(&self) -> Result<String<'a>, AllocError> {
+        self.indented(6 * self.depth + 2)
+    }
+
+    fn detail(&mut self, text: fmt::Arguments<'_>) -> Result<(), AllocError> {
+        let mut line = self.detail_line()?;
+        append(&mut line, text)?;
+        self.lines.push(line.into_str())
+    }
+
+    /// A line with a list after a label; none for an empty list.
+    fn list<T>(
+        &mut self,
+        label: &str,
+        items: &'a [T],
+        mut write: impl FnMut(&mut String<'a>, &'a T) -> Result<(), AllocError>,
+    ) -> Result<(), AllocError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut line = self.detail_line()?;
+        append(&mut line, format_args!("{label}: "))?;
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                line.push_str(", ")?;
+            }
+            write(&mut line, item)?;
+        }
+        self.lines.push(line.into_str())
+    }
+
+    fn exprs(&mut self, label: &str, exprs: &'a [&'a Expr<'a>], names: Names<'a>) -> Result<(), AllocError> {
+        let arena = self.arena;
+        self.list(label, exprs, |out, expr| write_expr(out, expr, names, arena))
+    }
+
+    /// Conditions of which all must be true.
+    fn conjuncts(
+        &mut self,
+        label: &str,
+        conjuncts: &'a [&'a Expr<'a>],
+        names: Names<'a>,
+    ) -> Result<(), AllocError> {
+        if conjuncts.is_empty() {
+            return Ok(());
+        }
+        let mut line = self.detail_line()?;
+        append(&mut line, format_args!("{label}: "))?;
+        let several = conjuncts.len() > 1;
+        line.push_str(if several { "(" } else { "" })?;
+        for (index, conjunct) in conjuncts.iter().enumerate() {
+            line.push_str(if index > 0 { " AND " } else { "" })?;
+            write_expr(&mut line, conjunct, names, self.arena)?;
+        }
+        line.push_str(if several { ")" } else { "" })?;
+        self.lines.push(line.into_str())
+    }
+
+    fn scan(&mut self, scan: &'a Scan<'a>) -> Result<(), AllocError> {
+        self.detail(format_args!("File: {}", scan.source.path))?;
+        if self.options.verbose {
+            let names = scan.source.columns;
+            self.list("Reads", scan.projection, |out, position| {
+                append(
+                    out,
+                    format_args!(
+                        "{}",
+                        Quoted(names.get(*position as usize).map_or("?", |column| column.name))
+                    ),
+                )
+            })?;
+        }
+        self.conjuncts("Filter", scan.conjuncts, Names::of_scan(self.plan, scan))
+    }
+
+    fn hash_join(&mut self, join: &'a HashJoin<'a>) -> Result<(), AllocError> {
+        let (probe, build, arena) = (self.names(join.probe), self.names(join.build), self.arena);
+        self.list("Hash Cond", join.keys, |out, key| {
+            out.push('(')?;
+            write_expr(out, key.probe, probe, arena)?;
+            out.push_str(" = ")?;
+            write_expr(out, key.build, build, arena)?;
+            out.push(')')
+        })?;
+        self.conjuncts("Join Filter", join.residual, Names::of_join(self.plan, join.probe, join.build))
+    }
+
+    fn nested_loop_join(&mut self, join: &'a NestedLoopJoin<'a>) -> Result<(), AllocError> {
+        self.conjuncts("Join Filter", join.conjuncts, Names::of_join(self.plan, join.probe, join.build))
+    }
+
+    fn sort(&mut self, input: OperatorId, keys: &'a [SortKey], limit: Option<u64>) -> Result<(), AllocError> {
+        let (names, arena) = (self.names(input), self.arena);
+        self.list("Sort Key", keys, |out, key| {
+            write_column(out, key.column, names, arena)?;
+            out.push_str(match (key.descending, key.nulls_first) {
+                (false, false) => "",
+                (true, true) => " DESC",
+                (false, true) => " NULLS FIRST",
+                (true, false) => " DESC NULLS LAST",
+            })
+        })?;
+        match limit {
+            Some(limit) => self.detail(format_args!("Top-N: {limit}")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Every variant of the error is raised by some statement, with its SQLSTATE and its place.
+
+use cofferdam_arena::Arena;
+use cofferdam_plan::{
+    AggregatePlace, ClauseProblem, CountProblem, EmptyCatalog, Error, NameProblem, Remedy, plan_query,
+};
+use cofferdam_sql::parse;
+use cofferdam_sql::views::Statement;
+
+use crate::plans::{budget, with_plan};
+
+/// The error of a statement, described.
+fn error_of<R>(sql: &str, see: impl FnOnce(&Error<'_>) -> R) -> R {
+    with_plan(sql, &budget(), |outcome, _| see(&outcome.err().unwrap_or_else(|| panic!("{sql} is planned"))))
+}
+
+fn sqlstate(sql: &str) -> (&'static str, String) {
+    error_of(sql, |error| (error.sqlstate(), error.span().map_or("", |span| span.of(sql)).to_owned()))
+}
+
+#[test]
+fn names_that_mean_nothing() {
+    let cases = [
+        ("SELECT 1 FROM nowhere", NameProblem::UndefinedTable, "42P01", "nowhere"),
+        ("SELECT z FROM t", NameProblem::UndefinedColumn, "42703", "z"),
+        ("SELECT v.a FROM t", NameProblem::MissingFromEntry, "42P01", "v.a"),
+        ("SELECT a FROM t, u", NameProblem::AmbiguousColumn, "42702", "a"),
+        ("SELECT 1 FROM t, t", NameProblem::DuplicateAlias, "42712", "t"),
+        ("SELECT 1 FROM 'f.csv' AS f(a integer, a text)", NameProblem::DuplicateColumn, "42701", "a text"),
+        ("SELECT a::strange FROM t", NameProblem::UndefinedType, "42704", "strange"),
+        (
+            "SELECT extract(fortnight FROM d) FROM t",
+            NameProblem::UndefinedField,
+            "22023",
+            "extract(fortnight FROM d)",
+        ),
+        ("EXPLAIN (nonsense) SELECT 1", NameProblem::UndefinedOption, "42601", "nonsense"),
+    ];
+    for (sql, expected, code, place) in cases {
+        error_of(sql, |error| {
+            let Error::Name { problem, .. } = error else { panic!("{sql}: {error:?}") };
+            assert_eq!(*problem, expected, "{sql}");
+        });
+        assert_eq!(sqlstate(sql), (code, place.to_owned()), "{sql}");
+    }
+}
+
+#[test]
+fn functions_operators_and_types() {
+    let cases = [
+        ("SELECT sqrtt(a) FROM t", "42883"),
+        ("SELECT lower(a) FROM t", "42883"),
+        ("SELECT count(a, b) FROM t", "42883"),
+        ("SELECT a + b FROM t", "42883"),
+        ("SELECT - b FROM t", "42883"),
+        ("SELECT a FROM t WHERE a = b", "42883"),
+        ("SELECT a FROM t WHERE a", "42804"),
+        ("SELECT a FROM t GROUP BY a HAVING 1", "42804"),
+        ("SELECT NOT a FROM t", "42804"),
+        ("SELECT a IS TRUE FROM t", "42804"),
+        ("SELECT CASE WHEN f THEN a ELSE b END FROM t", "42804"),
+        ("SELECT coalesce(a, b) FROM t", "42804"),
+        ("SELECT a IN (1, b) FROM t", "42804"),
+        ("SELECT d::integer FROM t", "42846"),
+        ("SELECT a = 'x' FROM t", "22P02"),
+        ("SELECT date '2020-02-30'", "22008"),
+        ("SELECT date 'soon'", "22007"),
+        ("SELECT b LIKE 'a' ESCAPE 'xy' FROM t", "22019"),
+    ];
+    for (sql, code) in cases {
+        assert_eq!(sqlstate(sql).0, code, "{sql}");
+    }
+}
+
+#[test]
+fn each_type_error_is_its_own_variant() {
+    error_of("SELECT nothing(a) FROM t", |error| {
+        assert!(matches!(error, Error::UndefinedFunction { name: "nothing", arguments: [_], .. }));
+    });
+    error_of("SELECT a + b FROM t", |error| {
+        assert!(matches!(error, Error::UndefinedOperator { operator: "+", left: Some(_), .. }));
+    });
+    error_of("SELECT a FROM t WHERE a", |error| {
+        assert!(matches!(error, Error::WrongType { place: "WHERE", .. }));
+    });
+    error_of("SELECT coalesce(a, b) FROM t", |error| {
+        assert!(matches!(error, Error::TypesDiffer { construct: "COALESCE", .. }));
+    });
+    error_of("SELECT a = 'x' FROM t", |error| assert!(matches!(error, Error::Value { .. })));
+    error_of("SELECT b LIKE 'a' ESCAPE 'xy' FROM t", |error| {
+        assert!(matches!(error, Error::BadEscape { .. }))
+    });
+}
+
+#[test]
+fn groups_and_aggregates() {
+    assert_eq!(sqlstate("SELECT a, count(*) FROM t"), ("42803", "a".to_owned()));
+    assert_eq!(sqlstate("SELECT b FROM t GROUP BY a"), ("42803", "b".to_owned()));
+    error_of("SELECT a, count(*) FROM t", |error| {
+        assert!(matches!(error, Error::Ungrouped { name: "a", table: "t", .. }));
+    });
+    let places = [
+        ("SELECT a FROM t WHERE count(*) > 1", AggregatePlace::Clause("WHERE")),
+        ("SELECT a FROM t JOIN u ON sum(y) > 1", AggregatePlace::Clause("JOIN/ON")),
+        ("SELECT a FROM t GROUP BY sum(a)", AggregatePlace::Clause("GROUP BY")),
+        ("SELECT sum(a) FROM t GROUP BY 1", AggregatePlace::Clause("GROUP BY")),
+        ("SELECT sum(max(a)) FROM t", AggregatePlace::Aggregate),
+    ];
+    for (sql, expected) in places {
+        error_of(sql, |error| {
+            let Error::MisplacedAggregate { place, .. } = error else { panic!("{sql}: {error:?}") };
+            assert_eq!((*place, error.sqlstate()), (expected, "42803"), "{sql}");
+        });
+    }
+}
+
+#[test]
+fn constants_of_clauses() {
+    let cases = [
+        ("SELECT a FROM t ORDER BY 2", ClauseProblem::NoSuchPosition, "42P10"),
+        ("SELECT a FROM t GROUP BY 0", ClauseProblem::NoSuchPosition, "42P10"),
+        ("SELECT a FROM t ORDER BY 'a'", ClauseProblem::NotAPosition, "42601"),
+        ("SELECT a AS x, c AS x FROM t ORDER BY x", ClauseProblem::Ambiguous, "42702"),
+        ("SELECT DISTINCT a FROM t ORDER BY c", ClauseProblem::NotInSelectList, "42P10"),
+        ("SELECT a FROM t LIMIT -1", ClauseProblem::Negative, "2201W"),
+        ("SELECT a FROM t OFFSET -1", ClauseProblem::Negative, "2201X"),
+        ("SELECT a FROM t LIMIT a", ClauseProblem::NotConstant, "42P10"),
+    ];
+    for (sql, expected, code) in cases {
+        error_of(sql, |error| {
+            let Error::Clause { problem, .. } = error else { panic!("{sql}: {error:?}") };
+            assert_eq!((*problem, error.sqlstate()), (expected, code), "{sql}");
+        });
+    }
+    assert_eq!(sqlstate("SELECT a FROM t LIMIT d").0, "42P10");
+    assert_eq!(sqlstate("SELECT a FROM t LIMIT true").0, "42804");
+}
+
+#[test]
+fn counts() {
+    let wide = format!("SELECT {} 1", "1, ".repeat(1 << 16));
+    let cases = [
+        ("SELECT 1 FROM u AS v(a, b, c, d)", CountProblem::ColumnAliases, "42P10"),
+        ("VALUES (1, 2), (3)", CountProblem::ValuesRows, "42601"),
+        (wide.as_str(), CountProblem::Columns, "54011"),
+    ];
+    for (sql, expected, code) in cases {
+        error_of(sql, |error| {
+            let Error::Count { problem, .. } = error else { panic!("{error:?}") };
+            assert_eq!((*problem, error.sqlstate()), (expected, code));
+        });
+    }
+    error_of("SELECT *", |error| assert!(matches!(error, Error::StarWithoutTables { .. })));
+    assert_eq!(sqlstate("SELECT *").0, "42601");
+}
+
+#[test]
+fn sources_and_what_is_missing() {
+    assert_eq!(sqlstate("SELECT * FROM 'missing.csv'"), ("58P01", "'missing.csv'".to_owned()));
+    error_of("SELECT * FROM 'missing.csv'", |error| assert_eq!(error.remedy(), Remedy::FixSource));
+    for sql in [
+        "SELECT a FROM t LEFT JOIN u USING (a)",
+        "SELECT (SELECT 1)",
+        "SELECT a FROM t WHERE a IN (SELECT a FROM u)",
+        "SELECT a FROM t WHERE EXISTS (SELECT 1)",
+        "WITH q AS (SELECT 1) SELECT * FROM q",
+        "SELECT 1 UNION SELECT 2",
+        "SELECT DISTINCT ON (a) a FROM t",
+        "SELECT b ILIKE 'x' FROM t",
+        "SELECT current_date",
+        "SELECT '12:00'::time",
+        "EXPLAIN ANALYZE SELECT 1",
+    ] {
+        error_of(sql, |error| {
+            assert!(matches!(error, Error::NotSupported { .. }), "{sql}: {error:?}");
+            assert_eq!((error.sqlstate(), error.remedy()), ("0A000", Remedy::FixStatement));
+            assert!(error.to_string().ends_with(" is not supported"), "{error}");
+        });
+    }
+}
+
+#[test]
+fn out_of_memory_asks_for_memory() {
+    let budget = budget();
+    let sql = format!("SELECT {}", "a + ".repeat(1000) + "a FROM t");
+    budget.set_limit(budget.used() + (200 << 10));
+    with_plan(&sql, &budget, |outcome, _| {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, Error::OutOfMemory(_)));
+        assert_eq!((error.sqlstate(), error.remedy(), error.span()), ("53200", Remedy::GiveMemory, None));
+        assert!(error.hint().is_some());
+    });
+}
+
+#[test]
+fn the_empty_catalog_has_nothing() {
+    let budget = budget();
+    for (sql, code) in [("SELECT 1 FROM t", "42P01"), ("SELECT 1 FROM 'f.csv'", "42501")] {
+        let (parsed, planned) = (Arena::new(&budget), Arena::new(&budget));
+        let Statement::Query(query) = parse(sql, &parsed).unwrap().statement() else { panic!("a query") };
+        assert_eq!(plan_query(query, &EmptyCatalog, &planned).unwrap_err().sqlstate(), code);
+    }
+}

@@ -1,0 +1,192 @@
+//! Runs a statement through parser and planner and shows what comes out.
+
+use std::fmt::Write;
+
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_plan::explain::{ExplainOptions, explain};
+use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, walk};
+use cofferdam_plan::physical::{OperatorKind, PhysicalPlan};
+use cofferdam_plan::{Error, plan_explain, plan_query};
+use cofferdam_sql::parse;
+use cofferdam_sql::views::Statement;
+use cofferdam_types::{ArithmeticOp, Type, Value};
+
+use crate::catalog::TestCatalog;
+
+/// A budget node with room for anything that a test does.
+pub(crate) fn budget() -> Budget {
+    let root = Budget::root("test", 1 << 30).unwrap();
+    root.child("statement", u64::MAX).unwrap()
+}
+
+/// Plans a statement that parses and gives the outcome to `see`.
+pub(crate) fn with_plan<R>(
+    sql: &str,
+    budget: &Budget,
+    see: impl FnOnce(Result<PhysicalPlan<'_>, Error<'_>>, &Arena) -> R,
+) -> R {
+    let parse_arena = Arena::new(budget);
+    let arena = Arena::new(budget);
+    let tree = parse(sql, &parse_arena).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let outcome = match tree.statement() {
+        Statement::Query(query) => plan_query(query, &TestCatalog, &arena),
+        Statement::Explain(explain) => plan_explain(explain, &TestCatalog, &arena),
+        other => panic!("not a query: {other:?}"),
+    };
+    if let Ok(plan) = &outcome {
+        check(plan, &arena);
+    }
+    see(outcome, &arena)
+}
+
+/// What is promised of every plan (`physical` P1 and P2, `expr` X2 and X3), seen from outside.
+fn check(plan: &PhysicalPlan<'_>, arena: &Arena) {
+    let mut readers = vec![0; plan.operators.len()];
+    for (index, operator) in plan.operators.iter().enumerate() {
+        let mut width = 0;
+        for input in operator.kind.inputs().into_iter().flatten() {
+            assert!(input.index() < index);
+            readers[input.index()] += 1;
+            width += plan.operators[input.index()].columns.len();
+        }
+        check_operator(plan, &operator.kind, operator.columns.len(), width, arena);
+    }
+    let (root, others) = readers.split_last().unwrap();
+    assert_eq!(*root, 0);
+    assert!(others.iter().all(|readers| *readers == 1), "{readers:?}");
+    assert!(plan.columns().iter().all(|column| column.ty != Type::Unknown));
+}
+
+/// Columns exist and operands have the types that their operator takes.
+fn check_node(node: &Expr<'_>, width: usize) {
+    let same = |exprs: &[&Expr<'_>]| assert!(exprs.iter().all(|expr| expr.ty == exprs[0].ty), "{node:?}");
+    assert_ne!(node.ty, Type::Unknown, "{node:?}");
+    match node.kind {
+        ExprKind::Column(position) => assert!((position as usize) < width, "column {position} of {width}"),
+        ExprKind::Binary { op, left, right } => match arithmetic_op(op) {
+            Some(arithmetic) => {
+                let types = Type::arithmetic(arithmetic, left.ty, right.ty).unwrap();
+                assert_eq!((types.left, types.right, types.result), (left.ty, right.ty, node.ty));
+            }
+            None => same(&[left, right]),
+        },
+        ExprKind::Between { arg, low, high, .. } => same(&[arg, low, high]),
+        ExprKind::InList { arg, list, .. } => list.iter().for_each(|item| same(&[arg, item])),
+        ExprKind::Like { text, pattern, .. } => assert_eq!((text.ty, pattern.ty), (Type::Text, Type::Text)),
+        ExprKind::Case { operand, whens, otherwise } => {
+            let tested = operand.map_or(Type::Boolean, |operand| operand.ty);
+            assert!(whens.iter().all(|when| when.condition.ty == tested && when.result.ty == node.ty));
+            assert!(otherwise.is_none_or(|otherwise| otherwise.ty == node.ty));
+        }
+        ExprKind::Call { function: Function::Coalesce | Function::NullIf, args } => {
+            assert!(args.iter().all(|arg| arg.ty == node.ty), "{node:?}");
+        }
+        _ => {}
+    }
+}
+
+fn arithmetic_op(op: BinaryOp) -> Option<ArithmeticOp> {
+    Some(match op {
+        BinaryOp::Add => ArithmeticOp::Add,
+        BinaryOp::Subtract => ArithmeticOp::Sub,
+        BinaryOp::Multiply => ArithmeticOp::Mul,
+        BinaryOp::Divide => ArithmeticOp::Div,
+        BinaryOp::Modulo => ArithmeticOp::Rem,
+        _ => return None,
+    })
+}
+
+fn check_operator(
+    plan: &PhysicalPlan<'_>,
+    kind: &OperatorKind<'_>,
+    columns: usize,
+    width: usize,
+    arena: &Arena,
+) {
+    let exprs = |exprs: &[&Expr<'_>], width: usize| {
+        for expr in exprs {
+            walk::for_each(expr, arena, |node| check_node(node, width)).unwrap();
+        }
+    };
+    match kind {
+        OperatorKind::Scan(scan) => {
+            assert!(scan.projection.is_sorted() && scan.output.is_sorted());
+            assert_eq!(scan.output.len(), columns);
+            exprs(scan.conjuncts, scan.projection.len());
+        }
+        OperatorKind::Values { rows } => {
+            for row in *rows {
+                assert_eq!(row.len(), columns);
+                exprs(row, 0);
+            }
+        }
+        OperatorKind::Filter { conjuncts, .. } => exprs(conjuncts, width),
+        OperatorKind::Project { exprs: list, .. } => {
+            assert_eq!(list.len(), columns);
+            exprs(list, width);
+        }
+        OperatorKind::HashJoin(join) => {
+            let probe = plan.operators[join.probe.index()].columns.len();
+            for key in join.keys {
+                assert_eq!(key.probe.ty, key.build.ty);
+                exprs(&[key.probe], probe);
+                exprs(&[key.build], width - probe);
+            }
+            exprs(join.residual, width);
+            assert!(join.output.iter().all(|position| (*position as usize) < width));
+            assert_eq!(join.output.len(), columns);
+        }
+        OperatorKind::NestedLoopJoin(join) => {
+            exprs(join.conjuncts, width);
+            assert!(join.output.iter().all(|position| (*position as usize) < width));
+        }
+        OperatorKind::HashAggregate { groups, aggregates, .. } => {
+            assert_eq!(groups.len() + aggregates.len(), columns);
+            exprs(groups, width);
+            aggregates.iter().filter_map(|aggregate| aggregate.argument).for_each(|arg| exprs(&[arg], width));
+        }
+        OperatorKind::Sort { keys, .. } => assert!(keys.iter().all(|key| (key.column as usize) < width)),
+        OperatorKind::Limit { .. } | OperatorKind::Distinct { .. } => assert_eq!(columns, width),
+    }
+}
+
+/// The columns and the tree of a plan, or the error, as text.
+pub(crate) fn show(sql: &str) -> String {
+    with_plan(sql, &budget(), |outcome, arena| {
+        let mut out = String::new();
+        match outcome {
+            Ok(plan) if sql.trim_start().to_ascii_lowercase().starts_with("explain") => {
+                show_rows(&plan, &mut out)
+            }
+            Ok(plan) => {
+                let columns: Vec<String> =
+                    plan.columns().iter().map(|column| format!("{} {}", column.name, column.ty)).collect();
+                writeln!(out, "{}", columns.join(", ")).unwrap();
+                let options = ExplainOptions { costs: false, verbose: false };
+                for line in explain(&plan, options, arena).unwrap() {
+                    writeln!(out, "{line}").unwrap();
+                }
+            }
+            Err(error) => show_error(sql, &error, &mut out),
+        }
+        out
+    })
+}
+
+fn show_rows(plan: &PhysicalPlan<'_>, out: &mut String) {
+    let OperatorKind::Values { rows } = plan.root().kind else { panic!("EXPLAIN gives rows") };
+    for row in rows {
+        let ExprKind::Literal(Value::Text(line)) = row[0].kind else { panic!("EXPLAIN gives text") };
+        writeln!(out, "{line}").unwrap();
+    }
+}
+
+fn show_error(sql: &str, error: &Error<'_>, out: &mut String) {
+    writeln!(out, "{}: {error}", error.sqlstate()).unwrap();
+    if let Some(span) = error.span() {
+        writeln!(out, "at: {}", span.of(sql)).unwrap();
+    }
+    if let Some(hint) = error.hint() {
+        writeln!(out, "hint: {hint}").unwrap();
+    }
+}
