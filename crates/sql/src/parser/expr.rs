@@ -39,6 +39,8 @@ struct Infix {
     precedence: u8,
     is_associative: bool,
     action: Action,
+    /// Whether the word ends an item of a select, so that it is a label unless an operator before it claims it.
+    may_be_label: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,11 +68,11 @@ impl Action {
 }
 
 const fn left(precedence: u8, action: Action) -> Option<Infix> {
-    Some(Infix { precedence, is_associative: true, action })
+    Some(Infix { precedence, is_associative: true, action, may_be_label: false })
 }
 
 const fn alone(precedence: u8, action: Action) -> Option<Infix> {
-    Some(Infix { precedence, is_associative: false, action })
+    Some(Infix { precedence, is_associative: false, action, may_be_label: false })
 }
 
 impl<'a> Parser<'a, '_> {
@@ -282,15 +284,22 @@ impl<'a> Parser<'a, '_> {
         let mut infix = self.infix_here()?;
         loop {
             let top = *self.stack.top();
-            let waits_inside = infix.is_some_and(|infix| top.precedence < infix.precedence);
-            if !top.then.is_operator() || waits_inside {
-                if infix.is_some_and(|infix| infix.action == Action::Escape) && top.then != Then::LikePattern
-                {
-                    // Without a LIKE that waits for it the word is no operator.
-                    infix = None;
-                    continue;
-                }
+            let is_operator = top.then.is_operator();
+            let waits_inside = is_operator && infix.is_some_and(|infix| top.precedence < infix.precedence);
+            if infix.is_none() && !is_operator {
                 break;
+            }
+            if !is_operator || waits_inside {
+                // Without a LIKE that waits for it, ESCAPE is no operator; nor is a label, once no operator claims it.
+                let is_stray = infix.is_some_and(|infix| match infix.action {
+                    Action::Escape if top.then != Then::LikePattern => true,
+                    _ => infix.may_be_label && !waits_inside,
+                });
+                if !is_stray {
+                    break;
+                }
+                infix = None;
+                continue;
             }
             if let Some(infix) = infix
                 && top.precedence == infix.precedence
@@ -382,10 +391,10 @@ impl<'a> Parser<'a, '_> {
             }
             _ => None,
         };
-        if mode == Mode::Item && infix.is_some() && keyword.is_bare_label() && self.label_ends_here() {
-            return Ok(None);
-        }
-        Ok(infix.filter(|infix| mode != Mode::Simple || infix.action == Action::Is))
+        let infix = infix.filter(|infix| mode != Mode::Simple || infix.action == Action::Is);
+        let may_be_label =
+            infix.is_some() && mode == Mode::Item && keyword.is_bare_label() && self.label_ends_here();
+        Ok(infix.map(|infix| Infix { may_be_label, ..infix }))
     }
 
     /// Whether `NOT` is followed by what it can negate after a value.

@@ -375,6 +375,10 @@ impl<'a> Parser<'a, '_> {
         let select = frame.node();
         let is_star = value.kind() == NodeKind::Star;
         let has_label = !is_star && (self.is(K::As) || Self::is_bare_label(self.token.kind));
+        if is_star && value.qualifier().is_some() && (self.is(K::As) || Self::is_bare_label(self.token.kind))
+        {
+            return Err(self.unsupported_here("a label of `t.*`"));
+        }
         let item = if has_label { self.labelled(value)? } else { value };
         select.push(item);
         match self.token.kind {

@@ -99,6 +99,9 @@ impl<'a> Parser<'a, '_> {
     fn set_statement(&mut self) -> Parsed<Step<'a>> {
         let node = self.node_here(NodeKind::Set)?;
         match self.token.keyword() {
+            // `SET LOCAL = 1` sets a setting of that name.
+            Some(K::Local | K::Session)
+                if matches!(self.peek(), TokenKind::Equal | TokenKind::Dot | TokenKind::Keyword(K::To)) => {}
             Some(K::Local) => {
                 self.take();
                 node.set(flag::LOCAL);

@@ -96,11 +96,21 @@ fn forms_print_as_they_mean() {
         ("current_date - 1", "CURRENT_DATE - 1"),
         ("a escape", "a AS escape"),
         ("a and", "a AS \"and\""),
+        ("a + b between", "a + b AS \"between\""),
+        ("not a and", "NOT a AS \"and\""),
         ("E'\\u00e9\\x41' U&'\\00e9'", "error"),
     ] {
         let found = expr(text);
         assert!(found == printed || (printed == "error" && found.starts_with("error")), "{text}: {found}");
     }
+}
+
+#[test]
+fn words_after_set_may_be_names() {
+    for text in ["SET local = 1", "SET session = 1", "SET LOCAL local = 1"] {
+        with(text, |tree| assert_eq!(tree.unwrap().to_string(), text));
+    }
+    with("SELECT t.* x FROM t", |tree| assert_eq!(tree.unwrap_err().sqlstate(), "0A000"));
 }
 
 #[test]
@@ -161,6 +171,8 @@ fn what_others_get_wrong_is_rejected() {
         "SELECT 1 1",
         "SELECT (1",
         "SELECT CASE END",
+        "SELECT a > b COLLATE",
+        "SELECT NOT a BETWEEN FROM t",
         "SELECT a FROM t ORDER BY",
         "SELECT f(,)",
         "SELECT 1; SELECT 2",

@@ -183,7 +183,7 @@ impl Writer {
             }
             _ => {
                 w.expr();
-                let alias = w.random.pick(&["", "", "AS x", "y", "AS \"order\"", "AS select", "between"]);
+                let alias = w.random.pick(&["", "", "AS x", "y", "AS \"order\"", "AS select", "AS between"]);
                 w.words(alias);
             }
         });
