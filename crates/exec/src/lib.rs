@@ -1,2 +1,44 @@
-//! See the crate description.
+//! Runs physical plans: operators over typed column batches, in arenas under the statement's budgets.
+//!
+//! ```text
+//! file ──> scan ──> filter ──> join ──> aggregate ──> sort ──> batches of values
+//!            └── csv: window, fields, types       expr: programs over column vectors
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `execution` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
+//! | `operators/` | scan, filter and project, joins, aggregate and distinct, sort and top-N, limit, values |
+//! | `expr/` | bound expressions as flat programs |
+//! | `csv/` | delimited files; [`sniff_file`] |
+//! | `batch` | column vectors and the table they stand in |
+//! | `rows`, `hash_table` | rows that operators keep, as bytes |
+//! | `error` | [`Error`], with SQLSTATEs and places in files |
+//!
+//! **Memory.** A workspace has one arena per operator, each under a budget `exec/<operator>_<number in the plan>`, so the
+//! memory tree shows who holds what. Vectors, registers, selections and read buffers are taken once, when the query is
+//! opened, and used again for every batch: a pipeline that keeps no rows needs the same memory for any number of them.
+//! What is kept (groups, join sides, rows to sort) is bytes in blocks; every block is charged before it is written, and
+//! a refusal ends the query with [`Error::OutOfMemory`] while the budget remembers who asked. Dropping the workspace
+//! gives everything back, whatever state an error left the operators in.
+//!
+//! **Small limits.** Batches (32 to 2,048 rows) and the read window (4 to 256 KiB) are cut to the limit.
+//!
+//! **Depth.** Neither plans nor expressions are walked by native recursion.
+//!
+//! **Neighbours.** Below: `plan` (the data that is run), `types`, `arena`. Above: `cofferdam`.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_types))]
+
+mod batch;
+mod csv;
+mod error;
+mod execution;
+mod expr;
+mod hash_table;
+mod operators;
+mod rows;
+
+pub use csv::sniff::{SniffOptions, sniff_file};
+pub use error::{ArgumentProblem, Error, FileProblem, FileProblemKind, Remedy};
+pub use execution::{Batch, Execution, Workspace};

@@ -1,0 +1,518 @@
+//! Column vectors and batches: what flows between operators.
+//!
+//! All vectors of an execution stand in one table, the [`Store`], and are named by index. A batch is therefore two
+//! words (how many rows, and which of them are selected), a projection that only renames columns copies nothing, and
+//! no operator ever borrows from another:
+//!
+//! ```text
+//!             vectors   0: l_quantity   1: l_discount   2: temporary   3: literal 0.06 …
+//! scan            columns [0, 1]     rows 1024, all
+//! filter          columns [0, 1]     rows 1024, selection [3, 17, 40, …]
+//! project         columns [2]        rows 1024, selection [3, 17, 40, …]
+//! ```
+//!
+//! **Memory.** A vector has a fixed capacity and lives in the arena of the operator that writes it, so the operator's
+//! budget pays. Text is a view (offset and length) into a heap: for scanned columns the heap is the read buffer itself,
+//! so that scanning copies no text; a computed text has a heap of its own that is emptied for each batch and keeps its
+//! capacity. A pipeline needs the same memory for its first batch and its millionth, unless a text is longer than all
+//! before it.
+//!
+//! **Invariants.**
+//! - **B1** Only selected rows of a vector have a meaning; the others hold any value of the type.
+//! - **B2** Where `all_valid` is set, `valid` is not looked at.
+//! - **B3** A constant vector has one element that stands for every row.
+//! - **B4** Text is valid UTF-8: scans check it, functions keep it.
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::{Date, Decimal, Interval, Type, Value};
+
+/// The most rows in a batch; selections hold row numbers of 16 bits.
+pub(crate) const BATCH_ROWS_MAX: usize = 2048;
+/// The fewest rows that batches are cut to under small limits.
+pub(crate) const BATCH_ROWS_MIN: usize = 32;
+
+/// Where a text stands in its heap, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct TextView {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl TextView {
+    /// The bytes of the text; empty if the view does not lie in `heap`, which B1 allows for rows that mean nothing.
+    #[inline(always)]
+    pub(crate) fn of(self, heap: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        heap.get(start..start + self.len as usize).unwrap_or(&[])
+    }
+}
+
+/// How the values of a type are held in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bool,
+    /// Integers and dates.
+    I32,
+    /// Big integers, decimals of at most 18 digits, and intervals (months, then days).
+    I64,
+    /// Decimals of more than 18 digits.
+    I128,
+    F64,
+    Text,
+}
+
+impl Kind {
+    /// The most digits of a decimal that is held in 64 bits.
+    pub(crate) const I64_DIGITS: u8 = 18;
+
+    pub(crate) const fn of(ty: Type) -> Kind {
+        match ty {
+            Type::Boolean => Kind::Bool,
+            Type::Integer | Type::Date => Kind::I32,
+            Type::BigInt | Type::Interval => Kind::I64,
+            Type::Decimal { precision, .. } if precision <= Kind::I64_DIGITS => Kind::I64,
+            Type::Decimal { .. } => Kind::I128,
+            Type::Double => Kind::F64,
+            Type::Text | Type::Unknown => Kind::Text,
+        }
+    }
+
+    /// Bytes of one value in a vector.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Kind::Bool => 1,
+            Kind::I32 => 4,
+            Kind::I64 | Kind::F64 | Kind::Text => 8,
+            Kind::I128 => 16,
+        }
+    }
+}
+
+/// The values of a vector.
+#[derive(Debug)]
+pub(crate) enum Data<'a> {
+    Bool(&'a mut [bool]),
+    I32(&'a mut [i32]),
+    I64(&'a mut [i64]),
+    I128(&'a mut [i128]),
+    F64(&'a mut [f64]),
+    Text(&'a mut [TextView]),
+}
+
+/// A type that vectors hold, and its way in and out of [`Data`].
+pub(crate) trait Element: Copy + Default {
+    fn read<'v>(data: &'v Data<'_>) -> &'v [Self];
+    fn write<'v>(data: &'v mut Data<'_>) -> &'v mut [Self];
+}
+
+macro_rules! element {
+    ($($ty:ty, $variant:ident;)*) => {$(
+        impl Element for $ty {
+            #[inline(always)]
+            fn read<'v>(data: &'v Data<'_>) -> &'v [$ty] {
+                match data {
+                    Data::$variant(values) => values,
+                    _ => unreachable!("the program was compiled for {}", stringify!($variant)),
+                }
+            }
+            #[inline(always)]
+            fn write<'v>(data: &'v mut Data<'_>) -> &'v mut [$ty] {
+                match data {
+                    Data::$variant(values) => values,
+                    _ => unreachable!("the program was compiled for {}", stringify!($variant)),
+                }
+            }
+        }
+    )*};
+}
+element! { bool, Bool; i32, I32; i64, I64; i128, I128; f64, F64; TextView, Text; }
+
+/// An index into the vectors of a [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VectorId(pub(crate) u32);
+
+/// An index into the text heaps of a [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeapId(pub(crate) u32);
+
+/// An index into the selections of a [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SelectionId(pub(crate) u32);
+
+/// One column of a batch.
+#[derive(Debug)]
+pub(crate) struct Vector<'a> {
+    pub(crate) data: Data<'a>,
+    pub(crate) valid: &'a mut [bool],
+    pub(crate) all_valid: bool,
+    pub(crate) is_constant: bool,
+    /// Where views of text point; meaningless for other kinds.
+    pub(crate) heap: HeapId,
+}
+
+impl Default for Vector<'_> {
+    fn default() -> Self {
+        Vector {
+            data: Data::Bool(&mut []),
+            valid: &mut [],
+            all_valid: true,
+            is_constant: false,
+            heap: HeapId(0),
+        }
+    }
+}
+
+impl<'a> Vector<'a> {
+    pub(crate) fn new(kind: Kind, capacity: usize, arena: &'a Arena) -> Result<Vector<'a>, AllocError> {
+        let data = match kind {
+            Kind::Bool => Data::Bool(arena.alloc_slice_fill(capacity, false)?),
+            Kind::I32 => Data::I32(arena.alloc_slice_fill(capacity, 0)?),
+            Kind::I64 => Data::I64(arena.alloc_slice_fill(capacity, 0)?),
+            Kind::I128 => Data::I128(arena.alloc_slice_fill(capacity, 0)?),
+            Kind::F64 => Data::F64(arena.alloc_slice_fill(capacity, 0.0)?),
+            Kind::Text => Data::Text(arena.alloc_slice_fill(capacity, TextView::default())?),
+        };
+        let valid = arena.alloc_slice_fill(capacity, true)?;
+        Ok(Vector { data, valid, all_valid: true, is_constant: false, heap: HeapId(0) })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.data {
+            Data::Bool(_) => Kind::Bool,
+            Data::I32(_) => Kind::I32,
+            Data::I64(_) => Kind::I64,
+            Data::I128(_) => Kind::I128,
+            Data::F64(_) => Kind::F64,
+            Data::Text(_) => Kind::Text,
+        }
+    }
+
+    /// The index that holds the value of `row`.
+    #[inline(always)]
+    pub(crate) fn at(&self, row: usize) -> usize {
+        if self.is_constant { 0 } else { row }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_valid(&self, row: usize) -> bool {
+        self.all_valid || self.valid[self.at(row)]
+    }
+
+    #[inline(always)]
+    pub(crate) fn values<T: Element>(&self) -> Source<'_, T> {
+        let values = T::read(&self.data);
+        if self.is_constant { Source::Constant(values[0]) } else { Source::Rows(values) }
+    }
+
+    /// Writes out what `all_valid` stands for, so that single rows can be made NULL.
+    pub(crate) fn spell_out_validity(&mut self, rows: usize) {
+        if self.all_valid {
+            self.valid[..rows].fill(true);
+            self.all_valid = false;
+        }
+    }
+}
+
+/// The values of an operand: one per row, or one for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'v, T> {
+    Constant(T),
+    Rows(&'v [T]),
+}
+
+impl<T: Copy> Source<'_, T> {
+    #[inline(always)]
+    pub(crate) fn get(&self, row: usize) -> T {
+        match self {
+            Source::Constant(value) => *value,
+            Source::Rows(values) => values[row],
+        }
+    }
+}
+
+/// Row numbers that passed a filter, ascending.
+#[derive(Debug, Default)]
+pub(crate) struct Selection<'a> {
+    pub(crate) rows: &'a mut [u16],
+    pub(crate) count: usize,
+}
+
+/// The rows that an operation works on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rows<'s> {
+    /// 0 up to so many.
+    All(usize),
+    /// These.
+    Some(&'s [u16]),
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    pub(crate) fn for_each(self, mut f: impl FnMut(usize)) {
+        match self {
+            Rows::All(count) => (0..count).for_each(f),
+            Rows::Some(rows) => rows.iter().for_each(|&row| f(usize::from(row))),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn try_for_each<E>(self, mut f: impl FnMut(usize) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Rows::All(count) => (0..count).try_for_each(f),
+            Rows::Some(rows) => rows.iter().try_for_each(|&row| f(usize::from(row))),
+        }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Rows::All(count) => count,
+            Rows::Some(rows) => rows.len(),
+        }
+    }
+
+    /// The `i`-th of the rows.
+    #[inline(always)]
+    pub(crate) fn nth(self, i: usize) -> usize {
+        match self {
+            Rows::All(_) => i,
+            Rows::Some(rows) => usize::from(rows[i]),
+        }
+    }
+}
+
+/// How many rows an operator has put into its columns, and which of them count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchRows {
+    pub(crate) count: usize,
+    pub(crate) selection: Option<SelectionId>,
+}
+
+impl BatchRows {
+    pub(crate) const fn all(count: usize) -> BatchRows {
+        BatchRows { count, selection: None }
+    }
+}
+
+/// All vectors, text heaps and selections of an execution.
+#[derive(Debug)]
+pub(crate) struct Store<'a> {
+    pub(crate) vectors: Vec<'a, Vector<'a>>,
+    pub(crate) heaps: Vec<'a, Vec<'a, u8>>,
+    pub(crate) selections: Vec<'a, Selection<'a>>,
+    /// Rows in a batch at most.
+    pub(crate) capacity: usize,
+    /// Lends its place to a heap that is taken out while it is written.
+    spare: &'a Arena,
+}
+
+impl<'a> Store<'a> {
+    pub(crate) fn new(capacity: usize, arena: &'a Arena) -> Store<'a> {
+        debug_assert!((1..=BATCH_ROWS_MAX).contains(&capacity));
+        Store {
+            vectors: Vec::new_in(arena),
+            heaps: Vec::new_in(arena),
+            selections: Vec::new_in(arena),
+            capacity,
+            spare: arena,
+        }
+    }
+
+    /// A vector for a batch, paid by `arena`; a text gets a heap of its own.
+    pub(crate) fn add_vector(&mut self, kind: Kind, arena: &'a Arena) -> Result<VectorId, AllocError> {
+        let mut vector = Vector::new(kind, self.capacity, arena)?;
+        if kind == Kind::Text {
+            vector.heap = self.add_heap(arena)?;
+        }
+        self.push_vector(vector)
+    }
+
+    /// A vector of text whose views point into `heap`.
+    pub(crate) fn add_text_over(&mut self, heap: HeapId, arena: &'a Arena) -> Result<VectorId, AllocError> {
+        let mut vector = Vector::new(Kind::Text, self.capacity, arena)?;
+        vector.heap = heap;
+        self.push_vector(vector)
+    }
+
+    /// A constant.
+    pub(crate) fn add_constant(
+        &mut self,
+        kind: Kind,
+        value: Value<'_>,
+        arena: &'a Arena,
+    ) -> Result<VectorId, AllocError> {
+        let mut vector = Vector::new(kind, 1, arena)?;
+        vector.is_constant = true;
+        if kind == Kind::Text {
+            vector.heap = self.add_heap(arena)?;
+        }
+        let heap = vector.heap;
+        let text = match value {
+            Value::Text(text) => text.as_bytes(),
+            _ => &[],
+        };
+        put_value(&mut vector, 0, value);
+        if !text.is_empty() {
+            self.heaps[heap.0 as usize].extend_from_slice(text)?;
+        }
+        self.push_vector(vector)
+    }
+
+    fn push_vector(&mut self, vector: Vector<'a>) -> Result<VectorId, AllocError> {
+        self.vectors.push(vector)?;
+        Ok(VectorId(self.vectors.len() as u32 - 1))
+    }
+
+    pub(crate) fn add_heap(&mut self, arena: &'a Arena) -> Result<HeapId, AllocError> {
+        self.heaps.push(Vec::new_in(arena))?;
+        Ok(HeapId(self.heaps.len() as u32 - 1))
+    }
+
+    pub(crate) fn add_selection(&mut self, arena: &'a Arena) -> Result<SelectionId, AllocError> {
+        let rows = arena.alloc_slice_fill(self.capacity, 0)?;
+        self.selections.push(Selection { rows, count: 0 })?;
+        Ok(SelectionId(self.selections.len() as u32 - 1))
+    }
+
+    #[inline(always)]
+    pub(crate) fn vector(&self, id: VectorId) -> &Vector<'a> {
+        &self.vectors[id.0 as usize]
+    }
+
+    #[inline(always)]
+    pub(crate) fn vector_mut(&mut self, id: VectorId) -> &mut Vector<'a> {
+        &mut self.vectors[id.0 as usize]
+    }
+
+    pub(crate) fn heap(&self, id: HeapId) -> &[u8] {
+        &self.heaps[id.0 as usize]
+    }
+
+    pub(crate) fn heap_mut(&mut self, id: HeapId) -> &mut Vec<'a, u8> {
+        &mut self.heaps[id.0 as usize]
+    }
+
+    /// Takes a vector out of the table so that it can be written while others are read; [`Store::put_back`] ends it.
+    pub(crate) fn take(&mut self, id: VectorId) -> Vector<'a> {
+        core::mem::take(self.vector_mut(id))
+    }
+
+    pub(crate) fn put_back(&mut self, id: VectorId, vector: Vector<'a>) {
+        *self.vector_mut(id) = vector;
+    }
+
+    /// Takes a heap out of the table; [`Store::put_heap_back`] ends it.
+    pub(crate) fn take_heap(&mut self, id: HeapId) -> Vec<'a, u8> {
+        let empty = Vec::new_in(self.spare);
+        core::mem::replace(self.heap_mut(id), empty)
+    }
+
+    pub(crate) fn put_heap_back(&mut self, id: HeapId, heap: Vec<'a, u8>) {
+        *self.heap_mut(id) = heap;
+    }
+
+    pub(crate) fn take_selection(&mut self, id: SelectionId) -> Selection<'a> {
+        core::mem::take(&mut self.selections[id.0 as usize])
+    }
+
+    pub(crate) fn put_selection_back(&mut self, id: SelectionId, selection: Selection<'a>) {
+        self.selections[id.0 as usize] = selection;
+    }
+
+    #[inline(always)]
+    pub(crate) fn rows(&self, batch: BatchRows) -> Rows<'_> {
+        match batch.selection {
+            None => Rows::All(batch.count),
+            Some(id) => {
+                let selection = &self.selections[id.0 as usize];
+                Rows::Some(&selection.rows[..selection.count])
+            }
+        }
+    }
+
+    /// The bytes of a text that is not NULL.
+    #[inline(always)]
+    pub(crate) fn text(&self, vector: &Vector<'_>, row: usize) -> &[u8] {
+        TextView::read(&vector.data)[vector.at(row)].of(self.heap(vector.heap))
+    }
+
+    /// The value of a row, as the type that the column has.
+    pub(crate) fn value(&self, id: VectorId, row: usize, ty: Type) -> Value<'_> {
+        value_at(self, self.vector(id), row, ty)
+    }
+}
+
+/// The value of a row, as the type that the column has.
+pub(crate) fn value_at<'v>(store: &'v Store<'_>, vector: &Vector<'_>, row: usize, ty: Type) -> Value<'v> {
+    if !vector.is_valid(row) {
+        return Value::Null;
+    }
+    let at = vector.at(row);
+    match &vector.data {
+        Data::Bool(values) => Value::Boolean(values[at]),
+        Data::I32(values) if ty == Type::Date => {
+            Date::from_days(i64::from(values[at])).map_or(Value::Null, Value::Date)
+        }
+        Data::I32(values) => Value::Integer(values[at]),
+        Data::I64(values) => value_of_i64(values[at], ty),
+        Data::I128(values) => value_of_decimal(values[at], ty),
+        Data::F64(values) => Value::Double(values[at]),
+        // B4: the fallback is unreachable and safe.
+        Data::Text(_) => Value::Text(core::str::from_utf8(store.text(vector, row)).unwrap_or_default()),
+    }
+}
+
+fn value_of_i64<'v>(value: i64, ty: Type) -> Value<'v> {
+    match ty {
+        Type::Decimal { .. } => value_of_decimal(i128::from(value), ty),
+        Type::Interval => Value::Interval(unpack_interval(value)),
+        _ => Value::BigInt(value),
+    }
+}
+
+fn value_of_decimal<'v>(value: i128, ty: Type) -> Value<'v> {
+    let scale = match ty {
+        Type::Decimal { scale, .. } => scale,
+        _ => 0,
+    };
+    Decimal::new(value, scale).map_or(Value::Null, Value::Decimal)
+}
+
+/// Months in the high half, days in the low one.
+pub(crate) fn pack_interval(interval: Interval) -> i64 {
+    i64::from(interval.months) << 32 | i64::from(interval.days as u32)
+}
+
+pub(crate) fn unpack_interval(packed: i64) -> Interval {
+    Interval { months: (packed >> 32) as i32, days: packed as i32 }
+}
+
+/// Stores a value whose kind is the vector's; of a text only the view, as if it stood at the start of the heap.
+pub(crate) fn put_value(vector: &mut Vector<'_>, at: usize, value: Value<'_>) {
+    if matches!(value, Value::Null) {
+        vector.all_valid = false;
+        vector.valid[at] = false;
+        return;
+    }
+    vector.valid[at] = true;
+    match (&mut vector.data, value) {
+        (Data::Bool(values), Value::Boolean(v)) => values[at] = v,
+        (Data::I32(values), Value::Integer(v)) => values[at] = v,
+        (Data::I32(values), Value::Date(v)) => values[at] = v.days(),
+        (Data::I64(values), Value::BigInt(v)) => values[at] = v,
+        (Data::I64(values), Value::Decimal(v)) => values[at] = v.unscaled() as i64,
+        (Data::I64(values), Value::Interval(v)) => values[at] = pack_interval(v),
+        (Data::I128(values), Value::Decimal(v)) => values[at] = v.unscaled(),
+        (Data::F64(values), Value::Double(v)) => values[at] = v,
+        (Data::Text(views), Value::Text(v)) => views[at] = TextView { start: 0, len: v.len() as u32 },
+        (data, value) => unreachable!("the binder gave {value:?} for {data:?}"),
+    }
+}
+
+/// Rows per batch under a limit: the widest rows that are common stay below an eighth of it.
+pub(crate) fn batch_rows(limit_bytes: u64) -> usize {
+    let affordable = limit_bytes / 2048;
+    let rows = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
+    // A power of two, so that few sizes exist to be tested.
+    1 << rows.ilog2()
+}

@@ -1,0 +1,211 @@
+//! A running query: the loop that carries batches between operators.
+//!
+//! ```text
+//! Workspace      an arena per operator, under budgets of their own     the caller holds it while the query runs
+//! └ Execution    the operators, their columns, the loop                borrows the workspace and the plan
+//!   └ Batch      the rows of the root's columns                        good until the next batch is asked for
+//! ```
+//!
+//! The budgets form a subtree of the statement's: `exec` with a child for each operator, named after it and its number
+//! in the plan. When the workspace is dropped all of them are back at zero, whatever happened before.
+
+use core::fmt::Write as _;
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
+use cofferdam_plan::expr::Column;
+use cofferdam_plan::physical::{OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_types::Value;
+
+use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
+use crate::error::Error;
+use crate::operators::{Event, Node, Step, inputs, name};
+
+static OPEN: Stage = Stage::new("open");
+static EXECUTE: Stage = Stage::new("execute");
+
+/// The arenas that a query runs in.
+#[derive(Debug)]
+pub struct Workspace<'s> {
+    budget: Budget,
+    /// One per operator, in the order of the plan, and one for what they share.
+    arenas: Vec<'s, Arena>,
+}
+
+impl<'s> Workspace<'s> {
+    /// The budgets and arenas for a plan's operators, below `statement`. Nothing but their own 64 bytes each, in
+    /// `arena`, is taken until the query runs.
+    ///
+    /// # Errors
+    /// `AllocError` when `arena` has no room for the list, or the tree none for the budgets.
+    pub fn new(
+        plan: &PhysicalPlan<'_>,
+        statement: &Budget,
+        arena: &'s Arena,
+    ) -> Result<Workspace<'s>, AllocError> {
+        let budget = statement.child("exec", u64::MAX)?;
+        let mut arenas = Vec::with_capacity_in(plan.operators.len() + 1, arena)?;
+        for (index, operator) in plan.operators.iter().enumerate() {
+            let mut label: InlineText<32> = InlineText::EMPTY;
+            // A name that does not fit is cut, which is no error.
+            let _ = write!(label, "{}_{index}", name(&operator.kind));
+            arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
+        }
+        arenas.push(Arena::new(&budget))?;
+        Ok(Workspace { budget, arenas })
+    }
+
+    /// The budget of the whole execution; its children are the operators'.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Opens the operators of the plan that this workspace was made for. `is_cancelled` is asked before each batch.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a file that cannot be opened, [`Error::OutOfMemory`], and what constant expressions raise.
+    pub fn execute<'a>(
+        &'a self,
+        plan: &PhysicalPlan<'a>,
+        is_cancelled: &'a dyn Fn() -> bool,
+    ) -> Result<Execution<'a>, Error<'a>> {
+        self.budget.set_stage(&OPEN);
+        let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
+        assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
+        let mut store = Store::new(rows_per_batch(plan, &self.budget), shared);
+        let mut nodes: Vec<'a, Node<'a>> = Vec::with_capacity_in(plan.operators.len(), shared)?;
+        for (index, (operator, arena)) in plan.operators.iter().zip(arenas).enumerate() {
+            let node = Node::open(operator, &nodes, &mut store, arena)?;
+            nodes.push(node)?;
+            for input in inputs(&operator.kind).into_iter().flatten() {
+                nodes[input.index()].parent = Some(OperatorId::new(index as u32));
+            }
+        }
+        self.budget.set_stage(&EXECUTE);
+        Ok(Execution { nodes, store, columns: plan.columns(), is_cancelled, is_done: false })
+    }
+}
+
+/// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.
+fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
+    let mut constant_rows = 1usize;
+    for operator in plan.operators {
+        match &operator.kind {
+            OperatorKind::Scan(_) => constant_rows = BATCH_ROWS_MAX,
+            OperatorKind::Values { rows } => constant_rows = constant_rows.saturating_mul(rows.len().max(1)),
+            _ => {}
+        }
+    }
+    constant_rows.min(batch_rows(budget.limit_on_path()))
+}
+
+/// A query that runs.
+///
+/// **Memory.** All of it is the workspace's; see the operators for what each holds at its peak.
+pub struct Execution<'a> {
+    nodes: Vec<'a, Node<'a>>,
+    store: Store<'a>,
+    columns: &'a [Column<'a>],
+    is_cancelled: &'a dyn Fn() -> bool,
+    /// After the last batch, or an error.
+    is_done: bool,
+}
+
+impl<'a> Execution<'a> {
+    /// The columns of the answer.
+    pub fn columns(&self) -> &'a [Column<'a>] {
+        self.columns
+    }
+
+    /// The next rows of the answer, `None` after the last. A batch is never empty.
+    ///
+    /// # Errors
+    /// Whatever the query raises; after that there are no more rows.
+    pub fn next_batch(&mut self) -> Result<Option<Batch<'_, 'a>>, Error<'a>> {
+        if self.is_done {
+            return Ok(None);
+        }
+        match self.run() {
+            Ok(Some(rows)) => {
+                let root = self.nodes.last().expect("a plan has at least one operator");
+                Ok(Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows }))
+            }
+            Ok(None) => {
+                self.is_done = true;
+                Ok(None)
+            }
+            Err(error) => {
+                self.is_done = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs operators until the root has a batch.
+    fn run(&mut self) -> Result<Option<BatchRows>, Error<'a>> {
+        let root = self.nodes.len() - 1;
+        let (mut at, mut event) = (root, Event::Pull);
+        loop {
+            if (self.is_cancelled)() {
+                return Err(Error::Cancelled);
+            }
+            let node = &mut self.nodes[at];
+            let step = node.resume(event, &mut self.store)?;
+            let parent = node.parent.map(OperatorId::index);
+            (at, event) = match (step, parent) {
+                (Step::Pull(input), _) => (input.index(), Event::Pull),
+                (Step::Again, _) => (at, Event::Pull),
+                (Step::Emit(rows), Some(parent)) => (parent, Event::Batch(rows)),
+                (Step::Emit(rows), None) => return Ok(Some(rows)),
+                (Step::End, Some(parent)) => (parent, Event::End),
+                (Step::End, None) => return Ok(None),
+            };
+        }
+    }
+}
+
+impl core::fmt::Debug for Execution<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Execution")
+            .field("operators", &self.nodes.len())
+            .field("is_done", &self.is_done)
+            .finish()
+    }
+}
+
+/// Some rows of an answer, borrowed from the execution.
+#[derive(Clone, Copy)]
+pub struct Batch<'e, 'a> {
+    store: &'e Store<'a>,
+    ids: &'a [VectorId],
+    columns: &'a [Column<'a>],
+    rows: BatchRows,
+}
+
+impl<'e, 'a> Batch<'e, 'a> {
+    /// The number of rows, at least one.
+    pub fn rows_count(&self) -> usize {
+        self.store.rows(self.rows).len()
+    }
+
+    /// The columns of the answer.
+    pub fn columns(&self) -> &'a [Column<'a>] {
+        self.columns
+    }
+
+    /// The value in a row and column, both from 0.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn value(&self, row: usize, column: usize) -> Value<'e> {
+        let store: &'e Store<'a> = self.store;
+        assert!(row < self.rows_count(), "row {row} of a batch of {} rows", self.rows_count());
+        store.value(self.ids[column], store.rows(self.rows).nth(row), self.columns[column].ty)
+    }
+}
+
+impl core::fmt::Debug for Batch<'_, '_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Batch").field("rows", &self.rows_count()).field("columns", &self.ids.len()).finish()
+    }
+}

@@ -1,0 +1,196 @@
+//! Casts over columns, and fields of dates.
+
+use cofferdam_plan::expr::DateField;
+use cofferdam_types::cast::cast as cast_value;
+use cofferdam_types::{Date, TextBuffer, Type, Value, unscaled};
+
+use super::arithmetic::out_of_range;
+use super::kernel::{map1, try1, validity1};
+use super::program::Inst;
+use super::run::{Outcome, view};
+use crate::batch::{
+    BatchRows, Data, Element, Kind, Rows, Source, Store, TextView, Vector, put_value, value_at,
+};
+
+/// `dst` = `a` as a value of type `to`, which is not text; the validity of `dst` is set.
+///
+/// The casts between exact numbers, which arithmetic is full of, have loops of their own; the others go value by value.
+pub(super) fn cast(
+    store: &Store<'_>,
+    from: Type,
+    to: Type,
+    a: &Vector<'_>,
+    rows: Rows<'_>,
+    dst: &mut Vector<'_>,
+) -> Outcome {
+    match (from, to) {
+        (Type::Integer, Type::BigInt) => {
+            map1(rows, a.values::<i32>(), i64::write(&mut dst.data), i64::from);
+            Ok(())
+        }
+        (Type::Integer, Type::Double) => {
+            map1(rows, a.values::<i32>(), f64::write(&mut dst.data), f64::from);
+            Ok(())
+        }
+        (Type::BigInt, Type::Double) => {
+            map1(rows, a.values::<i64>(), f64::write(&mut dst.data), |v| v as f64);
+            Ok(())
+        }
+        (Type::Integer | Type::BigInt | Type::Decimal { .. }, Type::Decimal { .. }) => {
+            to_decimal(from, to, a, rows, dst)
+        }
+        _ => one_by_one(store, from, to, a, rows, dst),
+    }
+}
+
+fn to_decimal(from: Type, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Vector<'_>) -> Outcome {
+    let Type::Decimal { precision, scale } = to else { unreachable!("called for decimals") };
+    let old_scale = match from {
+        Type::Decimal { scale, .. } => scale,
+        _ => 0,
+    };
+    let wide =
+        |v: i128| unscaled::rescale_i128(v, old_scale, scale).filter(|&v| unscaled::fits(v, precision));
+    let short = |v: i128| wide(v).map(|v| v as i64);
+    let done = match (&a.data, dst.kind()) {
+        (Data::I32(_), Kind::I64) => try1(rows, a.values(), dst, |v: i32| short(i128::from(v))),
+        (Data::I32(_), _) => try1(rows, a.values(), dst, |v: i32| wide(i128::from(v))),
+        (Data::I64(_), Kind::I64) => try1(rows, a.values(), dst, |v: i64| short(i128::from(v))),
+        (Data::I64(_), _) => try1(rows, a.values(), dst, |v: i64| wide(i128::from(v))),
+        (_, Kind::I64) => try1(rows, a.values(), dst, short),
+        _ => try1(rows, a.values(), dst, wide),
+    };
+    done.map_err(|_| out_of_range(to))
+}
+
+fn one_by_one(
+    store: &Store<'_>,
+    from: Type,
+    to: Type,
+    a: &Vector<'_>,
+    rows: Rows<'_>,
+    dst: &mut Vector<'_>,
+) -> Outcome {
+    let mut buffer = TextBuffer::new();
+    rows.try_for_each(|row| {
+        if a.is_valid(row) {
+            let value = cast_value(value_at(store, a, row, from), to, &mut buffer)?;
+            put_value(dst, row, value);
+        }
+        Ok(())
+    })
+}
+
+/// `dst` = the text of `a`, written to the heap of `dst`.
+pub(super) fn to_text<'a>(
+    store: &mut Store<'a>,
+    level: BatchRows,
+    inst: &Inst<'a>,
+    from: Type,
+) -> Result<(), crate::Error<'a>> {
+    let mut dst = store.take(inst.dst);
+    let mut heap = store.take_heap(dst.heap);
+    heap.clear();
+    let (rows, a) = (store.rows(level), store.vector(inst.a));
+    validity1(rows, a, &mut dst);
+    let out = TextView::write(&mut dst.data);
+    let mut buffer = TextBuffer::new();
+    let outcome = rows.try_for_each(|row| {
+        if !a.is_valid(row) {
+            return Ok(());
+        }
+        let text = match cast_value(value_at(store, a, row, from), Type::Text, &mut buffer) {
+            Ok(Value::Text(text)) => text,
+            Ok(_) => "",
+            Err(error) => return Err(crate::Error::Value { error, span: inst.span }),
+        };
+        let start = heap.len();
+        heap.extend_from_slice(text.as_bytes())?;
+        out[row] = view(start, heap.len(), inst.span)?;
+        Ok(())
+    });
+    store.put_heap_back(dst.heap, heap);
+    store.put_back(inst.dst, dst);
+    outcome
+}
+
+/// `dst` = a field of the date `a`, as a decimal of type `to` or a double; the validity of `dst` is set.
+pub(super) fn extract(field: DateField, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Vector<'_>) {
+    let days: Source<'_, i32> = a.values();
+    // A row that is NULL may hold any number of days.
+    let value = |days: i32| Date::from_days(i64::from(days)).map_or(0, |date| date_field(date, field));
+    let power = match to {
+        Type::Decimal { scale, .. } => unscaled::POW10[usize::from(scale)],
+        _ => 1,
+    };
+    match &mut dst.data {
+        Data::I32(out) => map1(rows, days, out, |d| value(d) as i32),
+        Data::I64(out) => map1(rows, days, out, |d| value(d) * power as i64),
+        Data::I128(out) => map1(rows, days, out, |d| i128::from(value(d)) * power),
+        Data::F64(out) => map1(rows, days, out, |d| value(d) as f64),
+        Data::Bool(_) | Data::Text(_) => unreachable!("a field of a date is a number"),
+    }
+}
+
+fn date_field(date: Date, field: DateField) -> i64 {
+    let year = i64::from(date.year());
+    match field {
+        // There is no year 0: the first century is 1 to 100, and the one before it -100 to -1, which is 0 to -99 here.
+        DateField::Century if year > 0 => (year + 99) / 100,
+        DateField::Century => -((99 - (year - 1)) / 100),
+        DateField::Day => i64::from(date.day()),
+        DateField::Decade => year.div_euclid(10),
+        DateField::DayOfWeek => i64::from(date.day_of_week()),
+        DateField::DayOfYear => i64::from(date.day_of_year()),
+        DateField::Epoch => i64::from(date.days()) * 86_400,
+        DateField::IsoDayOfWeek => iso_day(date),
+        DateField::IsoYear => i64::from(iso_thursday(date).map_or(date.year(), Date::year)),
+        DateField::Month => i64::from(date.month()),
+        DateField::Quarter => i64::from((date.month() - 1) / 3 + 1),
+        DateField::Week => {
+            iso_thursday(date).map_or(1, |thursday| i64::from((thursday.day_of_year() - 1) / 7 + 1))
+        }
+        DateField::Year => year,
+    }
+}
+
+fn iso_day(date: Date) -> i64 {
+    match date.day_of_week() {
+        0 => 7,
+        day => i64::from(day),
+    }
+}
+
+/// The Thursday of the date's week, which decides the week's year.
+fn iso_thursday(date: Date) -> Option<Date> {
+    Date::from_days(i64::from(date.days()) + 4 - iso_day(date)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Aim: the fields that PostgreSQL gives for dates around the turn of years.
+    #[test]
+    fn fields_at_the_turn_of_a_year() {
+        let cases = [
+            ("2021-01-03", DateField::Week, 53),
+            ("2021-01-03", DateField::IsoYear, 2020),
+            ("2021-01-04", DateField::Week, 1),
+            ("2024-12-30", DateField::Week, 1),
+            ("2024-12-30", DateField::IsoYear, 2025),
+            ("2000-12-31", DateField::Century, 20),
+            ("2001-01-01", DateField::Century, 21),
+            ("1999-06-30", DateField::Quarter, 2),
+            ("1970-01-02", DateField::Epoch, 86_400),
+            ("2021-01-03", DateField::DayOfWeek, 0),
+            ("2021-01-03", DateField::IsoDayOfWeek, 7),
+            ("2020-12-31", DateField::DayOfYear, 366),
+            ("1994-03-15", DateField::Decade, 199),
+        ];
+        for (text, field, expected) in cases {
+            let date = Date::parse(text.as_bytes()).unwrap();
+            assert_eq!(date_field(date, field), expected, "{field:?} of {text}");
+        }
+    }
+}

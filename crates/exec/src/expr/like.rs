@@ -1,0 +1,207 @@
+//! LIKE patterns: compiled once, matched in one pass.
+//!
+//! A pattern is cut at its `%` into pieces. The first piece must stand at the start, the last at the end, and each one
+//! between is looked for behind the one before it, leftmost first. Leftmost is enough, since whatever a later match of
+//! a piece leaves, an earlier one leaves too; so nothing is ever tried again and the time is at most the text's length
+//! times the longest piece's. Inside a piece `_` is the byte 0xFF, which UTF-8 does not use.
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+
+const ANY_CHARACTER: u8 = 0xFF;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Pattern<'a> {
+    bytes: Vec<'a, u8>,
+    /// Where each piece ends in `bytes`.
+    ends: Vec<'a, u32>,
+}
+
+/// Why a pattern cannot be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PatternError {
+    EndsInEscape,
+    OutOfMemory(AllocError),
+}
+
+impl From<AllocError> for PatternError {
+    fn from(error: AllocError) -> Self {
+        PatternError::OutOfMemory(error)
+    }
+}
+
+impl<'a> Pattern<'a> {
+    /// A pattern that [`Pattern::set`] has yet to fill.
+    pub(crate) fn new(arena: &'a Arena) -> Pattern<'a> {
+        Pattern { bytes: Vec::new_in(arena), ends: Vec::new_in(arena) }
+    }
+
+    /// Compiles `pattern` in place of what was there before, reusing its memory.
+    pub(crate) fn set(&mut self, pattern: &str, escape: Option<char>) -> Result<(), PatternError> {
+        self.bytes.clear();
+        self.ends.clear();
+        let mut characters = pattern.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                c if Some(c) == escape => {
+                    let literal = characters.next().ok_or(PatternError::EndsInEscape)?;
+                    self.push_literal(literal)?;
+                }
+                '%' => self.ends.push(self.bytes.len() as u32)?,
+                '_' => self.bytes.push(ANY_CHARACTER)?,
+                c => self.push_literal(c)?,
+            }
+        }
+        self.ends.push(self.bytes.len() as u32)?;
+        Ok(())
+    }
+
+    fn push_literal(&mut self, character: char) -> Result<(), AllocError> {
+        self.bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes())
+    }
+
+    fn piece(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    /// Whether the pattern matches the whole of `text`, which is UTF-8.
+    pub(crate) fn matches(&self, text: &[u8]) -> bool {
+        let last = self.ends.len() - 1;
+        if last == 0 {
+            return match_at(self.piece(0), text) == Some(text.len());
+        }
+        let Some(mut at) = match_at(self.piece(0), text) else { return false };
+        for index in 1..last {
+            match find(self.piece(index), &text[at..]) {
+                Some(end) => at += end,
+                None => return false,
+            }
+        }
+        match_at_end(self.piece(last), &text[at..])
+    }
+}
+
+/// Where `piece` ends in `text`, if it stands at its start.
+fn match_at(piece: &[u8], text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for &byte in piece {
+        match byte {
+            ANY_CHARACTER => at += character_bytes(*text.get(at)?),
+            byte if *text.get(at)? == byte => at += 1,
+            _ => return None,
+        }
+    }
+    Some(at)
+}
+
+/// Where the leftmost occurrence of `piece` ends.
+fn find(piece: &[u8], text: &[u8]) -> Option<usize> {
+    if !piece.contains(&ANY_CHARACTER) {
+        return memchr::memmem::find(text, piece).map(|start| start + piece.len());
+    }
+    let mut start = 0;
+    loop {
+        if let Some(length) = match_at(piece, &text[start..]) {
+            return Some(start + length);
+        }
+        start += character_bytes(*text.get(start)?);
+    }
+}
+
+/// Whether `piece` stands at the end of `text`.
+fn match_at_end(piece: &[u8], text: &[u8]) -> bool {
+    if !piece.contains(&ANY_CHARACTER) {
+        return text.ends_with(piece);
+    }
+    // As many characters from the end as the piece has.
+    let characters = piece.iter().filter(|&&byte| starts_character(byte)).count();
+    let mut start = text.len();
+    for _ in 0..characters {
+        match text[..start].iter().rposition(|&byte| starts_character(byte)) {
+            Some(position) => start = position,
+            None => return false,
+        }
+    }
+    match_at(piece, &text[start..]) == Some(text.len() - start)
+}
+
+fn starts_character(byte: u8) -> bool {
+    byte & 0xC0 != 0x80
+}
+
+/// The length of the character that begins with `byte`.
+fn character_bytes(byte: u8) -> usize {
+    match byte {
+        0..=0xDF if byte < 0x80 => 1,
+        0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_arena::Budget;
+    use proptest::prelude::*;
+
+    fn like(text: &str, pattern: &str, escape: Option<char>) -> Result<bool, PatternError> {
+        let budget = Budget::unlimited("test").unwrap();
+        let arena = Arena::new(&budget);
+        let mut compiled = Pattern::new(&arena);
+        compiled.set(pattern, escape)?;
+        Ok(compiled.matches(text.as_bytes()))
+    }
+
+    /// The textbook definition, exponential and right.
+    fn naive(text: &[char], pattern: &[char]) -> bool {
+        match pattern {
+            [] => text.is_empty(),
+            ['%', rest @ ..] => (0..=text.len()).any(|skip| naive(&text[skip..], rest)),
+            ['_', rest @ ..] => !text.is_empty() && naive(&text[1..], rest),
+            [c, rest @ ..] => text.first() == Some(c) && naive(&text[1..], rest),
+        }
+    }
+
+    #[test]
+    fn patterns_of_every_shape() {
+        let cases = [
+            ("abc", "abc", true),
+            ("abc", "a%", true),
+            ("abc", "%c", true),
+            ("abc", "a_c", true),
+            ("äbc", "_bc", true),
+            ("abc", "____", false),
+            ("", "%", true),
+            ("", "", true),
+            ("", "_", false),
+            ("aXbXc", "a%X%c", true),
+            ("a%c", "a\\%c", true),
+            ("abc", "a\\%c", false),
+            ("promo burnished", "promo%", true),
+        ];
+        for (text, pattern, expected) in cases {
+            assert_eq!(like(text, pattern, Some('\\')), Ok(expected), "{text} LIKE {pattern}");
+        }
+        assert_eq!(like("a", "a\\", Some('\\')), Err(PatternError::EndsInEscape));
+        assert_eq!(like("a\\", "a\\", None), Ok(true));
+    }
+
+    #[test]
+    fn many_runs_take_no_exponential_time() {
+        let text = "a".repeat(2000);
+        let pattern = "%a".repeat(200) + "%b";
+        assert_eq!(like(&text, &pattern, None), Ok(false));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(text in "[abä]{0,10}", pattern in "[abä%_]{0,7}") {
+            let (t, p): (std::vec::Vec<_>, std::vec::Vec<_>) = (text.chars().collect(), pattern.chars().collect());
+            prop_assert_eq!(like(&text, &pattern, None).unwrap(), naive(&t, &p));
+        }
+
+    }
+}

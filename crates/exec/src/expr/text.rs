@@ -1,0 +1,207 @@
+//! Functions of text over columns. Results go to the heap of the register they are written to, which is emptied first.
+
+use cofferdam_arena::collections::Vec;
+
+use super::compile::pattern_error;
+use super::kernel::{validity1, validity2};
+use super::like::Pattern;
+use super::program::{Inst, Op, Trim};
+use super::run::view;
+use crate::batch::{BatchRows, Element, Store, TextView, Vector};
+use crate::error::{ArgumentProblem, Error};
+
+/// Computes a text for each row.
+pub(super) fn transform<'a>(
+    store: &mut Store<'a>,
+    level: BatchRows,
+    inst: &Inst<'a>,
+) -> Result<(), Error<'a>> {
+    let mut dst = store.take(inst.dst);
+    let mut heap = store.take_heap(dst.heap);
+    heap.clear();
+    let outcome = transform_into(store, level, inst, &mut dst, &mut heap);
+    store.put_heap_back(dst.heap, heap);
+    store.put_back(inst.dst, dst);
+    outcome
+}
+
+fn transform_into<'a>(
+    store: &Store<'a>,
+    level: BatchRows,
+    inst: &Inst<'a>,
+    dst: &mut Vector<'a>,
+    heap: &mut Vec<'a, u8>,
+) -> Result<(), Error<'a>> {
+    let rows = store.rows(level);
+    let (a, b, c) = (store.vector(inst.a), store.vector(inst.b), store.vector(inst.c));
+    let has_count = matches!(inst.op, Op::Substring { has_count: true });
+    match inst.op {
+        Op::Lower | Op::Upper => validity1(rows, a, dst),
+        _ => validity2(rows, a, b, dst),
+    }
+    if has_count && !c.all_valid {
+        let capacity = dst.valid.len();
+        dst.spell_out_validity(capacity);
+        rows.for_each(|row| dst.valid[row] &= c.is_valid(row));
+    }
+    let (all_valid, valid, out) = (dst.all_valid, &*dst.valid, TextView::write(&mut dst.data));
+    rows.try_for_each(|row| {
+        if !all_valid && !valid[row] {
+            return Ok(());
+        }
+        let start = heap.len();
+        let text = store.text(a, row);
+        match inst.op {
+            Op::Concat => {
+                heap.extend_from_slice(text)?;
+                heap.extend_from_slice(store.text(b, row))?;
+            }
+            Op::Lower => change_case(text, heap, false)?,
+            Op::Upper => change_case(text, heap, true)?,
+            Op::Trim(trim) => heap.extend_from_slice(trimmed(utf8(text), utf8(store.text(b, row)), trim))?,
+            _ => {
+                let count = has_count.then(|| c.values::<i32>().get(row));
+                let part =
+                    substring(utf8(text), b.values::<i32>().get(row), count).ok_or(Error::Argument {
+                        problem: ArgumentProblem::NegativeSubstringLength,
+                        span: inst.span,
+                    })?;
+                heap.extend_from_slice(part.as_bytes())?;
+            }
+        }
+        out[row] = view(start, heap.len(), inst.span)?;
+        Ok(())
+    })
+}
+
+/// B4 makes the fallback unreachable; it is safe nonetheless.
+fn utf8(text: &[u8]) -> &str {
+    core::str::from_utf8(text).unwrap_or_default()
+}
+
+fn change_case(
+    text: &[u8],
+    heap: &mut Vec<'_, u8>,
+    to_upper: bool,
+) -> Result<(), cofferdam_arena::AllocError> {
+    let start = heap.len();
+    if text.is_ascii() {
+        heap.extend_from_slice(text)?;
+        let copy = &mut heap[start..];
+        if to_upper {
+            copy.make_ascii_uppercase()
+        } else {
+            copy.make_ascii_lowercase()
+        }
+        return Ok(());
+    }
+    for character in utf8(text).chars() {
+        // One character to one, as PostgreSQL does: a letter whose other case is several letters stays.
+        let changed =
+            if to_upper { single(character.to_uppercase()) } else { single(character.to_lowercase()) };
+        let character = changed.unwrap_or(character);
+        heap.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn single(mut characters: impl Iterator<Item = char>) -> Option<char> {
+    let first = characters.next()?;
+    characters.next().is_none().then_some(first)
+}
+
+/// The characters from the 1-based `start`, at most `count`; nothing for a negative count.
+fn substring(text: &str, start: i32, count: Option<i32>) -> Option<&str> {
+    let first = i64::from(start) - 1;
+    let end = match count {
+        Some(count) if count < 0 => return None,
+        Some(count) => first + i64::from(count),
+        None => i64::MAX,
+    };
+    let from = byte_of(text, first.max(0));
+    let to = byte_of(text, end.max(0));
+    Some(text.get(from..to.max(from)).unwrap_or_default())
+}
+
+/// Where the character at this 0-based position begins; the text's length behind its end.
+fn byte_of(text: &str, position: i64) -> usize {
+    let Ok(position) = usize::try_from(position) else { return 0 };
+    if text.is_ascii() {
+        return position.min(text.len());
+    }
+    text.char_indices().nth(position).map_or(text.len(), |(at, _)| at)
+}
+
+fn trimmed<'t>(text: &'t str, characters: &str, trim: Trim) -> &'t [u8] {
+    let is_trimmed = |character: char| characters.contains(character);
+    match trim {
+        Trim::Both => text.trim_matches(is_trimmed),
+        Trim::Leading => text.trim_start_matches(is_trimmed),
+        Trim::Trailing => text.trim_end_matches(is_trimmed),
+    }
+    .as_bytes()
+}
+
+/// The number of characters of a text, which cannot exceed its bytes.
+pub(super) fn characters(text: &[u8]) -> i32 {
+    let count = text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// `dst = a LIKE pattern`. With `escape` the pattern is that of the row in `b`, and compiled for each.
+pub(super) fn like<'a>(
+    store: &mut Store<'a>,
+    level: BatchRows,
+    inst: &Inst<'a>,
+    pattern: &mut Pattern<'a>,
+    escape: Option<Option<char>>,
+    negated: bool,
+) -> Result<(), Error<'a>> {
+    let mut dst = store.take(inst.dst);
+    let (rows, a, b) = (store.rows(level), store.vector(inst.a), store.vector(inst.b));
+    validity2(rows, a, b, &mut dst);
+    let (all_valid, valid, out) = (dst.all_valid, &*dst.valid, bool::write(&mut dst.data));
+    let outcome = rows.try_for_each(|row| {
+        if !all_valid && !valid[row] {
+            return Ok(());
+        }
+        if let Some(escape) = escape {
+            let text = utf8(store.text(b, row));
+            pattern.set(text, escape).map_err(|error| pattern_error(error, inst.span))?;
+        }
+        out[row] = pattern.matches(store.text(a, row)) != negated;
+        Ok(())
+    });
+    store.put_back(inst.dst, dst);
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn substring_counts_characters_from_one() {
+        let cases = [
+            ("hello", 2, Some(3), Some("ell")),
+            ("hello", 2, None, Some("ello")),
+            ("hello", 0, Some(2), Some("h")),
+            ("hello", -5, Some(3), Some("")),
+            ("hello", 9, Some(3), Some("")),
+            ("hello", 1, Some(-1), None),
+            ("grün", 3, Some(2), Some("ün")),
+            ("hello", i32::MIN, Some(i32::MAX), Some("")),
+            ("hello", 2, Some(i32::MAX), Some("ello")),
+        ];
+        for (text, start, count, expected) in cases {
+            assert_eq!(substring(text, start, count), expected, "substring({text}, {start}, {count:?})");
+        }
+    }
+
+    #[test]
+    fn trim_takes_a_set_of_characters() {
+        assert_eq!(trimmed("xxyhixy", "xy", Trim::Both), b"hi");
+        assert_eq!(trimmed("xxhixx", "x", Trim::Leading), b"hixx");
+        assert_eq!(trimmed("xxhixx", "x", Trim::Trailing), b"xxhi");
+    }
+}

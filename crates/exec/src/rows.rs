@@ -1,0 +1,367 @@
+//! Rows as bytes: for what operators keep (groups, join sides, rows to sort), and for hashing and comparing keys.
+//!
+//! ```text
+//! | validity, a bit per column | fixed part of each column | bytes of the texts, one behind the other |
+//!
+//! fixed part: boolean 1, integer and date 4, bigint, short decimal and double 8, long decimal 16,
+//!             text 4: where its bytes end, counted from the row's start
+//! ```
+//!
+//! A column is found without looking at the others, and equal rows are equal bytes: what is NULL is zero, and in keys
+//! the doubles that compare equal are made equal. Integers are little-endian: this form never leaves the process.
+//!
+//! Kept rows stand in blocks, each with its length before it, and are named by block and offset. Blocks come from the
+//! operator's arena, so its budget pays for each before it is used.
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+
+use crate::batch::{Data, Element, Kind, Rows, Source, Store, TextView, Vector, VectorId};
+
+/// Where the columns stand in a row.
+#[derive(Debug)]
+pub(crate) struct RowLayout<'a> {
+    columns: &'a [Column],
+    fixed_bytes: usize,
+    /// Whether NaN and the two zeros are made equal.
+    is_key: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    kind: Kind,
+    offset: usize,
+    /// The fixed part of the text before this one, whose end is this one's start.
+    previous_text: Option<usize>,
+}
+
+impl<'a> RowLayout<'a> {
+    /// A layout for rows that are kept as they are.
+    pub(crate) fn new(
+        kinds: impl ExactSizeIterator<Item = Kind>,
+        arena: &'a Arena,
+    ) -> Result<RowLayout<'a>, AllocError> {
+        let mut offset = kinds.len().div_ceil(8);
+        let mut columns = Vec::with_capacity_in(kinds.len(), arena)?;
+        let mut previous_text = None;
+        for kind in kinds {
+            columns.push(Column { kind, offset, previous_text })?;
+            if kind == Kind::Text {
+                previous_text = Some(offset);
+            }
+            offset += if kind == Kind::Text { 4 } else { kind.bytes() };
+        }
+        Ok(RowLayout { columns: columns.into_slice(), fixed_bytes: offset, is_key: false })
+    }
+
+    /// A layout for rows that are hashed and compared.
+    pub(crate) fn keys(
+        kinds: impl ExactSizeIterator<Item = Kind>,
+        arena: &'a Arena,
+    ) -> Result<RowLayout<'a>, AllocError> {
+        Ok(RowLayout { is_key: true, ..RowLayout::new(kinds, arena)? })
+    }
+
+    fn is_valid(row: &[u8], column: usize) -> bool {
+        row[column / 8] & 1 << (column % 8) != 0
+    }
+
+    /// Reads a column of many rows into a vector, whose heap is emptied first if it is text.
+    pub(crate) fn decode<'r, 's>(
+        &self,
+        column: usize,
+        rows: impl ExactSizeIterator<Item = &'r [u8]> + Clone,
+        target: VectorId,
+        store: &mut Store<'s>,
+    ) -> Result<(), AllocError> {
+        let mut vector = store.take(target);
+        let nulls = rows.clone().filter(|row| !RowLayout::is_valid(row, column)).count();
+        vector.all_valid = nulls == 0;
+        if nulls > 0 {
+            for (row, valid) in rows.clone().zip(vector.valid.iter_mut()) {
+                *valid = RowLayout::is_valid(row, column);
+            }
+        }
+        let at = self.columns[column].offset;
+        match &mut vector.data {
+            Data::Bool(out) => fixed(rows, out, |row| row[at] != 0),
+            Data::I32(out) => fixed(rows, out, |row| i32::from_le_bytes(bytes_at(row, at))),
+            Data::I64(out) => fixed(rows, out, |row| i64::from_le_bytes(bytes_at(row, at))),
+            Data::I128(out) => fixed(rows, out, |row| i128::from_le_bytes(bytes_at(row, at))),
+            Data::F64(out) => fixed(rows, out, |row| f64::from_le_bytes(bytes_at(row, at))),
+            Data::Text(out) => {
+                let heap = store.heap_mut(vector.heap);
+                heap.clear();
+                for (row, view) in rows.zip(out.iter_mut()) {
+                    let text = self.text(row, column);
+                    *view = TextView { start: heap.len() as u32, len: text.len() as u32 };
+                    heap.extend_from_slice(text)?;
+                }
+            }
+        }
+        store.put_back(target, vector);
+        Ok(())
+    }
+
+    /// The bytes of a text.
+    fn text<'r>(&self, row: &'r [u8], column: usize) -> &'r [u8] {
+        let Column { offset, previous_text, .. } = self.columns[column];
+        let start = match previous_text {
+            Some(previous) => u32::from_le_bytes(bytes_at(row, previous)) as usize,
+            None => self.fixed_bytes,
+        };
+        &row[start..u32::from_le_bytes(bytes_at(row, offset)) as usize]
+    }
+}
+
+#[inline(always)]
+fn fixed<'r, T>(rows: impl Iterator<Item = &'r [u8]>, out: &mut [T], read: impl Fn(&[u8]) -> T) {
+    for (row, out) in rows.zip(out.iter_mut()) {
+        *out = read(row);
+    }
+}
+
+#[inline(always)]
+fn bytes_at<const N: usize>(row: &[u8], at: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&row[at..at + N]);
+    bytes
+}
+
+/// The rows of one batch as bytes. Made once per operator; the memory is reused for every batch.
+#[derive(Debug)]
+pub(crate) struct RowEncoder<'a> {
+    bytes: Vec<'a, u8>,
+    /// Where each row starts, and where the last one ends.
+    starts: Vec<'a, usize>,
+    /// Where the next text of each row goes, from the row's start.
+    ends: Vec<'a, u32>,
+}
+
+impl<'a> RowEncoder<'a> {
+    pub(crate) fn new(arena: &'a Arena) -> RowEncoder<'a> {
+        RowEncoder { bytes: Vec::new_in(arena), starts: Vec::new_in(arena), ends: Vec::new_in(arena) }
+    }
+
+    /// The bytes of the `i`-th row that was encoded.
+    #[inline(always)]
+    pub(crate) fn row(&self, i: usize) -> &[u8] {
+        &self.bytes[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// Encodes the given rows of the columns.
+    pub(crate) fn encode(
+        &mut self,
+        layout: &RowLayout<'_>,
+        columns: &[VectorId],
+        rows: Rows<'_>,
+        store: &Store<'_>,
+    ) -> Result<(), AllocError> {
+        debug_assert_eq!(columns.len(), layout.columns.len());
+        self.measure(layout, columns, rows, store)?;
+        for (index, (&id, &column)) in columns.iter().zip(layout.columns).enumerate() {
+            let vector = store.vector(id);
+            self.mark_valid(index, vector, rows);
+            match column.kind {
+                Kind::Bool => self.put(column, vector.values::<bool>(), vector, rows, |v| [u8::from(v)]),
+                Kind::I32 => self.put(column, vector.values(), vector, rows, i32::to_le_bytes),
+                Kind::I64 => self.put(column, vector.values(), vector, rows, i64::to_le_bytes),
+                Kind::I128 => self.put(column, vector.values(), vector, rows, i128::to_le_bytes),
+                Kind::F64 if layout.is_key => {
+                    self.put(column, vector.values(), vector, rows, |v| canonical(v).to_le_bytes());
+                }
+                Kind::F64 => self.put(column, vector.values(), vector, rows, f64::to_le_bytes),
+                Kind::Text => self.put_texts(column, vector, rows, store),
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the size of each row and makes room.
+    fn measure(
+        &mut self,
+        layout: &RowLayout<'_>,
+        columns: &[VectorId],
+        rows: Rows<'_>,
+        store: &Store<'_>,
+    ) -> Result<(), AllocError> {
+        let count = rows.len();
+        self.starts.clear();
+        self.starts.resize(count + 1, layout.fixed_bytes)?;
+        self.ends.clear();
+        self.ends.resize(count, layout.fixed_bytes as u32)?;
+        for (&id, column) in columns.iter().zip(layout.columns) {
+            if column.kind == Kind::Text {
+                let vector = store.vector(id);
+                let views: Source<'_, TextView> = vector.values();
+                for i in 0..count {
+                    let row = rows.nth(i);
+                    if vector.is_valid(row) {
+                        self.starts[i] += views.get(row).len as usize;
+                    }
+                }
+            }
+        }
+        let mut total = 0;
+        for start in self.starts.iter_mut() {
+            let size = core::mem::replace(start, total);
+            // Positions in a row have 32 bits.
+            if size > u32::MAX as usize {
+                return Err(AllocError);
+            }
+            total += size;
+        }
+        let total = self.starts[count];
+        self.bytes.clear();
+        self.bytes.resize(total, 0)
+    }
+
+    fn mark_valid(&mut self, index: usize, vector: &Vector<'_>, rows: Rows<'_>) {
+        let (byte, bit) = (index / 8, 1 << (index % 8));
+        for (i, &start) in self.starts[..rows.len()].iter().enumerate() {
+            if vector.is_valid(rows.nth(i)) {
+                self.bytes[start + byte] |= bit;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn put<T: Element, const N: usize>(
+        &mut self,
+        column: Column,
+        values: Source<'_, T>,
+        vector: &Vector<'_>,
+        rows: Rows<'_>,
+        bytes: impl Fn(T) -> [u8; N],
+    ) {
+        for (i, &start) in self.starts[..rows.len()].iter().enumerate() {
+            let row = rows.nth(i);
+            if vector.is_valid(row) {
+                let at = start + column.offset;
+                self.bytes[at..at + N].copy_from_slice(&bytes(values.get(row)));
+            }
+        }
+    }
+
+    fn put_texts(&mut self, column: Column, vector: &Vector<'_>, rows: Rows<'_>, store: &Store<'_>) {
+        for i in 0..rows.len() {
+            let (row, start) = (rows.nth(i), self.starts[i]);
+            let from = self.ends[i] as usize;
+            let mut end = from;
+            if vector.is_valid(row) {
+                let text = store.text(vector, row);
+                end += text.len();
+                self.bytes[start + from..start + end].copy_from_slice(text);
+                self.ends[i] = end as u32;
+            }
+            let at = start + column.offset;
+            self.bytes[at..at + 4].copy_from_slice(&(end as u32).to_le_bytes());
+        }
+    }
+}
+
+/// One representation for doubles that compare equal.
+fn canonical(value: f64) -> f64 {
+    if value.is_nan() {
+        f64::NAN
+    } else if value == 0.0 {
+        0.0
+    } else {
+        value
+    }
+}
+
+/// Where a kept row stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowRef {
+    block: u32,
+    offset: u32,
+}
+
+const BLOCK_BYTES_MIN: usize = 1024;
+const BLOCK_BYTES_MAX: usize = 64 * 1024;
+const LENGTH_BYTES: usize = 4;
+
+/// Rows that an operator keeps, of any length, in the order they came.
+#[derive(Debug)]
+pub(crate) struct RowBlocks<'a> {
+    arena: &'a Arena,
+    blocks: Vec<'a, Block<'a>>,
+    /// The block that is being filled.
+    current: usize,
+}
+
+#[derive(Debug)]
+struct Block<'a> {
+    bytes: &'a mut [u8],
+    used: usize,
+}
+
+impl<'a> RowBlocks<'a> {
+    pub(crate) fn new(arena: &'a Arena) -> RowBlocks<'a> {
+        RowBlocks { arena, blocks: Vec::new_in(arena), current: 0 }
+    }
+
+    /// Keeps the bytes of `parts`, one behind the other, as one row.
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> Result<RowRef, AllocError> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let needed = len + LENGTH_BYTES;
+        while self.blocks.get(self.current).is_none_or(|block| block.bytes.len() - block.used < needed) {
+            if self.current + 1 < self.blocks.len() {
+                self.current += 1;
+            } else {
+                self.add_block(needed)?;
+            }
+        }
+        let block = &mut self.blocks[self.current];
+        let row = RowRef { block: self.current as u32, offset: block.used as u32 };
+        let mut at = block.used;
+        let length = (len as u32).to_le_bytes();
+        for part in core::iter::once(&length[..]).chain(parts.iter().copied()) {
+            block.bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        block.used = at;
+        Ok(row)
+    }
+
+    fn add_block(&mut self, needed: usize) -> Result<(), AllocError> {
+        // As much again as there is, so that few rows need little and many rows few blocks.
+        let grown = self.blocks.last().map_or(BLOCK_BYTES_MIN, |block| block.bytes.len() * 2);
+        let size = grown.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).max(needed);
+        let bytes = self.arena.alloc_zeroed_slice(size)?;
+        self.blocks.push(Block { bytes, used: 0 })?;
+        self.current = self.blocks.len() - 1;
+        Ok(())
+    }
+
+    /// The bytes of a row.
+    #[inline(always)]
+    pub(crate) fn get(&self, row: RowRef) -> &[u8] {
+        let bytes = &*self.blocks[row.block as usize].bytes;
+        let start = row.offset as usize + LENGTH_BYTES;
+        let len = u32::from_le_bytes(bytes_at(bytes, row.offset as usize)) as usize;
+        &bytes[start..start + len]
+    }
+
+    /// The first row that stands at `from` or behind it, and where to look for the next.
+    pub(crate) fn next(&self, mut from: RowRef) -> Option<(RowRef, RowRef)> {
+        loop {
+            let block = self.blocks.get(from.block as usize)?;
+            if (from.offset as usize) < block.used {
+                let len = u32::from_le_bytes(bytes_at(block.bytes, from.offset as usize));
+                let next = RowRef { block: from.block, offset: from.offset + LENGTH_BYTES as u32 + len };
+                return Some((from, next));
+            }
+            from = RowRef { block: from.block + 1, offset: 0 };
+        }
+    }
+
+    /// Forgets all rows and keeps the blocks for others.
+    pub(crate) fn clear(&mut self) {
+        for block in self.blocks.iter_mut() {
+            block.used = 0;
+        }
+        self.current = 0;
+    }
+}

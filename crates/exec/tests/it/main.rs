@@ -1,0 +1,9 @@
+//! Integration tests of the execution: plans are built by hand, answers compared with naive ones.
+#![allow(clippy::disallowed_types)]
+
+mod files;
+mod limits;
+mod operators;
+mod sql;
+mod support;
+mod tpch;
