@@ -23,6 +23,10 @@
 //! position and end (so that an allocation touches no other line), the chain's two ends, the budget handle, the
 //! identity that tells one generation of pointers from the next, and the figures for its statistics.
 
+mod splice;
+
+pub use splice::SpliceError;
+
 use crate::budget::Budget;
 use crate::bump;
 use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, GRANULE_BYTES, chunk_bytes_for, round_chunk_down};
@@ -786,11 +790,6 @@ impl Arena {
             chunk = NonNull::new(next);
         }
         false
-    }
-
-    /// Which arena this is, in which generation: unique in the process for ever.
-    pub(crate) fn stamp(&self) -> Stamp {
-        self.stamp.get()
     }
 }
 

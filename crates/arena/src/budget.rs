@@ -187,6 +187,11 @@ impl Budget {
         unsafe { &*self.node().tree }
     }
 
+    /// True where a charge can move from one to the other.
+    pub(crate) fn is_same_tree(&self, other: &Budget) -> bool {
+        ptr::eq(self.node().tree, other.node().tree)
+    }
+
     /// True where both handles lead to the same node.
     pub fn is_same(&self, other: &Budget) -> bool {
         self.node == other.node

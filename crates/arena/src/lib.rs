@@ -27,12 +27,18 @@
 //! |---|---|
 //! | [`Budget`] | the tree of limits: charge, release, transfer, minimum, emergency reserve, reclaimers, pressure |
 //! | [`Arena`], [`Scope`], [`ArenaBox`] | bump allocation, nested lifetimes, values that drop |
+//! | [`ArenaOwner`], [`Coordinator`], [`Loc`] | an arena with handles that survive moves, and pointers that are checked |
+//! | [`DoubleBuffer`] | two arenas that take turns: one is written while the other is flushed |
+//! | [`Pool`], [`SharedPool`] | objects of one size that come and go one by one |
+//! | [`ThreadArenas`], [`StatementPart`] | a worker's scratch by size class, and results that a statement takes over |
+//! | [`CompilerArenas`], [`Session`] | a compilation in three arenas under one limit, checked stage by stage |
 //! | [`collections`] | vector, string, map, set |
 //! | [`OutOfMemory`], [`AllocError`] | the record of a refusal, and the token that travels |
 //!
 //! Who owns memory: a budget's tree owns its nodes, an arena its chunks; everything else borrows an arena. Works on
 //! `core` + `alloc` with `default-features = false`; the operating system's memory needs `std` and a Unix.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![cfg_attr(test, allow(clippy::disallowed_types))]
 
 extern crate alloc;
 
@@ -42,22 +48,40 @@ mod budget;
 mod bump;
 mod chunk;
 pub mod collections;
+mod coordinator;
+mod double_buffer;
 mod error;
+mod pool;
 mod pressure;
 mod reclaim;
 #[cfg(all(feature = "std", unix, not(loom)))]
 mod reservoir;
 mod scope;
+mod session;
 mod stamp;
 mod sync;
 mod text;
+mod thread_arena;
 
-pub use arena::{Arena, ArenaBox, ArenaStats, Growth, Zeroable};
+pub use arena::{Arena, ArenaBox, ArenaStats, Growth, SpliceError, Zeroable};
 pub use budget::{Budget, BudgetOptions, MemoryTree, NodeStats, UNIT, Walk};
+pub use coordinator::{
+    ArenaOwner, Coordinator, CopyError, CopyTo, Loc, LocError, PinError, ReadPin, WritePin,
+};
+pub use double_buffer::{DoubleBuffer, DoubleBufferError};
 pub use error::{AllocError, HOLDERS_MAX, Holder, OutOfMemory, Reason, Stage};
+pub use pool::{POOL_CHUNK_OBJECTS, Pool, PoolBox, PoolStats, Shared, SharedPool};
 pub use pressure::{Observer, Pressure, PressureEvent, THRESHOLDS_PERCENT};
 pub use reclaim::Reclaim;
 #[cfg(all(feature = "std", unix, not(loom)))]
 pub use reservoir::{Reservoir, ReservoirError, ReservoirOptions, ReservoirStats};
 pub use scope::Scope;
+pub use session::{
+    COMPILE_STAGES, CompilerArenas, MemoryStats, Session, SessionError, StageReport, TestContext,
+    with_test_context,
+};
 pub use text::{HumanBytes, InlineText, human_bytes};
+pub use thread_arena::{
+    LARGE_BYTES_CAP, NODE_BYTES_MAX, SMALL_BYTES_CAP, SMALL_OBJECT_BYTES_MAX, ScratchBox, SizeClass,
+    SpliceRefused, Spliced, StatementPart, ThreadArenas, ThreadStats,
+};

@@ -1,0 +1,138 @@
+//! The turns of a double buffer, and what may not happen out of turn.
+
+extern crate std;
+use super::*;
+use crate::coordinator::{Loc, LocError};
+use std::string::ToString;
+use std::vec::Vec;
+
+const ROWS: u64 = if cfg!(miri) { 40 } else { 5000 };
+
+fn buffer() -> (Budget, DoubleBuffer) {
+    let budget = Budget::root("process", 8 << 20).unwrap().child("memtable", 4 << 20).unwrap();
+    let buffer = DoubleBuffer::new(&budget, Growth::STATEMENT).unwrap();
+    (budget, buffer)
+}
+
+#[test]
+fn writes_go_on_while_the_sealed_side_is_flushed_and_reset() {
+    let (_budget, buffer) = buffer();
+    let old = buffer.write().unwrap().alloc(1u64).unwrap();
+    buffer.swap().unwrap();
+    assert_eq!(buffer.epoch(), 1);
+    let new = buffer.write().unwrap().alloc(2u64).unwrap();
+    let sealed = buffer.sealed().unwrap();
+    assert_eq!(sealed.write().err(), Some(PinError::Sealed));
+    let flush = sealed.read().unwrap();
+    assert_eq!(flush.get(old), Ok(&1));
+    let newer = buffer.write().unwrap().alloc(3u64).unwrap();
+    drop(flush);
+    buffer.mark_flushed().unwrap();
+    buffer.reset_sealed().unwrap();
+    assert!(buffer.sealed().is_none());
+    let pin = buffer.active().read().unwrap();
+    assert_eq!((pin.get(new), pin.get(newer), pin.get(old)), (Ok(&2), Ok(&3), Err(LocError::Foreign)));
+}
+
+#[test]
+fn the_sealed_side_is_reset_only_when_flushed_and_unpinned() {
+    let (_budget, buffer) = buffer();
+    let handle = buffer.active().clone();
+    assert_eq!(buffer.reset_sealed(), Err(DoubleBufferError::NothingSealed));
+    assert_eq!(buffer.mark_flushed(), Err(DoubleBufferError::NothingSealed));
+    let row = buffer.write().unwrap().alloc(1u64).unwrap();
+    buffer.swap().unwrap();
+    assert_eq!(buffer.reset_sealed(), Err(DoubleBufferError::NotFlushed));
+    assert_eq!((handle.reset(), handle.release()), (Err(PinError::Sealed), Err(PinError::Sealed)));
+    assert_eq!(buffer.swap(), Err(DoubleBufferError::StandbyNotReset));
+    let reader = handle.read().unwrap();
+    buffer.mark_flushed().unwrap();
+    let busy = DoubleBufferError::Pinned(PinError::Busy { readers_count: 1, has_writer: false });
+    assert_eq!(buffer.reset_sealed(), Err(busy));
+    assert_eq!(reader.get(row), Ok(&1), "the refused reset changed nothing");
+    drop(reader);
+    buffer.release_sealed().unwrap();
+    assert_eq!(handle.read().unwrap().get(row), Err(LocError::Stale));
+    assert!(busy.to_string().contains("1 readers"));
+}
+
+#[test]
+fn a_swap_waits_for_the_writer_to_finish() {
+    let (_budget, buffer) = buffer();
+    let writer = buffer.write().unwrap();
+    let busy = PinError::Busy { readers_count: 0, has_writer: true };
+    assert_eq!(buffer.swap(), Err(DoubleBufferError::Pinned(busy)));
+    drop(writer);
+    assert_eq!(buffer.swap(), Ok(()));
+}
+
+#[test]
+fn memory_stays_at_two_sides_whatever_is_written() {
+    let (budget, buffer) = buffer();
+    for turn in 0..20u64 {
+        let pin = buffer.write().unwrap();
+        for row in 0..ROWS / 10 {
+            pin.alloc([turn, row]).unwrap();
+        }
+        drop(pin);
+        buffer.swap().unwrap();
+        buffer.mark_flushed().unwrap();
+        buffer.reset_sealed().unwrap();
+    }
+    let peak = budget.peak();
+    assert_eq!(budget.used(), peak, "the chunks of both sides are kept");
+    buffer.active().release().unwrap();
+    buffer.swap().unwrap();
+    buffer.mark_flushed().unwrap();
+    buffer.release_sealed().unwrap();
+    buffer.active().release().unwrap();
+    assert_eq!(budget.used(), 2048, "two control blocks");
+}
+
+/// Method: a writer numbers its rows; a flusher swaps, reads every row of the sealed side and resets it. Every row must
+/// be flushed exactly once and in order.
+#[test]
+fn no_row_is_lost_or_flushed_twice() {
+    let (_budget, buffer) = buffer();
+    let rows = [const { std::sync::Mutex::new(Vec::<Loc<u64>>::new()) }; 2];
+    let (buffer, rows) = (&buffer, &rows);
+    let done = &std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for row in 0..ROWS {
+                let pin = loop {
+                    if let Ok(pin) = buffer.write() {
+                        break pin;
+                    }
+                };
+                // The side cannot be swapped while it is pinned for writing.
+                let side = (buffer.epoch() & 1) as usize;
+                rows[side].lock().unwrap().push(pin.alloc(row).unwrap());
+            }
+            done.store(true, Ordering::Release);
+        });
+        scope.spawn(move || {
+            let mut next = 0;
+            loop {
+                let is_last = done.load(Ordering::Acquire);
+                if buffer.swap().is_err() {
+                    std::thread::yield_now();
+                    continue;
+                }
+                let side = ((buffer.epoch() + 1) & 1) as usize;
+                let pin = buffer.sealed().unwrap().read().unwrap();
+                for loc in rows[side].lock().unwrap().drain(..) {
+                    assert_eq!(pin.get(loc), Ok(&next));
+                    next += 1;
+                }
+                drop(pin);
+                buffer.mark_flushed().unwrap();
+                buffer.reset_sealed().unwrap();
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(next, ROWS);
+        });
+    });
+}
