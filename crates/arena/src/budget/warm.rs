@@ -203,13 +203,13 @@ mod tests {
         let root = root(1 << 20);
         let (a, b) = (root.child("a", u64::MAX).unwrap(), root.child("b", u64::MAX).unwrap());
         let mut arena = Arena::new(&a);
-        while arena.alloc([0u8; 1000]).is_ok() {}
+        while arena.alloc_uninit_slice::<u8>(100 << 10).is_ok() {}
         assert_eq!(a.last_refusal().unwrap().reason(), Reason::Limit);
         arena.release();
         b.charge(900 * KIB).expect("what is warm can be charged by others");
         b.release(900 * KIB);
         let large = Arena::new(&b);
-        assert!(large.alloc_slice_fill::<u8>(800 << 10, 1).is_ok());
+        assert!(large.alloc_uninit_slice::<u8>(800 << 10).is_ok());
     }
 
     #[test]

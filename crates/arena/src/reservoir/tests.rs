@@ -86,15 +86,31 @@ impl Chunk {
     }
 
     fn fill(&self, value: u8) {
-        // SAFETY: the test holds the chunk.
-        unsafe { self.base.as_ptr().write_bytes(value, self.bytes) };
+        // SAFETY: the test holds the chunk, and all places lie in it.
+        unsafe {
+            match cfg!(miri) {
+                true => self.few_places().into_iter().for_each(|at| self.base.add(at).write(value)),
+                false => self.base.as_ptr().write_bytes(value, self.bytes),
+            }
+        }
     }
 
     fn holds(&self, value: u8) -> bool {
-        // SAFETY: the test holds the chunk, whose memory is initialized.
-        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.bytes) }
-            .iter()
-            .all(|byte| *byte == value)
+        // SAFETY: the test holds the chunk, whose memory is initialized, and all places lie in it.
+        unsafe {
+            match cfg!(miri) {
+                true => self.few_places().into_iter().all(|at| self.base.add(at).read() == value),
+                false => {
+                    let bytes = core::slice::from_raw_parts(self.base.as_ptr(), self.bytes);
+                    bytes.iter().all(|byte| *byte == value)
+                }
+            }
+        }
+    }
+
+    /// What is looked at in the interpreter, where every byte costs a microsecond.
+    fn few_places(&self) -> [usize; 3] {
+        [0, self.bytes / 2, self.bytes - 1]
     }
 
     fn write_header(&self, next: *mut ChunkHeader) -> NonNull<ChunkHeader> {
