@@ -2,6 +2,7 @@
 //! after each file of a batch, and an error that names the stage.
 //!
 //! Run with `cargo run -p cofferdam-arena --example compiler_session`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::{AllocError, Budget, COMPILE_STAGES, CompilerArenas, Session, SessionError};
 

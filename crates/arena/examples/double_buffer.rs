@@ -2,6 +2,7 @@
 //! in one step.
 //!
 //! Run with `cargo run -p cofferdam-arena --example double_buffer`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::{Budget, DoubleBuffer, DoubleBufferError, Growth, Loc};
 

@@ -2,6 +2,7 @@
 //!
 //! Run with `cargo run --release -p cofferdam-arena --example malloc_comparison`. It prints three lines: the arena's
 //! time, malloc's time, and the ratio, each for one round and the median of many, taken in turns.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::{AllocError, Arena, Budget};
 use std::hint::black_box;

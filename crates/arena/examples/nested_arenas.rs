@@ -2,6 +2,7 @@
 //! arenas that interleave.
 //!
 //! Run with `cargo run -p cofferdam-arena --example nested_arenas`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::{AllocError, Arena, Budget};
 

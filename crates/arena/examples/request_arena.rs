@@ -1,6 +1,7 @@
 //! Per-request arena (seed 001, pattern 1): everything that a request needs is forgotten in one step when it is done.
 //!
 //! Run with `cargo run -p cofferdam-arena --example request_arena`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget};

@@ -1,6 +1,7 @@
 //! Size by estimate (seed 002): an arena whose first chunk is made for the expected size takes one chunk instead of many.
 //!
 //! Run with `cargo run -p cofferdam-arena --example size_by_estimate`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::{AllocError, Arena, Budget, Growth};
 

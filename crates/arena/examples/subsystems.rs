@@ -2,6 +2,7 @@
 //! take together never exceeds the parent's limit.
 //!
 //! Run with `cargo run -p cofferdam-arena --example subsystems`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::{AllocError, ArenaOwner, Budget, Coordinator, PinError};
 

@@ -2,6 +2,7 @@
 //! is checked that all memory came back.
 //!
 //! Run with `cargo run -p cofferdam-arena --example test_context`.
+#![allow(clippy::disallowed_types)]
 
 use cofferdam_arena::with_test_context;
 

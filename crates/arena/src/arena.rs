@@ -288,7 +288,6 @@ impl Arena {
     /// # Errors
     /// The budget refuses; the value is dropped.
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc<T>(&self, value: T) -> Result<&mut T, AllocError> {
         self.alloc_with(|| value)
     }
@@ -388,7 +387,6 @@ impl Arena {
     ///
     /// # Errors
     /// As [`Arena::alloc_slice_fill_with`].
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_slice_fill<T: Copy>(&self, len: usize, value: T) -> Result<&mut [T], AllocError> {
         self.alloc_slice_fill_with(len, |_| value)
     }
@@ -425,7 +423,6 @@ impl Arena {
     ///
     /// # Errors
     /// The budget refuses; what the iterator gave so far is lost.
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_slice_from_iter<T>(
         &self,
         values: impl IntoIterator<Item = T>,

@@ -55,7 +55,6 @@ impl<'s> Scope<'s> {
     ///
     /// # Errors
     /// The budget refuses.
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc<T>(&self, value: T) -> Result<&'s mut T, AllocError> {
         self.arena.alloc(value)
     }
@@ -64,7 +63,6 @@ impl<'s> Scope<'s> {
     ///
     /// # Errors
     /// The budget refuses.
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_str(&self, text: &str) -> Result<&'s mut str, AllocError> {
         self.arena.alloc_str(text)
     }
@@ -73,7 +71,6 @@ impl<'s> Scope<'s> {
     ///
     /// # Errors
     /// The budget refuses.
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_slice_copy<T: Copy>(&self, values: &[T]) -> Result<&'s mut [T], AllocError> {
         self.arena.alloc_slice_copy(values)
     }
@@ -82,7 +79,6 @@ impl<'s> Scope<'s> {
     ///
     /// # Errors
     /// The budget refuses.
-    #[expect(clippy::mut_from_ref, reason = "each call gives a fresh allocation")]
     pub fn alloc_slice_fill_with<T>(
         &self,
         len: usize,

@@ -227,10 +227,6 @@ impl ThreadArenas {
     ///
     /// # Errors
     /// As [`StatementPart::splice_into`]; the results come back with the error then.
-    #[expect(
-        clippy::result_large_err,
-        reason = "what was not taken over comes back, and there is no heap to put it on"
-    )]
     pub fn splice_into(mut self, statement: &Arena) -> Result<Spliced<'_>, SpliceRefused> {
         self.take_part().splice_into(statement)
     }
@@ -375,10 +371,6 @@ impl StatementPart {
     ///
     /// # Errors
     /// The statement's budget refuses the charge, or belongs to another tree; the part comes back with the error.
-    #[expect(
-        clippy::result_large_err,
-        reason = "what was not taken over comes back, and there is no heap to put it on"
-    )]
     pub fn splice_into(self, statement: &Arena) -> Result<Spliced<'_>, SpliceRefused> {
         let StatementPart { arena, stamp } = self;
         match statement.adopt(arena) {

@@ -47,10 +47,6 @@ impl Arena {
     ///
     /// # Errors
     /// The arenas belong to different trees, or the budget refuses; `part` comes back unchanged then.
-    #[expect(
-        clippy::result_large_err,
-        reason = "what was not taken over comes back, and there is no heap to put it on"
-    )]
     pub fn adopt(&self, mut part: Arena) -> Result<(), (Arena, SpliceError)> {
         if !self.budget.is_same_tree(&part.budget) {
             return Err((part, SpliceError::OtherTree));
