@@ -33,6 +33,8 @@
 //! | [`ThreadArenas`], [`StatementPart`] | a worker's scratch by size class, and results that a statement takes over |
 //! | [`CompilerArenas`], [`Session`] | a compilation in three arenas under one limit, checked stage by stage |
 //! | [`collections`] | vector, string, map, set |
+//! | [`Interner`], [`Overlay`] | names as symbols: shared by all threads, and a statement's own over them |
+//! | `Reservoir` | the operating system's memory: addresses reserved once, commits exactly what is charged |
 //! | [`OutOfMemory`], [`AllocError`] | the record of a refusal, and the token that travels |
 //!
 //! Who owns memory: a budget's tree owns its nodes, an arena its chunks; everything else borrows an arena. Works on
@@ -51,6 +53,7 @@ pub mod collections;
 mod coordinator;
 mod double_buffer;
 mod error;
+mod intern;
 mod pool;
 mod pressure;
 mod reclaim;
@@ -70,6 +73,7 @@ pub use coordinator::{
 };
 pub use double_buffer::{DoubleBuffer, DoubleBufferError};
 pub use error::{AllocError, HOLDERS_MAX, Holder, OutOfMemory, Reason, Stage};
+pub use intern::{Frozen, Identifier, Interner, InternerStats, Names, Overlay, Pin, Symbol, SymbolRef};
 pub use pool::{POOL_CHUNK_OBJECTS, Pool, PoolBox, PoolStats, Shared, SharedPool};
 pub use pressure::{Observer, Pressure, PressureEvent, THRESHOLDS_PERCENT};
 pub use reclaim::Reclaim;
