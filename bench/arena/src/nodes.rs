@@ -1,13 +1,14 @@
 //! Nodes of 64 bytes: warm, cold, and against malloc; blocks whose layout is known at run time only.
 
 use crate::peers::{
-    NODES_COUNT, Node, OURS, ScopeDown, ScopeDown8, ScopeUp, ScopeUp8, checked, statement, write_nodes,
+    NODES_COUNT, Node, OURS, OURS_ON_HEAP, ScopeDown, ScopeDown8, ScopeUp, ScopeUp8, checked, heap_statement,
+    statement, write_nodes,
 };
 use bench_harness::measure::EQUAL;
 use bench_harness::{Bar, Random, Row, Session, black_box};
 use blink_alloc::{Blink, BlinkAlloc};
 use bump_scope::traits::BumpAllocatorTyped;
-use cofferdam_arena::Arena;
+use cofferdam_arena::{Arena, Budget};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -68,8 +69,8 @@ fn bumped_nodes() -> impl FnMut() {
 }
 
 /// Nodes written into an arena of ours, and the reset.
-fn arena_nodes() -> impl FnMut() {
-    let mut arena = Arena::new(&statement());
+fn arena_nodes(budget: &Budget) -> impl FnMut() + use<> {
+    let mut arena = Arena::new(budget);
     checked(move || {
         write_nodes!(|node| arena.alloc_with(|| node)?);
         arena.reset();
@@ -83,7 +84,8 @@ fn warm(name: &'static str) -> Row<'static> {
     let mut down: ScopeDown8 = ScopeDown8::new();
     let mut blink = Blink::new();
     Row::new(name, "1,000 nodes of 64 bytes written, then the whole reset; per node", NODES_COUNT, EQUAL)
-        .ours(OURS, arena_nodes())
+        .ours(OURS, arena_nodes(&statement()))
+        .info(OURS_ON_HEAP, arena_nodes(&heap_statement()))
         .peer("bumpalo", move || {
             write_nodes!(|node| bumpalo.alloc_with(|| node));
             bumpalo.reset();
@@ -138,7 +140,8 @@ fn versus_malloc(name: &'static str) -> Row<'static> {
         NODES_COUNT,
         Bar::Ratio(0.2),
     )
-    .ours(OURS, arena_nodes())
+    .ours(OURS, arena_nodes(&statement()))
+    .info(OURS_ON_HEAP, arena_nodes(&heap_statement()))
     .peer("malloc", malloc_nodes(System))
     .info("mimalloc", malloc_nodes(mimalloc::MiMalloc))
     .info("the writes alone", bare_nodes())
@@ -235,17 +238,19 @@ fn malloc_blocks(allocator: impl GlobalAlloc, layouts: &'static [Layout]) -> imp
     }
 }
 
+/// An arena of ours created, nodes written into it, dropped.
+fn cold_nodes(budget: Budget) -> impl FnMut() {
+    checked(move || {
+        let arena = Arena::new(&budget);
+        write_nodes!(|node| arena.alloc_with(|| node)?);
+        Ok(())
+    })
+}
+
 fn cold(name: &'static str) -> Row<'static> {
-    let budget = statement();
     Row::new(name, "an arena created, 1,000 nodes of 64 bytes written, dropped; per node", NODES_COUNT, EQUAL)
-        .ours(
-            OURS,
-            checked(move || {
-                let arena = Arena::new(&budget);
-                write_nodes!(|node| arena.alloc_with(|| node)?);
-                Ok(())
-            }),
-        )
+        .ours(OURS, cold_nodes(statement()))
+        .info(OURS_ON_HEAP, cold_nodes(heap_statement()))
         .peer("bumpalo", || {
             let bump = bumpalo::Bump::<8>::with_min_align();
             write_nodes!(|node| bump.alloc_with(|| node));

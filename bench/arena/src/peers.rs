@@ -1,7 +1,7 @@
 //! The peers' types in the settings that make them fastest, and what several rows share.
 
 use bump_scope::settings::BumpSettings;
-use cofferdam_arena::{AllocError, Budget};
+use cofferdam_arena::{AllocError, Budget, Reservoir, ReservoirOptions};
 
 /// Objects in one repetition of most rows.
 pub const NODES_COUNT: u64 = 1000;
@@ -22,10 +22,23 @@ pub type ScopeDown =
 /// The name of ours.
 pub const OURS: &str = "cofferdam-arena";
 
-/// A budget below a root with a limit, as a statement has it.
+/// Ours when its chunks come from the allocator that the peers use, too.
+pub const OURS_ON_HEAP: &str = "ours, on the heap";
+
+/// The limit of the whole tree.
+const LIMIT_BYTES: u64 = 4 << 30;
+
+/// A budget below a root with a limit, as a statement has it: on a reservoir.
 pub fn statement() -> Budget {
-    let root = Budget::root("root", 4 << 30).expect("room for a tree");
-    root.child("statement", 2 << 30).expect("room for a node")
+    let reservoir = Reservoir::new(ReservoirOptions::new(LIMIT_BYTES)).expect("addresses");
+    let root = Budget::root_on_reservoir("root", LIMIT_BYTES, reservoir).expect("room for a tree");
+    root.child("statement", LIMIT_BYTES / 2).expect("room for a node")
+}
+
+/// The same on the system's allocator.
+pub fn heap_statement() -> Budget {
+    let root = Budget::root("root", LIMIT_BYTES).expect("room for a tree");
+    root.child("statement", LIMIT_BYTES / 2).expect("room for a node")
 }
 
 /// A repetition out of fallible work: every failure has been checked on the way, and ends the bench.
