@@ -1,8 +1,10 @@
 //! Text to symbol: hits and misses on one thread, and two threads of which one also inserts.
 
+use crate::peers::{OURS, checked, statement};
 use bench_harness::measure::{EQUAL, Role};
 use bench_harness::threads::together;
 use bench_harness::{Bar, Random, Row, Session, black_box};
+use cofferdam_arena::{Frozen, Identifier, Interner};
 use foldhash::fast::FixedState;
 use lasso::{Spur, ThreadedRodeo};
 use string_interner::StringInterner;
@@ -51,6 +53,17 @@ fn filled<B: string_interner::backend::Backend>(names: &[String]) -> StringInter
     interner
 }
 
+/// An interner of ours with these names in it, as the catalog's are.
+fn interner(names: &[String]) -> Interner {
+    let interner = Interner::new(&statement(), &[]).expect("the limit is far away");
+    let pin = interner.pin();
+    for name in names {
+        pin.intern(Identifier::new(name)).expect("the limit is far away");
+    }
+    drop(pin);
+    interner
+}
+
 macro_rules! each {
     ($queries:expr, |$query:ident| $call:expr) => {
         for &$query in $queries {
@@ -63,10 +76,21 @@ fn hit(name: &'static str) -> Row<'static> {
     let names = names("", NAMES_COUNT);
     let queries = queries(&names, 1000, 1);
     let (mut strings, mut buckets): (Strings, Buckets) = (filled(&names), filled(&names));
+    let ours = interner(&names);
+    let frozen = ours.freeze(&statement()).expect("the limit is far away");
     let mut rodeo: lasso::Rodeo<Spur, FixedState> = lasso::Rodeo::with_hasher(FixedState::default());
     names.iter().for_each(|name| _ = rodeo.get_or_intern(name));
     Row::new(name, "a known string among 256 turned into its symbol; per call", 1000, EQUAL)
+        .ours(
+            OURS,
+            checked(move || {
+                let pin = ours.pin();
+                each!(queries, |query| pin.intern(Identifier::new(query))?);
+                Ok(())
+            }),
+        )
         .peer("string-interner", move || each!(queries, |query| strings.get_or_intern(query)))
+        .info("ours, frozen", move || each!(queries, |query| frozen.lookup(query)))
         .peer("string-interner-bucket", move || each!(queries, |query| buckets.get_or_intern(query)))
         .info("lasso", move || each!(queries, |query| rodeo.get_or_intern(query)))
 }
@@ -75,9 +99,14 @@ fn miss(name: &'static str) -> Row<'static> {
     let names_known = names("", NAMES_COUNT);
     let queries = queries(&names("no_", NAMES_COUNT), 1000, 2);
     let (strings, buckets): (Strings, Buckets) = (filled(&names_known), filled(&names_known));
+    let ours = interner(&names_known);
     let mut rodeo: lasso::Rodeo<Spur, FixedState> = lasso::Rodeo::with_hasher(FixedState::default());
     names_known.iter().for_each(|name| _ = rodeo.get_or_intern(name));
     Row::new(name, "an unknown string looked up among 256; per call", 1000, EQUAL)
+        .ours(OURS, move || {
+            let pin = ours.pin();
+            each!(queries, |query| pin.lookup(query));
+        })
         .peer("string-interner", move || each!(queries, |query| strings.get(query)))
         .peer("string-interner-bucket", move || each!(queries, |query| buckets.get(query)))
         .info("lasso", move || each!(queries, |query| rodeo.get(query)))
@@ -99,9 +128,23 @@ fn two_threads(name: &'static str) -> Row<'static> {
     let (names, plans) = plans();
     let frozen: hashbrown::HashMap<&'static str, u32, FixedState> =
         names.iter().map(String::as_str).zip(0..).collect();
+    let frozen_ours: Frozen = interner(names).freeze(&statement()).expect("the limit is far away");
     let about = "1,024 known strings turned into symbols by two threads, one of which inserts in 1 % of its calls; per call";
     Row::new(name, about, CALLS_COUNT as u64, Bar::Ratio(0.5))
         .repetitions(1)
+        .add_timed(Role::Ours, OURS, move |_| {
+            let ours = interner(names);
+            let work = |thread: usize| {
+                let pin = ours.pin();
+                each!(plans[thread], |call| pin
+                    .intern(Identifier::new(call))
+                    .expect("the limit is far away"));
+            };
+            together(2, work).sample()
+        })
+        .add_timed(Role::Info, "ours, frozen", move |_| {
+            together(2, |thread| each!(plans[thread], |call| frozen_ours.lookup(call))).sample()
+        })
         .add_timed(Role::Peer, "lasso-threaded", move |_| {
             let rodeo: Shared = ThreadedRodeo::with_hasher(FixedState::default());
             names.iter().for_each(|name| _ = rodeo.get_or_intern(name));

@@ -1,6 +1,8 @@
 //! Objects of one size, taken and put back.
 
+use crate::peers::{OURS, checked, statement};
 use bench_harness::{Bar, Random, Row, Session, black_box};
+use cofferdam_arena::{Pool, PoolBox, SharedPool};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
 
@@ -58,10 +60,32 @@ fn malloc_batch(allocator: impl GlobalAlloc) -> impl FnMut() {
 }
 
 fn get_put(name: &'static str) -> Row<'static> {
+    let budget = statement();
+    let pool: Pool<Object> = Pool::new(&budget);
+    let shared: SharedPool<Object> = SharedPool::new(&budget).expect("the limit is far away");
     let mut slab: slab::Slab<Object> = slab::Slab::with_capacity(OBJECTS_COUNT);
     let about = "an object of 64 bytes taken, written and put back at once; per pair";
     Row::new(name, about, OBJECTS_COUNT as u64, Bar::Ratio(0.5))
+        .ours(
+            OURS,
+            checked(move || {
+                for number in 0..OBJECTS_COUNT as u64 {
+                    black_box(&*pool.get([number; 8])?);
+                }
+                Ok(())
+            }),
+        )
+        .limit_ns(10.0)
         .peer("malloc", malloc_pair(System))
+        .info(
+            "ours, shared by threads",
+            checked(move || {
+                for number in 0..OBJECTS_COUNT as u64 {
+                    black_box(&*shared.get([number; 8])?);
+                }
+                Ok(())
+            }),
+        )
         .info("slab", move || {
             for number in 0..OBJECTS_COUNT as u64 {
                 let key = slab.insert([number; 8]);
@@ -75,8 +99,26 @@ fn get_put(name: &'static str) -> Row<'static> {
 fn batch(name: &'static str) -> Row<'static> {
     let mut slab: slab::Slab<Object> = slab::Slab::with_capacity(OBJECTS_COUNT);
     let (order, mut live) = (order(), Vec::with_capacity(OBJECTS_COUNT));
+    // The boxes borrow the pool, and both are the row's until its end.
+    let pool: &'static Pool<Object> = Box::leak(Box::new(Pool::new(&statement())));
+    let mut live_ours: Vec<Option<PoolBox<'static, Object>>> = Vec::with_capacity(OBJECTS_COUNT);
     let about = "256 objects of 64 bytes taken and written, then put back in random order; per pair";
     Row::new(name, about, OBJECTS_COUNT as u64, Bar::Ratio(0.5))
+        .ours(
+            OURS,
+            checked(move || {
+                for number in 0..OBJECTS_COUNT as u64 {
+                    live_ours.push(Some(pool.get([number; 8])?));
+                }
+                black_box(&live_ours);
+                for &index in order {
+                    live_ours[index] = None;
+                }
+                live_ours.clear();
+                Ok(())
+            }),
+        )
+        .limit_ns(10.0)
         .peer("malloc", malloc_batch(System))
         .info("slab", move || {
             live.extend((0..OBJECTS_COUNT as u64).map(|number| slab.insert([number; 8])));

@@ -1,2 +1,95 @@
-//! The program `cofferdam`.
-fn main() {}
+//! The program `cofferdam`: SQL under a hard memory limit from the command line.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `args` | the command line |
+//! | `session` | statements and dot commands in order |
+//! | `input` | statements from standard input, in a bounded buffer |
+//! | `format` | rows as a table, RFC 4180 or JSON, in constant memory |
+//! | `report` | errors with the place in the statement |
+//! | `untracked` | the counting global allocator, and its budget |
+//! | `demo` | TPC-H data, queries and answers |
+//!
+//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run; 2 the command
+//! line is wrong; 141 whoever read the output has closed it.
+//!
+//! The program adds no behaviour to the database: everything here is reading and writing.
+#![deny(unsafe_code)]
+#![allow(clippy::disallowed_types)]
+// The database's errors hold no heap memory, which makes them large.
+#![allow(clippy::result_large_err)]
+
+mod args;
+mod demo;
+mod format;
+mod input;
+mod report;
+mod session;
+#[allow(unsafe_code)]
+mod untracked;
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use session::Session;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+/// What shells report of programs that SIGPIPE ended.
+const CLOSED: u8 = 141;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.subcommand {
+        Some(_) if cli.database.is_some() || !cli.commands.is_empty() => {
+            complain("error: a subcommand takes neither a database nor -c");
+            return ExitCode::from(USAGE);
+        }
+        Some(Command::Demo(demo)) => demo::run(&demo, cli.limits),
+        Some(Command::TpchData(data)) => demo::data::write(&data),
+        None => statements(&cli),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(CLOSED),
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Runs the statements of the command line or of standard input.
+fn statements(cli: &Cli) -> io::Result<u8> {
+    if let Some(path) = &cli.database {
+        complain(format_args!(
+            "error: `{}` would be the directory of a database, and durable databases are not there yet\n\
+             help: without it, statements read files: cofferdam -c \"SELECT * FROM 'file.csv'\"",
+            path.display()
+        ));
+        return Ok(USAGE);
+    }
+    let mut session = match Session::open(cli.limits, cli.mode, cli.show_memory) {
+        Ok(session) => session,
+        Err(message) => {
+            complain(format_args!("error: {message}"));
+            return Ok(USAGE);
+        }
+    };
+    for command in &cli.commands {
+        session.run_text(command, "-c")?;
+    }
+    if cli.commands.is_empty() {
+        session.run_stdin()?;
+    }
+    Ok(if session.has_failed() { FAILED } else { 0 })
+}
+
+/// Writes a line to standard error. When that is closed, nobody wants to know.
+pub(crate) fn complain(message: impl Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}

@@ -1,2 +1,70 @@
-//! See the crate description.
+//! Cofferdam: an embedded SQL database in which every byte of working memory is taken from arenas under a tree of hard
+//! budgets.
+//!
+//! ```
+//! use cofferdam::{Database, Options};
+//!
+//! # fn main() -> Result<(), cofferdam::Error> {
+//! let database = Database::open_in_memory(Options::new().memory_limit(16 << 20))?;
+//! let connection = database.connect()?;
+//! let sum = connection.query("SELECT sum(n) AS total FROM (VALUES (1), (2), (39)) AS t(n)", |rows| {
+//!     assert_eq!(rows.columns()[0].name, "total");
+//!     let row = rows.next_row()?.expect("an aggregate gives one row");
+//!     Ok(row.get(0).to_string())
+//! })?;
+//! assert_eq!(sum, "42");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `options`, `settings` | what a database is opened with, and what `SET` changes later |
+//! | `database` | [`Database`]: one limit, any number of connections |
+//! | `connection` | [`Connection`]: tables by name, statements |
+//! | `catalog` | what the planner learns of registered tables and of files |
+//! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
+//! | `rows` | [`Rows`], [`Batch`] and [`Row`]: the answer |
+//! | `error` | [`Error`], sorted by what the caller can do |
+//!
+//! **Who owns memory.** A statement has a budget of its own below the database's, with a child for each stage, and an
+//! arena under each. Dropping the [`Statement`] gives all of it back in one step, whatever state an error left it in,
+//! and the next statement runs as if nothing had happened:
+//!
+//! ```text
+//!   process 16 MiB          Options::memory_limit, SET memory_limit
+//!   |- warm                 chunks given back, kept for the next taker
+//!   `- db
+//!      |- catalog           registered tables
+//!      `- statement         keeps the record of its refusals
+//!         |- parse          the tree of the text
+//!         |- plan           bound expressions, the plan
+//!         `- exec           an operator each
+//! ```
+//!
+//! **Neighbours.** Below: `sql`, `plan`, `exec`. Above: the program and whoever embeds the database.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_types))]
+// Errors hold no heap memory, so that reporting one takes nothing from a budget that is used up: they are large.
+#![allow(clippy::result_large_err)]
+
+mod catalog;
+mod connection;
+mod database;
+mod error;
+mod options;
+mod rows;
+mod settings;
+mod statement;
+
+pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, OutOfMemory, human_bytes};
+pub use cofferdam_plan::Span;
+pub use cofferdam_plan::expr::Column;
+pub use cofferdam_sql::{Splitter, statements};
+pub use cofferdam_types::{Date, Decimal, Interval, Type, Value};
+pub use connection::{Canceller, Connection};
+pub use database::Database;
+pub use error::{Error, Fault, Remedy};
+pub use options::{Options, parse_bytes};
+pub use rows::{Batch, Row, Rows};
+pub use statement::{Query, Statement, StatementKind};

@@ -82,7 +82,7 @@ impl<'s> Workspace<'s> {
             }
         }
         self.budget.set_stage(&EXECUTE);
-        Ok(Execution { nodes, store, columns: plan.columns(), is_cancelled, is_done: false })
+        Ok(Execution { nodes, store, columns: plan.columns(), is_cancelled, current: None, is_done: false })
     }
 }
 
@@ -107,6 +107,8 @@ pub struct Execution<'a> {
     store: Store<'a>,
     columns: &'a [Column<'a>],
     is_cancelled: &'a dyn Fn() -> bool,
+    /// The batch that stands in the root's columns.
+    current: Option<BatchRows>,
     /// After the last batch, or an error.
     is_done: bool,
 }
@@ -122,23 +124,21 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// Whatever the query raises; after that there are no more rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch<'_, 'a>>, Error<'a>> {
+        self.current = None;
         if self.is_done {
             return Ok(None);
         }
-        match self.run() {
-            Ok(Some(rows)) => {
-                let root = self.nodes.last().expect("a plan has at least one operator");
-                Ok(Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows }))
-            }
-            Ok(None) => {
-                self.is_done = true;
-                Ok(None)
-            }
-            Err(error) => {
-                self.is_done = true;
-                Err(error)
-            }
-        }
+        let outcome = self.run();
+        self.is_done = !matches!(outcome, Ok(Some(_)));
+        self.current = outcome?;
+        Ok(self.batch())
+    }
+
+    /// The batch that [`Execution::next_batch`] gave last, as long as it is good.
+    pub fn batch(&self) -> Option<Batch<'_, 'a>> {
+        let root = self.nodes.last()?;
+        let rows = self.current?;
+        Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows })
     }
 
     /// Runs operators until the root has a batch.

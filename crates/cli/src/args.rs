@@ -1,0 +1,153 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// SQL under a hard memory limit.
+///
+/// Without -c, statements are read from standard input; each runs at its `;`.
+#[derive(Parser, Debug)]
+#[command(name = "cofferdam", version, subcommand_negates_reqs = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// A statement, or several with `;` between them; may be given several times.
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    pub commands: Vec<String>,
+
+    /// How rows are shown.
+    #[arg(long, value_enum, default_value_t = Mode::Table)]
+    pub mode: Mode,
+
+    /// Shows the memory tree after each statement.
+    #[arg(long)]
+    pub show_memory: bool,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    /// The directory of a database; write ./demo for one that is named like a subcommand.
+    #[arg(value_name = "DATABASE")]
+    pub database: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub subcommand: Option<Command>,
+}
+
+/// What a whole run may take.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// All memory that may be taken, such as 16MiB; the setting memory_limit.
+    #[arg(long, value_name = "SIZE", value_parser = size, global = true)]
+    pub memory: Option<u64>,
+
+    /// How many threads a statement may use at most; the setting threads.
+    #[arg(long, value_name = "N", default_value = "1", global = true)]
+    pub threads: NonZeroUsize,
+}
+
+/// What the program does beside running statements.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Generates TPC-H data, runs queries 1, 3 and 6 on it under a limit (16 MiB unless --memory says otherwise), and
+    /// checks the answers.
+    Demo(Demo),
+    /// Writes TPC-H tables as .tbl files. Takes several hundred MiB of memory whatever the scale.
+    TpchData(TpchData),
+}
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// The scale factor; 1 is about 1 GB of files.
+    #[arg(long, default_value = "0.1", value_parser = scale)]
+    pub scale: f64,
+
+    /// The directory for the files, which are kept; by default a temporary one.
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
+
+    /// Keeps the files of the temporary directory.
+    #[arg(long)]
+    pub keep_data: bool,
+}
+
+/// Arguments of `tpch-data`.
+#[derive(Args, Debug)]
+pub(crate) struct TpchData {
+    /// The scale factor; 1 is about 1 GB of files.
+    #[arg(long, default_value = "0.1", value_parser = scale)]
+    pub scale: f64,
+
+    /// The directory for the files; it is created.
+    #[arg(long, value_name = "PATH")]
+    pub out: PathBuf,
+
+    /// The tables.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Table::ALL)]
+    pub tables: Vec<Table>,
+}
+
+/// The tables of TPC-H.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub(crate) enum Table {
+    Region,
+    Nation,
+    Supplier,
+    Part,
+    Partsupp,
+    Customer,
+    Orders,
+    Lineitem,
+}
+
+/// How rows are shown.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Aligned columns for people.
+    Table,
+    /// RFC 4180, with a header; NULL is empty, an empty text is quoted.
+    Csv,
+    /// An array with an object for each row.
+    Json,
+}
+
+impl Table {
+    /// All tables.
+    pub(crate) const ALL: [Table; 8] = [
+        Table::Region,
+        Table::Nation,
+        Table::Supplier,
+        Table::Part,
+        Table::Partsupp,
+        Table::Customer,
+        Table::Orders,
+        Table::Lineitem,
+    ];
+
+    /// The table's name, and that of its file before `.tbl`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Table::Region => "region",
+            Table::Nation => "nation",
+            Table::Supplier => "supplier",
+            Table::Part => "part",
+            Table::Partsupp => "partsupp",
+            Table::Customer => "customer",
+            Table::Orders => "orders",
+            Table::Lineitem => "lineitem",
+        }
+    }
+}
+
+fn size(text: &str) -> Result<u64, &'static str> {
+    cofferdam::parse_bytes(text).ok_or("write a number and a unit, such as 16MiB")
+}
+
+fn scale(text: &str) -> Result<f64, &'static str> {
+    match text.parse::<f64>() {
+        Ok(scale) if (0.001..=1000.0).contains(&scale) => Ok(scale),
+        _ => Err("write a number from 0.001 to 1000"),
+    }
+}

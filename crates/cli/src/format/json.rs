@@ -1,0 +1,83 @@
+//! JSON: an array with an object for each row. Numbers are written digit for digit, so decimals stay exact; what JSON has
+//! no number for (NaN, infinities) is a string, as in PostgreSQL.
+
+use std::io::{self, Write};
+
+use cofferdam::{Rows, Value};
+
+use super::Stopped;
+
+pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Stopped> {
+    out.write_all(b"[")?;
+    let columns = rows.columns();
+    let mut is_first = true;
+    while let Some(batch) = rows.next_batch()? {
+        for row in batch.rows() {
+            out.write_all(if is_first { b"\n{" } else { b",\n{" })?;
+            is_first = false;
+            for (index, value) in row.values().enumerate() {
+                if index > 0 {
+                    out.write_all(b",")?;
+                }
+                string(columns[index].name, out)?;
+                out.write_all(b":")?;
+                write_value(value, out)?;
+            }
+            out.write_all(b"}")?;
+        }
+    }
+    out.write_all(if is_first { b"]\n" } else { b"\n]\n" })?;
+    Ok(())
+}
+
+fn write_value(value: Value<'_>, out: &mut impl Write) -> io::Result<()> {
+    match value {
+        Value::Null => out.write_all(b"null"),
+        Value::Boolean(value) => write!(out, "{value}"),
+        Value::Double(number) if !number.is_finite() => write!(out, "\"{value}\""),
+        Value::Integer(_) | Value::BigInt(_) | Value::Decimal(_) | Value::Double(_) => write!(out, "{value}"),
+        Value::Text(text) => string(text, out),
+        Value::Date(_) | Value::Interval(_) => write!(out, "\"{value}\""),
+    }
+}
+
+fn string(text: &str, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"\"")?;
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| matches!(c, '"' | '\\') || c < ' ') {
+        out.write_all(&rest.as_bytes()[..at])?;
+        match rest.as_bytes()[at] {
+            b'"' => out.write_all(b"\\\"")?,
+            b'\\' => out.write_all(b"\\\\")?,
+            b'\n' => out.write_all(b"\\n")?,
+            b'\r' => out.write_all(b"\\r")?,
+            b'\t' => out.write_all(b"\\t")?,
+            byte => write!(out, "\\u{byte:04x}")?,
+        }
+        rest = &rest[at + 1..];
+    }
+    out.write_all(rest.as_bytes())?;
+    out.write_all(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(value: Value<'_>) -> String {
+        let mut out = Vec::new();
+        write_value(value, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_valid_json() {
+        assert_eq!(written(Value::Null), "null");
+        assert_eq!(written(Value::Boolean(true)), "true");
+        assert_eq!(written(Value::Double(f64::NAN)), "\"NaN\"");
+        assert_eq!(written(Value::Double(1e20)), "1e+20");
+        assert_eq!(written(Value::Text("a\"b\\c\nd\u{1}é")), "\"a\\\"b\\\\c\\nd\\u0001é\"");
+        let exact = cofferdam::Decimal::parse(b"12345678901234567890.10").unwrap();
+        assert_eq!(written(Value::Decimal(exact)), "12345678901234567890.10");
+    }
+}

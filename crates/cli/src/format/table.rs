@@ -1,0 +1,213 @@
+//! Aligned columns in psql's style. Widths are fitted to the first rows, which are held until they are known; all later
+//! rows go straight out, so a million rows print in the memory of the first [`WINDOW_ROWS`].
+//!
+//! Numbers stand at the right. A text with line breaks or other control characters shows them as escapes; a cell that is
+//! wider than its column is printed in full and pushes the rest of its row to the right.
+
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write};
+
+use cofferdam::{Batch, Budget, Column, Rows, StatementKind, Type, Value};
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+use unicode_width::UnicodeWidthChar;
+
+use super::Stopped;
+
+/// The rows that widths are fitted to.
+const WINDOW_ROWS: usize = 200;
+/// All that the window may hold; when it is full, fewer rows are fitted.
+const WINDOW_BYTES: u64 = 128 << 10;
+/// The widest that a column is made.
+const WIDTH_MAX: usize = 100;
+
+pub(super) fn write(rows: &mut Rows<'_>, budget: &Budget, out: &mut impl Write) -> Result<(), Stopped> {
+    if rows.kind() == StatementKind::Set {
+        while rows.next_batch()?.is_some() {}
+        return Ok(());
+    }
+    // Without room for a window, widths are those of the names.
+    let budget = budget.child("output", WINDOW_BYTES).unwrap_or_else(|_| budget.clone());
+    let arena = Arena::new(&budget);
+    let mut window = Window::new(rows.columns(), &arena);
+    let mut rows_count = 0;
+    let mut is_open = true;
+    while let Some(batch) = rows.next_batch()? {
+        let mut held = 0;
+        if is_open {
+            held = window.hold(&batch);
+            is_open = held == batch.rows_count();
+            if !is_open {
+                window.print(out)?;
+            }
+        }
+        for row in batch.rows().skip(held) {
+            window.row(row.values(), out)?;
+        }
+        rows_count += batch.rows_count() as u64;
+    }
+    if is_open {
+        window.print(out)?;
+    }
+    writeln!(out, "({rows_count} row{})", if rows_count == 1 { "" } else { "s" })?;
+    Ok(())
+}
+
+/// The first rows of an answer, and the widths that fit them.
+struct Window<'w> {
+    arena: &'w Arena,
+    columns: &'w [Column<'w>],
+    cells: Vec<'w, &'w str>,
+    /// One per column, or none where there was no room for them.
+    widths: &'w mut [usize],
+}
+
+impl<'w> Window<'w> {
+    fn new(columns: &'w [Column<'w>], arena: &'w Arena) -> Window<'w> {
+        let name_width = |index: usize| width_of(columns[index].name).min(WIDTH_MAX);
+        let widths = arena.alloc_slice_fill_with(columns.len(), name_width).unwrap_or_default();
+        Window { arena, columns, cells: Vec::new_in(arena), widths }
+    }
+
+    /// Keeps rows of a batch while there is room, and gives how many.
+    fn hold(&mut self, batch: &Batch<'_>) -> usize {
+        if self.columns.is_empty() {
+            return 0;
+        }
+        for (index, row) in batch.rows().enumerate() {
+            let whole = self.cells.len();
+            if whole / self.columns.len() == WINDOW_ROWS || self.hold_row(row.values()).is_err() {
+                self.cells.truncate(whole);
+                return index;
+            }
+        }
+        batch.rows_count()
+    }
+
+    fn hold_row<'v>(&mut self, values: impl Iterator<Item = Value<'v>>) -> Result<(), AllocError> {
+        for (index, value) in values.enumerate() {
+            let cell = self.arena.alloc_fmt(format_args!("{}", Escaped(value)))?;
+            self.cells.push(cell)?;
+            if let Some(width) = self.widths.get_mut(index) {
+                *width = (*width).max(width_of(cell).min(WIDTH_MAX));
+            }
+        }
+        Ok(())
+    }
+
+    fn width(&self, index: usize) -> usize {
+        self.widths.get(index).copied().unwrap_or_else(|| width_of(self.columns[index].name))
+    }
+
+    /// The header and the rows that were kept.
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        self.line(self.columns.iter().map(|column| column.name), |_| Align::Center, out)?;
+        for index in 0..self.columns.len() {
+            write!(out, "{}{:-<2$}", if index > 0 { "+" } else { "" }, "", self.width(index) + 2)?;
+        }
+        writeln!(out)?;
+        for row in self.cells.chunks(self.columns.len().max(1)) {
+            self.line(row.iter().copied(), |index| align(self.columns[index].ty), out)?;
+        }
+        Ok(())
+    }
+
+    fn row<'v>(&self, values: impl Iterator<Item = Value<'v>>, out: &mut impl Write) -> io::Result<()> {
+        self.line(values, |index| align(self.columns[index].ty), out)
+    }
+
+    fn line<T: Display>(
+        &self,
+        cells: impl Iterator<Item = T>,
+        align: impl Fn(usize) -> Align,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let last = self.columns.len().saturating_sub(1);
+        for (index, cell) in cells.enumerate() {
+            let cell = Escaped(cell);
+            let padding = self.width(index).saturating_sub(width_of(&cell));
+            let (before, after) = match align(index) {
+                Align::Left => (0, padding),
+                Align::Right => (padding, 0),
+                Align::Center => (padding / 2, padding - padding / 2),
+            };
+            write!(out, "{} {:before$}{cell}", if index > 0 { " |" } else { "" }, "")?;
+            if index < last {
+                write!(out, "{:after$}", "")?;
+            }
+        }
+        writeln!(out)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+    Center,
+}
+
+fn align(ty: Type) -> Align {
+    match ty {
+        Type::Integer | Type::BigInt | Type::Decimal { .. } | Type::Double => Align::Right,
+        _ => Align::Left,
+    }
+}
+
+/// A value whose control characters are shown as escapes.
+struct Escaped<T>(T);
+
+impl<T: Display> Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(EscapingWriter(f), "{}", self.0)
+    }
+}
+
+struct EscapingWriter<'f, 'g>(&'f mut fmt::Formatter<'g>);
+
+impl fmt::Write for EscapingWriter<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(char::is_control) {
+            self.0.write_str(&rest[..at])?;
+            let control = rest[at..].chars().next().expect("found above");
+            write!(self.0, "{}", control.escape_default())?;
+            rest = &rest[at + control.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Columns of a terminal that a value takes.
+fn width_of(value: impl Display) -> usize {
+    struct Counter(usize);
+    impl fmt::Write for Counter {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += match text.is_ascii() {
+                true => text.len(),
+                false => text.chars().map(|c| c.width().unwrap_or(0)).sum(),
+            };
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // Counting does not fail.
+    let _ = write!(counter, "{value}");
+    counter.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown() {
+        assert_eq!(Escaped("a\nb\té\u{1b}[0m").to_string(), "a\\nb\\té\\u{1b}[0m");
+        assert_eq!(Escaped("").to_string(), "");
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        assert_eq!((width_of("abc"), width_of("é"), width_of("日本"), width_of(7)), (3, 1, 4, 1));
+    }
+}

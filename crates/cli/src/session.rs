@@ -1,0 +1,297 @@
+//! A session: statements and dot commands in order, their output, and whether any of them failed.
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, StdoutLock, Write};
+
+use clap::ValueEnum;
+use cofferdam::{Budget, Connection, Database, Error, Options, Statement, human_bytes, statements};
+use cofferdam_arena::Arena;
+
+use crate::args::{Limits, Mode};
+use crate::complain;
+use crate::format::{Stopped, write_rows};
+use crate::input::{Piece, ReadError, Script};
+use crate::report::{Place, report};
+use crate::untracked::{LIMIT_BYTES, Untracked};
+
+/// What is written at a time.
+const OUTPUT_BYTES: usize = 8 << 10;
+
+/// What a session needs beside the bound of what is untracked: the pages of the tree of budgets, a connection, a small
+/// statement.
+const ROOM_BYTES: u64 = 64 << 10;
+
+const HELP: &str = "\
+.help                 this list
+.memory [on|off]      show the memory tree now and after each statement, or stop that
+.mode table|csv|json  how rows are shown
+.quit                 leave
+";
+
+/// Statements that run one after the other on one connection.
+pub(crate) struct Session {
+    untracked: Untracked,
+    connection: Connection,
+    out: BufWriter<StdoutLock<'static>>,
+    mode: Mode,
+    show_memory: bool,
+    has_failed: bool,
+}
+
+/// Whether the session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// With the next statement.
+    Next,
+    /// No further.
+    Quit,
+}
+
+impl Session {
+    /// A session on a database in memory.
+    ///
+    /// # Errors
+    /// A text for people, when the memory limit is too small for any session.
+    pub(crate) fn open(limits: Limits, mode: Mode, show_memory: bool) -> Result<Session, String> {
+        let mut options = Options::new().threads(limits.threads);
+        if let Some(bytes) = limits.memory {
+            if bytes < LIMIT_BYTES + ROOM_BYTES {
+                return Err(too_small(bytes));
+            }
+            options = options.memory_limit(bytes);
+        }
+        let text = |error: Error| error.to_string();
+        let database = Database::open_in_memory(options).map_err(text)?;
+        let untracked = Untracked::below(database.budget()).map_err(text)?;
+        let connection = database.connect().map_err(text)?;
+        let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
+        Ok(Session { untracked, connection, out, mode, show_memory, has_failed: false })
+    }
+
+    /// The connection, to register tables.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Where output goes.
+    pub(crate) fn out(&mut self) -> &mut impl Write {
+        &mut self.out
+    }
+
+    /// Whether a statement or a command failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Runs the statements of a text, or the dot command that it is.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    pub(crate) fn run_text(&mut self, text: &str, origin: &str) -> io::Result<()> {
+        if text.trim_start().starts_with('.') {
+            return self.run_command(text.as_bytes()).map(|_| ());
+        }
+        for span in statements(text) {
+            let (start, end) = (span.start as usize, (span.start + span.len) as usize);
+            let line = 1 + text[..start].bytes().filter(|&byte| byte == b'\n').count();
+            self.run_statement(&text[start..end], Place { origin, line })?;
+        }
+        Ok(())
+    }
+
+    /// Runs what standard input says, each piece as soon as it is complete.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    pub(crate) fn run_stdin(&mut self) -> io::Result<()> {
+        let database = self.connection.database().clone();
+        let Ok(budget) = database.budget().child("input", u64::MAX) else {
+            self.fail(format_args!("error[53200]: no memory to read statements"));
+            return Ok(());
+        };
+        let stdin = io::stdin().lock();
+        let is_interactive = stdin.is_terminal() && io::stdout().is_terminal();
+        let mut script = Script::new(Prompting { stdin, is_interactive });
+        loop {
+            // What a statement's text took is back before the next one is read.
+            let arena = Arena::new(&budget);
+            let flow = match script.next_piece(&arena) {
+                Ok(None) => return Ok(()),
+                Ok(Some((Piece::DotCommand(line), _))) => self.run_command(line)?,
+                Ok(Some((Piece::Statement(bytes), line))) => {
+                    self.run_bytes(bytes, Place { origin: "stdin", line })?;
+                    Flow::Next
+                }
+                Err(error) => {
+                    self.input_failed(error, script.line());
+                    return Ok(());
+                }
+            };
+            if flow == Flow::Quit {
+                return Ok(());
+            }
+        }
+    }
+
+    fn input_failed(&mut self, error: ReadError, line: usize) {
+        match error {
+            ReadError::Io(error) => self.fail(format_args!("error[58030]: could not read stdin: {error}")),
+            ReadError::OutOfMemory => {
+                let limit = human_bytes(self.connection.database().budget().limit());
+                self.fail(format_args!(
+                    "error[53200]: the statement at line {line} of stdin does not fit the memory limit of {limit}; \
+                     what follows is not read (raise --memory)"
+                ));
+            }
+        }
+    }
+
+    fn run_bytes(&mut self, bytes: &[u8], place: Place<'_>) -> io::Result<()> {
+        match std::str::from_utf8(bytes) {
+            Ok(sql) => self.run_statement(sql, place),
+            Err(error) => {
+                let line = place.line + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+                self.fail(format_args!("error[22021]: {} line {line} is not valid UTF-8", place.origin));
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs one statement and flushes its output.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    pub(crate) fn run_statement(&mut self, sql: &str, place: Place<'_>) -> io::Result<()> {
+        let Session { untracked, connection, out, mode, show_memory, .. } = self;
+        let budget = connection.database().budget();
+        let mut view = View { budget, untracked, out, mode: *mode, show_memory: *show_memory };
+        let outcome = match connection.statement(sql) {
+            Ok(mut statement) => view.answer(&mut statement),
+            Err(error) => Err(error.into()),
+        };
+        self.out.flush()?;
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Stopped::Output(error)) => Err(error),
+            Err(Stopped::Statement(error)) => {
+                self.has_failed = true;
+                report(&error, sql, place, self.mode);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs a dot command.
+    fn run_command(&mut self, line: &[u8]) -> io::Result<Flow> {
+        let line = String::from_utf8_lossy(line);
+        let mut words = line.split_whitespace();
+        match (words.next().unwrap_or_default(), words.next(), words.next()) {
+            (".quit" | ".exit", None, _) => return Ok(Flow::Quit),
+            (".help", None, _) => self.out.write_all(HELP.as_bytes())?,
+            (".memory", None | Some("on"), None) => {
+                self.show_memory = true;
+                self.show_tree()?;
+            }
+            (".memory", Some("off"), None) => self.show_memory = false,
+            (".mode", Some(name), None) => match Mode::from_str(name, false) {
+                Ok(mode) => self.mode = mode,
+                Err(_) => {
+                    self.fail(format_args!("error: unknown mode `{name}`; there are table, csv and json"))
+                }
+            },
+            _ => self.fail(format_args!("error: unknown command `{}`; .help lists them", line.trim())),
+        }
+        self.out.flush()?;
+        Ok(Flow::Next)
+    }
+
+    /// Shows the memory tree as it is now.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    pub(crate) fn show_tree(&mut self) -> io::Result<()> {
+        let Session { untracked, connection, out, mode, .. } = self;
+        let budget = connection.database().budget();
+        View { budget, untracked, out, mode: *mode, show_memory: true }.memory()
+    }
+
+    fn fail(&mut self, message: fmt::Arguments<'_>) {
+        self.has_failed = true;
+        complain(message);
+    }
+}
+
+/// What the output of one statement needs of its session.
+struct View<'v> {
+    budget: &'v Budget,
+    untracked: &'v mut Untracked,
+    out: &'v mut BufWriter<StdoutLock<'static>>,
+    mode: Mode,
+    show_memory: bool,
+}
+
+impl View<'_> {
+    /// Writes the answer, and then the memory tree, while the statement's budgets still stand in it.
+    fn answer(&mut self, statement: &mut Statement<'_>) -> Result<(), Stopped> {
+        let query = match statement.prepare() {
+            Ok(query) => query,
+            Err(error) => {
+                self.memory()?;
+                return Err(error.into());
+            }
+        };
+        let outcome = match query.rows() {
+            Ok(mut rows) => write_rows(&mut rows, self.mode, self.budget, self.out),
+            Err(error) => Err(error.into()),
+        };
+        self.memory()?;
+        outcome
+    }
+
+    /// Brings `untracked` up to date and shows the tree if it is asked for: with the rows, or beside them where a program
+    /// reads these.
+    fn memory(&mut self) -> io::Result<()> {
+        if let Err(peak) = self.untracked.update() {
+            let (peak, limit) = (human_bytes(peak), human_bytes(LIMIT_BYTES));
+            complain(format_args!(
+                "warning: {peak} were taken outside of the budgets, above the bound of {limit}"
+            ));
+        }
+        match (self.show_memory, self.mode) {
+            (false, _) => Ok(()),
+            (true, Mode::Table) => writeln!(self.out, "{}", self.budget.memory_tree()),
+            (true, _) => {
+                complain(self.budget.memory_tree());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Standard input that asks for more with a prompt, where a person sits at it.
+struct Prompting {
+    stdin: StdinLock<'static>,
+    is_interactive: bool,
+}
+
+impl Read for Prompting {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.is_interactive {
+            // Standard output is flushed and unlocked for nobody else, so the prompt goes where errors go.
+            let _ = write!(io::stderr(), "cofferdam> ");
+        }
+        self.stdin.read(bytes)
+    }
+}
+
+/// Under this limit nothing runs.
+fn too_small(bytes: u64) -> String {
+    format!(
+        "--memory {} is too small: {} are set aside for what no budget pays for, and a session needs {}; \
+         write --memory {}KiB or more",
+        human_bytes(bytes),
+        human_bytes(LIMIT_BYTES),
+        human_bytes(ROOM_BYTES),
+        (LIMIT_BYTES + ROOM_BYTES) / 1024,
+    )
+}

@@ -1,0 +1,116 @@
+//! What the program takes outside of the budgets: counted, shown as the budget `untracked`, and bounded.
+//!
+//! The database takes its memory from the budgets. What is left for the global allocator is listed with its bounds in
+//! `docs/BUDGETS.md`; together at most [`LIMIT_BYTES`], which is guaranteed to this budget when the program starts, so
+//! that the root limit covers it.
+//!
+//! This file holds the program's only unsafe code: a global allocator that passes every call on and counts.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cofferdam::{Budget, BudgetOptions, Error};
+
+/// All that may be taken outside of the budgets: 2 MiB.
+pub(crate) const LIMIT_BYTES: u64 = 2 << 20;
+
+/// The system's allocator with a count of the live bytes.
+struct Counted;
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
+static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+fn took(bytes: usize) {
+    let live = LIVE_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK_BYTES.fetch_max(live, Ordering::Relaxed);
+}
+
+fn gave_back(bytes: usize) {
+    LIVE_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator with the caller's own arguments, and what it returns is returned
+// unchanged; counting touches two integers and neither allocates nor panics.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same one.
+        let memory = unsafe { System.alloc(layout) };
+        if !memory.is_null() {
+            took(layout.size());
+        }
+        memory
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same one.
+        let memory = unsafe { System.alloc_zeroed(layout) };
+        if !memory.is_null() {
+            took(layout.size());
+        }
+        memory
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and the block came from the system's allocator.
+        unsafe { System.dealloc(memory, layout) };
+        gave_back(layout.size());
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `realloc`, and the block came from the system's allocator.
+        let moved = unsafe { System.realloc(memory, layout, new_size) };
+        if !moved.is_null() {
+            took(new_size);
+            gave_back(layout.size());
+        }
+        moved
+    }
+}
+
+/// The budget `untracked`.
+pub(crate) struct Untracked {
+    budget: Budget,
+    charged_bytes: u64,
+}
+
+impl Untracked {
+    /// Guarantees [`LIMIT_BYTES`] of `root` to what is untracked.
+    ///
+    /// # Errors
+    /// The root's limit has no room for that.
+    pub(crate) fn below(root: &Budget) -> Result<Untracked, Error> {
+        let options = BudgetOptions::limit(LIMIT_BYTES).minimum(LIMIT_BYTES);
+        match root.child_with("untracked", options) {
+            Ok(budget) => Ok(Untracked { budget, charged_bytes: 0 }),
+            Err(_) => Err(root.last_refusal().expect("a refusal is recorded").into()),
+        }
+    }
+
+    /// Brings the budget up to date, its peak included.
+    ///
+    /// # Errors
+    /// The peak in bytes, when it is above the bound: a defect of the program.
+    pub(crate) fn update(&mut self) -> Result<(), u64> {
+        let peak = PEAK_BYTES.load(Ordering::Relaxed) as u64;
+        self.hold(peak.min(LIMIT_BYTES));
+        self.hold((LIVE_BYTES.load(Ordering::Relaxed) as u64).min(LIMIT_BYTES));
+        if peak > LIMIT_BYTES { Err(peak) } else { Ok(()) }
+    }
+
+    fn hold(&mut self, bytes: u64) {
+        self.budget.release(self.charged_bytes);
+        self.charged_bytes = 0;
+        if self.budget.charge(bytes).is_ok() {
+            self.charged_bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Untracked {
+    fn drop(&mut self) {
+        self.budget.release(self.charged_bytes);
+    }
+}

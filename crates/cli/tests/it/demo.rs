@@ -1,0 +1,28 @@
+//! The demo, at its smallest known scale.
+
+use crate::support::{Folder, assert_fails, run};
+
+/// Aim: the README's command works: data, three right answers, a tree whose peak is below the limit.
+#[test]
+fn the_demo_gives_the_stored_answers() {
+    let folder = Folder::new();
+    let directory = folder.path().to_str().expect("UTF-8");
+    let outcome = run(&["demo", "--scale", "0.01", "--dir", directory]);
+    assert_eq!(outcome.code, 0, "{}\n{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.stdout.matches("the answer is right").count(), 3, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("is below the limit of 16.0 MiB"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("`- untracked"), "{}", outcome.stdout);
+    // Files that were asked for stay. Under a limit that is too small, the query's error is the demo's.
+    assert!(folder.path().join("lineitem.tbl").exists());
+    let outcome = run(&["demo", "--scale", "0.01", "--memory", "2200KiB", "--dir", directory]);
+    assert_fails(&outcome, 1, &["error[53200]: out of memory in process/db/statement/"]);
+}
+
+#[test]
+fn data_that_cannot_be_written_is_an_error() {
+    let folder = Folder::new();
+    folder.file("taken", "");
+    let taken = folder.path().join("taken");
+    let outcome = run(&["tpch-data", "--scale", "0.01", "--out", taken.to_str().expect("UTF-8")]);
+    assert_fails(&outcome, 1, &["error: "]);
+}

@@ -1,0 +1,138 @@
+//! What the planner learns of tables: the registered ones by name, files by path.
+//!
+//! **Memory.** The definitions of registered tables outlive statements and grow one by one, so they are plain strings
+//! on the heap, and the budget `catalog` is charged for them before they are made: a named exception in
+//! `docs/BUDGETS.md`. What a statement learns of a table is copied into its plan arena.
+#![allow(clippy::disallowed_types)]
+
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_exec::{SniffOptions, sniff_file};
+use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
+use cofferdam_plan::expr::Column;
+use cofferdam_plan::physical::FileSource;
+use cofferdam_types::Type;
+
+use crate::error::Error;
+
+/// The tables of a connection.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    budget: Budget,
+    list: Vec<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    name: Box<str>,
+    path: Box<str>,
+    schema: Option<Box<[NamedType]>>,
+    charged_bytes: u64,
+}
+
+/// A column of a registered table.
+type NamedType = (Box<str>, Type);
+
+impl Tables {
+    pub(crate) fn new(database: &Budget) -> Result<Tables, Error> {
+        let budget = database.child("catalog", u64::MAX).map_err(|_| Error::refused(database))?;
+        Ok(Tables { budget, list: Vec::new() })
+    }
+
+    pub(crate) fn register(
+        &mut self,
+        name: &str,
+        path: &str,
+        schema: Option<&[(&str, Type)]>,
+    ) -> Result<(), Error> {
+        let charged_bytes = charge_for(name, path, schema);
+        self.budget.charge(charged_bytes).map_err(|_| Error::refused(&self.budget))?;
+        let schema = schema.map(|columns| columns.iter().map(|&(name, ty)| (name.into(), ty)).collect());
+        let table = Table { name: name.into(), path: path.into(), schema, charged_bytes };
+        match self.list.iter_mut().find(|table| *table.name == *name) {
+            Some(old) => {
+                self.budget.release(old.charged_bytes);
+                *old = table;
+            }
+            None => self.list.push(table),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        for table in &self.list {
+            self.budget.release(table.charged_bytes);
+        }
+    }
+}
+
+/// Bytes of a definition: its strings with an allocator's overhead, and twice its entry, since the list doubles.
+fn charge_for(name: &str, path: &str, schema: Option<&[(&str, Type)]>) -> u64 {
+    const OVERHEAD_BYTES: usize = 16;
+    let columns = schema.unwrap_or_default().iter();
+    let columns_bytes: usize =
+        columns.map(|(name, _)| name.len() + OVERHEAD_BYTES + size_of::<NamedType>()).sum();
+    (name.len() + path.len() + 3 * OVERHEAD_BYTES + columns_bytes + 2 * size_of::<Table>()) as u64
+}
+
+/// The catalog of one statement.
+pub(crate) struct StatementCatalog<'c> {
+    tables: &'c Tables,
+}
+
+impl<'c> StatementCatalog<'c> {
+    pub(crate) fn new(tables: &'c Tables) -> StatementCatalog<'c> {
+        StatementCatalog { tables }
+    }
+}
+
+impl Catalog for StatementCatalog<'_> {
+    fn table<'a>(
+        &self,
+        name: &str,
+        arena: &'a Arena,
+    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
+        let Some(table) = self.tables.list.iter().find(|table| *table.name == *name) else {
+            return Ok(None);
+        };
+        let Some(schema) = &table.schema else {
+            return look_at(&table.path, None, arena).map(Some);
+        };
+        let mut columns = cofferdam_arena::collections::Vec::with_capacity_in(schema.len(), arena)?;
+        for (name, ty) in schema {
+            columns.push(Column { name: arena.alloc_str(name)?, ty: *ty })?;
+        }
+        look_at(&table.path, Some(columns.into_slice()), arena).map(Some)
+    }
+
+    fn table_names(&self, visit: &mut dyn FnMut(&str)) {
+        for table in &self.tables.list {
+            visit(&table.name);
+        }
+    }
+
+    fn file<'a>(
+        &self,
+        request: FileRequest<'_>,
+        arena: &'a Arena,
+    ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
+        look_at(request.path, request.columns, arena)
+    }
+}
+
+/// A file as a table: its format, and its columns unless they are given.
+fn look_at<'a>(
+    path: &str,
+    columns: Option<&[Column<'_>]>,
+    arena: &'a Arena,
+) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
+    let options = SniffOptions { columns, ..SniffOptions::default() };
+    sniff_file(path, options, arena).map_err(|error| match error {
+        cofferdam_exec::Error::OutOfMemory(error) => CatalogError::OutOfMemory(error),
+        error => match arena.alloc_fmt(format_args!("{error}")) {
+            Ok(message) => CatalogError::Source { sqlstate: error.sqlstate(), message },
+            Err(error) => CatalogError::OutOfMemory(error),
+        },
+    })
+}

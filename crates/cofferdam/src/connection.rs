@@ -1,0 +1,121 @@
+//! A connection: tables by name, and statements one after the other or several at once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cofferdam_types::Type;
+
+use crate::catalog::Tables;
+use crate::database::Database;
+use crate::error::Error;
+use crate::rows::Rows;
+use crate::statement::Statement;
+
+/// A connection to a database.
+///
+/// **Memory.** The names, paths and columns of registered tables are held in `catalog` below the database's budget.
+#[derive(Debug)]
+pub struct Connection {
+    database: Database,
+    tables: Tables,
+    is_cancelled: Arc<AtomicBool>,
+}
+
+impl Connection {
+    pub(crate) fn new(database: Database) -> Result<Connection, Error> {
+        let tables = Tables::new(database.db())?;
+        Ok(Connection { database, tables, is_cancelled: Arc::new(AtomicBool::new(false)) })
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Makes a delimited file known as the table `name`. With a `schema` (a name and a type for each column) the file
+    /// is opened by the statements that use it; without one they look for a header and sniff the types. A file that
+    /// ends in `.tbl` has `|` between fields and at the end of each row, and no header.
+    ///
+    /// A table that was registered under the same name is forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a path that is not UTF-8, [`Error::OutOfMemory`] when the database has no room for the
+    /// names.
+    pub fn register_file(
+        &mut self,
+        name: &str,
+        path: impl AsRef<Path>,
+        schema: Option<&[(&str, Type)]>,
+    ) -> Result<(), Error> {
+        let path = path.as_ref();
+        let path = path.to_str().ok_or_else(|| {
+            Error::input("22021", None, format_args!("the path \"{}\" is not UTF-8", path.display()))
+        })?;
+        self.tables.register(name, path, schema)
+    }
+
+    /// A statement that will be parsed and planned by [`Statement::prepare`].
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when the database has no room for the statement's budgets.
+    pub fn statement<'c>(&'c self, sql: &'c str) -> Result<Statement<'c>, Error> {
+        Statement::new(self, sql)
+    }
+
+    /// Runs one statement, hands its answer to `read`, and gives all its memory back.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the statement, and what `read` returns.
+    pub fn query<T>(
+        &self,
+        sql: &str,
+        read: impl FnOnce(&mut Rows<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut statement = self.statement(sql)?;
+        let query = statement.prepare()?;
+        let mut rows = query.rows()?;
+        read(&mut rows)
+    }
+
+    /// Runs one statement to its end, and gives the number of its rows.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the statement.
+    pub fn execute(&self, sql: &str) -> Result<u64, Error> {
+        self.query(sql, |rows| {
+            let mut rows_count = 0;
+            while let Some(batch) = rows.next_batch()? {
+                rows_count += batch.rows_count() as u64;
+            }
+            Ok(rows_count)
+        })
+    }
+
+    /// A handle that cancels the statements of this connection from another thread or a signal's handler.
+    pub fn canceller(&self) -> Canceller {
+        Canceller { flag: Arc::clone(&self.is_cancelled) }
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub(crate) fn cancel_flag(&self) -> &AtomicBool {
+        &self.is_cancelled
+    }
+}
+
+/// Cancels the statements of a connection: see [`Connection::canceller`].
+#[derive(Clone, Debug)]
+pub struct Canceller {
+    flag: Arc<AtomicBool>,
+}
+
+impl Canceller {
+    /// Ends every statement that runs on the connection now with SQLSTATE 57014, at its next batch. Statements that are
+    /// prepared later are not affected.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+}

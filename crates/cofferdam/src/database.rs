@@ -1,0 +1,89 @@
+//! A database: one memory limit, and the connections that share it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cofferdam_arena::Budget;
+#[cfg(unix)]
+use cofferdam_arena::{Reservoir, ReservoirOptions};
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::options::Options;
+
+/// A database. Clones are handles to the same one; it closes with its last handle.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// What `memory_limit` limits: the root of a tree, or a node below the parent that the options name.
+    budget: Budget,
+    /// What connections and statements hang below.
+    db: Budget,
+    options: Options,
+    threads: Arc<AtomicUsize>,
+}
+
+impl Database {
+    /// A database that is gone when its last handle is: tables are files that connections name.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when the limit is below the few KiB that the tree of budgets itself needs.
+    pub fn open_in_memory(options: Options) -> Result<Database, Error> {
+        let (budget, db) = match &options.parent {
+            None => {
+                let root = root(options.memory_limit_bytes)?;
+                let db = root.child("db", u64::MAX).map_err(|_| Error::refused(&root))?;
+                (root, db)
+            }
+            Some(parent) => {
+                let budget =
+                    parent.child("db", options.memory_limit_bytes).map_err(|_| Error::refused(parent))?;
+                (budget.clone(), budget)
+            }
+        };
+        let threads = Arc::new(AtomicUsize::new(options.threads.get()));
+        Ok(Database { budget, db, options, threads })
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when the database has no room for one.
+    pub fn connect(&self) -> Result<Connection, Error> {
+        Connection::new(self.clone())
+    }
+
+    /// The budget whose limit is the setting `memory_limit`: the root `process` of a tree of the database's own, or the
+    /// node `db` below the parent in the options. [`Budget::memory_tree`] shows who holds what below it.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The node that connections and statements hang below.
+    pub(crate) fn db(&self) -> &Budget {
+        &self.db
+    }
+
+    /// How many threads a statement may use at most.
+    pub fn threads(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.threads.load(Ordering::Relaxed)).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// What the database was opened with.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn set_threads(&self, threads: NonZeroUsize) {
+        self.threads.store(threads.get(), Ordering::Relaxed);
+    }
+}
+
+/// A tree of budgets on a reservoir; on the global allocator where the system reserves no addresses.
+fn root(limit_bytes: u64) -> Result<Budget, Error> {
+    #[cfg(unix)]
+    if let Ok(reservoir) = Reservoir::new(ReservoirOptions::new(limit_bytes)) {
+        return Ok(Budget::root_on_reservoir("process", limit_bytes, reservoir)?);
+    }
+    Ok(Budget::root("process", limit_bytes)?)
+}

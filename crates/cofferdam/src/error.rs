@@ -1,0 +1,218 @@
+//! What can go wrong with a statement, sorted by what the caller can do about it.
+//!
+//! An error stands alone: it borrows nothing, so it may outlive the statement, and it holds no heap memory, so that
+//! making, returning and printing one takes nothing from a budget that is used up. That makes it large (under 1 KiB),
+//! and texts of more than 255 bytes end in `…`.
+
+use std::fmt::{self, Display, Write as _};
+
+use cofferdam_arena::{Budget, InlineText, OutOfMemory, human_bytes};
+use cofferdam_plan::Span;
+
+/// The longest message in bytes.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 255;
+/// The longest hint in bytes.
+pub(crate) const HINT_BYTES_MAX: usize = 159;
+
+/// Why a statement failed.
+#[derive(Clone, Copy, Debug)]
+pub enum Error {
+    /// Fix the input: the statement, a value or a file is not as it must be.
+    Input(Fault),
+    /// Give more memory: raise `memory_limit`, or ask for less at once.
+    OutOfMemory(OutOfMemory),
+    /// Retry: nothing is wrong with the statement; it was cancelled.
+    Retry(Fault),
+    /// Report it: a broken invariant of the database stopped this statement, and this statement only.
+    Defect(Fault),
+}
+
+const _: () = assert!(size_of::<Error>() <= 1024);
+
+/// What is wrong, as values.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    sqlstate: &'static str,
+    span: Option<Span>,
+    message: InlineText<MESSAGE_BYTES_MAX>,
+    hint: InlineText<HINT_BYTES_MAX>,
+}
+
+/// What the caller can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Correct the statement, the value or the file.
+    FixInput,
+    /// Raise `memory_limit`, or ask for less at once.
+    GiveMemory,
+    /// Run the statement again.
+    Retry,
+    /// Report the defect; other statements are not affected.
+    Report,
+}
+
+impl Error {
+    /// The five characters that SQL clients tell errors apart by.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.sqlstate,
+            Error::OutOfMemory(_) => "53200",
+        }
+    }
+
+    /// What the caller can do.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::Input(_) => Remedy::FixInput,
+            Error::OutOfMemory(_) => Remedy::GiveMemory,
+            Error::Retry(_) => Remedy::Retry,
+            Error::Defect(_) => Remedy::Report,
+        }
+    }
+
+    /// The part of the statement's text that the error is about, in bytes.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.span,
+            Error::OutOfMemory(_) => None,
+        }
+    }
+
+    /// What would help, where something would; prints as a sentence without its stop.
+    pub fn hint(&self) -> Option<impl Display + '_> {
+        let hint = match self {
+            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.hint,
+            Error::OutOfMemory(record) => memory_hint(record),
+        };
+        (!hint.as_str().is_empty()).then_some(hint)
+    }
+
+    /// Who asked for how much, who refused and who holds it, when memory ran out.
+    pub fn out_of_memory(&self) -> Option<&OutOfMemory> {
+        match self {
+            Error::OutOfMemory(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn input(sqlstate: &'static str, span: Option<Span>, message: impl Display) -> Error {
+        Error::Input(Fault::new(sqlstate, span, message))
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Display) -> Error {
+        if let Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) = &mut self {
+            fault.hint = text(hint);
+        }
+        self
+    }
+
+    /// The refusal that `budget` keeps the record of.
+    pub(crate) fn refused(budget: &Budget) -> Error {
+        match budget.last_refusal() {
+            Some(record) => Error::OutOfMemory(record),
+            None => Error::Defect(Fault::new("53200", None, "out of memory, and no budget says where")),
+        }
+    }
+
+    /// An error of the parser in a statement whose budget is `budget`.
+    pub(crate) fn from_sql(error: cofferdam_sql::Error, budget: &Budget) -> Error {
+        if let cofferdam_sql::Error::OutOfMemory(_) = error {
+            return Error::refused(budget);
+        }
+        let fault = Error::input(error.sqlstate(), error.span(), error);
+        match error.hint() {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        }
+    }
+
+    /// An error of the planner in a statement whose budget is `budget`.
+    pub(crate) fn from_plan(error: cofferdam_plan::Error<'_>, budget: &Budget) -> Error {
+        if let cofferdam_plan::Error::OutOfMemory(_) = error {
+            return Error::refused(budget);
+        }
+        let fault = Error::input(error.sqlstate(), error.span(), error);
+        match error.hint() {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        }
+    }
+
+    /// An error of a running query in a statement whose budget is `budget`.
+    pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, budget: &Budget) -> Error {
+        let fault = Fault::new(error.sqlstate(), error.span(), error);
+        let fault = match error.remedy() {
+            cofferdam_exec::Remedy::GiveMemory => return Error::refused(budget),
+            cofferdam_exec::Remedy::FixInput => Error::Input(fault),
+            cofferdam_exec::Remedy::Retry => Error::Retry(fault),
+        };
+        match error.hint() {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        }
+    }
+
+    /// A panic that was stopped at the statement.
+    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Error {
+        let place = payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| owned_text(payload))
+            .unwrap_or("no message");
+        Error::Defect(Fault::new("XX000", None, format_args!("internal error: {place}")))
+            .with_hint("this is a defect of the database; other statements are not affected")
+    }
+}
+
+impl Fault {
+    fn new(sqlstate: &'static str, span: Option<Span>, message: impl Display) -> Fault {
+        Fault { sqlstate, span, message: text(message), hint: InlineText::EMPTY }
+    }
+
+    /// The message, at most 255 bytes.
+    pub fn message(&self) -> &str {
+        self.message.as_str()
+    }
+}
+
+fn text<const N: usize>(value: impl Display) -> InlineText<N> {
+    let mut text = InlineText::EMPTY;
+    // What does not fit is cut, and that is shown.
+    let _ = write!(text, "{value}");
+    text
+}
+
+/// The message of a panic that was formatted: the one place where the runtime hands out a heap string.
+#[allow(clippy::disallowed_types)]
+fn owned_text(payload: &(dyn std::any::Any + Send)) -> Option<&str> {
+    payload.downcast_ref::<String>().map(String::as_str)
+}
+
+fn memory_hint(record: &OutOfMemory) -> InlineText<HINT_BYTES_MAX> {
+    match record.sufficient_bytes() {
+        Some(bytes) => {
+            text(format_args!("raise memory_limit to {}, which is known to suffice", human_bytes(bytes)))
+        }
+        None => text(format_args!(
+            "raise memory_limit; this request alone needs {}, and others may follow",
+            human_bytes(record.needed_bytes())
+        )),
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => f.write_str(fault.message()),
+            Error::OutOfMemory(record) => record.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<OutOfMemory> for Error {
+    fn from(record: OutOfMemory) -> Error {
+        Error::OutOfMemory(record)
+    }
+}

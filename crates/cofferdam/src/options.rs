@@ -1,0 +1,111 @@
+//! What a database is opened with.
+
+use std::num::NonZeroUsize;
+
+use cofferdam_arena::Budget;
+
+/// The memory limit of a database that names none: 256 MiB.
+pub(crate) const MEMORY_LIMIT_DEFAULT_BYTES: u64 = 256 << 20;
+
+/// What a database is opened with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) memory_limit_bytes: u64,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) parent: Option<Budget>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// A limit of 256 MiB, one thread, a tree of budgets of its own.
+    pub const fn new() -> Options {
+        Options { memory_limit_bytes: MEMORY_LIMIT_DEFAULT_BYTES, threads: NonZeroUsize::MIN, parent: None }
+    }
+
+    /// All that the database may take, in bytes; the setting `memory_limit`.
+    pub const fn memory_limit(mut self, bytes: u64) -> Options {
+        self.memory_limit_bytes = bytes;
+        self
+    }
+
+    /// How many threads one statement may use at most; the setting `threads`. Statements use one thread today.
+    pub const fn threads(mut self, threads: NonZeroUsize) -> Options {
+        self.threads = threads;
+        self
+    }
+
+    /// Puts the database's budget below `parent`, so that several databases share one limit.
+    pub fn parent(mut self, parent: &Budget) -> Options {
+        self.parent = Some(parent.clone());
+        self
+    }
+}
+
+/// Bytes as people write them: `16MiB`, `1.5 GB`, `65536`. Units are those of DuckDB: KB, MB, GB, TB are powers of 1,000,
+/// KiB, MiB, GiB, TiB of 1,024, in any case; a fraction of a byte is dropped. `None` for anything else.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || fraction.contains('.') || (fraction.is_empty() && number.contains('.')) {
+        return None;
+    }
+    let scale = unit_bytes(unit.trim())?;
+    let whole = u128::from(whole.parse::<u64>().ok()?) * scale;
+    // Nine digits tell a terabyte's bytes apart; more are read and do not count.
+    let fraction = fraction.get(..fraction.len().min(9))?;
+    let part = match fraction {
+        "" => 0,
+        digits => u128::from(digits.parse::<u64>().ok()?) * scale / 10u128.pow(digits.len() as u32),
+    };
+    u64::try_from(whole + part).ok()
+}
+
+fn unit_bytes(unit: &str) -> Option<u128> {
+    const UNITS: [(&str, u128); 10] = [
+        ("", 1),
+        ("b", 1),
+        ("kb", 1000),
+        ("mb", 1000 * 1000),
+        ("gb", 1000 * 1000 * 1000),
+        ("tb", 1000 * 1000 * 1000 * 1000),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+    ];
+    UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|&(_, bytes)| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65_536),
+            ("64KiB", 64 << 10),
+            ("16mib", 16 << 20),
+            (" 1.5 GiB ", 3 << 29),
+            ("2.25kb", 2250),
+            ("1TB", 1_000_000_000_000),
+            ("7b", 7),
+            ("0.0000000019 GB", 1),
+        ] {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        for text in
+            ["", "MiB", "-1", "1e3", "1.2.3", "1.", ".5", "16 MiBs", "99999999999 TiB", "१", "1 MiB 2"]
+        {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+    }
+}

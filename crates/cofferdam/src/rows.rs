@@ -1,0 +1,144 @@
+//! The answer of a statement, in batches.
+
+use std::fmt;
+
+use cofferdam_arena::Budget;
+use cofferdam_exec::Execution;
+use cofferdam_plan::expr::Column;
+use cofferdam_types::Value;
+
+use crate::error::Error;
+use crate::statement::{StatementKind, guarded};
+
+/// The rows of a statement that runs: asked for one batch or one row at a time, made while they are asked for.
+///
+/// **Memory.** The statement's; a batch has at most 2,048 rows, fewer under small limits.
+pub struct Rows<'q> {
+    execution: Execution<'q>,
+    kind: StatementKind,
+    budget: &'q Budget,
+    /// The row of the current batch that [`Rows::next_row`] gives next.
+    row: usize,
+    is_done: bool,
+}
+
+/// Some rows of an answer, good until the next are asked for. Never empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'r> {
+    batch: cofferdam_exec::Batch<'r, 'r>,
+}
+
+/// One row of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'r> {
+    batch: Batch<'r>,
+    row: usize,
+}
+
+impl<'q> Rows<'q> {
+    pub(crate) fn new(execution: Execution<'q>, kind: StatementKind, budget: &'q Budget) -> Rows<'q> {
+        Rows { execution, kind, budget, row: 0, is_done: false }
+    }
+
+    /// What the statement is.
+    pub fn kind(&self) -> StatementKind {
+        self.kind
+    }
+
+    /// The columns of the answer; none for a statement without rows.
+    pub fn columns(&self) -> &'q [Column<'q>] {
+        self.execution.columns()
+    }
+
+    /// The budget of the statement, to see what it holds while it runs.
+    pub fn budget(&self) -> &'q Budget {
+        self.budget
+    }
+
+    /// The next rows, `None` after the last.
+    ///
+    /// # Errors
+    /// Whatever the statement raises while it runs; after that there are no more rows.
+    pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>, Error> {
+        if self.is_done {
+            return Ok(None);
+        }
+        self.row = 0;
+        let (execution, budget) = (&mut self.execution, self.budget);
+        self.is_done = true;
+        guarded(|| execution.next_batch().map(|_| ()).map_err(|error| Error::from_exec(error, budget)))?;
+        let batch = self.execution.batch();
+        self.is_done = batch.is_none();
+        Ok(batch.map(|batch| Batch { batch }))
+    }
+
+    /// The next row, `None` after the last. Rows of the batch that [`Rows::next_batch`] gave last come first.
+    ///
+    /// # Errors
+    /// As [`Rows::next_batch`].
+    pub fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
+        let rest = self.execution.batch().map_or(0, |batch| batch.rows_count().saturating_sub(self.row));
+        if rest == 0 && self.next_batch()?.is_none() {
+            return Ok(None);
+        }
+        let row = self.row;
+        self.row += 1;
+        Ok(self.execution.batch().map(|batch| Row { batch: Batch { batch }, row }))
+    }
+}
+
+impl fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows")
+            .field("kind", &self.kind)
+            .field("is_done", &self.is_done)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'r> Batch<'r> {
+    /// The number of rows, at least one.
+    pub fn rows_count(&self) -> usize {
+        self.batch.rows_count()
+    }
+
+    /// The columns of the answer.
+    pub fn columns(&self) -> &'r [Column<'r>] {
+        self.batch.columns()
+    }
+
+    /// The value in a row and column, both from 0.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn value(&self, row: usize, column: usize) -> Value<'r> {
+        self.batch.value(row, column)
+    }
+
+    /// The rows in order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'r>> + use<'r> {
+        let batch = *self;
+        (0..self.rows_count()).map(move |row| Row { batch, row })
+    }
+}
+
+impl<'r> Row<'r> {
+    /// The columns of the answer.
+    pub fn columns(&self) -> &'r [Column<'r>] {
+        self.batch.columns()
+    }
+
+    /// The value in a column, from 0.
+    ///
+    /// # Panics
+    /// If there is no such column.
+    pub fn get(&self, column: usize) -> Value<'r> {
+        self.batch.value(self.row, column)
+    }
+
+    /// The values in order.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = Value<'r>> + use<'r> {
+        let row = *self;
+        (0..self.columns().len()).map(move |column| row.get(column))
+    }
+}

@@ -1,0 +1,124 @@
+//! Every statement of the scripts under every limit, with every charge refused, and without a byte outside the budgets.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use cofferdam::{Connection, Error};
+use cofferdam_testkit::Failure;
+use cofferdam_testkit::counting::Counting;
+use cofferdam_testkit::golden::{self, Script};
+use cofferdam_testkit::inject::{FindingKind, Injection};
+use cofferdam_testkit::sweep::Sweep;
+
+use crate::support::{database, golden_folder, outcome};
+
+/// The statements of all scripts but those about settings, whose answers tell the limit.
+fn statements() -> Vec<String> {
+    let mut statements = Vec::new();
+    for path in golden::scripts(&golden_folder()).expect("the scripts are there") {
+        let script = Script::parse(&std::fs::read_to_string(&path).expect("a text")).expect("a script");
+        if !path.parent().is_some_and(|folder| folder.ends_with("setting")) {
+            statements.extend(script.blocks.into_iter().map(|block| block.input));
+        }
+    }
+    statements
+}
+
+fn failure(error: Error) -> Failure {
+    match error.out_of_memory() {
+        Some(record) => (*record).into(),
+        None => Failure::Other(error.to_string()),
+    }
+}
+
+/// A statement that is wrong from its first words makes no charge.
+fn is_syntax_error(outcome: &str) -> bool {
+    outcome.starts_with("error 42601") || outcome.starts_with("error 0A000")
+}
+
+/// Aim: a statement that does not fit fails with the typed error, gives everything back, and succeeds with enough.
+/// Method: the limit of the database is raised by what each error says; its budget must be back to what it was.
+#[test]
+fn every_script_survives_every_limit() {
+    for sql in statements() {
+        let database = database(64 << 20);
+        let connection = database.connect().expect("room for a connection");
+        let expected = outcome(&connection, &sql).expect("64 MiB are enough");
+        let swept = Sweep::new()
+            .run_under(database.budget(), |_| outcome(&connection, &sql).map_err(failure))
+            .unwrap_or_else(|finding| panic!("{sql}\n{finding}"));
+        assert_eq!(swept.value, expected, "{sql}");
+        assert!(swept.refusals_count > 0 || is_syntax_error(&expected), "{sql}");
+    }
+}
+
+/// Aim: each single charge may be refused. Method: the n-th is, for every n.
+#[test]
+fn every_script_survives_every_refused_charge() {
+    for sql in statements() {
+        let database = database(64 << 20);
+        let connection = database.connect().expect("room for a connection");
+        let expected = outcome(&connection, &sql).expect("64 MiB are enough");
+        match Injection::new().run(database.budget(), |_| outcome(&connection, &sql).map_err(failure)) {
+            Err(finding) if finding.kind == FindingKind::NoCharges && is_syntax_error(&expected) => {}
+            injected => drop(injected.unwrap_or_else(|finding| panic!("{sql}\n{finding}"))),
+        }
+    }
+}
+
+/// Pages of the tree of budgets come from the global allocator, and the root is charged 4 KiB for each before that.
+const NODES_PAGE_BYTES: usize = 4080;
+
+/// Asserts that whatever was taken was charged.
+fn assert_nothing_untracked(counting: Counting, sql: &str) {
+    let counts = counting.finish();
+    let pages_count = counts.sizes.iter().filter(|&&size| size == NODES_PAGE_BYTES).count() as u64;
+    assert_eq!((counts.allocations_count, counts.frees_count), (pages_count, 0), "{sql}\n{counts:?}");
+}
+
+/// Reads every value of an answer without keeping any.
+fn checksum(connection: &Connection, sql: &str) -> Result<u64, Error> {
+    connection.query(sql, |rows| {
+        let mut hasher = DefaultHasher::new();
+        while let Some(batch) = rows.next_batch()? {
+            for row in batch.rows() {
+                for value in row.values() {
+                    std::mem::discriminant(&value).hash(&mut hasher);
+                    if let cofferdam::Value::Text(text) = value {
+                        text.hash(&mut hasher);
+                    }
+                }
+            }
+        }
+        Ok(hasher.finish())
+    })
+}
+
+/// Aim: no byte outside of the budgets while a statement parses, plans and executes, whether it succeeds or fails.
+/// Method: the global allocator counts; chunks come from the reservoir and do not pass through it.
+#[test]
+fn no_statement_takes_a_byte_outside_of_the_budgets() {
+    let database = database(64 << 20);
+    let connection = database.connect().expect("room for a connection");
+    let mut statements = statements();
+    statements.extend(["SHOW ALL", "SET threads = 2", "RESET ALL"].map(str::to_owned));
+    for sql in statements {
+        let counting = Counting::start();
+        let _ = checksum(&connection, &sql);
+        assert_nothing_untracked(counting, &sql);
+    }
+}
+
+/// The same when memory runs out.
+#[test]
+fn running_out_takes_no_byte_outside_of_the_budgets() {
+    let database = database(64 << 20);
+    let connection = database.connect().expect("room for a connection");
+    for sql in statements() {
+        for limit_bytes in [0, 2 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10] {
+            database.budget().set_limit(limit_bytes);
+            let counting = Counting::start();
+            let _ = checksum(&connection, &sql);
+            assert_nothing_untracked(counting, &sql);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Integration tests of the public API: one binary.
+#![allow(clippy::disallowed_types, clippy::result_large_err)]
+
+mod api;
+mod budgets;
+mod scripts;
+mod support;
+
+#[global_allocator]
+static ALLOCATOR: cofferdam_testkit::counting::CountingAllocator =
+    cofferdam_testkit::counting::CountingAllocator;
+
+/// Every file beside this one is a module of this binary.
+#[test]
+fn no_file_is_forgotten() {
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap();
+        assert!(module == "main" || listed.contains(&format!("mod {module};")), "{name} is no module");
+    }
+}
