@@ -39,28 +39,36 @@ pub(crate) fn report(error: &Error, sql: &str, place: Place<'_>, mode: Mode) {
 }
 
 fn for_people(error: &Error, sql: &str, place: Place<'_>) -> String {
-    let message = match error.out_of_memory() {
-        Some(record) => summary(record),
-        None => error.to_string(),
-    };
-    let mut group = Group::with_title(Level::ERROR.primary_title(message.as_str()).id(error.sqlstate()));
-    let excerpt = error.span().map(|span| Excerpt::around(sql, span, place.line));
-    if let Some(excerpt) = &excerpt {
-        let annotation = AnnotationKind::Primary.span(excerpt.marked.clone());
-        group = group.element(
-            Snippet::source(excerpt.text).line_start(excerpt.line).path(place.origin).annotation(annotation),
-        );
-    }
-    if let Some(record) = error.out_of_memory() {
-        for note in notes(record) {
-            group = group.element(Level::NOTE.message(note));
-        }
-    }
+    let Some(span) = error.span() else { return without_place(error) };
+    let message = error.to_string();
+    let excerpt = Excerpt::around(sql, span, place.line);
+    let annotation = AnnotationKind::Primary.span(excerpt.marked.clone());
+    let source =
+        Snippet::source(excerpt.text).line_start(excerpt.line).path(place.origin).annotation(annotation);
+    let title = Level::ERROR.primary_title(message.as_str()).id(error.sqlstate());
+    let mut group = Group::with_title(title).element(source);
     if let Some(hint) = error.hint() {
         group = group.element(Level::HELP.message(hint.to_string()));
     }
     let renderer = if std::io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
+}
+
+/// An error that no part of the statement's text is to blame for, in the same form without a drawing.
+fn without_place(error: &Error) -> String {
+    let mut text = format!("error[{}]: ", error.sqlstate());
+    // Writing to a string does not fail.
+    let _ = match error.out_of_memory() {
+        Some(record) => write!(text, "{}", summary(record)),
+        None => write!(text, "{error}"),
+    };
+    for note in error.out_of_memory().map(notes).unwrap_or_default() {
+        let _ = write!(text, "\n  = note: {note}");
+    }
+    if let Some(hint) = error.hint() {
+        let _ = write!(text, "\n  = help: {hint}");
+    }
+    text
 }
 
 fn in_one_line(error: &Error, sql: &str, place: Place<'_>) -> String {

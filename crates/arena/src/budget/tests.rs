@@ -306,6 +306,26 @@ fn a_limit_can_be_lowered_below_what_is_used() {
     db.release(540 * KIB);
 }
 
+/// The root's own charges leave credit behind like any other node's; a lower limit must not find it still granted.
+#[test]
+fn a_root_that_is_charged_itself_keeps_to_a_lowered_limit() {
+    let root = root(4 * MIB);
+    for round in 1..=16 {
+        root.charge(round * 8 * KIB).unwrap();
+    }
+    for round in 1..=16 {
+        root.release(round * 8 * KIB);
+    }
+    root.set_limit(135 * KIB);
+    let mut held = 0;
+    while root.charge(8 * KIB).is_ok() {
+        held += 8 * KIB;
+        assert!(root.used() <= 135 * KIB, "{} is over the limit", root.used());
+    }
+    assert_eq!(held, 128 * KIB);
+    root.release(held);
+}
+
 #[test]
 fn refusals_are_kept_by_the_statement() {
     static PLAN: Stage = Stage::new("plan");

@@ -617,6 +617,11 @@ impl Tree {
             self.return_units(parent, surplus);
             this = parent;
         }
+        if this.parent.is_null() {
+            // What the root would give back goes nowhere: its credit is a part of the limit that nobody uses.
+            let keep = this.keep.load(Ordering::Relaxed);
+            this.update(|word| Some(word.with(word.used(), word.credit().min(keep))));
+        }
     }
 
     /// Moves a charge of `units` from one node to another of the same tree without ever counting it twice or not at
