@@ -57,7 +57,7 @@ use core::ptr::{self, NonNull};
 use hash::Seeds;
 use pins::{Pins, Ticket};
 use sightings::Sightings;
-use table::{Found, LIVE, RecordPtr, Table, UNLINKED, can_be_tagged, text_of};
+use table::{Found, LIVE, RecordPtr, Table, UNLINKED, text_of};
 use writer::{Chain, Lack, SYMBOLS_MAX, Shared, Writer};
 
 /// A name as a number: equal symbols are equal names, and the other way round, for as long as the [`Pin`] (or the
@@ -299,18 +299,18 @@ impl Pin<'_> {
     pub fn lookup(&self, text: &str) -> Option<Symbol> {
         // SAFETY: this pin was taken before the table is loaded.
         let found = unsafe { self.core.table().find(&self.core.hot.seeds, text.as_bytes()) }?;
-        if found.is_condemned && !self.may_see(found) {
+        if found.is_condemned() && !self.may_see(found) {
             return None;
         }
         // SAFETY: records that a table shows are kept by this pin; the symbol is never written again.
-        Some(Symbol(unsafe { (*found.record.as_ptr()).symbol }))
+        Some(Symbol(unsafe { (*found.record().as_ptr()).symbol }))
     }
 
     /// True where this pin is as old as the condemnation, or that was taken back.
     #[cold]
     fn may_see(&self, found: Found) -> bool {
         // SAFETY: as in `lookup`.
-        let condemned = unsafe { &(*found.record.as_ptr()).condemned }.load(Ordering::Relaxed);
+        let condemned = unsafe { &(*found.record().as_ptr()).condemned }.load(Ordering::Relaxed);
         condemned == LIVE || (condemned != UNLINKED && self.ticket.epoch <= condemned)
     }
 
@@ -501,20 +501,10 @@ impl Core {
                 Ok(value) => return Ok(value),
                 Err(Lack::TooLarge) => return Err(self.budget.refuse(asked_bytes, Reason::TooLarge)),
                 Err(Lack::Chunk(bytes)) => {
-                    given = Some(self.take(bytes, false)?);
+                    given = Some(self.budget.take_chunk(bytes, false)?);
                 }
             }
         }
-    }
-
-    /// Charges for a chunk and takes it.
-    fn take(&self, bytes: usize, only_if_free: bool) -> Result<NonNull<ChunkHeader>, AllocError> {
-        let chunk = self.budget.take_chunk(bytes, only_if_free)?;
-        if can_be_tagged(chunk) {
-            return Ok(chunk);
-        }
-        self.give_back(Chain::of(Some(chunk)));
-        Err(self.budget.refuse(bytes as u64, Reason::System))
     }
 
     fn give_back(&self, mut chain: Chain) -> u64 {
@@ -545,7 +535,7 @@ impl Core {
     /// Moves to a smaller table where that saves half of it and the budget has room for both right now.
     fn shrink(&self) -> u64 {
         let Some((_, bytes)) = self.writer.lock().smaller_table() else { return 0 };
-        let Ok(chunk) = self.take(bytes, true) else { return 0 };
+        let Ok(chunk) = self.budget.take_chunk(bytes, true) else { return 0 };
         let mut freed = Chain::EMPTY;
         let moved = {
             let mut writer = self.writer.lock();

@@ -80,7 +80,7 @@ impl Frozen {
         // SAFETY: the records of this table are held, so they are not freed while it lives.
         let found = unsafe { self.table().find(&self.core.hot.seeds, text.as_bytes()) }?;
         // SAFETY: as above; a symbol is never written again.
-        Some(Symbol(unsafe { (*found.record.as_ptr()).symbol }))
+        Some(Symbol(unsafe { (*found.record().as_ptr()).symbol }))
     }
 
     /// The name of a symbol.

@@ -1,29 +1,29 @@
-//! Hashing and comparing of short names.
+//! Hashing and comparing of names.
 //!
-//! Most identifiers have 4 to 24 bytes. Six loads of four bytes at `0, 4, 8, 12, 16` (each moved back to the last
-//! four bytes where it would pass the end) and at the last four bytes cover such a text whatever its length, so
-//! neither hashing nor comparing has a branch on the length within that class:
+//! Most identifiers have 4 to 16 bytes. Two loads of four bytes from the front and two from the back cover such a text
+//! whatever its length, so neither hashing nor comparing has a branch on the length within that class:
 //!
 //! ```text
-//!   o_orderkey (10):   o_or              offset 0
-//!                          derk          offset 4
-//!                            rkey        offset 8, moved back to 6; so are 12 and 16
-//!                            rkey        the last four
+//!   l_tax (5):         l_ta  l_ta              the front, at 0 and at 0
+//!                       _tax  _tax             the back, at 1 and at 1
+//!   o_orderkey (10):   o_or  derk              at 0 and at 4
+//!                        rder  rkey            at 6 - 4 and at 6
 //! ```
 //!
-//! Together with the length the three words say exactly which text it is, so two texts are equal where their lengths
-//! and words are. Other lengths are hashed by foldhash and compared as slices.
+//! Names of 17 to 32 bytes are four words, two from the front and two from the back. Together with the length the
+//! words say exactly which text it is, so two texts are equal where their lengths and words are. Other lengths are
+//! hashed by foldhash and compared as slices.
 //!
 //! # Source
-//! The overlapping loads are wyhash's and foldhash's (orlp, <https://github.com/orlp/foldhash>), with one class
-//! instead of two; the folded multiply is theirs.
+//! The overlapping loads are wyhash's (Wang Yi, <https://github.com/wangyi-fudan/wyhash>); the folded multiply is
+//! foldhash's (orlp, <https://github.com/orlp/foldhash>).
 
 use core::hash::{BuildHasher, Hasher};
 
 /// What makes the hashes of one interner differ from those of another.
 pub(super) struct Seeds {
     words: [u64; 4],
-    long: State,
+    other: State,
 }
 
 #[cfg(not(loom))]
@@ -32,69 +32,105 @@ type State = foldhash::fast::RandomState;
 #[cfg(loom)]
 type State = foldhash::fast::FixedState;
 
-/// A text of 4 to 24 bytes as three words; equal lengths and words are equal texts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Words([u64; 3]);
+/// A text as words of which each byte is in at least one: [`Short`] or [`Medium`]. Equal lengths and words are equal
+/// texts.
+pub(super) trait Words: Sized {
+    /// The lengths of such texts.
+    fn holds(len: usize) -> bool;
 
-/// True for the texts that [`Words`] can hold.
-#[inline(always)]
-pub(super) fn is_short(len: usize) -> bool {
-    len.wrapping_sub(4) <= 20
-}
-
-/// Where the six loads of four bytes begin in a short text of `len` bytes.
-#[inline(always)]
-fn offsets(len: usize) -> [usize; 6] {
-    let last = len - 4;
-    [0, last.min(4), last.min(8), last.min(12), last.min(16), last]
-}
-
-impl Words {
     /// The words of the `len` bytes at `place`.
     ///
     /// # Safety
-    /// 1. `len` [`is_short`].
+    /// 1. [`Words::holds`] `len`.
     /// 2. `place` begins `len` initialized, readable bytes.
+    unsafe fn load(place: *const u8, len: usize) -> Self;
+
+    fn is_same(&self, other: &Self) -> bool;
+
+    fn hash(&self, len: usize, seeds: &Seeds) -> u64;
+}
+
+/// The words of a text of 4 to 16 bytes.
+pub(super) struct Short(u64, u64);
+
+/// The words of a text of 17 to 32 bytes.
+pub(super) struct Medium(u64, u64, u64, u64);
+
+impl Words for Short {
     #[inline(always)]
-    pub(super) unsafe fn load(place: *const u8, len: usize) -> Words {
-        let at = offsets(len);
-        // SAFETY: each offset is at most `len - 4`, so four bytes from there are within the text.
+    fn holds(len: usize) -> bool {
+        len.wrapping_sub(4) <= 12
+    }
+
+    #[inline(always)]
+    unsafe fn load(place: *const u8, len: usize) -> Short {
+        // 0 for 4 to 7 bytes, 4 for 8 to 16: both loads of an end lie within the text, and all four cover it.
+        let step = (len & 24) >> (len >> 3);
+        // SAFETY: `step <= len - 4`, so four bytes from each of these offsets are within the text.
         let load = |offset: usize| unsafe { u64::from(place.add(offset).cast::<u32>().read_unaligned()) };
-        Words([
-            load(at[0]) | load(at[1]) << 32,
-            load(at[2]) | load(at[3]) << 32,
-            load(at[4]) | load(at[5]) << 32,
-        ])
+        Short(load(0) | load(step) << 32, load(len - 4 - step) | load(len - 4) << 32)
+    }
+
+    // Written out: compared as arrays the words would go through memory.
+    #[inline(always)]
+    fn is_same(&self, other: &Short) -> bool {
+        (self.0 ^ other.0) | (self.1 ^ other.1) == 0
+    }
+
+    #[inline(always)]
+    fn hash(&self, len: usize, seeds: &Seeds) -> u64 {
+        fold(self.0 ^ seeds.words[0], self.1 ^ seeds.words[1].wrapping_add(len as u64))
+    }
+}
+
+impl Words for Medium {
+    #[inline(always)]
+    fn holds(len: usize) -> bool {
+        len.wrapping_sub(17) <= 15
+    }
+
+    #[inline(always)]
+    unsafe fn load(place: *const u8, len: usize) -> Medium {
+        // SAFETY: eight bytes from each of these offsets are within the text.
+        let load = |offset: usize| unsafe { place.add(offset).cast::<u64>().read_unaligned() };
+        Medium(load(0), load(8), load(len - 16), load(len - 8))
+    }
+
+    #[inline(always)]
+    fn is_same(&self, other: &Medium) -> bool {
+        (self.0 ^ other.0) | (self.1 ^ other.1) | (self.2 ^ other.2) | (self.3 ^ other.3) == 0
+    }
+
+    #[inline(always)]
+    fn hash(&self, len: usize, seeds: &Seeds) -> u64 {
+        let front = fold(self.0 ^ seeds.words[0], self.1 ^ seeds.words[1].wrapping_add(len as u64));
+        front ^ fold(self.2 ^ seeds.words[2], self.3 ^ seeds.words[3])
     }
 }
 
 impl Seeds {
     pub(super) fn new() -> Seeds {
-        let long = State::default();
-        Seeds { words: [1u64, 2, 3, 4].map(|index| long.hash_one(index)), long }
+        let other = State::default();
+        Seeds { words: [1u64, 2, 3, 4].map(|index| other.hash_one(index)), other }
     }
 
-    #[inline(always)]
-    pub(super) fn hash_words(&self, words: Words, len: usize) -> u64 {
-        let [first, second, third] = words.0;
-        let seeds = &self.words;
-        fold(first ^ seeds[0], second ^ seeds[1]) ^ fold(third ^ seeds[2], (len as u64) ^ seeds[3])
-    }
-
-    /// The hash of a text that is not short.
+    /// The hash of a text that is neither [`Short`] nor [`Medium`].
     pub(super) fn hash_other(&self, text: &[u8]) -> u64 {
-        let mut hasher = self.long.build_hasher();
+        let mut hasher = self.other.build_hasher();
         hasher.write(text);
         hasher.finish()
     }
 
     /// The hash of any text.
     pub(super) fn hash(&self, text: &[u8]) -> u64 {
-        if is_short(text.len()) {
-            // SAFETY: the length was just checked; the slice is readable.
-            self.hash_words(unsafe { Words::load(text.as_ptr(), text.len()) }, text.len())
-        } else {
-            self.hash_other(text)
+        let (place, len) = (text.as_ptr(), text.len());
+        // SAFETY: the lengths are checked before; a slice is readable.
+        unsafe {
+            match len {
+                _ if Short::holds(len) => Short::load(place, len).hash(len, self),
+                _ if Medium::holds(len) => Medium::load(place, len).hash(len, self),
+                _ => self.hash_other(text),
+            }
         }
     }
 }
@@ -114,23 +150,34 @@ mod tests {
     use std::collections::HashSet;
     use std::vec::Vec;
 
-    fn words(text: &[u8]) -> Words {
-        assert!(is_short(text.len()));
-        // SAFETY: checked above.
-        unsafe { Words::load(text.as_ptr(), text.len()) }
-    }
-
-    #[test]
-    fn every_byte_of_a_short_text_counts() {
-        for len in 4..=24usize {
+    /// Changes each byte of texts of all the lengths of a class, and cuts them short.
+    fn check<W: Words>(lens: core::ops::RangeInclusive<usize>) {
+        let seeds = Seeds::new();
+        // SAFETY: the length is checked first; slices are readable.
+        let load = |text: &[u8]| unsafe { W::holds(text.len()).then(|| W::load(text.as_ptr(), text.len())) };
+        for len in 0..=40usize {
             let text: Vec<u8> = (0..len).map(|at| at as u8 + 1).collect();
+            assert_eq!(W::holds(len), lens.contains(&len));
+            let Some(words) = load(&text) else { continue };
+            assert!(words.is_same(&load(&text).unwrap()));
+            assert_eq!(words.hash(len, &seeds), seeds.hash(&text));
             for at in 0..len {
                 let mut other = text.clone();
                 other[at] ^= 0x80;
-                assert!(words(&text) != words(&other), "byte {at} of {len}");
+                let other = load(&other).unwrap();
+                assert!(!words.is_same(&other), "byte {at} of {len}");
+                assert_ne!(words.hash(len, &seeds), other.hash(len, &seeds));
             }
+            let zeros = std::vec![0; len];
+            assert_ne!(seeds.hash(&zeros), seeds.hash(&zeros[1..]));
         }
-        assert!(!is_short(3) && !is_short(25) && !is_short(0) && !is_short(usize::MAX));
+    }
+
+    #[test]
+    fn every_byte_of_a_text_counts() {
+        check::<Short>(4..=16);
+        check::<Medium>(17..=32);
+        assert!(!Short::holds(usize::MAX) && !Medium::holds(usize::MAX));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Pins {
         true
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn set_epoch(&self, epoch: u32) {
         self.epoch.store(epoch, Ordering::Release);
     }

@@ -2,42 +2,48 @@
 //!
 //! ```text
 //!   chunk of a table
-//!   | Table | .. | bucket 0: 4 slots | bucket 1 | ... | directory: one pointer for each symbol | chunk header |
+//!   | Table | .. | bucket 0 | bucket 1 | ... | directory: one pointer for each symbol | .. | chunk header |
 //!
-//!   slot: a pointer to a record with the name's tag in its upper 16 bits and a flag in bit 0
-//!   | tag, never 0 :16 | address of a record :45 | 0 0 C |      C: condemned
-//!   null: never used          DEAD: used once, matches no tag
+//!   bucket, a cache line: | tags 8 x 1 byte | 7 slots |
+//!     tag 0 to 6 of the slot: 0 not used yet, 1 was used once, else bits of the hash of the name in it
+//!     tag 7: 0, or 1 where names spilled over to the next bucket
+//!     slot: a pointer to a record, with a flag in bit 0: condemned
 //!
 //!   record: | symbol 4 | len 4 | refs 4 | condemned 4 | text ... padded to 8 |
 //! ```
 //!
-//! Four slots of a bucket are looked at together, without a branch between them, and the fourth says whether names
-//! spilled over to the next bucket.
+//! The tags of a bucket are one word, so one load and a few instructions tell which slots are worth a look, and one
+//! more whether the next bucket is (as Meta's F14 and hashbrown do with vector instructions, which atomics rule out).
 //!
-//! - T1 A slot goes from null to a record, from there to the same record with the flag or without, at last to `DEAD`:
-//!   never back to null. So a probe that stops at a null slot has missed nothing.
-//! - T2 The slots of a bucket are filled in order.
+//! - T1 A tag goes from 0 to a name's, and at last to 1: never back. The mark in tag 7 stays. So a probe that stops at
+//!   a bucket without the mark has missed nothing.
+//! - T2 A slot is written before its tag, and not again but for the flag: a tag that was seen, even if it has become 1
+//!   since, has its record behind it (T4).
 //! - T3 A record is complete before a slot or the directory points to it (release), and readers load with acquire.
 //! - T4 A table and the records that it shows are freed only when no pin of the epoch in which they were unlinked,
 //!   or of an earlier one, lives (pins.rs).
-//! - T5 At least one slot of the table is null.
+//! - T5 At least one slot of the table is not used yet, so some bucket has no mark.
 
-use super::hash::{Seeds, Words, is_short};
+use super::hash::{Medium, Seeds, Short, Words};
 use crate::chunk::{ChunkHeader, chunk_bytes_for};
-use crate::sync::{AtomicPtr, AtomicU32, Ordering};
-use core::mem::offset_of;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Slots of a bucket.
-pub(super) const WAYS: usize = 4;
+const WAYS: usize = 7;
+/// At most so many of them are used on average: one bucket in twenty spills over.
+const WAYS_USED: usize = 4;
 /// The smallest table has this many buckets.
-pub(super) const BUCKETS_MIN: usize = 16;
+const BUCKETS_MIN: usize = 8;
 
-/// Where the tag stands in a slot. Where addresses leave no room for one, every name of a bucket is compared.
-#[cfg(target_pointer_width = "64")]
-const TAG_SHIFT: u32 = 48;
 const FLAG: usize = 1;
-const DEAD_ADDRESS: usize = 2;
+/// The tag of a slot whose name was unlinked.
+const DEAD_TAG: u64 = 1;
+/// The mark of a bucket that names spilled over from.
+const SPILLED: u64 = 1 << (8 * WAYS);
+/// The lowest and the highest bit of each tag.
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = LOW_BITS << 7;
 
 /// [`Record::condemned`] of a name in use.
 pub(super) const LIVE: u32 = 0;
@@ -60,7 +66,7 @@ pub(super) struct Record {
 
 const RECORD_TEXT: usize = size_of::<Record>();
 #[cfg(not(loom))]
-const _: () = assert!(RECORD_TEXT == 16 && offset_of!(Record, len) == 4);
+const _: () = assert!(RECORD_TEXT == 16 && core::mem::offset_of!(Record, len) == 4);
 
 /// Bytes that a name of `len` bytes takes.
 pub(super) fn record_bytes(len: usize) -> usize {
@@ -98,19 +104,60 @@ pub(super) unsafe fn write_record(place: NonNull<u8>, symbol: u32, text: &[u8]) 
     record
 }
 
-/// What a probe found: a record, and whether it is condemned.
+/// What a slot holds whose tag has been seen: a record, and whether it is condemned, in one word.
 #[derive(Clone, Copy)]
-pub(super) struct Found {
-    pub(super) record: RecordPtr,
-    pub(super) is_condemned: bool,
+pub(super) struct Found(RecordPtr);
+
+impl Found {
+    fn new(record: RecordPtr, is_condemned: bool) -> Found {
+        Found(record.map_addr(|address| address | usize::from(is_condemned)))
+    }
+
+    #[inline(always)]
+    fn load(slot: &Slot) -> Found {
+        // SAFETY: by T2 the slot holds a record, which is not null.
+        Found(unsafe { NonNull::new_unchecked(slot.load(Ordering::Acquire)) })
+    }
+
+    #[inline(always)]
+    pub(super) fn is_condemned(self) -> bool {
+        self.0.addr().get() & FLAG != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn record(self) -> RecordPtr {
+        let record = self.0.as_ptr().map_addr(|address| address & !FLAG);
+        // SAFETY: the address of a record without the flag is not null.
+        unsafe { NonNull::new_unchecked(record) }
+    }
 }
 
 type Slot = AtomicPtr<Record>;
-type Bucket = [Slot; WAYS];
+
+#[repr(C, align(64))]
+struct Bucket {
+    tags: AtomicU64,
+    slots: [Slot; WAYS],
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    fn new() -> Bucket {
+        Bucket { tags: AtomicU64::new(0), slots: core::array::from_fn(|_| Slot::new(ptr::null_mut())) }
+    }
+
+    /// Changes the tag of a slot. For the writer.
+    fn set_tag(&self, way: usize, tag: u64) {
+        let tags = self.tags.load(Ordering::Relaxed) & !(0xff << (8 * way));
+        self.tags.store(tags | tag << (8 * way), Ordering::Release);
+    }
+}
 
 /// What stands at the beginning of a table's chunk.
 pub(super) struct Table {
-    /// Buckets less one.
+    /// The bits of a hash that are the offset of its bucket, in bytes.
     mask: usize,
     buckets: NonNull<Bucket>,
     directory: NonNull<Slot>,
@@ -133,8 +180,7 @@ const HEAD_BYTES: usize = size_of::<Table>().next_multiple_of(16) + 64;
 impl Shape {
     /// For `names` names, and symbols below `symbols`; `None` past what can be counted.
     pub(super) fn of(names: usize, symbols: usize) -> Option<Shape> {
-        // At most half of the slots are used.
-        let buckets = names.checked_mul(2)?.div_ceil(WAYS).checked_next_power_of_two()?.max(BUCKETS_MIN);
+        let buckets = names.div_ceil(WAYS_USED).checked_next_power_of_two()?.max(BUCKETS_MIN);
         Some(Shape { buckets, symbols })
     }
 
@@ -146,56 +192,18 @@ impl Shape {
     }
 }
 
-#[cfg(target_pointer_width = "64")]
+/// The tag of a name with this hash: neither 0 nor [`DEAD_TAG`].
 #[inline(always)]
-fn tag_of(hash: u64) -> usize {
-    (hash >> TAG_SHIFT) as usize | 1
+fn tag_of(hash: u64) -> u64 {
+    hash >> 56 | 2
 }
 
-#[cfg(not(target_pointer_width = "64"))]
+/// The first of the slots whose tags may be `tag`, as the lowest of the set bits; all that are, and now and then one
+/// that is not (of a tag that differs in the last bit, above one that is).
 #[inline(always)]
-fn tag_of(_hash: u64) -> usize {
-    0
-}
-
-#[cfg(target_pointer_width = "64")]
-#[inline(always)]
-fn matches(slot: *mut Record, tag: usize) -> bool {
-    slot.addr() >> TAG_SHIFT == tag
-}
-
-#[cfg(not(target_pointer_width = "64"))]
-#[inline(always)]
-fn matches(slot: *mut Record, _tag: usize) -> bool {
-    slot.addr() > DEAD_ADDRESS
-}
-
-#[cfg(target_pointer_width = "64")]
-fn tagged(record: RecordPtr, tag: usize, is_condemned: bool) -> *mut Record {
-    record.as_ptr().map_addr(|address| address | tag << TAG_SHIFT | usize::from(is_condemned))
-}
-
-#[cfg(not(target_pointer_width = "64"))]
-fn tagged(record: RecordPtr, _tag: usize, is_condemned: bool) -> *mut Record {
-    record.as_ptr().map_addr(|address| address | usize::from(is_condemned))
-}
-
-#[cfg(target_pointer_width = "64")]
-const ADDRESS_MASK: usize = (1 << TAG_SHIFT) - 1 - 7;
-#[cfg(not(target_pointer_width = "64"))]
-const ADDRESS_MASK: usize = !7;
-
-/// True where the chunk's addresses leave the bits of the tag free.
-pub(super) fn can_be_tagged(chunk: NonNull<ChunkHeader>) -> bool {
-    chunk.addr().get() & ADDRESS_MASK & !7 == chunk.addr().get() & !7
-}
-
-/// The record of a slot that matched a tag.
-#[inline(always)]
-fn untagged(slot: *mut Record) -> RecordPtr {
-    let record = slot.map_addr(|address| address & ADDRESS_MASK);
-    // SAFETY: a slot that matches a tag holds the address of a record, which is not null.
-    unsafe { NonNull::new_unchecked(record) }
+fn candidates(tags: u64, tag: u64) -> u64 {
+    let differences = tags ^ tag.wrapping_mul(LOW_BITS);
+    differences.wrapping_sub(LOW_BITS) & !differences & HIGH_BITS
 }
 
 impl Table {
@@ -215,19 +223,19 @@ impl Table {
         unsafe {
             let buckets = NonNull::new_unchecked(base.add(start).cast::<Bucket>());
             let directory = NonNull::new_unchecked(base.add(behind).cast::<Slot>());
-            for index in 0..shape.buckets * WAYS {
-                buckets.cast::<Slot>().add(index).write(Slot::new(ptr::null_mut()));
+            for index in 0..shape.buckets {
+                buckets.add(index).write(Bucket::new());
             }
             for index in 0..symbols {
                 directory.add(index).write(Slot::new(ptr::null_mut()));
             }
             let table = NonNull::new_unchecked(base.cast::<Table>());
             table.write(Table {
-                mask: shape.buckets - 1,
+                mask: (shape.buckets - 1) * size_of::<Bucket>(),
                 buckets,
                 directory,
                 symbols_max: u32::try_from(symbols).unwrap_or(u32::MAX),
-                names_max: u32::try_from(shape.buckets * WAYS / 2).unwrap_or(u32::MAX),
+                names_max: u32::try_from(shape.buckets * WAYS_USED).unwrap_or(u32::MAX),
                 chunk,
             });
             table
@@ -236,8 +244,8 @@ impl Table {
 
     #[inline(always)]
     fn bucket(&self, index: usize) -> &Bucket {
-        // SAFETY: the index is masked, so it is below the number of buckets that were written.
-        unsafe { self.buckets.add(index & self.mask).as_ref() }
+        // SAFETY: the mask keeps the offset within the buckets that were written, and at the beginning of one.
+        unsafe { self.buckets.byte_add(index & self.mask).as_ref() }
     }
 
     /// Looks for a text.
@@ -246,20 +254,13 @@ impl Table {
     /// 1. The caller holds a pin that it took before it loaded this table, or the writer's lock (T4).
     #[inline(always)]
     pub(super) unsafe fn find(&self, seeds: &Seeds, text: &[u8]) -> Option<Found> {
-        let len = text.len();
-        if is_short(len) {
-            // SAFETY: the length was checked, the slice is readable.
-            let words = unsafe { Words::load(text.as_ptr(), len) };
-            self.probe(seeds.hash_words(words, len), |record| {
-                // SAFETY: a record in a slot is complete (T3) and not freed (the condition, T4); its text is `len` long.
-                unsafe {
-                    (*record.as_ptr()).len as usize == len
-                        && Words::load(record.as_ptr().cast::<u8>().add(RECORD_TEXT), len) == words
-                }
-            })
-        } else {
-            // SAFETY: the caller's condition.
-            unsafe { self.find_other(seeds, text) }
+        // SAFETY: the caller's condition.
+        unsafe {
+            match text.len() {
+                len if Short::holds(len) => self.find_words::<Short>(seeds, text),
+                len if Medium::holds(len) => self.find_words::<Medium>(seeds, text),
+                _ => self.find_other(seeds, text),
+            }
         }
     }
 
@@ -267,34 +268,48 @@ impl Table {
     /// As [`Table::find`].
     #[inline(never)]
     unsafe fn find_other(&self, seeds: &Seeds, text: &[u8]) -> Option<Found> {
-        // SAFETY: as in `find`.
+        // SAFETY: as in `find`; records that are found are complete (T3) and not freed (T4).
         self.probe(seeds.hash_other(text), |record| unsafe { text_of(record) == text })
+    }
+
+    /// # Safety
+    /// As [`Table::find`], for a text of the length that such words hold.
+    #[inline(always)]
+    unsafe fn find_words<W: Words>(&self, seeds: &Seeds, text: &[u8]) -> Option<Found> {
+        let len = text.len();
+        debug_assert!(W::holds(len));
+        // SAFETY: the caller's condition; the slice is readable.
+        let words = unsafe { W::load(text.as_ptr(), len) };
+        self.probe(words.hash(len, seeds), |record| {
+            // SAFETY: a record in a slot is complete (T3) and not freed (T4); its text is `len` long.
+            unsafe {
+                (*record.as_ptr()).len as usize == len
+                    && W::load(record.as_ptr().cast::<u8>().add(RECORD_TEXT), len).is_same(&words)
+            }
+        })
     }
 
     #[inline(always)]
     fn probe(&self, hash: u64, is_same: impl Fn(RecordPtr) -> bool) -> Option<Found> {
-        let tag = tag_of(hash);
         let mut index = hash as usize;
         loop {
-            let slots = self.bucket(index).each_ref().map(|slot| slot.load(Ordering::Acquire));
-            let mut found = ptr::null_mut();
-            for slot in slots.iter().rev() {
-                found = if matches(*slot, tag) { *slot } else { found };
-            }
-            if !found.is_null() {
-                if is_same(untagged(found)) {
-                    return Some(Found { record: untagged(found), is_condemned: found.addr() & FLAG != 0 });
+            let bucket = self.bucket(index);
+            let tags = bucket.tags.load(Ordering::Acquire);
+            let mut bits = candidates(tags, tag_of(hash));
+            while bits != 0 {
+                let way = bits.trailing_zeros() as usize / 8;
+                // SAFETY: the bits are those of `HIGH_BITS`, the highest of which is in the tag of the last slot.
+                let slot = unsafe { bucket.slots.get_unchecked(way) };
+                let found = Found::load(slot);
+                if is_same(found.record()) {
+                    return Some(found);
                 }
-                for slot in slots {
-                    if slot != found && matches(slot, tag) && is_same(untagged(slot)) {
-                        return Some(Found { record: untagged(slot), is_condemned: slot.addr() & FLAG != 0 });
-                    }
-                }
+                bits &= bits - 1;
             }
-            if slots[WAYS - 1].is_null() {
-                return None; // T2: nothing spilled over
+            if tags < SPILLED {
+                return None;
             }
-            index = index.wrapping_add(1);
+            index = index.wrapping_add(size_of::<Bucket>());
         }
     }
 
@@ -322,39 +337,46 @@ impl Table {
         self.cell(symbol).store(record.as_ptr(), Ordering::Release);
         let mut index = hash as usize;
         loop {
-            for slot in self.bucket(index) {
-                if slot.load(Ordering::Relaxed).is_null() {
-                    slot.store(tagged(record, tag_of(hash), is_condemned), Ordering::Release);
-                    return;
-                }
+            let bucket = self.bucket(index);
+            let tags = bucket.tags.load(Ordering::Relaxed);
+            if let Some(way) = (0..WAYS).find(|way| tags >> (8 * way) & 0xff == 0) {
+                bucket.slots[way].store(Found::new(record, is_condemned).0.as_ptr(), Ordering::Release);
+                bucket.set_tag(way, tag_of(hash)); // T2
+                return;
             }
-            index = index.wrapping_add(1); // T5: there is a free one
+            bucket.tags.store(tags | SPILLED, Ordering::Release);
+            index = index.wrapping_add(size_of::<Bucket>()); // T5: there is a free one
         }
     }
 
-    /// The slot of a record that the table shows.
-    fn slot_of(&self, record: RecordPtr, hash: u64) -> &Slot {
+    /// Where a record stands that the table shows.
+    fn slot_of(&self, record: RecordPtr, hash: u64) -> (&Bucket, usize) {
         let mut index = hash as usize;
         loop {
-            for slot in self.bucket(index) {
-                let seen = slot.load(Ordering::Relaxed);
-                assert!(!seen.is_null(), "a linked record has a slot");
-                if matches(seen, tag_of(hash)) && untagged(seen) == record {
-                    return slot;
-                }
+            let bucket = self.bucket(index);
+            let tags = bucket.tags.load(Ordering::Relaxed);
+            let holds = |way: &usize| {
+                tags >> (8 * way) & 0xff == tag_of(hash)
+                    && Found::load(&bucket.slots[*way]).record() == record
+            };
+            if let Some(way) = (0..WAYS).find(holds) {
+                return (bucket, way);
             }
-            index = index.wrapping_add(1);
+            assert!(tags >= SPILLED, "a linked record has a slot");
+            index = index.wrapping_add(size_of::<Bucket>());
         }
     }
 
     /// Sets or clears the flag of a record's slot. For the writer.
     pub(super) fn set_condemned(&self, record: RecordPtr, hash: u64, is_condemned: bool) {
-        self.slot_of(record, hash).store(tagged(record, tag_of(hash), is_condemned), Ordering::Release);
+        let (bucket, way) = self.slot_of(record, hash);
+        bucket.slots[way].store(Found::new(record, is_condemned).0.as_ptr(), Ordering::Release);
     }
 
     /// Stops showing a record; its symbol's place keeps `free_next` for the list of free symbols. For the writer.
     pub(super) fn unlink(&self, record: RecordPtr, symbol: u32, hash: u64, free_next: u32) {
-        self.slot_of(record, hash).store(ptr::without_provenance_mut(DEAD_ADDRESS), Ordering::Release);
+        let (bucket, way) = self.slot_of(record, hash);
+        bucket.set_tag(way, DEAD_TAG);
         self.set_free(symbol, free_next);
     }
 

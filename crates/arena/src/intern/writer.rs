@@ -177,10 +177,10 @@ impl Writer {
     ) -> Result<RecordPtr, Lack> {
         // SAFETY: the lock is held.
         if let Some(found) = unsafe { self.table().find(shared.seeds, text) } {
-            if found.is_condemned {
-                self.bring_back(shared, found.record);
+            if found.is_condemned() {
+                self.bring_back(shared, found.record());
             }
-            return Ok(found.record);
+            return Ok(found.record());
         }
         if self.symbol_candidate() >= shared.symbols_max || text.len() > TEXT_BYTES_MAX {
             return Err(Lack::TooLarge);
