@@ -298,7 +298,7 @@ impl Table {
             let mut bits = candidates(tags, tag_of(hash));
             while bits != 0 {
                 let way = bits.trailing_zeros() as usize / 8;
-                // SAFETY: the bits are those of `HIGH_BITS`, the highest of which is in the tag of the last slot.
+                // SAFETY: the eighth tag, 0 or 1, differs from a name's in a higher bit, so it is no candidate.
                 let slot = unsafe { bucket.slots.get_unchecked(way) };
                 let found = Found::load(slot);
                 if is_same(found.record()) {
