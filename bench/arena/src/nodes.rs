@@ -180,6 +180,16 @@ macro_rules! write_blocks {
     };
 }
 
+/// Blocks written into an arena of ours, and the reset.
+fn arena_blocks(budget: &Budget, layouts: &'static [Layout]) -> impl FnMut() + use<> {
+    let mut arena = Arena::new(budget);
+    checked(move || {
+        write_blocks!(layouts, |layout| arena.alloc_layout(layout)?);
+        arena.reset();
+        Ok(())
+    })
+}
+
 fn mixed(name: &'static str) -> Row<'static> {
     let layouts: &'static [Layout] = layouts().leak();
     let mut bumpalo = bumpalo::Bump::new();
@@ -187,17 +197,10 @@ fn mixed(name: &'static str) -> Row<'static> {
     let mut down: ScopeDown = ScopeDown::new();
     let mut down8: ScopeDown8 = ScopeDown8::new();
     let mut blink = BlinkAlloc::new();
-    let mut arena = Arena::new(&statement());
     let about = "1,000 blocks of 8 to 256 bytes, layout known at run time, written at both ends, then reset; per block";
     Row::new(name, about, NODES_COUNT, EQUAL)
-        .ours(
-            OURS,
-            checked(move || {
-                write_blocks!(layouts, |layout| arena.alloc_layout(layout)?);
-                arena.reset();
-                Ok(())
-            }),
-        )
+        .ours(OURS, arena_blocks(&statement(), layouts))
+        .info(OURS_ON_HEAP, arena_blocks(&heap_statement(), layouts))
         .peer("bumpalo", move || {
             write_blocks!(layouts, |layout| bumpalo.alloc_layout(layout));
             bumpalo.reset();

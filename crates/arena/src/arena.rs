@@ -217,9 +217,9 @@ impl Arena {
     #[inline(always)]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let position = self.position.get().addr().get();
-        match bump::place(position, self.end(), layout.size(), layout.align()) {
+        match bump::place_quickly(position, self.end(), layout.size(), layout.align()) {
             // SAFETY: placed between the position and the end.
-            Some(placed) => Ok(unsafe { self.advance(position, placed) }),
+            Some(placed) => Ok(unsafe { self.advance(placed) }),
             None => self.alloc_layout_slow(layout),
         }
     }
@@ -233,7 +233,7 @@ impl Arena {
         let position = self.position.get().addr().get();
         match bump::place_minimal(position, self.end(), layout.size()) {
             // SAFETY: placed between the position and the end.
-            Some(placed) => Ok(unsafe { self.advance(position, placed) }),
+            Some(placed) => Ok(unsafe { self.advance(placed) }),
             None => self.alloc_layout_slow(layout),
         }
     }
@@ -253,26 +253,32 @@ impl Arena {
     /// Moves the position behind what was placed, and returns its first byte.
     ///
     /// # Safety
-    /// 1. `position` is the arena's, and `placed` lies between it and the end (or is empty where there is no chunk).
+    /// 1. `placed` lies between the position and the end (or is empty where there is no chunk).
     #[inline(always)]
-    unsafe fn advance(&self, position: usize, placed: bump::Placed) -> NonNull<u8> {
-        let from = self.position.get();
-        // SAFETY: both addresses lie within the current chunk, or equal the position where there is no chunk.
+    unsafe fn advance(&self, placed: bump::Placed) -> NonNull<u8> {
+        let from = self.position.get().as_ptr();
+        // SAFETY: addresses within a chunk, or behind `NOWHERE`, are not null.
         unsafe {
-            self.position.set(from.add(placed.position - position));
-            from.add(placed.start - position)
+            self.position.set(NonNull::new_unchecked(from.with_addr(placed.position)));
+            NonNull::new_unchecked(from.with_addr(placed.start))
         }
     }
 
     #[cold]
     #[inline(never)]
     fn alloc_layout_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if let Some(placed) = self.place(layout) {
+            // SAFETY: placed between the position and the end.
+            return Ok(unsafe { self.advance(placed) });
+        }
         self.enter_chunk_for(layout)?;
-        let position = self.position.get().addr().get();
-        let placed = bump::place(position, self.end(), layout.size(), layout.align())
-            .expect("the chunk was chosen to fit");
-        // SAFETY: placed between the position and the end.
-        Ok(unsafe { self.advance(position, placed) })
+        let placed = self.place(layout).expect("the chunk was chosen to fit");
+        // SAFETY: as above.
+        Ok(unsafe { self.advance(placed) })
+    }
+
+    fn place(&self, layout: Layout) -> Option<bump::Placed> {
+        bump::place(self.position.get().addr().get(), self.end(), layout.size(), layout.align())
     }
 
     /// Moves `value` into the arena.
