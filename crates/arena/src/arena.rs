@@ -232,8 +232,12 @@ impl Arena {
         }
         let position = self.position.get().addr().get();
         match bump::place_minimal(position, self.end(), layout.size()) {
-            // SAFETY: placed between the position and the end.
-            Some(placed) => Ok(unsafe { self.advance(placed) }),
+            Some(placed) => {
+                let start = self.position.get();
+                // SAFETY: placed between the position, where it starts, and the end.
+                self.position.set(unsafe { start.add(placed.position - position) });
+                Ok(start)
+            }
             None => self.alloc_layout_slow(layout),
         }
     }
