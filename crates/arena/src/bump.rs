@@ -132,7 +132,8 @@ mod tests {
                             );
                         }
                         let quick = narrow::place_quickly(position, end, size, align);
-                        let farthest = u32::from(position) + u32::from(align) - 1 + u32::from(size).div_ceil(4) * 4;
+                        let farthest =
+                            u32::from(position) + u32::from(align) - 1 + u32::from(size).div_ceil(4) * 4;
                         if farthest <= u32::from(end) {
                             assert_eq!(quick, narrow::place(position, end, size, align));
                         } else {

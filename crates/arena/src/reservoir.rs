@@ -282,9 +282,7 @@ impl Reservoir {
         let shared = &*self.0;
         shared.in_transit.fetch_add(1, AcqRel);
         transfer();
-        let live_before = shared.counters.live.fetch_sub(bytes, Relaxed);
-        debug_assert!(live_before >= bytes, "more comes back than was taken");
-        shared.counters.warm.fetch_add(bytes, Relaxed);
+        shared.counters.note_return(bytes);
         // SAFETY: by 1 and 2 the chain is ours and `last` is its valid last header.
         unsafe { shared.push(first, last) };
         shared.in_transit.fetch_sub(1, Release);
@@ -310,7 +308,7 @@ impl Reservoir {
     /// Changes whenever warm memory is released. Who was refused a charge, has trimmed nothing, and sees the same value
     /// as before the charge, was refused rightly; otherwise room was made meanwhile, and it must try again.
     pub(crate) fn releases(&self) -> usize {
-        self.0.counters.releases.load(Acquire)
+        self.0.counters.releases()
     }
 
     /// Marks the chunk of `bytes` at `base` as owned by `stamp`, which is neither 0 nor [`u64::MAX`] and never used
@@ -332,12 +330,12 @@ impl Reservoir {
     /// Current figures, each exact, together approximate while other threads work.
     pub fn stats(&self) -> ReservoirStats {
         let shared = &*self.0;
-        let warm_bytes = shared.counters.warm.load(Relaxed);
+        let warm_bytes = shared.counters.warm();
         ReservoirStats {
             reserved_bytes: shared.space.reserved_bytes(),
-            committed_bytes: shared.counters.live.load(Relaxed) + warm_bytes,
+            committed_bytes: shared.counters.live() + warm_bytes,
             warm_bytes,
-            tables_bytes: shared.counters.tables.load(Relaxed),
+            tables_bytes: shared.counters.tables(),
             regions_count: shared.space.regions().count(),
         }
     }
@@ -397,7 +395,7 @@ impl Shared {
     }
 
     fn trim_above_watermark(&self, heap: &mut Heap, context: &Context<'_>) {
-        let warm_bytes = self.counters.warm.load(Relaxed);
+        let warm_bytes = self.counters.warm();
         let excess_bytes = warm_bytes.saturating_sub(self.warm_bytes_limit);
         if excess_bytes > 0 || heap.has_oversize() {
             heap.trim_step(context, excess_bytes.clamp(1, heap::BITE_GRANULES as usize * GRANULE_BYTES));
@@ -406,7 +404,7 @@ impl Shared {
 
     /// Trims above the watermark unless somebody else is at work: whoever that is will see to it.
     fn trim_if_idle(&self, account: &dyn Account) {
-        if self.counters.warm.load(Relaxed) <= self.warm_bytes_limit {
+        if self.counters.warm() <= self.warm_bytes_limit {
             return;
         }
         match self.heap.try_lock() {

@@ -454,7 +454,7 @@ impl Tree {
 
     /// How many units of credit to fetch beside what is needed: nothing at first, so that the figures of a short
     /// statement are exact; up to 1 MiB for a node that keeps coming; an eighth of the room at most.
-    fn extra_for(&self, node: &Node, units: u32) -> u32 {
+    pub(super) fn extra_for(&self, node: &Node, units: u32) -> u32 {
         let refills = node.cold.refills_count.get();
         node.cold.refills_count.set(refills.saturating_add(1));
         if refills < REFILLS_BEFORE_QUANTA || node.level.load(Ordering::Relaxed) >= Pressure::High as u8 {

@@ -149,6 +149,8 @@ mod account {
             if refunded.is_none() {
                 self.take_back_locked(warm, units);
             }
+            // What is taken comes back: a node that keeps coming may keep the credit for it.
+            self.extra_for(warm, units);
             self.pass_surplus_up(warm);
             self.settle_path(warm);
         }

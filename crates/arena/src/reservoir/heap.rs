@@ -36,14 +36,55 @@ const ODD_LOOKS_MAX: usize = 8;
 /// Orders of the runs that are kept by size: 64 KiB to 64 MiB.
 const KEPT_ORDERS: usize = 11;
 
-/// The figures that are read without the lock, in bytes.
+/// The figures that are read without the lock, in bytes. All but `returned` are written under it only; `taken`,
+/// `returned` and `idle` wrap around, their sums do not.
 #[derive(Default)]
 pub(super) struct Counters {
-    pub(super) live: AtomicUsize,
-    pub(super) warm: AtomicUsize,
-    pub(super) tables: AtomicUsize,
-    /// How often warm memory was released, wrapping around: no figure, only to be compared.
-    pub(super) releases: AtomicUsize,
+    /// Handed out so far.
+    taken: AtomicUsize,
+    /// Come back so far.
+    returned: AtomicUsize,
+    /// What became warm otherwise than by coming back, less what stopped being warm.
+    idle: AtomicUsize,
+    tables: AtomicUsize,
+    /// How often warm memory was released: no figure, only to be compared.
+    releases: AtomicUsize,
+}
+
+/// Adds to a counter that only the holder of the lock writes.
+fn add(counter: &AtomicUsize, value: usize) {
+    counter.store(counter.load(Relaxed).wrapping_add(value), Release);
+}
+
+impl Counters {
+    /// Notes chunks that come back; without the lock.
+    pub(super) fn note_return(&self, bytes: usize) {
+        let before = self.returned.fetch_add(bytes, Release);
+        debug_assert!(
+            self.taken.load(Relaxed).wrapping_sub(before) >= bytes,
+            "no more comes back than was taken"
+        );
+    }
+
+    /// In arenas' hands; too high rather than too low while others work.
+    pub(super) fn live(&self) -> usize {
+        let returned = self.returned.load(Acquire);
+        self.taken.load(Acquire).wrapping_sub(returned)
+    }
+
+    /// Committed and in nobody's hands; as above.
+    pub(super) fn warm(&self) -> usize {
+        let idle = self.idle.load(Acquire);
+        self.returned.load(Acquire).wrapping_add(idle)
+    }
+
+    pub(super) fn tables(&self) -> usize {
+        self.tables.load(Relaxed)
+    }
+
+    pub(super) fn releases(&self) -> usize {
+        self.releases.load(Acquire)
+    }
 }
 
 /// What a step works on beside the heap itself.
@@ -59,16 +100,16 @@ impl Context<'_> {
         if bytes > 0 && !self.account.charge_warm(bytes) {
             return Err(Shortage::Budget { bytes });
         }
-        self.counters.warm.fetch_add(bytes, Relaxed);
+        add(&self.counters.idle, bytes);
         Ok(())
     }
 
     fn release_warm(&self, bytes: usize) {
         assert!(bytes > 0);
-        let before = self.counters.warm.fetch_sub(bytes, Relaxed);
-        assert!(before >= bytes, "warm memory is released once");
+        assert!(self.counters.warm() >= bytes, "warm memory is released once");
+        add(&self.counters.idle, bytes.wrapping_neg());
         self.account.release_warm(bytes);
-        self.counters.releases.fetch_add(1, Release);
+        add(&self.counters.releases, 1);
     }
 
     /// Takes back a charge that was made for nothing.
@@ -82,7 +123,7 @@ impl Context<'_> {
         if bytes > 0 && !self.account.charge_tables(bytes) {
             return Err(Shortage::Budget { bytes });
         }
-        self.counters.tables.fetch_add(bytes, Relaxed);
+        add(&self.counters.tables, bytes);
         Ok(())
     }
 }
@@ -141,7 +182,7 @@ impl Heap {
             }
             Ok(place) => place,
         };
-        cx.counters.live.fetch_add(size.bytes(), Relaxed);
+        add(&cx.counters.taken, size.bytes());
         Ok(place)
     }
 
@@ -162,8 +203,8 @@ impl Heap {
             self.put_warm(granule, offset, size.bytes());
             return None;
         }
-        cx.counters.warm.fetch_sub(size.bytes(), Relaxed);
-        cx.counters.live.fetch_add(size.bytes(), Relaxed);
+        add(&cx.counters.idle, size.bytes().wrapping_neg());
+        add(&cx.counters.taken, size.bytes());
         place
     }
 
