@@ -3,6 +3,7 @@
 //! drives them with random bytes where that cannot be built.
 
 pub mod arena_shadow;
+pub mod csv_query;
 pub mod sql_parse;
 
 /// Reads decisions from the fuzzer's bytes; zeroes after the last one.

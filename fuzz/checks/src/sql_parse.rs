@@ -171,8 +171,8 @@ fn words(decisions: &mut Decisions<'_>) -> String {
     text
 }
 
-/// A query, with subqueries down to some depth.
-fn write_query(decisions: &mut Decisions<'_>, text: &mut String, depth: usize) {
+/// A query over tables `t`, `u` and `v` with columns `a` and `b`, with subqueries down to some depth.
+pub(crate) fn write_query(decisions: &mut Decisions<'_>, text: &mut String, depth: usize) {
     text.push_str(if decisions.one_in(8) { "SELECT DISTINCT " } else { "SELECT " });
     for index in 0..=decisions.below(3) {
         text.push_str(if index > 0 { ", " } else { "" });
