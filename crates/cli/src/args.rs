@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(name = "cofferdam", version, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// A statement, or several with `;` between them; may be given several times.
-    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
     pub commands: Vec<String>,
 
     /// How rows are shown.
@@ -42,7 +42,7 @@ pub(crate) struct Limits {
     pub memory: Option<u64>,
 
     /// How many threads a statement may use at most; the setting threads.
-    #[arg(long, value_name = "N", default_value = "1", global = true)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = threads, global = true)]
     pub threads: NonZeroUsize,
 }
 
@@ -143,6 +143,10 @@ impl Table {
 
 fn size(text: &str) -> Result<u64, &'static str> {
     cofferdam::parse_bytes(text).ok_or("write a number and a unit, such as 16MiB")
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "write a whole number from 1")
 }
 
 fn scale(text: &str) -> Result<f64, &'static str> {

@@ -8,6 +8,7 @@ use cofferdam_arena::{AllocError, Arena};
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 4096;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What stands next in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(crate) struct Script<R> {
     rest: [u8; READ_BYTES],
     rest_len: usize,
     is_at_end: bool,
+    is_at_start: bool,
     /// The line that the next piece begins with, from 1.
     line: usize,
 }
@@ -66,7 +68,7 @@ enum Front {
 impl<R: Read> Script<R> {
     /// A script at its start.
     pub(crate) fn new(source: R) -> Script<R> {
-        Script { source, rest: [0; READ_BYTES], rest_len: 0, is_at_end: false, line: 1 }
+        Script { source, rest: [0; READ_BYTES], rest_len: 0, is_at_end: false, is_at_start: true, line: 1 }
     }
 
     /// The line that reading stands at, from 1.
@@ -85,7 +87,11 @@ impl<R: Read> Script<R> {
         let mut pending = Pending { bytes: Vec::new_in(arena), splitter: Splitter::new(), scanned: 0 };
         pending.bytes.extend_from_slice(&self.rest[..self.rest_len])?;
         loop {
+            if self.is_at_start && self.passes_mark(&mut pending.bytes) {
+                self.is_at_start = false;
+            }
             match pending.front(self.is_at_end) {
+                _ if self.is_at_start && !self.is_at_end => self.read_on(&mut pending.bytes)?,
                 Front::Blank(length) => self.skip(&mut pending, length),
                 Front::Statement(length) => {
                     return Ok(Some(self.give(pending, length, Piece::Statement)));
@@ -97,6 +103,16 @@ impl<R: Read> Script<R> {
                 Front::Incomplete => self.read_on(&mut pending.bytes)?,
             }
         }
+    }
+
+    /// Passes the mark that some editors begin UTF-8 with. Whether enough was read to tell.
+    fn passes_mark(&self, bytes: &mut Vec<'_, u8>) -> bool {
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.copy_within(BYTE_ORDER_MARK.len().., 0);
+            bytes.truncate(bytes.len() - BYTE_ORDER_MARK.len());
+            return true;
+        }
+        !BYTE_ORDER_MARK.starts_with(bytes)
     }
 
     fn skip(&mut self, pending: &mut Pending<'_>, length: usize) {
@@ -167,7 +183,7 @@ impl Pending<'_> {
             Some(end) if is_blank(&self.bytes[..end]) => Front::Blank(end),
             Some(end) => Front::Statement(end),
             None if !is_at_end => Front::Incomplete,
-            None if self.splitter.is_blank() => Front::Blank(self.bytes.len()),
+            None if self.splitter.is_blank_at_end() => Front::Blank(self.bytes.len()),
             None => Front::Statement(self.bytes.len()),
         }
     }
@@ -234,6 +250,22 @@ mod tests {
         for size in 1..text.len() {
             assert_eq!(pieces(text, size), expected, "pieces of {size} bytes");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        for size in 1..5 {
+            let expected = vec![(1, "statement select 1;".to_owned())];
+            assert_eq!(pieces("\u{FEFF}select 1;", size), expected, "pieces of {size} bytes");
+            assert_eq!(pieces("select 1;", size), expected, "pieces of {size} bytes");
+            assert_eq!(pieces("\u{FEFF}", size), vec![], "pieces of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_comment_that_is_not_closed_is_a_statement() {
+        let expected = vec![(2, "statement /* select 1;".to_owned())];
+        assert_eq!(pieces("-- x\n/* select 1;", 4096), expected);
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! | `session` | statements and dot commands in order |
 //! | `input` | statements from standard input, in a bounded buffer |
 //! | `format` | rows as a table, RFC 4180 or JSON, in constant memory |
+//! | `interrupt` | Ctrl-C |
 //! | `report` | errors with the place in the statement |
 //! | `untracked` | the counting global allocator, and its budget |
 //! | `demo` | TPC-H data, queries and answers |
 //!
 //! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run; 2 the command
-//! line is wrong; 141 whoever read the output has closed it.
+//! line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
 //!
 //! The program adds no behaviour to the database: everything here is reading and writing.
 #![deny(unsafe_code)]
@@ -23,6 +24,7 @@ mod args;
 mod demo;
 mod format;
 mod input;
+mod interrupt;
 mod report;
 mod session;
 #[allow(unsafe_code)]
@@ -80,13 +82,16 @@ fn statements(cli: &Cli) -> io::Result<u8> {
             return Ok(USAGE);
         }
     };
+    if let Err(error) = interrupt::cancel_statements(&session.connection().canceller()) {
+        complain(format_args!("warning: Ctrl-C will end the program at once: {error}"));
+    }
     for command in &cli.commands {
         session.run_text(command, "-c")?;
     }
     if cli.commands.is_empty() {
         session.run_stdin()?;
     }
-    Ok(if session.has_failed() { FAILED } else { 0 })
+    Ok(interrupt::exit_code().unwrap_or(if session.has_failed() { FAILED } else { 0 }))
 }
 
 /// Writes a line to standard error. When that is closed, nobody wants to know.

@@ -4,13 +4,16 @@ use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, StdoutLock, Write};
 
 use clap::ValueEnum;
-use cofferdam::{Budget, Connection, Database, Error, Options, Statement, human_bytes, statements};
+use cofferdam::{
+    Budget, Canceller, Connection, Database, Error, Options, Statement, human_bytes, statements,
+};
 use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Mode};
 use crate::complain;
 use crate::format::{Stopped, write_rows};
 use crate::input::{Piece, ReadError, Script};
+use crate::interrupt;
 use crate::report::{Place, report};
 use crate::untracked::{LIMIT_BYTES, Untracked};
 
@@ -88,6 +91,9 @@ impl Session {
     /// # Errors
     /// The output takes no more.
     pub(crate) fn run_text(&mut self, text: &str, origin: &str) -> io::Result<()> {
+        if interrupt::exit_code().is_some() {
+            return Ok(());
+        }
         if text.trim_start().starts_with('.') {
             return self.run_command(text.as_bytes()).map(|_| ());
         }
@@ -95,6 +101,9 @@ impl Session {
             let (start, end) = (span.start as usize, (span.start + span.len) as usize);
             let line = 1 + text[..start].bytes().filter(|&byte| byte == b'\n').count();
             self.run_statement(&text[start..end], Place { origin, line })?;
+            if interrupt::exit_code().is_some() {
+                break;
+            }
         }
         Ok(())
     }
@@ -127,7 +136,10 @@ impl Session {
                     return Ok(());
                 }
             };
-            if flow == Flow::Quit {
+            if is_interactive {
+                interrupt::forget();
+            }
+            if flow == Flow::Quit || interrupt::exit_code().is_some() {
                 return Ok(());
             }
         }
@@ -164,12 +176,21 @@ impl Session {
     pub(crate) fn run_statement(&mut self, sql: &str, place: Place<'_>) -> io::Result<()> {
         let Session { untracked, connection, out, mode, show_memory, .. } = self;
         let budget = connection.database().budget();
-        let mut view = View { budget, untracked, out, mode: *mode, show_memory: *show_memory };
-        let outcome = match connection.statement(sql) {
-            Ok(mut statement) => view.answer(&mut statement),
-            Err(error) => Err(error.into()),
+        let mut view = View {
+            budget,
+            untracked,
+            out,
+            canceller: connection.canceller(),
+            mode: *mode,
+            show_memory: *show_memory,
         };
-        self.out.flush()?;
+        let outcome = interrupt::busy(|| {
+            let outcome = match connection.statement(sql) {
+                Ok(mut statement) => view.answer(&mut statement),
+                Err(error) => Err(error.into()),
+            };
+            view.out.flush().map(|()| outcome)
+        })?;
         match outcome {
             Ok(()) => Ok(()),
             Err(Stopped::Output(error)) => Err(error),
@@ -212,7 +233,8 @@ impl Session {
     pub(crate) fn show_tree(&mut self) -> io::Result<()> {
         let Session { untracked, connection, out, mode, .. } = self;
         let budget = connection.database().budget();
-        View { budget, untracked, out, mode: *mode, show_memory: true }.memory()
+        let canceller = connection.canceller();
+        View { budget, untracked, out, canceller, mode: *mode, show_memory: true }.memory()
     }
 
     fn fail(&mut self, message: fmt::Arguments<'_>) {
@@ -226,6 +248,7 @@ struct View<'v> {
     budget: &'v Budget,
     untracked: &'v mut Untracked,
     out: &'v mut BufWriter<StdoutLock<'static>>,
+    canceller: Canceller,
     mode: Mode,
     show_memory: bool,
 }
@@ -240,6 +263,10 @@ impl View<'_> {
                 return Err(error.into());
             }
         };
+        if interrupt::exit_code().is_some() {
+            // The signal came before the statement could notice, and preparing it has made it forget.
+            self.canceller.cancel();
+        }
         let outcome = match query.rows() {
             Ok(mut rows) => write_rows(&mut rows, self.mode, self.budget, self.out),
             Err(error) => Err(error.into()),

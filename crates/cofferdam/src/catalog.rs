@@ -45,7 +45,7 @@ impl Tables {
         schema: Option<&[(&str, Type)]>,
     ) -> Result<(), Error> {
         let charged_bytes = charge_for(name, path, schema);
-        self.budget.charge(charged_bytes).map_err(|_| Error::refused(&self.budget))?;
+        self.budget.charge(charged_bytes).map_err(|_| self.refused())?;
         let schema = schema.map(|columns| columns.iter().map(|&(name, ty)| (name.into(), ty)).collect());
         let table = Table { name: name.into(), path: path.into(), schema, charged_bytes };
         match self.list.iter_mut().find(|table| *table.name == *name) {
@@ -56,6 +56,14 @@ impl Tables {
             None => self.list.push(table),
         }
         Ok(())
+    }
+
+    /// A definition is charged in one piece, so that the limit it would have fitted is known.
+    fn refused(&self) -> Error {
+        match Error::refused(&self.budget) {
+            Error::OutOfMemory(record) => record.with_sufficient_bytes(record.needed_bytes()).into(),
+            error => error,
+        }
     }
 }
 

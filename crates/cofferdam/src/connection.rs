@@ -118,4 +118,10 @@ impl Canceller {
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);
     }
+
+    /// The flag that [`Canceller::cancel`] sets, for those who can set a flag and call nothing: registries of signal
+    /// handlers.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
+    }
 }

@@ -193,10 +193,8 @@ fn memory_hint(record: &OutOfMemory) -> InlineText<HINT_BYTES_MAX> {
         Some(bytes) => {
             text(format_args!("raise memory_limit to {}, which is known to suffice", human_bytes(bytes)))
         }
-        None => text(format_args!(
-            "raise memory_limit; this request alone needs {}, and others may follow",
-            human_bytes(record.needed_bytes())
-        )),
+        // What is known without it is a lower bound, which would be taken for advice.
+        None => text("raise memory_limit, or ask for fewer rows or columns at once"),
     }
 }
 

@@ -509,9 +509,13 @@ pub(crate) fn put_value(vector: &mut Vector<'_>, at: usize, value: Value<'_>) {
     }
 }
 
-/// Rows per batch under a limit: the widest rows that are common stay below an eighth of it.
-pub(crate) fn batch_rows(limit_bytes: u64) -> usize {
-    let affordable = limit_bytes / 2048;
+/// Rows per batch under a limit, for rows of at most `columns` columns: a batch stays below an eighth of it.
+pub(crate) fn batch_rows(limit_bytes: u64, columns: usize) -> usize {
+    const ROW_BYTES_COMMON: u64 = 256;
+    // A value, its validity, and its place in the file.
+    const COLUMN_BYTES: u64 = 24;
+    let row_bytes = (columns as u64).saturating_mul(COLUMN_BYTES).max(ROW_BYTES_COMMON);
+    let affordable = limit_bytes / 8 / row_bytes;
     let rows = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
     // A power of two, so that few sizes exist to be tested.
     1 << rows.ilog2()

@@ -75,6 +75,10 @@ pub enum FileProblemKind<'a> {
         /// The class of the refusal.
         kind: std::io::ErrorKind,
     },
+    /// It is a pipe or a device, which can be read once, and a table is read again and again.
+    NotAFile,
+    /// It had fewer bytes at its end than when it was opened.
+    Shrunk,
     /// A field is not a value of its column's type.
     BadField {
         /// The column's position in the row, from 1.
@@ -105,6 +109,8 @@ pub enum FileProblemKind<'a> {
     },
     /// The file ends inside a quoted field.
     UnclosedQuote,
+    /// Lines end in a carriage return and no newline.
+    CarriageReturns,
     /// A line is longer than 4 GiB.
     LineTooLong,
 }
@@ -162,9 +168,12 @@ impl FileProblemKind<'_> {
             FileProblemKind::Io { kind: std::io::ErrorKind::NotFound } => "58P01",
             FileProblemKind::Io { kind: std::io::ErrorKind::PermissionDenied } => "42501",
             FileProblemKind::Io { kind: std::io::ErrorKind::IsADirectory } => "42809",
-            FileProblemKind::Io { .. } => "58030",
+            FileProblemKind::NotAFile => "42809",
+            FileProblemKind::Io { .. } | FileProblemKind::Shrunk => "58030",
             FileProblemKind::BadField { error, .. } => error.sqlstate(),
-            FileProblemKind::Ragged { .. } | FileProblemKind::UnclosedQuote => "22P04",
+            FileProblemKind::Ragged { .. }
+            | FileProblemKind::UnclosedQuote
+            | FileProblemKind::CarriageReturns => "22P04",
             FileProblemKind::NulByte { .. } | FileProblemKind::InvalidUtf8 { .. } => "22021",
             FileProblemKind::LineTooLong => "54000",
         }
@@ -173,13 +182,15 @@ impl FileProblemKind<'_> {
     fn hint(&self) -> Option<&'static str> {
         match self {
             FileProblemKind::BadField { .. } => {
-                Some("give the types of the columns: FROM 'file' AS t(column type, ...)")
+                Some("give the column a type that has all its values: FROM 'file' AS t(column type, ...)")
             }
             FileProblemKind::Ragged { .. } => Some("every row needs as many fields as the first one"),
             FileProblemKind::NulByte { .. } => Some("text files only; UTF-16 must be converted to UTF-8"),
             FileProblemKind::InvalidUtf8 { .. } => Some("convert the file to UTF-8"),
             FileProblemKind::UnclosedQuote => Some("write a quote inside a quoted field twice"),
-            FileProblemKind::Io { .. } | FileProblemKind::LineTooLong => None,
+            FileProblemKind::CarriageReturns => Some("end lines in newlines"),
+            FileProblemKind::NotAFile => Some("write what it gives to a file"),
+            FileProblemKind::Io { .. } | FileProblemKind::Shrunk | FileProblemKind::LineTooLong => None,
         }
     }
 }
@@ -206,10 +217,16 @@ impl fmt::Display for FileProblem<'_> {
         let path = self.path;
         match self.kind {
             FileProblemKind::Io { kind } => return write!(f, "could not read file \"{path}\": {kind}"),
+            FileProblemKind::NotAFile => {
+                return write!(f, "could not read file \"{path}\": is a pipe or a device");
+            }
+            FileProblemKind::Shrunk => {
+                return write!(f, "could not read file \"{path}\": it became shorter meanwhile");
+            }
             _ => write!(f, "file \"{path}\", line {}", self.line)?,
         }
         match self.kind {
-            FileProblemKind::Io { .. } => Ok(()),
+            FileProblemKind::Io { .. } | FileProblemKind::NotAFile | FileProblemKind::Shrunk => Ok(()),
             FileProblemKind::BadField { column, name, error } => {
                 write!(f, ", column {column} (\"{name}\"): {error}")
             }
@@ -221,6 +238,9 @@ impl fmt::Display for FileProblem<'_> {
                 write!(f, ", column \"{name}\": invalid UTF-8 at offset {offset}")
             }
             FileProblemKind::UnclosedQuote => f.write_str(": a quoted field is not closed"),
+            FileProblemKind::CarriageReturns => {
+                f.write_str(": a carriage return without a newline outside of quotes")
+            }
             FileProblemKind::LineTooLong => f.write_str(": the line is longer than 4 GiB"),
         }
     }

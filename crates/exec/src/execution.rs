@@ -88,15 +88,16 @@ impl<'s> Workspace<'s> {
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.
 fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
-    let mut constant_rows = 1usize;
+    let (mut constant_rows, mut columns) = (1usize, 0);
     for operator in plan.operators {
+        columns = columns.max(operator.columns.len());
         match &operator.kind {
             OperatorKind::Scan(_) => constant_rows = BATCH_ROWS_MAX,
             OperatorKind::Values { rows } => constant_rows = constant_rows.saturating_mul(rows.len().max(1)),
             _ => {}
         }
     }
-    constant_rows.min(batch_rows(budget.limit_on_path()))
+    constant_rows.min(batch_rows(budget.limit_on_path(), columns))
 }
 
 /// A query that runs.

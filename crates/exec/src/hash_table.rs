@@ -148,7 +148,7 @@ impl<'a> HashTable<'a> {
         Ok((self.entries.len() - 1, true))
     }
 
-    /// Adds an entry that no chain holds until [`HashTable::link_all`].
+    /// Adds an entry that no chain holds until it is linked.
     pub(crate) fn push_unlinked(&mut self, hash: u32, row: RowRef) -> Result<(), AllocError> {
         // Entry numbers have 32 bits; memory for so many rows is refused long before.
         debug_assert!(self.entries.len() < u32::MAX as usize);
@@ -157,12 +157,25 @@ impl<'a> HashTable<'a> {
 
     /// Makes slots for all entries and links each into its chain.
     pub(crate) fn link_all(&mut self) -> Result<(), AllocError> {
+        self.make_slots()?;
+        self.link_from(0, usize::MAX);
+        Ok(())
+    }
+
+    /// Makes slots for all entries; none is linked then.
+    pub(crate) fn make_slots(&mut self) -> Result<(), AllocError> {
         let count = self.entries.len().next_power_of_two().max(16);
         self.slots = self.arena.alloc_zeroed_slice(count)?;
-        for entry in 0..self.entries.len() {
+        Ok(())
+    }
+
+    /// Links up to `count` entries from `first` on, and gives the next one if there is one. In order, each once.
+    pub(crate) fn link_from(&mut self, first: usize, count: usize) -> Option<usize> {
+        let end = first.saturating_add(count).min(self.entries.len());
+        for entry in first..end {
             self.link(entry);
         }
-        Ok(())
+        (end < self.entries.len()).then_some(end)
     }
 
     #[inline(always)]

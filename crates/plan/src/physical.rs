@@ -181,7 +181,7 @@ pub struct FileSource<'a> {
     pub format: FileFormat,
     /// All columns of the file in their order in it.
     pub columns: &'a [Column<'a>],
-    /// The size of the file; 0 if it cannot be known (a pipe).
+    /// The size of the file; 0 if it cannot be known (a file of the system's own).
     pub size_bytes: u64,
     /// The number of rows if it is known or was estimated from a sample.
     pub rows_estimate: Option<u64>,

@@ -128,6 +128,12 @@ impl Splitter {
         !self.has_words
     }
 
+    /// Whether a text that ends here says nothing since the last statement; a comment that is not closed is an error to
+    /// be told of.
+    pub fn is_blank_at_end(&self) -> bool {
+        self.is_blank() && self.open() != Open::Comment
+    }
+
     /// What is open where the reading stopped.
     pub fn open(&self) -> Open {
         match self.state {
@@ -360,6 +366,7 @@ impl Iterator for Statements<'_> {
                     break;
                 }
             }
+            is_blank &= splitter.is_blank_at_end();
             let blanks =
                 pending.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C));
             let (start, end) = (self.start + blanks.count(), self.start + length);

@@ -1,9 +1,14 @@
 //! Where the demo's files go: the directory that was asked for, or a temporary one on a disk.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};
 
 use crate::complain;
+
+/// Nobody else may look into a temporary directory.
+const OWN: u32 = 0o700;
 
 /// A directory for files; a temporary one goes when this value does.
 pub(super) struct Directory {
@@ -21,8 +26,12 @@ impl Directory {
             Some(path) => path.to_owned(),
             None => parent().join(format!("cofferdam-demo-{}", process::id())),
         };
-        fs::create_dir_all(&path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let created = match asked {
+            Some(path) => fs::create_dir_all(path),
+            // What is there already is somebody else's, who would not want it to be written to and removed.
+            None => DirBuilder::new().mode(OWN).create(&path),
+        };
+        created.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         Ok(Directory { path, is_temporary: asked.is_none() && !keep })
     }
 

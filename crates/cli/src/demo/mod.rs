@@ -10,22 +10,26 @@ pub(crate) mod data;
 mod directory;
 mod schema;
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cofferdam::{Error, human_bytes};
 
 use crate::args::{Demo, Limits, Mode, Table};
 use crate::report::{Place, report};
 use crate::session::Session;
-use crate::{FAILED, USAGE, complain};
+use crate::{FAILED, USAGE, complain, interrupt};
 use check::{Answer, Verdict};
 use directory::Directory;
 
 /// The limit unless the command line gives one: 16 MiB.
 const MEMORY_BYTES: u64 = 16 << 20;
+
+/// The time between two looks at the child process.
+const CHILD_WAIT: Duration = Duration::from_millis(20);
 
 /// The tables that the queries read.
 const TABLES: [Table; 3] = [Table::Customer, Table::Orders, Table::Lineitem];
@@ -66,12 +70,21 @@ pub(crate) fn run(demo: &Demo, mut limits: Limits) -> io::Result<u8> {
             return Ok(USAGE);
         }
     };
+    // Before there is anything to clean up.
+    interrupt::clean_up_first(&session.connection().canceller())?;
     let directory = Directory::new(demo.dir.as_deref(), demo.keep_data)?;
+    let outcome = run_in(&directory, demo.scale, memory_bytes, &mut session);
+    drop(directory);
+    interrupt::exit_code().map_or(outcome, Ok)
+}
+
+/// Generates the files and runs the queries, until a signal comes.
+fn run_in(directory: &Directory, scale: f64, memory_bytes: u64, session: &mut Session) -> io::Result<u8> {
     let out = session.out();
-    writeln!(out, "TPC-H at scale {} in {}", demo.scale, directory.path().display())?;
+    writeln!(out, "TPC-H at scale {} in {}", scale, directory.path().display())?;
     out.flush()?;
     let started = Instant::now();
-    generate(demo.scale, directory.path())?;
+    generate(scale, directory.path())?;
     let bytes = schema::register(session.connection(), directory.path())?;
     let seconds = started.elapsed().as_secs_f64();
     writeln!(
@@ -82,7 +95,10 @@ pub(crate) fn run(demo: &Demo, mut limits: Limits) -> io::Result<u8> {
     writeln!(session.out(), "memory limit of this process: {}\n", human_bytes(memory_bytes))?;
     let mut all_well = true;
     for query in &QUERIES {
-        all_well &= run_query(&mut session, query, demo.scale)?;
+        if interrupt::exit_code().is_some() {
+            return Ok(FAILED);
+        }
+        all_well &= run_query(session, query, scale)?;
     }
     session.show_tree()?;
     let peak = session.connection().database().budget().peak();
@@ -101,14 +117,22 @@ pub(crate) fn run(demo: &Demo, mut limits: Limits) -> io::Result<u8> {
 /// Has a child process write the files that are not there yet.
 fn generate(scale: f64, directory: &Path) -> io::Result<()> {
     let tables: Vec<&str> = TABLES.iter().map(|table| table.name()).collect();
-    let status = Command::new(std::env::current_exe()?)
+    let mut child = Command::new(std::env::current_exe()?)
         .args(["tpch-data", "--scale", &scale.to_string(), "--tables", &tables.join(","), "--out"])
         .arg(directory)
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other("the process that generates the data failed"))
+        .spawn()?;
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(_) => return Err(io::Error::other("the process that generates the data failed")),
+            None if interrupt::exit_code().is_some() => {
+                // It may have got the same signal and be gone.
+                let _ = child.kill();
+                child.wait()?;
+                return Err(ErrorKind::Interrupted.into());
+            }
+            None => thread::sleep(CHILD_WAIT),
+        }
     }
 }
 

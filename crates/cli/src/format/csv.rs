@@ -7,13 +7,16 @@ use cofferdam::{Rows, Value};
 use super::Stopped;
 
 pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Stopped> {
-    for (index, column) in rows.columns().iter().enumerate() {
+    // A statement that fails before its first row writes nothing, not even a header.
+    let columns = rows.columns();
+    let mut batch = rows.next_batch()?;
+    for (index, column) in columns.iter().enumerate() {
         separate(index, out)?;
         field(column.name, out)?;
     }
     out.write_all(b"\r\n")?;
-    while let Some(batch) = rows.next_batch()? {
-        for row in batch.rows() {
+    while let Some(rows_now) = batch {
+        for row in rows_now.rows() {
             for (index, value) in row.values().enumerate() {
                 separate(index, out)?;
                 match value {
@@ -24,6 +27,7 @@ pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Sto
             }
             out.write_all(b"\r\n")?;
         }
+        batch = rows.next_batch()?;
     }
     Ok(())
 }

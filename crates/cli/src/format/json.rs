@@ -3,17 +3,16 @@
 
 use std::io::{self, Write};
 
-use cofferdam::{Rows, Value};
+use cofferdam::{Batch, Rows, Value};
 
 use super::Stopped;
 
 pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Stopped> {
-    out.write_all(b"[")?;
     let columns = rows.columns();
     let mut is_first = true;
-    while let Some(batch) = rows.next_batch()? {
+    while let Some(batch) = next_batch(rows, is_first, out)? {
         for row in batch.rows() {
-            out.write_all(if is_first { b"\n{" } else { b",\n{" })?;
+            out.write_all(if is_first { b"[\n{" } else { b",\n{" })?;
             is_first = false;
             for (index, value) in row.values().enumerate() {
                 if index > 0 {
@@ -26,8 +25,26 @@ pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Sto
             out.write_all(b"}")?;
         }
     }
-    out.write_all(if is_first { b"]\n" } else { b"\n]\n" })?;
+    out.write_all(if is_first { b"[]\n" } else { b"\n]\n" })?;
     Ok(())
+}
+
+/// A statement that fails before its first row writes nothing; one that fails later leaves an array that is not closed,
+/// and what follows begins on a line of its own.
+fn next_batch<'r>(
+    rows: &'r mut Rows<'_>,
+    is_first: bool,
+    out: &mut impl Write,
+) -> Result<Option<Batch<'r>>, Stopped> {
+    match rows.next_batch() {
+        Ok(batch) => Ok(batch),
+        Err(error) => {
+            if !is_first {
+                out.write_all(b"\n")?;
+            }
+            Err(error.into())
+        }
+    }
 }
 
 fn write_value(value: Value<'_>, out: &mut impl Write) -> io::Result<()> {

@@ -163,12 +163,18 @@ impl<T: Display> Display for Escaped<T> {
     }
 }
 
+/// Control characters, and those of Unicode that break a line or turn the direction of what follows.
+fn is_shown_as_escape(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
 struct EscapingWriter<'f, 'g>(&'f mut fmt::Formatter<'g>);
 
 impl fmt::Write for EscapingWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some(at) = rest.find(char::is_control) {
+        while let Some(at) = rest.find(is_shown_as_escape) {
             self.0.write_str(&rest[..at])?;
             let control = rest[at..].chars().next().expect("found above");
             write!(self.0, "{}", control.escape_default())?;
@@ -203,6 +209,8 @@ mod tests {
     #[test]
     fn control_characters_are_shown() {
         assert_eq!(Escaped("a\nb\té\u{1b}[0m").to_string(), "a\\nb\\té\\u{1b}[0m");
+        assert_eq!(Escaped("a\u{202E}b\u{2028}").to_string(), "a\\u{202e}b\\u{2028}");
+        assert_eq!(Escaped("👨\u{200D}👩").to_string(), "👨\u{200D}👩");
         assert_eq!(Escaped("").to_string(), "");
     }
 

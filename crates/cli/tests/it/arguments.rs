@@ -29,13 +29,19 @@ fn nothing_to_do_is_no_error() {
 }
 
 #[test]
+fn a_statement_may_begin_with_a_comment() {
+    let outcome = run(&["--mode", "csv", "-c", "-- one\nselect 1 as a", "-c", "--"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "a\r\n1\r\n"), "{}", outcome.stderr);
+}
+
+#[test]
 fn wrong_command_lines_are_usage_errors() {
     for (arguments, part) in [
         (&["--nonsense"][..], "unexpected argument '--nonsense'"),
         (&["-c"], "a value is required"),
         (&["--memory", "much"], "write a number and a unit, such as 16MiB"),
         (&["--memory"], "a value is required"),
-        (&["--threads", "0"], "invalid value '0'"),
+        (&["--threads", "0"], "write a whole number from 1"),
         (&["--mode", "xml"], "invalid value 'xml'"),
         (&["demo", "--scale", "0"], "write a number from 0.001 to 1000"),
         (&["demo", "--scale", "NaN"], "write a number from 0.001 to 1000"),

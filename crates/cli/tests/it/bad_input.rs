@@ -12,6 +12,7 @@ fn malformed_sql_is_shown_with_its_place() {
     assert_fails(&outcome, 1, &["error[42601]", "-c:3:1", "3 | from t", "^^^^"]);
     assert_fails(&query("select (((1"), 1, &["error[42601]", "not closed"]);
     assert_fails(&query("select 'abc"), 1, &["error[42601]: unterminated string"]);
+    assert_fails(&query("/* abc; select 1"), 1, &["error[42601]: unterminated comment"]);
     assert_fails(&query("\u{1F600}"), 1, &["error[42601]"]);
     assert_fails(&query(&"(".repeat(20_000)), 1, &["error[42601]"]);
 }
@@ -26,6 +27,21 @@ fn missing_and_unusable_files() {
         1,
         &["error[42809]", "is a directory"],
     );
+}
+
+/// Aim: what can be read only once is no table. Method: a pipe that holds more than a sample, in every way.
+#[test]
+fn pipes_are_refused() {
+    let rows = "1\n".repeat(300_000);
+    let outcome = run_with(&["-c", "select count(*) from '/dev/stdin'"], rows.as_bytes());
+    assert_fails(&outcome, 1, &["error[42809]", "is a pipe or a device"]);
+    let folder = Folder::new();
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+    assert!(made.success());
+    // Nobody writes to it.
+    let outcome = query(&format!("select * from '{}'", path.display()));
+    assert_fails(&outcome, 1, &["error[42809]", "is a pipe or a device"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod arguments;
 mod bad_input;
 mod demo;
+mod interrupts;
 mod memory;
 mod output;
 mod sessions;

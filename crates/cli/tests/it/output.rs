@@ -102,3 +102,21 @@ fn a_closed_pipe_ends_the_program_quietly() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{mode}");
     }
 }
+
+/// Aim: what a program reads holds nothing of a statement that gave no row. Method: failures before and after the first
+/// row; what comes after the second one begins on its own line.
+#[test]
+fn a_statement_that_fails_before_its_first_row_writes_nothing() {
+    let folder = Folder::new();
+    let rows = "1\n".repeat(5000);
+    let late = folder.file("late.csv", format!("n\n{rows}x\n"));
+    let early = folder.file("early.csv", "n\nx\n");
+    let select = |file: &str| format!("select n from {file} as t(n integer)");
+    for mode in ["csv", "json", "table"] {
+        let outcome = run(&["--mode", mode, "-c", &select(&early), "-c", "select 2 as b"]);
+        let expected = run(&["--mode", mode, "-c", "select 2 as b"]);
+        assert_eq!((outcome.code, &outcome.stdout), (1, &expected.stdout), "{}", outcome.stderr);
+        let outcome = run(&["--mode", mode, "-c", &select(&late), "-c", "select 2 as b"]);
+        assert!(outcome.stdout.ends_with(&format!("\n{}", expected.stdout)), "{mode}");
+    }
+}

@@ -40,6 +40,8 @@ pub(crate) enum ReadProblem {
         newlines: u64,
     },
     TooLong,
+    /// The file was cut off after it was opened.
+    Shrunk,
 }
 
 impl From<AllocError> for ReadProblem {
@@ -52,6 +54,8 @@ impl From<AllocError> for ReadProblem {
 #[derive(Debug)]
 pub(crate) struct Reader {
     file: File,
+    /// What the system said when reading began; 0 where it does not know.
+    file_bytes: u64,
     /// The first byte of the window that is not consumed.
     pub(crate) start: usize,
     /// Behind the last byte that was read.
@@ -71,8 +75,10 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader from the start of `file` with a window of `size` bytes, taken at the first refill.
     pub(crate) fn new(file: File, quote: Option<u8>, size: usize) -> Reader {
+        let file_bytes = file.metadata().map_or(0, |metadata| metadata.len());
         Reader {
             file,
+            file_bytes,
             start: 0,
             end: 0,
             offset: 0,
@@ -99,6 +105,7 @@ impl Reader {
         while self.end + 1 < window.len() {
             let room = window.len() - 1;
             match self.file.read(&mut window[self.end..room]) {
+                Ok(0) if self.has_shrunk() => return Err(ReadProblem::Shrunk),
                 Ok(0) => {
                     self.at_end = true;
                     break;
@@ -117,6 +124,12 @@ impl Reader {
         }
         self.inspect(window)?;
         Ok(self.end > before)
+    }
+
+    /// Whether the end came early because the file was cut off. Some files of the system claim more than they give.
+    fn has_shrunk(&self) -> bool {
+        self.offset + (self.end as u64) < self.file_bytes
+            && self.file.metadata().is_ok_and(|metadata| metadata.len() < self.file_bytes)
     }
 
     /// Moves the rest to the front, and grows the window if it is full of one line.
@@ -166,6 +179,22 @@ mod tests {
         let arena = Arena::new(&budget);
         let mut reader = Reader::new(no_file(), None, WINDOW_BYTES_MAX + 1);
         assert!(matches!(reader.refill(&mut Vec::new_in(&arena)), Err(ReadProblem::TooLong)));
+    }
+
+    /// Aim: rows that were there at the beginning are not left out silently. Method: the file is cut between two reads.
+    #[test]
+    fn a_file_that_is_cut_off_is_noticed() {
+        let path = std::env::temp_dir().join(format!("cofferdam-reader-{}.csv", std::process::id()));
+        std::fs::write(&path, "12345\n".repeat(1000)).unwrap();
+        let budget = Budget::unlimited("test").unwrap();
+        let arena = Arena::new(&budget);
+        let (mut reader, mut window) =
+            (Reader::new(File::open(&path).unwrap(), None, 1024), Vec::new_in(&arena));
+        assert!(reader.refill(&mut window).unwrap());
+        reader.start = reader.end;
+        File::options().write(true).open(&path).unwrap().set_len(1500).unwrap();
+        assert!(matches!(reader.refill(&mut window), Err(ReadProblem::Shrunk)));
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

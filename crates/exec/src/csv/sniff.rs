@@ -4,7 +4,9 @@
 //!   for a `.csv` without a comma in its first row, it is the candidate that cuts the first rows into the most fields,
 //!   as long as it cuts them all alike.
 //! - The first row is a header if it does not fit the types of the rows below it, or if all columns are text (except in a
-//!   `.tbl`, which has no header by custom). Without a header columns are `column0`, `column1`, …
+//!   `.tbl`, which has no header by custom). Where the query gives the columns, it is a header if its fields are their
+//!   names, or if one of them is no value of its column's type; texts under other names are therefore data. Without a
+//!   header columns are `column0`, `column1`, …
 //! - A number is given more room than the sample needs, since what is read later may be longer: integers become
 //!   bigint, decimals get 15, 18 or 38 digits. The digits behind the point are those of the sample; a field with more is
 //!   an error when it is read, and never rounded.
@@ -39,7 +41,7 @@ const ROWS_AT_ONCE: usize = 64;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SniffOptions<'o> {
     /// The columns, where the query gives them: `AS t(a integer, b text)`. Their number is then not sniffed, and a first
-    /// row whose fields are not of these types is a header.
+    /// row whose fields are these names, or not of these types, is a header.
     pub columns: Option<&'o [Column<'o>]>,
     /// The byte between fields.
     pub delimiter: Option<u8>,
@@ -102,6 +104,7 @@ impl Trouble<'_> {
                 (line + newlines, FileProblemKind::NulByte { offset: at as u64 })
             }
             RowProblem::Read(ReadProblem::TooLong) => (line, FileProblemKind::LineTooLong),
+            RowProblem::Read(ReadProblem::Shrunk) => (0, FileProblemKind::Shrunk),
             RowProblem::Ragged { fields } => (line, FileProblemKind::Ragged { fields, expected }),
             RowProblem::UnclosedQuote => (line, FileProblemKind::UnclosedQuote),
         };
@@ -115,11 +118,18 @@ fn sniff<'a>(
     scratch: &Arena,
     arena: &'a Arena,
 ) -> Result<&'a FileSource<'a>, Trouble<'a>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
+    // Looked at before it is opened: to open a pipe is to wait for somebody to write to it.
+    let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(std::io::Error::from(ErrorKind::IsADirectory).into());
     }
+    if !metadata.is_file() {
+        return Err(Trouble::File { line: 0, kind: FileProblemKind::NotAFile });
+    }
+    let file = File::open(path)?;
+    let extension = Path::new(path).extension().unwrap_or_default();
+    let is_table = extension.eq_ignore_ascii_case("tbl");
+    let quote = (!is_table).then_some(QUOTE);
     let mut reader = Reader::new(file, Some(QUOTE), window_bytes(scratch.budget().limit_on_path()));
     let mut window = Vec::new_in(scratch);
     // A first line that is longer than the window makes it grow.
@@ -127,11 +137,10 @@ fn sniff<'a>(
         if memchr::memchr(b'\n', &window[reader.start..reader.end]).is_some() {
             break;
         }
+        refuse_carriage_returns(&window[reader.start..reader.end], quote)?;
     }
-    let extension = Path::new(path).extension().unwrap_or_default();
-    let is_table = extension.eq_ignore_ascii_case("tbl");
-    let quote = (!is_table).then_some(QUOTE);
     let sample = &window[reader.start..reader.end];
+    refuse_carriage_returns(sample, quote)?;
     let delimiter = options.delimiter.unwrap_or_else(|| match () {
         () if is_table => b'|',
         () if extension.eq_ignore_ascii_case("tsv") => b'\t',
@@ -150,7 +159,7 @@ fn sniff<'a>(
         path: arena.alloc_str(path)?,
         format: FileFormat::Csv(CsvFormat { header, ..format }),
         columns,
-        size_bytes: if metadata.is_file() { metadata.len() } else { 0 },
+        size_bytes: metadata.len(),
         rows_estimate,
     })?)
 }
@@ -191,6 +200,20 @@ impl Shape {
             None => Shape { fields, trailing_delimiter: false },
         }
     }
+}
+
+/// Carriage returns as line ends would make the whole file one row: an error when the first row has one.
+fn refuse_carriage_returns<'a>(sample: &[u8], quote: Option<u8>) -> Result<(), Trouble<'a>> {
+    let row = first_row(sample, quote);
+    let mut is_quoted = false;
+    for &byte in row {
+        if Some(byte) == quote {
+            is_quoted = !is_quoted;
+        } else if byte == b'\r' && !is_quoted {
+            return Err(Trouble::File { line: 1, kind: FileProblemKind::CarriageReturns });
+        }
+    }
+    Ok(())
 }
 
 /// The first row that is not empty, without its line ending.
@@ -320,6 +343,9 @@ impl<'s> Sample<'s> {
     fn has_header(&self, given: Option<&[Column<'_>]>, is_table: bool) -> bool {
         let fields = self.first.iter().enumerate();
         if let Some(given) = given {
+            if self.rows_count > 0 && self.are_names(given) {
+                return true;
+            }
             let fits =
                 |index: usize, field: &[u8]| given.get(index).is_none_or(|column| reads_as(field, column.ty));
             return fields.filter_map(|(i, field)| Some((i, (*field)?))).any(|(i, field)| !fits(i, field));
@@ -342,6 +368,14 @@ impl<'s> Sample<'s> {
             all_text &= with_first.ty() == Type::Text;
         }
         all_text && !is_table
+    }
+
+    /// Whether the fields of the first row are the names of these columns, in any case.
+    fn are_names(&self, given: &[Column<'_>]) -> bool {
+        self.first.len() == given.len()
+            && self.first.iter().zip(given).all(|(field, column)| {
+                field.is_some_and(|field| field.trim_ascii().eq_ignore_ascii_case(column.name.as_bytes()))
+            })
     }
 
     fn columns<'a>(
@@ -372,7 +406,7 @@ impl<'s> Sample<'s> {
         Ok(columns.into_slice())
     }
 
-    /// The number of rows: exact if all were looked at, else by the size of those that were; `None` for a pipe.
+    /// The number of rows: exact if all were looked at, else by the size of those that were.
     fn rows_estimate(&self, size_bytes: u64, header: bool) -> Option<u64> {
         let rows = self.rows_count - u64::from(header && self.rows_count > 0);
         if self.is_whole_file {

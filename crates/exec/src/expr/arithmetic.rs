@@ -153,7 +153,7 @@ fn decimals(
     }
 }
 
-/// Decimals whose result has at most 18 digits: the types rule out that a sum or product overflows.
+/// Short decimals whose result has at most 18 digits: the types rule out that a sum or product overflows.
 fn short_decimals(
     op: BinaryOp,
     a: Source<'_, i64>,
@@ -190,6 +190,23 @@ where
     A: Element + Into<i128>,
     B: Element + Into<i128>,
 {
+    let divides = matches!(op, BinaryOp::Divide | BinaryOp::Modulo);
+    let failed = |row: usize| {
+        if divides && b.get(row).into() == 0 { Error::DivisionByZero } else { out_of_range(result) }
+    };
+    // A remainder has no more digits than the divisor, and a wide number divided by a wide one may be short.
+    if dst.kind() == Kind::I64 {
+        let done = try2(rows, a, b, dst, |a: A, b: B| {
+            let (a, b) = (a.into(), b.into());
+            let wide = match op {
+                BinaryOp::Add => unscaled::add_i128(a, b),
+                BinaryOp::Subtract => unscaled::sub_i128(a, b),
+                _ => wide_decimal(op, a, b, scales),
+            };
+            wide.and_then(|wide| i64::try_from(wide).ok())
+        });
+        return done.map_err(failed);
+    }
     let is_plain_product = scales.0 + scales.1 == scales.2;
     let done = match op {
         BinaryOp::Add => try2(rows, a, b, dst, |a, b| unscaled::add_i128(a.into(), b.into())),
@@ -199,10 +216,7 @@ where
         }
         _ => try2(rows, a, b, dst, |a, b| wide_decimal(op, a.into(), b.into(), scales)),
     };
-    let divides = matches!(op, BinaryOp::Divide | BinaryOp::Modulo);
-    done.map_err(
-        |row| if divides && b.get(row).into() == 0 { Error::DivisionByZero } else { out_of_range(result) },
-    )
+    done.map_err(failed)
 }
 
 /// One operation that changes scales; nothing when the divisor is zero or the result has more than 38 digits.

@@ -25,6 +25,9 @@ use crate::hash_table::{HashTable, hash_of};
 use crate::rows::{RowBlocks, RowEncoder, RowLayout, RowRef};
 
 const KEY_LENGTH_BYTES: usize = 4;
+/// Rows of the build side that are linked into the table in one go: a small part of a second. In between a statement can
+/// be cancelled.
+const LINKED_ROWS: usize = 1 << 20;
 
 /// The key expressions of one side.
 #[derive(Debug)]
@@ -105,6 +108,10 @@ pub(crate) struct HashJoin<'a> {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Building,
+    /// All rows are kept, and those from this one on are not in the table yet.
+    Linking {
+        next: usize,
+    },
     /// Waits for a probe batch.
     Probing,
     /// In a probe batch whose keys are encoded: at the key of this number, behind this entry of its chain.
@@ -152,9 +159,9 @@ impl<'a> HashJoin<'a> {
                 return Ok(Step::Pull(self.build));
             }
             (State::Building, Event::End) => {
-                self.table.link_all()?;
+                self.table.make_slots()?;
                 // Nothing matches an empty side: the other one need not be read.
-                self.state = if self.table.len() == 0 { State::Done } else { State::Probing };
+                self.state = if self.table.len() == 0 { State::Done } else { State::Linking { next: 0 } };
             }
             (State::Probing, Event::Batch(batch)) => {
                 let batch = self.probe_keys.encode(batch, store)?;
@@ -184,6 +191,13 @@ impl<'a> HashJoin<'a> {
         loop {
             match self.state {
                 State::Building => return Ok(Step::Pull(self.build)),
+                State::Linking { next } => match self.table.link_from(next, LINKED_ROWS) {
+                    Some(next) => {
+                        self.state = State::Linking { next };
+                        return Ok(Step::Again);
+                    }
+                    None => self.state = State::Probing,
+                },
                 State::Done => return Ok(Step::End),
                 State::Probing => return Ok(Step::Pull(self.probe)),
                 State::Matching { batch, key, after } => {

@@ -169,6 +169,7 @@ impl<'a> Scan<'a> {
             RowProblem::Read(ReadProblem::OutOfMemory(error)) => return Error::OutOfMemory(error),
             RowProblem::Read(ReadProblem::Io(kind)) => FileProblemKind::Io { kind },
             RowProblem::Read(ReadProblem::TooLong) => FileProblemKind::LineTooLong,
+            RowProblem::Read(ReadProblem::Shrunk) => FileProblemKind::Shrunk,
             RowProblem::Read(ReadProblem::NulByte { at, newlines }) => {
                 let kind = FileProblemKind::NulByte { offset: self.rows.reader.offset + at as u64 };
                 return self.describe(self.rows.line_reached() + newlines, kind);

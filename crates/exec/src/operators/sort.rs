@@ -14,6 +14,9 @@
 //! With a limit, rows that come behind the N-th best so far are not kept, and when twice N are there the worse half is
 //! dropped: the survivors move to a second set of blocks, and the first is used again.
 //!
+//! Many rows are sorted piece by piece, and the operator comes back to the loop of `execution` after each, so that a
+//! statement can be cancelled meanwhile: the median parts a range into halves until they are small.
+//!
 //! **Peak bytes**: the kept rows and 16 for each; with a limit N, three times N rows at most.
 //!
 //! **Ladder**: in memory, then the typed error.
@@ -34,6 +37,9 @@ use crate::rows::{RowBlocks, RowEncoder, RowLayout, RowRef};
 const KEY_LENGTH_BYTES: usize = 4;
 /// Rows that a limit may leave waiting before they are thinned out.
 const SLACK_ROWS: usize = 1024;
+
+/// Rows that are sorted in one go: a small part of a second.
+const PIECE_ROWS: usize = 1 << 18;
 
 /// A kept row in the array that is sorted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,8 +70,19 @@ pub(crate) struct Sort<'a> {
     /// The N-th best row at the last thinning.
     threshold: Option<RowRef>,
     output: &'a [VectorId],
-    /// The next entry to hand out, once the rows are sorted.
-    next: Option<usize>,
+    /// The ranges of entries that are not in order, each within itself; all others are where they belong.
+    ranges: Vec<'a, (usize, usize)>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Keeps what the input gives.
+    Keeping,
+    /// All rows are kept, and ranges of them wait.
+    Sorting,
+    /// Hands out the rows from this entry on.
+    HandingOut { next: usize },
 }
 
 impl<'a> Sort<'a> {
@@ -100,24 +117,26 @@ impl<'a> Sort<'a> {
             entries: Vec::new_in(arena),
             threshold: None,
             output,
-            next: None,
+            ranges: Vec::new_in(arena),
+            state: State::Keeping,
         };
         Ok((sort, output))
     }
 
     pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match (event, self.next) {
-            (Event::Pull, None) if self.limit == Some(0) => Ok(Step::End),
-            (Event::Pull, None) => Ok(Step::Pull(self.input)),
+        match (event, self.state) {
+            (Event::Pull, State::Keeping) if self.limit == Some(0) => Ok(Step::End),
+            (Event::Pull, State::Keeping) => Ok(Step::Pull(self.input)),
             (Event::Batch(batch), _) => {
                 self.keep(batch, store)?;
                 Ok(Step::Pull(self.input))
             }
             (Event::End, _) => {
-                self.sort()?;
-                self.hand_out(0, store)
+                self.collect()?;
+                self.sort_on(store)
             }
-            (Event::Pull, Some(next)) => self.hand_out(next, store),
+            (Event::Pull, State::Sorting) => self.sort_on(store),
+            (Event::Pull, State::HandingOut { next }) => self.hand_out(next, store),
         }
     }
 
@@ -163,7 +182,8 @@ impl<'a> Sort<'a> {
         Ok(())
     }
 
-    fn sort(&mut self) -> Result<(), AllocError> {
+    /// Makes the entries of all rows, and one range of them that is to be sorted.
+    fn collect(&mut self) -> Result<(), AllocError> {
         if self.limit.is_none() {
             // The number is known now, so the array is made once and leaves nothing behind.
             self.entries.reserve_exact(self.rows_count)?;
@@ -173,17 +193,39 @@ impl<'a> Sort<'a> {
                 place = next;
             }
         }
+        // Each halving leaves one range waiting.
+        let halvings = (self.entries.len() / PIECE_ROWS).checked_ilog2().map_or(0, |log| log as usize + 1);
+        self.ranges.reserve_exact(halvings + 1)?;
+        self.ranges.push((0, self.entries.len()))?;
+        self.state = State::Sorting;
+        Ok(())
+    }
+
+    /// Sorts one range, or parts it into two.
+    fn sort_on(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
         let rows = &self.rows;
-        self.entries.sort_unstable_by(|a, b| compare(rows, a, b));
+        let (start, end) = self.ranges.pop().unwrap_or_default();
+        let range = &mut self.entries[start..end];
+        if range.len() <= PIECE_ROWS {
+            range.sort_unstable_by(|a, b| compare(rows, a, b));
+        } else {
+            let middle = range.len() / 2;
+            range.select_nth_unstable_by(middle, |a, b| compare(rows, a, b));
+            self.ranges.push((start + middle, end))?;
+            self.ranges.push((start, start + middle))?;
+        }
+        if !self.ranges.is_empty() {
+            return Ok(Step::Again);
+        }
         if let Some(limit) = self.limit {
             self.entries.truncate(limit);
         }
-        Ok(())
+        self.hand_out(0, store)
     }
 
     fn hand_out(&mut self, first: usize, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
         let count = store.capacity.min(self.entries.len() - first);
-        self.next = Some(first + count);
+        self.state = State::HandingOut { next: first + count };
         if count == 0 {
             return Ok(Step::End);
         }

@@ -90,6 +90,10 @@ fn arithmetic_over_columns_is_exact() {
         ("coalesce(n, d, e) + i", "3.050"),
         ("round(e)", "2"),
         ("-e", "-1.500"),
+        // Wide operands with a short result.
+        ("(d * 1000000000000000000000) % e", "0.500"),
+        ("e % (d * 1000000000000000000000)", "1.500"),
+        ("(b * 1.5 * b) % (i + 0.0)", "0.0"),
     ];
     for (expression, expected) in cases {
         assert_eq!(rows(&format!("SELECT {expression} {from}")), [expected], "{expression}");
@@ -100,6 +104,7 @@ fn arithmetic_over_columns_is_exact() {
 fn errors_have_postgresqls_codes() {
     let cases = [
         ("SELECT 1 / n FROM (VALUES (0)) AS t(n)", "22012"),
+        ("SELECT 12345678901234567890.5 % n FROM (VALUES (0.0)) AS t(n)", "22012"),
         ("SELECT 2147483647 + n FROM (VALUES (1)) AS t(n)", "22003"),
         ("SELECT cast(t.c as integer) FROM (VALUES ('x')) AS t(c)", "22P02"),
         ("SELECT * FROM '/no/such/file.csv'", "58P01"),

@@ -216,7 +216,10 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
         [arg]: [&'a Expr<'a>; 1],
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         match unary.op() {
-            views::UnaryOp::Minus => self.build.negate(arg, unary.span()),
+            views::UnaryOp::Minus => match literal::negated(unary, arg) {
+                Some(value) => Ok(self.build.literal(value, value.ty(), unary.span())?),
+                None => self.build.negate(arg, unary.span()),
+            },
             views::UnaryOp::Plus if arg.ty.is_numeric() => Ok(arg),
             views::UnaryOp::Plus => Err(undefined_operator("+", None, arg.ty, unary.span())),
             views::UnaryOp::Other => {

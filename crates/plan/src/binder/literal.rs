@@ -59,6 +59,23 @@ fn parse_number<'a>(build: Builder<'a>, text: &'a str, span: Span) -> Result<Val
     number::parse_literal(plain.as_str()).map_err(value)
 }
 
+/// The least integer and the least bigint: a minus and digits that are only in range together, which PostgreSQL reads
+/// as one number. `arg` is the bound operand of `unary`.
+pub(super) fn negated<'a>(unary: views::Unary<'_>, arg: &Expr<'a>) -> Option<Value<'a>> {
+    const INTEGER_MAX: i64 = i32::MAX as i64;
+    const BIGINT_MAX: i128 = i64::MAX as i128;
+    let views::Expr::Literal(Literal::Integer(_) | Literal::Number(_)) = unary.operand() else { return None };
+    match arg.kind {
+        ExprKind::Literal(Value::BigInt(value)) if value == INTEGER_MAX + 1 => Some(Value::Integer(i32::MIN)),
+        ExprKind::Literal(Value::Decimal(value))
+            if value.unscaled() == BIGINT_MAX + 1 && value.scale() == 0 =>
+        {
+            Some(Value::BigInt(i64::MIN))
+        }
+        _ => None,
+    }
+}
+
 /// `0x1F`, `0o17`, `0b11`: the digits and their radix.
 fn with_radix(text: &str) -> Option<(&str, u32)> {
     let radix = match text.as_bytes() {

@@ -10,7 +10,9 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::views::{Distinct, Expr as ExprView, Literal, Query, Select, SelectItem, Values};
+use cofferdam_sql::views::{
+    Distinct, Expr as ExprView, Literal, Query, Select, SelectItem, Unary, UnaryOp, Values,
+};
 use cofferdam_types::{Type, Value};
 
 use super::Binder;
@@ -18,6 +20,7 @@ use super::aggregate::{Aggregates, Grouping};
 use super::build::Builder;
 use super::conjuncts;
 use super::expression::{ExpressionBinder, Place};
+use super::fold;
 use super::from::From;
 use super::output_name::output_name;
 use super::scope::{ColumnName, Scope, name_error};
@@ -547,7 +550,12 @@ impl<'a> Binder<'a, '_> {
             ExprKind::Literal(Value::BigInt(given)) => u64::try_from(given)
                 .map(Some)
                 .map_err(|_| Error::Clause { problem: ClauseProblem::Negative, clause, given, span }),
-            _ => Err(not_constant),
+            // A constant that is no bigint: the cast says why.
+            ExprKind::Cast(Expr { kind: ExprKind::Literal(value), .. }) => {
+                fold::cast(*value, Type::BigInt, span, self.arena)?;
+                Err(not_constant)
+            }
+            _ => Err(Error::NotSupported { what: "LIMIT or OFFSET with such an expression", span }),
         }
     }
 }
@@ -559,7 +567,11 @@ fn output_by_position<'a>(
     clause: &'static str,
 ) -> Result<Option<u32>, Error<'a>> {
     let span = expr.span();
-    let ExprView::Literal(literal) = expr else { return Ok(None) };
+    let literal = match expr {
+        ExprView::Literal(literal) => literal,
+        ExprView::Unary(unary) => return no_position(unary, clause),
+        _ => return Ok(None),
+    };
     match literal {
         Literal::Typed(_) => Ok(None),
         Literal::Integer(node) => {
@@ -571,5 +583,20 @@ fn output_by_position<'a>(
             }
         }
         _ => Err(Error::Clause { problem: ClauseProblem::NotAPosition, clause, given: 0, span }),
+    }
+}
+
+/// A minus and a number are a constant too, and never a position.
+fn no_position<'a>(unary: Unary<'_>, clause: &'static str) -> Result<Option<u32>, Error<'a>> {
+    let span = unary.span();
+    match (unary.op(), unary.operand()) {
+        (UnaryOp::Minus, ExprView::Literal(Literal::Integer(node))) => {
+            let given = node.name().parse().map_or(i64::MIN, |digits: i64| -digits);
+            Err(Error::Clause { problem: ClauseProblem::NoSuchPosition, clause, given, span })
+        }
+        (UnaryOp::Minus, ExprView::Literal(Literal::Number(_))) => {
+            Err(Error::Clause { problem: ClauseProblem::NotAPosition, clause, given: 0, span })
+        }
+        _ => Ok(None),
     }
 }

@@ -7,7 +7,7 @@ use cofferdam_types::{Decimal, Interval, IntervalUnit, Type, Value};
 use super::build::Builder;
 use crate::Span;
 use crate::error::{Error, NameProblem};
-use crate::expr::{Expr, ExprKind};
+use crate::expr::{Expr, ExprKind, Function};
 
 /// Types of PostgreSQL that have no values here yet.
 const UNSUPPORTED: [(&str, &str); 14] = [
@@ -78,24 +78,93 @@ pub(super) fn cast<'a, 'q: 'a>(
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     let ty = bind(name)?;
     let is_open = matches!(ty, Type::Decimal { .. }) && name.modifiers().next().is_none();
-    let to = if is_open { open_numeric(arg) } else { ty };
+    let to = if is_open { open_numeric(arg, span)? } else { ty };
     if !can_cast(arg.ty, to) {
         let cause = cofferdam_types::Error::CannotCast { from: arg.ty, to };
         return Err(Error::Value { cause, span });
     }
-    build.cast(arg, to, span)
+    let narrowing = Narrowing::of(name);
+    if let Some(Narrowing::Unsupported(what)) = narrowing {
+        return Err(Error::NotSupported { what, span });
+    }
+    let whole = build.cast(arg, to, span)?;
+    match narrowing {
+        Some(Narrowing::Characters(count)) => first_characters(build, whole, count, span),
+        _ => Ok(whole),
+    }
 }
 
-/// What `numeric` without precision and scale means for this operand: all of its digits, where their number is known.
-fn open_numeric(arg: &Expr<'_>) -> Type {
-    match (arg.ty, arg.kind) {
-        (Type::Integer, _) => Type::Decimal { precision: 10, scale: 0 },
-        (Type::BigInt, _) => Type::Decimal { precision: 19, scale: 0 },
-        (Type::Decimal { .. }, _) => arg.ty,
-        (Type::Unknown | Type::Text, ExprKind::Literal(Value::Text(text))) => {
-            Decimal::parse(text.as_bytes()).map_or(Type::NUMERIC, Decimal::ty)
+/// What a cast to a type takes away that the type it is kept as would hold. Columns of files may be declared with such
+/// types, since they are read as they stand.
+enum Narrowing {
+    /// All characters but the first so many.
+    Characters(i32),
+    /// Digits or blanks that nothing here takes away.
+    Unsupported(&'static str),
+}
+
+impl Narrowing {
+    fn of(name: TypeName<'_>) -> Option<Narrowing> {
+        /// Up to so many bits `float` is `real`.
+        const REAL_BITS_MAX: u32 = 24;
+        let modifier = name.modifiers().next().map(|modifier| match modifier {
+            ExprView::Literal(Literal::Integer(node)) => node.name().parse().unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        });
+        match (name.name(), modifier) {
+            ("varchar" | "character varying", Some(count)) => {
+                Some(Narrowing::Characters(i32::try_from(count).unwrap_or(i32::MAX)))
+            }
+            ("char" | "character", _) | ("bpchar", Some(_)) => {
+                Some(Narrowing::Unsupported("a cast to the type character"))
+            }
+            ("smallint" | "int2", _) => Some(Narrowing::Unsupported("a cast to the type smallint")),
+            ("real" | "float4", _) => Some(Narrowing::Unsupported("a cast to the type real")),
+            ("float", Some(bits)) if bits <= REAL_BITS_MAX => {
+                Some(Narrowing::Unsupported("a cast to the type real"))
+            }
+            _ => None,
         }
-        _ => Type::NUMERIC,
+    }
+}
+
+fn first_characters<'a>(
+    build: Builder<'a>,
+    text: &'a Expr<'a>,
+    count: i32,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    if let ExprKind::Literal(Value::Text(whole)) = text.kind {
+        let end = whole.char_indices().nth(count as usize).map_or(whole.len(), |(at, _)| at);
+        return Ok(build.literal(Value::Text(&whole[..end]), Type::Text, span)?);
+    }
+    let start = build.literal(Value::Integer(1), Type::Integer, span)?;
+    let count = build.literal(Value::Integer(count), Type::Integer, span)?;
+    build.call(Function::Substring, &[text, start, count], Type::Text, span)
+}
+
+/// What `numeric` without precision and scale means for this operand: all of its digits.
+///
+/// # Errors
+/// 0A000 where their number is not known before the query runs, since digits would be lost.
+fn open_numeric<'a>(arg: &Expr<'_>, span: Span) -> Result<Type, Error<'a>> {
+    match (arg.ty, arg.kind) {
+        (Type::Integer, _) => Ok(Type::Decimal { precision: 10, scale: 0 }),
+        (Type::BigInt, _) => Ok(Type::Decimal { precision: 19, scale: 0 }),
+        (Type::Decimal { .. }, _) => Ok(arg.ty),
+        (Type::Unknown | Type::Text, ExprKind::Literal(Value::Text(text))) => {
+            Ok(Decimal::parse(text.as_bytes()).map_or(Type::NUMERIC, Decimal::ty))
+        }
+        (_, ExprKind::Literal(Value::Null)) => Ok(Type::NUMERIC),
+        (Type::Text, _) => Err(Error::NotSupported {
+            what: "a cast from text to numeric without digits, such as numeric(38,10),",
+            span,
+        }),
+        (Type::Double, _) => Err(Error::NotSupported {
+            what: "a cast from double precision to numeric without digits, such as numeric(38,10),",
+            span,
+        }),
+        _ => Ok(Type::NUMERIC),
     }
 }
 
