@@ -231,6 +231,15 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_that_stands_on_the_warm_node_may_be_the_last_to_hold_the_tree() {
+        let root = root(1 << 20);
+        let mut walk = root.walk();
+        assert_eq!(walk.next().unwrap().name.as_str(), "process");
+        drop(root);
+        drop(walk);
+    }
+
+    #[test]
     fn nobody_is_refused_while_chunks_change_hands() {
         // Four chunks fit, and each of four threads wants one at a time.
         let threads = if cfg!(miri) { 2 } else { 4u64 };
