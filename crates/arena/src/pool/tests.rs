@@ -176,6 +176,46 @@ fn shrink_gives_back_the_chunks_in_which_nothing_lives() {
 }
 
 /// Method: a random walk of get, drop and shrink against a vector of what should be there.
+std::thread_local! {
+    static SHRINKING: std::cell::Cell<Option<&'static Pool<u64>>> = const { std::cell::Cell::new(None) };
+    static TAKEN: std::cell::RefCell<Vec<PoolBox<'static, u64>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Takes what a pool has whenever it hears of pressure.
+struct Taker;
+
+impl crate::Observer for Taker {
+    fn pressure_changed(&self, _event: &crate::PressureEvent) {
+        let Some(pool) = SHRINKING.get() else { return };
+        while let Ok(object) = pool.get(0) {
+            TAKEN.with_borrow_mut(|taken| taken.push(object));
+        }
+    }
+}
+
+/// A shrink passes all levels of pressure on its way down, and at each the observer empties the pool.
+#[test]
+fn an_observer_may_use_the_pool_that_shrinks() {
+    let root = Budget::root("process", 64 * KIB).unwrap();
+    let pool: &'static Pool<u64> = std::boxed::Box::leak(std::boxed::Box::new(Pool::new(&root)));
+    root.set_observer(Some(Arc::new(Taker)));
+    let mut held: Vec<_> = core::iter::from_fn(|| pool.get(u64::MAX).ok()).collect();
+    held.truncate(10);
+    SHRINKING.set(Some(pool));
+    assert!(pool.shrink() > 0);
+    SHRINKING.set(None);
+    let mut taken = TAKEN.take();
+    assert!(taken.len() > 10);
+    for (value, object) in taken.iter_mut().enumerate() {
+        **object = value as u64;
+    }
+    assert!(taken.iter().enumerate().all(|(value, object)| **object == value as u64), "each its own slot");
+    assert!(held.iter().all(|object| **object == u64::MAX));
+    assert_eq!(pool.stats().live_count, held.len() + taken.len());
+    assert_eq!(pool.stats().allocated_bytes as u64 + 4 * KIB, root.used());
+    root.set_observer(None);
+}
+
 #[test]
 fn any_order_of_gets_drops_and_shrinks_keeps_the_objects_apart() {
     let budget = budget(4 << 20);
