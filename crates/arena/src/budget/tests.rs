@@ -2,6 +2,7 @@
 
 extern crate std;
 use super::*;
+use crate::sync::finishes;
 use crate::{Pressure, PressureEvent};
 use core::sync::atomic::{AtomicU64, Ordering as Memory};
 use proptest::prelude::*;
@@ -188,6 +189,95 @@ fn reclaimers_are_asked_before_a_refusal() {
     assert!(flush.held.load(Memory::Relaxed) < 50 * KIB);
     instant.budget.set_reclaimer(None);
     flush.budget.set_reclaimer(None);
+}
+
+/// A reclaimer that is a closure.
+struct Asked<F> {
+    gives: F,
+    blocking: bool,
+}
+
+impl<F: Fn(u64) -> u64 + Send + Sync> Reclaim for Asked<F> {
+    fn reclaim(&self, bytes: u64) -> u64 {
+        (self.gives)(bytes)
+    }
+    fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+}
+
+/// An observer that is a closure.
+struct Told<F>(F);
+
+impl<F: Fn(&PressureEvent) + Send + Sync> Observer for Told<F> {
+    fn pressure_changed(&self, event: &PressureEvent) {
+        (self.0)(event);
+    }
+}
+
+#[test]
+fn a_reclaimer_that_is_refused_a_charge_of_its_own_goes_on() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        cache.charge(50 * KIB).unwrap();
+        let own = cache.clone();
+        let gives = move |_| {
+            assert!(own.charge(64 * KIB).is_err());
+            let used = own.used();
+            own.release(used);
+            used
+        };
+        cache.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+        root.child("statement", u64::MAX).unwrap().charge(40 * KIB).unwrap();
+        cache.set_reclaimer(None);
+    });
+}
+
+#[test]
+fn an_observer_may_charge_when_a_reclaimer_releases() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        let (log, own) = (root.child("log", u64::MAX).unwrap(), cache.clone());
+        let told = move |event: &PressureEvent| {
+            if event.to < event.from {
+                assert!(log.charge(64 * KIB).is_err());
+            }
+        };
+        root.set_observer(Some(Arc::new(Told(told))));
+        cache.charge(58 * KIB).unwrap();
+        let gives = move |_| {
+            let used = own.used();
+            own.release(used);
+            used
+        };
+        cache.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+        root.child("statement", u64::MAX).unwrap().charge(20 * KIB).unwrap();
+        cache.set_reclaimer(None);
+        root.set_observer(None);
+    });
+}
+
+/// The thread that flushes needs a buffer, does not get it, and goes on without.
+#[test]
+fn a_flush_may_be_refused_a_charge_on_another_thread() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let memtable = root.child("memtable", u64::MAX).unwrap();
+        memtable.charge(50 * KIB).unwrap();
+        let own = memtable.clone();
+        let flush = move || {
+            assert!(own.charge(64 * KIB).is_err());
+            let used = own.used();
+            own.release(used);
+            used
+        };
+        let gives = move |_| std::thread::scope(|scope| scope.spawn(&flush).join().unwrap());
+        memtable.set_reclaimer(Some(Arc::new(Asked { gives, blocking: true })));
+        root.child("statement", u64::MAX).unwrap().charge_waiting(20 * KIB).unwrap();
+        memtable.set_reclaimer(None);
+    });
 }
 
 #[derive(Default)]

@@ -28,7 +28,7 @@ use crate::chunk::{self, CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
 use crate::error::{AllocError, Holder, OutOfMemory, Reason};
 use crate::pressure::{Observer, Pressure, PressureEvent};
 use crate::reclaim::Reclaim;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Guard, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Guard, Mutex, Ordering, Turn};
 use crate::text::InlineText;
 use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
@@ -62,8 +62,8 @@ impl Effort {
 
 pub(crate) struct Tree {
     lock: Mutex<State>,
-    /// Held while reclaimers run, so that two refusals do not empty the caches twice.
-    reclaiming: Mutex<()>,
+    /// Held while instant reclaimers run, so that two refusals do not empty the caches twice.
+    reclaiming: Turn,
     pub(crate) source: Source,
     root: *const Node,
     /// Charges until an injected refusal; 0: none is wanted.
@@ -111,7 +111,7 @@ impl Tree {
             };
             tree_at.write(Tree {
                 lock: Mutex::new(state),
-                reclaiming: Mutex::new(()),
+                reclaiming: Turn::new(),
                 source,
                 root: ptr::null(),
                 fault: AtomicU64::new(0),
@@ -711,8 +711,14 @@ impl Tree {
 
     /// Asks reclaimers at and below `blocked`, one after the other, until the charge would fit or none gives more.
     /// True where it is worth trying again.
+    ///
+    /// A reclaimer, or an observer that hears of its release, that is itself refused something finds nobody to ask. A
+    /// blocking reclaimer runs without the turn, because it may wait for a thread that is refused something.
     fn reclaim(&self, blocked: &Node, units: u32, effort: Effort) -> bool {
-        let _turn = self.reclaiming.lock();
+        let mut turn = self.reclaiming.take();
+        if turn.is_none() {
+            return false;
+        }
         let warm_releases = self.warm_releases();
         // Somebody may have released, or reclaimed, while we waited for our turn.
         let free = {
@@ -732,8 +738,12 @@ impl Tree {
                 break;
             }
             let Some(reclaimer) = self.nth_reclaimer(blocked, index) else { break };
-            if !reclaimer.is_blocking() || effort == Effort::Waiting {
+            if !reclaimer.is_blocking() {
                 freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
+            } else if effort == Effort::Waiting {
+                drop(turn.take());
+                freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
+                turn = self.reclaiming.take();
             }
         }
         // Whoever takes a warm chunk pays twice for a moment; when that moment has passed, there is room.
