@@ -197,7 +197,7 @@ impl crate::Observer for Taker {
 #[test]
 fn an_observer_may_use_the_pool_that_shrinks() {
     let root = Budget::root("process", 64 * KIB).unwrap();
-    let pool: &'static Pool<u64> = std::boxed::Box::leak(std::boxed::Box::new(Pool::new(&root)));
+    let pool: &'static Pool<u64> = Box::leak(Box::new(Pool::new(&root)));
     root.set_observer(Some(Arc::new(Taker)));
     let mut held: Vec<_> = core::iter::from_fn(|| pool.get(u64::MAX).ok()).collect();
     held.truncate(10);
@@ -307,6 +307,39 @@ fn a_shared_pool_at_its_limit_refuses_and_goes_on() {
 }
 
 /// Method: four threads take, share and drop objects of one pool; each object must keep the text that was put there.
+/// Looks at the figures of a pool, and takes from it, whenever it hears of pressure.
+struct Curious {
+    pool: SharedPool<[u64; 64]>,
+    chunks_seen: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl crate::Observer for Curious {
+    fn pressure_changed(&self, _event: &crate::PressureEvent) {
+        self.chunks_seen.fetch_add(self.pool.stats().chunks_count, Ordering::Relaxed);
+        self.refused.fetch_add(usize::from(self.pool.get([2; 64]).is_err()), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_observer_may_use_the_shared_pool_that_grows() {
+    crate::sync::finishes(|| {
+        let root = Budget::root("process", 64 * KIB).unwrap();
+        let pool = SharedPool::new(&root).unwrap();
+        let curious =
+            Curious { pool: pool.clone(), chunks_seen: AtomicUsize::new(0), refused: AtomicUsize::new(0) };
+        let curious = Arc::new(curious);
+        root.set_observer(Some(curious.clone()));
+        let held: Vec<_> = core::iter::from_fn(|| pool.get([1u64; 64]).ok()).collect();
+        assert!(held.iter().all(|object| **object == [1; 64]));
+        assert!(curious.chunks_seen.load(Ordering::Relaxed) > 0);
+        assert!(curious.refused.load(Ordering::Relaxed) > 0, "the pool was empty at that moment");
+        root.set_observer(None);
+        drop(held);
+        assert_eq!(pool.stats().live_count, 0);
+    });
+}
+
 #[test]
 fn seed_40_threads_never_get_the_same_slot() {
     let budget = budget(4 << 20);
