@@ -359,6 +359,28 @@ fn a_budget_dropped_with_open_charges_is_a_leak_that_is_told_and_returned() {
 }
 
 #[test]
+fn what_a_dropped_budget_was_granted_goes_all_the_way_up() {
+    let root = root(8 * MIB);
+    let events = Arc::new(Events::default());
+    root.set_observer(Some(events.clone()));
+    let db = root.child("db", u64::MAX).unwrap();
+    let statement = db.child("statement", u64::MAX).unwrap();
+    for _ in 0..64 {
+        statement.charge(16 * KIB).unwrap();
+    }
+    statement.release(MIB);
+    assert!(root.used() > 4 * KIB, "a node that keeps coming keeps credit");
+    drop(statement);
+    assert_eq!((db.used(), root.used()), (0, 4 * KIB));
+    let guaranteed = db.child_with("g", BudgetOptions::unlimited().minimum(5 * MIB)).unwrap();
+    assert_eq!(root.pressure(), Pressure::Moderate);
+    drop(guaranteed);
+    assert_eq!((root.used(), root.pressure()), (4 * KIB, Pressure::Normal));
+    let told: Vec<Pressure> = events.seen.lock().unwrap().iter().map(|event| event.to).collect();
+    assert_eq!(told, [Pressure::Moderate, Pressure::Normal], "and is told of at once");
+}
+
+#[test]
 fn a_transfer_is_never_counted_twice() {
     let root = root(104 * KIB);
     let a = root.child("a", u64::MAX).unwrap();

@@ -340,6 +340,8 @@ impl Tree {
                 next.cold.previous_sibling.set(previous);
             }
             self.return_units(&*this.parent, this.load().granted());
+            self.pass_surplus_up(&*this.parent);
+            self.settle_path(&*this.parent);
         }
         let slot = this.cold.slot.get();
         if !slot.is_null() {
@@ -356,6 +358,7 @@ impl Tree {
         state.nodes_count -= 1;
         drop(state);
         drop(reclaimer);
+        self.tell();
         if let Some(observer) = observer {
             observer.leaked(path.as_str(), bytes_of(leaked));
         }
