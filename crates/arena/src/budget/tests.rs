@@ -381,6 +381,24 @@ fn what_a_dropped_budget_was_granted_goes_all_the_way_up() {
 }
 
 #[test]
+fn a_level_that_a_sweep_in_vain_has_left_is_told_of() {
+    let root = root(MIB);
+    let events = Arc::new(Events::default());
+    root.set_observer(Some(events.clone()));
+    let hoarder = root.child("hoarder", u64::MAX).unwrap();
+    for _ in 0..32 {
+        hoarder.charge(4 * KIB).unwrap();
+    }
+    hoarder.release(128 * KIB);
+    let credit = root.used() - 4 * KIB;
+    let other = root.child("other", u64::MAX).unwrap();
+    other.charge(512 * KIB - credit).unwrap();
+    assert_eq!((root.pressure(), events.seen.lock().unwrap().len()), (Pressure::Moderate, 1));
+    assert!(other.charge(MIB).is_err());
+    assert_eq!((root.pressure(), events.seen.lock().unwrap().len()), (Pressure::Normal, 2));
+}
+
+#[test]
 fn a_transfer_is_never_counted_twice() {
     let root = root(104 * KIB);
     let a = root.child("a", u64::MAX).unwrap();

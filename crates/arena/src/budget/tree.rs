@@ -417,12 +417,15 @@ impl Tree {
                     Err(Blocked(blocked)) => blocked,
                 }
             };
+            // The sweep may have changed levels although it was in vain.
+            self.tell();
             if effort == Effort::Free {
                 return Err(AllocError);
             }
             // SAFETY: the refusing node is `node` or one of its ancestors, which live as long as it does (I5).
             let blocked = unsafe { &*blocked };
             if !self.reclaim(blocked, units, effort) {
+                self.tell();
                 self.record(node, u64::from(units), blocked, Reason::Limit);
                 return Err(AllocError);
             }
