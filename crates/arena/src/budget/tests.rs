@@ -150,6 +150,26 @@ fn the_reserve_is_for_emergencies() {
     assert_eq!(db.used(), 0);
 }
 
+#[test]
+fn what_came_from_the_reserve_goes_back_to_it() {
+    let root = root(MIB);
+    let options = BudgetOptions::limit(1000 * KIB).reserve(600 * KIB);
+    let db = root.child_with("db", options).unwrap();
+    for _ in 0..12 {
+        db.charge(16 * KIB).unwrap();
+    }
+    assert!(root.used() > db.used() + 4 * KIB, "a node that keeps coming keeps credit");
+    let statement = db.child("statement", u64::MAX).unwrap();
+    while statement.charge(KIB).is_ok() {}
+    assert_eq!(db.used(), 400 * KIB);
+    statement.charge_emergency(300 * KIB).unwrap();
+    statement.release(300 * KIB);
+    assert!(db.charge(KIB).is_err(), "not for ordinary charges");
+    statement.charge_emergency(600 * KIB).unwrap();
+    statement.release(600 * KIB);
+    assert_eq!((db.used(), root.used()), (400 * KIB, 404 * KIB));
+}
+
 struct Cache {
     budget: Budget,
     held: AtomicU64,

@@ -602,7 +602,8 @@ impl Tree {
         self.tell();
     }
 
-    /// Passes credit above what each node keeps to its parent, up to the root.
+    /// Passes credit above what each node keeps to its parent, up to the root; what an emergency charge had drawn from
+    /// a reserve goes back to that, whatever the node keeps.
     pub(super) fn pass_surplus_up(&self, node: &Node) {
         let mut this = node;
         // SAFETY: a parent that is not null is live (I5).
@@ -611,8 +612,9 @@ impl Tree {
             let minimum = this.cold.minimum.get();
             let (before, after) = this
                 .update(|word| {
-                    let spare =
-                        word.credit().saturating_sub(keep).min(word.granted().saturating_sub(minimum));
+                    let of_reserve = word.granted().saturating_sub(this.capacity(false)).min(word.credit());
+                    let surplus = word.credit().saturating_sub(keep).max(of_reserve);
+                    let spare = surplus.min(word.granted().saturating_sub(minimum));
                     Some(word.with(word.used(), word.credit() - spare))
                 })
                 .expect("the change never declines");
