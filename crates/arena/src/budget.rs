@@ -420,6 +420,7 @@ impl Budget {
     // -------------------------------------------------------------------------------------------------- changes
 
     /// Sets a new limit. Below what is handed out it is allowed: nothing more is granted until enough has come back.
+    /// A guaranteed minimum above the limit is lowered to it, for good.
     pub fn set_limit(&self, bytes: u64) {
         self.tree().set_limit(self.node(), limit_units(bytes));
     }

@@ -458,6 +458,20 @@ fn a_limit_can_be_lowered_below_what_is_used() {
 
 /// The root's own charges leave credit behind like any other node's; a lower limit must not find it still granted.
 #[test]
+fn a_limit_below_the_minimum_holds() {
+    let root = root(MIB);
+    let db = root.child_with("db", BudgetOptions::limit(100 * KIB).minimum(50 * KIB)).unwrap();
+    db.set_limit(10 * KIB);
+    assert!(db.charge(11 * KIB).is_err());
+    assert_eq!(root.used(), 14 * KIB, "what is guaranteed no more went back");
+    db.charge(10 * KIB).unwrap();
+    db.release(10 * KIB);
+    db.set_limit(0);
+    assert!(db.charge(1).is_err());
+    assert_eq!((db.used(), root.used()), (0, 4 * KIB));
+}
+
+#[test]
 fn a_root_that_is_charged_itself_keeps_to_a_lowered_limit() {
     let root = root(4 * MIB);
     for round in 1..=16 {

@@ -858,6 +858,8 @@ impl Tree {
             self.gather(node);
             unseal(node);
             node.limit.store(limit, Ordering::Relaxed);
+            // What is guaranteed is credit already: above the limit it must not be spent.
+            node.cold.minimum.set(node.cold.minimum.get().min(limit));
             let own = node.cold.own_level.get();
             node.up.store(own.up(limit), Ordering::Relaxed);
             node.down.store(own.down(limit), Ordering::Relaxed);
