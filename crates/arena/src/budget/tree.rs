@@ -232,12 +232,13 @@ impl Tree {
         let made = unsafe { node.as_ref() };
         made.reserve.store(reserve, Ordering::Relaxed);
         if minimum > 0 {
+            // First, so that no sweep takes the grant away between the two.
+            made.cold_minimum_set(minimum, &self.lock());
             if let Err(error) = self.grant_minimum(made, minimum) {
                 // SAFETY: the only handle of the node is given up here.
                 unsafe { Tree::drop_handle(self, node) };
                 return Err(error);
             }
-            made.cold_minimum_set(minimum, &self.lock());
         }
         Ok(node)
     }
