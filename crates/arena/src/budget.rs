@@ -249,6 +249,9 @@ impl Budget {
     }
 
     /// Gives back `bytes` of earlier charges, rounded up as they were. Never fails.
+    ///
+    /// # Panics
+    /// The budget has not so much in use; nothing has changed then.
     #[inline]
     pub fn release(&self, bytes: u64) {
         let node = self.node();
@@ -271,7 +274,7 @@ impl Budget {
     /// A limit on the other's path refuses; nothing has changed then.
     ///
     /// # Panics
-    /// The budgets belong to different trees.
+    /// The budgets belong to different trees, or this one has not so much in use.
     pub fn transfer(&self, to: &Budget, bytes: u64) -> Result<(), AllocError> {
         assert!(ptr::eq(self.node().tree, to.node().tree), "a charge stays in its tree");
         let units = units_of(bytes).expect("what is moved was charged");

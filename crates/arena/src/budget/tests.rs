@@ -235,6 +235,26 @@ impl<F: Fn(&PressureEvent) + Send + Sync> Observer for Told<F> {
     }
 }
 
+/// A release too many stops its caller, and nobody else's figures change.
+#[test]
+fn more_than_was_charged_cannot_be_given_back() {
+    let root = root(MIB);
+    let (mistaken, other) =
+        (root.child("mistaken", u64::MAX).unwrap(), root.child("other", u64::MAX).unwrap());
+    other.charge(KIB).unwrap();
+    let message = |mistake: &dyn Fn()| {
+        let payload = std::panic::catch_unwind(core::panic::AssertUnwindSafe(mistake)).unwrap_err();
+        *payload.downcast_ref::<&str>().unwrap()
+    };
+    assert_eq!(message(&|| mistaken.release(KIB)), "more is given back than was charged");
+    assert_eq!(message(&|| mistaken.transfer(&other, 1).unwrap()), "more is moved than was charged");
+    mistaken.charge(2 * KIB).unwrap();
+    assert_eq!((mistaken.used(), root.used()), (2 * KIB, 7 * KIB));
+    mistaken.release(2 * KIB);
+    drop(mistaken);
+    assert_eq!(root.used(), 5 * KIB);
+}
+
 #[test]
 fn a_reclaimer_that_is_refused_a_charge_of_its_own_goes_on() {
     finishes(|| {

@@ -578,7 +578,10 @@ impl Tree {
 
     /// Takes `units` of a direct charge back under the lock.
     pub(super) fn take_back_locked(&self, node: &Node, units: u32) {
-        node.update(|word| Some(word.with(word.used() - units, word.credit() + units)));
+        node.update(|word| {
+            assert!(word.used() >= units, "more is given back than was charged");
+            Some(word.with(word.used() - units, word.credit() + units))
+        });
     }
 
     /// A release that met a seal, or that left more credit than the node should keep.
@@ -654,6 +657,7 @@ impl Tree {
             let mut this = from;
             loop {
                 this.update(|word| {
+                    assert!(!sign_up || word.used() >= units, "more is moved than was charged");
                     let used = if sign_up { word.used() - units } else { word.used() + units };
                     Some(word.with(used, word.credit()))
                 });
