@@ -256,6 +256,24 @@ fn more_than_was_charged_cannot_be_given_back() {
 }
 
 #[test]
+fn a_reclaimer_that_claims_too_much_is_asked_no_more() {
+    let root = root(64 * KIB);
+    let db = root.child("db", u64::MAX).unwrap();
+    let cache = db.child("cache", u64::MAX).unwrap();
+    cache.charge(50 * KIB).unwrap();
+    let own = cache.clone();
+    let gives = move |_| {
+        own.release(own.used());
+        u64::MAX
+    };
+    cache.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+    db.set_reclaimer(Some(Arc::new(Asked { gives: |_| 1, blocking: false })));
+    root.child("statement", u64::MAX).unwrap().charge(30 * KIB).unwrap();
+    cache.set_reclaimer(None);
+    db.set_reclaimer(None);
+}
+
+#[test]
 fn a_reclaimer_that_is_refused_a_charge_of_its_own_goes_on() {
     finishes(|| {
         let root = root(64 * KIB);

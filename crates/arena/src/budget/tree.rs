@@ -752,10 +752,10 @@ impl Tree {
             }
             let Some(reclaimer) = self.nth_reclaimer(blocked, index) else { break };
             if !reclaimer.is_blocking() {
-                freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
+                freed_bytes = freed_bytes.saturating_add(reclaimer.reclaim(bytes - freed_bytes));
             } else if effort == Effort::Waiting {
                 drop(turn.take());
-                freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
+                freed_bytes = freed_bytes.saturating_add(reclaimer.reclaim(bytes - freed_bytes));
                 turn = self.reclaiming.take();
             }
         }
