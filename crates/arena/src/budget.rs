@@ -239,7 +239,7 @@ impl Budget {
         match node.update(|word: Word| word.spend(units)) {
             Some((_, after)) => {
                 node.note_peak(after.used());
-                if after.used() >= node.up.load(Ordering::Relaxed) {
+                if after.used() >= node.up.load(Ordering::SeqCst) {
                     self.tree().threshold_crossed(node);
                 }
                 Ok(())
@@ -260,7 +260,7 @@ impl Budget {
             Some((_, after)) => {
                 if after.credit() > node.keep.load(Ordering::Relaxed) {
                     self.tree().give_surplus(node);
-                } else if after.used() < node.down.load(Ordering::Relaxed) {
+                } else if after.used() < node.down.load(Ordering::SeqCst) {
                     self.tree().threshold_crossed(node);
                 }
             }

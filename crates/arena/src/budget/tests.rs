@@ -725,3 +725,40 @@ fn what_is_granted_under_contention_never_exceeds_the_limit() {
     db.release(64 * KIB);
     let _ = refused;
 }
+
+/// One thread leaves a level by a release while another comes back to it by a charge, at every distance in time that
+/// two threads meet by chance.
+#[test]
+fn a_level_that_two_threads_leave_and_enter_at_once_is_right_afterwards() {
+    let rounds = if cfg!(miri) { 10 } else { 30_000 };
+    let root = root(MIB);
+    let options = BudgetOptions::limit(100 * KIB).minimum(100 * KIB);
+    let budget = root.child_with("budget", options).unwrap();
+    budget.charge(50 * KIB).unwrap();
+    let turn = AtomicU64::new(0);
+    let wait_for = |wanted| {
+        for look in 1u32.. {
+            if turn.load(Memory::Acquire) == wanted {
+                return;
+            }
+            if look % 1000 == 0 { std::thread::yield_now() } else { core::hint::spin_loop() }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..rounds {
+                wait_for(2 * round + 1);
+                (0..round % 40).for_each(|_| core::hint::spin_loop());
+                budget.charge(KIB).unwrap();
+                turn.store(2 * round + 2, Memory::Release);
+            }
+        });
+        for round in 0..rounds {
+            turn.store(2 * round + 1, Memory::Release);
+            (0..round / 40 % 40).for_each(|_| core::hint::spin_loop());
+            budget.release(KIB);
+            wait_for(2 * round + 2);
+            assert_eq!((budget.used(), budget.pressure()), (50 * KIB, Pressure::Moderate), "round {round}");
+        }
+    });
+}

@@ -844,16 +844,17 @@ impl Tree {
     /// Brings a node's own level up to date with its word, and the levels below it with that.
     pub(super) fn settle(&self, node: &Node) {
         let limit = node.limit.load(Ordering::Relaxed);
-        let own = Pressure::of(node.load().used(), limit);
-        if own == node.cold.own_level.get() {
-            return;
+        loop {
+            let own = Pressure::of(node.load().used(), limit);
+            if own == node.cold.own_level.get() {
+                return;
+            }
+            node.cold.own_level.set(own);
+            self.untold.store(true, Ordering::Release);
+            set_thresholds(node, own, limit);
+            spread_level(node);
+            for_each_below(node, spread_level);
         }
-        node.cold.own_level.set(own);
-        self.untold.store(true, Ordering::Release);
-        node.up.store(own.up(limit), Ordering::Relaxed);
-        node.down.store(own.down(limit), Ordering::Relaxed);
-        spread_level(node);
-        for_each_below(node, spread_level);
     }
 
     /// A new limit: thresholds and level follow.
@@ -865,9 +866,7 @@ impl Tree {
             node.limit.store(limit, Ordering::Relaxed);
             // What is guaranteed is credit already: above the limit it must not be spent.
             node.cold.minimum.set(node.cold.minimum.get().min(limit));
-            let own = node.cold.own_level.get();
-            node.up.store(own.up(limit), Ordering::Relaxed);
-            node.down.store(own.down(limit), Ordering::Relaxed);
+            set_thresholds(node, node.cold.own_level.get(), limit);
             self.settle(node);
             node.keep.store(0, Ordering::Relaxed);
             self.pass_surplus_up(node);
@@ -1043,6 +1042,14 @@ fn for_each_below_last_first(top: &Node, mut visit: impl FnMut(&Node)) {
             this = if sibling.is_null() { (*this).parent } else { deepest_first(sibling) };
         }
     }
+}
+
+/// Sets the uses at which a node leaves its level. Whoever crosses one of them meanwhile without having seen it has
+/// changed the word by now: the caller looks at that again.
+fn set_thresholds(node: &Node, level: Pressure, limit: u32) {
+    node.up.store(level.up(limit), Ordering::Relaxed);
+    node.down.store(level.down(limit), Ordering::Relaxed);
+    crate::sync::fence(Ordering::SeqCst);
 }
 
 fn spread_level(node: &Node) {
