@@ -197,7 +197,9 @@ impl crate::Observer for Taker {
 #[test]
 fn an_observer_may_use_the_pool_that_shrinks() {
     let root = Budget::root("process", 64 * KIB).unwrap();
-    let pool: &'static Pool<u64> = Box::leak(Box::new(Pool::new(&root)));
+    let place = Box::into_raw(Box::new(Pool::new(&root)));
+    // SAFETY: it is dropped at the end of the test, after the last use.
+    let pool: &'static Pool<u64> = unsafe { &*place };
     root.set_observer(Some(Arc::new(Taker)));
     let mut held: Vec<_> = core::iter::from_fn(|| pool.get(u64::MAX).ok()).collect();
     held.truncate(10);
@@ -214,6 +216,10 @@ fn an_observer_may_use_the_pool_that_shrinks() {
     assert_eq!(pool.stats().live_count, held.len() + taken.len());
     assert_eq!(pool.stats().allocated_bytes as u64 + 4 * KIB, root.used());
     root.set_observer(None);
+    drop((held, taken));
+    // SAFETY: made above; nobody refers to it any more.
+    drop(unsafe { Box::from_raw(place) });
+    assert_eq!(root.used(), 4 * KIB);
 }
 
 #[test]
