@@ -267,12 +267,15 @@ impl Arena {
     #[cold]
     #[inline(never)]
     fn alloc_layout_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        self.enter_chunk_for(layout)?;
-        let position = self.position.get().addr().get();
-        let placed = bump::place(position, self.end(), layout.size(), layout.align())
-            .expect("the chunk was chosen to fit");
-        // SAFETY: placed between the position and the end.
-        Ok(unsafe { self.advance(position, placed) })
+        loop {
+            self.enter_chunk_for(layout)?;
+            let position = self.position.get().addr().get();
+            // The chunk was chosen to fit, but an observer of the charge may have used this very arena since.
+            if let Some(placed) = bump::place(position, self.end(), layout.size(), layout.align()) {
+                // SAFETY: placed between the position and the end.
+                return Ok(unsafe { self.advance(position, placed) });
+            }
+        }
     }
 
     /// Moves `value` into the arena.
@@ -530,14 +533,13 @@ impl Arena {
     }
 
     fn take_chunk_of(&self, bytes: usize, only_if_free: bool) -> Result<NonNull<ChunkHeader>, AllocError> {
-        let Some(charged_kib) = u32::try_from(bytes / CHUNK_BYTES_MIN)
-            .ok()
-            .and_then(|kib| self.charged_kib.get().checked_add(kib))
-        else {
+        let Ok(kib) = u32::try_from(bytes / CHUNK_BYTES_MIN) else {
             return Err(self.budget.refuse(bytes as u64, Reason::TooLarge));
         };
         let chunk = self.budget.take_chunk(bytes, only_if_free)?;
-        self.charged_kib.set(charged_kib);
+        // Added to what is charged *now*: an observer of the charge may have used this very arena. A tree counts fewer
+        // units than a u32 can hold.
+        self.charged_kib.set(self.charged_kib.get() + kib);
         Ok(chunk)
     }
 
