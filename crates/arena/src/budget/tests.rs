@@ -478,6 +478,23 @@ fn a_transfer_is_never_counted_twice() {
 }
 
 #[test]
+fn a_transfer_sweeps_before_it_is_refused() {
+    let root = root(4 * MIB);
+    let db = root.child("db", 512 * KIB).unwrap();
+    let hoarder = db.child("hoarder", u64::MAX).unwrap();
+    for _ in 0..16 {
+        hoarder.charge(8 * KIB).unwrap();
+    }
+    hoarder.release(128 * KIB);
+    assert!(root.used() > 4 * KIB, "a node that keeps coming keeps credit");
+    let (plan, cache) = (root.child("plan", u64::MAX).unwrap(), db.child("cache", u64::MAX).unwrap());
+    plan.charge(512 * KIB).unwrap();
+    plan.transfer(&cache, 512 * KIB).unwrap();
+    assert_eq!((plan.used(), db.used(), root.used()), (0, 512 * KIB, 516 * KIB));
+    cache.release(512 * KIB);
+}
+
+#[test]
 fn a_limit_can_be_lowered_below_what_is_used() {
     let root = root(MIB);
     let db = root.child("db", 100 * KIB).unwrap();

@@ -441,18 +441,24 @@ impl Tree {
         emergency: bool,
     ) -> Result<(), Blocked> {
         let extra = if emergency { 0 } else { self.extra_for(node, units) };
-        let mut blocked = match self.grant_locked(state, node, units, extra, emergency) {
-            Ok(()) => return Ok(()),
-            Err(blocked) => blocked,
-        };
+        self.grant_locked(state, node, units, extra, emergency)
+            .or_else(|blocked| self.sweep(blocked, || self.grant_locked(state, node, units, 0, emergency)))
+    }
+
+    /// Tries again what a node has refused, after each sweep of the credit below it.
+    fn sweep(
+        &self,
+        mut blocked: Blocked,
+        mut again: impl FnMut() -> Result<(), Blocked>,
+    ) -> Result<(), Blocked> {
         // Each round sweeps below a node that is higher up than the one before, so this ends at the root.
         loop {
             // SAFETY: an ancestor of a live node (I5).
             let top = unsafe { &*blocked.0 };
             self.gather(top);
-            let again = self.grant_locked(state, node, units, 0, emergency);
+            let outcome = again();
             unseal(top);
-            match again {
+            match outcome {
                 Err(Blocked(higher)) if is_above(higher, top) => blocked = Blocked(higher),
                 outcome => return outcome,
             }
@@ -642,6 +648,7 @@ impl Tree {
         let refused = {
             let _state = self.lock();
             self.transfer_locked(from, to, units)
+                .or_else(|blocked| self.sweep(blocked, || self.transfer_locked(from, to, units)))
         };
         self.tell();
         refused.map_err(|Blocked(blocked)| {
