@@ -269,6 +269,7 @@ impl Budget {
     }
 
     /// Moves a charge of `bytes` from this budget to another of the same tree, without counting it twice or not at all.
+    /// What this budget and those above it were guaranteed stays granted to them.
     ///
     /// # Errors
     /// A limit on the other's path refuses; nothing has changed then.
@@ -333,16 +334,25 @@ impl Budget {
         last: NonNull<ChunkHeader>,
         bytes: usize,
     ) {
+        let mut is_short = false;
         // SAFETY: the caller's promises.
-        unsafe { self.tree().give_back_chunks(first, last, bytes, || self.release_chunks(bytes as u64)) };
+        unsafe {
+            self.tree().give_back_chunks(first, last, bytes, || is_short = self.release_chunks(bytes as u64));
+        }
+        if is_short {
+            self.tree().restore_minimums(self.node());
+        }
     }
 
     /// Gives up the charge of chunks that go back to the source: where that keeps them, its own node pays from here on.
-    fn release_chunks(&self, bytes: u64) {
+    /// True where budgets are short of their minimum until some of that is given up.
+    fn release_chunks(&self, bytes: u64) -> bool {
         let units = units_of(bytes).expect("what is given back was charged");
-        if !self.tree().hand_to_warm(self.node(), units) {
+        let handed = self.tree().hand_to_warm(self.node(), units);
+        if handed.is_none() {
             self.release(bytes);
         }
+        handed.unwrap_or(false)
     }
 
     /// Records a refusal that no limit caused, and returns the token for it.

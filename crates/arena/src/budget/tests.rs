@@ -478,6 +478,29 @@ fn a_transfer_is_never_counted_twice() {
 }
 
 #[test]
+fn a_minimum_survives_a_transfer() {
+    let root = root(128 * KIB);
+    let options = BudgetOptions::limit(60 * KIB).minimum(50 * KIB);
+    let tenant = root.child_with("tenant", options).unwrap();
+    let (statement, other) =
+        (tenant.child("statement", u64::MAX).unwrap(), root.child("other", u64::MAX).unwrap());
+    statement.charge(60 * KIB).unwrap();
+    other.charge(30 * KIB).unwrap();
+    assert!(statement.transfer(&other, 50 * KIB).is_err(), "there is no room for the minimum and the charge");
+    assert_eq!((statement.used(), tenant.used(), other.used()), (60 * KIB, 60 * KIB, 30 * KIB));
+    assert_eq!(root.used(), 94 * KIB);
+    statement.transfer(&other, 40 * KIB).unwrap();
+    assert_eq!((statement.used(), tenant.used(), other.used()), (20 * KIB, 20 * KIB, 70 * KIB));
+    assert_eq!(root.used(), 124 * KIB);
+    while other.charge(KIB).is_ok() {}
+    statement.charge(30 * KIB).expect("it is guaranteed, whoever fills the rest");
+    statement.release(50 * KIB);
+    other.release(other.used());
+    drop((statement, tenant));
+    assert_eq!(root.used(), 4 * KIB);
+}
+
+#[test]
 fn a_transfer_sweeps_before_it_is_refused() {
     let root = root(4 * MIB);
     let db = root.child("db", 512 * KIB).unwrap();

@@ -489,17 +489,18 @@ impl Tree {
         extra: u32,
         emergency: bool,
     ) -> Result<(), Blocked> {
-        self.grant_until(node, units, extra, emergency, ptr::null())
+        self.grant_until(node, units, extra, emergency, ptr::null(), 0)
     }
 
-    /// As `grant_locked`, but the ancestor `stop` has made the units available already: it is not asked.
+    /// As `grant_locked`, but the ancestor `meet` has `lifted` units to give, which its word does not show.
     fn grant_until(
         &self,
         node: &Node,
         units: u32,
         extra: u32,
         emergency: bool,
-        stop: *const Node,
+        meet: *const Node,
+        lifted: u32,
     ) -> Result<(), Blocked> {
         let mut asked = units;
         let mut extra_here = extra;
@@ -507,17 +508,16 @@ impl Tree {
         loop {
             let cold = &this.cold;
             cold.demand.set(asked);
-            if ptr::eq(this, stop) {
-                cold.hand.set(0);
-                break;
-            }
+            let given = if ptr::eq(this, meet) { lifted.min(asked) } else { 0 };
+            let wanted = asked - given;
             let (before, after) = this
-                .update(|word| Some(word.with(word.used(), word.credit() - word.credit().min(asked))))
+                .update(|word| Some(word.with(word.used(), word.credit() - word.credit().min(wanted))))
                 .expect("the change never declines");
             let taken = before.credit() - after.credit();
             cold.hand.set(taken);
-            let growth = asked - taken + extra_here;
-            let fits = u64::from(before.granted()) + u64::from(growth) <= u64::from(this.capacity(emergency));
+            let growth = wanted - taken + extra_here;
+            let granted = u64::from(before.granted()) + u64::from(given) + u64::from(growth);
+            let fits = granted <= u64::from(this.capacity(emergency));
             if growth > 0 && !fits {
                 put_hands_back(node, this);
                 return Err(Blocked(this));
@@ -647,8 +647,8 @@ impl Tree {
     pub(crate) fn transfer(&self, from: &Node, to: &Node, units: u32) -> Result<(), AllocError> {
         let refused = {
             let _state = self.lock();
-            self.transfer_locked(from, to, units)
-                .or_else(|blocked| self.sweep(blocked, || self.transfer_locked(from, to, units)))
+            let attempt = || self.transfer_locked(from, to, units, true);
+            attempt().or_else(|blocked| self.sweep(blocked, attempt))
         };
         self.tell();
         refused.map_err(|Blocked(blocked)| {
@@ -658,37 +658,38 @@ impl Tree {
         })
     }
 
-    pub(super) fn transfer_locked(&self, from: &Node, to: &Node, units: u32) -> Result<(), Blocked> {
+    /// Moves a charge under the lock. With `guards`, what a node below the meeting one was guaranteed stays granted to it,
+    /// so the move may need more above; without, it needs nothing above and may leave nodes short of their minimum.
+    pub(super) fn transfer_locked(
+        &self,
+        from: &Node,
+        to: &Node,
+        units: u32,
+        guards: bool,
+    ) -> Result<(), Blocked> {
         let meet = common_ancestor(from, to);
-        let lift = |sign_up: bool| {
-            let mut this = from;
-            loop {
-                this.update(|word| {
-                    assert!(!sign_up || word.used() >= units, "more is moved than was charged");
-                    let used = if sign_up { word.used() - units } else { word.used() + units };
-                    Some(word.with(used, word.credit()))
-                });
-                if ptr::eq(this, meet) {
-                    break;
-                }
-                // SAFETY: below an ancestor: the parent is live (I5).
-                this = unsafe { &*this.parent };
-            }
-        };
-        lift(true);
-        match self.grant_until(to, units, 0, false, meet) {
+        let out = lift(from, meet, units, guards);
+        match self.grant_until(to, units, 0, false, meet, out) {
             Ok(()) => {
+                for_each_up_to(from, meet, |node| {
+                    let kept = node.cold.hand.get();
+                    node.update(|word| Some(word.with(word.used(), word.credit() + kept)));
+                });
                 // Credit on the way down to `to` may have served part of it: the rest is the meeting node's credit.
-                let served = meet_demand(meet, to, units);
+                let served = meet_demand(meet, to, units).min(out);
                 if !meet.parent.is_null() {
-                    meet.update(|word| Some(word.with(word.used(), word.credit() + (units - served))));
+                    meet.update(|word| Some(word.with(word.used(), word.credit() + (out - served))));
                     self.pass_surplus_up(meet);
                 }
                 self.settle_path(from);
                 Ok(())
             }
             Err(blocked) => {
-                lift(false);
+                for_each_up_to(from, meet, |node| {
+                    let lifted = node.cold.demand.get();
+                    node.update(|word| Some(word.with(word.used() + lifted, word.credit())));
+                });
+                meet.update(|word| Some(word.with(word.used() + out, word.credit())));
                 Err(blocked)
             }
         }
@@ -709,21 +710,58 @@ impl Tree {
         Ok(())
     }
 
-    /// A charge of `node` becomes the warm node's, without being counted twice or not at all; false where there is no
-    /// warm node.
-    pub(crate) fn hand_to_warm(&self, node: &Node, units: u32) -> bool {
-        let Some(warm) = self.warm() else { return false };
+    /// A charge of `node` becomes the warm node's, without being counted twice or not at all. `None` where the node is to
+    /// release its charge itself; otherwise whether the nodes of the path are left short of their minimum, because there
+    /// was no room for it beside the warm memory: the caller restores it when that memory can be given up.
+    pub(crate) fn hand_to_warm(&self, node: &Node, units: u32) -> Option<bool> {
+        let warm = self.warm()?;
         if let Some((_, after)) = warm.update(|word| word.spend(units)) {
             warm.note_peak(after.used());
-            return false;
+            return None;
         }
-        let moved = {
+        let is_short = {
             let _state = self.lock();
-            self.transfer_locked(node, warm, units)
+            let is_short = self.transfer_locked(node, warm, units, true).is_err();
+            if is_short {
+                let moved = self.transfer_locked(node, warm, units, false);
+                assert!(moved.is_ok(), "the warm node has no limit of its own");
+            }
+            is_short
         };
-        assert!(moved.is_ok(), "the warm node has no limit of its own");
         self.tell();
-        true
+        Some(is_short)
+    }
+
+    /// Grants `node` and those above it what they lack of their minimum, and gives up warm memory for it.
+    #[cold]
+    pub(crate) fn restore_minimums(&self, node: &Node) {
+        loop {
+            let lacking = {
+                let _state = self.lock();
+                self.grant_minimums(node)
+            };
+            if lacking == 0 || self.trim_warm(bytes_of(lacking)) == 0 {
+                break;
+            }
+        }
+        self.tell();
+    }
+
+    /// Grants what is lacking of a minimum, up to the first grant that the root has no room for; returns its units.
+    fn grant_minimums(&self, node: &Node) -> u32 {
+        let mut this: *const Node = node;
+        // SAFETY: a node and its ancestors are live (I5).
+        while let Some(node) = unsafe { this.as_ref() } {
+            let lacking = node.cold.minimum.get().saturating_sub(node.load().granted());
+            let grant = || self.grant_until(node, 0, lacking, false, ptr::null(), 0);
+            if lacking > 0
+                && let Err(Blocked(blocked)) = grant().or_else(|blocked| self.sweep(blocked, grant))
+            {
+                return if ptr::eq(blocked, self.root) { lacking } else { 0 };
+            }
+            this = node.parent;
+        }
+        0
     }
 
     // ---------------------------------------------------------------------------------------------------------
@@ -955,6 +993,38 @@ fn align_up(pointer: *mut u8, align: usize) -> *mut u8 {
 
 // -------------------------------------------------------------------------------------------------------------
 // Walking; every function here needs the tree's lock (I3)
+
+/// Takes a charge of `units` out of `from` and of the grants above it, and returns how much of it left the node below
+/// `meet`. Each node's part is in its `demand`; what of that its minimum keeps, with `guards`, is in its hand.
+fn lift(from: &Node, meet: &Node, units: u32, guards: bool) -> u32 {
+    let mut out = units;
+    let take = |node: &Node, out: u32| {
+        node.update(|word| {
+            assert!(word.used() >= out, "more is moved than was charged");
+            Some(word.with(word.used() - out, word.credit()))
+        })
+        .map_or(0, |(_, after)| after.granted())
+    };
+    for_each_up_to(from, meet, |node| {
+        let granted = take(node, out);
+        let kept = if guards { node.cold.minimum.get().saturating_sub(granted).min(out) } else { 0 };
+        node.cold.demand.set(out);
+        node.cold.hand.set(kept);
+        out -= kept;
+    });
+    take(meet, out);
+    out
+}
+
+/// Calls `visit` for `node` and the nodes above it that are below `end`.
+fn for_each_up_to(node: &Node, end: &Node, mut visit: impl FnMut(&Node)) {
+    let mut this = node;
+    while !ptr::eq(this, end) {
+        visit(this);
+        // SAFETY: below `end`: the parent is live (I5).
+        this = unsafe { &*this.parent };
+    }
+}
 
 fn put_hands_back(from: &Node, last: &Node) {
     let mut this = from;

@@ -110,7 +110,7 @@ mod account {
             let (warm, units) = (self.warm()?, units_of(bytes as u64)?);
             let transfer = || {
                 let _state = self.lock();
-                self.transfer_locked(warm, node, units).is_ok()
+                self.transfer_locked(warm, node, units, true).is_ok()
             };
             let base = reservoir.take_with_charge(self, bytes, transfer)?;
             self.tell();
@@ -210,6 +210,27 @@ mod tests {
         b.release(900 * KIB);
         let large = Arena::new(&b);
         assert!(large.alloc_uninit_slice::<u8>(800 << 10).is_ok());
+    }
+
+    #[test]
+    fn a_minimum_survives_chunks_that_stay_warm() {
+        let root = root(1 << 20);
+        let options = crate::BudgetOptions::unlimited().minimum(512 * KIB);
+        let tenant = root.child_with("tenant", options).unwrap();
+        let statement = tenant.child("statement", u64::MAX).unwrap();
+        for greedy_first in [false, true] {
+            let mut arena = Arena::with_growth(&statement, crate::Growth::CHAIN);
+            while statement.used() < 384 * KIB {
+                arena.alloc_uninit_slice::<u8>(60 << 10).unwrap();
+            }
+            let greedy = root.child("greedy", u64::MAX).unwrap();
+            while greedy_first && greedy.charge(KIB).is_ok() {}
+            arena.release();
+            while greedy.charge(KIB).is_ok() {}
+            tenant.charge(512 * KIB).expect("it is guaranteed, whoever fills the rest");
+            tenant.release(512 * KIB);
+            greedy.release(greedy.used());
+        }
     }
 
     #[test]
