@@ -534,7 +534,6 @@ fn a_limit_can_be_lowered_below_what_is_used() {
     db.release(540 * KIB);
 }
 
-/// The root's own charges leave credit behind like any other node's; a lower limit must not find it still granted.
 #[test]
 fn a_limit_below_the_minimum_holds() {
     let root = root(MIB);
@@ -549,6 +548,7 @@ fn a_limit_below_the_minimum_holds() {
     assert_eq!((db.used(), root.used()), (0, 4 * KIB));
 }
 
+/// The root's own charges leave credit behind like any other node's; a lower limit must not find it still granted.
 #[test]
 fn a_root_that_is_charged_itself_keeps_to_a_lowered_limit() {
     let root = root(4 * MIB);

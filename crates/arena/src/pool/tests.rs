@@ -175,7 +175,6 @@ fn shrink_gives_back_the_chunks_in_which_nothing_lives() {
     assert_eq!(*pool.get([3; 8]).unwrap(), [3; 8]);
 }
 
-/// Method: a random walk of get, drop and shrink against a vector of what should be there.
 std::thread_local! {
     static SHRINKING: std::cell::Cell<Option<&'static Pool<u64>>> = const { std::cell::Cell::new(None) };
     static TAKEN: std::cell::RefCell<Vec<PoolBox<'static, u64>>> = const { std::cell::RefCell::new(Vec::new()) };
@@ -222,6 +221,7 @@ fn an_observer_may_use_the_pool_that_shrinks() {
     assert_eq!(root.used(), 4 * KIB);
 }
 
+/// Method: a random walk of get, drop and shrink against a vector of what should be there.
 #[test]
 fn any_order_of_gets_drops_and_shrinks_keeps_the_objects_apart() {
     let budget = budget(4 << 20);
@@ -312,7 +312,6 @@ fn a_shared_pool_at_its_limit_refuses_and_goes_on() {
     assert!(pool.get([0; 8]).is_ok());
 }
 
-/// Method: four threads take, share and drop objects of one pool; each object must keep the text that was put there.
 /// Looks at the figures of a pool, and takes from it, whenever it hears of pressure.
 struct Curious {
     pool: SharedPool<[u64; 64]>,
@@ -346,6 +345,7 @@ fn an_observer_may_use_the_shared_pool_that_grows() {
     });
 }
 
+/// Method: four threads take, share and drop objects of one pool; each object must keep the text that was put there.
 #[test]
 fn seed_40_threads_never_get_the_same_slot() {
     let budget = budget(4 << 20);
