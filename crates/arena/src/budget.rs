@@ -295,19 +295,50 @@ impl Budget {
         if let Err(error) = self.charge_with(bytes as u64, effort) {
             return if only_if_free { Err(error) } else { self.take_warm_chunk(bytes).ok_or(error) };
         }
-        self.tree().take_chunk(bytes).map_err(|none| {
-            self.release(bytes as u64);
-            match none {
-                _ if only_if_free => AllocError,
-                #[cfg(all(feature = "std", unix, not(loom)))]
-                NoChunk::Budget(more_bytes) => {
-                    let units = (bytes as u64 + more_bytes).div_ceil(UNIT);
-                    self.tree().record(self.node(), units, self.tree().root(), Reason::Limit);
-                    AllocError
-                }
-                NoChunk::System => self.refuse(bytes as u64, Reason::System),
+        self.tree().take_chunk(bytes).or_else(|none| self.take_chunk_again(bytes, none, only_if_free))
+    }
+
+    /// Goes on where the source had no chunk for a charge that was made: tries again with more room, or releases it.
+    #[cold]
+    fn take_chunk_again(
+        &self,
+        bytes: usize,
+        none: NoChunk,
+        only_if_free: bool,
+    ) -> Result<NonNull<ChunkHeader>, AllocError> {
+        #[cfg(all(feature = "std", unix, not(loom)))]
+        let none = match none {
+            NoChunk::Budget(more_bytes) if !only_if_free => match self.take_chunk_beside(bytes, more_bytes) {
+                Ok(chunk) => return Ok(chunk),
+                Err(none) => none,
+            },
+            none => none,
+        };
+        self.release(bytes as u64);
+        Err(match none {
+            _ if only_if_free => AllocError,
+            #[cfg(all(feature = "std", unix, not(loom)))]
+            NoChunk::Budget(beside_bytes) => {
+                let units = (bytes as u64).saturating_add(beside_bytes).div_ceil(UNIT);
+                self.tree().record(self.node(), units, self.tree().root(), Reason::Limit);
+                AllocError
             }
+            NoChunk::System => self.refuse(bytes as u64, Reason::System),
         })
+    }
+
+    /// Takes a chunk beside which the root must pay for `more_bytes`. They are charged under the reservoir's lock, where
+    /// nobody can be asked to give up memory; so that is done first, for more each time.
+    #[cfg(all(feature = "std", unix, not(loom)))]
+    fn take_chunk_beside(&self, bytes: usize, more_bytes: u64) -> Result<NonNull<ChunkHeader>, NoChunk> {
+        let mut beside_bytes = more_bytes;
+        while self.tree().make_room(beside_bytes) {
+            match self.tree().take_chunk(bytes) {
+                Err(NoChunk::Budget(more_bytes)) => beside_bytes = beside_bytes.saturating_add(more_bytes),
+                outcome => return outcome,
+            }
+        }
+        Err(NoChunk::Budget(beside_bytes))
     }
 
     /// A warm chunk that changes hands with its charge, after a limit refused to pay for it beside the warm node.

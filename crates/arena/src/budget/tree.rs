@@ -399,9 +399,20 @@ impl Tree {
         self.fault.store(nth, Ordering::Release);
     }
 
-    /// Charges `units` to `node` when its credit was not enough.
+    /// Charges `units` to `node` when its credit was not enough; a refusal is recorded, unless the effort is free.
     #[cold]
     pub(crate) fn charge_slow(&self, node: &Node, units: u32, effort: Effort) -> Result<(), AllocError> {
+        self.grant_or_reclaim(node, units, effort).map_err(|Blocked(blocked)| {
+            if effort != Effort::Free {
+                // SAFETY: the refusing node is `node` or one of its ancestors, which live as long as it does (I5).
+                self.record(node, u64::from(units), unsafe { &*blocked }, Reason::Limit);
+            }
+            AllocError
+        })
+    }
+
+    /// Charges `units` to `node`, with everything that the effort allows.
+    pub(super) fn grant_or_reclaim(&self, node: &Node, units: u32, effort: Effort) -> Result<(), Blocked> {
         loop {
             let blocked = {
                 let mut state = self.lock();
@@ -420,15 +431,10 @@ impl Tree {
             };
             // The sweep may have changed levels although it was in vain.
             self.tell();
-            if effort == Effort::Free {
-                return Err(AllocError);
-            }
-            // SAFETY: the refusing node is `node` or one of its ancestors, which live as long as it does (I5).
-            let blocked = unsafe { &*blocked };
-            if !self.reclaim(blocked, units, effort) {
+            // SAFETY: as in `charge_slow`.
+            if effort == Effort::Free || !self.reclaim(unsafe { &*blocked }, units, effort) {
                 self.tell();
-                self.record(node, u64::from(units), blocked, Reason::Limit);
-                return Err(AllocError);
+                return Err(Blocked(blocked));
             }
         }
     }

@@ -98,6 +98,7 @@ impl Tree {
 #[cfg(all(feature = "std", unix, not(loom)))]
 mod account {
     use super::super::node::Node;
+    use super::super::tree::Effort;
     use super::super::word::units_of;
     use super::*;
     use crate::reservoir::Account;
@@ -116,6 +117,16 @@ mod account {
             self.tell();
             // SAFETY: the reservoir gives `bytes` bytes, aligned to at least 1,024, to one taker.
             Some(unsafe { chunk::write_header(base, bytes, bytes) })
+        }
+
+        /// Asks the reclaimers of the whole tree until the root has `bytes` free; false where it never has.
+        pub(crate) fn make_room(&self, bytes: u64) -> bool {
+            let Some(units) = units_of(bytes) else { return false };
+            let has_room = self.grant_or_reclaim(self.root(), units, Effort::Instant).is_ok();
+            if has_room {
+                self.release_slow(self.root(), units);
+            }
+            has_room
         }
 
         fn charge_quietly(&self, node: &Node, bytes: usize) -> bool {
@@ -231,6 +242,32 @@ mod tests {
             tenant.release(512 * KIB);
             greedy.release(greedy.used());
         }
+    }
+
+    /// Gives up exactly what it is asked for.
+    struct Cache(Budget);
+
+    impl crate::Reclaim for Cache {
+        fn reclaim(&self, bytes: u64) -> u64 {
+            let give = bytes.min(self.0.used());
+            self.0.release(give);
+            give
+        }
+    }
+
+    #[test]
+    fn reclaimers_make_room_for_what_comes_with_a_chunk() {
+        let root = root(1 << 20);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        cache.set_reclaimer(Some(std::sync::Arc::new(Cache(cache.clone()))));
+        let statement = root.child("statement", u64::MAX).unwrap();
+        cache.charge(root.available()).unwrap();
+        let arena = Arena::new(&statement);
+        arena.alloc(1u8).expect("the cache has room for the chunk, its neighbours and the tables");
+        assert!(root.used() <= 1 << 20 && cache.used() > 900 * KIB);
+        assert!(arena.alloc_uninit_slice::<u8>(1 << 20).is_err(), "more than there is");
+        cache.set_reclaimer(None);
+        cache.release(cache.used());
     }
 
     #[test]
