@@ -271,18 +271,15 @@ impl Arena {
     #[cold]
     #[inline(never)]
     fn alloc_layout_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        if let Some(placed) = self.place(layout) {
-            // SAFETY: placed between the position and the end.
-            return Ok(unsafe { self.advance(placed) });
+        // Not only once: a chunk is chosen to fit, but an observer of its charge may have used this very arena since.
+        loop {
+            let position = self.position.get().addr().get();
+            if let Some(placed) = bump::place(position, self.end(), layout.size(), layout.align()) {
+                // SAFETY: placed between the position and the end.
+                return Ok(unsafe { self.advance(placed) });
+            }
+            self.enter_chunk_for(layout)?;
         }
-        self.enter_chunk_for(layout)?;
-        let placed = self.place(layout).expect("the chunk was chosen to fit");
-        // SAFETY: as above.
-        Ok(unsafe { self.advance(placed) })
-    }
-
-    fn place(&self, layout: Layout) -> Option<bump::Placed> {
-        bump::place(self.position.get().addr().get(), self.end(), layout.size(), layout.align())
     }
 
     /// Moves `value` into the arena.
@@ -540,14 +537,13 @@ impl Arena {
     }
 
     fn take_chunk_of(&self, bytes: usize, only_if_free: bool) -> Result<NonNull<ChunkHeader>, AllocError> {
-        let Some(charged_kib) = u32::try_from(bytes / CHUNK_BYTES_MIN)
-            .ok()
-            .and_then(|kib| self.charged_kib.get().checked_add(kib))
-        else {
+        let Ok(kib) = u32::try_from(bytes / CHUNK_BYTES_MIN) else {
             return Err(self.budget.refuse(bytes as u64, Reason::TooLarge));
         };
         let chunk = self.budget.take_chunk(bytes, only_if_free)?;
-        self.charged_kib.set(charged_kib);
+        // Added to what is charged *now*: an observer of the charge may have used this very arena. A tree counts fewer
+        // units than a u32 can hold.
+        self.charged_kib.set(self.charged_kib.get() + kib);
         Ok(chunk)
     }
 

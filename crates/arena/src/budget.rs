@@ -239,7 +239,7 @@ impl Budget {
         match node.update(|word: Word| word.spend(units)) {
             Some((_, after)) => {
                 node.note_peak(after.used());
-                if after.used() >= node.up.load(Ordering::Relaxed) {
+                if after.used() >= node.up.load(Ordering::SeqCst) {
                     self.tree().threshold_crossed(node);
                 }
                 Ok(())
@@ -249,6 +249,9 @@ impl Budget {
     }
 
     /// Gives back `bytes` of earlier charges, rounded up as they were. Never fails.
+    ///
+    /// # Panics
+    /// The budget has not so much in use; nothing has changed then.
     #[inline]
     pub fn release(&self, bytes: u64) {
         let node = self.node();
@@ -257,7 +260,7 @@ impl Budget {
             Some((_, after)) => {
                 if after.credit() > node.keep.load(Ordering::Relaxed) {
                     self.tree().give_surplus(node);
-                } else if after.used() < node.down.load(Ordering::Relaxed) {
+                } else if after.used() < node.down.load(Ordering::SeqCst) {
                     self.tree().threshold_crossed(node);
                 }
             }
@@ -266,12 +269,13 @@ impl Budget {
     }
 
     /// Moves a charge of `bytes` from this budget to another of the same tree, without counting it twice or not at all.
+    /// What this budget and those above it were guaranteed stays granted to them.
     ///
     /// # Errors
     /// A limit on the other's path refuses; nothing has changed then.
     ///
     /// # Panics
-    /// The budgets belong to different trees.
+    /// The budgets belong to different trees, or this one has not so much in use.
     pub fn transfer(&self, to: &Budget, bytes: u64) -> Result<(), AllocError> {
         assert!(ptr::eq(self.node().tree, to.node().tree), "a charge stays in its tree");
         let units = units_of(bytes).expect("what is moved was charged");
@@ -291,19 +295,50 @@ impl Budget {
         if let Err(error) = self.charge_with(bytes as u64, effort) {
             return if only_if_free { Err(error) } else { self.take_warm_chunk(bytes).ok_or(error) };
         }
-        self.tree().take_chunk(bytes).map_err(|none| {
-            self.release(bytes as u64);
-            match none {
-                _ if only_if_free => AllocError,
-                #[cfg(all(feature = "std", unix, not(loom)))]
-                NoChunk::Budget(more_bytes) => {
-                    let units = (bytes as u64 + more_bytes).div_ceil(UNIT);
-                    self.tree().record(self.node(), units, self.tree().root(), Reason::Limit);
-                    AllocError
-                }
-                NoChunk::System => self.refuse(bytes as u64, Reason::System),
+        self.tree().take_chunk(bytes).or_else(|none| self.take_chunk_again(bytes, none, only_if_free))
+    }
+
+    /// Goes on where the source had no chunk for a charge that was made: tries again with more room, or releases it.
+    #[cold]
+    fn take_chunk_again(
+        &self,
+        bytes: usize,
+        none: NoChunk,
+        only_if_free: bool,
+    ) -> Result<NonNull<ChunkHeader>, AllocError> {
+        #[cfg(all(feature = "std", unix, not(loom)))]
+        let none = match none {
+            NoChunk::Budget(more_bytes) if !only_if_free => match self.take_chunk_beside(bytes, more_bytes) {
+                Ok(chunk) => return Ok(chunk),
+                Err(none) => none,
+            },
+            none => none,
+        };
+        self.release(bytes as u64);
+        Err(match none {
+            _ if only_if_free => AllocError,
+            #[cfg(all(feature = "std", unix, not(loom)))]
+            NoChunk::Budget(beside_bytes) => {
+                let units = (bytes as u64).saturating_add(beside_bytes).div_ceil(UNIT);
+                self.tree().record(self.node(), units, self.tree().root(), Reason::Limit);
+                AllocError
             }
+            NoChunk::System => self.refuse(bytes as u64, Reason::System),
         })
+    }
+
+    /// Takes a chunk beside which the root must pay for `more_bytes`. They are charged under the reservoir's lock, where
+    /// nobody can be asked to give up memory; so that is done first, for more each time.
+    #[cfg(all(feature = "std", unix, not(loom)))]
+    fn take_chunk_beside(&self, bytes: usize, more_bytes: u64) -> Result<NonNull<ChunkHeader>, NoChunk> {
+        let mut beside_bytes = more_bytes;
+        while self.tree().make_room(beside_bytes) {
+            match self.tree().take_chunk(bytes) {
+                Err(NoChunk::Budget(more_bytes)) => beside_bytes = beside_bytes.saturating_add(more_bytes),
+                outcome => return outcome,
+            }
+        }
+        Err(NoChunk::Budget(beside_bytes))
     }
 
     /// A warm chunk that changes hands with its charge, after a limit refused to pay for it beside the warm node.
@@ -330,16 +365,25 @@ impl Budget {
         last: NonNull<ChunkHeader>,
         bytes: usize,
     ) {
+        let mut is_short = false;
         // SAFETY: the caller's promises.
-        unsafe { self.tree().give_back_chunks(first, last, bytes, || self.release_chunks(bytes as u64)) };
+        unsafe {
+            self.tree().give_back_chunks(first, last, bytes, || is_short = self.release_chunks(bytes as u64));
+        }
+        if is_short {
+            self.tree().restore_minimums(self.node());
+        }
     }
 
     /// Gives up the charge of chunks that go back to the source: where that keeps them, its own node pays from here on.
-    fn release_chunks(&self, bytes: u64) {
+    /// True where budgets are short of their minimum until some of that is given up.
+    fn release_chunks(&self, bytes: u64) -> bool {
         let units = units_of(bytes).expect("what is given back was charged");
-        if !self.tree().hand_to_warm(self.node(), units) {
+        let handed = self.tree().hand_to_warm(self.node(), units);
+        if handed.is_none() {
             self.release(bytes);
         }
+        handed.unwrap_or(false)
     }
 
     /// Records a refusal that no limit caused, and returns the token for it.
@@ -420,6 +464,7 @@ impl Budget {
     // -------------------------------------------------------------------------------------------------- changes
 
     /// Sets a new limit. Below what is handed out it is allowed: nothing more is granted until enough has come back.
+    /// A guaranteed minimum above the limit is lowered to it, for good.
     pub fn set_limit(&self, bytes: u64) {
         self.tree().set_limit(self.node(), limit_units(bytes));
     }

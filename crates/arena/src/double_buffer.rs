@@ -59,6 +59,8 @@ enum Standby {
     Empty,
     Sealed,
     Flushed,
+    /// Flushed, and somebody is giving its memory back.
+    Emptying,
 }
 
 /// An active and a standby arena. Shared by reference between writers, readers and whoever flushes.
@@ -141,11 +143,13 @@ impl DoubleBuffer {
     /// There is no sealed side.
     pub fn mark_flushed(&self) -> Result<(), DoubleBufferError> {
         let mut standby = self.standby.lock();
-        if *standby == Standby::Empty {
-            return Err(DoubleBufferError::NothingSealed);
+        match *standby {
+            Standby::Empty | Standby::Emptying => Err(DoubleBufferError::NothingSealed),
+            Standby::Sealed | Standby::Flushed => {
+                *standby = Standby::Flushed;
+                Ok(())
+            }
         }
-        *standby = Standby::Flushed;
-        Ok(())
     }
 
     /// Forgets the flushed side's values and keeps its chunks for the next turn; a few steps, whatever it held.
@@ -165,15 +169,19 @@ impl DoubleBuffer {
     }
 
     fn empty_sealed(&self, keep_chunks: bool) -> Result<(), DoubleBufferError> {
-        let mut standby = self.standby.lock();
-        match *standby {
-            Standby::Empty => return Err(DoubleBufferError::NothingSealed),
-            Standby::Sealed => return Err(DoubleBufferError::NotFlushed),
-            Standby::Flushed => {}
-        }
-        self.side(self.epoch.load(Ordering::Relaxed) + 1).reset_sealed(keep_chunks)?;
-        *standby = Standby::Empty;
-        Ok(())
+        let sealed = {
+            let mut standby = self.standby.lock();
+            match *standby {
+                Standby::Empty | Standby::Emptying => return Err(DoubleBufferError::NothingSealed),
+                Standby::Sealed => return Err(DoubleBufferError::NotFlushed),
+                Standby::Flushed => *standby = Standby::Emptying,
+            }
+            self.side(self.epoch.load(Ordering::Relaxed) + 1)
+        };
+        // Without the lock: a release may call an observer, who may look at this buffer. Nobody swaps meanwhile.
+        let outcome = sealed.reset_sealed(keep_chunks);
+        *self.standby.lock() = if outcome.is_ok() { Standby::Empty } else { Standby::Flushed };
+        Ok(outcome?)
     }
 }
 

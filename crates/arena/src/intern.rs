@@ -398,20 +398,21 @@ unsafe impl Sync for SymbolRef {}
 /// From here on a count of holders is not believed any more and the name stays for good.
 const REFS_STUCK: u32 = 1 << 31;
 
-/// Counts one more holder. The caller holds the lock, or the name is held already.
+/// Counts one more holder, up to [`REFS_STUCK`]: a count that wrapped would free a held name. The caller holds the lock,
+/// or the name is held already.
 fn hold(record: RecordPtr) {
     // SAFETY: the record is linked, and stays so by what the caller holds.
-    unsafe { &(*record.as_ptr()).refs }.fetch_add(1, Ordering::Relaxed);
+    let refs = unsafe { &(*record.as_ptr()).refs };
+    let more = |refs| (refs < REFS_STUCK).then(|| refs + 1);
+    let _stuck = refs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
 }
 
 /// Counts one holder less, after its last look at the record.
 fn let_go(record: RecordPtr) {
     // SAFETY: the record is held until the count is written.
     let refs = unsafe { &(*record.as_ptr()).refs };
-    if refs.load(Ordering::Relaxed) < REFS_STUCK {
-        let before = refs.fetch_sub(1, Ordering::Release);
-        debug_assert!(before > 0, "a holder lets go once");
-    }
+    let fewer = |refs: u32| (refs < REFS_STUCK).then(|| refs - 1);
+    let _stuck = refs.fetch_update(Ordering::Release, Ordering::Relaxed, fewer);
 }
 
 impl SymbolRef {

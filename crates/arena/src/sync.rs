@@ -44,6 +44,56 @@ impl<T> Mutex<T> {
     }
 }
 
+/// A lock around work that calls foreign code: whoever holds it may come back to the same place on the same thread,
+/// and is told so instead of waiting for itself. (Without threads to ask, and in a model, it waits.)
+pub(crate) struct Turn {
+    lock: Mutex<()>,
+    /// The token of the thread that has its turn; 0: none.
+    holder: AtomicUsize,
+}
+
+/// One thread's turn, until it is dropped.
+pub(crate) struct Taken<'a> {
+    holder: &'a AtomicUsize,
+    _guard: Guard<'a, ()>,
+}
+
+impl Turn {
+    pub(crate) fn new() -> Turn {
+        Turn { lock: Mutex::new(()), holder: AtomicUsize::new(0) }
+    }
+
+    /// Waits for the others; `None` where this thread has its turn already.
+    pub(crate) fn take(&self) -> Option<Taken<'_>> {
+        let token = thread_token();
+        // Only this thread stores its own token, so whoever reads it back holds the lock.
+        if token != 0 && self.holder.load(Ordering::Relaxed) == token {
+            return None;
+        }
+        let guard = self.lock.lock();
+        self.holder.store(token, Ordering::Relaxed);
+        Some(Taken { holder: &self.holder, _guard: guard })
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.holder.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A number that no other living thread has, or 0 where threads cannot be told apart.
+#[cfg(all(not(loom), feature = "std"))]
+fn thread_token() -> usize {
+    std::thread_local! { static HERE: u8 = const { 0 } }
+    HERE.with(|here| (&raw const *here).addr())
+}
+
+#[cfg(any(loom, not(feature = "std")))]
+fn thread_token() -> usize {
+    0
+}
+
 #[cfg(all(not(loom), not(feature = "std")))]
 mod spin {
     use core::cell::UnsafeCell;
@@ -97,4 +147,21 @@ mod spin {
             self.0.held.store(false, Ordering::Release);
         }
     }
+}
+
+/// Runs `work` on a thread of its own.
+///
+/// # Panics
+/// It panics, or has not come to its end after a minute.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn finishes(work: impl FnOnce() + Send + 'static) {
+    extern crate std;
+    let (done, finished) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || {
+        work();
+        done.send(()).expect("somebody waits");
+    });
+    let outcome = finished.recv_timeout(core::time::Duration::from_secs(60));
+    assert_ne!(outcome, Err(std::sync::mpsc::RecvTimeoutError::Timeout), "a deadlock");
+    worker.join().expect("the worker's own assertions hold");
 }

@@ -11,7 +11,7 @@
 
 use super::{Arena, NOWHERE, data_bytes_of};
 use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, chunk_bytes_for};
-use crate::error::{AllocError, Reason};
+use crate::error::AllocError;
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::{self, NonNull};
@@ -55,14 +55,11 @@ impl Arena {
         let (Some(first), Some(last)) = (part.head.get(), part.current_chunk()) else { return Ok(()) };
         let kib = part.charged_kib.get();
         let bytes = u64::from(kib) * CHUNK_BYTES_MIN as u64;
-        let Some(charged_kib) = self.charged_kib.get().checked_add(kib) else {
-            let error = self.budget.refuse(bytes, Reason::TooLarge);
-            return Err((part, SpliceError::OutOfMemory(error)));
-        };
         if let Err(error) = part.budget.transfer(&self.budget, bytes) {
             return Err((part, SpliceError::OutOfMemory(error)));
         }
-        self.charged_kib.set(charged_kib);
+        // Added to what is charged now: an observer of the transfer may have used this very arena.
+        self.charged_kib.set(self.charged_kib.get() + kib);
         part.charged_kib.set(0);
         // SAFETY: the chain from `first` to `last` is the part's, which lets go of it.
         unsafe { self.put_in_front(&part, first, last) };

@@ -315,3 +315,46 @@ fn under_high_pressure_the_next_chunk_is_acquired_ahead() {
     assert_eq!(budget.used(), charged, "the second chunk was there already");
     budget.release(76 * KIB as u64);
 }
+
+std::thread_local! {
+    static LOG: Cell<Option<&'static Arena>> = const { Cell::new(None) };
+}
+
+/// Writes to this thread's log whenever it hears of pressure.
+struct Logging;
+
+impl crate::Observer for Logging {
+    fn pressure_changed(&self, event: &crate::PressureEvent) {
+        if let Some(arena) = LOG.get() {
+            let _refused = arena.alloc_str(&std::format!("{event} {:>1000}", ""));
+        }
+    }
+}
+
+/// The log's own growth crosses every level, so the observer is called in the middle of it; so does what it adopts.
+#[test]
+fn an_observer_may_use_the_arena_that_grows() {
+    for first_bytes in [1, 2, 3, 8].map(|kib| kib * KIB) {
+        let root = Budget::root("process", 64 * KIB as u64).unwrap();
+        root.set_observer(Some(std::sync::Arc::new(Logging)));
+        let budget = root.child("log", u64::MAX).unwrap();
+        let part = Arena::new(&root.child("part", u64::MAX).unwrap());
+        part.alloc([0u8; 3000]).unwrap();
+        let place =
+            Box::into_raw(Box::new(Arena::with_growth(&budget, Growth::doubling(first_bytes, first_bytes))));
+        // SAFETY: it is dropped at the end of the round, after the last use.
+        let arena: &'static Arena = unsafe { &*place };
+        LOG.set(Some(arena));
+        let mut values: Vec<&mut [u8; 100]> = core::iter::from_fn(|| arena.alloc([7; 100]).ok()).collect();
+        values.iter_mut().enumerate().for_each(|(index, value)| **value = [index as u8; 100]);
+        assert!(values.iter().enumerate().all(|(index, value)| **value == [index as u8; 100]));
+        arena.adopt(part).unwrap();
+        LOG.set(None);
+        assert_eq!(arena.stats().allocated_bytes, arena.chunk_sizes().sum::<usize>());
+        assert_eq!(arena.stats().allocated_bytes as u64, budget.used());
+        root.set_observer(None);
+        // SAFETY: made above; nobody refers to it any more.
+        drop(unsafe { Box::from_raw(place) });
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -76,6 +76,30 @@ fn a_sweep_sees_all_credit_while_another_thread_moves_it() {
     });
 }
 
+/// A budget with a minimum is made while another thread's sweep looks for credit: only one of the two can have what
+/// is free.
+#[test]
+fn a_minimum_is_safe_from_a_sweep_from_the_first_moment() {
+    explore(|| {
+        let root = root_with_room(10);
+        let other = root.child("other", u64::MAX).unwrap();
+        let sweeper = thread::spawn(move || {
+            let got = other.charge(8 * KIB).is_ok();
+            (other, got)
+        });
+        let guaranteed = root.child_with("guaranteed", BudgetOptions::unlimited().minimum(4 * KIB));
+        let (other, got) = sweeper.join().unwrap();
+        if let Ok(guaranteed) = guaranteed {
+            assert!(!got, "what was guaranteed is not free");
+            guaranteed.charge(4 * KIB).expect("guaranteed");
+            guaranteed.release(4 * KIB);
+        }
+        if got {
+            other.release(8 * KIB);
+        }
+    });
+}
+
 /// The last handles of two siblings go in two threads: the tree's lists stay whole and every grant comes back.
 #[test]
 fn handles_may_be_dropped_anywhere() {

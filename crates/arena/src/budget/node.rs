@@ -112,12 +112,15 @@ impl Node {
 
     /// Replaces the word by `change` of it until no other thread came between; returns the words before and after,
     /// or `None` where `change` declined.
+    ///
+    /// SeqCst, as the loads of `up` and `down` that follow: whoever moves the thresholds meanwhile sees the new word, or
+    /// this thread sees the new thresholds (`Tree::settle`).
     #[inline]
     pub(crate) fn update(&self, change: impl Fn(Word) -> Option<Word>) -> Option<(Word, Word)> {
         let mut before = self.load();
         loop {
             let after = change(before)?;
-            match self.word.compare_exchange_weak(before.0, after.0, Ordering::AcqRel, Ordering::Acquire) {
+            match self.word.compare_exchange_weak(before.0, after.0, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => return Some((before, after)),
                 Err(now) => before = Word(now),
             }

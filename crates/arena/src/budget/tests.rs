@@ -2,6 +2,7 @@
 
 extern crate std;
 use super::*;
+use crate::sync::finishes;
 use crate::{Pressure, PressureEvent};
 use core::sync::atomic::{AtomicU64, Ordering as Memory};
 use proptest::prelude::*;
@@ -149,6 +150,26 @@ fn the_reserve_is_for_emergencies() {
     assert_eq!(db.used(), 0);
 }
 
+#[test]
+fn what_came_from_the_reserve_goes_back_to_it() {
+    let root = root(MIB);
+    let options = BudgetOptions::limit(1000 * KIB).reserve(600 * KIB);
+    let db = root.child_with("db", options).unwrap();
+    for _ in 0..12 {
+        db.charge(16 * KIB).unwrap();
+    }
+    assert!(root.used() > db.used() + 4 * KIB, "a node that keeps coming keeps credit");
+    let statement = db.child("statement", u64::MAX).unwrap();
+    while statement.charge(KIB).is_ok() {}
+    assert_eq!(db.used(), 400 * KIB);
+    statement.charge_emergency(300 * KIB).unwrap();
+    statement.release(300 * KIB);
+    assert!(db.charge(KIB).is_err(), "not for ordinary charges");
+    statement.charge_emergency(600 * KIB).unwrap();
+    statement.release(600 * KIB);
+    assert_eq!((db.used(), root.used()), (400 * KIB, 404 * KIB));
+}
+
 struct Cache {
     budget: Budget,
     held: AtomicU64,
@@ -188,6 +209,133 @@ fn reclaimers_are_asked_before_a_refusal() {
     assert!(flush.held.load(Memory::Relaxed) < 50 * KIB);
     instant.budget.set_reclaimer(None);
     flush.budget.set_reclaimer(None);
+}
+
+/// A reclaimer that is a closure.
+struct Asked<F> {
+    gives: F,
+    blocking: bool,
+}
+
+impl<F: Fn(u64) -> u64 + Send + Sync> Reclaim for Asked<F> {
+    fn reclaim(&self, bytes: u64) -> u64 {
+        (self.gives)(bytes)
+    }
+    fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+}
+
+/// An observer that is a closure.
+struct Told<F>(F);
+
+impl<F: Fn(&PressureEvent) + Send + Sync> Observer for Told<F> {
+    fn pressure_changed(&self, event: &PressureEvent) {
+        (self.0)(event);
+    }
+}
+
+/// A release too many stops its caller, and nobody else's figures change.
+#[test]
+fn more_than_was_charged_cannot_be_given_back() {
+    let root = root(MIB);
+    let (mistaken, other) =
+        (root.child("mistaken", u64::MAX).unwrap(), root.child("other", u64::MAX).unwrap());
+    other.charge(KIB).unwrap();
+    let message = |mistake: &dyn Fn()| {
+        let payload = std::panic::catch_unwind(core::panic::AssertUnwindSafe(mistake)).unwrap_err();
+        *payload.downcast_ref::<&str>().unwrap()
+    };
+    assert_eq!(message(&|| mistaken.release(KIB)), "more is given back than was charged");
+    assert_eq!(message(&|| mistaken.transfer(&other, 1).unwrap()), "more is moved than was charged");
+    mistaken.charge(2 * KIB).unwrap();
+    assert_eq!((mistaken.used(), root.used()), (2 * KIB, 7 * KIB));
+    mistaken.release(2 * KIB);
+    drop(mistaken);
+    assert_eq!(root.used(), 5 * KIB);
+}
+
+#[test]
+fn a_reclaimer_that_claims_too_much_is_asked_no_more() {
+    let root = root(64 * KIB);
+    let db = root.child("db", u64::MAX).unwrap();
+    let cache = db.child("cache", u64::MAX).unwrap();
+    cache.charge(50 * KIB).unwrap();
+    let own = cache.clone();
+    let gives = move |_| {
+        own.release(own.used());
+        u64::MAX
+    };
+    cache.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+    db.set_reclaimer(Some(Arc::new(Asked { gives: |_| 1, blocking: false })));
+    root.child("statement", u64::MAX).unwrap().charge(30 * KIB).unwrap();
+    cache.set_reclaimer(None);
+    db.set_reclaimer(None);
+}
+
+#[test]
+fn a_reclaimer_that_is_refused_a_charge_of_its_own_goes_on() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        cache.charge(50 * KIB).unwrap();
+        let own = cache.clone();
+        let gives = move |_| {
+            assert!(own.charge(64 * KIB).is_err());
+            let used = own.used();
+            own.release(used);
+            used
+        };
+        cache.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+        root.child("statement", u64::MAX).unwrap().charge(40 * KIB).unwrap();
+        cache.set_reclaimer(None);
+    });
+}
+
+#[test]
+fn an_observer_may_charge_when_a_reclaimer_releases() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        let (log, own) = (root.child("log", u64::MAX).unwrap(), cache.clone());
+        let told = move |event: &PressureEvent| {
+            if event.to < event.from {
+                assert!(log.charge(64 * KIB).is_err());
+            }
+        };
+        root.set_observer(Some(Arc::new(Told(told))));
+        cache.charge(58 * KIB).unwrap();
+        let gives = move |_| {
+            let used = own.used();
+            own.release(used);
+            used
+        };
+        cache.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+        root.child("statement", u64::MAX).unwrap().charge(20 * KIB).unwrap();
+        cache.set_reclaimer(None);
+        root.set_observer(None);
+    });
+}
+
+/// The thread that flushes needs a buffer, does not get it, and goes on without.
+#[test]
+fn a_flush_may_be_refused_a_charge_on_another_thread() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let memtable = root.child("memtable", u64::MAX).unwrap();
+        memtable.charge(50 * KIB).unwrap();
+        let own = memtable.clone();
+        let flush = move || {
+            assert!(own.charge(64 * KIB).is_err());
+            let used = own.used();
+            own.release(used);
+            used
+        };
+        let gives = move |_| std::thread::scope(|scope| scope.spawn(&flush).join().unwrap());
+        memtable.set_reclaimer(Some(Arc::new(Asked { gives, blocking: true })));
+        root.child("statement", u64::MAX).unwrap().charge_waiting(20 * KIB).unwrap();
+        memtable.set_reclaimer(None);
+    });
 }
 
 #[derive(Default)]
@@ -269,6 +417,46 @@ fn a_budget_dropped_with_open_charges_is_a_leak_that_is_told_and_returned() {
 }
 
 #[test]
+fn what_a_dropped_budget_was_granted_goes_all_the_way_up() {
+    let root = root(8 * MIB);
+    let events = Arc::new(Events::default());
+    root.set_observer(Some(events.clone()));
+    let db = root.child("db", u64::MAX).unwrap();
+    let statement = db.child("statement", u64::MAX).unwrap();
+    for _ in 0..64 {
+        statement.charge(16 * KIB).unwrap();
+    }
+    statement.release(MIB);
+    assert!(root.used() > 4 * KIB, "a node that keeps coming keeps credit");
+    drop(statement);
+    assert_eq!((db.used(), root.used()), (0, 4 * KIB));
+    let guaranteed = db.child_with("g", BudgetOptions::unlimited().minimum(5 * MIB)).unwrap();
+    assert_eq!(root.pressure(), Pressure::Moderate);
+    drop(guaranteed);
+    assert_eq!((root.used(), root.pressure()), (4 * KIB, Pressure::Normal));
+    let told: Vec<Pressure> = events.seen.lock().unwrap().iter().map(|event| event.to).collect();
+    assert_eq!(told, [Pressure::Moderate, Pressure::Normal], "and is told of at once");
+}
+
+#[test]
+fn a_level_that_a_sweep_in_vain_has_left_is_told_of() {
+    let root = root(MIB);
+    let events = Arc::new(Events::default());
+    root.set_observer(Some(events.clone()));
+    let hoarder = root.child("hoarder", u64::MAX).unwrap();
+    for _ in 0..32 {
+        hoarder.charge(4 * KIB).unwrap();
+    }
+    hoarder.release(128 * KIB);
+    let credit = root.used() - 4 * KIB;
+    let other = root.child("other", u64::MAX).unwrap();
+    other.charge(512 * KIB - credit).unwrap();
+    assert_eq!((root.pressure(), events.seen.lock().unwrap().len()), (Pressure::Moderate, 1));
+    assert!(other.charge(MIB).is_err());
+    assert_eq!((root.pressure(), events.seen.lock().unwrap().len()), (Pressure::Normal, 2));
+}
+
+#[test]
 fn a_transfer_is_never_counted_twice() {
     let root = root(104 * KIB);
     let a = root.child("a", u64::MAX).unwrap();
@@ -290,6 +478,46 @@ fn a_transfer_is_never_counted_twice() {
 }
 
 #[test]
+fn a_minimum_survives_a_transfer() {
+    let root = root(128 * KIB);
+    let options = BudgetOptions::limit(60 * KIB).minimum(50 * KIB);
+    let tenant = root.child_with("tenant", options).unwrap();
+    let (statement, other) =
+        (tenant.child("statement", u64::MAX).unwrap(), root.child("other", u64::MAX).unwrap());
+    statement.charge(60 * KIB).unwrap();
+    other.charge(30 * KIB).unwrap();
+    assert!(statement.transfer(&other, 50 * KIB).is_err(), "there is no room for the minimum and the charge");
+    assert_eq!((statement.used(), tenant.used(), other.used()), (60 * KIB, 60 * KIB, 30 * KIB));
+    assert_eq!(root.used(), 94 * KIB);
+    statement.transfer(&other, 40 * KIB).unwrap();
+    assert_eq!((statement.used(), tenant.used(), other.used()), (20 * KIB, 20 * KIB, 70 * KIB));
+    assert_eq!(root.used(), 124 * KIB);
+    while other.charge(KIB).is_ok() {}
+    statement.charge(30 * KIB).expect("it is guaranteed, whoever fills the rest");
+    statement.release(50 * KIB);
+    other.release(other.used());
+    drop((statement, tenant));
+    assert_eq!(root.used(), 4 * KIB);
+}
+
+#[test]
+fn a_transfer_sweeps_before_it_is_refused() {
+    let root = root(4 * MIB);
+    let db = root.child("db", 512 * KIB).unwrap();
+    let hoarder = db.child("hoarder", u64::MAX).unwrap();
+    for _ in 0..16 {
+        hoarder.charge(8 * KIB).unwrap();
+    }
+    hoarder.release(128 * KIB);
+    assert!(root.used() > 4 * KIB, "a node that keeps coming keeps credit");
+    let (plan, cache) = (root.child("plan", u64::MAX).unwrap(), db.child("cache", u64::MAX).unwrap());
+    plan.charge(512 * KIB).unwrap();
+    plan.transfer(&cache, 512 * KIB).unwrap();
+    assert_eq!((plan.used(), db.used(), root.used()), (0, 512 * KIB, 516 * KIB));
+    cache.release(512 * KIB);
+}
+
+#[test]
 fn a_limit_can_be_lowered_below_what_is_used() {
     let root = root(MIB);
     let db = root.child("db", 100 * KIB).unwrap();
@@ -304,6 +532,20 @@ fn a_limit_can_be_lowered_below_what_is_used() {
     assert_eq!(db.pressure(), Pressure::Normal);
     db.charge(500 * KIB).unwrap();
     db.release(540 * KIB);
+}
+
+#[test]
+fn a_limit_below_the_minimum_holds() {
+    let root = root(MIB);
+    let db = root.child_with("db", BudgetOptions::limit(100 * KIB).minimum(50 * KIB)).unwrap();
+    db.set_limit(10 * KIB);
+    assert!(db.charge(11 * KIB).is_err());
+    assert_eq!(root.used(), 14 * KIB, "what is guaranteed no more went back");
+    db.charge(10 * KIB).unwrap();
+    db.release(10 * KIB);
+    db.set_limit(0);
+    assert!(db.charge(1).is_err());
+    assert_eq!((db.used(), root.used()), (0, 4 * KIB));
 }
 
 /// The root's own charges leave credit behind like any other node's; a lower limit must not find it still granted.
@@ -522,4 +764,41 @@ fn what_is_granted_under_contention_never_exceeds_the_limit() {
     db.charge(64 * KIB).unwrap();
     db.release(64 * KIB);
     let _ = refused;
+}
+
+/// One thread leaves a level by a release while another comes back to it by a charge, at every distance in time that
+/// two threads meet by chance.
+#[test]
+fn a_level_that_two_threads_leave_and_enter_at_once_is_right_afterwards() {
+    let rounds = if cfg!(miri) { 10 } else { 30_000 };
+    let root = root(MIB);
+    let options = BudgetOptions::limit(100 * KIB).minimum(100 * KIB);
+    let budget = root.child_with("budget", options).unwrap();
+    budget.charge(50 * KIB).unwrap();
+    let turn = AtomicU64::new(0);
+    let wait_for = |wanted| {
+        for look in 1u32.. {
+            if turn.load(Memory::Acquire) == wanted {
+                return;
+            }
+            if look % 1000 == 0 { std::thread::yield_now() } else { core::hint::spin_loop() }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..rounds {
+                wait_for(2 * round + 1);
+                (0..round % 40).for_each(|_| core::hint::spin_loop());
+                budget.charge(KIB).unwrap();
+                turn.store(2 * round + 2, Memory::Release);
+            }
+        });
+        for round in 0..rounds {
+            turn.store(2 * round + 1, Memory::Release);
+            (0..round / 40 % 40).for_each(|_| core::hint::spin_loop());
+            budget.release(KIB);
+            wait_for(2 * round + 2);
+            assert_eq!((budget.used(), budget.pressure()), (50 * KIB, Pressure::Moderate), "round {round}");
+        }
+    });
 }

@@ -28,7 +28,7 @@ use crate::chunk::{self, CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
 use crate::error::{AllocError, Holder, OutOfMemory, Reason};
 use crate::pressure::{Observer, Pressure, PressureEvent};
 use crate::reclaim::Reclaim;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Guard, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Guard, Mutex, Ordering, Turn};
 use crate::text::InlineText;
 use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
@@ -62,8 +62,8 @@ impl Effort {
 
 pub(crate) struct Tree {
     lock: Mutex<State>,
-    /// Held while reclaimers run, so that two refusals do not empty the caches twice.
-    reclaiming: Mutex<()>,
+    /// Held while instant reclaimers run, so that two refusals do not empty the caches twice.
+    reclaiming: Turn,
     pub(crate) source: Source,
     root: *const Node,
     /// Charges until an injected refusal; 0: none is wanted.
@@ -111,7 +111,7 @@ impl Tree {
             };
             tree_at.write(Tree {
                 lock: Mutex::new(state),
-                reclaiming: Mutex::new(()),
+                reclaiming: Turn::new(),
                 source,
                 root: ptr::null(),
                 fault: AtomicU64::new(0),
@@ -232,12 +232,13 @@ impl Tree {
         let made = unsafe { node.as_ref() };
         made.reserve.store(reserve, Ordering::Relaxed);
         if minimum > 0 {
+            // First, so that no sweep takes the grant away between the two.
+            made.cold_minimum_set(minimum, &self.lock());
             if let Err(error) = self.grant_minimum(made, minimum) {
                 // SAFETY: the only handle of the node is given up here.
                 unsafe { Tree::drop_handle(self, node) };
                 return Err(error);
             }
-            made.cold_minimum_set(minimum, &self.lock());
         }
         Ok(node)
     }
@@ -340,6 +341,8 @@ impl Tree {
                 next.cold.previous_sibling.set(previous);
             }
             self.return_units(&*this.parent, this.load().granted());
+            self.pass_surplus_up(&*this.parent);
+            self.settle_path(&*this.parent);
         }
         let slot = this.cold.slot.get();
         if !slot.is_null() {
@@ -356,6 +359,7 @@ impl Tree {
         state.nodes_count -= 1;
         drop(state);
         drop(reclaimer);
+        self.tell();
         if let Some(observer) = observer {
             observer.leaked(path.as_str(), bytes_of(leaked));
         }
@@ -395,9 +399,20 @@ impl Tree {
         self.fault.store(nth, Ordering::Release);
     }
 
-    /// Charges `units` to `node` when its credit was not enough.
+    /// Charges `units` to `node` when its credit was not enough; a refusal is recorded, unless the effort is free.
     #[cold]
     pub(crate) fn charge_slow(&self, node: &Node, units: u32, effort: Effort) -> Result<(), AllocError> {
+        self.grant_or_reclaim(node, units, effort).map_err(|Blocked(blocked)| {
+            if effort != Effort::Free {
+                // SAFETY: the refusing node is `node` or one of its ancestors, which live as long as it does (I5).
+                self.record(node, u64::from(units), unsafe { &*blocked }, Reason::Limit);
+            }
+            AllocError
+        })
+    }
+
+    /// Charges `units` to `node`, with everything that the effort allows.
+    pub(super) fn grant_or_reclaim(&self, node: &Node, units: u32, effort: Effort) -> Result<(), Blocked> {
         loop {
             let blocked = {
                 let mut state = self.lock();
@@ -414,14 +429,12 @@ impl Tree {
                     Err(Blocked(blocked)) => blocked,
                 }
             };
-            if effort == Effort::Free {
-                return Err(AllocError);
-            }
-            // SAFETY: the refusing node is `node` or one of its ancestors, which live as long as it does (I5).
-            let blocked = unsafe { &*blocked };
-            if !self.reclaim(blocked, units, effort) {
-                self.record(node, u64::from(units), blocked, Reason::Limit);
-                return Err(AllocError);
+            // The sweep may have changed levels although it was in vain.
+            self.tell();
+            // SAFETY: as in `charge_slow`.
+            if effort == Effort::Free || !self.reclaim(unsafe { &*blocked }, units, effort) {
+                self.tell();
+                return Err(Blocked(blocked));
             }
         }
     }
@@ -434,18 +447,24 @@ impl Tree {
         emergency: bool,
     ) -> Result<(), Blocked> {
         let extra = if emergency { 0 } else { self.extra_for(node, units) };
-        let mut blocked = match self.grant_locked(state, node, units, extra, emergency) {
-            Ok(()) => return Ok(()),
-            Err(blocked) => blocked,
-        };
+        self.grant_locked(state, node, units, extra, emergency)
+            .or_else(|blocked| self.sweep(blocked, || self.grant_locked(state, node, units, 0, emergency)))
+    }
+
+    /// Tries again what a node has refused, after each sweep of the credit below it.
+    fn sweep(
+        &self,
+        mut blocked: Blocked,
+        mut again: impl FnMut() -> Result<(), Blocked>,
+    ) -> Result<(), Blocked> {
         // Each round sweeps below a node that is higher up than the one before, so this ends at the root.
         loop {
             // SAFETY: an ancestor of a live node (I5).
             let top = unsafe { &*blocked.0 };
             self.gather(top);
-            let again = self.grant_locked(state, node, units, 0, emergency);
+            let outcome = again();
             unseal(top);
-            match again {
+            match outcome {
                 Err(Blocked(higher)) if is_above(higher, top) => blocked = Blocked(higher),
                 outcome => return outcome,
             }
@@ -476,17 +495,18 @@ impl Tree {
         extra: u32,
         emergency: bool,
     ) -> Result<(), Blocked> {
-        self.grant_until(node, units, extra, emergency, ptr::null())
+        self.grant_until(node, units, extra, emergency, ptr::null(), 0)
     }
 
-    /// As `grant_locked`, but the ancestor `stop` has made the units available already: it is not asked.
+    /// As `grant_locked`, but the ancestor `meet` has `lifted` units to give, which its word does not show.
     fn grant_until(
         &self,
         node: &Node,
         units: u32,
         extra: u32,
         emergency: bool,
-        stop: *const Node,
+        meet: *const Node,
+        lifted: u32,
     ) -> Result<(), Blocked> {
         let mut asked = units;
         let mut extra_here = extra;
@@ -494,17 +514,16 @@ impl Tree {
         loop {
             let cold = &this.cold;
             cold.demand.set(asked);
-            if ptr::eq(this, stop) {
-                cold.hand.set(0);
-                break;
-            }
+            let given = if ptr::eq(this, meet) { lifted.min(asked) } else { 0 };
+            let wanted = asked - given;
             let (before, after) = this
-                .update(|word| Some(word.with(word.used(), word.credit() - word.credit().min(asked))))
+                .update(|word| Some(word.with(word.used(), word.credit() - word.credit().min(wanted))))
                 .expect("the change never declines");
             let taken = before.credit() - after.credit();
             cold.hand.set(taken);
-            let growth = asked - taken + extra_here;
-            let fits = u64::from(before.granted()) + u64::from(growth) <= u64::from(this.capacity(emergency));
+            let growth = wanted - taken + extra_here;
+            let granted = u64::from(before.granted()) + u64::from(given) + u64::from(growth);
+            let fits = granted <= u64::from(this.capacity(emergency));
             if growth > 0 && !fits {
                 put_hands_back(node, this);
                 return Err(Blocked(this));
@@ -571,7 +590,10 @@ impl Tree {
 
     /// Takes `units` of a direct charge back under the lock.
     pub(super) fn take_back_locked(&self, node: &Node, units: u32) {
-        node.update(|word| Some(word.with(word.used() - units, word.credit() + units)));
+        node.update(|word| {
+            assert!(word.used() >= units, "more is given back than was charged");
+            Some(word.with(word.used() - units, word.credit() + units))
+        });
     }
 
     /// A release that met a seal, or that left more credit than the node should keep.
@@ -596,7 +618,8 @@ impl Tree {
         self.tell();
     }
 
-    /// Passes credit above what each node keeps to its parent, up to the root.
+    /// Passes credit above what each node keeps to its parent, up to the root; what an emergency charge had drawn from
+    /// a reserve goes back to that, whatever the node keeps.
     pub(super) fn pass_surplus_up(&self, node: &Node) {
         let mut this = node;
         // SAFETY: a parent that is not null is live (I5).
@@ -605,8 +628,9 @@ impl Tree {
             let minimum = this.cold.minimum.get();
             let (before, after) = this
                 .update(|word| {
-                    let spare =
-                        word.credit().saturating_sub(keep).min(word.granted().saturating_sub(minimum));
+                    let of_reserve = word.granted().saturating_sub(this.capacity(false)).min(word.credit());
+                    let surplus = word.credit().saturating_sub(keep).max(of_reserve);
+                    let spare = surplus.min(word.granted().saturating_sub(minimum));
                     Some(word.with(word.used(), word.credit() - spare))
                 })
                 .expect("the change never declines");
@@ -629,7 +653,8 @@ impl Tree {
     pub(crate) fn transfer(&self, from: &Node, to: &Node, units: u32) -> Result<(), AllocError> {
         let refused = {
             let _state = self.lock();
-            self.transfer_locked(from, to, units)
+            let attempt = || self.transfer_locked(from, to, units, true);
+            attempt().or_else(|blocked| self.sweep(blocked, attempt))
         };
         self.tell();
         refused.map_err(|Blocked(blocked)| {
@@ -639,36 +664,38 @@ impl Tree {
         })
     }
 
-    pub(super) fn transfer_locked(&self, from: &Node, to: &Node, units: u32) -> Result<(), Blocked> {
+    /// Moves a charge under the lock. With `guards`, what a node below the meeting one was guaranteed stays granted to it,
+    /// so the move may need more above; without, it needs nothing above and may leave nodes short of their minimum.
+    pub(super) fn transfer_locked(
+        &self,
+        from: &Node,
+        to: &Node,
+        units: u32,
+        guards: bool,
+    ) -> Result<(), Blocked> {
         let meet = common_ancestor(from, to);
-        let lift = |sign_up: bool| {
-            let mut this = from;
-            loop {
-                this.update(|word| {
-                    let used = if sign_up { word.used() - units } else { word.used() + units };
-                    Some(word.with(used, word.credit()))
-                });
-                if ptr::eq(this, meet) {
-                    break;
-                }
-                // SAFETY: below an ancestor: the parent is live (I5).
-                this = unsafe { &*this.parent };
-            }
-        };
-        lift(true);
-        match self.grant_until(to, units, 0, false, meet) {
+        let out = lift(from, meet, units, guards);
+        match self.grant_until(to, units, 0, false, meet, out) {
             Ok(()) => {
+                for_each_up_to(from, meet, |node| {
+                    let kept = node.cold.hand.get();
+                    node.update(|word| Some(word.with(word.used(), word.credit() + kept)));
+                });
                 // Credit on the way down to `to` may have served part of it: the rest is the meeting node's credit.
-                let served = meet_demand(meet, to, units);
+                let served = meet_demand(meet, to, units).min(out);
                 if !meet.parent.is_null() {
-                    meet.update(|word| Some(word.with(word.used(), word.credit() + (units - served))));
+                    meet.update(|word| Some(word.with(word.used(), word.credit() + (out - served))));
                     self.pass_surplus_up(meet);
                 }
                 self.settle_path(from);
                 Ok(())
             }
             Err(blocked) => {
-                lift(false);
+                for_each_up_to(from, meet, |node| {
+                    let lifted = node.cold.demand.get();
+                    node.update(|word| Some(word.with(word.used() + lifted, word.credit())));
+                });
+                meet.update(|word| Some(word.with(word.used() + out, word.credit())));
                 Err(blocked)
             }
         }
@@ -689,21 +716,58 @@ impl Tree {
         Ok(())
     }
 
-    /// A charge of `node` becomes the warm node's, without being counted twice or not at all; false where there is no
-    /// warm node.
-    pub(crate) fn hand_to_warm(&self, node: &Node, units: u32) -> bool {
-        let Some(warm) = self.warm() else { return false };
+    /// A charge of `node` becomes the warm node's, without being counted twice or not at all. `None` where the node is to
+    /// release its charge itself; otherwise whether the nodes of the path are left short of their minimum, because there
+    /// was no room for it beside the warm memory: the caller restores it when that memory can be given up.
+    pub(crate) fn hand_to_warm(&self, node: &Node, units: u32) -> Option<bool> {
+        let warm = self.warm()?;
         if let Some((_, after)) = warm.update(|word| word.spend(units)) {
             warm.note_peak(after.used());
-            return false;
+            return None;
         }
-        let moved = {
+        let is_short = {
             let _state = self.lock();
-            self.transfer_locked(node, warm, units)
+            let is_short = self.transfer_locked(node, warm, units, true).is_err();
+            if is_short {
+                let moved = self.transfer_locked(node, warm, units, false);
+                assert!(moved.is_ok(), "the warm node has no limit of its own");
+            }
+            is_short
         };
-        assert!(moved.is_ok(), "the warm node has no limit of its own");
         self.tell();
-        true
+        Some(is_short)
+    }
+
+    /// Grants `node` and those above it what they lack of their minimum, and gives up warm memory for it.
+    #[cold]
+    pub(crate) fn restore_minimums(&self, node: &Node) {
+        loop {
+            let lacking = {
+                let _state = self.lock();
+                self.grant_minimums(node)
+            };
+            if lacking == 0 || self.trim_warm(bytes_of(lacking)) == 0 {
+                break;
+            }
+        }
+        self.tell();
+    }
+
+    /// Grants what is lacking of a minimum, up to the first grant that the root has no room for; returns its units.
+    fn grant_minimums(&self, node: &Node) -> u32 {
+        let mut this: *const Node = node;
+        // SAFETY: a node and its ancestors are live (I5).
+        while let Some(node) = unsafe { this.as_ref() } {
+            let lacking = node.cold.minimum.get().saturating_sub(node.load().granted());
+            let grant = || self.grant_until(node, 0, lacking, false, ptr::null(), 0);
+            if lacking > 0
+                && let Err(Blocked(blocked)) = grant().or_else(|blocked| self.sweep(blocked, grant))
+            {
+                return if ptr::eq(blocked, self.root) { lacking } else { 0 };
+            }
+            this = node.parent;
+        }
+        0
     }
 
     // ---------------------------------------------------------------------------------------------------------
@@ -711,8 +775,14 @@ impl Tree {
 
     /// Asks reclaimers at and below `blocked`, one after the other, until the charge would fit or none gives more.
     /// True where it is worth trying again.
+    ///
+    /// A reclaimer, or an observer that hears of its release, that is itself refused something finds nobody to ask. A
+    /// blocking reclaimer runs without the turn, because it may wait for a thread that is refused something.
     fn reclaim(&self, blocked: &Node, units: u32, effort: Effort) -> bool {
-        let _turn = self.reclaiming.lock();
+        let mut turn = self.reclaiming.take();
+        if turn.is_none() {
+            return false;
+        }
         let warm_releases = self.warm_releases();
         // Somebody may have released, or reclaimed, while we waited for our turn.
         let free = {
@@ -732,8 +802,12 @@ impl Tree {
                 break;
             }
             let Some(reclaimer) = self.nth_reclaimer(blocked, index) else { break };
-            if !reclaimer.is_blocking() || effort == Effort::Waiting {
-                freed_bytes += reclaimer.reclaim(bytes - freed_bytes);
+            if !reclaimer.is_blocking() {
+                freed_bytes = freed_bytes.saturating_add(reclaimer.reclaim(bytes - freed_bytes));
+            } else if effort == Effort::Waiting {
+                drop(turn.take());
+                freed_bytes = freed_bytes.saturating_add(reclaimer.reclaim(bytes - freed_bytes));
+                turn = self.reclaiming.take();
             }
         }
         // Whoever takes a warm chunk pays twice for a moment; when that moment has passed, there is room.
@@ -821,16 +895,17 @@ impl Tree {
     /// Brings a node's own level up to date with its word, and the levels below it with that.
     pub(super) fn settle(&self, node: &Node) {
         let limit = node.limit.load(Ordering::Relaxed);
-        let own = Pressure::of(node.load().used(), limit);
-        if own == node.cold.own_level.get() {
-            return;
+        loop {
+            let own = Pressure::of(node.load().used(), limit);
+            if own == node.cold.own_level.get() {
+                return;
+            }
+            node.cold.own_level.set(own);
+            self.untold.store(true, Ordering::Release);
+            set_thresholds(node, own, limit);
+            spread_level(node);
+            for_each_below(node, spread_level);
         }
-        node.cold.own_level.set(own);
-        self.untold.store(true, Ordering::Release);
-        node.up.store(own.up(limit), Ordering::Relaxed);
-        node.down.store(own.down(limit), Ordering::Relaxed);
-        spread_level(node);
-        for_each_below(node, spread_level);
     }
 
     /// A new limit: thresholds and level follow.
@@ -840,9 +915,9 @@ impl Tree {
             self.gather(node);
             unseal(node);
             node.limit.store(limit, Ordering::Relaxed);
-            let own = node.cold.own_level.get();
-            node.up.store(own.up(limit), Ordering::Relaxed);
-            node.down.store(own.down(limit), Ordering::Relaxed);
+            // What is guaranteed is credit already: above the limit it must not be spent.
+            node.cold.minimum.set(node.cold.minimum.get().min(limit));
+            set_thresholds(node, node.cold.own_level.get(), limit);
             self.settle(node);
             node.keep.store(0, Ordering::Relaxed);
             self.pass_surplus_up(node);
@@ -924,6 +999,38 @@ fn align_up(pointer: *mut u8, align: usize) -> *mut u8 {
 
 // -------------------------------------------------------------------------------------------------------------
 // Walking; every function here needs the tree's lock (I3)
+
+/// Takes a charge of `units` out of `from` and of the grants above it, and returns how much of it left the node below
+/// `meet`. Each node's part is in its `demand`; what of that its minimum keeps, with `guards`, is in its hand.
+fn lift(from: &Node, meet: &Node, units: u32, guards: bool) -> u32 {
+    let mut out = units;
+    let take = |node: &Node, out: u32| {
+        node.update(|word| {
+            assert!(word.used() >= out, "more is moved than was charged");
+            Some(word.with(word.used() - out, word.credit()))
+        })
+        .map_or(0, |(_, after)| after.granted())
+    };
+    for_each_up_to(from, meet, |node| {
+        let granted = take(node, out);
+        let kept = if guards { node.cold.minimum.get().saturating_sub(granted).min(out) } else { 0 };
+        node.cold.demand.set(out);
+        node.cold.hand.set(kept);
+        out -= kept;
+    });
+    take(meet, out);
+    out
+}
+
+/// Calls `visit` for `node` and the nodes above it that are below `end`.
+fn for_each_up_to(node: &Node, end: &Node, mut visit: impl FnMut(&Node)) {
+    let mut this = node;
+    while !ptr::eq(this, end) {
+        visit(this);
+        // SAFETY: below `end`: the parent is live (I5).
+        this = unsafe { &*this.parent };
+    }
+}
 
 fn put_hands_back(from: &Node, last: &Node) {
     let mut this = from;
@@ -1018,6 +1125,14 @@ fn for_each_below_last_first(top: &Node, mut visit: impl FnMut(&Node)) {
             this = if sibling.is_null() { (*this).parent } else { deepest_first(sibling) };
         }
     }
+}
+
+/// Sets the uses at which a node leaves its level. Whoever crosses one of them meanwhile without having seen it has
+/// changed the word by now: the caller looks at that again.
+fn set_thresholds(node: &Node, level: Pressure, limit: u32) {
+    node.up.store(level.up(limit), Ordering::Relaxed);
+    node.down.store(level.down(limit), Ordering::Relaxed);
+    crate::sync::fence(Ordering::SeqCst);
 }
 
 fn spread_level(node: &Node) {

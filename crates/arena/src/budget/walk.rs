@@ -36,10 +36,11 @@ pub struct NodeStats {
     pub pressure: Pressure,
 }
 
-/// Iterator over budgets, parents first. Holds one handle.
+/// Iterator over budgets, parents first. Holds a handle to where it began and one to where it stands.
 pub struct Walk {
-    top: Budget,
+    /// Dropped before `top`: the warm node keeps no handle of its parent, so this one alone would not keep the tree.
     at: Option<Budget>,
+    top: Budget,
     depth_of_top: u32,
 }
 

@@ -98,6 +98,7 @@ impl Tree {
 #[cfg(all(feature = "std", unix, not(loom)))]
 mod account {
     use super::super::node::Node;
+    use super::super::tree::Effort;
     use super::super::word::units_of;
     use super::*;
     use crate::reservoir::Account;
@@ -110,12 +111,22 @@ mod account {
             let (warm, units) = (self.warm()?, units_of(bytes as u64)?);
             let transfer = || {
                 let _state = self.lock();
-                self.transfer_locked(warm, node, units).is_ok()
+                self.transfer_locked(warm, node, units, true).is_ok()
             };
             let base = reservoir.take_with_charge(self, bytes, transfer)?;
             self.tell();
             // SAFETY: the reservoir gives `bytes` bytes, aligned to at least 1,024, to one taker.
             Some(unsafe { chunk::write_header(base, bytes, bytes) })
+        }
+
+        /// Asks the reclaimers of the whole tree until the root has `bytes` free; false where it never has.
+        pub(crate) fn make_room(&self, bytes: u64) -> bool {
+            let Some(units) = units_of(bytes) else { return false };
+            let has_room = self.grant_or_reclaim(self.root(), units, Effort::Instant).is_ok();
+            if has_room {
+                self.release_slow(self.root(), units);
+            }
+            has_room
         }
 
         fn charge_quietly(&self, node: &Node, bytes: usize) -> bool {
@@ -215,6 +226,53 @@ mod tests {
     }
 
     #[test]
+    fn a_minimum_survives_chunks_that_stay_warm() {
+        let root = root(1 << 20);
+        let options = crate::BudgetOptions::unlimited().minimum(512 * KIB);
+        let tenant = root.child_with("tenant", options).unwrap();
+        let statement = tenant.child("statement", u64::MAX).unwrap();
+        for greedy_first in [false, true] {
+            let mut arena = Arena::with_growth(&statement, crate::Growth::CHAIN);
+            while statement.used() < 384 * KIB {
+                arena.alloc_uninit_slice::<u8>(60 << 10).unwrap();
+            }
+            let greedy = root.child("greedy", u64::MAX).unwrap();
+            while greedy_first && greedy.charge(KIB).is_ok() {}
+            arena.release();
+            while greedy.charge(KIB).is_ok() {}
+            tenant.charge(512 * KIB).expect("it is guaranteed, whoever fills the rest");
+            tenant.release(512 * KIB);
+            greedy.release(greedy.used());
+        }
+    }
+
+    /// Gives up exactly what it is asked for.
+    struct Cache(Budget);
+
+    impl crate::Reclaim for Cache {
+        fn reclaim(&self, bytes: u64) -> u64 {
+            let give = bytes.min(self.0.used());
+            self.0.release(give);
+            give
+        }
+    }
+
+    #[test]
+    fn reclaimers_make_room_for_what_comes_with_a_chunk() {
+        let root = root(1 << 20);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        cache.set_reclaimer(Some(std::sync::Arc::new(Cache(cache.clone()))));
+        let statement = root.child("statement", u64::MAX).unwrap();
+        cache.charge(root.available()).unwrap();
+        let arena = Arena::new(&statement);
+        arena.alloc(1u8).expect("the cache has room for the chunk, its neighbours and the tables");
+        assert!(root.used() <= 1 << 20 && cache.used() > 900 * KIB);
+        assert!(arena.alloc_uninit_slice::<u8>(1 << 20).is_err(), "more than there is");
+        cache.set_reclaimer(None);
+        cache.release(cache.used());
+    }
+
+    #[test]
     fn small_arenas_share_a_page_to_the_last_slot() {
         let root = root(1 << 20);
         let statement = root.child("statement", u64::MAX).unwrap();
@@ -230,6 +288,15 @@ mod tests {
         }
         assert!(statement.last_refusal().is_none(), "nothing was refused in the end");
         rest.release(rest.used());
+    }
+
+    #[test]
+    fn a_walk_that_stands_on_the_warm_node_may_be_the_last_to_hold_the_tree() {
+        let root = root(1 << 20);
+        let mut walk = root.walk();
+        assert_eq!(walk.next().unwrap().name.as_str(), "process");
+        drop(root);
+        drop(walk);
     }
 
     #[test]

@@ -62,9 +62,9 @@ impl Word {
         Some(Word(self.0 - units as u64 + ((units as u64) << USED_SHIFT)))
     }
 
-    /// The word after `units` came back as credit, or `None` where it is sealed.
+    /// The word after `units` came back as credit, or `None` where it is sealed or has less in use.
     pub(crate) const fn refund(self, units: u32) -> Option<Word> {
-        if self.is_sealed() {
+        if self.is_sealed() || self.used() < units {
             return None;
         }
         Some(Word(self.0 + units as u64 - ((units as u64) << USED_SHIFT)))
@@ -106,6 +106,7 @@ mod tests {
     #[test]
     fn a_sealed_or_poor_word_refuses() {
         assert_eq!(Word::new(3, 4).spend(5), None);
+        assert_eq!(Word::new(3, 4).refund(4), None);
         let sealed = Word::new(3, 4).sealed();
         assert_eq!((sealed.used(), sealed.credit(), sealed.granted()), (3, 4, 7));
         assert_eq!(sealed.spend(1), None);

@@ -56,6 +56,38 @@ fn the_sealed_side_is_reset_only_when_flushed_and_unpinned() {
     assert!(busy.to_string().contains("1 readers"));
 }
 
+/// Looks at a double buffer whenever it hears of pressure.
+struct Curious(DoubleBuffer, std::sync::Mutex<Vec<Option<PinError>>>);
+
+impl crate::Observer for Curious {
+    fn pressure_changed(&self, event: &crate::PressureEvent) {
+        if event.to < event.from {
+            let sealed = self.0.sealed().expect("its memory is on its way back");
+            self.1.lock().unwrap().push(sealed.read().err());
+            assert_eq!(self.0.swap(), Err(DoubleBufferError::StandbyNotReset));
+            assert_eq!(self.0.release_sealed(), Err(DoubleBufferError::NothingSealed));
+        }
+    }
+}
+
+#[test]
+fn an_observer_may_look_at_the_buffer_that_is_released() {
+    crate::sync::finishes(|| {
+        let budget = Budget::root("process", 64 << 10).unwrap();
+        let buffer = DoubleBuffer::new(&budget, Growth::STATEMENT).unwrap();
+        let curious = std::sync::Arc::new(Curious(buffer, std::sync::Mutex::default()));
+        budget.set_observer(Some(curious.clone()));
+        let buffer = &curious.0;
+        while buffer.write().unwrap().alloc([0u64; 16]).is_ok() {}
+        buffer.swap().unwrap();
+        buffer.mark_flushed().unwrap();
+        buffer.release_sealed().unwrap();
+        assert!(buffer.sealed().is_none());
+        assert!(matches!(curious.1.lock().unwrap()[..], [Some(PinError::Busy { has_writer: true, .. }), ..]));
+        budget.set_observer(None);
+    });
+}
+
 #[test]
 fn a_swap_waits_for_the_writer_to_finish() {
     let (_budget, buffer) = buffer();

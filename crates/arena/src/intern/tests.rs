@@ -215,6 +215,27 @@ fn a_held_name_outlives_compaction_and_pins() {
     assert_eq!(budget.used(), 0);
 }
 
+/// Handles that are forgotten are never counted down, so any number of them can be made. The test writes the count that
+/// so many of them would leave.
+#[test]
+fn a_name_with_too_many_holders_to_count_stays_for_good() {
+    let interner = interner(64 * KIB);
+    let held = interner.hold(Identifier::new("held_by_many")).unwrap();
+    // SAFETY: a held record is live.
+    let refs = unsafe { &(*held.record.as_ptr()).refs };
+    let mut others = Vec::new();
+    for before in [REFS_STUCK - 1, u32::MAX] {
+        refs.store(before, Ordering::Relaxed);
+        others.push(held.clone());
+        drop(held.clone());
+        drop(held.clone());
+        interner.compact();
+        interner.compact();
+        assert_eq!((interner.stats().condemned_count, held.as_str()), (0, "held_by_many"));
+        assert!(interner.pin().lookup("held_by_many").is_some());
+    }
+}
+
 #[test]
 fn everything_is_charged_and_comes_back() {
     let budget = budget(1024 * KIB);

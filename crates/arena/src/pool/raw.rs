@@ -149,7 +149,7 @@ impl RawPool {
             let free = sort_by_address(self.free.get());
             (free, sort_by_address(self.chunks.get().cast()).cast::<ChunkHeader>())
         };
-        let (mut kept_free, mut kept_chunks) = (Queue::EMPTY, Queue::EMPTY);
+        let (mut kept_free, mut kept_chunks, mut out) = (Queue::EMPTY, Queue::EMPTY, Queue::EMPTY);
         let mut released_bytes = 0;
         while let Some(here) = NonNull::new(chunk) {
             // SAFETY: a live header of this pool; free slots below its address lie in its chunk, because those of
@@ -179,7 +179,8 @@ impl RawPool {
                     self.fresh_end.set(0);
                 }
                 self.slots_count.set(self.slots_count.get() - count);
-                released_bytes += self.give_back(here);
+                released_bytes += here.as_ref().bytes;
+                out.push(here.as_ptr().cast());
             }
         }
         debug_assert!(free.is_null(), "every free slot lies in a chunk");
@@ -188,7 +189,15 @@ impl RawPool {
         if !self.fresh.get().is_null() {
             self.move_to_front(fresh_chunk);
         }
-        released_bytes
+        self.chunks_count.set(self.chunks_count.get() - out.count);
+        self.allocated_bytes.set(self.allocated_bytes.get() - released_bytes);
+        if let (Some(first), Some(last)) = (NonNull::new(out.first), NonNull::new(out.last)) {
+            // Last, when the lists are whole again: an observer that hears of the release may use this very pool.
+            // SAFETY: these chunks are in no list of the pool any more, none of their slots is in use, and they are
+            // linked from the first to the last.
+            unsafe { self.budget.give_back_chunks(first.cast(), last.cast(), released_bytes) };
+        }
+        released_bytes as u64
     }
 
     /// Makes the chunk with the fresh slots the first one again (I2).

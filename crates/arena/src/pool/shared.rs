@@ -13,7 +13,8 @@
 //! would take 2^40 operations during one sleep. A popper may read `next` of a slot that another thread has just
 //! popped: that is why `next` is atomic and stands beside the value, and why no chunk goes back before the pool does.
 //!
-//! Only growth locks: one thread takes a chunk while the others wait for it instead of taking more.
+//! Only growth waits: one thread takes a chunk while the others wait for it instead of taking more. No lock that an
+//! observer or a reclaimer of that charge might want is held meanwhile.
 //!
 //! # Source
 //! R. K. Treiber, Systems Programming: Coping with Parallelism, IBM RJ 5118, 1986.
@@ -23,7 +24,7 @@ use super::{POOL_CHUNK_OBJECTS, PoolStats};
 use crate::budget::Budget;
 use crate::chunk::{ChunkHeader, chunk_bytes_for};
 use crate::error::{AllocError, Reason};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Turn, fence};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -93,6 +94,9 @@ struct Core {
     slot_align: usize,
     budget: Budget,
     chunk: NonNull<ChunkHeader>,
+    /// Had by the one thread that takes a chunk.
+    growing: Turn,
+    /// Changed only by whoever has its turn, and by the end of the pool.
     growth: Mutex<Growth>,
     tables: [AtomicPtr<Table>; TABLES],
 }
@@ -169,6 +173,7 @@ impl Core {
                 slot_align,
                 budget: budget.clone(),
                 chunk,
+                growing: Turn::new(),
                 growth: Mutex::new(Growth::EMPTY),
                 tables: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             });
@@ -227,21 +232,29 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn grow(&self) -> Result<NonNull<SlotHead>, AllocError> {
-        let mut growth = self.growth.lock();
+        let turn = self.growing.take();
         if let Some(slot) = self.pop() {
             return Ok(slot);
         }
-        let number = growth.chunks_count;
+        if turn.is_none() {
+            // Called by an observer or a reclaimer of the charge below: the pool is as empty as it is.
+            return Err(self.budget.refuse(self.slot_bytes as u64, Reason::Limit));
+        }
+        let (number, slots_bytes) = {
+            let growth = self.growth.lock();
+            (growth.chunks_count, growth.slots_bytes)
+        };
         let (table_index, entry) = (number / TABLE_CHUNKS, number % TABLE_CHUNKS);
         let Some(table) = self.tables.get(table_index) else {
             return Err(self.budget.refuse(self.slot_bytes as u64, Reason::TooLarge));
         };
         let table = match NonNull::new(table.load(Ordering::Relaxed)) {
             Some(made) => made,
-            None => self.add_table(&mut growth, table)?,
+            None => self.add_table(table)?,
         };
-        let chunk = take_chunk(&self.budget, self.slot_bytes, self.slot_align, growth.slots_bytes)?;
+        let chunk = take_chunk(&self.budget, self.slot_bytes, self.slot_align, slots_bytes)?;
         let (first, count) = slots_of(chunk, self.slot_bytes, self.slot_align);
+        let mut growth = self.growth.lock();
         growth.slots_bytes += growth.link(chunk);
         growth.chunks_count += 1;
         growth.slots_count += count;
@@ -269,10 +282,10 @@ impl Core {
         Ok(first.cast())
     }
 
-    fn add_table(&self, growth: &mut Growth, place: &AtomicPtr<Table>) -> Result<NonNull<Table>, AllocError> {
+    fn add_table(&self, place: &AtomicPtr<Table>) -> Result<NonNull<Table>, AllocError> {
         let bytes = chunk_bytes_for(size_of::<Table>()).expect("a small constant");
         let chunk = self.budget.take_chunk(bytes, false)?;
-        growth.link(chunk);
+        self.growth.lock().link(chunk);
         // SAFETY: the chunk is fresh, has room for a table, and its base is aligned to 16.
         let table = unsafe {
             let table = (*chunk.as_ptr()).base.cast::<Table>();

@@ -175,6 +175,52 @@ fn shrink_gives_back_the_chunks_in_which_nothing_lives() {
     assert_eq!(*pool.get([3; 8]).unwrap(), [3; 8]);
 }
 
+std::thread_local! {
+    static SHRINKING: std::cell::Cell<Option<&'static Pool<u64>>> = const { std::cell::Cell::new(None) };
+    static TAKEN: std::cell::RefCell<Vec<PoolBox<'static, u64>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Takes what a pool has whenever it hears of pressure.
+struct Taker;
+
+impl crate::Observer for Taker {
+    fn pressure_changed(&self, _event: &crate::PressureEvent) {
+        let Some(pool) = SHRINKING.get() else { return };
+        while let Ok(object) = pool.get(0) {
+            TAKEN.with_borrow_mut(|taken| taken.push(object));
+        }
+    }
+}
+
+/// A shrink passes all levels of pressure on its way down, and at each the observer empties the pool.
+#[test]
+fn an_observer_may_use_the_pool_that_shrinks() {
+    let root = Budget::root("process", 64 * KIB).unwrap();
+    let place = Box::into_raw(Box::new(Pool::new(&root)));
+    // SAFETY: it is dropped at the end of the test, after the last use.
+    let pool: &'static Pool<u64> = unsafe { &*place };
+    root.set_observer(Some(Arc::new(Taker)));
+    let mut held: Vec<_> = core::iter::from_fn(|| pool.get(u64::MAX).ok()).collect();
+    held.truncate(10);
+    SHRINKING.set(Some(pool));
+    assert!(pool.shrink() > 0);
+    SHRINKING.set(None);
+    let mut taken = TAKEN.take();
+    assert!(taken.len() > 10);
+    for (value, object) in taken.iter_mut().enumerate() {
+        **object = value as u64;
+    }
+    assert!(taken.iter().enumerate().all(|(value, object)| **object == value as u64), "each its own slot");
+    assert!(held.iter().all(|object| **object == u64::MAX));
+    assert_eq!(pool.stats().live_count, held.len() + taken.len());
+    assert_eq!(pool.stats().allocated_bytes as u64 + 4 * KIB, root.used());
+    root.set_observer(None);
+    drop((held, taken));
+    // SAFETY: made above; nobody refers to it any more.
+    drop(unsafe { Box::from_raw(place) });
+    assert_eq!(root.used(), 4 * KIB);
+}
+
 /// Method: a random walk of get, drop and shrink against a vector of what should be there.
 #[test]
 fn any_order_of_gets_drops_and_shrinks_keeps_the_objects_apart() {
@@ -264,6 +310,39 @@ fn a_shared_pool_at_its_limit_refuses_and_goes_on() {
     assert!(held.iter().enumerate().all(|(n, object)| **object == [n; 8]));
     held.pop();
     assert!(pool.get([0; 8]).is_ok());
+}
+
+/// Looks at the figures of a pool, and takes from it, whenever it hears of pressure.
+struct Curious {
+    pool: SharedPool<[u64; 64]>,
+    chunks_seen: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl crate::Observer for Curious {
+    fn pressure_changed(&self, _event: &crate::PressureEvent) {
+        self.chunks_seen.fetch_add(self.pool.stats().chunks_count, Ordering::Relaxed);
+        self.refused.fetch_add(usize::from(self.pool.get([2; 64]).is_err()), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_observer_may_use_the_shared_pool_that_grows() {
+    crate::sync::finishes(|| {
+        let root = Budget::root("process", 64 * KIB).unwrap();
+        let pool = SharedPool::new(&root).unwrap();
+        let curious =
+            Curious { pool: pool.clone(), chunks_seen: AtomicUsize::new(0), refused: AtomicUsize::new(0) };
+        let curious = Arc::new(curious);
+        root.set_observer(Some(curious.clone()));
+        let held: Vec<_> = core::iter::from_fn(|| pool.get([1u64; 64]).ok()).collect();
+        assert!(held.iter().all(|object| **object == [1; 64]));
+        assert!(curious.chunks_seen.load(Ordering::Relaxed) > 0);
+        assert!(curious.refused.load(Ordering::Relaxed) > 0, "the pool was empty at that moment");
+        root.set_observer(None);
+        drop(held);
+        assert_eq!(pool.stats().live_count, 0);
+    });
 }
 
 /// Method: four threads take, share and drop objects of one pool; each object must keep the text that was put there.
