@@ -149,6 +149,28 @@ fn the_reserve_is_for_emergencies() {
     assert_eq!(db.used(), 0);
 }
 
+/// The last to hold a budget may be its child: the parent goes with it, its block serves the next one, and the tree
+/// lives until its last node has gone.
+#[test]
+fn a_parent_goes_with_its_last_child() {
+    let root = root(MIB);
+    let base = root.used();
+    for _ in 0..2 {
+        let parent = root.child_with("parent", BudgetOptions::limit(8 * KIB).keeps_refusals()).unwrap();
+        let child = parent.child("child", u64::MAX).unwrap();
+        drop(parent);
+        assert!(child.charge(9 * KIB).is_err());
+        assert_eq!(child.last_refusal().unwrap().path(), "process/parent/child");
+        drop(child);
+        assert_eq!((root.walk().count(), root.used()), (1, base));
+    }
+    let last = root.child("parent", KIB).unwrap().child("last", u64::MAX).unwrap();
+    drop(root);
+    last.charge(KIB).unwrap();
+    assert!(last.charge(1).is_err());
+    last.release(KIB);
+}
+
 struct Cache {
     budget: Budget,
     held: AtomicU64,
