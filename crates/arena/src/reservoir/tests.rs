@@ -631,6 +631,7 @@ fn churn(setup: &Setup, seed: u64, rounds: usize, pause: &std::sync::RwLock<()>)
             setup.give_back(&returned);
         }
     }
+    let _running = pause.read().unwrap();
     let rest: Vec<Chunk> = held.into_iter().map(|(chunk, _)| chunk).collect();
     setup.give_back(&rest);
 }
