@@ -419,7 +419,7 @@ fn model_used(models: &[Model], index: usize) -> u64 {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 256 },
+        cases: if cfg!(miri) { 3 } else { 256 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -430,7 +430,9 @@ proptest! {
     #[test]
     fn seed_10_children_never_exceed_a_parent(
         limits in proptest::collection::vec(1u64..64, 5),
-        steps in proptest::collection::vec((0usize..5, 0u8..3, 0u64..40, 0usize..5), 1..120),
+        steps in proptest::collection::vec(
+            (0usize..5, 0u8..3, 0u64..40, 0usize..5), 1..if cfg!(miri) { 30 } else { 120 }
+        ),
     ) {
         let root = Budget::root("r", (limits[0] + 8) * KIB).unwrap();
         let parents = [None, Some(0), Some(0), Some(1), Some(1)];
