@@ -170,8 +170,10 @@ impl Budget {
         let minimum = units_of(options.minimum_bytes).ok_or_else(|| too_large(options.minimum_bytes))?;
         let reserve = units_of(options.reserve_bytes).ok_or_else(|| too_large(options.reserve_bytes))?;
         let limit = limit_units(options.limit_bytes);
-        let node =
-            self.tree().add_node(self.node(), name, limit, minimum, reserve, options.keeps_refusals)?;
+        // SAFETY: this handle keeps the node alive (node.rs I5) and holds its block's own pointer.
+        let node = unsafe {
+            self.tree().add_node(self.node, name, limit, minimum, reserve, options.keeps_refusals)?
+        };
         Ok(Budget { node })
     }
 

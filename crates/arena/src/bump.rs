@@ -116,7 +116,7 @@ mod tests {
         let step = if cfg!(miri) { 64 } else { 4 };
         for position in (0..=255u8).step_by(step) {
             for end in (position..=255).step_by(step) {
-                for size in 0..=127u8 {
+                for size in (0..=127u8).step_by(if cfg!(miri) { 3 } else { 1 }) {
                     for align in aligns {
                         let grid = u32::from(align.max(4));
                         let start = u32::from(position).div_ceil(grid) * grid;

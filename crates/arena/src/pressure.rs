@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn levels_begin_exactly_at_their_percentage() {
-        for limit in [1u32, 2, 7, 100, 1000, 1 << 20] {
+        let limits = [1u32, 2, 7, 100, 1000, 1 << 20];
+        for &limit in &limits[..if cfg!(miri) { 4 } else { limits.len() }] {
             for used in 0..=limit.min(2000) {
                 let percent = f64::from(used) * 100.0 / f64::from(limit);
                 let want = match percent {

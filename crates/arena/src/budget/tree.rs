@@ -212,9 +212,13 @@ impl Tree {
     // Nodes
 
     /// Adds a node below `parent`, with `minimum` units granted at once.
-    pub(crate) fn add_node(
+    ///
+    /// # Safety
+    /// 1. `parent` is a live node of this tree, and the pointer is that of its block: the node that is added keeps it,
+    ///    and frees the parent through it when it was the last to hold it. A reference's pointer may not do that.
+    pub(crate) unsafe fn add_node(
         &self,
-        parent: &Node,
+        parent: NonNull<Node>,
         name: &str,
         limit: u32,
         minimum: u32,
@@ -222,7 +226,8 @@ impl Tree {
         keeps_refusals: bool,
     ) -> Result<NonNull<Node>, AllocError> {
         let node = loop {
-            let made = self.make_node(&mut self.lock(), parent, name, limit, keeps_refusals);
+            // SAFETY: the caller's promise.
+            let made = unsafe { self.make_node(&mut self.lock(), parent, name, limit, keeps_refusals) };
             match made {
                 Some(node) => break node,
                 None => self.add_page()?,
@@ -251,10 +256,13 @@ impl Tree {
     }
 
     /// Links a new node below `parent`; `None` where the page is full.
-    fn make_node(
+    ///
+    /// # Safety
+    /// As `add_node`.
+    unsafe fn make_node(
         &self,
         state: &mut State,
-        parent: &Node,
+        parent: NonNull<Node>,
         name: &str,
         limit: u32,
         keeps_refusals: bool,
@@ -268,8 +276,11 @@ impl Tree {
             };
             slot = block_of_slot.cast();
         }
+        let block_of_parent = parent.as_ptr();
+        // SAFETY: live by the caller's promise.
+        let parent = unsafe { parent.as_ref() };
         let depth = parent.cold.depth.get() + 1;
-        let node = Node::new(self, parent, name, limit, depth);
+        let node = Node::new(self, block_of_parent, name, limit, depth);
         node.level.store(parent.level.load(Ordering::Relaxed), Ordering::Relaxed);
         node.cold.slot.set(slot);
         let first = parent.cold.first_child.get();
@@ -710,7 +721,11 @@ impl Tree {
     /// Makes `name` the node below the root that pays for kept chunks. It has no handle: it goes with the tree.
     #[cfg(all(feature = "std", unix, not(loom)))]
     pub(crate) fn make_warm(&self, name: &str) -> Result<(), AllocError> {
-        let node = self.add_node(self.root(), name, super::word::UNITS_MAX, 0, 0, false)?;
+        // SAFETY: the root lives as long as the tree (I5), and the tree keeps its block's own pointer.
+        let node = unsafe {
+            let root = NonNull::new_unchecked(self.root.cast_mut());
+            self.add_node(root, name, super::word::UNITS_MAX, 0, 0, false)?
+        };
         self.root().refs.fetch_sub(1, Ordering::Relaxed);
         self.warm.store(node.as_ptr(), Ordering::Release);
         Ok(())

@@ -183,7 +183,8 @@ mod tests {
     const BYTES: usize = 64 << 10;
 
     fn root(limit_bytes: u64) -> Budget {
-        let options = ReservoirOptions::new(limit_bytes).address_bytes(8 << 20);
+        let options =
+            ReservoirOptions::new(limit_bytes).address_bytes(if cfg!(miri) { 2 << 20 } else { 8 << 20 });
         Budget::root_on_reservoir("process", limit_bytes, Reservoir::new(options).unwrap()).unwrap()
     }
 
@@ -280,7 +281,9 @@ mod tests {
         let first = tiny();
         first.alloc(1u8).unwrap();
         let rest = statement.child("rest", u64::MAX).unwrap();
-        while rest.charge(KIB).is_ok() {}
+        for kib in (0..10).map(|log2| 512 >> log2) {
+            while rest.charge(kib * KIB).is_ok() {}
+        }
         let others = [tiny(), tiny(), tiny()];
         let per_page = root.reservoir().unwrap().stats().committed_bytes as u64 / KIB;
         for arena in others.iter().take(per_page as usize - 1) {

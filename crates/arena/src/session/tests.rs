@@ -20,7 +20,7 @@ fn compile(session: &Session<'_>, stage_bytes: [usize; 4]) -> Result<StageReport
             session.code()
         };
         for _ in 0..bytes.div_ceil(100) {
-            arena.alloc_slice_fill(100, 0u8).map_err(|error| session.explain(error))?;
+            arena.alloc_zeroed_slice::<u8>(100).map_err(|error| session.explain(error))?;
         }
         last = Some(session.finish_stage(0)?);
     }
@@ -29,15 +29,15 @@ fn compile(session: &Session<'_>, stage_bytes: [usize; 4]) -> Result<StageReport
 
 #[test]
 fn an_exhaustion_names_its_stage_and_the_next_compilation_works() {
-    with_test_context(64 * KIB, |context| {
+    with_test_context(16 * KIB, |context| {
         for (index, stage) in COMPILE_STAGES.iter().enumerate() {
             let mut bytes = [1000; 4];
-            bytes[index] = 100_000;
+            bytes[index] = 25_000;
             let error = compile(&context.session(), bytes).unwrap_err();
             let SessionError::OutOfMemory { stage: named, limit_bytes, used_bytes, .. } = error else {
                 panic!("{error}")
             };
-            assert_eq!((named, limit_bytes), (stage.name(), 64 * KIB));
+            assert_eq!((named, limit_bytes), (stage.name(), 16 * KIB));
             assert!(used_bytes <= limit_bytes);
             assert!(error.to_string().starts_with(&std::format!("out of memory at stage {}", stage.name())));
             let report = compile(&context.session(), [1000; 4]).unwrap();
