@@ -315,6 +315,18 @@ fn a_reclaimer_that_is_refused_a_charge_of_its_own_goes_on() {
 }
 
 #[test]
+fn a_reclaimer_that_claims_what_it_did_not_give_back_ends_in_a_refusal() {
+    finishes(|| {
+        let root = root(64 * KIB);
+        let cache = root.child("cache", u64::MAX).unwrap();
+        cache.charge(50 * KIB).unwrap();
+        cache.set_reclaimer(Some(Arc::new(Asked { gives: |bytes| bytes, blocking: false })));
+        assert!(root.child("statement", u64::MAX).unwrap().charge(40 * KIB).is_err());
+        cache.set_reclaimer(None);
+    });
+}
+
+#[test]
 fn an_observer_may_charge_when_a_reclaimer_releases() {
     finishes(|| {
         let root = root(64 * KIB);

@@ -40,6 +40,9 @@ const PAGE_UNITS: u32 = (PAGE_BYTES / CHUNK_BYTES_MIN) as u32;
 const QUANTUM_MAX: u32 = 1024;
 /// From this many trips to the parent on, a node fetches more than it needs.
 const REFILLS_BEFORE_QUANTA: u32 = 8;
+/// How often one charge asks reclaimers: others may take what was reclaimed for it, but a reclaimer that claims what it
+/// did not give back must not keep it for ever.
+const RECLAIMS_MAX: u32 = 1000;
 
 /// What a charge may do to succeed, and what it leaves behind when it does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -424,6 +427,7 @@ impl Tree {
 
     /// Charges `units` to `node`, with everything that the effort allows.
     pub(super) fn grant_or_reclaim(&self, node: &Node, units: u32, effort: Effort) -> Result<(), Blocked> {
+        let mut reclaims_left = RECLAIMS_MAX;
         loop {
             let blocked = {
                 let mut state = self.lock();
@@ -443,10 +447,12 @@ impl Tree {
             // The sweep may have changed levels although it was in vain.
             self.tell();
             // SAFETY: as in `charge_slow`.
-            if effort == Effort::Free || !self.reclaim(unsafe { &*blocked }, units, effort) {
+            let may_ask = effort != Effort::Free && reclaims_left > 0;
+            if !may_ask || !self.reclaim(unsafe { &*blocked }, units, effort) {
                 self.tell();
                 return Err(Blocked(blocked));
             }
+            reclaims_left -= 1;
         }
     }
 
