@@ -1,6 +1,7 @@
 //! How rows are written: aligned for people, RFC 4180, JSON. Each in constant memory.
 
 mod csv;
+pub(crate) mod escaped;
 mod json;
 mod table;
 

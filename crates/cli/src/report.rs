@@ -9,6 +9,7 @@ use cofferdam::{Error, OutOfMemory, Span, human_bytes};
 
 use crate::args::Mode;
 use crate::complain;
+use crate::format::escaped::Escaped;
 
 /// The most bytes of a statement's line that are shown.
 const EXCERPT_BYTES_MAX: usize = 160;
@@ -40,7 +41,7 @@ pub(crate) fn report(error: &Error, sql: &str, place: Place<'_>, mode: Mode) {
 
 fn for_people(error: &Error, sql: &str, place: Place<'_>) -> String {
     let Some(span) = error.span() else { return without_place(error) };
-    let message = error.to_string();
+    let message = Escaped(error).to_string();
     let excerpt = Excerpt::around(sql, span, place.line);
     let annotation = AnnotationKind::Primary.span(excerpt.marked.clone());
     let source =
@@ -48,7 +49,7 @@ fn for_people(error: &Error, sql: &str, place: Place<'_>) -> String {
     let title = Level::ERROR.primary_title(message.as_str()).id(error.sqlstate());
     let mut group = Group::with_title(title).element(source);
     if let Some(hint) = error.hint() {
-        group = group.element(Level::HELP.message(hint.to_string()));
+        group = group.element(Level::HELP.message(Escaped(hint).to_string()));
     }
     let renderer = if std::io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
@@ -60,26 +61,26 @@ fn without_place(error: &Error) -> String {
     // Writing to a string does not fail.
     let _ = match error.out_of_memory() {
         Some(record) => write!(text, "{}", summary(record)),
-        None => write!(text, "{error}"),
+        None => write!(text, "{}", Escaped(error)),
     };
     for note in error.out_of_memory().map(notes).unwrap_or_default() {
         let _ = write!(text, "\n  = note: {note}");
     }
     if let Some(hint) = error.hint() {
-        let _ = write!(text, "\n  = help: {hint}");
+        let _ = write!(text, "\n  = help: {}", Escaped(hint));
     }
     text
 }
 
 fn in_one_line(error: &Error, sql: &str, place: Place<'_>) -> String {
-    let mut text = format!("error[{}]: {error}", error.sqlstate());
+    let mut text = format!("error[{}]: {}", error.sqlstate(), Escaped(error));
     if let Some(span) = error.span() {
         let excerpt = Excerpt::around(sql, span, place.line);
         // Writing to a string does not fail.
         let _ = write!(text, " ({}, line {})", place.origin, excerpt.line);
     }
     if let Some(hint) = error.hint() {
-        let _ = write!(text, "; {hint}");
+        let _ = write!(text, "; {}", Escaped(hint));
     }
     text
 }

@@ -11,6 +11,7 @@ use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Mode};
 use crate::complain;
+use crate::format::escaped::Escaped;
 use crate::format::{Stopped, write_rows};
 use crate::input::{Piece, ReadError, Script};
 use crate::interrupt;
@@ -216,11 +217,14 @@ impl Session {
             (".memory", Some("off"), None) => self.show_memory = false,
             (".mode", Some(name), None) => match Mode::from_str(name, false) {
                 Ok(mode) => self.mode = mode,
-                Err(_) => {
-                    self.fail(format_args!("error: unknown mode `{name}`; there are table, csv and json"))
-                }
+                Err(_) => self.fail(format_args!(
+                    "error: unknown mode `{}`; there are table, csv and json",
+                    Escaped(name)
+                )),
             },
-            _ => self.fail(format_args!("error: unknown command `{}`; .help lists them", line.trim())),
+            _ => {
+                self.fail(format_args!("error: unknown command `{}`; .help lists them", Escaped(line.trim())))
+            }
         }
         self.out.flush()?;
         Ok(Flow::Next)

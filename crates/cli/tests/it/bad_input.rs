@@ -29,6 +29,24 @@ fn missing_and_unusable_files() {
     );
 }
 
+/// Aim: no data and no name acts on the terminal by way of an error. Method: an escape sequence in each place.
+#[test]
+fn errors_show_control_characters_as_escapes() {
+    let folder = Folder::new();
+    let file = folder.file("red.csv", "n\n1\n\u{1b}[31mred\u{7}\n");
+    let sum = format!("select sum(n) from {file} as t(n integer)");
+    for sql in
+        [&sum, "select \"\u{1b}[31mred\"", "select '\u{1b}[31mred'::integer", "select * from '\u{1b}[31mred'"]
+    {
+        for mode in ["table", "csv"] {
+            let outcome = run(&["--mode", mode, "-c", sql]);
+            assert_fails(&outcome, 1, &["error[", "\\u{1b}[31mred"]);
+            assert!(!outcome.stderr.contains(['\u{1b}', '\u{7}']), "{}", outcome.stderr);
+        }
+    }
+    assert_fails(&run_with(&[], b".\x1b[31m\n"), 1, &["unknown command `.\\u{1b}[31m`"]);
+}
+
 /// Aim: what can be read only once is no table. Method: a pipe that holds more than a sample, in every way.
 #[test]
 fn pipes_are_refused() {

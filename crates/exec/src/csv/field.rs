@@ -55,7 +55,8 @@ pub(crate) fn convert(
     }
 }
 
-/// Converts with `parse`, and marks fields that are NULL.
+/// Converts with `parse`, and marks fields that are NULL: those that have no text, and those of blanks alone, which
+/// programs that quote everything write for it.
 #[inline(always)]
 fn each<T: Element>(
     views: &[TextView],
@@ -66,7 +67,7 @@ fn each<T: Element>(
 ) -> Result<(), BadField> {
     vector.all_valid = true;
     let values = T::write(&mut vector.data);
-    let mut nulls = 0usize;
+    let (mut nulls, mut blanks) = (0usize, 0usize);
     rows.try_for_each(|row| {
         let view = views[row];
         if view == NULL_VIEW {
@@ -78,11 +79,23 @@ fn each<T: Element>(
                 values[row] = value;
                 Ok(())
             }
+            Err(_) if is_blank(view, window) => {
+                blanks += 1;
+                Ok(())
+            }
             Err(error) => Err(BadField { row, error: FieldError::Value(error) }),
         }
     })?;
     mark_nulls(views, rows, vector, nulls);
+    if blanks > 0 {
+        vector.all_valid = false;
+        rows.for_each(|row| vector.valid[row] = !is_blank(views[row], window));
+    }
     Ok(())
+}
+
+fn is_blank(view: TextView, window: &[u8]) -> bool {
+    view == NULL_VIEW || view.of(window).trim_ascii().is_empty()
 }
 
 fn texts(

@@ -5,8 +5,9 @@
 //! so that its fields are views like all others. The two agree on every line that either may read; a property test
 //! holds them to it.
 //!
-//! What a field means: nothing between two delimiters is NULL, two quotes are the empty text. A line that is empty is
-//! passed over. A carriage return before a newline belongs to the newline.
+//! What a field means: nothing between two delimiters is NULL, two quotes are the empty text (`field` makes NULL of it in
+//! columns that are no texts). A line that is empty is passed over. A carriage return before a newline belongs to the
+//! newline.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};

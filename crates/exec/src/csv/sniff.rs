@@ -1,12 +1,12 @@
 //! What a file holds, guessed from its first bytes: the delimiter, whether the first row names the columns, and types.
 //!
-//! - The delimiter goes by the extension (`.csv` comma, `.tsv` tab, `.tbl` bar, without quotes). For other files, and
-//!   for a `.csv` without a comma in its first row, it is the candidate that cuts the first rows into the most fields,
-//!   as long as it cuts them all alike.
+//! - The delimiter goes by the extension (`.tsv` tab, `.tbl` bar, without quotes). For other files it is the first
+//!   candidate that cuts the first row into as many fields as the query gives columns; else, in a `.csv`, the comma if it
+//!   cuts the first rows all alike; else the candidate that cuts them alike and into the most fields.
 //! - The first row is a header if it does not fit the types of the rows below it, or if all columns are text (except in a
 //!   `.tbl`, which has no header by custom). Where the query gives the columns, it is a header if its fields are their
-//!   names, or if one of them is no value of its column's type; texts under other names are therefore data. Without a
-//!   header columns are `column0`, `column1`, …
+//!   names, or if it has words wherever the columns are no texts; texts under other names are therefore data, and so is
+//!   a malformed number. Without a header columns are `column0`, `column1`, …
 //! - A number is given more room than the sample needs, since what is read later may be longer: integers become
 //!   bigint, decimals get 15, 18 or 38 digits. The digits behind the point are those of the sample; a field with more is
 //!   an error when it is read, and never rounded.
@@ -41,7 +41,7 @@ const ROWS_AT_ONCE: usize = 64;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SniffOptions<'o> {
     /// The columns, where the query gives them: `AS t(a integer, b text)`. Their number is then not sniffed, and a first
-    /// row whose fields are these names, or not of these types, is a header.
+    /// row whose fields are these names, or words where these types are none, is a header.
     pub columns: Option<&'o [Column<'o>]>,
     /// The byte between fields.
     pub delimiter: Option<u8>,
@@ -144,7 +144,7 @@ fn sniff<'a>(
     let delimiter = options.delimiter.unwrap_or_else(|| match () {
         () if is_table => b'|',
         () if extension.eq_ignore_ascii_case("tsv") => b'\t',
-        () => guess_delimiter(sample),
+        () => guess_delimiter(sample, options.columns.map(<[_]>::len), extension.eq_ignore_ascii_case("csv")),
     });
     let shape = Shape::of(sample, delimiter, quote, is_table, options.columns);
     let format = CsvFormat { delimiter, quote, header: false, trailing_delimiter: shape.trailing_delimiter };
@@ -254,12 +254,24 @@ fn delimiters_in(row: &[u8], delimiter: u8, quote: Option<u8>) -> u32 {
     count
 }
 
-/// The candidate that cuts the first rows into the most fields and all alike; a comma if there is none.
-fn guess_delimiter(sample: &[u8]) -> u8 {
+/// The delimiter that gives the wanted number of fields, or that cuts the first rows into the most fields and all alike
+/// (in a `.csv` a comma that cuts them alike is enough); a comma if there is none.
+fn guess_delimiter(sample: &[u8], fields: Option<usize>, prefers_comma: bool) -> u8 {
     let row = first_row(sample, Some(QUOTE));
+    let count_of = |candidate| delimiters_in(row, candidate, Some(QUOTE));
+    if let Some(fields) = fields
+        && let Some(fits) =
+            CANDIDATES.into_iter().find(|&candidate| count_of(candidate) as usize + 1 == fields)
+        && fields > 1
+    {
+        return fits;
+    }
     let mut best = (0, b',');
     for candidate in CANDIDATES {
-        let count = delimiters_in(row, candidate, Some(QUOTE));
+        let count = count_of(candidate);
+        if prefers_comma && best.0 > 0 && best.1 == b',' {
+            break;
+        }
         if count > best.0 && cuts_alike(sample, candidate, count) {
             best = (count, candidate);
         }
@@ -341,15 +353,10 @@ impl<'s> Sample<'s> {
 
     /// Whether the first row names the columns.
     fn has_header(&self, given: Option<&[Column<'_>]>, is_table: bool) -> bool {
-        let fields = self.first.iter().enumerate();
         if let Some(given) = given {
-            if self.rows_count > 0 && self.are_names(given) {
-                return true;
-            }
-            let fits =
-                |index: usize, field: &[u8]| given.get(index).is_none_or(|column| reads_as(field, column.ty));
-            return fields.filter_map(|(i, field)| Some((i, (*field)?))).any(|(i, field)| !fits(i, field));
+            return self.rows_count > 0 && (self.are_names(given) || self.look_like_names(given));
         }
+        let fields = self.first.iter().enumerate();
         if self.rows_count == 0 {
             return false;
         }
@@ -376,6 +383,22 @@ impl<'s> Sample<'s> {
             && self.first.iter().zip(given).all(|(field, column)| {
                 field.is_some_and(|field| field.trim_ascii().eq_ignore_ascii_case(column.name.as_bytes()))
             })
+    }
+
+    /// Whether the first row has no value where these columns want one that is no text, but words. A number or date
+    /// that is malformed is no word: it must not make a row of data vanish.
+    fn look_like_names(&self, given: &[Column<'_>]) -> bool {
+        let mut words = 0;
+        for (field, column) in self.first.iter().zip(given) {
+            let (Some(field), false) = (field, column.ty == Type::Text) else { continue };
+            match field.trim_ascii() {
+                [] => continue,
+                [b'0'..=b'9' | b'+' | b'-' | b'.', ..] => return false,
+                field if reads_as(field, column.ty) => return false,
+                _ => words += 1,
+            }
+        }
+        words > 0
     }
 
     fn columns<'a>(
@@ -452,8 +475,14 @@ mod tests {
             (b"word\nother\n", b','),
         ];
         for (sample, expected) in cases {
-            assert_eq!(guess_delimiter(sample), expected, "{}", String::from_utf8_lossy(sample));
+            assert_eq!(guess_delimiter(sample, None, false), expected, "{}", String::from_utf8_lossy(sample));
         }
+        let sample = b"a,b;c;d\n1,2;3;4\n";
+        assert_eq!(guess_delimiter(sample, None, false), b';');
+        assert_eq!(guess_delimiter(sample, None, true), b',');
+        assert_eq!(guess_delimiter(sample, Some(3), true), b';');
+        assert_eq!(guess_delimiter(sample, Some(2), false), b',');
+        assert_eq!(guess_delimiter(b"a,b;c\n1;2\n3;4\n", None, true), b';');
     }
 
     #[test]

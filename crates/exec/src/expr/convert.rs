@@ -134,12 +134,14 @@ pub(super) fn extract(field: DateField, to: Type, a: &Vector<'_>, rows: Rows<'_>
 
 fn date_field(date: Date, field: DateField) -> i64 {
     let year = i64::from(date.year());
+    // The year before 1 is -1 as a field and 0 for counting.
+    let counted = if year < 0 { year + 1 } else { year };
     match field {
-        // There is no year 0: the first century is 1 to 100, and the one before it -100 to -1, which is 0 to -99 here.
-        DateField::Century if year > 0 => (year + 99) / 100,
-        DateField::Century => -((99 - (year - 1)) / 100),
+        // The first century is 1 to 100, and the one before it 0 to -99.
+        DateField::Century if counted > 0 => (counted + 99) / 100,
+        DateField::Century => -((99 - (counted - 1)) / 100),
         DateField::Day => i64::from(date.day()),
-        DateField::Decade => year.div_euclid(10),
+        DateField::Decade => counted.div_euclid(10),
         DateField::DayOfWeek => i64::from(date.day_of_week()),
         DateField::DayOfYear => i64::from(date.day_of_year()),
         DateField::Epoch => i64::from(date.days()) * 86_400,
@@ -187,6 +189,16 @@ mod tests {
             ("2021-01-03", DateField::IsoDayOfWeek, 7),
             ("2020-12-31", DateField::DayOfYear, 366),
             ("1994-03-15", DateField::Decade, 199),
+            ("0009-01-01", DateField::Decade, 0),
+            ("0001-01-01 BC", DateField::Decade, 0),
+            ("0002-01-01 BC", DateField::Decade, -1),
+            ("0011-01-01 BC", DateField::Decade, -1),
+            ("0012-01-01 BC", DateField::Decade, -2),
+            ("0001-01-01", DateField::Century, 1),
+            ("0001-12-31 BC", DateField::Century, -1),
+            ("0100-01-01 BC", DateField::Century, -1),
+            ("0101-01-01 BC", DateField::Century, -2),
+            ("0001-01-01 BC", DateField::Year, -1),
         ];
         for (text, field, expected) in cases {
             let date = Date::parse(text.as_bytes()).unwrap();

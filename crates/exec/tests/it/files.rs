@@ -166,7 +166,7 @@ fn malformed_files_are_errors_with_a_place() {
             "22P02",
             "line 2, column 1 (\"a\"): invalid input syntax for type integer: \"x\"",
         ),
-        (b"1,2\n\n\"\n\",2\n", numbers, "22P02", "line 3, column 1"),
+        (b"1,2\n\n\"\nx\",2\n", numbers, "22P02", "line 3, column 1"),
         (b"99999999999,2\n", numbers, "22003", "line 1, column 1"),
         (b"1,1234.5\n", numbers, "22003", "line 1, column 2 (\"b\")"),
         (b"1,1.234\n", numbers, "22003", "more than 2 digits behind the point"),
