@@ -45,7 +45,8 @@ impl<T> Mutex<T> {
 }
 
 /// A lock around work that calls foreign code: whoever holds it may come back to the same place on the same thread,
-/// and is told so instead of waiting for itself. (Without threads to ask, and in a model, it waits.)
+/// and is told so instead of waiting for itself. Where threads cannot be told apart, nobody waits for ever: who has
+/// waited for very long is told so too.
 pub(crate) struct Turn {
     lock: Mutex<()>,
     /// The token of the thread that has its turn; 0: none.
@@ -63,18 +64,25 @@ impl Turn {
         Turn { lock: Mutex::new(()), holder: AtomicUsize::new(0) }
     }
 
-    /// Waits for the others; `None` where this thread has its turn already.
+    /// Waits for the others; `None` where this thread has its turn already (or, without `std`, seems to).
     pub(crate) fn take(&self) -> Option<Taken<'_>> {
         let token = thread_token();
         // Only this thread stores its own token, so whoever reads it back holds the lock.
         if token != 0 && self.holder.load(Ordering::Relaxed) == token {
             return None;
         }
+        #[cfg(any(loom, feature = "std"))]
         let guard = self.lock.lock();
+        #[cfg(all(not(loom), not(feature = "std")))]
+        let guard = self.lock.0.lock_within(TURN_SPINS_MAX)?;
         self.holder.store(token, Ordering::Relaxed);
         Some(Taken { holder: &self.holder, _guard: guard })
     }
 }
+
+/// So often is a turn looked at before it counts as one's own: some milliseconds.
+#[cfg(all(not(loom), not(feature = "std")))]
+const TURN_SPINS_MAX: u32 = 1 << 20;
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
@@ -117,13 +125,28 @@ mod spin {
         }
 
         pub(crate) fn lock(&self) -> Guard<'_, T> {
-            while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err()
-            {
-                while self.held.load(Ordering::Relaxed) {
-                    core::hint::spin_loop();
+            loop {
+                if let Some(guard) = self.lock_within(u32::MAX) {
+                    return guard;
                 }
             }
-            Guard(self)
+        }
+
+        /// The lock, or `None` after so many looks at it.
+        pub(crate) fn lock_within(&self, spins_max: u32) -> Option<Guard<'_, T>> {
+            for _ in 0..spins_max {
+                let seen = self.held.load(Ordering::Relaxed);
+                if !seen
+                    && self
+                        .held
+                        .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+                        .is_ok()
+                {
+                    return Some(Guard(self));
+                }
+                core::hint::spin_loop();
+            }
+            None
         }
     }
 

@@ -446,8 +446,8 @@ impl Tree {
             };
             // The sweep may have changed levels although it was in vain.
             self.tell();
-            // SAFETY: as in `charge_slow`.
             let may_ask = effort != Effort::Free && reclaims_left > 0;
+            // SAFETY: as in `charge_slow`.
             if !may_ask || !self.reclaim(unsafe { &*blocked }, units, effort) {
                 self.tell();
                 return Err(Blocked(blocked));

@@ -5,7 +5,7 @@
 //! own pages.
 //!
 //! Order of locks: the reservoir's, then the tree's. So nothing here is called under the tree's lock, and what the
-//! reservoir calls (the [`Account`]) neither asks reclaimers nor tells observers: that waits until both are free.
+//! reservoir calls (the account, `reservoir.rs`) neither asks reclaimers nor tells observers: that waits until both are free.
 
 use super::tree::Tree;
 use crate::chunk::{self, ChunkHeader, Source};

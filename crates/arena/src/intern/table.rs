@@ -24,7 +24,7 @@
 //!   or of an earlier one, lives (pins.rs).
 //! - T5 At least one slot of the table is not used yet, so some bucket has no mark.
 
-use super::hash::{Medium, Seeds, Short, Words};
+use super::hash::{Medium, Seeds, Short, Words, place_of};
 use crate::chunk::{ChunkHeader, chunk_bytes_for};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::ptr::{self, NonNull};
@@ -291,7 +291,7 @@ impl Table {
 
     #[inline(always)]
     fn probe(&self, hash: u64, is_same: impl Fn(RecordPtr) -> bool) -> Option<Found> {
-        let mut index = hash as usize;
+        let mut index = place_of(hash);
         loop {
             let bucket = self.bucket(index);
             let tags = bucket.tags.load(Ordering::Acquire);
@@ -335,7 +335,7 @@ impl Table {
     /// Shows a record under its symbol and its text. For the writer.
     pub(super) fn link(&self, record: RecordPtr, symbol: u32, hash: u64, is_condemned: bool) {
         self.cell(symbol).store(record.as_ptr(), Ordering::Release);
-        let mut index = hash as usize;
+        let mut index = place_of(hash);
         loop {
             let bucket = self.bucket(index);
             let tags = bucket.tags.load(Ordering::Relaxed);
@@ -351,7 +351,7 @@ impl Table {
 
     /// Where a record stands that the table shows.
     fn slot_of(&self, record: RecordPtr, hash: u64) -> (&Bucket, usize) {
-        let mut index = hash as usize;
+        let mut index = place_of(hash);
         loop {
             let bucket = self.bucket(index);
             let tags = bucket.tags.load(Ordering::Relaxed);
