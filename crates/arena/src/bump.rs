@@ -75,7 +75,7 @@ macro_rules! bump_arithmetic {
             /// As `place`, quicker, and by the largest padding that there could be: what would just fit at the end may
             /// be refused. No branch on the alignment, which sizes and alignments known at run time only would make
             /// unpredictable; and the position is used in one addition only, so that the processor forwards it from
-            /// the store before within that addition (a sixth faster than `place` on a 2023 server processor).
+            /// the store before within that addition (3.25 instead of 3.75 ns: `bench-arena`, mixed_layout, 2026-11-21).
             #[inline(always)]
             pub(crate) const fn place_quickly(
                 position: $uint,

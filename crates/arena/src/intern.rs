@@ -30,8 +30,8 @@
 //! interned is an [`Identifier`], and nobody makes one of a literal.
 //!
 //! Who pays: the budget that the interner was made with, before anything is taken: for the interner itself at
-//! creation (4 KiB), for each chunk of names (1 to 16 KiB), and for each table (12 to 40 bytes a name). While a table
-//! grows, and for as long as a pin could see the old one, both are charged.
+//! creation (4 KiB), for each chunk of names (1 to 16 KiB), and for each table (24 to 64 bytes a name, from a hundred
+//! names on). While a table grows, and for as long as a pin could see the old one, both are charged.
 
 mod frozen;
 mod hash;
@@ -244,7 +244,7 @@ impl Interner {
     }
 
     /// An immutable copy of the table for lookups without a pin. It holds every name in it, and `budget` pays for its
-    /// table (24 to 60 bytes a name).
+    /// table (24 to 64 bytes a name, from a hundred names on).
     ///
     /// # Errors
     /// The budget does not have the bytes.
