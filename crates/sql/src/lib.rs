@@ -55,6 +55,7 @@ mod text;
 mod token;
 mod tree;
 pub mod views;
+mod words;
 
 pub use error::{
     Error, Excerpt, Hint, Mistake, QUALIFIER_BYTES_LIMIT, SyntaxError, TEXT_BYTES_LIMIT, Unsupported,
@@ -63,7 +64,7 @@ pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
 pub use outline::Outline;
-pub use parser::parse;
+pub use parser::{Form, parse};
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};
 pub use tree::Tree;

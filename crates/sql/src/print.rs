@@ -6,12 +6,12 @@
 
 use std::fmt::{self, Formatter, Write};
 
-use crate::Tree;
 use crate::keyword::{Category, Keyword};
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
 use crate::parser::precedence as p;
 use crate::views::expr::{INTERVAL_FIELDS, INTERVAL_SHIFT};
 use crate::views::{BinaryOp, CallForm, IsTest, JoinKind, LikeKind, SetOperator, UnaryOp};
+use crate::{Tree, words};
 
 impl fmt::Display for Tree<'_> {
     /// Writes the statement as canonical SQL, without a `;`.
@@ -61,6 +61,9 @@ impl Printer<'_, '_> {
     fn leave<'a>(&mut self, node: &'a Node<'a>) -> fmt::Result {
         self.close(node)?;
         let Some(parent) = node.parent() else { return Ok(()) };
+        if parent.kind() == NodeKind::Form && node.has(flag::PARENS) {
+            self.word(")")?;
+        }
         if needs_parens(parent, node) {
             self.word(")")?;
         }
@@ -88,6 +91,8 @@ impl Printer<'_, '_> {
         use NodeKind as N;
         let index = place(parent, node);
         match (parent.kind(), node.kind()) {
+            (N::Form, _) => self.before_part(parent, node),
+            (N::List, _) => self.list(""),
             (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
             (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
             (N::Select | N::Values | N::With | N::From | N::GroupBy | N::OrderBy, _) => self.list(" "),
@@ -122,6 +127,13 @@ impl Printer<'_, '_> {
             (N::Call, _) => self.call_word(parent, index),
             _ => self.operator(parent, index),
         }
+    }
+
+    /// Between a form and a part of it.
+    fn before_part<'a>(&mut self, form: &'a Node<'a>, part: &'a Node<'a>) -> fmt::Result {
+        let is_start = self.is_first && form.name().is_empty();
+        self.word(if is_start { "" } else { " " })?;
+        self.word(if part.has(flag::PARENS) { "(" } else { "" })
     }
 
     /// The words before an operand of an operator.
@@ -229,7 +241,8 @@ impl Printer<'_, '_> {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
             }
             N::Join => self.word(if node.child_of_kind(N::Alias).is_some() { "(" } else { "" }),
-            N::Table | N::Column | N::Cte | N::ColumnDef => self.name(node),
+            N::Form | N::Words => words::print(self.f, node.name()),
+            N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName => self.name(node),
             N::Name => match node.parent() {
                 Some(parent) if !is_value_list(parent) => Ok(()),
                 _ => write!(self.f, "{}", Quoted(node.name())),
@@ -487,7 +500,7 @@ fn is_plain(name: &str) -> bool {
 
 /// Whether the children of kind `Name` are values of their own and not parts of their parent's name.
 fn is_value_list(parent: &Node<'_>) -> bool {
-    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption)
+    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption | NodeKind::Form | NodeKind::List)
 }
 
 fn starts_with(node: &Node<'_>, kind: NodeKind) -> bool {

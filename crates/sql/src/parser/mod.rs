@@ -22,6 +22,7 @@
 
 mod expr;
 mod form;
+mod forms;
 mod name;
 mod query;
 mod recovery;
@@ -39,6 +40,7 @@ use crate::text::{TextError, Texts};
 use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
+pub use forms::Form;
 use stack::{Frame, Mode, Stack, Then};
 
 /// Parses one statement, with or without a `;` at its end.
@@ -203,6 +205,7 @@ impl<'a, 's> Parser<'a, 's> {
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
             Then::Explain => self.after_explained(frame, node),
+            Then::Form => self.after_form_part(frame, node),
         }
     }
 

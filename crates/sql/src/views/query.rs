@@ -17,6 +17,8 @@ pub enum Statement<'a> {
     Show(Show<'a>),
     /// `RESET name`.
     Reset(Reset<'a>),
+    /// Any other statement; [`super::forms`] has a view for each.
+    Form(super::forms::FormRef<'a>),
 }
 
 impl<'a> Statement<'a> {
@@ -28,6 +30,7 @@ impl<'a> Statement<'a> {
             NodeKind::Set => Self::Set(Set(node)),
             NodeKind::Show => Self::Show(Show(node)),
             NodeKind::Reset => Self::Reset(Reset(node)),
+            NodeKind::Form => Self::Form(super::forms::FormRef::of(node)?),
             _ => return None,
         })
     }
