@@ -44,6 +44,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod error;
+mod format;
 mod keyword;
 mod lexer;
 mod node;
@@ -60,6 +61,7 @@ mod words;
 pub use error::{
     Error, Excerpt, Hint, Mistake, QUALIFIER_BYTES_LIMIT, SyntaxError, TEXT_BYTES_LIMIT, Unsupported,
 };
+pub use format::{FormatError, KeywordCase, Layout, format};
 pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
