@@ -113,6 +113,16 @@ impl<'a> Lexer<'a> {
         self.text
     }
 
+    /// The offset that it stands at: the end of the last token.
+    pub(crate) fn offset(&self) -> u32 {
+        self.position as u32
+    }
+
+    /// Goes on at `offset`, which must be where a token ends.
+    pub(crate) fn seek(&mut self, offset: u32) {
+        self.position = offset as usize;
+    }
+
     /// The piece of the text under `span`.
     pub fn slice(&self, span: Span) -> &'a str {
         span.of(self.text)

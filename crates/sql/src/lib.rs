@@ -36,6 +36,7 @@
 //! | [`views`] | typed views over the nodes, which is what consumers read |
 //! | `print`, `outline` | a tree as canonical SQL, and as indented text for people |
 //! | `split` | where statements end in a script, also while it streams in |
+//! | `script` | the statements of a text, one after the other, the wrong ones included |
 //! | `error` | what went wrong, where, what was expected, and a hint |
 //!
 //! Who owns memory: the caller's arena owns the nodes and the few rewritten texts; the text itself is borrowed. The
@@ -51,6 +52,7 @@ mod node;
 mod outline;
 mod parser;
 mod print;
+mod script;
 mod split;
 mod text;
 mod token;
@@ -67,6 +69,7 @@ pub use lexer::Lexer;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
 pub use outline::Outline;
 pub use parser::{Form, parse};
+pub use script::Script;
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};
 pub use tree::Tree;
