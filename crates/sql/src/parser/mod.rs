@@ -24,6 +24,7 @@ mod expr;
 mod form;
 mod forms;
 mod name;
+mod object;
 mod query;
 mod recovery;
 mod stack;
