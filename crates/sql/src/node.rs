@@ -23,6 +23,9 @@
 use std::cell::Cell;
 use std::fmt;
 
+use crate::parser::Form;
+use crate::words;
+
 /// A range of bytes in the text of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Span {
@@ -106,7 +109,7 @@ pub enum NodeKind {
     Having,
     /// `ORDER BY`: sort keys….
     OrderBy,
-    /// One key of `ORDER BY`, with the name of the operator after `USING`: expression \[outer qualifiers…\].
+    /// One key of `ORDER BY`: expression \[operator after `USING`\].
     SortKey,
     /// `LIMIT` or `FETCH FIRST`: \[count\]; none means `LIMIT ALL`.
     Limit,
@@ -198,6 +201,22 @@ pub enum NodeKind {
     Row,
     /// A type: \[outer qualifiers…\] modifiers….
     Type,
+    /// What a rule of the grammar declares, its [`Form`]: parts in the order of the rule, words between them.
+    Form,
+    /// Elements of a form with commas between them: elements….
+    List,
+    /// Keywords and signs between the parts of a form: nothing.
+    Words,
+    /// The name of a table, a function or another object, in a form: \[outer qualifiers…\].
+    ObjectName,
+}
+
+impl NodeKind {
+    /// Whether the detail of such a node in a form is its label; other kinds have details of their own.
+    pub(crate) fn has_slot(self) -> bool {
+        use NodeKind::{Form, Integer, List, Name, Number, ObjectName, String};
+        matches!(self, Form | List | Name | ObjectName | String | Integer | Number)
+    }
 }
 
 /// One node of the tree: 64 bytes, one cache line.
@@ -258,6 +277,14 @@ pub(crate) mod flag {
     pub(crate) const RECURSIVE: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.
     pub(crate) const EXPLICIT: u16 = 1 << 14;
+    /// A part of a form that stands in parentheses.
+    pub(crate) const PARENS: u16 = 1 << 15;
+    /// `SETOF` before a type.
+    pub(crate) const SETOF: u16 = 1;
+    /// A type that is that of a column, `t.c%TYPE`.
+    pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
+    /// An object that is an operator.
+    pub(crate) const OPERATOR: u16 = 1;
     /// `LOCAL` of a `SET`.
     pub(crate) const LOCAL: u16 = 1 << 15;
     /// `FOR READ ONLY` after a query without other locks.
@@ -352,8 +379,34 @@ impl<'a> Node<'a> {
     pub fn qualifier(&self) -> Option<&'a str> {
         match self.qualifier_bytes.get() {
             0 => None,
+            _ if self.kind() == NodeKind::Form => None,
             bytes => self.text.get().get(..usize::from(bytes)),
         }
+    }
+
+    /// Which rule of the grammar it is, for a [`NodeKind::Form`].
+    pub fn form(&self) -> Option<Form> {
+        // A form has words where other nodes have names, so the place of the qualifier's length is free.
+        if self.kind() == NodeKind::Form { Form::from_code(self.qualifier_bytes.get()) } else { None }
+    }
+
+    pub(crate) fn set_form(&self, form: Form) {
+        self.qualifier_bytes.set(form.code());
+    }
+
+    /// The words of a form, as they stand in the statement.
+    pub(crate) fn set_words(&self, words: &'a str) {
+        self.text.set(words);
+    }
+
+    /// The label that the grammar gives this part of a form.
+    pub(crate) fn slot(&self) -> u8 {
+        if self.kind().has_slot() { self.detail() } else { 0 }
+    }
+
+    /// The last child of a node that has not been hung under another yet.
+    pub(crate) fn last_child(&self) -> Option<&'a Node<'a>> {
+        self.next.get()
     }
 
     pub(crate) fn has(&self, flag: u16) -> bool {
@@ -565,8 +618,11 @@ pub fn same_tree(left: &Node<'_>, right: &Node<'_>) -> bool {
             && a.detail == b.detail
             && a.flags == b.flags
             && a.children_count == b.children_count
-            && a.name() == b.name()
             && a.qualifier() == b.qualifier()
+            && match a.kind() {
+                NodeKind::Form | NodeKind::Words => a.form() == b.form() && words::same(a.name(), b.name()),
+                _ => a.name() == b.name(),
+            }
     }
     let mut steps = Steps { a: left, b: right, depth: 0 };
     loop {

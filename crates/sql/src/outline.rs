@@ -46,7 +46,10 @@ impl fmt::Display for Outline<'_> {
 }
 
 fn line<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
-    write!(f, "{:?}", node.kind())?;
+    match node.form() {
+        Some(form) => write!(f, "{form:?}")?,
+        None => write!(f, "{:?}", node.kind())?,
+    }
     detail(f, node)?;
     match (node.qualifier(), node.name()) {
         (None, "") => {}

@@ -6,7 +6,6 @@
 
 use std::fmt::{self, Formatter, Write};
 
-use crate::Tree;
 use crate::keyword::{Category, Keyword};
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
 use crate::parser::precedence as p;
@@ -15,6 +14,7 @@ use crate::views::{
     BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
     SetOperator, UnaryOp,
 };
+use crate::{Tree, words};
 
 impl fmt::Display for Tree<'_> {
     /// Writes the statement as canonical SQL, without a `;`.
@@ -64,6 +64,9 @@ impl Printer<'_, '_> {
     fn leave<'a>(&mut self, node: &'a Node<'a>) -> fmt::Result {
         self.close(node)?;
         let Some(parent) = node.parent() else { return Ok(()) };
+        if parent.kind() == NodeKind::Form && node.has(flag::PARENS) {
+            self.word(")")?;
+        }
         if needs_parens(parent, node) {
             self.word(")")?;
         }
@@ -91,6 +94,8 @@ impl Printer<'_, '_> {
         use NodeKind as N;
         let index = place(parent, node);
         match (parent.kind(), node.kind()) {
+            (N::Form, _) => self.before_part(parent, node),
+            (N::List, _) => self.list(""),
             (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
             (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
             (_, N::Into | N::Locking) => Ok(()),
@@ -121,6 +126,8 @@ impl Printer<'_, '_> {
                     Materialized::No => "NOT MATERIALIZED (",
                 })
             }
+            (N::SortKey, N::ObjectName) if node.qualifier().is_some() => self.word(" USING OPERATOR("),
+            (N::SortKey, N::ObjectName) => self.word(" USING "),
             (N::ColumnDef, N::Collate) => Ok(()),
             (N::ColumnDef, _) => self.word(" "),
             (N::Locking, _) => self.list(" OF "),
@@ -136,6 +143,13 @@ impl Printer<'_, '_> {
             (N::Call, _) => self.call_word(parent, index),
             _ => self.operator(parent, index),
         }
+    }
+
+    /// Between a form and a part of it.
+    fn before_part<'a>(&mut self, form: &'a Node<'a>, part: &'a Node<'a>) -> fmt::Result {
+        let is_start = self.is_first && form.name().is_empty();
+        self.word(if is_start { "" } else { " " })?;
+        self.word(if part.has(flag::PARENS) { "(" } else { "" })
     }
 
     /// The words before an operand of an operator.
@@ -260,8 +274,9 @@ impl Printer<'_, '_> {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
             }
             N::Join => self.word(if node.child_of_kind(N::Alias).is_some() { "(" } else { "" }),
+            N::Form | N::Words => words::print(self.f, node.name()),
             N::Table if node.has(flag::ONLY) => self.word("ONLY ").and_then(|()| self.name(node)),
-            N::Table | N::Column | N::Cte | N::ColumnDef => self.name(node),
+            N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName => self.name(node),
             N::Name => match node.parent() {
                 Some(parent) if !is_value_list(parent) => Ok(()),
                 _ => write!(self.f, "{}", Quoted(node.name())),
@@ -366,6 +381,7 @@ impl Printer<'_, '_> {
 
     /// The name of a type up to its modifiers.
     fn open_type(&mut self, node: &Node<'_>) -> fmt::Result {
+        self.word(if node.has(flag::SETOF) { "SETOF " } else { "" })?;
         if !node.has(flag::KEYWORD) {
             return self.name(node);
         }
@@ -399,7 +415,12 @@ impl Printer<'_, '_> {
             N::Select | N::Values | N::SetOperation if node.has(flag::READ_ONLY) => {
                 self.word(" FOR READ ONLY")
             }
-            N::SortKey => self.sort_words(node),
+            N::SortKey => {
+                let operator = node.children().nth(1);
+                let has_parens = operator.is_some_and(|operator| operator.qualifier().is_some());
+                self.word(if has_parens { ")" } else { "" })?;
+                self.sort_words(node)
+            }
             N::Locking if node.has(flag::NOWAIT) => self.word(" NOWAIT"),
             N::Locking if node.has(flag::SKIP_LOCKED) => self.word(" SKIP LOCKED"),
             N::GroupingSet => self.word(")"),
@@ -439,17 +460,6 @@ impl Printer<'_, '_> {
     }
 
     fn sort_words(&mut self, node: &Node<'_>) -> fmt::Result {
-        match (node.name(), node.qualifier()) {
-            ("", _) => {}
-            (operator, None) => write!(self.f, " USING {operator}")?,
-            (operator, Some(schema)) => {
-                self.word(" USING OPERATOR(")?;
-                for outer in node.children().filter(|child| child.kind() == NodeKind::Name) {
-                    write!(self.f, "{}.", Quoted(outer.name()))?;
-                }
-                write!(self.f, "{}.{operator})", Quoted(schema))?;
-            }
-        }
         let words = [
             (flag::ASCENDING, " ASC"),
             (flag::DESCENDING, " DESC"),
@@ -465,6 +475,7 @@ impl Printer<'_, '_> {
         if node.has(flag::KEYWORD) {
             self.word(type_words(node.name()).1)?;
         }
+        self.word(if node.has(flag::COLUMN_TYPE) { "%TYPE" } else { "" })?;
         (0..node.detail()).try_for_each(|_| self.word("[]"))
     }
 
@@ -486,6 +497,9 @@ impl Printer<'_, '_> {
         }
         if let Some(qualifier) = node.qualifier() {
             write!(self.f, "{}.", Quoted(qualifier))?;
+        }
+        if node.kind() == NodeKind::ObjectName && node.has(flag::OPERATOR) {
+            return self.word(node.name());
         }
         write!(self.f, "{}", Quoted(node.name()))
     }
@@ -573,7 +587,7 @@ fn is_plain(name: &str) -> bool {
 
 /// Whether the children of kind `Name` are values of their own and not parts of their parent's name.
 fn is_value_list(parent: &Node<'_>) -> bool {
-    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption)
+    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption | NodeKind::Form | NodeKind::List)
 }
 
 /// Whether it is a `TABLE t`, whose star and `FROM` are not written.

@@ -68,6 +68,8 @@ pub(crate) enum Then {
     TableFunction,
     // Statements around a query.
     Explain,
+    // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
+    Form,
 }
 
 impl Then {
@@ -191,7 +193,7 @@ impl<'s, 'a> Stack<'s, 'a> {
     /// The innermost parenthesis that is open: takes levels off until it is found.
     pub(crate) fn open_parenthesis(&mut self) -> Option<u32> {
         while self.top.then != Then::Finish {
-            if self.top.start != NOWHERE {
+            if self.top.start != NOWHERE && self.top.then != Then::Form {
                 return Some(self.top.start);
             }
             self.pop();

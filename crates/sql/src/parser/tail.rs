@@ -2,10 +2,10 @@
 
 use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
-use crate::error::{Error, Hint, Mistake};
+use crate::error::{Hint, Mistake};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::print::is_primary;
-use crate::token::{Token, TokenKind};
+use crate::token::TokenKind;
 use crate::views::{LockStrength, UnaryOp};
 use crate::{Keyword, Lexer, Span};
 use Keyword as K;
@@ -207,60 +207,19 @@ impl<'a> Parser<'a, '_> {
         self.end_clause(frame.outer(), frame.node(), 0, had::ORDER)
     }
 
-    /// `USING <` or `USING OPERATOR(schema.<)`: the operator becomes the name of the key.
+    /// `USING <` or `USING OPERATOR(schema.<)`.
     fn sort_operator(&mut self, key: NodeRef<'a>) -> Parsed<()> {
         self.take();
-        if !self.is(K::Operator) {
-            let token = self.operator()?;
-            key.set_text(self.slice(token));
+        if !self.take_word(K::Operator) {
+            let operator = self.operator_sign()?;
+            key.push(operator);
             return Ok(());
         }
-        self.take();
         self.expect(TokenKind::LeftParen, &["`(`"])?;
-        let mut schema: Option<(&'a str, Span)> = None;
-        while Self::is_column_name(self.token.kind) {
-            let part = self.column_name()?;
-            if let Some((outer, span)) = schema.replace(part) {
-                let name = self.node(NodeKind::Name, span)?;
-                name.set_text(outer);
-                key.push(name);
-            }
-            self.expect(TokenKind::Dot, &["`.`"])?;
-        }
-        let token = self.operator()?;
-        let operator = self.slice(token);
-        match schema {
-            None => key.set_text(operator),
-            Some((schema, span)) => {
-                let bytes = u16::try_from(schema.len());
-                let bytes = bytes.map_err(|_| self.fail(Error::NameTooLong { span }))?;
-                let joined = self.texts.join(&[schema, operator]);
-                let joined = joined.map_err(|error| self.text_failed(error, span))?;
-                key.set_qualified(joined, bytes, bytes);
-            }
-        }
+        let operator = self.operator_name()?;
         self.expect(TokenKind::RightParen, &["`)`"])?;
+        key.push(operator);
         Ok(())
-    }
-
-    /// Any operator.
-    fn operator(&mut self) -> Parsed<Token> {
-        match self.token.kind {
-            TokenKind::Operator
-            | TokenKind::Plus
-            | TokenKind::Minus
-            | TokenKind::Star
-            | TokenKind::Slash
-            | TokenKind::Percent
-            | TokenKind::Caret
-            | TokenKind::Less
-            | TokenKind::Greater
-            | TokenKind::Equal
-            | TokenKind::LessOrEqual
-            | TokenKind::GreaterOrEqual
-            | TokenKind::NotEqual => Ok(self.take()),
-            _ => Err(self.unexpected(&["an operator"])),
-        }
     }
 
     pub(super) fn after_limit(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
@@ -333,7 +292,7 @@ impl<'a> Parser<'a, '_> {
                 self.after_fetch_count(frame, one)
             }
             TokenKind::Plus | TokenKind::Minus => {
-                let number = self.signed_number()?;
+                let number = self.signed_count()?;
                 self.after_fetch_count(frame, number)
             }
             _ => self.want_expr(frame),
@@ -341,7 +300,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// `+ 1` or `- 1.5`.
-    fn signed_number(&mut self) -> Parsed<NodeRef<'a>> {
+    fn signed_count(&mut self) -> Parsed<NodeRef<'a>> {
         let op = if self.token.kind == TokenKind::Minus { UnaryOp::Minus } else { UnaryOp::Plus };
         let node = self.node_here(NodeKind::Unary)?;
         node.set_detail(op.code());

@@ -5,6 +5,7 @@
 //! node for spans, annotations and walks.
 
 pub(crate) mod expr;
+pub mod forms;
 pub(crate) mod query;
 mod table;
 

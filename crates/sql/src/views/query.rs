@@ -1,5 +1,6 @@
 //! Views of statements and of the clauses of a query.
 
+use super::forms::ObjectName;
 use super::{ColumnDef, Expr, Exprs, TableExpr, TableRef, details, views};
 use crate::node::{Children, flag};
 use crate::{Node, NodeKind, Span};
@@ -17,6 +18,8 @@ pub enum Statement<'a> {
     Show(Show<'a>),
     /// `RESET name`.
     Reset(Reset<'a>),
+    /// Any other statement; [`super::forms`] has a view for each.
+    Form(super::forms::FormRef<'a>),
 }
 
 impl<'a> Statement<'a> {
@@ -28,6 +31,7 @@ impl<'a> Statement<'a> {
             NodeKind::Set => Self::Set(Set(node)),
             NodeKind::Show => Self::Show(Show(node)),
             NodeKind::Reset => Self::Reset(Reset(node)),
+            NodeKind::Form => Self::Form(super::forms::FormRef::of(node)?),
             _ => return None,
         })
     }
@@ -423,8 +427,8 @@ impl<'a> SortKey<'a> {
     }
 
     /// The operator after `USING` that orders.
-    pub fn operator(self) -> Option<&'a str> {
-        Some(self.0.name()).filter(|operator| !operator.is_empty())
+    pub fn operator(self) -> Option<ObjectName<'a>> {
+        self.0.child_of_kind(NodeKind::ObjectName).and_then(ObjectName::of)
     }
 
     /// Where nulls go, as it is written.
