@@ -55,7 +55,7 @@ fn says(text: &str, keyword: Keyword) -> bool {
 pub struct ObjectName<'a>(&'a Node<'a>);
 
 impl<'a> ObjectName<'a> {
-    fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
+    pub(super) fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
         (node.kind() == NodeKind::ObjectName).then_some(ObjectName(node))
     }
 
@@ -200,7 +200,8 @@ macro_rules! form_field {
 
 #[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
 fn is_table(kind: NodeKind) -> bool {
-    matches!(kind, NodeKind::Table | NodeKind::File | NodeKind::Derived | NodeKind::Join)
+    use NodeKind::{Derived, File, Join, Table, TableFunction};
+    matches!(kind, Table | File | Derived | TableFunction | Join)
 }
 
 include!(concat!(env!("OUT_DIR"), "/form_views.rs"));
