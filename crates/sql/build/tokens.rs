@@ -171,12 +171,17 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "col_label" "Label" "a word" Text,
     "any_name" "AnyName" "a name" Object,
     "func_name" "FunctionName" "a name" Object,
+    "routine_name" "RoutineName" "a name" Object,
+    "role_name" "RoleName" "a role" Text,
+    "role_id" "NewRoleName" "the name of a role" Text,
     "target" "Target" "a column" Expr,
     "any_operator" "QualifiedOperator" "an operator" Object,
     "operator" "AnyOperator" "an operator" Text,
     "string" "String" "a string" Text,
     "integer" "Integer" "a number" Text,
     "number" "Number" "a number" Text,
+    "signed_integer" "SignedInteger" "a number" Text,
+    "signed_number" "SignedNumber" "a number" Text,
     "bit_string" "BitString" "a bit string" Text,
     "parameter" "Parameter" "a parameter" Text,
 };
@@ -239,6 +244,8 @@ impl Tokens {
         let constants = "Integer Number Parameter String NationalString BitString HexString";
         let values = "ARRAY CASE CAST CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_TIME CURRENT_TIMESTAMP \
                       CURRENT_USER FALSE LOCALTIME LOCALTIMESTAMP NULL SESSION_USER SYSTEM_USER TRUE USER '('";
+        let types = "BIGINT BIT BOOLEAN CHAR CHARACTER DEC DECIMAL FLOAT INT INTEGER INTERVAL JSON NATIONAL NCHAR \
+                     NUMERIC REAL SETOF SMALLINT TIME TIMESTAMP VARCHAR";
         let calls = "CAST CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER \
                      LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER";
         let names = of(&[Unreserved, ColumnName, TypeOrFunction]);
@@ -251,16 +258,18 @@ impl Tokens {
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
-            "type" | "func_type" => names,
+            "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "col_id" | "any_name" | "target" => of(&[Unreserved, ColumnName]),
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),
-            "nonreserved_word" | "func_name" => names,
+            "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "col_label" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
             "any_operator" => of(&[Unreserved, ColumnName]).or(self.set(operators)),
             "operator" => self.set(operators),
             "string" => self.set("String"),
             "integer" => self.set("Integer"),
             "number" => self.set("Number"),
+            "signed_integer" => self.set("Integer '+' '-'"),
+            "signed_number" => self.set("Integer Number '+' '-'"),
             "bit_string" => self.set("BitString HexString"),
             _ => self.set("Parameter"),
         }

@@ -270,6 +270,12 @@ pub(crate) mod flag {
     pub(crate) const EXPLICIT: u16 = 1 << 14;
     /// A part of a form that stands in parentheses.
     pub(crate) const PARENS: u16 = 1 << 15;
+    /// `SETOF` before a type.
+    pub(crate) const SETOF: u16 = 1;
+    /// A type that is that of a column, `t.c%TYPE`.
+    pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
+    /// An object that is an operator.
+    pub(crate) const OPERATOR: u16 = 1;
     /// `LOCAL` of a `SET`.
     pub(crate) const LOCAL: u16 = 1 << 15;
 }

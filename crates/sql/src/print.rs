@@ -316,6 +316,7 @@ impl Printer<'_, '_> {
 
     /// The name of a type up to its modifiers.
     fn open_type(&mut self, node: &Node<'_>) -> fmt::Result {
+        self.word(if node.has(flag::SETOF) { "SETOF " } else { "" })?;
         if !node.has(flag::KEYWORD) {
             return self.name(node);
         }
@@ -395,6 +396,7 @@ impl Printer<'_, '_> {
         if node.has(flag::KEYWORD) {
             self.word(type_words(node.name()).1)?;
         }
+        self.word(if node.has(flag::COLUMN_TYPE) { "%TYPE" } else { "" })?;
         (0..node.detail()).try_for_each(|_| self.word("[]"))
     }
 
@@ -416,6 +418,9 @@ impl Printer<'_, '_> {
         }
         if let Some(qualifier) = node.qualifier() {
             write!(self.f, "{}.", Quoted(qualifier))?;
+        }
+        if node.kind() == NodeKind::ObjectName && node.has(flag::OPERATOR) {
+            return self.word(node.name());
         }
         write!(self.f, "{}", Quoted(node.name()))
     }

@@ -74,12 +74,17 @@ pub(super) enum Hook {
     Label,
     AnyName,
     FunctionName,
+    RoutineName,
+    RoleName,
+    NewRoleName,
     Target,
     QualifiedOperator,
     AnyOperator,
     String,
     Integer,
     Number,
+    SignedInteger,
+    SignedNumber,
     BitString,
     Parameter,
 }
@@ -371,28 +376,19 @@ impl<'a> Parser<'a, '_> {
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
-            Hook::Type | Hook::FunctionType => self.type_name(),
-            Hook::AnyName => self.object_name(Self::is_column_name(self.token.kind)),
-            Hook::FunctionName => {
-                let kind = self.token.kind;
-                let is_function = Self::is_type_or_function_name(kind);
-                let is_qualified = Self::is_column_name(kind) && self.peek() == TokenKind::Dot;
-                self.object_name(is_function || is_qualified)
-            }
+            Hook::Type => self.type_name(),
+            Hook::FunctionType => self.function_type(),
+            Hook::AnyName => self.object_name(),
+            Hook::FunctionName => self.function_name(),
+            Hook::RoutineName => self.routine_name(),
+            Hook::QualifiedOperator => self.operator_name(),
+            Hook::AnyOperator => self.operator_sign(),
+            Hook::RoleName => self.role_name(false),
+            Hook::NewRoleName => self.role_name(true),
+            Hook::SignedInteger => self.signed_number(true),
+            Hook::SignedNumber => self.signed_number(false),
             _ => Err(self.unsupported_here("this part of a statement")),
         }
-    }
-
-    /// A name with dots; `fits` says whether the current token can begin it.
-    fn object_name(&mut self, fits: bool) -> Parsed<NodeRef<'a>> {
-        if !fits {
-            return Err(self.unexpected(&["a name"]));
-        }
-        let node = self.node(NodeKind::ObjectName, self.token.span())?;
-        if self.dotted_name(node)? {
-            return Err(self.unexpected(&["a name"]));
-        }
-        Ok(node)
     }
 
     fn unexpected_at(&mut self, pc: Pc) -> super::Failed {

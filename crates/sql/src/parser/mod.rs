@@ -24,6 +24,7 @@ mod expr;
 mod form;
 mod forms;
 mod name;
+mod object;
 mod query;
 mod recovery;
 mod stack;
@@ -55,10 +56,26 @@ pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let lexer = Lexer::new(text)?;
     let nesting = Arena::new(arena.budget());
     let mut parser = Parser::new(lexer, arena, &nesting);
-    match parser.run() {
+    match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
             Ok(Tree::new(text, root))
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
+/// that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer.clone(), arena, &nesting);
+    let outcome = parser.run().and_then(|root| parser.finish_one(root));
+    lexer.seek(parser.behind_semicolon());
+    match outcome {
+        Ok(root) => {
+            root.finish_root();
+            Ok(Tree::new(lexer.text(), root))
         }
         Err(failed) => Err(parser.explain(failed)),
     }
@@ -120,7 +137,7 @@ impl<'a, 's> Parser<'a, 's> {
         }
     }
 
-    /// Parses the statement and sees that nothing follows it.
+    /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
         let mut step = self.statement()?;
         loop {
@@ -134,13 +151,14 @@ impl<'a, 's> Parser<'a, 's> {
                 Step::Table => self.table()?,
                 Step::TableValue(table) => self.join(table)?,
                 Step::Done(node) => match self.stack.pop() {
-                    Frame { then: Then::Finish, .. } => return self.finish(node),
+                    Frame { then: Then::Finish, .. } => return Ok(node),
                     frame => self.resume(frame, node)?,
                 },
             };
         }
     }
 
+    /// Sees that nothing follows the statement but a `;`.
     fn finish(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let has_ended = self.take_if(TokenKind::Semicolon);
         match self.token.kind {
@@ -148,6 +166,22 @@ impl<'a, 's> Parser<'a, 's> {
             _ if has_ended => Err(self.unexpected_with(&["the end of the text"], Some(Hint::OneStatement))),
             _ => Err(self.unexpected(&["the end of the statement"])),
         }
+    }
+
+    /// Sees that the statement ends here.
+    fn finish_one(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
+        match self.token.kind {
+            TokenKind::Semicolon | TokenKind::End => Ok(root),
+            _ => Err(self.unexpected(&["the end of the statement"])),
+        }
+    }
+
+    /// The offset just after the next `;`, or the end of the text.
+    fn behind_semicolon(&mut self) -> u32 {
+        while !matches!(self.token.kind, TokenKind::Semicolon | TokenKind::End) {
+            self.take();
+        }
+        self.token.end
     }
 
     /// Goes on with the construct of `frame`, which waited for `node`.
