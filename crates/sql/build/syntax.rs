@@ -53,11 +53,12 @@ pub(crate) enum Item {
         is_optional: bool,
     },
     Label(String, Box<Item>),
-    /// What the current and the next token must be for this alternative.
+    /// What the current token and those after it must be for this alternative.
     Guard {
         is_negated: bool,
         first: Vec<String>,
         second: Vec<String>,
+        third: Vec<String>,
     },
     /// The node is of another form from here on.
     Become(String),
@@ -222,12 +223,17 @@ impl<'a> Reader<'a> {
         Ok(item)
     }
 
-    /// `&(A | B C)`: alternatives with `|` for each of the two tokens.
+    /// `&(A | B C)`: alternatives with `|` for each of up to three tokens.
     fn guard(&mut self, is_negated: bool) -> Result<Item, String> {
-        let first = self.tokens()?;
-        let second = if self.peek() == Some(")") { Vec::new() } else { self.tokens()? };
+        let mut tokens = [self.tokens()?, Vec::new(), Vec::new()];
+        for more in &mut tokens[1..] {
+            if self.peek() != Some(")") {
+                *more = self.tokens()?;
+            }
+        }
         self.expect(")")?;
-        Ok(Item::Guard { is_negated, first, second })
+        let [first, second, third] = tokens;
+        Ok(Item::Guard { is_negated, first, second, third })
     }
 
     fn tokens(&mut self) -> Result<Vec<String>, String> {
