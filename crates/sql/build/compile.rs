@@ -31,8 +31,6 @@ pub(crate) struct Guard {
     pub(crate) is_negated: bool,
     pub(crate) first: usize,
     pub(crate) second: usize,
-    /// An empty set where two tokens decide.
-    pub(crate) third: usize,
 }
 
 #[derive(Default)]
@@ -145,8 +143,8 @@ impl<'g> Compiler<'g> {
                     Item::Token(word) => self.tokens.class(word).is_some(),
                     Item::Rule(name) => self.grammar.get(name).is_some(),
                     Item::Hook(name) => self.tokens.hook(name).is_some(),
-                    Item::Guard { first, second, third, .. } => {
-                        first.iter().chain(second).chain(third).all(|word| self.guard_set(word).is_some())
+                    Item::Guard { first, second, .. } => {
+                        first.iter().chain(second).all(|word| self.guard_set(word).is_some())
                     }
                     _ => true,
                 };
@@ -200,13 +198,9 @@ impl<'g> Compiler<'g> {
 
     fn first_of_sequence(&self, items: &'g [Item]) -> Set {
         let mut set = Set::default();
-        for (index, item) in items.iter().enumerate() {
-            match item {
-                Item::Guard { is_negated: false, first, .. } => return set.or(self.guard_sets(first)),
-                Item::Guard { is_negated: true, first, second, .. } if second.is_empty() => {
-                    return set.or(self.first_of_sequence(&items[index + 1..]).without(self.guard_sets(first)));
-                }
-                _ => {}
+        for item in items {
+            if let Item::Guard { is_negated: false, first, .. } = item {
+                return set.or(self.guard_sets(first));
             }
             set = set.or(self.first_of(item));
             if !self.is_nullable(item) {
@@ -369,9 +363,8 @@ impl<'g> Compiler<'g> {
         })
     }
 
-    fn guard(&mut self, is_negated: bool, [first, second, third]: [Set; 3]) -> usize {
-        let guard =
-            Guard { is_negated, first: self.set(first), second: self.set(second), third: self.set(third) };
+    fn guard(&mut self, is_negated: bool, first: Set, second: Set) -> usize {
+        let guard = Guard { is_negated, first: self.set(first), second: self.set(second) };
         if let Some(index) = self.program.guards.iter().position(|other| *other == guard) {
             return index;
         }
@@ -446,13 +439,16 @@ impl<'g> Compiler<'g> {
     /// The tests before an alternative: where they stand, to be sent on when they fail.
     fn condition(&mut self, items: &'g [Item], others: Set, is_greedy: bool) -> Vec<usize> {
         let first = self.first_of_sequence(items);
-        if let Some(Item::Guard { is_negated, first: words, second, third }) = items.first() {
+        if let Some(Item::Guard { is_negated, first: words, second }) = items.first() {
+            let (words, second) = (self.guard_sets(words), self.guard_sets(second));
+            let mut skips = Vec::new();
             if second.is_empty() {
-                return vec![self.test(first)];
+                let set = self.set(words);
+                skips.push(self.emit(Op::If(set, 0)));
+            } else {
+                let guard = self.guard(*is_negated, words, second);
+                skips.push(self.emit(Op::IfGuard(guard, 0)));
             }
-            let sets = [self.guard_sets(words), self.guard_sets(second), self.guard_sets(third)];
-            let guard = self.guard(*is_negated, sets);
-            let mut skips = vec![self.emit(Op::IfGuard(guard, 0))];
             if *is_negated {
                 let rest = self.first_of_sequence(&items[1..]);
                 skips.push(self.test(rest));
@@ -464,7 +460,7 @@ impl<'g> Compiler<'g> {
             return vec![self.test(first)];
         }
         if let Some((one, two)) = self.two_tokens(items) {
-            let guard = self.guard(false, [Set::one(one), Set::one(two), Set::default()]);
+            let guard = self.guard(false, Set::one(one), Set::one(two));
             return vec![self.emit(Op::IfGuard(guard, 0))];
         }
         let words: Vec<&str> = conflict.classes().take(6).map(|class| self.tokens.word(class)).collect();
@@ -558,8 +554,8 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
+                self.slots.push(name.clone());
                 if !matches!(**item, Item::Token(_)) {
-                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
                     let slot = slot_of(&self.slots, name);
                     self.emit(Op::Slot(slot));

@@ -42,8 +42,8 @@ pub(crate) fn forms(program: &Program) -> String {
     for guard in &program.guards {
         let _ = writeln!(
             out,
-            "Guard {{ is_negated: {}, first: {}, second: {}, third: {} }},",
-            guard.is_negated, guard.first, guard.second, guard.third
+            "Guard {{ is_negated: {}, first: {}, second: {} }},",
+            guard.is_negated, guard.first, guard.second
         );
     }
     // In the order of the places, to be searched.

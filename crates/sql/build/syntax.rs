@@ -53,12 +53,11 @@ pub(crate) enum Item {
         is_optional: bool,
     },
     Label(String, Box<Item>),
-    /// What the current token and those after it must be for this alternative.
+    /// What the current and the next token must be for this alternative.
     Guard {
         is_negated: bool,
         first: Vec<String>,
         second: Vec<String>,
-        third: Vec<String>,
     },
     /// The node is of another form from here on.
     Become(String),
@@ -223,17 +222,12 @@ impl<'a> Reader<'a> {
         Ok(item)
     }
 
-    /// `&(A | B C)`: alternatives with `|` for each of up to three tokens.
+    /// `&(A | B C)`: alternatives with `|` for each of the two tokens.
     fn guard(&mut self, is_negated: bool) -> Result<Item, String> {
-        let mut tokens = [self.tokens()?, Vec::new(), Vec::new()];
-        for more in &mut tokens[1..] {
-            if self.peek() != Some(")") {
-                *more = self.tokens()?;
-            }
-        }
+        let first = self.tokens()?;
+        let second = if self.peek() == Some(")") { Vec::new() } else { self.tokens()? };
         self.expect(")")?;
-        let [first, second, third] = tokens;
-        Ok(Item::Guard { is_negated, first, second, third })
+        Ok(Item::Guard { is_negated, first, second })
     }
 
     fn tokens(&mut self) -> Result<Vec<String>, String> {

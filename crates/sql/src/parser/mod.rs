@@ -264,12 +264,6 @@ impl<'a, 's> Parser<'a, 's> {
         self.ahead.map_or(TokenKind::End, |token| token.kind)
     }
 
-    /// The kind of the token after the next, which is not kept.
-    fn peek_beyond(&mut self) -> TokenKind {
-        self.peek();
-        self.lexer.clone().next_token().kind
-    }
-
     fn is(&self, keyword: Keyword) -> bool {
         self.token.kind == TokenKind::Keyword(keyword)
     }
