@@ -264,6 +264,12 @@ impl<'a, 's> Parser<'a, 's> {
         self.ahead.map_or(TokenKind::End, |token| token.kind)
     }
 
+    /// The kind of the token after that; the lexer reads it again when its turn comes.
+    fn peek_second(&mut self) -> TokenKind {
+        self.peek();
+        self.lexer.clone().next_token().kind
+    }
+
     fn is(&self, keyword: Keyword) -> bool {
         self.token.kind == TokenKind::Keyword(keyword)
     }
