@@ -48,12 +48,10 @@ enum Op {
     End,
 }
 
+/// What the current token and those after it must be.
 struct Guard {
     is_negated: bool,
-    first: u16,
-    second: u16,
-    /// An empty set where two tokens decide.
-    third: u16,
+    sets: &'static [u16],
 }
 
 /// Nonterminals that are written by hand.
@@ -174,10 +172,6 @@ fn is_in(set: u16, class: u16) -> bool {
     words[usize::from(class / 64)] & (1 << (class % 64)) != 0
 }
 
-fn is_empty(set: u16) -> bool {
-    SETS[usize::from(set)] == [0; 9]
-}
-
 impl<'a> Parser<'a, '_> {
     /// Begins to read `form`; who asks has pushed the frame that goes on after it.
     pub(super) fn enter(&mut self, form: Form) -> Parsed<Step<'a>> {
@@ -217,10 +211,15 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn guard_holds(&mut self, guard: u16) -> bool {
-        let Guard { is_negated, first, second, third } = GUARDS[usize::from(guard)];
-        let holds = is_in(first, class(self.token.kind))
-            && is_in(second, class(self.peek()))
-            && (is_empty(third) || is_in(third, class(self.peek_beyond())));
+        let Guard { is_negated, sets } = GUARDS[usize::from(guard)];
+        let holds = sets.iter().enumerate().all(|(index, set)| {
+            let kind = match index {
+                0 => self.token.kind,
+                1 => self.peek(),
+                _ => self.peek_second(),
+            };
+            is_in(*set, class(kind))
+        });
         holds != is_negated
     }
 

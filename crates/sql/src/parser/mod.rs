@@ -270,8 +270,8 @@ impl<'a, 's> Parser<'a, 's> {
         self.ahead.map_or(TokenKind::End, |token| token.kind)
     }
 
-    /// The kind of the token after the next, which is not kept.
-    fn peek_beyond(&mut self) -> TokenKind {
+    /// The kind of the token after that; the lexer reads it again when its turn comes.
+    fn peek_second(&mut self) -> TokenKind {
         self.peek();
         self.lexer.clone().next_token().kind
     }
