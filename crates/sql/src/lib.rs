@@ -45,6 +45,8 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod error;
+mod fingerprint;
+mod format;
 mod keyword;
 mod lexer;
 mod node;
@@ -57,15 +59,18 @@ mod text;
 mod token;
 mod tree;
 pub mod views;
+mod words;
 
 pub use error::{
     Error, Excerpt, Hint, Mistake, QUALIFIER_BYTES_LIMIT, SyntaxError, TEXT_BYTES_LIMIT, Unsupported,
 };
+pub use fingerprint::Fingerprint;
+pub use format::{FormatError, KeywordCase, Layout, format};
 pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
 pub use outline::Outline;
-pub use parser::parse;
+pub use parser::{Form, parse};
 pub use script::Script;
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};

@@ -22,12 +22,16 @@
 
 mod expr;
 mod form;
+mod forms;
 mod name;
+mod object;
 mod query;
 mod recovery;
+mod select;
 mod stack;
 mod statement;
 mod table;
+mod tail;
 mod type_name;
 
 use cofferdam_arena::Arena;
@@ -39,6 +43,7 @@ use crate::text::{TextError, Texts};
 use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
+pub use forms::Form;
 use stack::{Frame, Mode, Stack, Then};
 
 /// Parses one statement, with or without a `;` at its end.
@@ -226,16 +231,21 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectFrom => self.after_select_from(frame, node),
             Then::SelectWhere => self.after_select_where(frame, node),
             Then::GroupItem => self.after_group_item(frame, node),
+            Then::GroupingItem => self.after_grouping_item(frame, node),
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
+            Then::LimitComma => self.after_limit_comma(frame),
+            Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
+            Then::TableFunction => self.after_table_function(frame, node),
             Then::Explain => self.after_explained(frame, node),
+            Then::Form => self.after_form_part(frame, node),
         }
     }
 
@@ -258,6 +268,12 @@ impl<'a, 's> Parser<'a, 's> {
             self.ahead = Some(self.lexer.next_token());
         }
         self.ahead.map_or(TokenKind::End, |token| token.kind)
+    }
+
+    /// The kind of the token after the next, which is not kept.
+    fn peek_beyond(&mut self) -> TokenKind {
+        self.peek();
+        self.lexer.clone().next_token().kind
     }
 
     fn is(&self, keyword: Keyword) -> bool {
