@@ -119,6 +119,10 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         views::Statement::Set(_) | views::Statement::Reset(_) => {
             (StatementKind::Set, settings::no_rows(arena))
         }
+        views::Statement::Form(form) => {
+            let message = format_args!("{} is not supported yet", form.form().name());
+            return Err(Error::input("0A000", Some(form.span()), message));
+        }
     };
     let plan = planned.map_err(|error| Error::from_plan(error, budget))?;
     let change = settings::change(tree.statement(), connection.database())?;

@@ -103,9 +103,24 @@ impl<'a> Lexer<'a> {
         Ok(Lexer { text, bytes, position: 0 })
     }
 
+    /// A lexer in the middle of a text that another has been through: `position` is between two tokens.
+    pub(crate) fn from(text: &'a str, position: u32) -> Lexer<'a> {
+        Lexer { text, bytes: text.as_bytes(), position: position as usize }
+    }
+
     /// The text.
     pub fn text(&self) -> &'a str {
         self.text
+    }
+
+    /// The offset that it stands at: the end of the last token.
+    pub(crate) fn offset(&self) -> u32 {
+        self.position as u32
+    }
+
+    /// Goes on at `offset`, which must be where a token ends.
+    pub(crate) fn seek(&mut self, offset: u32) {
+        self.position = offset as usize;
     }
 
     /// The piece of the text under `span`.
@@ -504,6 +519,14 @@ fn operator_kind(signs: &[u8]) -> TokenKind {
 }
 
 /// The end of the line that goes on at `from`; the line break is not part of it.
+/// The length of the comment that `text` begins with, without the line break that ends it.
+pub(crate) fn comment_bytes(text: &str) -> usize {
+    match text.as_bytes() {
+        [b'-', ..] => line_end(text.as_bytes(), 0),
+        bytes => comment_end(bytes, 0).unwrap_or(bytes.len()),
+    }
+}
+
 fn line_end(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     memchr2(b'\n', b'\r', rest).map_or(bytes.len(), |at| from + at)

@@ -23,6 +23,9 @@
 use std::cell::Cell;
 use std::fmt;
 
+use crate::parser::Form;
+use crate::words;
+
 /// A range of bytes in the text of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Span {
@@ -65,11 +68,12 @@ impl fmt::Debug for Span {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum NodeKind {
-    /// `SELECT`: \[With\] \[DistinctOn\] items… \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\] \[Offset\].
+    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\]
+    /// \[Offset\] lockings…. `TABLE t` is one with a star and a table.
     Select,
-    /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\].
+    /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\] lockings….
     Values,
-    /// `UNION`, `INTERSECT`, `EXCEPT`: \[With\] left right \[OrderBy\] \[Limit\] \[Offset\].
+    /// `UNION`, `INTERSECT`, `EXCEPT`: \[With\] left right \[OrderBy\] \[Limit\] \[Offset\] lockings….
     SetOperation,
     /// `EXPLAIN`: options… statement.
     Explain,
@@ -95,33 +99,41 @@ pub enum NodeKind {
     From,
     /// `WHERE`: condition.
     Where,
-    /// `GROUP BY`: expressions….
+    /// `INTO table` of a select, with the table's name: \[outer qualifiers…\].
+    Into,
+    /// `GROUP BY`: expressions and grouping sets….
     GroupBy,
+    /// `()`, `ROLLUP (…)`, `CUBE (…)`, `GROUPING SETS (…)`: expressions and grouping sets….
+    GroupingSet,
     /// `HAVING`: condition.
     Having,
     /// `ORDER BY`: sort keys….
     OrderBy,
-    /// One key of `ORDER BY`: expression.
+    /// One key of `ORDER BY`: expression \[operator after `USING`\].
     SortKey,
     /// `LIMIT` or `FETCH FIRST`: \[count\]; none means `LIMIT ALL`.
     Limit,
     /// `OFFSET`: count.
     Offset,
+    /// `FOR UPDATE` and the like: tables….
+    Locking,
     /// A table by name: \[outer qualifiers…\] \[Alias\].
     Table,
     /// A file by path, `FROM 'file.csv'`: \[Alias\].
     File,
     /// A query in `FROM`: query \[Alias\].
     Derived,
+    /// A function in `FROM`: call \[Alias\].
+    TableFunction,
     /// A join: left right \[Using or On\] \[Alias\].
     Join,
-    /// `USING (…)`: column names….
+    /// `USING (…) AS name`: column names….
     Using,
     /// `ON condition`: condition.
     On,
     /// `AS name (columns)` after a table: column definitions….
     Alias,
-    /// A column of an alias or a name in a list: \[type\].
+    /// A column of an alias or a name in a list: \[type\] \[Collate\].
     ColumnDef,
     /// A single name, as the outer part of a long name: nothing.
     Name,
@@ -177,7 +189,7 @@ pub enum NodeKind {
     Call,
     /// `EXTRACT(field FROM source)`: source.
     Extract,
-    /// `COLLATE`: \[outer qualifiers…\] operand.
+    /// `COLLATE`: \[outer qualifiers…\] \[operand\]; of a column's definition it has none.
     Collate,
     /// `AT TIME ZONE`: operand zone.
     AtTimeZone,
@@ -189,6 +201,22 @@ pub enum NodeKind {
     Row,
     /// A type: \[outer qualifiers…\] modifiers….
     Type,
+    /// What a rule of the grammar declares, its [`Form`]: parts in the order of the rule, words between them.
+    Form,
+    /// Elements of a form with commas between them: elements….
+    List,
+    /// Keywords and signs between the parts of a form: nothing.
+    Words,
+    /// The name of a table, a function or another object, in a form: \[outer qualifiers…\].
+    ObjectName,
+}
+
+impl NodeKind {
+    /// Whether the detail of such a node in a form is its label; other kinds have details of their own.
+    pub(crate) fn has_slot(self) -> bool {
+        use NodeKind::{Form, Integer, List, Name, Number, ObjectName, String};
+        matches!(self, Form | List | Name | ObjectName | String | Integer | Number)
+    }
 }
 
 /// One node of the tree: 64 bytes, one cache line.
@@ -249,8 +277,32 @@ pub(crate) mod flag {
     pub(crate) const RECURSIVE: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.
     pub(crate) const EXPLICIT: u16 = 1 << 14;
+    /// A part of a form that stands in parentheses.
+    pub(crate) const PARENS: u16 = 1 << 15;
+    /// `SETOF` before a type.
+    pub(crate) const SETOF: u16 = 1;
+    /// A type that is that of a column, `t.c%TYPE`.
+    pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
+    /// An object that is an operator.
+    pub(crate) const OPERATOR: u16 = 1;
     /// `LOCAL` of a `SET`.
     pub(crate) const LOCAL: u16 = 1 << 15;
+    /// `FOR READ ONLY` after a query without other locks.
+    pub(crate) const READ_ONLY: u16 = 1 << 15;
+    /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
+    pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
+    /// `ONLY` before a table.
+    pub(crate) const ONLY: u16 = 1 << 15;
+    /// `WITH TIES` of a `FETCH FIRST`.
+    pub(crate) const TIES: u16 = 1 << 15;
+    /// `NOWAIT` of a lock.
+    pub(crate) const NOWAIT: u16 = 1 << 14;
+    /// `SKIP LOCKED` of a lock.
+    pub(crate) const SKIP_LOCKED: u16 = 1 << 15;
+    /// `LATERAL` before a query or a function.
+    pub(crate) const LATERAL: u16 = 1 << 14;
+    /// `WITH ORDINALITY` after a function.
+    pub(crate) const ORDINALITY: u16 = 1 << 15;
 }
 
 impl<'a> Node<'a> {
@@ -327,8 +379,34 @@ impl<'a> Node<'a> {
     pub fn qualifier(&self) -> Option<&'a str> {
         match self.qualifier_bytes.get() {
             0 => None,
+            _ if self.kind() == NodeKind::Form => None,
             bytes => self.text.get().get(..usize::from(bytes)),
         }
+    }
+
+    /// Which rule of the grammar it is, for a [`NodeKind::Form`].
+    pub fn form(&self) -> Option<Form> {
+        // A form has words where other nodes have names, so the place of the qualifier's length is free.
+        if self.kind() == NodeKind::Form { Form::from_code(self.qualifier_bytes.get()) } else { None }
+    }
+
+    pub(crate) fn set_form(&self, form: Form) {
+        self.qualifier_bytes.set(form.code());
+    }
+
+    /// The words of a form, as they stand in the statement.
+    pub(crate) fn set_words(&self, words: &'a str) {
+        self.text.set(words);
+    }
+
+    /// The label that the grammar gives this part of a form.
+    pub(crate) fn slot(&self) -> u8 {
+        if self.kind().has_slot() { self.detail() } else { 0 }
+    }
+
+    /// The last child of a node that has not been hung under another yet.
+    pub(crate) fn last_child(&self) -> Option<&'a Node<'a>> {
+        self.next.get()
     }
 
     pub(crate) fn has(&self, flag: u16) -> bool {
@@ -337,6 +415,10 @@ impl<'a> Node<'a> {
 
     pub(crate) fn set(&self, flags: u16) {
         self.flags.set(self.flags.get() | flags);
+    }
+
+    pub(crate) fn clear(&self, flags: u16) {
+        self.flags.set(self.flags.get() & !flags);
     }
 
     pub(crate) fn flags(&self) -> u16 {
@@ -536,8 +618,11 @@ pub fn same_tree(left: &Node<'_>, right: &Node<'_>) -> bool {
             && a.detail == b.detail
             && a.flags == b.flags
             && a.children_count == b.children_count
-            && a.name() == b.name()
             && a.qualifier() == b.qualifier()
+            && match a.kind() {
+                NodeKind::Form | NodeKind::Words => a.form() == b.form() && words::same(a.name(), b.name()),
+                _ => a.name() == b.name(),
+            }
     }
     let mut steps = Steps { a: left, b: right, depth: 0 };
     loop {

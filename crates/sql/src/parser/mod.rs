@@ -22,12 +22,16 @@
 
 mod expr;
 mod form;
+mod forms;
 mod name;
+mod object;
 mod query;
 mod recovery;
+mod select;
 mod stack;
 mod statement;
 mod table;
+mod tail;
 mod type_name;
 
 use cofferdam_arena::Arena;
@@ -39,6 +43,7 @@ use crate::text::{TextError, Texts};
 use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
+pub use forms::Form;
 use stack::{Frame, Mode, Stack, Then};
 
 /// Parses one statement, with or without a `;` at its end.
@@ -53,10 +58,26 @@ pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let lexer = Lexer::new(text)?;
     let nesting = Arena::new(arena.budget());
     let mut parser = Parser::new(lexer, arena, &nesting);
-    match parser.run() {
+    match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
             Ok(Tree::new(text, root))
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
+/// that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer.clone(), arena, &nesting);
+    let outcome = parser.run().and_then(|root| parser.finish_one(root));
+    lexer.seek(parser.behind_semicolon());
+    match outcome {
+        Ok(root) => {
+            root.finish_root();
+            Ok(Tree::new(lexer.text(), root))
         }
         Err(failed) => Err(parser.explain(failed)),
     }
@@ -118,7 +139,7 @@ impl<'a, 's> Parser<'a, 's> {
         }
     }
 
-    /// Parses the statement and sees that nothing follows it.
+    /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
         let mut step = self.statement()?;
         loop {
@@ -132,13 +153,14 @@ impl<'a, 's> Parser<'a, 's> {
                 Step::Table => self.table()?,
                 Step::TableValue(table) => self.join(table)?,
                 Step::Done(node) => match self.stack.pop() {
-                    Frame { then: Then::Finish, .. } => return self.finish(node),
+                    Frame { then: Then::Finish, .. } => return Ok(node),
                     frame => self.resume(frame, node)?,
                 },
             };
         }
     }
 
+    /// Sees that nothing follows the statement but a `;`.
     fn finish(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let has_ended = self.take_if(TokenKind::Semicolon);
         match self.token.kind {
@@ -146,6 +168,22 @@ impl<'a, 's> Parser<'a, 's> {
             _ if has_ended => Err(self.unexpected_with(&["the end of the text"], Some(Hint::OneStatement))),
             _ => Err(self.unexpected(&["the end of the statement"])),
         }
+    }
+
+    /// Sees that the statement ends here.
+    fn finish_one(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
+        match self.token.kind {
+            TokenKind::Semicolon | TokenKind::End => Ok(root),
+            _ => Err(self.unexpected(&["the end of the statement"])),
+        }
+    }
+
+    /// The offset just after the next `;`, or the end of the text.
+    fn behind_semicolon(&mut self) -> u32 {
+        while !matches!(self.token.kind, TokenKind::Semicolon | TokenKind::End) {
+            self.take();
+        }
+        self.token.end
     }
 
     /// Goes on with the construct of `frame`, which waited for `node`.
@@ -193,16 +231,21 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectFrom => self.after_select_from(frame, node),
             Then::SelectWhere => self.after_select_where(frame, node),
             Then::GroupItem => self.after_group_item(frame, node),
+            Then::GroupingItem => self.after_grouping_item(frame, node),
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
+            Then::LimitComma => self.after_limit_comma(frame),
+            Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
+            Then::TableFunction => self.after_table_function(frame, node),
             Then::Explain => self.after_explained(frame, node),
+            Then::Form => self.after_form_part(frame, node),
         }
     }
 
@@ -225,6 +268,12 @@ impl<'a, 's> Parser<'a, 's> {
             self.ahead = Some(self.lexer.next_token());
         }
         self.ahead.map_or(TokenKind::End, |token| token.kind)
+    }
+
+    /// The kind of the token after the next, which is not kept.
+    fn peek_beyond(&mut self) -> TokenKind {
+        self.peek();
+        self.lexer.clone().next_token().kind
     }
 
     fn is(&self, keyword: Keyword) -> bool {

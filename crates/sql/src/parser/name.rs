@@ -74,9 +74,7 @@ impl<'a> Parser<'a, '_> {
                 return Err(self.unexpected(&["a name", "`*`"]));
             }
             if let Some((token, name)) = outer.replace((last, name)) {
-                let part = self.node(NodeKind::Name, token.span())?;
-                part.set_text(name);
-                node.push(part);
+                self.push_outer_name(node, token, name)?;
             }
             last = self.take();
             if is_star {
@@ -94,6 +92,14 @@ impl<'a> Parser<'a, '_> {
         Ok(false)
     }
 
+    /// Hangs a part of a long name under the node of the name.
+    pub(super) fn push_outer_name(&mut self, node: NodeRef<'a>, token: Token, name: &'a str) -> Parsed<()> {
+        let part = self.node(NodeKind::Name, token.span())?;
+        part.set_text(name);
+        node.push(part);
+        Ok(())
+    }
+
     fn set_star(&mut self, node: NodeRef<'a>, qualifier: Option<(Token, &'a str)>) -> Parsed<()> {
         if let Some((token, text)) = qualifier {
             let bytes = self.qualifier_bytes(token, text)?;
@@ -104,7 +110,7 @@ impl<'a> Parser<'a, '_> {
 
     /// Puts two names into a node: as one slice of the statement's text when both are slices of it and near enough,
     /// otherwise joined in the arena.
-    fn set_qualified(
+    pub(super) fn set_qualified(
         &mut self,
         node: NodeRef<'a>,
         (outer_token, outer): (Token, &'a str),

@@ -52,18 +52,24 @@ pub(crate) enum Then {
     SelectFrom,
     SelectWhere,
     GroupItem,
+    GroupingItem,
     SelectHaving,
     ValuesItem,
     OrderItem,
     Limit,
+    LimitComma,
+    FetchCount,
     Offset,
     // Tables inside of something.
     FromItem,
     TableParen,
     JoinRight,
     JoinOn,
+    TableFunction,
     // Statements around a query.
     Explain,
+    // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
+    Form,
 }
 
 impl Then {
@@ -82,13 +88,15 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
+    /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
+    Primary,
 }
 
 /// One level of nesting.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.
@@ -185,7 +193,7 @@ impl<'s, 'a> Stack<'s, 'a> {
     /// The innermost parenthesis that is open: takes levels off until it is found.
     pub(crate) fn open_parenthesis(&mut self) -> Option<u32> {
         while self.top.then != Then::Finish {
-            if self.top.start != NOWHERE {
+            if self.top.start != NOWHERE && self.top.then != Then::Form {
                 return Some(self.top.start);
             }
             self.pop();

@@ -14,14 +14,14 @@ const STATEMENT: &[&str] = &["a statement"];
 impl<'a> Parser<'a, '_> {
     pub(super) fn statement(&mut self) -> Parsed<Step<'a>> {
         match self.token.kind {
-            TokenKind::Keyword(K::Select | K::Values | K::With) | TokenKind::LeftParen => Ok(Step::Query),
+            TokenKind::Keyword(K::Select | K::Values | K::With | K::Table) | TokenKind::LeftParen => {
+                Ok(Step::Query)
+            }
             TokenKind::Keyword(K::Explain) => self.explain_statement(),
             TokenKind::Keyword(K::Set) => self.set_statement(),
             TokenKind::Keyword(K::Show) => self.show_statement(NodeKind::Show),
             TokenKind::Keyword(K::Reset) => self.show_statement(NodeKind::Reset),
-            TokenKind::Keyword(keyword) if begins_statement(keyword) => {
-                Err(self.unsupported_here(keyword.word()))
-            }
+            TokenKind::Keyword(_) => self.declared_statement(),
             _ => Err(self.unexpected(STATEMENT)),
         }
     }
@@ -228,57 +228,4 @@ impl<'a> Parser<'a, '_> {
         const WORDS: &[Keyword] = &[K::Select, K::Values, K::With, K::Explain, K::Show, K::Set, K::Reset];
         super::recovery::nearest(word, WORDS).map(Hint::Misspelled)
     }
-}
-
-/// Whether PostgreSQL has a statement that begins with this keyword.
-fn begins_statement(keyword: Keyword) -> bool {
-    matches!(
-        keyword,
-        K::Abort
-            | K::Alter
-            | K::Analyse
-            | K::Analyze
-            | K::Begin
-            | K::Call
-            | K::Checkpoint
-            | K::Close
-            | K::Cluster
-            | K::Comment
-            | K::Commit
-            | K::Copy
-            | K::Create
-            | K::Deallocate
-            | K::Declare
-            | K::Delete
-            | K::Discard
-            | K::Do
-            | K::Drop
-            | K::End
-            | K::Execute
-            | K::Fetch
-            | K::Grant
-            | K::Import
-            | K::Insert
-            | K::Listen
-            | K::Load
-            | K::Lock
-            | K::Merge
-            | K::Move
-            | K::Notify
-            | K::Prepare
-            | K::Reassign
-            | K::Refresh
-            | K::Reindex
-            | K::Release
-            | K::Revoke
-            | K::Rollback
-            | K::Savepoint
-            | K::Security
-            | K::Start
-            | K::Table
-            | K::Truncate
-            | K::Unlisten
-            | K::Update
-            | K::Vacuum
-    )
 }

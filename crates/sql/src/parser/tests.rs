@@ -110,7 +110,6 @@ fn words_after_set_may_be_names() {
     for text in ["SET local = 1", "SET session = 1", "SET LOCAL local = 1"] {
         with(text, |tree| assert_eq!(tree.unwrap().to_string(), text));
     }
-    with("SELECT t.* x FROM t", |tree| assert_eq!(tree.unwrap_err().sqlstate(), "0A000"));
 }
 
 #[test]
@@ -147,8 +146,6 @@ fn errors_have_their_code_and_place() {
     let error = look("SELECT 1 +");
     assert_eq!((error.sqlstate(), error.span()), ("42601", Some(Span { start: 10, len: 0 })));
     assert_eq!(error.to_string(), "syntax error at the end of the text; expected an expression");
-    let error = look("INSERT INTO t VALUES (1)");
-    assert_eq!((error.sqlstate(), error.to_string().as_str()), ("0A000", "INSERT is not supported yet"));
     let error = look("SELECT 1 ORDER BY 1 LIMIT 1 LIMIT 2");
     assert!(matches!(error, Error::Syntax(syntax) if syntax.mistake == Mistake::RepeatedClause));
     let error = look("SELECT E'\\u12'");

@@ -16,13 +16,26 @@ const TYPE: &[&str] = &["a type"];
 impl<'a> Parser<'a, '_> {
     /// Reads a type (`Typename`).
     pub(super) fn type_name(&mut self) -> Parsed<NodeRef<'a>> {
+        self.any_type(false)
+    }
+
+    /// Reads the type of an argument or a result (`func_type`), which may be that of a column: `t.c%TYPE`.
+    pub(super) fn function_type(&mut self) -> Parsed<NodeRef<'a>> {
+        self.any_type(true)
+    }
+
+    fn any_type(&mut self, may_be_of_column: bool) -> Parsed<NodeRef<'a>> {
         let node = self.node(NodeKind::Type, self.token.span())?;
-        match self.token.keyword() {
-            Some(K::Setof) => return Err(self.unsupported_here("SETOF")),
-            Some(keyword) if self.is_own_type(keyword) => self.own_type(node, keyword)?,
-            _ => self.other_type(node)?,
+        if self.take_word(K::Setof) {
+            node.set(flag::SETOF);
         }
-        self.array_bounds(node)?;
+        match self.token.keyword() {
+            Some(keyword) if self.is_own_type(keyword) => self.own_type(node, keyword)?,
+            _ => self.other_type(node, may_be_of_column)?,
+        }
+        if !node.has(flag::COLUMN_TYPE) {
+            self.array_bounds(node)?;
+        }
         node.set_end(self.end);
         Ok(node)
     }
@@ -151,15 +164,18 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// A type by name (`GenericType`).
-    fn other_type(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+    fn other_type(&mut self, node: NodeRef<'a>, may_be_of_column: bool) -> Parsed<()> {
         if !Self::is_type_or_function_name(self.token.kind) {
             return Err(self.unexpected(TYPE));
         }
         if self.dotted_name(node)? {
             return Err(self.unexpected(TYPE));
         }
-        if self.token.kind == TokenKind::Percent && self.peeks(K::Type) {
-            return Err(self.unsupported_here("%TYPE"));
+        if may_be_of_column && self.token.kind == TokenKind::Percent && node.qualifier().is_some() {
+            self.take();
+            self.expect_word(K::Type, &["TYPE"])?;
+            node.set(flag::COLUMN_TYPE);
+            return Ok(());
         }
         self.modifiers(node)
     }

@@ -741,6 +741,16 @@ impl<'a> TypeName<'a> {
         self.0.has(flag::KEYWORD)
     }
 
+    /// Whether it says `SETOF`: a function's result of any number of rows.
+    pub fn is_set(self) -> bool {
+        self.0.has(flag::SETOF)
+    }
+
+    /// Whether it is the type of the column that its name names: `t.c%TYPE`.
+    pub fn is_of_column(self) -> bool {
+        self.0.has(flag::COLUMN_TYPE)
+    }
+
     /// The modifiers in parentheses: `10, 2` in `decimal(10, 2)`.
     pub fn modifiers(self) -> impl Iterator<Item = Expr<'a>> + Clone {
         self.0.children().filter(|node| node.kind() != NodeKind::Name).map(Expr::of)

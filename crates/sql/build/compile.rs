@@ -1,0 +1,692 @@
+//! Rules to code for the machine in `src/parser/forms.rs`: one token of look-ahead, two where a guard says so.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::syntax::{Choice, Grammar, Item, Rule};
+use crate::tokens::{HOOKS, Set, Tokens};
+
+/// What the machine does; the variants of `Op` in the parser.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the fields are written out by `Debug`")]
+pub(crate) enum Op {
+    Take(usize),
+    Skip(usize),
+    Form(usize),
+    List(usize),
+    Hook(usize),
+    If(usize, usize),
+    IfToken(usize, usize),
+    IfGuard(usize, usize),
+    Jump(usize),
+    Check(usize),
+    Fail,
+    Parens,
+    Slot(usize),
+    Become(usize),
+    End,
+}
+
+#[derive(PartialEq, Eq)]
+pub(crate) struct Guard {
+    pub(crate) is_negated: bool,
+    pub(crate) first: usize,
+    pub(crate) second: usize,
+    /// An empty set where two tokens decide.
+    pub(crate) third: usize,
+}
+
+#[derive(Default)]
+pub(crate) struct Program {
+    pub(crate) code: Vec<Op>,
+    pub(crate) sets: Vec<Set>,
+    pub(crate) guards: Vec<Guard>,
+    /// Place in the code, what is expected there.
+    pub(crate) expected: Vec<(usize, Vec<String>)>,
+    /// Name and first place of each form; 0 for those that only other forms become.
+    pub(crate) forms: Vec<(String, usize)>,
+    /// Name and first place of each rule that is no node and that code enters.
+    pub(crate) entries: Vec<(String, usize)>,
+    /// For each form, its labels in the order of their slots.
+    pub(crate) set_of: HashMap<Set, usize>,
+}
+
+/// Rules that are no nodes and that the parser enters by themselves.
+const ENTRIES: &[&str] = &["statement"];
+
+pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, String> {
+    let names = form_names(grammar);
+    let mut compiler = Compiler {
+        grammar,
+        tokens,
+        follow: HashMap::new(),
+        program: Program::default(),
+        form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
+        rule: "",
+        slots: Vec::new(),
+        problems: Vec::new(),
+        depth: 0,
+    };
+    compiler.check_names()?;
+    compiler.follow_sets();
+    let mut starts = vec![0; names.len()];
+    // Place 0 is nobody's start.
+    compiler.emit(Op::Fail);
+    for rule in grammar.rules.iter().filter(|rule| rule.is_node()) {
+        starts[compiler.form_of[&rule.name]] = compiler.program.code.len();
+        compiler.rule(rule);
+    }
+    for name in ENTRIES {
+        if let Some(rule) = grammar.get(name) {
+            let start = compiler.program.code.len();
+            compiler.program.entries.push(((*name).to_owned(), start));
+            compiler.rule(rule);
+        }
+    }
+    if !compiler.problems.is_empty() {
+        return Err(compiler.problems.join("\n"));
+    }
+    compiler.program.forms = names.into_iter().zip(starts).collect();
+    Ok(compiler.program)
+}
+
+/// The names of all forms: rules that are nodes, and what they become.
+pub(crate) fn form_names(grammar: &Grammar) -> Vec<String> {
+    let mut names: Vec<String> =
+        grammar.rules.iter().filter(|rule| rule.is_node()).map(|rule| rule.name.clone()).collect();
+    for rule in &grammar.rules {
+        for_each(&rule.body, &mut |item| {
+            if let Item::Become(name) = item
+                && !names.contains(name)
+            {
+                names.push(name.clone());
+            }
+        });
+    }
+    names.sort();
+    names
+}
+
+/// Calls `see` for each item at any depth.
+pub(crate) fn for_each<'g>(choice: &'g Choice, see: &mut impl FnMut(&'g Item)) {
+    for item in choice.iter().flatten() {
+        for_each_in(item, see);
+    }
+}
+
+fn for_each_in<'g>(item: &'g Item, see: &mut impl FnMut(&'g Item)) {
+    see(item);
+    match item {
+        Item::Optional { body, .. } | Item::Group(body) | Item::Repeat(body) => for_each(body, see),
+        Item::List(item) | Item::Label(_, item) | Item::Parens { item, .. } => for_each_in(item, see),
+        _ => {}
+    }
+}
+
+struct Compiler<'g> {
+    grammar: &'g Grammar,
+    tokens: &'g Tokens,
+    follow: HashMap<&'g str, Set>,
+    program: Program,
+    form_of: HashMap<String, usize>,
+    /// The rule that is compiled.
+    rule: &'g str,
+    /// Its labels so far.
+    slots: Vec<String>,
+    problems: Vec<String>,
+    depth: usize,
+}
+
+impl<'g> Compiler<'g> {
+    fn check_names(&self) -> Result<(), String> {
+        let mut problems = Vec::new();
+        for rule in &self.grammar.rules {
+            for_each(&rule.body, &mut |item| {
+                let is_known = match item {
+                    Item::Token(word) => self.tokens.class(word).is_some(),
+                    Item::Rule(name) => self.grammar.get(name).is_some(),
+                    Item::Hook(name) => self.tokens.hook(name).is_some(),
+                    Item::Guard { first, second, third, .. } => {
+                        first.iter().chain(second).chain(third).all(|word| self.guard_set(word).is_some())
+                    }
+                    _ => true,
+                };
+                if !is_known {
+                    let what = match item {
+                        Item::Token(name) | Item::Rule(name) | Item::Hook(name) => name,
+                        _ => "a word of a guard",
+                    };
+                    problems.push(format!("{}: `{what}` is not known (rule {})", rule.place, rule.name));
+                }
+            });
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    // ---- what things begin with
+
+    fn guard_set(&self, word: &str) -> Option<Set> {
+        match word.strip_prefix('<') {
+            Some(hook) => self.tokens.hook(hook.trim_end_matches('>')),
+            None => self.tokens.class(word).map(Set::one),
+        }
+    }
+
+    fn guard_sets(&self, words: &[String]) -> Set {
+        words.iter().filter_map(|word| self.guard_set(word)).fold(Set::default(), Set::or)
+    }
+
+    fn body(&self, name: &str) -> &'g Choice {
+        static NONE: Choice = Vec::new();
+        self.grammar.get(name).map_or(&NONE, |rule| &rule.body)
+    }
+
+    fn first_of(&self, item: &'g Item) -> Set {
+        match item {
+            Item::Token(word) => self.tokens.class(word).map_or(Set::default(), Set::one),
+            Item::Rule(name) => self.first_of_choice(self.body(name)),
+            Item::Hook(name) => self.tokens.hook(name).unwrap_or_default(),
+            Item::Optional { body, .. } | Item::Group(body) | Item::Repeat(body) => {
+                self.first_of_choice(body)
+            }
+            Item::List(item) | Item::Label(_, item) => self.first_of(item),
+            Item::Parens { .. } => self.tokens.class("'('").map_or(Set::default(), Set::one),
+            Item::Guard { .. } | Item::Become(_) => Set::default(),
+        }
+    }
+
+    fn first_of_choice(&self, choice: &'g Choice) -> Set {
+        choice.iter().map(|sequence| self.first_of_sequence(sequence)).fold(Set::default(), Set::or)
+    }
+
+    fn first_of_sequence(&self, items: &'g [Item]) -> Set {
+        let mut set = Set::default();
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Item::Guard { is_negated: false, first, .. } => return set.or(self.guard_sets(first)),
+                Item::Guard { is_negated: true, first, second, .. } if second.is_empty() => {
+                    return set.or(self.first_of_sequence(&items[index + 1..]).without(self.guard_sets(first)));
+                }
+                _ => {}
+            }
+            set = set.or(self.first_of(item));
+            if !self.is_nullable(item) {
+                break;
+            }
+        }
+        set
+    }
+
+    fn is_nullable(&self, item: &'g Item) -> bool {
+        match item {
+            Item::Optional { .. } | Item::Repeat(_) | Item::Guard { .. } | Item::Become(_) => true,
+            Item::Group(body) => self.is_choice_nullable(body),
+            Item::Rule(name) => self.is_choice_nullable(self.body(name)),
+            Item::Label(_, item) => self.is_nullable(item),
+            Item::Token(_) | Item::Hook(_) | Item::List(_) | Item::Parens { .. } => false,
+        }
+    }
+
+    fn is_choice_nullable(&self, choice: &'g Choice) -> bool {
+        choice.iter().any(|sequence| sequence.iter().all(|item| self.is_nullable(item)))
+    }
+
+    /// What errors call the things that a sequence can begin with.
+    fn whats(&self, items: &'g [Item], to: &mut Vec<String>) {
+        for item in items {
+            match item {
+                Item::Token(word) => {
+                    add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class)))
+                }
+                Item::Hook(name) => {
+                    add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
+                }
+                Item::Rule(name) => match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
+                    Some(what) => add(to, what),
+                    None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
+                },
+                Item::Optional { body, .. } | Item::Group(body) | Item::Repeat(body) => {
+                    body.iter().for_each(|sequence| self.whats(sequence, to));
+                }
+                Item::List(item) | Item::Label(_, item) => self.whats(std::slice::from_ref(&**item), to),
+                Item::Parens { .. } => add(to, "`(`"),
+                Item::Guard { .. } | Item::Become(_) => {}
+            }
+            if !self.is_nullable(item) {
+                break;
+            }
+        }
+    }
+
+    // ---- what may follow
+
+    fn follow_sets(&mut self) {
+        let ends = Set::one(self.tokens.class("End").unwrap_or(0))
+            .or(Set::one(self.tokens.class("';'").unwrap_or(0)));
+        for name in ENTRIES {
+            if let Some(rule) = self.grammar.get(name) {
+                self.follow.insert(&rule.name, ends);
+            }
+        }
+        for (name, words) in &self.grammar.follows {
+            let set = self.guard_sets(words);
+            if let Some(rule) = self.grammar.get(name) {
+                self.follow.insert(&rule.name, set);
+            }
+        }
+        loop {
+            let before: usize = self.follow.values().map(|set| set.classes().count()).sum();
+            for rule in self
+                .grammar
+                .rules
+                .iter()
+                .filter(|rule| rule.is_node() || ENTRIES.contains(&rule.name.as_str()))
+            {
+                let follow = self.follow.get(rule.name.as_str()).copied().unwrap_or_default();
+                self.depth = 0;
+                self.follow_in_choice(&rule.body, follow);
+            }
+            let after: usize = self.follow.values().map(|set| set.classes().count()).sum();
+            if before == after {
+                return;
+            }
+        }
+    }
+
+    fn follow_in_choice(&mut self, choice: &'g Choice, follow: Set) {
+        for sequence in choice {
+            for (index, item) in sequence.iter().enumerate() {
+                let rest = self.rest(&sequence[index + 1..], follow);
+                self.follow_in(item, rest);
+            }
+        }
+    }
+
+    fn follow_in(&mut self, item: &'g Item, rest: Set) {
+        let comma = Set::one(self.tokens.class("','").unwrap_or(0));
+        match item {
+            Item::Rule(name) => {
+                let Some(rule) = self.grammar.get(name) else { return };
+                if rule.is_node() {
+                    let set = self.follow.entry(&rule.name).or_default();
+                    *set = set.or(rest);
+                } else if self.depth < 60 {
+                    self.depth += 1;
+                    self.follow_in_choice(&rule.body, rest);
+                    self.depth -= 1;
+                }
+            }
+            Item::Optional { body, .. } | Item::Group(body) => self.follow_in_choice(body, rest),
+            Item::Repeat(body) => {
+                let again = self.first_of_choice(body);
+                self.follow_in_choice(body, rest.or(again));
+            }
+            Item::List(item) => self.follow_in(item, rest.or(comma)),
+            Item::Label(_, item) => self.follow_in(item, rest),
+            Item::Parens { item, .. } => {
+                let close = Set::one(self.tokens.class("')'").unwrap_or(0));
+                self.follow_in(item, close);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the rest of a sequence can begin with, what follows it included.
+    fn rest(&self, items: &'g [Item], follow: Set) -> Set {
+        let first = self.first_of_sequence(items);
+        if items.iter().all(|item| self.is_nullable(item)) { first.or(follow) } else { first }
+    }
+
+    // ---- code
+
+    fn emit(&mut self, op: Op) -> usize {
+        self.program.code.push(op);
+        self.program.code.len() - 1
+    }
+
+    fn here(&self) -> usize {
+        self.program.code.len()
+    }
+
+    fn patch(&mut self, at: usize) {
+        let here = self.here();
+        match &mut self.program.code[at] {
+            Op::If(_, target)
+            | Op::IfToken(_, target)
+            | Op::IfGuard(_, target)
+            | Op::Jump(target)
+            | Op::List(target) => {
+                *target = here;
+            }
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, set: Set) -> usize {
+        let sets = &mut self.program.sets;
+        *self.program.set_of.entry(set).or_insert_with(|| {
+            sets.push(set);
+            sets.len() - 1
+        })
+    }
+
+    fn guard(&mut self, is_negated: bool, [first, second, third]: [Set; 3]) -> usize {
+        let guard =
+            Guard { is_negated, first: self.set(first), second: self.set(second), third: self.set(third) };
+        if let Some(index) = self.program.guards.iter().position(|other| *other == guard) {
+            return index;
+        }
+        self.program.guards.push(guard);
+        self.program.guards.len() - 1
+    }
+
+    fn problem(&mut self, what: String) {
+        let place = self.grammar.get(self.rule).map_or("", |rule| rule.place.as_str());
+        let problem = format!("{place}: rule {}: {what}", self.rule);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn rule(&mut self, rule: &'g Rule) {
+        self.rule = &rule.name;
+        self.slots.clear();
+        self.depth = 0;
+        if rule.is_node() && self.is_choice_nullable(&rule.body) {
+            self.problem("a node must not be empty".to_owned());
+        }
+        let follow = self.follow.get(rule.name.as_str()).copied().unwrap_or_default();
+        self.choice(&rule.body, follow, Otherwise::Fails, &mut Vec::new());
+        self.emit(Op::End);
+    }
+
+    fn choice(&mut self, choice: &'g Choice, follow: Set, otherwise: Otherwise, pending: &mut Vec<String>) {
+        if otherwise == Otherwise::Fails && choice.len() == 1 {
+            return self.sequence(&choice[0], follow, pending);
+        }
+        let mut ends = Vec::new();
+        for (index, items) in choice.iter().enumerate() {
+            let is_last = index + 1 == choice.len();
+            let is_empty = items.iter().all(|item| self.is_nullable(item))
+                && !matches!(items.first(), Some(Item::Guard { .. }));
+            if is_empty && otherwise == Otherwise::Fails {
+                if !is_last {
+                    self.problem("an alternative that may be empty must be the last".to_owned());
+                }
+                let mut inner = pending.clone();
+                self.sequence(items, follow, &mut inner);
+                *pending = inner;
+                ends.into_iter().for_each(|at| self.patch(at));
+                return;
+            }
+            if is_empty {
+                self.problem("what may be empty is optional or repeated".to_owned());
+            }
+            let mut others = choice[index + 1..]
+                .iter()
+                .map(|other| self.first_of_sequence(other))
+                .fold(Set::default(), Set::or);
+            if otherwise == Otherwise::GoesOn {
+                others = others.or(follow);
+            }
+            let skips = self.condition(items, others, otherwise == Otherwise::GoesOnGreedily);
+            self.sequence(items, follow, &mut Vec::new());
+            if !is_last || otherwise == Otherwise::Fails {
+                ends.push(self.emit(Op::Jump(0)));
+            }
+            skips.into_iter().for_each(|at| self.patch(at));
+        }
+        choice.iter().for_each(|items| self.whats(items, pending));
+        if otherwise == Otherwise::Fails {
+            let at = self.emit(Op::Fail);
+            self.program.expected.push((at, std::mem::take(pending)));
+        }
+        ends.into_iter().for_each(|at| self.patch(at));
+    }
+
+    /// The tests before an alternative: where they stand, to be sent on when they fail.
+    fn condition(&mut self, items: &'g [Item], others: Set, is_greedy: bool) -> Vec<usize> {
+        let first = self.first_of_sequence(items);
+        if let Some(Item::Guard { is_negated, first: words, second, third }) = items.first() {
+            if second.is_empty() {
+                return vec![self.test(first)];
+            }
+            let sets = [self.guard_sets(words), self.guard_sets(second), self.guard_sets(third)];
+            let guard = self.guard(*is_negated, sets);
+            let mut skips = vec![self.emit(Op::IfGuard(guard, 0))];
+            if *is_negated {
+                let rest = self.first_of_sequence(&items[1..]);
+                skips.push(self.test(rest));
+            }
+            return skips;
+        }
+        let conflict = first.and(others);
+        if conflict.is_empty() || is_greedy {
+            return vec![self.test(first)];
+        }
+        if let Some((one, two)) = self.two_tokens(items) {
+            let guard = self.guard(false, [Set::one(one), Set::one(two), Set::default()]);
+            return vec![self.emit(Op::IfGuard(guard, 0))];
+        }
+        let words: Vec<&str> = conflict.classes().take(6).map(|class| self.tokens.word(class)).collect();
+        let mut what = Vec::new();
+        self.whats(items, &mut what);
+        self.problem(format!(
+            "{} … cannot be told from what else may stand there: {}",
+            what.join(", "),
+            words.join(", ")
+        ));
+        Vec::new()
+    }
+
+    fn test(&mut self, set: Set) -> usize {
+        let mut classes = set.classes();
+        match (classes.next(), classes.next()) {
+            (Some(class), None) => self.emit(Op::IfToken(class, 0)),
+            _ => {
+                let set = self.set(set);
+                self.emit(Op::If(set, 0))
+            }
+        }
+    }
+
+    /// The two tokens that a sequence begins with, if it always does.
+    fn two_tokens(&self, items: &'g [Item]) -> Option<(usize, usize)> {
+        let mut tokens = Vec::new();
+        self.leading_tokens(items, &mut tokens, &mut HashSet::new());
+        Some((*tokens.first()?, *tokens.get(1)?))
+    }
+
+    /// Collects tokens; false when anything else follows.
+    fn leading_tokens(&self, items: &'g [Item], to: &mut Vec<usize>, seen: &mut HashSet<String>) -> bool {
+        for item in items {
+            let goes_on = match item {
+                Item::Token(word) => {
+                    to.extend(self.tokens.class(word));
+                    to.len() < 2
+                }
+                Item::Label(_, item) => self.leading_tokens(std::slice::from_ref(&**item), to, seen),
+                Item::Become(_) => true,
+                Item::Rule(name) if seen.insert(name.clone()) && self.body(name).len() == 1 => {
+                    self.leading_tokens(&self.body(name)[0], to, seen)
+                }
+                _ => false,
+            };
+            if !goes_on {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn sequence(&mut self, items: &'g [Item], follow: Set, pending: &mut Vec<String>) {
+        for (index, item) in items.iter().enumerate() {
+            let rest = self.rest(&items[index + 1..], follow);
+            self.item(item, rest, pending);
+        }
+    }
+
+    fn item(&mut self, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
+        match item {
+            Item::Token(word) => {
+                let class = self.tokens.class(word).unwrap_or(0);
+                self.take(Op::Take(class), class, pending);
+            }
+            Item::Rule(name) => self.other_rule(name, item, rest, pending),
+            Item::Hook(name) => {
+                self.check(item, pending);
+                let hook = HOOKS.iter().position(|hook| hook.name == name).unwrap_or(0);
+                self.emit(Op::Hook(hook));
+            }
+            Item::Optional { is_greedy, body } => {
+                let otherwise = if *is_greedy { Otherwise::GoesOnGreedily } else { Otherwise::GoesOn };
+                self.choice(body, rest, otherwise, pending);
+            }
+            Item::Group(body) => {
+                self.choice(body, rest, Otherwise::Fails, pending);
+                if !self.is_choice_nullable(body) {
+                    pending.clear();
+                }
+            }
+            Item::Repeat(body) => {
+                let start = self.here();
+                let again = self.first_of_choice(body);
+                // Each turn is followed by the next or by what comes after the loop.
+                let before = self.program.code.len();
+                self.repeat(body, rest, again, start, pending);
+                debug_assert!(self.program.code.len() > before);
+            }
+            Item::List(element) => self.list(element, rest, false, pending),
+            Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
+            Item::Label(name, item) => {
+                if !matches!(**item, Item::Token(_)) {
+                    self.slots.push(name.clone());
+                    // Checks and parentheses come before the child that the slot is for.
+                    let slot = slot_of(&self.slots, name);
+                    self.emit(Op::Slot(slot));
+                }
+                self.item(item, rest, pending);
+            }
+            Item::Guard { .. } => {}
+            Item::Become(name) => {
+                let form = self.form_of[name];
+                self.emit(Op::Become(form));
+            }
+        }
+    }
+
+    fn repeat(&mut self, body: &'g Choice, rest: Set, again: Set, start: usize, pending: &mut Vec<String>) {
+        for (index, items) in body.iter().enumerate() {
+            let others =
+                body[index + 1..].iter().map(|other| self.first_of_sequence(other)).fold(rest, Set::or);
+            let skips = self.condition(items, others, false);
+            self.sequence(items, rest.or(again), &mut Vec::new());
+            self.emit(Op::Jump(start));
+            skips.into_iter().for_each(|at| self.patch(at));
+        }
+        body.iter().for_each(|items| self.whats(items, pending));
+    }
+
+    fn take(&mut self, op: Op, class: usize, pending: &mut Vec<String>) {
+        let at = self.emit(op);
+        add(pending, self.tokens.word(class));
+        self.program.expected.push((at, std::mem::take(pending)));
+    }
+
+    /// Before a nonterminal that follows optional parts: says what else could have stood there.
+    fn check(&mut self, item: &'g Item, pending: &mut Vec<String>) {
+        if pending.is_empty() {
+            return;
+        }
+        let first = self.first_of(item);
+        let set = self.set(first);
+        self.whats(std::slice::from_ref(item), pending);
+        let at = self.emit(Op::Check(set));
+        self.program.expected.push((at, std::mem::take(pending)));
+    }
+
+    fn other_rule(&mut self, name: &str, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
+        let Some(rule) = self.grammar.get(name) else { return };
+        if rule.is_node() {
+            self.check(item, pending);
+            let form = self.form_of[name];
+            self.emit(Op::Form(form));
+            return;
+        }
+        if self.depth > 60 {
+            self.problem(format!("{name} uses itself, so it must be a node"));
+            return;
+        }
+        self.depth += 1;
+        self.choice(&rule.body, rest, Otherwise::Fails, pending);
+        self.depth -= 1;
+        if !self.is_choice_nullable(&rule.body) {
+            pending.clear();
+        }
+    }
+
+    fn list(&mut self, element: &'g Item, rest: Set, is_optional: bool, pending: &mut Vec<String>) {
+        let comma = self.tokens.class("','").unwrap_or(0);
+        if !is_optional {
+            self.check(element, pending);
+        }
+        let list = self.emit(Op::List(0));
+        let skips = if is_optional {
+            let first = self.first_of(element);
+            vec![self.test(first)]
+        } else {
+            Vec::new()
+        };
+        let start = self.here();
+        self.item(element, rest.or(Set::one(comma)), &mut Vec::new());
+        let end = self.emit(Op::IfToken(comma, 0));
+        self.emit(Op::Skip(comma));
+        self.emit(Op::Jump(start));
+        self.patch(end);
+        skips.into_iter().for_each(|at| self.patch(at));
+        self.emit(Op::End);
+        self.patch(list);
+    }
+
+    fn parens(&mut self, item: &'g Item, is_optional: bool, _rest: Set, pending: &mut Vec<String>) {
+        let (open, close) = (self.tokens.class("'('").unwrap_or(0), self.tokens.class("')'").unwrap_or(0));
+        self.take(Op::Skip(open), open, pending);
+        self.emit(Op::Parens);
+        let mut expected = Vec::new();
+        match item {
+            Item::List(element) => {
+                self.list(element, Set::one(close), is_optional, &mut Vec::new());
+                if is_optional {
+                    self.whats(std::slice::from_ref(&**element), &mut expected);
+                }
+                add(&mut expected, "`,`");
+            }
+            _ => self.item(item, Set::one(close), &mut Vec::new()),
+        }
+        self.take(Op::Skip(close), close, &mut expected);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Otherwise {
+    Fails,
+    GoesOn,
+    GoesOnGreedily,
+}
+
+/// The number of a label among those of its rule, from 1.
+pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
+    // The same label in several alternatives is the same slot.
+    let mut seen: Vec<&String> = Vec::new();
+    for slot in slots {
+        if !seen.contains(&slot) {
+            seen.push(slot);
+        }
+    }
+    seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+}
+
+fn add(to: &mut Vec<String>, what: &str) {
+    if !what.is_empty() && !to.iter().any(|other| other == what) {
+        to.push(what.to_owned());
+    }
+}

@@ -1,0 +1,427 @@
+//! The machine that reads forms: statements and clauses that `grammar/*.syntax` declares.
+//!
+//! `build.rs` compiles the rules to [`CODE`]; this runs it on the parser's stack, a frame for each node that is open, so
+//! that forms may nest in expressions and queries and those in forms, as deep as the budget goes. Every node of a rule
+//! is a [`NodeKind::Form`]. Its keywords are kept as text: the words before its first child in the form itself, those
+//! between children as [`NodeKind::Words`].
+
+use super::stack::{Frame, Mode, Then};
+use super::{Parsed, Parser, Step};
+use crate::node::{NodeKind, NodeRef, flag};
+use crate::token::TokenKind;
+use crate::{Keyword, Span};
+
+/// A place in [`CODE`].
+pub(super) type Pc = u16;
+
+/// What the machine does in one step.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "which of them occur is up to the grammar")]
+enum Op {
+    /// Reads a token and keeps it among the words.
+    Take(u16),
+    /// Reads a token that the tree implies.
+    Skip(u16),
+    /// Reads a node of a rule.
+    Form(Form),
+    /// Reads a list: the code after it, up to its `End`, is that of its elements; goes on at the place.
+    List(Pc),
+    /// Reads a nonterminal that is written by hand.
+    Hook(Hook),
+    /// Goes on at the place unless the token is in the set.
+    If(u16, Pc),
+    /// The same for a single token.
+    IfToken(u16, Pc),
+    /// The same for the current token and the next.
+    IfGuard(u16, Pc),
+    Jump(Pc),
+    /// Sees that the token is in the set.
+    Check(u16),
+    Fail,
+    /// The next child stands in parentheses.
+    Parens,
+    /// The next child has this label.
+    Slot(u8),
+    /// The node turns out to be of this form.
+    Become(Form),
+    /// The node is complete.
+    End,
+}
+
+struct Guard {
+    is_negated: bool,
+    first: u16,
+    second: u16,
+    /// An empty set where two tokens decide.
+    third: u16,
+}
+
+/// Nonterminals that are written by hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "which of them occur is up to the grammar")]
+pub(super) enum Hook {
+    Expr,
+    SimpleExpr,
+    Primary,
+    FunctionCall,
+    Query,
+    Table,
+    Type,
+    FunctionType,
+    ColumnName,
+    TypeOrFunctionName,
+    NonReservedWord,
+    Label,
+    AnyName,
+    FunctionName,
+    RoutineName,
+    RoleName,
+    NewRoleName,
+    Target,
+    QualifiedOperator,
+    AnyOperator,
+    String,
+    Integer,
+    Number,
+    SignedInteger,
+    SignedNumber,
+    BitString,
+    Parameter,
+}
+
+macro_rules! forms {
+    ($($name:ident $start:literal $words:literal,)*) => {
+        /// A rule of the grammar that is a node; its view in [`crate::views::forms`] has the same name.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        #[repr(u16)]
+        #[allow(missing_docs, reason = "documented at the view of the same name")]
+        pub enum Form {
+            $($name,)*
+        }
+
+        const FORMS: &[Form] = &[$(Form::$name,)*];
+        const STARTS: &[Pc] = &[$($start,)*];
+        const NAMES: &[&str] = &[$($words,)*];
+    };
+}
+
+include!(concat!(env!("OUT_DIR"), "/forms.rs"));
+
+impl Form {
+    /// Its name in words: `CREATE INDEX`.
+    pub fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
+
+    pub(crate) fn code(self) -> u16 {
+        self as u16
+    }
+
+    pub(crate) fn from_code(code: u16) -> Option<Form> {
+        FORMS.get(usize::from(code)).copied()
+    }
+}
+
+/// Marks a child in parentheses in a frame's slot.
+const IN_PARENS: u8 = 0x80;
+
+/// A token as the tables number it; the order is that of `build/tokens.rs`.
+fn class(kind: TokenKind) -> u16 {
+    use TokenKind as T;
+    let after_keywords = match kind {
+        T::Keyword(keyword) => return keyword as u16,
+        T::End => 0,
+        T::Name { .. } | T::QuotedName { .. } | T::UnicodeName => 1,
+        T::Integer => 2,
+        T::Number => 3,
+        T::Parameter => 4,
+        T::String { .. } | T::EscapeString | T::UnicodeString | T::DollarString => 5,
+        T::NationalString => 6,
+        T::BitString => 7,
+        T::HexString => 8,
+        T::LeftParen => 9,
+        T::RightParen => 10,
+        T::LeftBracket => 11,
+        T::RightBracket => 12,
+        T::Comma => 13,
+        T::Semicolon => 14,
+        T::Dot => 15,
+        T::DotDot => 16,
+        T::Colon => 17,
+        T::ColonColon => 18,
+        T::ColonEqual => 19,
+        T::Arrow => 20,
+        T::Plus => 21,
+        T::Minus => 22,
+        T::Star => 23,
+        T::Slash => 24,
+        T::Percent => 25,
+        T::Caret => 26,
+        T::Less => 27,
+        T::Greater => 28,
+        T::Equal => 29,
+        T::LessOrEqual => 30,
+        T::GreaterOrEqual => 31,
+        T::NotEqual => 32,
+        T::Operator => 33,
+        T::Stray | T::Bad(_) => 34,
+    };
+    Keyword::COUNT as u16 + after_keywords
+}
+
+fn is_in(set: u16, class: u16) -> bool {
+    let words = &SETS[usize::from(set)];
+    words[usize::from(class / 64)] & (1 << (class % 64)) != 0
+}
+
+fn is_empty(set: u16) -> bool {
+    SETS[usize::from(set)] == [0; 9]
+}
+
+impl<'a> Parser<'a, '_> {
+    /// Begins to read `form`; who asks has pushed the frame that goes on after it.
+    pub(super) fn enter(&mut self, form: Form) -> Parsed<Step<'a>> {
+        let node = self.form_node(form)?;
+        self.run_form(node, STARTS[form as usize])
+    }
+
+    /// Reads a statement that the grammar declares; the current token begins it.
+    pub(super) fn declared_statement(&mut self) -> Parsed<Step<'a>> {
+        let mut pc = STATEMENT;
+        loop {
+            match CODE[usize::from(pc)] {
+                Op::Form(form) => return self.enter(form),
+                Op::Hook(_) => return Ok(Step::Query),
+                Op::Fail => return Err(self.unexpected(&["a statement"])),
+                op => pc = self.test(op, pc),
+            }
+        }
+    }
+
+    fn form_node(&mut self, form: Form) -> Parsed<NodeRef<'a>> {
+        let node = self.node(NodeKind::Form, Span { start: self.token.start, len: 0 })?;
+        node.set_form(form);
+        Ok(node)
+    }
+
+    /// Where the machine goes on after a test or a jump.
+    fn test(&mut self, op: Op, pc: Pc) -> Pc {
+        let (holds, otherwise) = match op {
+            Op::If(set, otherwise) => (is_in(set, class(self.token.kind)), otherwise),
+            Op::IfToken(token, otherwise) => (class(self.token.kind) == token, otherwise),
+            Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
+            Op::Jump(target) => return target,
+            _ => return pc + 1,
+        };
+        if holds { pc + 1 } else { otherwise }
+    }
+
+    fn guard_holds(&mut self, guard: u16) -> bool {
+        let Guard { is_negated, first, second, third } = GUARDS[usize::from(guard)];
+        let holds = is_in(first, class(self.token.kind))
+            && is_in(second, class(self.peek()))
+            && (is_empty(third) || is_in(third, class(self.peek_beyond())));
+        holds != is_negated
+    }
+
+    /// Goes on with the form in `node` at `pc`.
+    fn run_form(&mut self, mut node: NodeRef<'a>, mut pc: Pc) -> Parsed<Step<'a>> {
+        let mut slot = 0;
+        loop {
+            let op = CODE[usize::from(pc)];
+            match op {
+                Op::Take(token) => {
+                    if class(self.token.kind) != token {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take_word_into(node)?;
+                    pc += 1;
+                }
+                Op::Skip(token) => {
+                    if class(self.token.kind) != token {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take();
+                    node.set_end(self.end);
+                    pc += 1;
+                }
+                Op::Check(set) => {
+                    if !is_in(set, class(self.token.kind)) {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    pc += 1;
+                }
+                Op::Fail => return Err(self.unexpected_at(pc)),
+                Op::Parens => {
+                    slot |= IN_PARENS;
+                    pc += 1;
+                }
+                Op::Slot(label) => {
+                    slot = label;
+                    pc += 1;
+                }
+                Op::Become(form) => {
+                    node.set_form(form);
+                    pc += 1;
+                }
+                Op::Form(form) => {
+                    self.push_frame(form_frame(node, pc + 1, slot))?;
+                    node = self.form_node(form)?;
+                    pc = STARTS[form as usize];
+                    slot = 0;
+                }
+                Op::List(after) => {
+                    self.push_frame(form_frame(node, after, slot))?;
+                    node = self.node(NodeKind::List, Span { start: self.token.start, len: 0 })?;
+                    pc += 1;
+                    slot = 0;
+                }
+                Op::Hook(hook) => {
+                    let frame = form_frame(node, pc + 1, slot);
+                    match self.hook(hook, frame)? {
+                        Hooked::Value(child) => hang(frame, child),
+                        Hooked::Step(step) => return Ok(step),
+                    }
+                    slot = 0;
+                    pc += 1;
+                }
+                Op::End => {
+                    if self.stack.top().then != Then::Form {
+                        return Ok(Step::Done(node));
+                    }
+                    let frame = self.stack.pop();
+                    hang(frame, node);
+                    node = frame.node();
+                    pc = place(frame);
+                }
+                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) => pc = self.test(op, pc),
+            }
+        }
+    }
+
+    /// Goes on with a form whose part is complete.
+    pub(super) fn after_form_part(&mut self, frame: Frame<'a>, child: NodeRef<'a>) -> Parsed<Step<'a>> {
+        hang(frame, child);
+        self.run_form(frame.node(), place(frame))
+    }
+
+    /// Reads a token into the words of a form.
+    fn take_word_into(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let token = self.take();
+        match node.last_child() {
+            None => {
+                let from = if node.name().is_empty() { token.start } else { node.span().start };
+                node.set_words(self.lexer.slice(Span::new(from, token.end)));
+            }
+            Some(words) if words.kind() == NodeKind::Words => {
+                words.set_end(token.end);
+                words.set_words(self.lexer.slice(words.span()));
+            }
+            Some(_) => {
+                let words = self.node(NodeKind::Words, token.span())?;
+                words.set_words(self.lexer.slice(token.span()));
+                node.push(words);
+            }
+        }
+        node.set_end(token.end);
+        Ok(())
+    }
+
+    fn hook(&mut self, hook: Hook, frame: Frame<'a>) -> Parsed<Hooked<'a>> {
+        let step = match hook {
+            Hook::Expr => Step::Operand,
+            Hook::SimpleExpr => {
+                self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
+                return Ok(Hooked::Step(Step::Operand));
+            }
+            Hook::Query => Step::Query,
+            Hook::Table => Step::Table,
+            _ => return self.simple_hook(hook).map(Hooked::Value),
+        };
+        self.push_frame(frame)?;
+        Ok(Hooked::Step(step))
+    }
+
+    /// A nonterminal that needs nothing of the stack.
+    fn simple_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
+        let kind = self.token.kind;
+        let (fits, what): (bool, &[&str]) = match hook {
+            Hook::ColumnName => (Self::is_column_name(kind), &["a name"]),
+            Hook::TypeOrFunctionName => (Self::is_type_or_function_name(kind), &["a name"]),
+            Hook::NonReservedWord => {
+                (Self::is_column_name(kind) || Self::is_type_or_function_name(kind), &["a word"])
+            }
+            Hook::Label => (Self::is_label(kind), &["a word"]),
+            Hook::String => (super::name::is_string(kind), &["a string"]),
+            Hook::Integer => (kind == TokenKind::Integer, &["a number"]),
+            Hook::Number => (kind == TokenKind::Number, &["a number"]),
+            _ => return self.composed_hook(hook),
+        };
+        if !fits {
+            return Err(self.unexpected(what));
+        }
+        let token = self.take();
+        let node = self.node(
+            match hook {
+                Hook::String => NodeKind::String,
+                Hook::Integer => NodeKind::Integer,
+                Hook::Number => NodeKind::Number,
+                _ => NodeKind::Name,
+            },
+            token.span(),
+        )?;
+        node.set_text(self.name_text(token)?);
+        Ok(node)
+    }
+
+    fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
+        match hook {
+            Hook::Type => self.type_name(),
+            Hook::FunctionType => self.function_type(),
+            Hook::AnyName => self.object_name(),
+            Hook::FunctionName => self.function_name(),
+            Hook::RoutineName => self.routine_name(),
+            Hook::QualifiedOperator => self.operator_name(),
+            Hook::AnyOperator => self.operator_sign(),
+            Hook::RoleName => self.role_name(false),
+            Hook::NewRoleName => self.role_name(true),
+            Hook::SignedInteger => self.signed_number(true),
+            Hook::SignedNumber => self.signed_number(false),
+            _ => Err(self.unsupported_here("this part of a statement")),
+        }
+    }
+
+    fn unexpected_at(&mut self, pc: Pc) -> super::Failed {
+        let expected = EXPECTED.binary_search_by_key(&pc, |(at, _)| *at).ok();
+        let expected = expected.and_then(|index| EXPECTED.get(index)).map_or(&[][..], |(_, words)| *words);
+        self.unexpected(expected)
+    }
+}
+
+/// What a nonterminal written by hand gives at once.
+enum Hooked<'a> {
+    Value(NodeRef<'a>),
+    /// It needs steps; the frame of the form is on the stack.
+    Step(Step<'a>),
+}
+
+fn form_frame(node: NodeRef<'_>, pc: Pc, slot: u8) -> Frame<'_> {
+    Frame { precedence: slot, start: u32::from(pc), ..Frame::of(Then::Form, node) }
+}
+
+fn place(frame: Frame<'_>) -> Pc {
+    // Only `form_frame` makes these frames, from a `Pc`.
+    frame.start as Pc
+}
+
+/// Hangs a part under its form, with its label and its parentheses.
+fn hang<'a>(frame: Frame<'a>, child: NodeRef<'a>) {
+    let slot = frame.precedence & !IN_PARENS;
+    if slot != 0 && child.kind().has_slot() {
+        child.set_detail(slot);
+    }
+    if frame.precedence & IN_PARENS != 0 {
+        child.set(flag::PARENS);
+    }
+    frame.node().push(child);
+}

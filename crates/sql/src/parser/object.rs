@@ -1,0 +1,167 @@
+//! What stands for an object in a form: dotted names, operators, roles, and numbers with a sign.
+
+use super::name::is_plain_name;
+use super::{Parsed, Parser};
+use crate::Span;
+use crate::error::Mistake;
+use crate::keyword::Category;
+use crate::node::{NodeKind, NodeRef, flag};
+use crate::token::TokenKind;
+
+const NAME: &[&str] = &["a name"];
+const ROLE: &[&str] = &["the name of a role"];
+
+impl<'a> Parser<'a, '_> {
+    /// A name with dots (`any_name`).
+    pub(super) fn object_name(&mut self) -> Parsed<NodeRef<'a>> {
+        if !Self::is_column_name(self.token.kind) {
+            return Err(self.unexpected(NAME));
+        }
+        let node = self.node(NodeKind::ObjectName, self.token.span())?;
+        if self.dotted_name(node)? {
+            let star = Span::new(self.end.saturating_sub(1), self.end);
+            return Err(self.mistake(Mistake::Unexpected, star, None));
+        }
+        Ok(node)
+    }
+
+    /// The name of a function (`func_name`): a keyword that names only columns needs a schema's dot after it, one that
+    /// names only functions can have none.
+    pub(super) fn function_name(&mut self) -> Parsed<NodeRef<'a>> {
+        let (is_routine, span) = (Self::is_type_or_function_name(self.token.kind), self.token.span());
+        let node = self.routine_name()?;
+        if !is_routine && node.span() == span {
+            return Err(self.unexpected(&["`.`"]));
+        }
+        Ok(node)
+    }
+
+    /// The name of a function that is referred to; where no arguments follow it may be any name.
+    pub(super) fn routine_name(&mut self) -> Parsed<NodeRef<'a>> {
+        let kind = self.token.kind;
+        if Self::is_column_name(kind) {
+            let node = self.object_name()?;
+            let is_single = node.qualifier().is_none();
+            if is_single && !Self::is_type_or_function_name(kind) && self.token.kind == TokenKind::LeftParen {
+                return Err(self.unexpected(&["`.`"]));
+            }
+            return Ok(node);
+        }
+        if !Self::is_type_or_function_name(kind) {
+            return Err(self.unexpected(NAME));
+        }
+        let token = self.take();
+        let node = self.node(NodeKind::ObjectName, token.span())?;
+        node.set_text(self.name_text(token)?);
+        Ok(node)
+    }
+
+    /// An operator with a schema or without (`any_operator`).
+    pub(super) fn operator_name(&mut self) -> Parsed<NodeRef<'a>> {
+        let node = self.node(NodeKind::ObjectName, self.token.span())?;
+        node.set(flag::OPERATOR);
+        let mut outer = None;
+        while Self::is_column_name(self.token.kind) {
+            let token = self.take();
+            let name = self.name_text(token)?;
+            self.expect(TokenKind::Dot, &["`.`"])?;
+            if let Some((token, name)) = outer.replace((token, name)) {
+                self.push_outer_name(node, token, name)?;
+            }
+        }
+        if !is_operator(self.token.kind) {
+            return Err(self.unexpected(&["an operator"]));
+        }
+        let token = self.take();
+        let name = match token.kind {
+            TokenKind::NotEqual => "<>",
+            _ => self.slice(token),
+        };
+        match outer {
+            None => node.set_text(name),
+            Some(qualifier) => self.set_qualified(node, qualifier, (token, name))?,
+        }
+        node.set_end(self.end);
+        Ok(node)
+    }
+
+    /// An operator alone (`all_Op`).
+    pub(super) fn operator_sign(&mut self) -> Parsed<NodeRef<'a>> {
+        if !is_operator(self.token.kind) {
+            return Err(self.unexpected(&["an operator"]));
+        }
+        self.operator_name()
+    }
+
+    /// The name of a role (`NonReservedWord` in `RoleSpec`); `is_new` where it cannot be `public`.
+    pub(super) fn role_name(&mut self, is_new: bool) -> Parsed<NodeRef<'a>> {
+        let token = self.token;
+        let is_word = match token.kind {
+            TokenKind::Keyword(keyword) => keyword.category() != Category::Reserved,
+            kind => is_plain_name(kind),
+        };
+        if !is_word {
+            return Err(self.unexpected(ROLE));
+        }
+        let name = self.name_text(token)?;
+        if name == "none" || (is_new && name == "public") {
+            return Err(self.unexpected(ROLE));
+        }
+        self.take();
+        let node = self.node(NodeKind::Name, token.span())?;
+        node.set_text(name);
+        Ok(node)
+    }
+
+    /// A number with its sign, if it has one; any (`NumericOnly`) or only an integer (`SignedIconst`).
+    pub(super) fn signed_number(&mut self, is_integer: bool) -> Parsed<NodeRef<'a>> {
+        let sign = match self.token.kind {
+            TokenKind::Plus | TokenKind::Minus => Some(self.take()),
+            _ => None,
+        };
+        let fits = match self.token.kind {
+            TokenKind::Integer => true,
+            TokenKind::Number => !is_integer,
+            _ => false,
+        };
+        if !fits {
+            return Err(self.unexpected(&["a number"]));
+        }
+        let number = self.take();
+        let kind = if number.kind == TokenKind::Integer { NodeKind::Integer } else { NodeKind::Number };
+        let node = self.node(kind, sign.map_or(number.span(), |sign| sign.span().to(number.span())))?;
+        node.set_text(match sign {
+            Some(sign) if sign.kind == TokenKind::Minus => {
+                if sign.end == number.start {
+                    node.span().of(self.lexer.text())
+                } else {
+                    let joined = self.texts.join(&["-", self.lexer.slice(number.span())]);
+                    joined.map_err(|error| self.text_failed(error, number.span()))?
+                }
+            }
+            _ => self.slice(number),
+        });
+        Ok(node)
+    }
+}
+
+/// Whether the token is an operator (`all_Op`).
+fn is_operator(kind: TokenKind) -> bool {
+    use TokenKind as T;
+    matches!(
+        kind,
+        T::Operator
+            | T::Plus
+            | T::Minus
+            | T::Star
+            | T::Slash
+            | T::Percent
+            | T::Caret
+            | T::Less
+            | T::Greater
+            | T::Equal
+            | T::LessOrEqual
+            | T::GreaterOrEqual
+            | T::NotEqual
+    )
+}

@@ -1,0 +1,207 @@
+//! Views of the statements and clauses that `grammar/*.syntax` declares: one for each rule, with a method for each label.
+
+#[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
+use super::{Expr, Query, TableExpr, TypeName};
+use crate::node::Children;
+use crate::words;
+use crate::{Form, Keyword, Node, NodeKind, Span};
+
+/// Any form.
+#[derive(Clone, Copy, Debug)]
+pub struct FormRef<'a>(&'a Node<'a>);
+
+impl<'a> FormRef<'a> {
+    /// The view of `node`, when it is a form.
+    pub fn of(node: &'a Node<'a>) -> Option<FormRef<'a>> {
+        node.form().map(|_| FormRef(node))
+    }
+
+    /// Which form it is.
+    pub fn form(self) -> Form {
+        self.0.form().expect("a view of a form is of a form")
+    }
+
+    /// The node under this view.
+    pub fn node(self) -> &'a Node<'a> {
+        self.0
+    }
+
+    /// Where it stands in the text of the statement.
+    pub fn span(self) -> Span {
+        self.0.span()
+    }
+
+    /// Whether `keyword` is among its own words, those of its parts not included.
+    pub fn says(self, keyword: Keyword) -> bool {
+        let between = self.0.children().filter(|child| child.kind() == NodeKind::Words);
+        std::iter::once(self.0).chain(between).any(|node| says(node.name(), keyword))
+    }
+
+    fn slot(self, slot: u8) -> Option<&'a Node<'a>> {
+        self.0.children().find(|child| child.slot() == slot)
+    }
+
+    fn list(self, slot: u8) -> Children<'a> {
+        self.slot(slot).map_or_else(Children::default, Node::children)
+    }
+}
+
+fn says(text: &str, keyword: Keyword) -> bool {
+    words::tokens(text).any(|(token, _)| token.keyword() == Some(keyword))
+}
+
+/// The name of an object: `a`, `a.b`, `a.b.c`.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectName<'a>(&'a Node<'a>);
+
+impl<'a> ObjectName<'a> {
+    pub(super) fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
+        (node.kind() == NodeKind::ObjectName).then_some(ObjectName(node))
+    }
+
+    /// Its last part.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The part before the last: usually the schema.
+    pub fn qualifier(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// The parts before the qualifier, outermost first: usually the catalog.
+    pub fn outer(self) -> impl Iterator<Item = &'a str> {
+        self.0.children().map(Node::name)
+    }
+
+    /// Where it stands in the text of the statement.
+    pub fn span(self) -> Span {
+        self.0.span()
+    }
+}
+
+#[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
+fn expr<'a>(node: &'a Node<'a>) -> Option<Expr<'a>> {
+    match Expr::of(node) {
+        Expr::Invalid(_) => None,
+        expr => Some(expr),
+    }
+}
+
+/// One view and its methods for each form; the grammar's labels are the methods.
+macro_rules! form_views {
+    ($(#[$doc:meta] $name:ident { $(#[$field_doc:meta] $field:ident $slot:literal $kind:ident $($argument:ident)?,)* })*) => {$(
+        #[$doc]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a>(FormRef<'a>);
+
+        impl<'a> $name<'a> {
+            /// The view of `node`, when it is one of these.
+            pub fn of(node: &'a Node<'a>) -> Option<Self> {
+                (node.form() == Some(Form::$name)).then_some(Self(FormRef(node)))
+            }
+
+            /// The view without its type.
+            pub fn form(self) -> FormRef<'a> {
+                self.0
+            }
+
+            $(form_field!(#[$field_doc] $field $slot $kind $($argument)?);)*
+        }
+    )*};
+}
+
+macro_rules! form_field {
+    (#[$doc:meta] $name:ident $slot:literal word $keyword:ident) => {
+        #[$doc]
+        pub fn $name(self) -> bool {
+            self.0.says(Keyword::$keyword)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal expr) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Expr<'a>> {
+            self.0.0.children().find_map(expr)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal query) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Query<'a>> {
+            self.0.0.children().find_map(Query::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal type) => {
+        #[$doc]
+        pub fn $name(self) -> Option<TypeName<'a>> {
+            self.0.0.children().find_map(TypeName::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal table) => {
+        #[$doc]
+        pub fn $name(self) -> Option<TableExpr<'a>> {
+            self.0.0.children().find(|child| is_table(child.kind())).map(TableExpr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal text) => {
+        #[$doc]
+        pub fn $name(self) -> Option<&'a str> {
+            self.0.slot($slot).map(Node::name)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal object) => {
+        #[$doc]
+        pub fn $name(self) -> Option<ObjectName<'a>> {
+            self.0.slot($slot).and_then(ObjectName::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal form $form:ident) => {
+        #[$doc]
+        pub fn $name(self) -> Option<$form<'a>> {
+            self.0.slot($slot).and_then($form::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal part) => {
+        #[$doc]
+        pub fn $name(self) -> Option<FormRef<'a>> {
+            self.0.slot($slot).and_then(FormRef::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal exprs) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = Expr<'a>> {
+            self.0.list($slot).map(Expr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal texts) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = &'a str> {
+            self.0.list($slot).map(Node::name)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal objects) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = ObjectName<'a>> {
+            self.0.list($slot).filter_map(ObjectName::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal forms $form:ident) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = $form<'a>> {
+            self.0.list($slot).filter_map($form::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal parts) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = &'a Node<'a>> {
+            self.0.list($slot)
+        }
+    };
+}
+
+#[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
+fn is_table(kind: NodeKind) -> bool {
+    use NodeKind::{Derived, File, Join, Table, TableFunction};
+    matches!(kind, Table | File | Derived | TableFunction | Join)
+}
+
+include!(concat!(env!("OUT_DIR"), "/form_views.rs"));
