@@ -140,7 +140,7 @@ impl<'a> Parser<'a, '_> {
             Some(K::Order) => {
                 let clause = self.node_here(NodeKind::OrderBy)?;
                 self.expect_word(K::By, &["BY"])?;
-                self.sort_key(query, clause)
+                self.order_item(query, clause)
             }
             Some(K::Limit) => self.limit(query),
             Some(K::Offset) => {
@@ -165,11 +165,21 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    fn sort_key(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
+    fn order_item(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.want_expr(Frame { outer: Some(query), ..Frame::of(Then::OrderItem, clause) })
     }
 
     pub(super) fn after_order_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        frame.node().push(self.sort_key(value)?);
+        if self.take_if(TokenKind::Comma) {
+            return self.order_item(frame.outer(), frame.node());
+        }
+        self.add_clause(frame.outer(), frame.node())?;
+        Ok(Step::QueryTail(frame.outer()))
+    }
+
+    /// The key of an `ORDER BY` whose expression was read, with the words after it.
+    pub(super) fn sort_key(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let key = self.node(NodeKind::SortKey, value.span())?;
         key.push(value);
         match self.token.keyword() {
@@ -184,21 +194,19 @@ impl<'a> Parser<'a, '_> {
             Some(K::Using) => return Err(self.unsupported_here("USING in ORDER BY")),
             _ => {}
         }
-        if self.take_word(K::Nulls) {
-            match self.token.keyword() {
-                Some(K::First) => key.set(flag::NULLS_FIRST),
-                Some(K::Last) => key.set(flag::NULLS_LAST),
-                _ => return Err(self.unexpected(&["FIRST", "LAST"])),
-            }
+        if self.is(K::Nulls) {
+            // Only with one of these words after it does it belong to the key.
+            let order = match self.peek() {
+                TokenKind::Keyword(K::First) => flag::NULLS_FIRST,
+                TokenKind::Keyword(K::Last) => flag::NULLS_LAST,
+                _ => return Err(self.unexpected(&["NULLS FIRST", "NULLS LAST"])),
+            };
             self.take();
+            self.take();
+            key.set(order);
         }
         key.set_end(self.end);
-        frame.node().push(key);
-        if self.take_if(TokenKind::Comma) {
-            return self.sort_key(frame.outer(), frame.node());
-        }
-        self.add_clause(frame.outer(), frame.node())?;
-        Ok(Step::QueryTail(frame.outer()))
+        Ok(key)
     }
 
     fn limit(&mut self, query: NodeRef<'a>) -> Parsed<Step<'a>> {
@@ -374,11 +382,8 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn after_select_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         let select = frame.node();
         let is_star = value.kind() == NodeKind::Star;
-        let has_label = !is_star && (self.is(K::As) || Self::is_bare_label(self.token.kind));
-        if is_star && value.qualifier().is_some() && (self.is(K::As) || Self::is_bare_label(self.token.kind))
-        {
-            return Err(self.unsupported_here("a label of `t.*`"));
-        }
+        let has_label = !(is_star && value.qualifier().is_none())
+            && (self.is(K::As) || Self::is_bare_label(self.token.kind));
         let item = if has_label { self.labelled(value)? } else { value };
         select.push(item);
         match self.token.kind {

@@ -31,6 +31,15 @@ pub(crate) enum Then {
     FormArg,
     ExtractSource,
     CastOperand,
+    CastType,
+    CastSuffix,
+    TypeModifier,
+    NormalizeArg,
+    Subscript,
+    ArrayElement,
+    QuantifiedItem,
+    OverlapsItem,
+    CallOrderItem,
     CaseOperand,
     CaseWhen,
     CaseResult,
@@ -41,6 +50,8 @@ pub(crate) enum Then {
     SubqueryParen,
     ExistsParen,
     InQueryParen,
+    QuantifiedQuery,
+    UniqueQuery,
     DerivedParen,
     QueryParen,
     CteQuery,
@@ -84,6 +95,15 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
+    /// A value without operators around it (`c_expr`).
+    Primary,
+}
+
+impl Mode {
+    /// Whether the expression may not have `AND`, `IN`, `LIKE` and the like.
+    pub(crate) fn is_simple(self) -> bool {
+        matches!(self, Mode::Simple | Mode::Primary)
+    }
 }
 
 /// One level of nesting.

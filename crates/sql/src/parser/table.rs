@@ -1,6 +1,6 @@
 //! What stands in `FROM`: tables, files, queries, joins and their aliases.
 
-use super::name::is_string;
+use super::name::{Last, is_string};
 use super::stack::{Frame, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::error::Hint;
@@ -52,9 +52,7 @@ impl<'a> Parser<'a, '_> {
 
     fn named_table(&mut self) -> Parsed<Step<'a>> {
         let node = self.node(NodeKind::Table, self.token.span())?;
-        if self.dotted_name(node)? {
-            return Err(self.unexpected(&["a table"]));
-        }
+        self.dotted_name(node, Last::Name)?;
         match self.token.kind {
             TokenKind::LeftParen => return Err(self.unsupported("a function in FROM", node.span())),
             TokenKind::Star => return Err(self.unsupported_here("`*` after a table")),
