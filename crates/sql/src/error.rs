@@ -31,6 +31,8 @@ pub enum Error {
         /// The name.
         span: Span,
     },
+    /// Whoever asked for the tree has cancelled it.
+    Cancelled,
     /// The statement's budget is used up: give it more memory. The budget's last refusal says how much.
     OutOfMemory(AllocError),
 }
@@ -103,6 +105,12 @@ pub enum Mistake {
     NotAModifier,
     /// A precision of `float` that is not between 1 and 53.
     FloatPrecision,
+    /// `WITH TIES` without `ORDER BY`.
+    TiesWithoutOrder,
+    /// `WITH TIES` and `SKIP LOCKED`.
+    TiesWithSkipLocked,
+    /// A table's name of more than three parts.
+    TooManyNames,
 }
 
 /// A likely reason for a mistake.
@@ -149,6 +157,7 @@ impl Error {
             Error::NulByte { .. } => "22021",
             Error::TextTooLong { .. } => "54000",
             Error::NameTooLong { .. } => "42622",
+            Error::Cancelled => "57014",
             Error::OutOfMemory(_) => "53200",
         }
     }
@@ -160,7 +169,7 @@ impl Error {
             | Error::Unsupported(Unsupported { span, .. })
             | Error::NameTooLong { span } => Some(span),
             Error::NulByte { offset } => Some(Span { start: offset, len: 1 }),
-            Error::TextTooLong { .. } | Error::OutOfMemory(_) => None,
+            Error::TextTooLong { .. } | Error::Cancelled | Error::OutOfMemory(_) => None,
         }
     }
 
@@ -197,6 +206,7 @@ impl fmt::Display for Error {
                     span.len
                 )
             }
+            Error::Cancelled => f.write_str("the statement was cancelled"),
             Error::OutOfMemory(error) => error.fmt(f),
         }
     }
@@ -232,6 +242,9 @@ impl fmt::Display for SyntaxError {
             Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
             Mistake::NotAModifier => "this cannot be a modifier of a type",
             Mistake::FloatPrecision => "the precision of float must be from 1 to 53",
+            Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",
+            Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
+            Mistake::TooManyNames => "a table's name has more than three parts",
         })?;
         if self.found.is_empty() {
             f.write_str(" at the end of the text")?;
@@ -272,7 +285,9 @@ impl fmt::Display for Hint {
             Hint::OneStatement => {
                 f.write_str("one statement is parsed at a time; `statements` finds their ends")
             }
-            Hint::TypesBelongToFiles => f.write_str("only the columns of a file can be given types here"),
+            Hint::TypesBelongToFiles => {
+                f.write_str("only columns of files and functions can be given types here")
+            }
             Hint::JoinNeedsCondition => {
                 f.write_str("a join needs `ON` or `USING`; `CROSS JOIN` has no condition")
             }

@@ -45,6 +45,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod error;
+mod fingerprint;
 mod format;
 mod keyword;
 mod lexer;
@@ -52,6 +53,7 @@ mod node;
 mod outline;
 mod parser;
 mod print;
+mod rewrite;
 mod script;
 mod split;
 mod text;
@@ -63,12 +65,14 @@ mod words;
 pub use error::{
     Error, Excerpt, Hint, Mistake, QUALIFIER_BYTES_LIMIT, SyntaxError, TEXT_BYTES_LIMIT, Unsupported,
 };
+pub use fingerprint::Fingerprint;
 pub use format::{FormatError, KeywordCase, Layout, format};
 pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
 pub use outline::Outline;
-pub use parser::{Form, parse};
+pub use parser::{Form, parse, parse_cancellable, parse_expression};
+pub use rewrite::RewriteError;
 pub use script::Script;
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};

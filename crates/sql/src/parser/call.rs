@@ -154,6 +154,12 @@ impl<'a> Parser<'a, '_> {
         self.take();
         node.set_end(self.end);
         match self.token.kind {
+            // In FROM these words are the function's alias.
+            TokenKind::Keyword(K::Over | K::Filter | K::Within)
+                if self.stack.top().then == Then::TableFunction =>
+            {
+                Ok(Step::Value(node))
+            }
             TokenKind::Keyword(K::Over) => Err(self.unsupported_here("a window function (OVER)")),
             TokenKind::Keyword(K::Filter) => Err(self.unsupported_here("FILTER")),
             TokenKind::Keyword(K::Within) => Err(self.unsupported_here("WITHIN GROUP")),

@@ -236,6 +236,7 @@ impl<'a> Parser<'a, '_> {
             // `((SELECT 1) UNION SELECT 2)`: what looked like a value was the first part of a query.
             _ if value.kind() == NodeKind::Subquery && self.continues_query() => {
                 let query = value.take_only_child().unwrap_or(value);
+                query.set_span(value.span());
                 self.push_frame(paren(Then::SubqueryParen, None, frame.start))?;
                 Ok(Step::QueryValue(query))
             }
@@ -257,7 +258,7 @@ impl<'a> Parser<'a, '_> {
         self.row_value(row)
     }
 
-    /// Whether a value stands in parentheses.
+    /// Whether a value begins with a parenthesis; so does a query that may have clauses from inside.
     pub(super) fn is_in_parens(&self, value: NodeRef<'a>) -> bool {
         self.lexer.text().as_bytes().get(value.span().start as usize) == Some(&b'(')
     }
@@ -712,6 +713,7 @@ impl<'a> Parser<'a, '_> {
         if is_only && (self.token.kind == TokenKind::RightParen || self.continues_query()) {
             // `a IN ((SELECT 1))` is a query in more parentheses than it needs.
             let query = value.take_only_child().unwrap_or(value);
+            query.set_span(value.span());
             node.set_kind(NodeKind::InQuery);
             self.push_frame(paren(Then::InQueryParen, Some(node), frame.start))?;
             return Ok(Step::QueryValue(query));

@@ -48,10 +48,10 @@ enum Op {
     End,
 }
 
+/// What the current token and those after it must be.
 struct Guard {
     is_negated: bool,
-    first: u16,
-    second: u16,
+    sets: &'static [u16],
 }
 
 /// Nonterminals that are written by hand.
@@ -210,8 +210,15 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn guard_holds(&mut self, guard: u16) -> bool {
-        let Guard { is_negated, first, second } = GUARDS[usize::from(guard)];
-        let holds = is_in(first, class(self.token.kind)) && is_in(second, class(self.peek()));
+        let Guard { is_negated, sets } = GUARDS[usize::from(guard)];
+        let holds = sets.iter().enumerate().all(|(index, set)| {
+            let kind = match index {
+                0 => self.token.kind,
+                1 => self.peek(),
+                _ => self.peek_second(),
+            };
+            is_in(*set, class(kind))
+        });
         holds != is_negated
     }
 

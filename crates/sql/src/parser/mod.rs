@@ -30,10 +30,14 @@ mod object;
 mod predicate;
 mod query;
 mod recovery;
+mod select;
 mod stack;
 mod statement;
 mod table;
+mod tail;
 mod type_name;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cofferdam_arena::Arena;
 
@@ -58,9 +62,26 @@ pub(crate) use type_name::FIRST_BOUND;
 /// [`Error::Syntax`] and [`Error::Unsupported`] for the text, [`Error::OutOfMemory`] when the budget is used up; the
 /// arena may then hold parts of a tree, which its reset removes.
 pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    parse_unless(None, text, arena)
+}
+
+/// Parses like [`parse`], and gives up soon after another thread has set `cancel`.
+///
+/// # Errors
+/// As [`parse`], and [`Error::Cancelled`].
+pub fn parse_cancellable<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    cancel: &AtomicBool,
+) -> Result<Tree<'a>, Error> {
+    parse_unless(Some(cancel), text, arena)
+}
+
+fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let lexer = Lexer::new(text)?;
     let nesting = Arena::new(arena.budget());
     let mut parser = Parser::new(lexer, arena, &nesting);
+    parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -85,6 +106,26 @@ pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<
         Err(failed) => Err(parser.explain(failed)),
     }
 }
+
+/// Parses one expression, such as a condition that is put into a query.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
+    let lexer = Lexer::new(text)?;
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer, arena, &nesting);
+    match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
+        Ok(root) => {
+            root.finish_root();
+            Ok(root)
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Steps of the parser, of tens of nanoseconds each, between two looks at whether it is cancelled.
+const STEPS_BETWEEN_LOOKS: u32 = 1 << 14;
 
 /// The parser gave up; the reason is in [`Parser::failure`].
 pub(crate) struct Failed;
@@ -125,6 +166,9 @@ pub(crate) struct Parser<'a, 's> {
     end: u32,
     stack: Stack<'s, 'a>,
     failure: Option<Error>,
+    /// Who asks for the tree no longer wants it.
+    cancel: Option<&'s AtomicBool>,
+    steps: u32,
 }
 
 impl<'a, 's> Parser<'a, 's> {
@@ -139,13 +183,27 @@ impl<'a, 's> Parser<'a, 's> {
             end: 0,
             stack: Stack::new(nesting),
             failure: None,
+            cancel: None,
+            steps: 0,
         }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
     /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
-        let mut step = self.statement()?;
+        let step = self.statement()?;
+        self.run_from(step)
+    }
+
+    fn run_from(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
+            self.steps = self.steps.wrapping_add(1);
+            if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
+                return Err(self.fail(Error::Cancelled));
+            }
             step = match step {
                 Step::Operand => self.operand()?,
                 Step::Value(value) => self.infix(value)?,
@@ -244,15 +302,19 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectFrom => self.after_select_from(frame, node),
             Then::SelectWhere => self.after_select_where(frame, node),
             Then::GroupItem => self.after_group_item(frame, node),
+            Then::GroupingItem => self.after_grouping_item(frame, node),
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
+            Then::LimitComma => self.after_limit_comma(frame),
+            Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
+            Then::TableFunction => self.after_table_function(frame, node),
             Then::Explain => self.after_explained(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }
@@ -277,6 +339,12 @@ impl<'a, 's> Parser<'a, 's> {
             self.ahead = Some(self.lexer.next_token());
         }
         self.ahead.map_or(TokenKind::End, |token| token.kind)
+    }
+
+    /// The kind of the token after that; the lexer reads it again when its turn comes.
+    fn peek_second(&mut self) -> TokenKind {
+        self.peek();
+        self.lexer.clone().next_token().kind
     }
 
     fn is(&self, keyword: Keyword) -> bool {

@@ -14,7 +14,9 @@ const STATEMENT: &[&str] = &["a statement"];
 impl<'a> Parser<'a, '_> {
     pub(super) fn statement(&mut self) -> Parsed<Step<'a>> {
         match self.token.kind {
-            TokenKind::Keyword(K::Select | K::Values | K::With) | TokenKind::LeftParen => Ok(Step::Query),
+            TokenKind::Keyword(K::Select | K::Values | K::With | K::Table) | TokenKind::LeftParen => {
+                Ok(Step::Query)
+            }
             TokenKind::Keyword(K::Explain) => self.explain_statement(),
             TokenKind::Keyword(K::Set) => self.set_statement(),
             TokenKind::Keyword(K::Show) => self.show_statement(NodeKind::Show),

@@ -16,11 +16,13 @@ pub use expr::{
     Quantified, Row, Selection, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
 };
 pub use query::{
-    Cte, Distinct, Explain, ExplainOption, NullsOrder, Query, QueryBody, Reset, Select, SelectItem, Set,
-    SetOperation, SetOperator, SetValue, Show, SortKey, Statement, Values, With,
+    Cte, Distinct, Explain, ExplainOption, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength,
+    Locking, Materialized, NullsOrder, Query, QueryBody, Reset, Select, SelectItem, Set, SetOperation,
+    SetOperator, SetValue, Show, SortKey, Statement, Values, With,
 };
 pub use table::{
-    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableRef,
+    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableFunction,
+    TableRef,
 };
 
 /// Declares views: a pointer to a node of one kind.

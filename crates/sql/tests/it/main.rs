@@ -6,6 +6,7 @@ mod corpus;
 mod depth;
 mod golden;
 mod random;
+mod rewrite;
 mod size;
 
 use cofferdam_arena::{Arena, Budget};
