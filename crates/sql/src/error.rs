@@ -95,6 +95,8 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// A table's name of more than three parts.
+    TooManyNames,
 }
 
 /// A likely reason for a mistake.
@@ -218,6 +220,7 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscape => "an escape that means no character",
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
+            Mistake::TooManyNames => "a table's name has more than three parts",
             Mistake::RepeatedClause => "a clause is given twice",
         })?;
         if self.found.is_empty() {

@@ -78,7 +78,6 @@ const FLAGS: &[(u16, &str)] = &[
     (flag::NULLS_LAST, "nulls last"),
     (flag::NATURAL, "natural"),
     (flag::EXPLICIT, "explicit"),
-    (flag::LOCAL, "local"),
 ];
 
 /// Types keep the fields of an interval among their flags.

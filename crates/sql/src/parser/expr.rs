@@ -177,7 +177,7 @@ impl<'a> Parser<'a, '_> {
 
     /// `t.*`, which only an item of a select can be.
     fn star_of_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.stack.top().then != Then::SelectItem {
+        if !matches!(self.stack.top().then, Then::SelectItem | Then::FormItem) {
             return Err(self.unsupported("a table's row as a value (`t.*`)", node.span()));
         }
         node.set_kind(NodeKind::Star);

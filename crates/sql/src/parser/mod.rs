@@ -27,6 +27,7 @@ mod name;
 mod object;
 mod query;
 mod recovery;
+mod setting;
 mod stack;
 mod statement;
 mod table;
@@ -238,7 +239,7 @@ impl<'a, 's> Parser<'a, 's> {
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
-            Then::Explain => self.after_explained(frame, node),
+            Then::FormItem => self.after_form_item(node),
             Then::Form => self.after_form_part(frame, node),
         }
     }

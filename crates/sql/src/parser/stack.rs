@@ -62,8 +62,8 @@ pub(crate) enum Then {
     TableParen,
     JoinRight,
     JoinOn,
-    // Statements around a query.
-    Explain,
+    // Items of a form.
+    FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
     Form,
 }
