@@ -95,6 +95,10 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// `WITH TIES` without `ORDER BY`.
+    TiesWithoutOrder,
+    /// `WITH TIES` and `SKIP LOCKED`.
+    TiesWithSkipLocked,
     /// A table's name of more than three parts.
     TooManyNames,
 }
@@ -220,8 +224,10 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscape => "an escape that means no character",
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
-            Mistake::TooManyNames => "a table's name has more than three parts",
             Mistake::RepeatedClause => "a clause is given twice",
+            Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",
+            Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
+            Mistake::TooManyNames => "a table's name has more than three parts",
         })?;
         if self.found.is_empty() {
             f.write_str(" at the end of the text")?;
@@ -262,7 +268,9 @@ impl fmt::Display for Hint {
             Hint::OneStatement => {
                 f.write_str("one statement is parsed at a time; `statements` finds their ends")
             }
-            Hint::TypesBelongToFiles => f.write_str("only the columns of a file can be given types here"),
+            Hint::TypesBelongToFiles => {
+                f.write_str("only columns of files and functions can be given types here")
+            }
             Hint::JoinNeedsCondition => {
                 f.write_str("a join needs `ON` or `USING`; `CROSS JOIN` has no condition")
             }

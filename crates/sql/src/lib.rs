@@ -45,6 +45,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod error;
+mod fingerprint;
 mod format;
 mod keyword;
 mod lexer;
@@ -63,6 +64,7 @@ mod words;
 pub use error::{
     Error, Excerpt, Hint, Mistake, QUALIFIER_BYTES_LIMIT, SyntaxError, TEXT_BYTES_LIMIT, Unsupported,
 };
+pub use fingerprint::Fingerprint;
 pub use format::{FormatError, KeywordCase, Layout, format};
 pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;

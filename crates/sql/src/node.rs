@@ -68,11 +68,12 @@ impl fmt::Debug for Span {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum NodeKind {
-    /// `SELECT`: \[With\] \[DistinctOn\] items… \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\] \[Offset\].
+    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\]
+    /// \[Offset\] lockings…. `TABLE t` is one with a star and a table.
     Select,
-    /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\].
+    /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\] lockings….
     Values,
-    /// `UNION`, `INTERSECT`, `EXCEPT`: \[With\] left right \[OrderBy\] \[Limit\] \[Offset\].
+    /// `UNION`, `INTERSECT`, `EXCEPT`: \[With\] left right \[OrderBy\] \[Limit\] \[Offset\] lockings….
     SetOperation,
     /// `WITH`: ctes….
     With,
@@ -88,33 +89,41 @@ pub enum NodeKind {
     From,
     /// `WHERE`: condition.
     Where,
-    /// `GROUP BY`: expressions….
+    /// `INTO table` of a select, with the table's name: \[outer qualifiers…\].
+    Into,
+    /// `GROUP BY`: expressions and grouping sets….
     GroupBy,
+    /// `()`, `ROLLUP (…)`, `CUBE (…)`, `GROUPING SETS (…)`: expressions and grouping sets….
+    GroupingSet,
     /// `HAVING`: condition.
     Having,
     /// `ORDER BY`: sort keys….
     OrderBy,
-    /// One key of `ORDER BY`: expression.
+    /// One key of `ORDER BY`: expression \[operator after `USING`\].
     SortKey,
     /// `LIMIT` or `FETCH FIRST`: \[count\]; none means `LIMIT ALL`.
     Limit,
     /// `OFFSET`: count.
     Offset,
+    /// `FOR UPDATE` and the like: tables….
+    Locking,
     /// A table by name: \[outer qualifiers…\] \[Alias\].
     Table,
     /// A file by path, `FROM 'file.csv'`: \[Alias\].
     File,
     /// A query in `FROM`: query \[Alias\].
     Derived,
+    /// A function in `FROM`: call \[Alias\].
+    TableFunction,
     /// A join: left right \[Using or On\] \[Alias\].
     Join,
-    /// `USING (…)`: column names….
+    /// `USING (…) AS name`: column names….
     Using,
     /// `ON condition`: condition.
     On,
     /// `AS name (columns)` after a table: column definitions….
     Alias,
-    /// A column of an alias or a name in a list: \[type\].
+    /// A column of an alias or a name in a list: \[type\] \[Collate\].
     ColumnDef,
     /// A single name, as the outer part of a long name: nothing.
     Name,
@@ -170,7 +179,7 @@ pub enum NodeKind {
     Call,
     /// `EXTRACT(field FROM source)`: source.
     Extract,
-    /// `COLLATE`: \[outer qualifiers…\] operand.
+    /// `COLLATE`: \[outer qualifiers…\] \[operand\]; of a column's definition it has none.
     Collate,
     /// `AT TIME ZONE`: operand zone.
     AtTimeZone,
@@ -268,6 +277,22 @@ pub(crate) mod flag {
     pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
     /// An object that is an operator.
     pub(crate) const OPERATOR: u16 = 1;
+    /// `FOR READ ONLY` after a query without other locks.
+    pub(crate) const READ_ONLY: u16 = 1 << 15;
+    /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
+    pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
+    /// `ONLY` before a table.
+    pub(crate) const ONLY: u16 = 1 << 15;
+    /// `WITH TIES` of a `FETCH FIRST`.
+    pub(crate) const TIES: u16 = 1 << 15;
+    /// `NOWAIT` of a lock.
+    pub(crate) const NOWAIT: u16 = 1 << 14;
+    /// `SKIP LOCKED` of a lock.
+    pub(crate) const SKIP_LOCKED: u16 = 1 << 15;
+    /// `LATERAL` before a query or a function.
+    pub(crate) const LATERAL: u16 = 1 << 14;
+    /// `WITH ORDINALITY` after a function.
+    pub(crate) const ORDINALITY: u16 = 1 << 15;
 }
 
 impl<'a> Node<'a> {
@@ -380,6 +405,10 @@ impl<'a> Node<'a> {
 
     pub(crate) fn set(&self, flags: u16) {
         self.flags.set(self.flags.get() | flags);
+    }
+
+    pub(crate) fn clear(&self, flags: u16) {
+        self.flags.set(self.flags.get() & !flags);
     }
 
     pub(crate) fn flags(&self) -> u16 {

@@ -10,7 +10,10 @@ use crate::keyword::{Category, Keyword};
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
 use crate::parser::precedence as p;
 use crate::views::expr::{INTERVAL_FIELDS, INTERVAL_SHIFT};
-use crate::views::{BinaryOp, CallForm, IsTest, JoinKind, LikeKind, SetOperator, UnaryOp};
+use crate::views::{
+    BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
+    SetOperator, UnaryOp,
+};
 use crate::{Tree, words};
 
 impl fmt::Display for Tree<'_> {
@@ -97,6 +100,8 @@ impl Printer<'_, '_> {
             (N::List, _) => self.list(""),
             (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
             (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
+            (_, N::Into | N::Locking) => Ok(()),
+            (N::Select, N::Star) if parent.has(flag::KEYWORD) => Ok(()),
             (N::Select | N::Values | N::With | N::From | N::GroupBy | N::OrderBy, _) => self.list(" "),
             (N::SetOperation, _) => {
                 if !self.is_first {
@@ -111,12 +116,23 @@ impl Printer<'_, '_> {
                 Ok(())
             }
             (N::Cte, N::ColumnDef) | (N::Alias, _) => self.list("("),
-            (N::Cte, _) => self.word(if self.is_first { " AS (" } else { ") AS (" }),
+            (N::Cte, _) => {
+                self.word(if self.is_first { " AS " } else { ") AS " })?;
+                self.word(match Materialized::from_code(parent.detail()) {
+                    Materialized::Default => "(",
+                    Materialized::Yes => "MATERIALIZED (",
+                    Materialized::No => "NOT MATERIALIZED (",
+                })
+            }
+            (N::SortKey, N::ObjectName) if node.qualifier().is_some() => self.word(" USING OPERATOR("),
+            (N::SortKey, N::ObjectName) => self.word(" USING "),
+            (N::ColumnDef, N::Collate) => Ok(()),
             (N::ColumnDef, _) => self.word(" "),
+            (N::Locking, _) => self.list(" OF "),
             (_, N::Alias | N::On | N::Using) => Ok(()),
             (N::Using, _) => self.list(" ("),
             (N::Join, _) => self.join(parent, index),
-            (N::DistinctOn | N::Row, _) => self.list(""),
+            (N::DistinctOn | N::Row | N::GroupingSet, _) => self.list(""),
             (N::Where | N::Having | N::Limit | N::Offset | N::On | N::Else | N::When, _) => {
                 self.word(if parent.kind() == N::When && index == 1 { " THEN " } else { " " })
             }
@@ -216,34 +232,52 @@ impl Printer<'_, '_> {
     fn open(&mut self, node: &Node<'_>) -> fmt::Result {
         use NodeKind as N;
         let result = match node.kind() {
-            N::Select | N::Values | N::SetOperation if starts_with(node, N::With) => Ok(()),
-            N::Select | N::Values | N::SetOperation => self.open_query(node),
+            N::Select | N::Values | N::SetOperation => {
+                self.word(if node.has(flag::LOCKED_OUTSIDE) { "(" } else { "" })?;
+                if starts_with(node, N::With) { Ok(()) } else { self.open_query(node) }
+            }
             N::With => self.word(if node.has(flag::RECURSIVE) { "WITH RECURSIVE" } else { "WITH" }),
             N::DistinctOn => self.word(" ON ("),
             N::Star => self.star(node),
-            N::From => self.word(" FROM"),
+            N::Into => self.made_table(node),
+            N::From => self.word(if is_table_query(node.parent()) { "" } else { " FROM" }),
             N::Where => self.word(" WHERE"),
+            N::GroupBy if node.has(flag::DISTINCT) => self.word(" GROUP BY DISTINCT"),
+            N::GroupBy if node.has(flag::ALL) => self.word(" GROUP BY ALL"),
             N::GroupBy => self.word(" GROUP BY"),
+            N::GroupingSet => self.word(match GroupingKind::from_code(node.detail()) {
+                GroupingKind::Empty => "(",
+                GroupingKind::Rollup => "ROLLUP (",
+                GroupingKind::Cube => "CUBE (",
+                GroupingKind::Sets => "GROUPING SETS (",
+            }),
             N::Having => self.word(" HAVING"),
             N::OrderBy => self.word(" ORDER BY"),
+            N::Limit if node.has(flag::TIES) => self.word(" FETCH FIRST"),
             N::Limit => self.word(" LIMIT"),
+            N::Locking => {
+                self.word(if is_first_outside(node) { ")" } else { "" })?;
+                self.word(match LockStrength::from_code(node.detail()) {
+                    LockStrength::Update => " FOR UPDATE",
+                    LockStrength::NoKeyUpdate => " FOR NO KEY UPDATE",
+                    LockStrength::Share => " FOR SHARE",
+                    LockStrength::KeyShare => " FOR KEY SHARE",
+                })
+            }
             N::Offset => self.word(" OFFSET"),
             N::Using => self.word(" USING"),
             N::On => self.word(" ON"),
-            N::Alias => {
-                // A query or a join in parentheses is closed before its alias.
-                let is_after_paren =
-                    node.parent().is_some_and(|table| matches!(table.kind(), N::Derived | N::Join));
-                self.word(if is_after_paren { ")" } else { "" })?;
-                write!(self.f, " AS {}", Quoted(node.name()))
-            }
+            N::Alias => self.open_alias(node),
             N::File | N::String => self.string(node.name()),
+            N::Derived if node.has(flag::LATERAL) => self.word("LATERAL ("),
+            N::TableFunction => self.word(if node.has(flag::LATERAL) { "LATERAL " } else { "" }),
             N::Derived | N::Exists | N::Subquery => {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
             }
             N::Join => self.word(if node.child_of_kind(N::Alias).is_some() { "(" } else { "" }),
             N::Form if starts_with(node, N::With) => Ok(()),
             N::Form | N::Words => self.words(node),
+            N::Table if node.has(flag::ONLY) => self.word("ONLY ").and_then(|()| self.name(node)),
             N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName | N::Target => self.name(node),
             N::Name => match node.parent() {
                 Some(parent) if !is_value_list(parent) => Ok(()),
@@ -284,10 +318,38 @@ impl Printer<'_, '_> {
         }
     }
 
+    /// The name after a table, with what stands between them.
+    fn open_alias(&mut self, node: &Node<'_>) -> fmt::Result {
+        let table = node.parent();
+        match table.map(Node::kind) {
+            // A query or a join in parentheses is closed before its alias.
+            Some(NodeKind::Derived | NodeKind::Join) => self.word(")")?,
+            Some(NodeKind::TableFunction) => self.ordinality(table)?,
+            _ => {}
+        }
+        self.word(" AS ")?;
+        if node.name().is_empty() { Ok(()) } else { write!(self.f, "{}", Quoted(node.name())) }
+    }
+
+    fn ordinality(&mut self, function: Option<&Node<'_>>) -> fmt::Result {
+        let has_it = function.is_some_and(|function| function.has(flag::ORDINALITY));
+        self.word(if has_it { " WITH ORDINALITY" } else { "" })
+    }
+
+    fn made_table(&mut self, node: &Node<'_>) -> fmt::Result {
+        self.word(match IntoKind::from_code(node.detail()) {
+            IntoKind::Plain => " INTO ",
+            IntoKind::Temporary => " INTO TEMPORARY ",
+            IntoKind::Unlogged => " INTO UNLOGGED ",
+        })?;
+        self.name(node)
+    }
+
     fn open_query(&mut self, node: &Node<'_>) -> fmt::Result {
         self.is_first = true;
         match node.kind() {
             NodeKind::Select if node.has(flag::DISTINCT) => self.word("SELECT DISTINCT"),
+            NodeKind::Select if node.has(flag::KEYWORD) => self.word("TABLE"),
             NodeKind::Select => self.word("SELECT"),
             NodeKind::Values => self.word("VALUES"),
             _ => Ok(()),
@@ -297,6 +359,9 @@ impl Printer<'_, '_> {
     fn open_call(&mut self, node: &Node<'_>) -> fmt::Result {
         if node.has(flag::KEYWORD) {
             self.capitals(node.name())?;
+        } else if matches!(node.name(), "rollup" | "cube") && node.qualifier().is_none() {
+            // Without quotes these are grouping sets in GROUP BY.
+            write!(self.f, "\"{}\"", node.name())?;
         } else {
             self.name(node)?;
         }
@@ -352,7 +417,21 @@ impl Printer<'_, '_> {
                 self.word(")")
             }
             N::Aliased => write!(self.f, " AS {}", Quoted(node.name())),
-            N::SortKey => self.sort_words(node),
+            N::Select | N::Values | N::SetOperation if node.has(flag::READ_ONLY) => {
+                self.word(" FOR READ ONLY")
+            }
+            N::SortKey => {
+                let operator = node.children().nth(1);
+                let has_parens = operator.is_some_and(|operator| operator.qualifier().is_some());
+                self.word(if has_parens { ")" } else { "" })?;
+                self.sort_words(node)
+            }
+            N::Locking if node.has(flag::NOWAIT) => self.word(" NOWAIT"),
+            N::Locking if node.has(flag::SKIP_LOCKED) => self.word(" SKIP LOCKED"),
+            N::GroupingSet => self.word(")"),
+            N::TableFunction if node.child_of_kind(N::Alias).is_none() => self.ordinality(Some(node)),
+            N::Limit if node.has(flag::TIES) => self.word(" ROWS WITH TIES"),
+            N::Using if !node.name().is_empty() => write!(self.f, ") AS {}", Quoted(node.name())),
             N::Limit if node.first_child().is_none() => self.word(" ALL"),
             N::Alias | N::Using if node.first_child().is_some() => self.word(")"),
             N::Cte | N::InList | N::InQuery | N::Cast | N::Extract | N::Exists | N::Subquery | N::Row => {
@@ -431,6 +510,9 @@ impl Printer<'_, '_> {
     }
 
     fn star(&mut self, node: &Node<'_>) -> fmt::Result {
+        if is_table_query(node.parent()) {
+            return Ok(());
+        }
         for outer in node.children() {
             write!(self.f, "{}.", Quoted(outer.name()))?;
         }
@@ -491,6 +573,19 @@ fn is_value_list(parent: &Node<'_>) -> bool {
     matches!(parent.kind(), NodeKind::Form | NodeKind::List)
 }
 
+/// Whether it is a `TABLE t`, whose star and `FROM` are not written.
+fn is_table_query(node: Option<&Node<'_>>) -> bool {
+    node.is_some_and(|node| node.kind() == NodeKind::Select && node.has(flag::KEYWORD))
+}
+
+/// Whether a lock is the first outside of the parentheses around the rest of its query.
+fn is_first_outside(lock: &Node<'_>) -> bool {
+    lock.parent().is_some_and(|query| {
+        let first = query.child_of_kind(NodeKind::Locking);
+        query.has(flag::LOCKED_OUTSIDE) && first.is_some_and(|first| std::ptr::addr_eq(first, lock))
+    })
+}
+
 fn starts_with(node: &Node<'_>, kind: NodeKind) -> bool {
     node.first_child().is_some_and(|child| child.kind() == kind)
 }
@@ -526,8 +621,10 @@ fn binary_text<'a>(node: &Node<'a>) -> &'a str {
 /// Whether `node` needs parentheses under `parent`.
 fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     use NodeKind as N;
-    if matches!(parent.kind(), N::SetOperation) {
-        return query_needs_parens(parent, node);
+    match parent.kind() {
+        N::SetOperation => return query_needs_parens(parent, node),
+        N::Limit if parent.has(flag::TIES) => return !is_count(node),
+        _ => {}
     }
     let inner = precedence(node);
     if inner == p::OPERAND {
@@ -576,8 +673,8 @@ fn query_needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     if !matches!(node.kind(), N::Select | N::Values | N::SetOperation) {
         return false;
     }
-    let is_own_clause = |kind| matches!(kind, N::With | N::OrderBy | N::Limit | N::Offset);
-    if node.children().any(|child| is_own_clause(child.kind())) {
+    let is_own_clause = |kind| matches!(kind, N::With | N::OrderBy | N::Limit | N::Offset | N::Locking);
+    if node.has(flag::READ_ONLY) || node.children().any(|child| is_own_clause(child.kind())) {
         return true;
     }
     if node.kind() != N::SetOperation {
@@ -601,6 +698,22 @@ fn join_needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     node.kind() == NodeKind::Join
         && !std::ptr::eq(node, parent.first_child().unwrap_or(node))
         && node.child_of_kind(NodeKind::Alias).is_none()
+}
+
+/// Whether a count stands before `ROWS` without parentheses.
+fn is_count(node: &Node<'_>) -> bool {
+    let is_number = |node: &Node<'_>| matches!(node.kind(), NodeKind::Integer | NodeKind::Number);
+    match node.kind() {
+        NodeKind::Unary => {
+            UnaryOp::from_code(node.detail()) != UnaryOp::Other && node.first_child().is_some_and(is_number)
+        }
+        _ => is_primary(node),
+    }
+}
+
+/// Whether a node has no operator at its outside, as far as its kind says.
+pub(crate) fn is_primary(node: &Node<'_>) -> bool {
+    precedence(node) == p::OPERAND
 }
 
 /// How tightly the outermost operator of a node binds; [`p::OPERAND`] for what needs no parentheses.

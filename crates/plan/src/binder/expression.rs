@@ -96,6 +96,7 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             NodeKind::Exists => unsupported("EXISTS"),
             NodeKind::InQuery => unsupported("IN with a subquery"),
             NodeKind::Row => unsupported("a row value"),
+            NodeKind::Star => unsupported("a table's row as a value"),
             NodeKind::AtTimeZone => unsupported("AT TIME ZONE"),
             NodeKind::Parameter => unsupported("a parameter"),
             NodeKind::Call => {

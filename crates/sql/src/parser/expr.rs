@@ -228,6 +228,7 @@ impl<'a> Parser<'a, '_> {
             // `((SELECT 1) UNION SELECT 2)`: what looked like a value was the first part of a query.
             _ if value.kind() == NodeKind::Subquery && self.continues_query() => {
                 let query = value.take_only_child().unwrap_or(value);
+                query.set_span(value.span());
                 self.push_frame(paren(Then::SubqueryParen, None, frame.start))?;
                 Ok(Step::QueryValue(query))
             }
@@ -293,6 +294,7 @@ impl<'a> Parser<'a, '_> {
                 // Without a LIKE that waits for it, ESCAPE is no operator; nor is a label, once no operator claims it.
                 let is_stray = infix.is_some_and(|infix| match infix.action {
                     Action::Escape if top.then != Then::LikePattern => true,
+                    _ if top.mode == Mode::Primary => true,
                     _ => infix.may_be_label && !waits_inside,
                 });
                 if !is_stray {
@@ -626,6 +628,7 @@ impl<'a> Parser<'a, '_> {
         if is_only && (self.token.kind == TokenKind::RightParen || self.continues_query()) {
             // `a IN ((SELECT 1))` is a query in more parentheses than it needs.
             let query = value.take_only_child().unwrap_or(value);
+            query.set_span(value.span());
             node.set_kind(NodeKind::InQuery);
             self.push_frame(paren(Then::InQueryParen, Some(node), frame.start))?;
             return Ok(Step::QueryValue(query));

@@ -54,6 +54,9 @@ impl<'a> Parser<'a, '_> {
         if keyword == K::Double && self.peeks(K::Precision) {
             return self.type_before_string();
         }
+        if keyword == K::Nulls && self.begins_nulls_order() {
+            return Err(self.unexpected(&["an expression"]));
+        }
         self.named_operand()
     }
 
@@ -210,6 +213,12 @@ impl<'a> Parser<'a, '_> {
         }
         let kind = self.token.kind;
         match kind {
+            // In FROM these words are the function's alias.
+            TokenKind::Keyword(K::Over | K::Filter | K::Within)
+                if self.stack.top().then == Then::TableFunction =>
+            {
+                Ok(Step::Value(node))
+            }
             TokenKind::Keyword(K::Over) => Err(self.unsupported_here("a window function (OVER)")),
             TokenKind::Keyword(K::Filter) if self.peek() == TokenKind::LeftParen => {
                 Err(self.unsupported_here("FILTER"))

@@ -27,10 +27,12 @@ mod name;
 mod object;
 mod query;
 mod recovery;
+mod select;
 mod setting;
 mod stack;
 mod statement;
 mod table;
+mod tail;
 mod type_name;
 
 use cofferdam_arena::Arena;
@@ -230,16 +232,20 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectFrom => self.after_select_from(frame, node),
             Then::SelectWhere => self.after_select_where(frame, node),
             Then::GroupItem => self.after_group_item(frame, node),
+            Then::GroupingItem => self.after_grouping_item(frame, node),
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
+            Then::LimitComma => self.after_limit_comma(frame),
+            Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
             Then::FormItem => self.after_form_item(node),
+            Then::TableFunction => self.after_table_function(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }
     }

@@ -56,8 +56,10 @@ impl Parser<'_, '_> {
             TokenKind::End | TokenKind::Semicolon => {
                 self.stack.open_parenthesis().map(Hint::ParenthesisOpenedAt)
             }
-            TokenKind::RightParen if self.stack.open_parenthesis().is_none() => Some(Hint::NeverOpened),
             TokenKind::RightParen if self.follows_comma() => Some(Hint::ExtraComma),
+            TokenKind::RightParen if expected.contains(&"the end of the statement") => {
+                self.stack.open_parenthesis().is_none().then_some(Hint::NeverOpened)
+            }
             TokenKind::Name { .. } if expected == ["a statement"] => self.misspelled_statement(text),
             TokenKind::Keyword(keyword) => self.reason_at_keyword(keyword, expected),
             TokenKind::Name { .. } => {
@@ -83,8 +85,8 @@ impl Parser<'_, '_> {
         if wants_name && keyword.category() != Category::Unreserved && !CLAUSES.contains(&keyword) {
             return Some(Hint::ReservedWord(keyword));
         }
-        if expected == ["the end of the statement"] && !keyword.is_bare_label() && !CLAUSES.contains(&keyword)
-        {
+        let is_clause = CLAUSES.contains(&keyword) || MORE_CLAUSES.contains(&keyword);
+        if expected == ["the end of the statement"] && !keyword.is_bare_label() && !is_clause {
             return Some(Hint::LabelNeedsAs(keyword));
         }
         None
@@ -124,6 +126,18 @@ const CLAUSES: &[Keyword] = &[
     Keyword::Union,
     Keyword::Join,
     Keyword::On,
+];
+
+/// Words that begin clauses but are too rare to be what was meant.
+const MORE_CLAUSES: &[Keyword] = &[
+    Keyword::Into,
+    Keyword::Window,
+    Keyword::Intersect,
+    Keyword::Except,
+    Keyword::Fetch,
+    Keyword::For,
+    Keyword::With,
+    Keyword::Returning,
 ];
 
 /// The longest word in bytes that is compared with keywords.

@@ -52,16 +52,20 @@ pub(crate) enum Then {
     SelectFrom,
     SelectWhere,
     GroupItem,
+    GroupingItem,
     SelectHaving,
     ValuesItem,
     OrderItem,
     Limit,
+    LimitComma,
+    FetchCount,
     Offset,
     // Tables inside of something.
     FromItem,
     TableParen,
     JoinRight,
     JoinOn,
+    TableFunction,
     // Items of a form.
     FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
@@ -84,13 +88,15 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
+    /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
+    Primary,
 }
 
 /// One level of nesting.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.

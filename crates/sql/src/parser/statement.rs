@@ -14,7 +14,9 @@ const STATEMENT: &[&str] = &["a statement"];
 impl<'a> Parser<'a, '_> {
     pub(super) fn statement(&mut self) -> Parsed<Step<'a>> {
         match self.token.kind {
-            TokenKind::Keyword(K::Select | K::Values | K::With) | TokenKind::LeftParen => Ok(Step::Query),
+            TokenKind::Keyword(K::Select | K::Values | K::With | K::Table) | TokenKind::LeftParen => {
+                Ok(Step::Query)
+            }
             TokenKind::Keyword(keyword) => match changing_form(keyword) {
                 Some(form) => self.enter(form),
                 None => self.declared_statement(),
@@ -68,9 +70,8 @@ impl<'a> Parser<'a, '_> {
     }
 
     pub(super) fn after_form_item(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let is_star = value.kind() == NodeKind::Star;
-        let has_label = self.is(K::As) || Self::is_bare_label(self.token.kind);
-        Ok(Step::Done(if has_label && !is_star { self.labelled(value)? } else { value }))
+        let has_label = self.is(K::As) || self.has_bare_label();
+        Ok(Step::Done(if has_label { self.labelled(value)? } else { value }))
     }
 
     // ---- columns that get values

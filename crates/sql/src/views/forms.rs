@@ -59,7 +59,7 @@ fn says(text: &str, keyword: Keyword) -> bool {
 pub struct ObjectName<'a>(&'a Node<'a>);
 
 impl<'a> ObjectName<'a> {
-    fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
+    pub(super) fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
         (node.kind() == NodeKind::ObjectName).then_some(ObjectName(node))
     }
 

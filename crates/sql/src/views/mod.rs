@@ -16,12 +16,14 @@ pub use expr::{
     LikeKind, Literal, Not, Parameter, Row, Subquery, TypeName, TypedLiteral, Unary, UnaryOp, When,
 };
 pub use query::{
-    Cte, Distinct, NullsOrder, Query, QueryBody, Select, SelectItem, SetOperation, SetOperator, SortKey,
-    Statement, Values, With,
+    Cte, Distinct, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength, Locking, Materialized,
+    NullsOrder, Query, QueryBody, Select, SelectItem, SetOperation, SetOperator, SortKey, Statement, Values,
+    With,
 };
 pub use statement::{SettingValue, Target};
 pub use table::{
-    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableRef,
+    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableFunction,
+    TableRef,
 };
 
 /// Declares views: a pointer to a node of one kind.

@@ -1,6 +1,7 @@
 //! Views of statements and of the clauses of a query.
 
-use super::{ColumnDef, Expr, Exprs, TableExpr, details, views};
+use super::forms::ObjectName;
+use super::{ColumnDef, Expr, Exprs, TableExpr, TableRef, details, views};
 use crate::node::{Children, flag};
 use crate::{Node, NodeKind, Span};
 
@@ -37,8 +38,14 @@ views! {
     With = With;
     /// One named query.
     Cte = Cte;
+    /// `INTO [TEMPORARY] name`: the table that a select makes.
+    Into = Into;
+    /// `ROLLUP (…)`, `CUBE (…)`, `GROUPING SETS (…)` or `()`.
+    GroupingSet = GroupingSet;
     /// One key of `ORDER BY`.
     SortKey = SortKey;
+    /// `FOR UPDATE` and the like.
+    Locking = Locking;
 }
 
 details! {
@@ -47,6 +54,38 @@ details! {
         Union /** Rows of either side. */,
         Intersect /** Rows of both sides. */,
         Except /** Rows of the left side that the right side lacks. */,
+    }
+}
+
+details! {
+    /// Whether a named query is computed once.
+    Materialized {
+        Default /** Not said. */,
+        Yes /** `MATERIALIZED`: once. */,
+        No /** `NOT MATERIALIZED`: as a part of the query around it. */,
+    }
+
+    /// What kind of table `INTO` makes.
+    IntoKind {
+        Plain /** One that stays. */,
+        Temporary /** `TEMPORARY`: one of this session. */,
+        Unlogged /** `UNLOGGED`: one that a crash empties. */,
+    }
+
+    /// What kind of grouping set it is.
+    GroupingKind {
+        Empty /** `()`: one group of all rows. */,
+        Rollup /** `ROLLUP`: the list, and each of its beginnings. */,
+        Cube /** `CUBE`: every subset of the list. */,
+        Sets /** `GROUPING SETS`: each element. */,
+    }
+
+    /// How strongly rows are locked.
+    LockStrength {
+        Update /** `FOR UPDATE`. */,
+        NoKeyUpdate /** `FOR NO KEY UPDATE`. */,
+        Share /** `FOR SHARE`. */,
+        KeyShare /** `FOR KEY SHARE`. */,
     }
 }
 
@@ -86,9 +125,24 @@ impl<'a> Query<'a> {
         clause(self.0, NodeKind::Limit).next().map(Expr::of)
     }
 
+    /// Whether rows that are equal in order to the last one within the limit come too: `FETCH FIRST … WITH TIES`.
+    pub fn has_ties(self) -> bool {
+        self.0.child_of_kind(NodeKind::Limit).is_some_and(|limit| limit.has(flag::TIES))
+    }
+
     /// `OFFSET`.
     pub fn offset(self) -> Option<Expr<'a>> {
         clause(self.0, NodeKind::Offset).next().map(Expr::of)
+    }
+
+    /// `FOR UPDATE` and the like, in order.
+    pub fn lockings(self) -> impl Iterator<Item = Locking<'a>> + Clone {
+        self.0.children().filter_map(Locking::of)
+    }
+
+    /// Whether `FOR READ ONLY` stands after it, which means nothing.
+    pub fn is_read_only(self) -> bool {
+        self.0.has(flag::READ_ONLY)
     }
 }
 
@@ -148,6 +202,16 @@ impl<'a> Select<'a> {
             .map(SelectItem::of)
     }
 
+    /// The table that its rows go into.
+    pub fn made_table(self) -> Option<Into<'a>> {
+        self.0.child_of_kind(NodeKind::Into).map(Into)
+    }
+
+    /// Whether it is written as `TABLE name`.
+    pub fn is_table(self) -> bool {
+        self.0.has(flag::KEYWORD)
+    }
+
     /// The tables of `FROM`, in order; between them is an implicit cross join.
     pub fn from(self) -> impl Iterator<Item = TableExpr<'a>> + Clone {
         clause(self.0, NodeKind::From).filter_map(TableExpr::of)
@@ -158,14 +222,85 @@ impl<'a> Select<'a> {
         clause(self.0, NodeKind::Where).next().map(Expr::of)
     }
 
-    /// The expressions of `GROUP BY`, in order.
-    pub fn group_by(self) -> Exprs<'a> {
-        Exprs::new(clause(self.0, NodeKind::GroupBy))
+    /// The elements of `GROUP BY`, in order.
+    pub fn group_by(self) -> impl ExactSizeIterator<Item = Grouping<'a>> + Clone {
+        clause(self.0, NodeKind::GroupBy).map(Grouping::of)
+    }
+
+    /// Whether equal grouping sets count once: `GROUP BY DISTINCT`.
+    pub fn groups_distinct(self) -> bool {
+        self.0.child_of_kind(NodeKind::GroupBy).is_some_and(|clause| clause.has(flag::DISTINCT))
     }
 
     /// The condition of `HAVING`.
     pub fn having(self) -> Option<Expr<'a>> {
         clause(self.0, NodeKind::Having).next().map(Expr::of)
+    }
+}
+
+/// One element of `GROUP BY`.
+#[derive(Clone, Copy, Debug)]
+pub enum Grouping<'a> {
+    /// An expression.
+    Expr(Expr<'a>),
+    /// Grouping sets.
+    Set(GroupingSet<'a>),
+}
+
+impl<'a> Grouping<'a> {
+    fn of(node: &'a Node<'a>) -> Grouping<'a> {
+        GroupingSet::of(node).map_or_else(|| Self::Expr(Expr::of(node)), Self::Set)
+    }
+}
+
+impl<'a> GroupingSet<'a> {
+    /// What kind of set it is.
+    pub fn kind(self) -> GroupingKind {
+        GroupingKind::from_code(self.0.detail())
+    }
+
+    /// Its elements, in order; sets are among them only in `GROUPING SETS`.
+    pub fn elements(self) -> impl ExactSizeIterator<Item = Grouping<'a>> + Clone {
+        self.0.children().map(Grouping::of)
+    }
+}
+
+impl<'a> Into<'a> {
+    /// What kind of table is made.
+    pub fn kind(self) -> IntoKind {
+        IntoKind::from_code(self.0.detail())
+    }
+
+    /// The table's name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema, when it is given.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+}
+
+impl<'a> Locking<'a> {
+    /// How strongly rows are locked.
+    pub fn strength(self) -> LockStrength {
+        LockStrength::from_code(self.0.detail())
+    }
+
+    /// The tables after `OF`; none when all are meant.
+    pub fn tables(self) -> impl ExactSizeIterator<Item = TableRef<'a>> + Clone {
+        self.0.children().map(TableRef)
+    }
+
+    /// `NOWAIT`: a row that is locked already is an error.
+    pub fn is_nowait(self) -> bool {
+        self.0.has(flag::NOWAIT)
+    }
+
+    /// `SKIP LOCKED`: a row that is locked already is left out.
+    pub fn skips_locked(self) -> bool {
+        self.0.has(flag::SKIP_LOCKED)
     }
 }
 
@@ -269,6 +404,11 @@ impl<'a> SortKey<'a> {
         self.0.has(flag::DESCENDING)
     }
 
+    /// The operator after `USING` that orders.
+    pub fn operator(self) -> Option<ObjectName<'a>> {
+        self.0.child_of_kind(NodeKind::ObjectName).and_then(ObjectName::of)
+    }
+
     /// Where nulls go, as it is written.
     pub fn nulls(self) -> NullsOrder {
         if self.0.has(flag::NULLS_FIRST) {
@@ -292,8 +432,8 @@ impl<'a> SortKey<'a> {
 
 /// Whether a child of a select is one of its clauses and not one of its items.
 pub(crate) fn is_clause(kind: NodeKind) -> bool {
-    use NodeKind::{From, GroupBy, Having, Limit, Offset, OrderBy, Where};
-    matches!(kind, From | Where | GroupBy | Having | OrderBy | Limit | Offset)
+    use NodeKind::{From, GroupBy, Having, Into, Limit, Locking, Offset, OrderBy, Where};
+    matches!(kind, Into | From | Where | GroupBy | Having | OrderBy | Limit | Offset | Locking)
 }
 
 /// The children of the clause of this kind; none when the query lacks it.
