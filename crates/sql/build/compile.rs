@@ -205,9 +205,15 @@ impl<'g> Compiler<'g> {
 
     fn first_of_sequence(&self, items: &'g [Item]) -> Set {
         let mut set = Set::default();
-        for item in items {
-            if let Item::Guard { is_negated: false, tokens } = item {
-                return set.or(self.guard_sets(&tokens[0]));
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Item::Guard { is_negated: false, tokens } => return set.or(self.guard_sets(&tokens[0])),
+                Item::Guard { is_negated: true, tokens } if tokens.len() == 1 => {
+                    return set.or(self
+                        .first_of_sequence(&items[index + 1..])
+                        .without(self.guard_sets(&tokens[0])));
+                }
+                _ => {}
             }
             set = set.or(self.first_of(item));
             if !self.is_nullable(item) {
@@ -242,10 +248,12 @@ impl<'g> Compiler<'g> {
                 Item::Hook(name) => {
                     add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
                 }
-                Item::Rule(name) | Item::Become(name) => match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
-                    Some(what) => add(to, what),
-                    None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
-                },
+                Item::Rule(name) | Item::Become(name) => {
+                    match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
+                        Some(what) => add(to, what),
+                        None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
+                    }
+                }
                 Item::Optional { body, .. } | Item::Group(body) | Item::Repeat(body) => {
                     body.iter().for_each(|sequence| self.whats(sequence, to));
                 }
@@ -415,7 +423,9 @@ impl<'g> Compiler<'g> {
                     Item::List(item) | Item::Parens { item, .. } => {
                         self.check_tails_in(item);
                     }
-                    Item::Rule(name) if self.grammar.get(name).is_some_and(|rule| !rule.is_node()) && self.depth < 60 => {
+                    Item::Rule(name)
+                        if self.grammar.get(name).is_some_and(|rule| !rule.is_node()) && self.depth < 60 =>
+                    {
                         self.depth += 1;
                         self.check_tails(self.body(name), is_last);
                         self.depth -= 1;
@@ -543,7 +553,9 @@ impl<'g> Compiler<'g> {
                 }
                 Item::Label(_, item) => self.leading_tokens(std::slice::from_ref(&**item), to, seen),
                 Item::Become(name) if self.grammar.get(name).is_none() => true,
-                Item::Rule(name) | Item::Become(name) if seen.insert(name.clone()) && self.body(name).len() == 1 => {
+                Item::Rule(name) | Item::Become(name)
+                    if seen.insert(name.clone()) && self.body(name).len() == 1 =>
+                {
                     self.leading_tokens(&self.body(name)[0], to, seen)
                 }
                 _ => false,

@@ -319,9 +319,7 @@ impl<'g> Walk<'g, '_> {
             Item::Token(word) if word.starts_with('\'') => {
                 return Err("a sign cannot have a label".to_owned());
             }
-            Item::Token(word) => {
-                (format!("word {}", variant_of(word)), format!("Whether it says `{word}`."))
-            }
+            Item::Token(word) => (format!("word {}", variant_of(word)), format!("Whether it says `{word}`.")),
             Item::Group(body) if words_of(body).is_some() => {
                 let words = words_of(body).unwrap_or_default();
                 let variants: Vec<String> = words.iter().map(|word| variant_of(word)).collect();

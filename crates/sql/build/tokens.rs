@@ -114,6 +114,10 @@ impl Set {
         Set(std::array::from_fn(|index| self.0[index] & other.0[index]))
     }
 
+    pub(crate) fn without(self, other: Set) -> Set {
+        Set(std::array::from_fn(|index| self.0[index] & !other.0[index]))
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }

@@ -31,6 +31,8 @@ pub enum Error {
         /// The name.
         span: Span,
     },
+    /// Whoever asked for the tree has cancelled it.
+    Cancelled,
     /// The statement's budget is used up: give it more memory. The budget's last refusal says how much.
     OutOfMemory(AllocError),
 }
@@ -146,6 +148,7 @@ impl Error {
             Error::NulByte { .. } => "22021",
             Error::TextTooLong { .. } => "54000",
             Error::NameTooLong { .. } => "42622",
+            Error::Cancelled => "57014",
             Error::OutOfMemory(_) => "53200",
         }
     }
@@ -157,7 +160,7 @@ impl Error {
             | Error::Unsupported(Unsupported { span, .. })
             | Error::NameTooLong { span } => Some(span),
             Error::NulByte { offset } => Some(Span { start: offset, len: 1 }),
-            Error::TextTooLong { .. } | Error::OutOfMemory(_) => None,
+            Error::TextTooLong { .. } | Error::Cancelled | Error::OutOfMemory(_) => None,
         }
     }
 
@@ -194,6 +197,7 @@ impl fmt::Display for Error {
                     span.len
                 )
             }
+            Error::Cancelled => f.write_str("the statement was cancelled"),
             Error::OutOfMemory(error) => error.fmt(f),
         }
     }

@@ -500,6 +500,35 @@ impl<'a> Node<'a> {
         self.next.set(None);
     }
 
+    /// Puts `new` where this node is among the children of `parent`.
+    pub(crate) fn swap(&'a self, new: &'a Node<'a>, parent: &'a Node<'a>) {
+        new.parent.set(Some(parent));
+        new.next.set(self.next.replace(None));
+        self.parent.set(None);
+        let before =
+            parent.children().find(|child| child.next.get().is_some_and(|next| std::ptr::eq(next, self)));
+        match before {
+            Some(before) => before.next.set(Some(new)),
+            None => parent.first.set(Some(new)),
+        }
+    }
+
+    pub(crate) fn set_parent(&self, parent: Option<&'a Node<'a>>) {
+        self.parent.set(parent);
+    }
+
+    /// The same node without relatives.
+    pub(crate) fn duplicate(&self) -> Node<'a> {
+        let copy = Node::new(self.kind(), self.span());
+        copy.detail.set(self.detail.get());
+        copy.flags.set(self.flags.get());
+        copy.text.set(self.text.get());
+        copy.qualifier_bytes.set(self.qualifier_bytes.get());
+        copy.name_offset.set(self.name_offset.get());
+        copy.annotation.set(self.annotation.get());
+        copy
+    }
+
     fn adopt(&'a self, parent: &'a Node<'a>) {
         debug_assert!(self.parent.get().is_none(), "a node has one parent");
         self.next.set(None);

@@ -35,6 +35,8 @@ mod table;
 mod tail;
 mod type_name;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cofferdam_arena::Arena;
 
 use crate::error::{Error, Hint, Unsupported};
@@ -56,9 +58,26 @@ use stack::{Frame, Mode, Stack, Then};
 /// [`Error::Syntax`] and [`Error::Unsupported`] for the text, [`Error::OutOfMemory`] when the budget is used up; the
 /// arena may then hold parts of a tree, which its reset removes.
 pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    parse_unless(None, text, arena)
+}
+
+/// Parses like [`parse`], and gives up soon after another thread has set `cancel`.
+///
+/// # Errors
+/// As [`parse`], and [`Error::Cancelled`].
+pub fn parse_cancellable<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    cancel: &AtomicBool,
+) -> Result<Tree<'a>, Error> {
+    parse_unless(Some(cancel), text, arena)
+}
+
+fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let lexer = Lexer::new(text)?;
     let nesting = Arena::new(arena.budget());
     let mut parser = Parser::new(lexer, arena, &nesting);
+    parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -83,6 +102,26 @@ pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<
         Err(failed) => Err(parser.explain(failed)),
     }
 }
+
+/// Parses one expression, such as a condition that is put into a query.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
+    let lexer = Lexer::new(text)?;
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer, arena, &nesting);
+    match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
+        Ok(root) => {
+            root.finish_root();
+            Ok(root)
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Steps of the parser, of tens of nanoseconds each, between two looks at whether it is cancelled.
+const STEPS_BETWEEN_LOOKS: u32 = 1 << 14;
 
 /// The parser gave up; the reason is in [`Parser::failure`].
 pub(crate) struct Failed;
@@ -123,6 +162,9 @@ pub(crate) struct Parser<'a, 's> {
     end: u32,
     stack: Stack<'s, 'a>,
     failure: Option<Error>,
+    /// Who asks for the tree no longer wants it.
+    cancel: Option<&'s AtomicBool>,
+    steps: u32,
 }
 
 impl<'a, 's> Parser<'a, 's> {
@@ -137,13 +179,27 @@ impl<'a, 's> Parser<'a, 's> {
             end: 0,
             stack: Stack::new(nesting),
             failure: None,
+            cancel: None,
+            steps: 0,
         }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
     /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
-        let mut step = self.statement()?;
+        let step = self.statement()?;
+        self.run_from(step)
+    }
+
+    fn run_from(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
+            self.steps = self.steps.wrapping_add(1);
+            if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
+                return Err(self.fail(Error::Cancelled));
+            }
             step = match step {
                 Step::Operand => self.operand()?,
                 Step::Value(value) => self.infix(value)?,
