@@ -607,8 +607,9 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                self.slots.push(name.clone());
-                if !matches!(**item, Item::Token(_)) {
+                // Words have no slot, so rules that share a piece may have different words before it.
+                if !is_words(item) {
+                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
                     let slot = slot_of(&self.slots, name);
                     self.emit(Op::Slot(slot));
@@ -725,6 +726,15 @@ enum Otherwise {
     Fails,
     GoesOn,
     GoesOnGreedily,
+}
+
+/// Whether a label stands at words, which are looked for and not found by a slot.
+pub(crate) fn is_words(item: &Item) -> bool {
+    match item {
+        Item::Token(_) => true,
+        Item::Group(body) => body.iter().all(|items| matches!(items.as_slice(), [Item::Token(_)])),
+        _ => false,
+    }
 }
 
 /// The number of a label among those of its rule, from 1.

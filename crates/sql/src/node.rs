@@ -75,16 +75,6 @@ pub enum NodeKind {
     Values,
     /// `UNION`, `INTERSECT`, `EXCEPT`: \[With\] left right \[OrderBy\] \[Limit\] \[Offset\] lockings….
     SetOperation,
-    /// `EXPLAIN`: options… statement.
-    Explain,
-    /// One option of `EXPLAIN`, with its name: \[value\].
-    ExplainOption,
-    /// `SET name`: values….
-    Set,
-    /// `SHOW name`: nothing.
-    Show,
-    /// `RESET name`: nothing.
-    Reset,
     /// `WITH`: ctes….
     With,
     /// One named query of `WITH`: column names… query.
@@ -207,6 +197,8 @@ pub enum NodeKind {
     List,
     /// Keywords and signs between the parts of a form: nothing.
     Words,
+    /// A column that is given a value: \[steps…\].
+    Target,
     /// The name of a table, a function or another object, in a form: \[outer qualifiers…\].
     ObjectName,
     /// `[3]` after a type, or `[]` beside such a one: nothing.
@@ -321,8 +313,6 @@ pub(crate) mod flag {
     pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
     /// An object that is an operator.
     pub(crate) const OPERATOR: u16 = 1;
-    /// `LOCAL` of a `SET`.
-    pub(crate) const LOCAL: u16 = 1 << 15;
     /// `FOR READ ONLY` after a query without other locks.
     pub(crate) const READ_ONLY: u16 = 1 << 15;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.

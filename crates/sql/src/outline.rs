@@ -81,7 +81,6 @@ const FLAGS: &[(u16, &str)] = &[
     (flag::NULLS_LAST, "nulls last"),
     (flag::NATURAL, "natural"),
     (flag::EXPLICIT, "explicit"),
-    (flag::LOCAL, "local"),
 ];
 
 /// The word of a bit that means something else to this kind.

@@ -32,7 +32,7 @@ impl fmt::Display for Node<'_> {
 
 /// Prints `root` and what is under it. The siblings and parents of `root` do not matter.
 fn print<'a>(root: &Node<'a>, f: &mut Formatter<'_>) -> fmt::Result {
-    let mut printer = Printer { f, is_first: true };
+    let mut printer = Printer { f, is_first: true, is_open: false };
     printer.open(root)?;
     for child in root.children() {
         for visit in Walk::new(child) {
@@ -49,6 +49,8 @@ struct Printer<'f, 'w> {
     f: &'f mut Formatter<'w>,
     /// Whether nothing was printed yet of the list that the innermost node has.
     is_first: bool,
+    /// Whether the last words end with a parenthesis or the like that opens.
+    is_open: bool,
 }
 
 impl Printer<'_, '_> {
@@ -118,10 +120,6 @@ impl Printer<'_, '_> {
                 }
                 Ok(())
             }
-            (N::Explain, N::ExplainOption) => self.list(" ("),
-            (N::Explain, _) => self.word(if self.is_first { " " } else { ") " }),
-            (N::ExplainOption, _) => self.word(" "),
-            (N::Set, _) => self.list(" = "),
             (N::Cte, N::ColumnDef) | (N::Alias, _) => self.list("("),
             (N::Cte, _) => {
                 self.word(if self.is_first { " AS " } else { ") AS " })?;
@@ -160,8 +158,19 @@ impl Printer<'_, '_> {
     /// Between a form and a part of it.
     fn before_part<'a>(&mut self, form: &'a Node<'a>, part: &'a Node<'a>) -> fmt::Result {
         let is_start = self.is_first && form.name().is_empty();
-        self.word(if is_start { "" } else { " " })?;
+        let is_joined = is_start
+            || self.is_open
+            || part.kind() == NodeKind::With
+            || (part.kind() == NodeKind::Words && words::joins(part.name()));
+        self.is_open = false;
+        self.word(if is_joined { "" } else { " " })?;
         self.word(if part.has(flag::PARENS) { "(" } else { "" })
+    }
+
+    /// The words of a form, or between its parts.
+    fn words(&mut self, node: &Node<'_>) -> fmt::Result {
+        self.is_open = words::print(self.f, node.name())?;
+        Ok(())
     }
 
     /// The words before an operand of an operator.
@@ -266,13 +275,6 @@ impl Printer<'_, '_> {
                 self.word(if node.has(flag::LOCKED_OUTSIDE) { "(" } else { "" })?;
                 if starts_with(node, N::With) { Ok(()) } else { self.open_query(node) }
             }
-            N::Explain => self.word("EXPLAIN"),
-            N::Set => {
-                self.word(if node.has(flag::LOCAL) { "SET LOCAL " } else { "SET " })?;
-                self.setting(node)
-            }
-            N::Show => self.word("SHOW ").and_then(|()| self.setting(node)),
-            N::Reset => self.word("RESET ").and_then(|()| self.setting(node)),
             N::With => self.word(if node.has(flag::RECURSIVE) { "WITH RECURSIVE" } else { "WITH" }),
             N::DistinctOn => self.word(" ON ("),
             N::Star => self.star(node),
@@ -305,7 +307,6 @@ impl Printer<'_, '_> {
             N::Using => self.word(" USING"),
             N::On => self.word(" ON"),
             N::Alias => self.open_alias(node),
-            N::ExplainOption => self.option_name(node.name()),
             N::File | N::String => self.string(node.name()),
             N::Derived if node.has(flag::LATERAL) => self.word("LATERAL ("),
             N::TableFunction => self.word(if node.has(flag::LATERAL) { "LATERAL " } else { "" }),
@@ -313,14 +314,15 @@ impl Printer<'_, '_> {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
             }
             N::Join => self.word(if node.child_of_kind(N::Alias).is_some() { "(" } else { "" }),
-            N::Form | N::Words => words::print(self.f, node.name()),
+            N::Form if starts_with(node, N::With) => Ok(()),
+            N::Form | N::Words => self.words(node),
             N::ObjectName if node.parent().is_some_and(has_operator_name) => {
                 self.word("OPERATOR(")?;
                 self.name(node)?;
                 self.word(")")
             }
             N::Table if node.has(flag::ONLY) => self.word("ONLY ").and_then(|()| self.name(node)),
-            N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName => self.name(node),
+            N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName | N::Target => self.name(node),
             N::NamedArgument => write!(self.f, "{}", Quoted(node.name())),
             N::Field => write!(self.f, ".{}", Quoted(node.name())),
             N::Name => match node.parent() {
@@ -476,14 +478,17 @@ impl Printer<'_, '_> {
         match node.kind() {
             N::With => {
                 self.word(" ")?;
-                node.parent().map_or(Ok(()), |query| self.open_query(query))
+                match node.parent() {
+                    Some(form) if form.kind() == N::Form => self.words(form),
+                    Some(query) => self.open_query(query),
+                    None => Ok(()),
+                }
             }
             N::DistinctOn => {
                 self.is_first = true;
                 self.word(")")
             }
             N::Aliased => write!(self.f, " AS {}", Quoted(node.name())),
-            N::Set if node.first_child().is_none() => self.word(" = DEFAULT"),
             N::Select | N::Values | N::SetOperation if node.has(flag::READ_ONLY) => {
                 self.word(" FOR READ ONLY")
             }
@@ -605,28 +610,6 @@ impl Printer<'_, '_> {
         self.word("*")
     }
 
-    /// The name of a setting, whose parts have dots between them.
-    fn setting(&mut self, node: &Node<'_>) -> fmt::Result {
-        if node.has(flag::KEYWORD) {
-            return self.word("ALL");
-        }
-        for (index, part) in node.name().split('.').enumerate() {
-            self.word(if index == 0 { "" } else { "." })?;
-            write!(self.f, "{}", Quoted(part))?;
-        }
-        Ok(())
-    }
-
-    /// The name of an option of `EXPLAIN`, which may be a keyword.
-    fn option_name(&mut self, name: &str) -> fmt::Result {
-        match Keyword::find(name) {
-            Some(keyword) if keyword == Keyword::Analyze || keyword.category() != Category::Reserved => {
-                self.word(keyword.word())
-            }
-            _ => write!(self.f, "{}", Quoted(name)),
-        }
-    }
-
     fn string(&mut self, text: &str) -> fmt::Result {
         self.f.write_char('\'')?;
         escaped(self.f, text, '\'')?;
@@ -675,7 +658,7 @@ fn is_plain(name: &str) -> bool {
 
 /// Whether the children of kind `Name` are values of their own and not parts of their parent's name.
 fn is_value_list(parent: &Node<'_>) -> bool {
-    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption | NodeKind::Form | NodeKind::List)
+    matches!(parent.kind(), NodeKind::Form | NodeKind::List)
 }
 
 /// Whether it is a `TABLE t`, whose star and `FROM` are not written.

@@ -71,11 +71,21 @@ pub(super) enum Hook {
     NonReservedWord,
     Label,
     AnyName,
+    QualifiedName,
     FunctionName,
     RoutineName,
     RoleName,
     NewRoleName,
     Target,
+    Item,
+    Statement,
+    RuleAction,
+    Application,
+    SettingName,
+    SettingValue,
+    SettingWord,
+    WordOrString,
+    Identifier,
     QualifiedOperator,
     AnyOperator,
     String,
@@ -297,6 +307,14 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
+    /// The nonterminal that the form of `frame` waits for.
+    pub(super) fn awaited_hook(frame: &Frame<'a>) -> Option<Hook> {
+        match CODE.get(usize::from(place(*frame)).wrapping_sub(1)) {
+            Some(Op::Hook(hook)) if frame.then == Then::Form => Some(*hook),
+            _ => None,
+        }
+    }
+
     /// Goes on with a form whose part is complete.
     pub(super) fn after_form_part(&mut self, frame: Frame<'a>, child: NodeRef<'a>) -> Parsed<Step<'a>> {
         hang(frame, child);
@@ -340,6 +358,13 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::Item => return self.item(frame),
+            Hook::Target => return self.target(frame),
+            Hook::Application => return self.application(frame),
+            Hook::Statement | Hook::RuleAction => {
+                self.push_frame(frame)?;
+                return self.statement_in_form(hook).map(Hooked::Step);
+            }
             _ => return self.simple_hook(hook).map(Hooked::Value),
         };
         self.push_frame(frame)?;
@@ -356,6 +381,7 @@ impl<'a> Parser<'a, '_> {
                 (Self::is_column_name(kind) || Self::is_type_or_function_name(kind), &["a word"])
             }
             Hook::Label => (Self::is_label(kind), &["a word"]),
+            Hook::Identifier => (super::name::is_plain_name(kind), &["a name"]),
             Hook::String => (super::name::is_string(kind), &["a string"]),
             Hook::Integer => (kind == TokenKind::Integer, &["a number"]),
             Hook::Number => (kind == TokenKind::Number, &["a number"]),
@@ -381,6 +407,11 @@ impl<'a> Parser<'a, '_> {
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
             Hook::AnyName => self.object_name(),
+            Hook::QualifiedName => self.qualified_name(),
+            Hook::SettingName => self.setting_name(),
+            Hook::SettingValue => self.setting_value(),
+            Hook::SettingWord => self.setting_word(),
+            Hook::WordOrString => self.word_or_string(),
             Hook::FunctionName => self.function_name(),
             Hook::RoutineName => self.routine_name(),
             Hook::QualifiedOperator => self.operator_name(),
@@ -401,7 +432,7 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// What a nonterminal written by hand gives at once.
-enum Hooked<'a> {
+pub(super) enum Hooked<'a> {
     Value(NodeRef<'a>),
     /// It needs steps; the frame of the form is on the stack.
     Step(Step<'a>),

@@ -31,6 +31,7 @@ mod predicate;
 mod query;
 mod recovery;
 mod select;
+mod setting;
 mod stack;
 mod statement;
 mod table;
@@ -314,8 +315,8 @@ impl<'a, 's> Parser<'a, 's> {
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
+            Then::FormItem => self.after_form_item(node),
             Then::TableFunction => self.after_table_function(frame, node),
-            Then::Explain => self.after_explained(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }
     }

@@ -31,19 +31,15 @@ impl<'a> Parser<'a, '_> {
             TokenKind::Keyword(K::Select) => self.select(),
             TokenKind::Keyword(K::Values) => self.values(),
             TokenKind::Keyword(K::Table) => self.table_query(),
-            TokenKind::Keyword(K::Insert | K::Update | K::Delete | K::Merge) if self.is_in_with() => {
-                Err(self.unsupported_here("a statement in WITH that changes data"))
-            }
             TokenKind::LeftParen => {
                 let start = self.take().start;
                 self.want_query(paren(Then::QueryParen, None, start))
             }
-            _ => Err(self.unexpected(QUERY)),
+            _ => match self.change_in_query() {
+                Some(form) => self.enter(form),
+                None => Err(self.unexpected(QUERY)),
+            },
         }
-    }
-
-    fn is_in_with(&self) -> bool {
-        matches!(self.stack.top().then, Then::CteQuery | Then::WithBody)
     }
 
     // ---- WITH
@@ -80,7 +76,8 @@ impl<'a> Parser<'a, '_> {
             }
             TokenKind::Keyword(K::Search | K::Cycle) => Err(self.unsupported_here("SEARCH or CYCLE")),
             _ => {
-                self.push_frame(Frame::of(Then::WithBody, with))?;
+                let precedence = u8::from(self.may_change_data());
+                self.push_frame(Frame { precedence, ..Frame::of(Then::WithBody, with) })?;
                 Ok(Step::QueryBody)
             }
         }

@@ -77,8 +77,8 @@ pub(crate) enum Then {
     JoinRight,
     JoinOn,
     TableFunction,
-    // Statements around a query.
-    Explain,
+    // Items of a form.
+    FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
     Form,
 }

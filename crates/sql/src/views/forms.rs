@@ -1,7 +1,7 @@
 //! Views of the statements and clauses that `grammar/*.syntax` declares: one for each rule, with a method for each label.
 
 #[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
-use super::{Expr, Query, TableExpr, TypeName};
+use super::{Expr, Query, SelectItem, SettingValue, Statement, TableExpr, Target, TypeName};
 use crate::node::Children;
 use crate::words;
 use crate::{Form, Keyword, Node, NodeKind, Span};
@@ -183,7 +183,7 @@ macro_rules! form_field {
     (#[$doc:meta] $name:ident $slot:literal tables) => {
         #[$doc]
         pub fn $name(self) -> impl Iterator<Item = TableExpr<'a>> {
-            self.0.list($slot).map(TableExpr::of)
+            self.0.list($slot).filter_map(TableExpr::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal expr) => {
@@ -207,7 +207,49 @@ macro_rules! form_field {
     (#[$doc:meta] $name:ident $slot:literal table) => {
         #[$doc]
         pub fn $name(self) -> Option<TableExpr<'a>> {
-            self.0.0.children().find(|child| is_table(child.kind())).map(TableExpr::of)
+            self.0.0.children().find_map(TableExpr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal target) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Target<'a>> {
+            self.0.0.children().find_map(Target::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal targets) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = Target<'a>> + Clone {
+            self.0.list($slot).map(Target)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal items) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = SelectItem<'a>> + Clone {
+            self.0.list($slot).map(SelectItem::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal statement) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Statement<'a>> {
+            self.0.0.children().find_map(Statement::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_statement) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = Statement<'a>> {
+            self.0.0.children().filter_map(Statement::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal value) => {
+        #[$doc]
+        pub fn $name(self) -> Option<SettingValue<'a>> {
+            self.0.slot($slot).map(SettingValue::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal values) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = SettingValue<'a>> + Clone {
+            self.0.list($slot).map(SettingValue::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal text) => {
@@ -264,12 +306,6 @@ macro_rules! form_field {
             self.0.list($slot)
         }
     };
-}
-
-#[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
-fn is_table(kind: NodeKind) -> bool {
-    use NodeKind::{Derived, File, Join, Table, TableFunction};
-    matches!(kind, Table | File | Derived | TableFunction | Join)
 }
 
 include!(concat!(env!("OUT_DIR"), "/form_views.rs"));

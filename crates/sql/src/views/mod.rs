@@ -7,6 +7,7 @@
 pub(crate) mod expr;
 pub mod forms;
 pub(crate) mod query;
+mod statement;
 mod table;
 
 pub use expr::{
@@ -16,10 +17,11 @@ pub use expr::{
     Quantified, Row, Selection, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
 };
 pub use query::{
-    Cte, Distinct, Explain, ExplainOption, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength,
-    Locking, Materialized, NullsOrder, Query, QueryBody, Reset, Select, SelectItem, Set, SetOperation,
-    SetOperator, SetValue, Show, SortKey, Statement, Values, With,
+    Cte, Distinct, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength, Locking, Materialized,
+    NullsOrder, Query, QueryBody, Select, SelectItem, SetOperation, SetOperator, SortKey, Statement, Values,
+    With,
 };
+pub use statement::{SettingValue, Target};
 pub use table::{
     Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableFunction,
     TableRef,
