@@ -17,7 +17,7 @@ fn corpora() -> Option<PathBuf> {
     None
 }
 
-fn regress() -> Vec<(String, bool)> {
+pub fn regress() -> Vec<(String, bool)> {
     let Some(corpora) = corpora() else { return Vec::new() };
     let folder = corpora.join("postgresql");
     let texts = std::fs::read_to_string(folder.join("regress.nul")).expect("regress.nul");
