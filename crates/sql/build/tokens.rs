@@ -284,7 +284,9 @@ impl Tokens {
             "setting_word" => names.or(self.set("String TRUE FALSE ON")),
             "word_or_string" => names.or(self.set("String")),
             "identifier" => self.set("Name"),
-            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => of(&[Unreserved, ColumnName]),
+            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
+                of(&[Unreserved, ColumnName])
+            }
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),
             "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "col_label" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),

@@ -1,6 +1,6 @@
 //! Views of parts of statements that are no forms, and what forms have besides their labels.
 
-use super::forms::{Delete, Explain, FormRef, Insert, Merge, UtilityOption, Update};
+use super::forms::{Delete, Explain, FormRef, Insert, Merge, Update, UtilityOption};
 use super::{With, views};
 use crate::{Node, NodeKind, Span};
 
