@@ -58,7 +58,6 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("Number", ""),
     ("Parameter", ""),
     ("String", ""),
-    ("NationalString", ""),
     ("BitString", ""),
     ("HexString", ""),
     ("LeftParen", "("),
@@ -258,7 +257,7 @@ impl Tokens {
             fits.fold(self.set("Name"), |set, (index, _)| set.or(Set::one(index)))
         };
         let operators = "Operator '+' '-' '*' '/' '%' '^' '<' '>' '=' '<=' '>=' '<>'";
-        let constants = "Integer Number Parameter String NationalString BitString HexString";
+        let constants = "Integer Number Parameter String BitString HexString";
         let values = "ARRAY CASE CAST CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_TIME CURRENT_TIMESTAMP \
                       CURRENT_USER FALSE LOCALTIME LOCALTIMESTAMP NULL SESSION_USER SYSTEM_USER TRUE USER '('";
         let types = "BIGINT BIT BOOLEAN CHAR CHARACTER DEC DECIMAL FLOAT INT INTEGER INTERVAL JSON NATIONAL NCHAR \

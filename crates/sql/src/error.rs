@@ -97,6 +97,14 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// `.*` before more of a name.
+    MisplacedStar,
+    /// A row of `OVERLAPS` that has not two values.
+    OverlapsNeedsPairs,
+    /// An argument with a name, or `ORDER BY`, in the modifiers of a type.
+    NotAModifier,
+    /// A precision of `float` that is not between 1 and 53.
+    FloatPrecision,
     /// `WITH TIES` without `ORDER BY`.
     TiesWithoutOrder,
     /// `WITH TIES` and `SKIP LOCKED`.
@@ -143,6 +151,7 @@ impl Error {
     /// The SQLSTATE code of PostgreSQL for this error.
     pub fn sqlstate(&self) -> &'static str {
         match self {
+            Error::Syntax(SyntaxError { mistake: Mistake::FloatPrecision, .. }) => "22023",
             Error::Syntax(_) => "42601",
             Error::Unsupported(_) => "0A000",
             Error::NulByte { .. } => "22021",
@@ -229,6 +238,10 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
+            Mistake::MisplacedStar => "`*` stands before more of a name",
+            Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
+            Mistake::NotAModifier => "this cannot be a modifier of a type",
+            Mistake::FloatPrecision => "the precision of float must be from 1 to 53",
             Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",
             Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
             Mistake::TooManyNames => "a table's name has more than three parts",

@@ -83,7 +83,7 @@ pub enum NodeKind {
     DistinctOn,
     /// A select item with `AS` name: expression.
     Aliased,
-    /// `*` or `t.*` among select items: nothing.
+    /// `*` among select items, or `t.*`: \[outer qualifiers…\].
     Star,
     /// `FROM`: tables….
     From,
@@ -145,9 +145,9 @@ pub enum NodeKind {
     TypedLiteral,
     /// `$1`: nothing.
     Parameter,
-    /// A prefix operator: operand.
+    /// A prefix operator: \[Operator\] operand.
     Unary,
-    /// An infix operator: left right.
+    /// An infix operator: left \[Operator\] right.
     Binary,
     /// `AND` of two or more: operands….
     And,
@@ -175,7 +175,7 @@ pub enum NodeKind {
     Else,
     /// `CAST(… AS …)` or `…::…`: operand type.
     Cast,
-    /// A call: \[outer qualifiers…\] arguments….
+    /// A call: \[outer qualifiers…\] arguments… \[OrderBy\].
     Call,
     /// `EXTRACT(field FROM source)`: source.
     Extract,
@@ -189,7 +189,7 @@ pub enum NodeKind {
     Subquery,
     /// `(a, b)` or `ROW(…)`: elements….
     Row,
-    /// A type: \[outer qualifiers…\] modifiers….
+    /// A type: \[outer qualifiers…\] modifiers… array bounds….
     Type,
     /// What a rule of the grammar declares, its [`Form`]: parts in the order of the rule, words between them.
     Form,
@@ -201,6 +201,34 @@ pub enum NodeKind {
     Target,
     /// The name of a table, a function or another object, in a form: \[outer qualifiers…\].
     ObjectName,
+    /// `[3]` after a type, or `[]` beside such a one: nothing.
+    ArrayBound,
+    /// A value and what is selected of it, `(a).b[1]`: operand steps….
+    Indirection,
+    /// The step `.name`: nothing.
+    Field,
+    /// The step `.*`: nothing.
+    AllFields,
+    /// The step `[index]`: index.
+    Subscript,
+    /// The step `[low:high]`: \[low\] \[high\].
+    Slice,
+    /// `ARRAY[…]`, and `[…]` in one: elements….
+    Array,
+    /// `ARRAY(query)`: query.
+    ArrayQuery,
+    /// `a = ANY (array)`: operand \[Operator\] array.
+    QuantifiedArray,
+    /// `a = ANY (query)`: operand \[Operator\] query.
+    QuantifiedQuery,
+    /// `name => value`, an argument of a call: value.
+    NamedArgument,
+    /// `DEFAULT` as a value: nothing.
+    Default,
+    /// `row OVERLAPS row`: left right.
+    Overlaps,
+    /// `TREAT(… AS …)`: operand type.
+    Treat,
 }
 
 impl NodeKind {
@@ -241,12 +269,16 @@ pub(crate) mod flag {
     pub(crate) const NOT: u16 = 1;
     /// `DISTINCT` of a select or an aggregate.
     pub(crate) const DISTINCT: u16 = 1 << 1;
-    /// `ALL` of a set operation.
+    /// `WITH UNIQUE KEYS` of `IS JSON`.
+    pub(crate) const UNIQUE_KEYS: u16 = 1 << 1;
+    /// `ALL` of a set operation, or where `ANY` may stand.
     pub(crate) const ALL: u16 = 1 << 2;
     /// `BETWEEN SYMMETRIC`.
     pub(crate) const SYMMETRIC: u16 = 1 << 3;
     /// `f(*)`.
     pub(crate) const STAR: u16 = 1 << 4;
+    /// `LIKE` and its kin, not an operator, before `ANY`.
+    pub(crate) const LIKE: u16 = 1 << 3;
     /// `CASE operand`.
     pub(crate) const OPERAND: u16 = 1 << 5;
     /// A name that is a word of the grammar, such as the type `integer` or the function `coalesce`.
@@ -267,6 +299,10 @@ pub(crate) mod flag {
     pub(crate) const NATURAL: u16 = 1 << 13;
     /// `WITH RECURSIVE`.
     pub(crate) const RECURSIVE: u16 = 1 << 13;
+    /// `ORDER BY` among the arguments of a call.
+    pub(crate) const ORDERED: u16 = 1 << 9;
+    /// `VARIADIC` before the last argument of a call.
+    pub(crate) const VARIADIC: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.
     pub(crate) const EXPLICIT: u16 = 1 << 14;
     /// A part of a form that stands in parentheses.
@@ -564,13 +600,21 @@ pub struct Children<'a> {
     left: u32,
 }
 
+impl<'a> Children<'a> {
+    /// The same without the last `count` of them.
+    pub(crate) fn without_last(self, count: u32) -> Children<'a> {
+        let left = self.left.saturating_sub(count);
+        Children { next: self.next.filter(|_| left > 0), left }
+    }
+}
+
 impl<'a> Iterator for Children<'a> {
     type Item = &'a Node<'a>;
 
     fn next(&mut self) -> Option<&'a Node<'a>> {
         let node = self.next?;
-        self.next = node.next.get();
         self.left = self.left.saturating_sub(1);
+        self.next = if self.left == 0 { None } else { node.next.get() };
         Some(node)
     }
 

@@ -20,11 +20,14 @@
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
+mod call;
 mod expr;
 mod form;
 mod forms;
+mod indirection;
 mod name;
 mod object;
+mod predicate;
 mod query;
 mod recovery;
 mod select;
@@ -47,7 +50,9 @@ use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
 pub use forms::Form;
+pub(crate) use indirection::ends;
 use stack::{Frame, Mode, Stack, Then};
+pub(crate) use type_name::FIRST_BOUND;
 
 /// Parses one statement, with or without a `;` at its end.
 ///
@@ -266,6 +271,15 @@ impl<'a, 's> Parser<'a, 's> {
             Then::FormArg => self.after_form_arg(frame, node),
             Then::ExtractSource => self.after_extract_source(frame, node),
             Then::CastOperand => self.after_cast_operand(frame, node),
+            Then::CastType => self.after_cast_type(frame, node),
+            Then::CastSuffix => self.after_cast_suffix(frame, node),
+            Then::TypeModifier => self.after_type_modifier(frame, node),
+            Then::NormalizeArg => self.after_normalize_arg(frame, node),
+            Then::Subscript => self.after_subscript(frame, node),
+            Then::ArrayElement => self.after_array_element(frame, node),
+            Then::QuantifiedItem => self.after_quantified_item(frame, node),
+            Then::OverlapsItem => self.after_overlaps_item(frame, node),
+            Then::CallOrderItem => self.after_call_order_item(frame, node),
             Then::CaseOperand => self.after_case_operand(frame, node),
             Then::CaseWhen => self.after_case_when(frame, node),
             Then::CaseResult => self.after_case_result(frame, node),
@@ -274,7 +288,8 @@ impl<'a, 's> Parser<'a, 's> {
             Then::BetweenLow => self.after_between_low(frame, node),
             Then::SubqueryParen => self.after_subquery(frame, node, NodeKind::Subquery),
             Then::ExistsParen => self.after_subquery(frame, node, NodeKind::Exists),
-            Then::InQueryParen => self.after_in_query(frame, node),
+            Then::InQueryParen | Then::QuantifiedQuery => self.after_in_query(frame, node),
+            Then::UniqueQuery => self.after_unique_query(frame),
             Then::DerivedParen => self.after_derived(frame, node),
             Then::QueryParen => self.after_query_paren(frame, node),
             Then::CteQuery => self.after_cte_query(frame, node),
@@ -418,7 +433,7 @@ impl<'a, 's> Parser<'a, 's> {
     fn text_failed(&mut self, error: TextError, span: Span) -> Failed {
         match error {
             TextError::Memory(error) => self.fail(Error::from(error)),
-            TextError::Escape => self.invalid_escape(span),
+            TextError::Escape(at) => self.invalid_escape(span, at),
         }
     }
 }

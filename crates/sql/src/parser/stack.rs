@@ -31,6 +31,15 @@ pub(crate) enum Then {
     FormArg,
     ExtractSource,
     CastOperand,
+    CastType,
+    CastSuffix,
+    TypeModifier,
+    NormalizeArg,
+    Subscript,
+    ArrayElement,
+    QuantifiedItem,
+    OverlapsItem,
+    CallOrderItem,
     CaseOperand,
     CaseWhen,
     CaseResult,
@@ -41,6 +50,8 @@ pub(crate) enum Then {
     SubqueryParen,
     ExistsParen,
     InQueryParen,
+    QuantifiedQuery,
+    UniqueQuery,
     DerivedParen,
     QueryParen,
     CteQuery,
@@ -90,6 +101,13 @@ pub(crate) enum Mode {
     Item,
     /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
     Primary,
+}
+
+impl Mode {
+    /// Whether the expression may not have `AND`, `IN`, `LIKE` and the like.
+    pub(crate) fn is_simple(self) -> bool {
+        matches!(self, Mode::Simple | Mode::Primary)
+    }
 }
 
 /// One level of nesting.

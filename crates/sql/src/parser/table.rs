@@ -1,6 +1,6 @@
 //! What stands in `FROM`: tables, files, queries, joins and their aliases.
 
-use super::name::{is_plain_name, is_string};
+use super::name::{Last, is_plain_name, is_string};
 use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::error::{Hint, Mistake};
@@ -79,7 +79,7 @@ impl<'a> Parser<'a, '_> {
     fn named_table(&mut self) -> Parsed<Step<'a>> {
         let first = self.token;
         let node = self.node(NodeKind::Table, first.span())?;
-        let has_star = self.dotted_name(node)?;
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
         if self.token.kind == TokenKind::LeftParen && !has_star && names_function(first.kind, node) {
             return self.function(node, 0);
         }
@@ -103,7 +103,7 @@ impl<'a> Parser<'a, '_> {
             return Err(self.unexpected(&["a table"]));
         }
         let node = self.node(kind, self.token.span())?;
-        let has_star = self.dotted_name(node)?;
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
         self.check_relation_name(node, has_star)?;
         Ok(node)
     }
@@ -267,7 +267,7 @@ impl<'a> Parser<'a, '_> {
             }
             kind if Self::is_column_name(kind) => {
                 let node = self.node(NodeKind::Table, self.token.span())?;
-                let has_star = self.dotted_name(node)?;
+                let has_star = self.dotted_name(node, Last::NameOrStar)?;
                 if self.token.kind == TokenKind::LeftParen && !has_star && names_function(kind, node) {
                     return self.function(node, flag::LATERAL);
                 }
@@ -402,9 +402,7 @@ impl<'a> Parser<'a, '_> {
                 return Err(self.unexpected(&["the name of a collation"]));
             }
             let collation = self.node(NodeKind::Collate, self.token.span())?;
-            if self.dotted_name(collation)? {
-                return Err(self.unexpected(&["the name of a collation"]));
-            }
+            self.dotted_name(collation, Last::Name)?;
             collation.set_span(Span::new(start, self.end));
             column.push(collation);
         }

@@ -11,9 +11,10 @@ mod statement;
 mod table;
 
 pub use expr::{
-    AtTimeZone, Between, Binary, BinaryOp, BitString, Boolean, Call, CallForm, Case, Cast, Collate,
-    ColumnRef, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Is, IsTest, Junction, Like,
-    LikeKind, Literal, Not, Parameter, Row, Subquery, TypeName, TypedLiteral, Unary, UnaryOp, When,
+    Array, ArrayQuery, AtTimeZone, Between, Binary, BinaryOp, BitString, Boolean, Call, CallForm, Case, Cast,
+    Collate, ColumnRef, Default, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Indirection,
+    Is, IsTest, Junction, Like, LikeKind, Literal, NamedArgument, Not, OperatorName, Overlaps, Parameter,
+    Quantified, Row, Selection, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
 };
 pub use query::{
     Cte, Distinct, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength, Locking, Materialized,
