@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::syntax::{Choice, Grammar, Item, Rule};
+use crate::syntax::{Choice, Grammar, Item, Rule, Sequence};
 use crate::tokens::{HOOKS, Set, Tokens};
 
 /// What the machine does; the variants of `Op` in the parser.
@@ -29,8 +29,8 @@ pub(crate) enum Op {
 #[derive(PartialEq, Eq)]
 pub(crate) struct Guard {
     pub(crate) is_negated: bool,
-    pub(crate) first: usize,
-    pub(crate) second: usize,
+    /// Sets for the current token, the next and the one after that, as far as they are looked at.
+    pub(crate) sets: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -61,6 +61,7 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
         rule: "",
         slots: Vec::new(),
+        tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
     };
@@ -82,6 +83,9 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
     }
     if !compiler.problems.is_empty() {
         return Err(compiler.problems.join("\n"));
+    }
+    for (at, form) in std::mem::take(&mut compiler.tails) {
+        compiler.program.code[at] = Op::Jump(starts[form]);
     }
     compiler.program.forms = names.into_iter().zip(starts).collect();
     Ok(compiler.program)
@@ -130,6 +134,8 @@ struct Compiler<'g> {
     rule: &'g str,
     /// Its labels so far.
     slots: Vec<String>,
+    /// Jumps to the start of a form that a node becomes.
+    tails: Vec<(usize, usize)>,
     problems: Vec<String>,
     depth: usize,
 }
@@ -143,8 +149,8 @@ impl<'g> Compiler<'g> {
                     Item::Token(word) => self.tokens.class(word).is_some(),
                     Item::Rule(name) => self.grammar.get(name).is_some(),
                     Item::Hook(name) => self.tokens.hook(name).is_some(),
-                    Item::Guard { first, second, .. } => {
-                        first.iter().chain(second).all(|word| self.guard_set(word).is_some())
+                    Item::Guard { tokens, .. } => {
+                        tokens.iter().flatten().all(|word| self.guard_set(word).is_some())
                     }
                     _ => true,
                 };
@@ -188,7 +194,8 @@ impl<'g> Compiler<'g> {
             }
             Item::List(item) | Item::Label(_, item) => self.first_of(item),
             Item::Parens { .. } => self.tokens.class("'('").map_or(Set::default(), Set::one),
-            Item::Guard { .. } | Item::Become(_) => Set::default(),
+            Item::Become(name) => self.first_of_choice(self.body(name)),
+            Item::Guard { .. } => Set::default(),
         }
     }
 
@@ -199,8 +206,8 @@ impl<'g> Compiler<'g> {
     fn first_of_sequence(&self, items: &'g [Item]) -> Set {
         let mut set = Set::default();
         for item in items {
-            if let Item::Guard { is_negated: false, first, .. } = item {
-                return set.or(self.guard_sets(first));
+            if let Item::Guard { is_negated: false, tokens } = item {
+                return set.or(self.guard_sets(&tokens[0]));
             }
             set = set.or(self.first_of(item));
             if !self.is_nullable(item) {
@@ -212,7 +219,8 @@ impl<'g> Compiler<'g> {
 
     fn is_nullable(&self, item: &'g Item) -> bool {
         match item {
-            Item::Optional { .. } | Item::Repeat(_) | Item::Guard { .. } | Item::Become(_) => true,
+            Item::Optional { .. } | Item::Repeat(_) | Item::Guard { .. } => true,
+            Item::Become(name) => self.grammar.get(name).is_none(),
             Item::Group(body) => self.is_choice_nullable(body),
             Item::Rule(name) => self.is_choice_nullable(self.body(name)),
             Item::Label(_, item) => self.is_nullable(item),
@@ -234,16 +242,18 @@ impl<'g> Compiler<'g> {
                 Item::Hook(name) => {
                     add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
                 }
-                Item::Rule(name) => match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
-                    Some(what) => add(to, what),
-                    None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
-                },
+                Item::Rule(name) | Item::Become(name) => {
+                    match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
+                        Some(what) => add(to, what),
+                        None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
+                    }
+                }
                 Item::Optional { body, .. } | Item::Group(body) | Item::Repeat(body) => {
                     body.iter().for_each(|sequence| self.whats(sequence, to));
                 }
                 Item::List(item) | Item::Label(_, item) => self.whats(std::slice::from_ref(&**item), to),
                 Item::Parens { .. } => add(to, "`(`"),
-                Item::Guard { .. } | Item::Become(_) => {}
+                Item::Guard { .. } => {}
             }
             if !self.is_nullable(item) {
                 break;
@@ -298,7 +308,7 @@ impl<'g> Compiler<'g> {
     fn follow_in(&mut self, item: &'g Item, rest: Set) {
         let comma = Set::one(self.tokens.class("','").unwrap_or(0));
         match item {
-            Item::Rule(name) => {
+            Item::Rule(name) | Item::Become(name) => {
                 let Some(rule) = self.grammar.get(name) else { return };
                 if rule.is_node() {
                     let set = self.follow.entry(&rule.name).or_default();
@@ -363,8 +373,8 @@ impl<'g> Compiler<'g> {
         })
     }
 
-    fn guard(&mut self, is_negated: bool, first: Set, second: Set) -> usize {
-        let guard = Guard { is_negated, first: self.set(first), second: self.set(second) };
+    fn guard(&mut self, is_negated: bool, sets: &[Set]) -> usize {
+        let guard = Guard { is_negated, sets: sets.iter().map(|set| self.set(*set)).collect() };
         if let Some(index) = self.program.guards.iter().position(|other| *other == guard) {
             return index;
         }
@@ -387,17 +397,73 @@ impl<'g> Compiler<'g> {
         if rule.is_node() && self.is_choice_nullable(&rule.body) {
             self.problem("a node must not be empty".to_owned());
         }
+        self.check_tails(&rule.body, true);
         let follow = self.follow.get(rule.name.as_str()).copied().unwrap_or_default();
         self.choice(&rule.body, follow, Otherwise::Fails, &mut Vec::new());
         self.emit(Op::End);
     }
 
+    /// Sees that nothing stands after what hands the node over to another rule.
+    fn check_tails(&mut self, choice: &'g Choice, is_last: bool) {
+        for items in choice {
+            for (index, item) in items.iter().enumerate() {
+                let is_last = is_last && index + 1 == items.len();
+                match item {
+                    Item::Become(name) if self.grammar.get(name).is_some() && !is_last => {
+                        self.problem(format!("nothing can follow `-> {name}`, which is a rule"));
+                    }
+                    Item::Optional { body, .. } | Item::Group(body) => self.check_tails(body, is_last),
+                    Item::Repeat(body) => self.check_tails(body, false),
+                    Item::List(item) | Item::Parens { item, .. } => {
+                        self.check_tails_in(item);
+                    }
+                    Item::Rule(name)
+                        if self.grammar.get(name).is_some_and(|rule| !rule.is_node()) && self.depth < 60 =>
+                    {
+                        self.depth += 1;
+                        self.check_tails(self.body(name), is_last);
+                        self.depth -= 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn check_tails_in(&mut self, item: &'g Item) {
+        if let Item::Rule(name) = item
+            && self.grammar.get(name).is_some_and(|rule| !rule.is_node())
+        {
+            self.check_tails(self.body(name), false);
+        }
+    }
+
+    /// The alternatives, with those of a piece in its place where it is an alternative by itself.
+    fn alternatives(&self, choice: &'g Choice) -> Vec<&'g Sequence> {
+        let mut all = Vec::new();
+        for items in choice {
+            match items.as_slice() {
+                [Item::Rule(name)] if self.is_open_piece(name) => {
+                    all.extend(self.alternatives(self.body(name)));
+                }
+                _ => all.push(items),
+            }
+        }
+        all
+    }
+
+    /// Whether errors name the alternatives of the piece and not the piece.
+    fn is_open_piece(&self, name: &str) -> bool {
+        self.grammar.get(name).is_some_and(|rule| !rule.is_node() && rule.what.is_none())
+    }
+
     fn choice(&mut self, choice: &'g Choice, follow: Set, otherwise: Otherwise, pending: &mut Vec<String>) {
+        let choice = self.alternatives(choice);
         if otherwise == Otherwise::Fails && choice.len() == 1 {
-            return self.sequence(&choice[0], follow, pending);
+            return self.sequence(choice[0], follow, pending);
         }
         let mut ends = Vec::new();
-        for (index, items) in choice.iter().enumerate() {
+        for (index, items) in choice.iter().copied().enumerate() {
             let is_last = index + 1 == choice.len();
             let is_empty = items.iter().all(|item| self.is_nullable(item))
                 && !matches!(items.first(), Some(Item::Guard { .. }));
@@ -439,14 +505,13 @@ impl<'g> Compiler<'g> {
     /// The tests before an alternative: where they stand, to be sent on when they fail.
     fn condition(&mut self, items: &'g [Item], others: Set, is_greedy: bool) -> Vec<usize> {
         let first = self.first_of_sequence(items);
-        if let Some(Item::Guard { is_negated, first: words, second }) = items.first() {
-            let (words, second) = (self.guard_sets(words), self.guard_sets(second));
+        if let Some(Item::Guard { is_negated, tokens }) = items.first() {
+            let sets: Vec<Set> = tokens.iter().map(|words| self.guard_sets(words)).collect();
             let mut skips = Vec::new();
-            if second.is_empty() {
-                let set = self.set(words);
-                skips.push(self.emit(Op::If(set, 0)));
+            if sets.len() == 1 && !is_negated {
+                skips.push(self.test(sets[0]));
             } else {
-                let guard = self.guard(*is_negated, words, second);
+                let guard = self.guard(*is_negated, &sets);
                 skips.push(self.emit(Op::IfGuard(guard, 0)));
             }
             if *is_negated {
@@ -460,7 +525,7 @@ impl<'g> Compiler<'g> {
             return vec![self.test(first)];
         }
         if let Some((one, two)) = self.two_tokens(items) {
-            let guard = self.guard(false, Set::one(one), Set::one(two));
+            let guard = self.guard(false, &[Set::one(one), Set::one(two)]);
             return vec![self.emit(Op::IfGuard(guard, 0))];
         }
         let words: Vec<&str> = conflict.classes().take(6).map(|class| self.tokens.word(class)).collect();
@@ -501,8 +566,10 @@ impl<'g> Compiler<'g> {
                     to.len() < 2
                 }
                 Item::Label(_, item) => self.leading_tokens(std::slice::from_ref(&**item), to, seen),
-                Item::Become(_) => true,
-                Item::Rule(name) if seen.insert(name.clone()) && self.body(name).len() == 1 => {
+                Item::Become(name) if self.grammar.get(name).is_none() => true,
+                Item::Rule(name) | Item::Become(name)
+                    if seen.insert(name.clone()) && self.body(name).len() == 1 =>
+                {
                     self.leading_tokens(&self.body(name)[0], to, seen)
                 }
                 _ => false,
@@ -555,7 +622,7 @@ impl<'g> Compiler<'g> {
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
                 self.slots.push(name.clone());
-                if !matches!(**item, Item::Token(_)) {
+                if !matches!(**item, Item::Token(_)) && !is_words(item) {
                     // Checks and parentheses come before the child that the slot is for.
                     let slot = slot_of(&self.slots, name);
                     self.emit(Op::Slot(slot));
@@ -566,6 +633,11 @@ impl<'g> Compiler<'g> {
             Item::Become(name) => {
                 let form = self.form_of[name];
                 self.emit(Op::Become(form));
+                if self.grammar.get(name).is_some() {
+                    self.tails.push((self.here(), form));
+                    self.emit(Op::Jump(0));
+                    pending.clear();
+                }
             }
         }
     }
@@ -679,6 +751,22 @@ pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
         }
     }
     seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+}
+
+/// Whether it is one of several keywords.
+fn is_words(item: &Item) -> bool {
+    matches!(item, Item::Group(body) if words_of(body).is_some())
+}
+
+/// The keywords, when each alternative is one.
+pub(crate) fn words_of(choice: &Choice) -> Option<Vec<&str>> {
+    choice
+        .iter()
+        .map(|items| match items.as_slice() {
+            [Item::Token(word)] if !word.starts_with('\'') => Some(word.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn add(to: &mut Vec<String>, what: &str) {

@@ -53,13 +53,12 @@ pub(crate) enum Item {
         is_optional: bool,
     },
     Label(String, Box<Item>),
-    /// What the current and the next token must be for this alternative.
+    /// What the current token and the next one or two must be for this alternative.
     Guard {
         is_negated: bool,
-        first: Vec<String>,
-        second: Vec<String>,
+        tokens: Vec<Vec<String>>,
     },
-    /// The node is of another form from here on.
+    /// The node is of another form from here on; when that is a rule, its body goes on.
     Become(String),
 }
 
@@ -222,12 +221,17 @@ impl<'a> Reader<'a> {
         Ok(item)
     }
 
-    /// `&(A | B C)`: alternatives with `|` for each of the two tokens.
+    /// `&(A | B C)`: alternatives with `|` for each of up to three tokens.
     fn guard(&mut self, is_negated: bool) -> Result<Item, String> {
-        let first = self.tokens()?;
-        let second = if self.peek() == Some(")") { Vec::new() } else { self.tokens()? };
+        let mut tokens = vec![self.tokens()?];
+        while self.peek() != Some(")") {
+            tokens.push(self.tokens()?);
+        }
         self.expect(")")?;
-        Ok(Item::Guard { is_negated, first, second })
+        if tokens.len() > 3 {
+            return Err("a guard looks at three tokens at most".to_owned());
+        }
+        Ok(Item::Guard { is_negated, tokens })
     }
 
     fn tokens(&mut self) -> Result<Vec<String>, String> {

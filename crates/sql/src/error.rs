@@ -95,6 +95,10 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// A property that contradicts one before it.
+    Contradiction,
+    /// A name of more parts than a catalog, a schema and an object.
+    TooManyDots,
 }
 
 /// A likely reason for a mistake.
@@ -219,6 +223,8 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
+            Mistake::Contradiction => "a property contradicts one before it",
+            Mistake::TooManyDots => "a name has too many parts",
         })?;
         if self.found.is_empty() {
             f.write_str(" at the end of the text")?;

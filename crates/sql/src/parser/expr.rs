@@ -430,6 +430,9 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn apply(&mut self, infix: Infix, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if matches!(self.stack.top().mode, Mode::Primary | Mode::Call) {
+            return Ok(Step::Done(value));
+        }
         match infix.action {
             Action::Binary(op) => self.binary(op, infix.precedence, value),
             Action::And => self.junction(NodeKind::And, Then::And, p::AND, value),

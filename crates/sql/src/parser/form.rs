@@ -1,7 +1,7 @@
 //! Operands that begin with a keyword, calls, and the forms that SQL writes in words: `CASE`, `CAST`, `EXTRACT`, ….
 
 use super::name::is_string;
-use super::stack::{Frame, Then};
+use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
@@ -41,6 +41,26 @@ impl<'a> Parser<'a, '_> {
                 Category::Reserved => Err(self.unexpected(&["an expression"])),
             },
         }
+    }
+
+    /// Sees that the current token begins a call (`func_expr_windowless`), where the token after a name must show it.
+    pub(super) fn see_call(&mut self) -> Parsed<()> {
+        let Some(keyword) = self.token.keyword() else { return Ok(()) };
+        let next = self.peek();
+        let is_call = match keyword.category() {
+            Category::Reserved | Category::Unreserved => true,
+            Category::ColumnName => next == TokenKind::Dot || is_function(keyword),
+            Category::TypeOrFunction => {
+                matches!(next, TokenKind::LeftParen | TokenKind::Dot)
+                    || keyword == K::CurrentSchema
+                    || (keyword == K::Collation && self.peeks(K::For))
+            }
+        };
+        if !is_call {
+            self.take();
+            return Err(self.unexpected(&["`(`"]));
+        }
+        Ok(())
     }
 
     fn constant(&mut self, kind: NodeKind, flags: u16) -> Parsed<Step<'a>> {
@@ -205,7 +225,7 @@ impl<'a> Parser<'a, '_> {
     fn end_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.take();
         node.set_end(self.end);
-        if node.has(flag::KEYWORD) {
+        if node.has(flag::KEYWORD) || self.stack.top().mode == Mode::Call {
             return Ok(Step::Value(node));
         }
         let kind = self.token.kind;
@@ -254,7 +274,7 @@ impl<'a> Parser<'a, '_> {
         let mut frame = paren(Then::FormArg, Some(node), start);
         match keyword {
             K::Trim => self.trim_side(node),
-            K::Position => frame.mode = super::stack::Mode::Simple,
+            K::Position => frame.mode = Mode::Simple,
             _ if self.token.kind == TokenKind::RightParen => return self.end_call(node),
             _ => {}
         }
@@ -313,7 +333,7 @@ impl<'a> Parser<'a, '_> {
         node.set_detail(form.code());
         self.take();
         if form == CallForm::Position {
-            frame.mode = super::stack::Mode::Simple;
+            frame.mode = Mode::Simple;
         }
         self.want_expr(frame)
     }
@@ -451,6 +471,51 @@ impl<'a> Parser<'a, '_> {
         node.set_span(Span::new(node.span().start, self.end));
         Ok(Step::Value(node))
     }
+}
+
+/// Whether a keyword that names columns has a call of its own too.
+fn is_function(keyword: Keyword) -> bool {
+    use K::{
+        Between, Bigint, Bit, Boolean, Char, Character, Dec, Decimal, Exists, Float, Grouping, Inout, Int,
+    };
+    use K::{Integer, Interval, JsonTable, National, Nchar, None, Numeric, Out, Precision, Real, Row, Setof};
+    use K::{Smallint, Time, Timestamp, Values, Varchar, Xmlattributes, Xmlnamespaces, Xmltable};
+    !matches!(
+        keyword,
+        Between
+            | Bigint
+            | Bit
+            | Boolean
+            | Char
+            | Character
+            | Dec
+            | Decimal
+            | Exists
+            | Float
+            | Grouping
+            | Inout
+            | Int
+            | Integer
+            | Interval
+            | JsonTable
+            | National
+            | Nchar
+            | None
+            | Numeric
+            | Out
+            | Precision
+            | Real
+            | Row
+            | Setof
+            | Smallint
+            | Time
+            | Timestamp
+            | Values
+            | Varchar
+            | Xmlattributes
+            | Xmlnamespaces
+            | Xmltable
+    )
 }
 
 /// Whether another plain argument may follow.

@@ -48,10 +48,10 @@ enum Op {
     End,
 }
 
+/// What the current token and those after it must be.
 struct Guard {
     is_negated: bool,
-    first: u16,
-    second: u16,
+    sets: &'static [u16],
 }
 
 /// Nonterminals that are written by hand.
@@ -65,12 +65,17 @@ pub(super) enum Hook {
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
     NonReservedWord,
     Label,
     AnyName,
+    QualifiedName,
+    OptionName,
+    Identifier,
+    ReservedWord,
     FunctionName,
     RoutineName,
     RoleName,
@@ -211,8 +216,15 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn guard_holds(&mut self, guard: u16) -> bool {
-        let Guard { is_negated, first, second } = GUARDS[usize::from(guard)];
-        let holds = is_in(first, class(self.token.kind)) && is_in(second, class(self.peek()));
+        let Guard { is_negated, sets } = GUARDS[usize::from(guard)];
+        let holds = sets.iter().enumerate().all(|(index, set)| {
+            let kind = match index {
+                0 => self.token.kind,
+                1 => self.peek(),
+                _ => self.peek_second(),
+            };
+            is_in(*set, class(kind))
+        });
         holds != is_negated
     }
 
@@ -278,6 +290,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -293,6 +306,9 @@ impl<'a> Parser<'a, '_> {
 
     /// Goes on with a form whose part is complete.
     pub(super) fn after_form_part(&mut self, frame: Frame<'a>, child: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if frame.mode == Mode::Call && child.kind() == NodeKind::Column {
+            return Err(self.unexpected(&["`(`"]));
+        }
         hang(frame, child);
         self.run_form(frame.node(), place(frame))
     }
@@ -326,6 +342,15 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::Primary => {
+                self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+                return Ok(Hooked::Step(Step::Operand));
+            }
+            Hook::FunctionCall => {
+                self.see_call()?;
+                self.push_frame(Frame { mode: Mode::Call, ..frame })?;
+                return Ok(Hooked::Step(Step::Operand));
+            }
             Hook::Query => Step::Query,
             Hook::Table => Step::Table,
             _ => return self.simple_hook(hook).map(Hooked::Value),
@@ -344,6 +369,7 @@ impl<'a> Parser<'a, '_> {
                 (Self::is_column_name(kind) || Self::is_type_or_function_name(kind), &["a word"])
             }
             Hook::Label => (Self::is_label(kind), &["a word"]),
+            Hook::Identifier => (super::name::is_plain_name(kind), &["a name"]),
             Hook::String => (super::name::is_string(kind), &["a string"]),
             Hook::Integer => (kind == TokenKind::Integer, &["a number"]),
             Hook::Number => (kind == TokenKind::Number, &["a number"]),
@@ -370,7 +396,11 @@ impl<'a> Parser<'a, '_> {
         match hook {
             Hook::Type => self.type_name(),
             Hook::FunctionType => self.function_type(),
+            Hook::SimpleType => self.simple_type(),
             Hook::AnyName => self.object_name(),
+            Hook::QualifiedName => self.qualified_name(),
+            Hook::OptionName => self.option_name(),
+            Hook::ReservedWord => self.reserved_word(),
             Hook::FunctionName => self.function_name(),
             Hook::RoutineName => self.routine_name(),
             Hook::QualifiedOperator => self.operator_name(),

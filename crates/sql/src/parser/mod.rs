@@ -20,6 +20,7 @@
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
+mod check;
 mod expr;
 mod form;
 mod forms;
@@ -229,6 +230,12 @@ impl<'a, 's> Parser<'a, 's> {
             self.ahead = Some(self.lexer.next_token());
         }
         self.ahead.map_or(TokenKind::End, |token| token.kind)
+    }
+
+    /// The kind of the token after that; the lexer reads it again when its turn comes.
+    fn peek_second(&mut self) -> TokenKind {
+        self.peek();
+        self.lexer.clone().next_token().kind
     }
 
     fn is(&self, keyword: Keyword) -> bool {

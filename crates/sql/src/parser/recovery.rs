@@ -44,6 +44,16 @@ impl Parser<'_, '_> {
         self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected: &[], hint }))
     }
 
+    pub(super) fn mistake_with(
+        &mut self,
+        mistake: Mistake,
+        span: Span,
+        expected: &'static [&'static str],
+    ) -> Failed {
+        let found = Excerpt::of(self.lexer.slice(span));
+        self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected, hint: None }))
+    }
+
     pub(super) fn invalid_escape(&mut self, span: Span) -> Failed {
         self.mistake(Mistake::InvalidEscape, span, None)
     }

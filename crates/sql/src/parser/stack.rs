@@ -84,6 +84,10 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
+    /// An operand without operators (`c_expr`).
+    Primary,
+    /// A call without operators and without what makes it a window function (`func_expr_windowless`).
+    Call,
 }
 
 /// One level of nesting.

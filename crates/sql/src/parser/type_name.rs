@@ -24,6 +24,17 @@ impl<'a> Parser<'a, '_> {
         self.any_type(true)
     }
 
+    /// Reads a type that is no set and no array (`SimpleTypename`).
+    pub(super) fn simple_type(&mut self) -> Parsed<NodeRef<'a>> {
+        let node = self.node(NodeKind::Type, self.token.span())?;
+        match self.token.keyword() {
+            Some(keyword) if self.is_own_type(keyword) => self.own_type(node, keyword)?,
+            _ => self.other_type(node, false)?,
+        }
+        node.set_end(self.end);
+        Ok(node)
+    }
+
     fn any_type(&mut self, may_be_of_column: bool) -> Parsed<NodeRef<'a>> {
         let node = self.node(NodeKind::Type, self.token.span())?;
         if self.take_word(K::Setof) {
