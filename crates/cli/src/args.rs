@@ -52,8 +52,43 @@ pub(crate) enum Command {
     /// Generates TPC-H data, runs queries 1, 3 and 6 on it under a limit (16 MiB unless --memory says otherwise), and
     /// checks the answers.
     Demo(Demo),
+    /// Looks into SQL without running it.
+    #[command(subcommand)]
+    Sql(Sql),
     /// Writes TPC-H tables as .tbl files. Takes several hundred MiB of memory whatever the scale.
     TpchData(TpchData),
+}
+
+/// What `sql` does with a script: a file, or - for standard input.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Sql {
+    /// Says which statements are wrong, and where.
+    ///
+    /// With -0, each statement has one line of output: OK, or ERR with the byte offset of the mistake and a message.
+    Check(Texts),
+    /// Prints each statement in canonical form.
+    ///
+    /// With -0, each text has one entry of output, which is empty where the text is wrong.
+    Print(Texts),
+}
+
+/// Texts that `sql` reads.
+#[derive(Args, Debug)]
+pub(crate) struct Texts {
+    #[command(flatten)]
+    pub script: Script,
+
+    /// Texts are separated by NUL bytes, each with any number of statements; not by `;`.
+    #[arg(short = '0', long = "null")]
+    pub separated_by_nul: bool,
+}
+
+/// A script that `sql` reads.
+#[derive(Args, Debug)]
+pub(crate) struct Script {
+    /// The file; - is standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Arguments of `demo`.

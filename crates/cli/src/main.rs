@@ -9,6 +9,7 @@
 //! | `interrupt` | Ctrl-C |
 //! | `report` | errors with the place in the statement |
 //! | `untracked` | the counting global allocator, and its budget |
+//! | `sql` | looking into SQL without running it |
 //! | `demo` | TPC-H data, queries and answers |
 //!
 //! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run; 2 the command
@@ -27,6 +28,7 @@ mod input;
 mod interrupt;
 mod report;
 mod session;
+mod sql;
 #[allow(unsafe_code)]
 mod untracked;
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
         Some(Command::Demo(demo)) => demo::run(&demo, cli.limits),
+        Some(Command::Sql(tool)) => sql::run(&tool, cli.limits),
         Some(Command::TpchData(data)) => demo::data::write(&data),
         None => statements(&cli),
     };

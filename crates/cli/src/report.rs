@@ -1,11 +1,12 @@
 //! Errors as people read them: the line of the statement with a caret under the place, the SQLSTATE, and what would help.
 
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::IsTerminal;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use cofferdam::{Error, OutOfMemory, Span, human_bytes};
+use cofferdam_sql::Hint;
 
 use crate::args::Mode;
 use crate::complain;
@@ -26,63 +27,133 @@ pub(crate) struct Place<'a> {
 /// The part of a text that an error is shown in.
 struct Excerpt<'t> {
     text: &'t str,
+    /// The offset of its first byte in the whole text.
+    start: usize,
     line: usize,
     marked: Range<usize>,
 }
 
 /// Writes `error` of the statement `sql` to standard error.
 pub(crate) fn report(error: &Error, sql: &str, place: Place<'_>, mode: Mode) {
+    let hint = error.hint();
+    let finding = Finding {
+        sqlstate: error.sqlstate(),
+        message: error,
+        span: error.span(),
+        opened: None,
+        hint: hint.as_ref().map(|hint| hint as &dyn Display),
+        out_of_memory: error.out_of_memory(),
+    };
     if mode == Mode::Table {
-        complain(for_people(error, sql, place));
+        finding.report(sql, 0, place);
     } else {
-        complain(in_one_line(error, sql, place));
+        complain(finding.in_one_line(sql, place));
     }
 }
 
-fn for_people(error: &Error, sql: &str, place: Place<'_>) -> String {
-    let Some(span) = error.span() else { return without_place(error) };
-    let message = Escaped(error).to_string();
-    let excerpt = Excerpt::around(sql, span, place.line);
-    let annotation = AnnotationKind::Primary.span(excerpt.marked.clone());
-    let source =
-        Snippet::source(excerpt.text).line_start(excerpt.line).path(place.origin).annotation(annotation);
-    let title = Level::ERROR.primary_title(message.as_str()).id(error.sqlstate());
-    let mut group = Group::with_title(title).element(source);
-    if let Some(hint) = error.hint() {
-        group = group.element(Level::HELP.message(Escaped(hint).to_string()));
+/// What is wrong with a statement, and what would help.
+pub(crate) struct Finding<'e> {
+    /// The SQLSTATE.
+    pub sqlstate: &'static str,
+    /// What is wrong.
+    pub message: &'e dyn Display,
+    /// Where in the text, in bytes.
+    pub span: Option<Span>,
+    /// Where that opened which is not closed, in bytes.
+    pub opened: Option<u32>,
+    /// What would help.
+    pub hint: Option<&'e dyn Display>,
+    /// Who ran out of memory.
+    pub out_of_memory: Option<&'e OutOfMemory>,
+}
+
+impl<'e> Finding<'e> {
+    /// A finding of the parser. `hint` is the error's.
+    pub(crate) fn of_sql(
+        error: &'e cofferdam_sql::Error,
+        hint: Option<&'e Hint>,
+        out_of_memory: Option<&'e OutOfMemory>,
+    ) -> Finding<'e> {
+        let opened = match hint {
+            Some(&(Hint::OpenedAt(offset) | Hint::ParenthesisOpenedAt(offset))) => Some(offset),
+            _ => None,
+        };
+        // What opened is drawn, so that nobody has to count bytes.
+        let hint = hint.filter(|_| opened.is_none()).map(|hint| hint as &dyn Display);
+        let (sqlstate, span) = (error.sqlstate(), error.span());
+        Finding { sqlstate, message: error, span, opened, hint, out_of_memory }
     }
+
+    /// Draws it to standard error. `sql` is cut at `seen`, the byte that stands on the line of `place`.
+    pub(crate) fn report(&self, sql: &str, seen: usize, place: Place<'_>) {
+        match self.span {
+            None => complain(self.without_place()),
+            Some(span) => complain(self.with_place(sql, seen, span, place)),
+        }
+    }
+
+    fn with_place(&self, sql: &str, seen: usize, span: Span, place: Place<'_>) -> String {
+        let message = Escaped(self.message).to_string();
+        let title = Level::ERROR.primary_title(message.as_str()).id(self.sqlstate);
+        let excerpt = Excerpt::around(sql, seen, span, place.line);
+        let mut source =
+            excerpt.source(place).annotation(AnnotationKind::Primary.span(excerpt.marked.clone()));
+        let mut elsewhere = None;
+        if let Some(opened) = self.opened.filter(|&opened| opened != span.start) {
+            match excerpt.place_of(opened) {
+                Some(place) => source = source.annotation(opened_here(place)),
+                None => {
+                    elsewhere = Some(Excerpt::around(sql, seen, Span { start: opened, len: 1 }, place.line))
+                }
+            }
+        }
+        let mut group = Group::with_title(title).element(source);
+        if let Some(opened) = &elsewhere {
+            group = group.element(opened.source(place).annotation(opened_here(opened.marked.clone())));
+        }
+        if let Some(hint) = self.hint {
+            group = group.element(Level::HELP.message(Escaped(hint).to_string()));
+        }
+        render(group)
+    }
+
+    /// In the same form without a drawing, where no part of the statement's text is to blame.
+    fn without_place(&self) -> String {
+        let message = match self.out_of_memory {
+            Some(record) => summary(record),
+            None => Escaped(self.message).to_string(),
+        };
+        let mut group = Group::with_title(Level::ERROR.primary_title(message.as_str()).id(self.sqlstate));
+        for note in self.out_of_memory.map(notes).unwrap_or_default() {
+            group = group.element(Level::NOTE.message(note));
+        }
+        if let Some(hint) = self.hint {
+            group = group.element(Level::HELP.message(Escaped(hint).to_string()));
+        }
+        render(group)
+    }
+
+    fn in_one_line(&self, sql: &str, place: Place<'_>) -> String {
+        let mut text = format!("error[{}]: {}", self.sqlstate, Escaped(self.message));
+        if let Some(span) = self.span {
+            let excerpt = Excerpt::around(sql, 0, span, place.line);
+            // Writing to a string does not fail.
+            let _ = write!(text, " ({}, line {})", place.origin, excerpt.line);
+        }
+        if let Some(hint) = self.hint {
+            let _ = write!(text, "; {}", Escaped(hint));
+        }
+        text
+    }
+}
+
+fn opened_here<'t>(place: Range<usize>) -> Annotation<'t> {
+    AnnotationKind::Context.span(place).label("opened here")
+}
+
+fn render(group: Group<'_>) -> String {
     let renderer = if std::io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
-}
-
-/// An error that no part of the statement's text is to blame for, in the same form without a drawing.
-fn without_place(error: &Error) -> String {
-    let mut text = format!("error[{}]: ", error.sqlstate());
-    // Writing to a string does not fail.
-    let _ = match error.out_of_memory() {
-        Some(record) => write!(text, "{}", summary(record)),
-        None => write!(text, "{}", Escaped(error)),
-    };
-    for note in error.out_of_memory().map(notes).unwrap_or_default() {
-        let _ = write!(text, "\n  = note: {note}");
-    }
-    if let Some(hint) = error.hint() {
-        let _ = write!(text, "\n  = help: {}", Escaped(hint));
-    }
-    text
-}
-
-fn in_one_line(error: &Error, sql: &str, place: Place<'_>) -> String {
-    let mut text = format!("error[{}]: {}", error.sqlstate(), Escaped(error));
-    if let Some(span) = error.span() {
-        let excerpt = Excerpt::around(sql, span, place.line);
-        // Writing to a string does not fail.
-        let _ = write!(text, " ({}, line {})", place.origin, excerpt.line);
-    }
-    if let Some(hint) = error.hint() {
-        let _ = write!(text, "; {}", Escaped(hint));
-    }
-    text
 }
 
 /// Who ran out, and when.
@@ -111,8 +182,8 @@ fn notes(record: &OutOfMemory) -> Vec<String> {
 }
 
 impl<'t> Excerpt<'t> {
-    /// The line of `span`, or of a long line the part around it.
-    fn around(sql: &'t str, span: Span, first_line: usize) -> Excerpt<'t> {
+    /// The line of `span`, or of a long line the part around it. `line` is that of the byte at `seen`, before `span`.
+    fn around(sql: &'t str, seen: usize, span: Span, line: usize) -> Excerpt<'t> {
         let start = sql.floor_char_boundary((span.start as usize).min(sql.len()));
         let line_start = sql[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = sql[start..].find('\n').map_or(sql.len(), |at| start + at);
@@ -120,8 +191,19 @@ impl<'t> Excerpt<'t> {
         let to = sql.floor_char_boundary(line_end.min(from + EXCERPT_BYTES_MAX)).max(start);
         let end = (span.start as usize).saturating_add(span.len as usize);
         let end = sql.floor_char_boundary(end.clamp(start, to));
-        let line = first_line + sql[..line_start].bytes().filter(|&byte| byte == b'\n').count();
-        Excerpt { text: &sql[from..to], line, marked: start - from..end - from }
+        let before = sql.as_bytes().get(seen..line_start).unwrap_or_default();
+        let line = line + before.iter().filter(|&&byte| byte == b'\n').count();
+        Excerpt { text: &sql[from..to], start: from, line, marked: start - from..end - from }
+    }
+
+    /// Where a byte of the whole text stands in it, if it does.
+    fn place_of(&self, offset: u32) -> Option<Range<usize>> {
+        let at = (offset as usize).checked_sub(self.start)?;
+        (at < self.text.len()).then_some(at..at + 1)
+    }
+
+    fn source(&self, place: Place<'t>) -> Snippet<'t, Annotation<'t>> {
+        Snippet::source(self.text).line_start(self.line).path(place.origin)
     }
 }
 
@@ -136,7 +218,7 @@ mod tests {
     use super::*;
 
     fn excerpt(sql: &str, start: u32, len: u32) -> String {
-        format!("{:?}", Excerpt::around(sql, Span { start, len }, 1))
+        format!("{:?}", Excerpt::around(sql, 0, Span { start, len }, 1))
     }
 
     #[test]
@@ -151,7 +233,7 @@ mod tests {
     #[test]
     fn of_a_long_line_only_a_part_is_shown() {
         let sql = format!("{}é!{}", "é".repeat(1000), "ü".repeat(1000));
-        let excerpt = Excerpt::around(&sql, Span { start: 2002, len: 1 }, 7);
+        let excerpt = Excerpt::around(&sql, 0, Span { start: 2002, len: 1 }, 7);
         assert!(excerpt.text.len() <= EXCERPT_BYTES_MAX);
         assert_eq!((&excerpt.text[excerpt.marked.clone()], excerpt.line), ("!", 7));
     }

@@ -57,16 +57,8 @@ impl Session {
     /// # Errors
     /// A text for people, when the memory limit is too small for any session.
     pub(crate) fn open(limits: Limits, mode: Mode, show_memory: bool) -> Result<Session, String> {
-        let mut options = Options::new().threads(limits.threads);
-        if let Some(bytes) = limits.memory {
-            if bytes < LIMIT_BYTES + ROOM_BYTES {
-                return Err(too_small(bytes));
-            }
-            options = options.memory_limit(bytes);
-        }
+        let (database, untracked) = open(limits, "a session", ROOM_BYTES)?;
         let text = |error: Error| error.to_string();
-        let database = Database::open_in_memory(options).map_err(text)?;
-        let untracked = Untracked::below(database.budget()).map_err(text)?;
         let connection = database.connect().map_err(text)?;
         let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
         Ok(Session { untracked, connection, out, mode, show_memory, has_failed: false })
@@ -315,14 +307,32 @@ impl Read for Prompting {
     }
 }
 
+/// A database in memory under the limits of the command line, and the budget of what is untracked.
+///
+/// # Errors
+/// A text for people, when the memory limit is too small for `who`, which needs `room_bytes`.
+pub(crate) fn open(limits: Limits, who: &str, room_bytes: u64) -> Result<(Database, Untracked), String> {
+    let mut options = Options::new().threads(limits.threads);
+    if let Some(bytes) = limits.memory {
+        if bytes < LIMIT_BYTES + room_bytes {
+            return Err(too_small(bytes, who, room_bytes));
+        }
+        options = options.memory_limit(bytes);
+    }
+    let text = |error: Error| error.to_string();
+    let database = Database::open_in_memory(options).map_err(text)?;
+    let untracked = Untracked::below(database.budget()).map_err(text)?;
+    Ok((database, untracked))
+}
+
 /// Under this limit nothing runs.
-fn too_small(bytes: u64) -> String {
+fn too_small(bytes: u64, who: &str, room_bytes: u64) -> String {
     format!(
-        "--memory {} is too small: {} are set aside for what no budget pays for, and a session needs {}; \
+        "--memory {} is too small: {} are set aside for what no budget pays for, and {who} needs {}; \
          write --memory {}KiB or more",
         human_bytes(bytes),
         human_bytes(LIMIT_BYTES),
-        human_bytes(ROOM_BYTES),
-        (LIMIT_BYTES + ROOM_BYTES) / 1024,
+        human_bytes(room_bytes),
+        (LIMIT_BYTES + room_bytes) / 1024,
     )
 }

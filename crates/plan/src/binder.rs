@@ -77,6 +77,12 @@ impl<'a, 'c> Binder<'a, 'c> {
         if let Some(with) = query.with() {
             return Err(Error::NotSupported { what: "WITH", span: with.span() });
         }
+        if let Some(locking) = query.lockings().next() {
+            return Err(Error::NotSupported { what: "FOR UPDATE and the like", span: locking.span() });
+        }
+        if query.has_ties() {
+            return Err(Error::NotSupported { what: "WITH TIES", span: query.span() });
+        }
         match query.body() {
             QueryBody::Select(select) => self.bind_select(select),
             QueryBody::Values(values) => self.bind_values(values),

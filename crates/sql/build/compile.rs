@@ -205,9 +205,15 @@ impl<'g> Compiler<'g> {
 
     fn first_of_sequence(&self, items: &'g [Item]) -> Set {
         let mut set = Set::default();
-        for item in items {
-            if let Item::Guard { is_negated: false, tokens } = item {
-                return set.or(self.guard_sets(&tokens[0]));
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Item::Guard { is_negated: false, tokens } => return set.or(self.guard_sets(&tokens[0])),
+                Item::Guard { is_negated: true, tokens } if tokens.len() == 1 => {
+                    return set.or(self
+                        .first_of_sequence(&items[index + 1..])
+                        .without(self.guard_sets(&tokens[0])));
+                }
+                _ => {}
             }
             set = set.or(self.first_of(item));
             if !self.is_nullable(item) {
@@ -621,8 +627,9 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                self.slots.push(name.clone());
-                if !matches!(**item, Item::Token(_)) && !is_words(item) {
+                // Words have no slot, so rules that share a piece may have different words before it.
+                if !is_words(item) {
+                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
                     let slot = slot_of(&self.slots, name);
                     self.emit(Op::Slot(slot));
@@ -741,6 +748,15 @@ enum Otherwise {
     GoesOnGreedily,
 }
 
+/// Whether a label stands at words, which are looked for and not found by a slot.
+pub(crate) fn is_words(item: &Item) -> bool {
+    match item {
+        Item::Token(_) => true,
+        Item::Group(body) => body.iter().all(|items| matches!(items.as_slice(), [Item::Token(_)])),
+        _ => false,
+    }
+}
+
 /// The number of a label among those of its rule, from 1.
 pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
     // The same label in several alternatives is the same slot.
@@ -751,22 +767,6 @@ pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
         }
     }
     seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
-}
-
-/// Whether it is one of several keywords.
-fn is_words(item: &Item) -> bool {
-    matches!(item, Item::Group(body) if words_of(body).is_some())
-}
-
-/// The keywords, when each alternative is one.
-pub(crate) fn words_of(choice: &Choice) -> Option<Vec<&str>> {
-    choice
-        .iter()
-        .map(|items| match items.as_slice() {
-            [Item::Token(word)] if !word.starts_with('\'') => Some(word.as_str()),
-            _ => None,
-        })
-        .collect()
 }
 
 fn add(to: &mut Vec<String>, what: &str) {

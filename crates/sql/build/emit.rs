@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::compile::{Op, Program, form_names, slot_of, words_of};
+use crate::compile::{Op, Program, form_names, is_words, slot_of};
 use crate::syntax::{Choice, Grammar, Item};
 use crate::tokens::{Category, HOOKS, Keyword, View};
 
@@ -285,7 +285,9 @@ impl<'g> Walk<'g, '_> {
                 }
             }
             Item::Label(label, item) => {
-                self.slots.push(label.clone());
+                if !is_words(item) {
+                    self.slots.push(label.clone());
+                }
                 self.field(label, item, form);
                 before.push((label, item));
                 self.item(item, form, before);
@@ -351,6 +353,10 @@ impl<'g> Walk<'g, '_> {
                     View::Table => ("table".to_owned(), doc),
                     View::Text => ("text".to_owned(), doc),
                     View::Object => ("object".to_owned(), doc),
+                    View::Target => ("target".to_owned(), doc),
+                    View::Item => ("item".to_owned(), doc),
+                    View::Statement => ("statement".to_owned(), doc),
+                    View::Value => ("value".to_owned(), doc),
                 }
             }
             Item::Rule(name) if self.grammar.get(name).is_some_and(|rule| rule.is_node()) => {
@@ -373,6 +379,9 @@ impl<'g> Walk<'g, '_> {
                 }
                 (kind, _) if kind == "text" => ("texts".to_owned(), "Names or values in order.".to_owned()),
                 (kind, _) if kind == "object" => ("objects".to_owned(), "Names in order.".to_owned()),
+                (kind, _) if kind == "target" => ("targets".to_owned(), "Columns in order.".to_owned()),
+                (kind, _) if kind == "item" => ("items".to_owned(), "What is given, in order.".to_owned()),
+                (kind, _) if kind == "value" => ("values".to_owned(), "Values in order.".to_owned()),
                 _ => ("parts".to_owned(), "Forms in order.".to_owned()),
             },
             Item::Parens { item, .. } => self.kind(item)?,
@@ -393,6 +402,17 @@ impl<'g> Walk<'g, '_> {
 /// A keyword as its variant.
 fn variant_of(word: &str) -> String {
     Keyword { word: word.to_lowercase(), category: Category::Reserved, is_bare_label: true }.variant()
+}
+
+/// The keywords, when each alternative is one.
+fn words_of(choice: &Choice) -> Option<Vec<&str>> {
+    choice
+        .iter()
+        .map(|items| match items.as_slice() {
+            [Item::Token(word)] if !word.starts_with('\'') => Some(word.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn capital(what: &str) -> String {

@@ -31,6 +31,8 @@ pub enum Error {
         /// The name.
         span: Span,
     },
+    /// Whoever asked for the tree has cancelled it.
+    Cancelled,
     /// The statement's budget is used up: give it more memory. The budget's last refusal says how much.
     OutOfMemory(AllocError),
 }
@@ -97,8 +99,20 @@ pub enum Mistake {
     RepeatedClause,
     /// A property that contradicts one before it.
     Contradiction,
-    /// A name of more parts than a catalog, a schema and an object.
-    TooManyDots,
+    /// `.*` before more of a name.
+    MisplacedStar,
+    /// A row of `OVERLAPS` that has not two values.
+    OverlapsNeedsPairs,
+    /// An argument with a name, or `ORDER BY`, in the modifiers of a type.
+    NotAModifier,
+    /// A precision of `float` that is not between 1 and 53.
+    FloatPrecision,
+    /// `WITH TIES` without `ORDER BY`.
+    TiesWithoutOrder,
+    /// `WITH TIES` and `SKIP LOCKED`.
+    TiesWithSkipLocked,
+    /// A table's name of more than three parts.
+    TooManyNames,
 }
 
 /// A likely reason for a mistake.
@@ -139,11 +153,13 @@ impl Error {
     /// The SQLSTATE code of PostgreSQL for this error.
     pub fn sqlstate(&self) -> &'static str {
         match self {
+            Error::Syntax(SyntaxError { mistake: Mistake::FloatPrecision, .. }) => "22023",
             Error::Syntax(_) => "42601",
             Error::Unsupported(_) => "0A000",
             Error::NulByte { .. } => "22021",
             Error::TextTooLong { .. } => "54000",
             Error::NameTooLong { .. } => "42622",
+            Error::Cancelled => "57014",
             Error::OutOfMemory(_) => "53200",
         }
     }
@@ -155,7 +171,7 @@ impl Error {
             | Error::Unsupported(Unsupported { span, .. })
             | Error::NameTooLong { span } => Some(span),
             Error::NulByte { offset } => Some(Span { start: offset, len: 1 }),
-            Error::TextTooLong { .. } | Error::OutOfMemory(_) => None,
+            Error::TextTooLong { .. } | Error::Cancelled | Error::OutOfMemory(_) => None,
         }
     }
 
@@ -192,6 +208,7 @@ impl fmt::Display for Error {
                     span.len
                 )
             }
+            Error::Cancelled => f.write_str("the statement was cancelled"),
             Error::OutOfMemory(error) => error.fmt(f),
         }
     }
@@ -224,7 +241,13 @@ impl fmt::Display for SyntaxError {
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
             Mistake::Contradiction => "a property contradicts one before it",
-            Mistake::TooManyDots => "a name has too many parts",
+            Mistake::MisplacedStar => "`*` stands before more of a name",
+            Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
+            Mistake::NotAModifier => "this cannot be a modifier of a type",
+            Mistake::FloatPrecision => "the precision of float must be from 1 to 53",
+            Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",
+            Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
+            Mistake::TooManyNames => "a table's name has more than three parts",
         })?;
         if self.found.is_empty() {
             f.write_str(" at the end of the text")?;
@@ -265,7 +288,9 @@ impl fmt::Display for Hint {
             Hint::OneStatement => {
                 f.write_str("one statement is parsed at a time; `statements` finds their ends")
             }
-            Hint::TypesBelongToFiles => f.write_str("only the columns of a file can be given types here"),
+            Hint::TypesBelongToFiles => {
+                f.write_str("only columns of files and functions can be given types here")
+            }
             Hint::JoinNeedsCondition => {
                 f.write_str("a join needs `ON` or `USING`; `CROSS JOIN` has no condition")
             }

@@ -36,6 +36,7 @@
 //! | [`views`] | typed views over the nodes, which is what consumers read |
 //! | `print`, `outline` | a tree as canonical SQL, and as indented text for people |
 //! | `split` | where statements end in a script, also while it streams in |
+//! | `script` | the statements of a text, one after the other, the wrong ones included |
 //! | `error` | what went wrong, where, what was expected, and a hint |
 //!
 //! Who owns memory: the caller's arena owns the nodes and the few rewritten texts; the text itself is borrowed. The
@@ -44,12 +45,17 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod error;
+mod fingerprint;
+mod format;
 mod keyword;
 mod lexer;
+mod names;
 mod node;
 mod outline;
 mod parser;
 mod print;
+mod rewrite;
+mod script;
 mod split;
 mod text;
 mod token;
@@ -60,11 +66,16 @@ mod words;
 pub use error::{
     Error, Excerpt, Hint, Mistake, QUALIFIER_BYTES_LIMIT, SyntaxError, TEXT_BYTES_LIMIT, Unsupported,
 };
+pub use fingerprint::Fingerprint;
+pub use format::{FormatError, KeywordCase, Layout, format};
 pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;
+pub use names::interner;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
 pub use outline::Outline;
-pub use parser::{Form, parse};
+pub use parser::{Form, parse, parse_cancellable, parse_expression};
+pub use rewrite::RewriteError;
+pub use script::Script;
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};
 pub use tree::Tree;

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::node::{Node, Visit, Walk, flag};
-use crate::views::{BinaryOp, CallForm, IsTest, JoinKind, LikeKind, SetOperator, UnaryOp};
+use crate::views::{
+    BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
+    SetOperator, UnaryOp,
+};
 use crate::{NodeKind, Tree};
 
 /// Prints a tree, a node a line, children indented under their parent: [`Tree::outline`].
@@ -55,7 +58,7 @@ fn line<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
     }
     for (bit, word) in FLAGS {
         if node.has(*bit) && shows(node.kind(), *bit) {
-            write!(f, " {word}")?;
+            write!(f, " {}", own_word(node.kind(), *bit).unwrap_or(word))?;
         }
     }
     writeln!(f, " @{:?}", node.span())
@@ -78,8 +81,25 @@ const FLAGS: &[(u16, &str)] = &[
     (flag::NULLS_LAST, "nulls last"),
     (flag::NATURAL, "natural"),
     (flag::EXPLICIT, "explicit"),
-    (flag::LOCAL, "local"),
 ];
+
+/// The word of a bit that means something else to this kind.
+fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
+    use NodeKind as N;
+    Some(match (kind, bit) {
+        (N::Select | N::Values | N::SetOperation, flag::READ_ONLY) => "read only",
+        (N::Select | N::Values | N::SetOperation, flag::LOCKED_OUTSIDE) => "locked outside",
+        (N::Select, flag::KEYWORD) => "table",
+        (N::With, flag::RECURSIVE) => "recursive",
+        (N::Table, flag::ONLY) => "only",
+        (N::Limit, flag::TIES) => "with ties",
+        (N::Locking, flag::NOWAIT) => "nowait",
+        (N::Locking, flag::SKIP_LOCKED) => "skip locked",
+        (N::Derived | N::TableFunction, flag::LATERAL) => "lateral",
+        (N::TableFunction, flag::ORDINALITY) => "ordinality",
+        _ => return None,
+    })
+}
 
 /// Types keep the fields of an interval among their flags.
 fn shows(kind: NodeKind, bit: u16) -> bool {
@@ -95,6 +115,10 @@ fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
         NodeKind::SetOperation => write!(f, " {:?}", SetOperator::from_code(code)),
         NodeKind::Like => write!(f, " {:?}", LikeKind::from_code(code)),
         NodeKind::Is => write!(f, " {:?}", IsTest::from_code(code)),
+        NodeKind::GroupingSet => write!(f, " {:?}", GroupingKind::from_code(code)),
+        NodeKind::Locking => write!(f, " {:?}", LockStrength::from_code(code)),
+        NodeKind::Into if code != 0 => write!(f, " {:?}", IntoKind::from_code(code)),
+        NodeKind::Cte if code != 0 => write!(f, " materialized {:?}", Materialized::from_code(code)),
         NodeKind::Call if code != 0 => write!(f, " {:?}", CallForm::from_code(code)),
         NodeKind::BitString if code == 1 => f.write_str(" hex"),
         NodeKind::Type => {

@@ -8,6 +8,7 @@ mod interrupts;
 mod memory;
 mod output;
 mod sessions;
+mod sql_texts;
 mod support;
 
 /// Every file beside this one is a module of this binary.

@@ -93,6 +93,9 @@ impl<'a> Binder<'a, '_> {
             Some(TableExpr::Table(table)) => self.bind_table(from, table)?,
             Some(TableExpr::File(file)) => self.bind_file(from, file)?,
             Some(TableExpr::Derived(derived)) => self.bind_derived(from, derived)?,
+            Some(TableExpr::Function(function)) => {
+                return Err(Error::NotSupported { what: "a function in FROM", span: function.span() });
+            }
             Some(TableExpr::Join(join)) => {
                 let right = items.pop().expect("a join has two sides");
                 let left = items.pop().expect("a join has two sides");
@@ -141,6 +144,9 @@ impl<'a> Binder<'a, '_> {
         derived: Derived<'q>,
     ) -> Result<(), Error<'a>> {
         let span = derived.span();
+        if derived.is_lateral() {
+            return Err(Error::NotSupported { what: "LATERAL", span });
+        }
         if let Some(typed) = derived.alias().and_then(first_typed) {
             return Err(Error::NotSupported { what: "a column type for a query", span: typed });
         }
@@ -239,6 +245,9 @@ impl<'a> Binder<'a, '_> {
         }
         if join.alias().is_some() {
             return unsupported("an alias for a join");
+        }
+        if join.using_alias().is_some() {
+            return unsupported("an alias for the columns of USING");
         }
         match join.condition() {
             JoinCondition::None => Ok(()),

@@ -11,7 +11,8 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{
-    Distinct, Expr as ExprView, Literal, Query, Select, SelectItem, Unary, UnaryOp, Values,
+    Distinct, Expr as ExprView, Grouping as GroupingView, Literal, Query, Select, SelectItem, Unary, UnaryOp,
+    Values,
 };
 use cofferdam_types::{Type, Value};
 
@@ -103,6 +104,9 @@ impl<'a> Binder<'a, '_> {
                 return Err(Error::NotSupported { what: "DISTINCT ON", span: select.span() });
             }
         };
+        if let Some(into) = select.made_table() {
+            return Err(Error::NotSupported { what: "SELECT INTO", span: into.span() });
+        }
         for table in select.from() {
             self.bind_table_expr(&mut block.from, table, &scratch)?;
         }
@@ -241,8 +245,13 @@ impl<'a> Binder<'a, '_> {
     }
 
     fn bind_group_by<'q: 'a>(&self, block: &mut Block<'_, 'a>, select: Select<'q>) -> Result<(), Error<'a>> {
-        for expr in select.group_by() {
-            let group = self.bind_group(block, expr)?;
+        for grouping in select.group_by() {
+            let group = match grouping {
+                GroupingView::Expr(expr) => self.bind_group(block, expr)?,
+                GroupingView::Set(set) => {
+                    return Err(Error::NotSupported { what: "a grouping set", span: set.span() });
+                }
+            };
             // A constant puts all rows into one group, which having groups at all does already; but it must be found.
             block.groups.push(group)?;
         }
@@ -305,6 +314,9 @@ impl<'a> Binder<'a, '_> {
 
     fn bind_order_by<'q: 'a>(&self, block: &mut Block<'_, 'a>, query: Query<'q>) -> Result<(), Error<'a>> {
         for key in query.order_by() {
+            if key.operator().is_some() {
+                return Err(Error::NotSupported { what: "USING in ORDER BY", span: key.span() });
+            }
             let target = self.bind_key(block, key.expr())?;
             let (descending, nulls_first) = (key.is_descending(), key.nulls_first());
             block.keys.push(Key { target, descending, nulls_first, span: key.span() })?;

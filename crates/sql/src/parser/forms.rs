@@ -74,13 +74,21 @@ pub(super) enum Hook {
     AnyName,
     QualifiedName,
     OptionName,
-    Identifier,
     ReservedWord,
     FunctionName,
     RoutineName,
     RoleName,
     NewRoleName,
     Target,
+    Item,
+    Statement,
+    RuleAction,
+    Application,
+    SettingName,
+    SettingValue,
+    SettingWord,
+    WordOrString,
+    Identifier,
     QualifiedOperator,
     AnyOperator,
     String,
@@ -139,35 +147,34 @@ fn class(kind: TokenKind) -> u16 {
         T::Number => 3,
         T::Parameter => 4,
         T::String { .. } | T::EscapeString | T::UnicodeString | T::DollarString => 5,
-        T::NationalString => 6,
-        T::BitString => 7,
-        T::HexString => 8,
-        T::LeftParen => 9,
-        T::RightParen => 10,
-        T::LeftBracket => 11,
-        T::RightBracket => 12,
-        T::Comma => 13,
-        T::Semicolon => 14,
-        T::Dot => 15,
-        T::DotDot => 16,
-        T::Colon => 17,
-        T::ColonColon => 18,
-        T::ColonEqual => 19,
-        T::Arrow => 20,
-        T::Plus => 21,
-        T::Minus => 22,
-        T::Star => 23,
-        T::Slash => 24,
-        T::Percent => 25,
-        T::Caret => 26,
-        T::Less => 27,
-        T::Greater => 28,
-        T::Equal => 29,
-        T::LessOrEqual => 30,
-        T::GreaterOrEqual => 31,
-        T::NotEqual => 32,
-        T::Operator => 33,
-        T::Stray | T::Bad(_) => 34,
+        T::BitString => 6,
+        T::HexString => 7,
+        T::LeftParen => 8,
+        T::RightParen => 9,
+        T::LeftBracket => 10,
+        T::RightBracket => 11,
+        T::Comma => 12,
+        T::Semicolon => 13,
+        T::Dot => 14,
+        T::DotDot => 15,
+        T::Colon => 16,
+        T::ColonColon => 17,
+        T::ColonEqual => 18,
+        T::Arrow => 19,
+        T::Plus => 20,
+        T::Minus => 21,
+        T::Star => 22,
+        T::Slash => 23,
+        T::Percent => 24,
+        T::Caret => 25,
+        T::Less => 26,
+        T::Greater => 27,
+        T::Equal => 28,
+        T::LessOrEqual => 29,
+        T::GreaterOrEqual => 30,
+        T::NotEqual => 31,
+        T::Operator => 32,
+        T::Stray | T::Bad(_) => 33,
     };
     Keyword::COUNT as u16 + after_keywords
 }
@@ -304,11 +311,16 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
+    /// The nonterminal that the form of `frame` waits for.
+    pub(super) fn awaited_hook(frame: &Frame<'a>) -> Option<Hook> {
+        match CODE.get(usize::from(place(*frame)).wrapping_sub(1)) {
+            Some(Op::Hook(hook)) if frame.then == Then::Form => Some(*hook),
+            _ => None,
+        }
+    }
+
     /// Goes on with a form whose part is complete.
     pub(super) fn after_form_part(&mut self, frame: Frame<'a>, child: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if frame.mode == Mode::Call && child.kind() == NodeKind::Column {
-            return Err(self.unexpected(&["`(`"]));
-        }
         hang(frame, child);
         self.run_form(frame.node(), place(frame))
     }
@@ -342,17 +354,23 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::FunctionCall => return self.windowless_call(frame).map(Hooked::Step),
+            Hook::Query => Step::Query,
+            Hook::Table => Step::Table,
+            Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
+            Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
-            Hook::FunctionCall => {
-                self.see_call()?;
-                self.push_frame(Frame { mode: Mode::Call, ..frame })?;
-                return Ok(Hooked::Step(Step::Operand));
+            Hook::Item => return self.item(frame),
+            Hook::Target => return self.target(frame),
+            Hook::Application => return self.application(frame),
+            Hook::Statement | Hook::RuleAction => {
+                self.push_frame(frame)?;
+                return self.statement_in_form(hook).map(Hooked::Step);
             }
-            Hook::Query => Step::Query,
-            Hook::Table => Step::Table,
             _ => return self.simple_hook(hook).map(Hooked::Value),
         };
         self.push_frame(frame)?;
@@ -394,13 +412,14 @@ impl<'a> Parser<'a, '_> {
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
-            Hook::Type => self.type_name(),
-            Hook::FunctionType => self.function_type(),
-            Hook::SimpleType => self.simple_type(),
             Hook::AnyName => self.object_name(),
-            Hook::QualifiedName => self.qualified_name(),
             Hook::OptionName => self.option_name(),
             Hook::ReservedWord => self.reserved_word(),
+            Hook::QualifiedName => self.qualified_name(),
+            Hook::SettingName => self.setting_name(),
+            Hook::SettingValue => self.setting_value(),
+            Hook::SettingWord => self.setting_word(),
+            Hook::WordOrString => self.word_or_string(),
             Hook::FunctionName => self.function_name(),
             Hook::RoutineName => self.routine_name(),
             Hook::QualifiedOperator => self.operator_name(),
@@ -421,7 +440,7 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// What a nonterminal written by hand gives at once.
-enum Hooked<'a> {
+pub(super) enum Hooked<'a> {
     Value(NodeRef<'a>),
     /// It needs steps; the frame of the form is on the stack.
     Step(Step<'a>),

@@ -21,17 +21,25 @@
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
 mod check;
+mod call;
 mod expr;
 mod form;
 mod forms;
+mod indirection;
 mod name;
 mod object;
+mod predicate;
 mod query;
 mod recovery;
+mod select;
+mod setting;
 mod stack;
 mod statement;
 mod table;
+mod tail;
 mod type_name;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cofferdam_arena::Arena;
 
@@ -43,7 +51,9 @@ use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
 pub use forms::Form;
+pub(crate) use indirection::ends;
 use stack::{Frame, Mode, Stack, Then};
+pub(crate) use type_name::FIRST_BOUND;
 
 /// Parses one statement, with or without a `;` at its end.
 ///
@@ -54,10 +64,27 @@ use stack::{Frame, Mode, Stack, Then};
 /// [`Error::Syntax`] and [`Error::Unsupported`] for the text, [`Error::OutOfMemory`] when the budget is used up; the
 /// arena may then hold parts of a tree, which its reset removes.
 pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    parse_unless(None, text, arena)
+}
+
+/// Parses like [`parse`], and gives up soon after another thread has set `cancel`.
+///
+/// # Errors
+/// As [`parse`], and [`Error::Cancelled`].
+pub fn parse_cancellable<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    cancel: &AtomicBool,
+) -> Result<Tree<'a>, Error> {
+    parse_unless(Some(cancel), text, arena)
+}
+
+fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let lexer = Lexer::new(text)?;
     let nesting = Arena::new(arena.budget());
     let mut parser = Parser::new(lexer, arena, &nesting);
-    match parser.run() {
+    parser.cancel = cancel;
+    match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
             Ok(Tree::new(text, root))
@@ -65,6 +92,42 @@ pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
         Err(failed) => Err(parser.explain(failed)),
     }
 }
+
+/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
+/// that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer.clone(), arena, &nesting);
+    let outcome = parser.run().and_then(|root| parser.finish_one(root));
+    lexer.seek(parser.behind_semicolon());
+    match outcome {
+        Ok(root) => {
+            root.finish_root();
+            Ok(Tree::new(lexer.text(), root))
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Parses one expression, such as a condition that is put into a query.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
+    let lexer = Lexer::new(text)?;
+    let nesting = Arena::new(arena.budget());
+    let mut parser = Parser::new(lexer, arena, &nesting);
+    match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
+        Ok(root) => {
+            root.finish_root();
+            Ok(root)
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Steps of the parser, of tens of nanoseconds each, between two looks at whether it is cancelled.
+const STEPS_BETWEEN_LOOKS: u32 = 1 << 14;
 
 /// The parser gave up; the reason is in [`Parser::failure`].
 pub(crate) struct Failed;
@@ -105,6 +168,9 @@ pub(crate) struct Parser<'a, 's> {
     end: u32,
     stack: Stack<'s, 'a>,
     failure: Option<Error>,
+    /// Who asks for the tree no longer wants it.
+    cancel: Option<&'s AtomicBool>,
+    steps: u32,
 }
 
 impl<'a, 's> Parser<'a, 's> {
@@ -119,13 +185,27 @@ impl<'a, 's> Parser<'a, 's> {
             end: 0,
             stack: Stack::new(nesting),
             failure: None,
+            cancel: None,
+            steps: 0,
         }
     }
 
-    /// Parses the statement and sees that nothing follows it.
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+    }
+
+    /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
-        let mut step = self.statement()?;
+        let step = self.statement()?;
+        self.run_from(step)
+    }
+
+    fn run_from(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
+            self.steps = self.steps.wrapping_add(1);
+            if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
+                return Err(self.fail(Error::Cancelled));
+            }
             step = match step {
                 Step::Operand => self.operand()?,
                 Step::Value(value) => self.infix(value)?,
@@ -136,13 +216,14 @@ impl<'a, 's> Parser<'a, 's> {
                 Step::Table => self.table()?,
                 Step::TableValue(table) => self.join(table)?,
                 Step::Done(node) => match self.stack.pop() {
-                    Frame { then: Then::Finish, .. } => return self.finish(node),
+                    Frame { then: Then::Finish, .. } => return Ok(node),
                     frame => self.resume(frame, node)?,
                 },
             };
         }
     }
 
+    /// Sees that nothing follows the statement but a `;`.
     fn finish(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let has_ended = self.take_if(TokenKind::Semicolon);
         match self.token.kind {
@@ -150,6 +231,22 @@ impl<'a, 's> Parser<'a, 's> {
             _ if has_ended => Err(self.unexpected_with(&["the end of the text"], Some(Hint::OneStatement))),
             _ => Err(self.unexpected(&["the end of the statement"])),
         }
+    }
+
+    /// Sees that the statement ends here.
+    fn finish_one(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
+        match self.token.kind {
+            TokenKind::Semicolon | TokenKind::End => Ok(root),
+            _ => Err(self.unexpected(&["the end of the statement"])),
+        }
+    }
+
+    /// The offset just after the next `;`, or the end of the text.
+    fn behind_semicolon(&mut self) -> u32 {
+        while !matches!(self.token.kind, TokenKind::Semicolon | TokenKind::End) {
+            self.take();
+        }
+        self.token.end
     }
 
     /// Goes on with the construct of `frame`, which waited for `node`.
@@ -175,6 +272,15 @@ impl<'a, 's> Parser<'a, 's> {
             Then::FormArg => self.after_form_arg(frame, node),
             Then::ExtractSource => self.after_extract_source(frame, node),
             Then::CastOperand => self.after_cast_operand(frame, node),
+            Then::CastType => self.after_cast_type(frame, node),
+            Then::CastSuffix => self.after_cast_suffix(frame, node),
+            Then::TypeModifier => self.after_type_modifier(frame, node),
+            Then::NormalizeArg => self.after_normalize_arg(frame, node),
+            Then::Subscript => self.after_subscript(frame, node),
+            Then::ArrayElement => self.after_array_element(frame, node),
+            Then::QuantifiedItem => self.after_quantified_item(frame, node),
+            Then::OverlapsItem => self.after_overlaps_item(frame, node),
+            Then::CallOrderItem => self.after_call_order_item(frame, node),
             Then::CaseOperand => self.after_case_operand(frame, node),
             Then::CaseWhen => self.after_case_when(frame, node),
             Then::CaseResult => self.after_case_result(frame, node),
@@ -183,7 +289,8 @@ impl<'a, 's> Parser<'a, 's> {
             Then::BetweenLow => self.after_between_low(frame, node),
             Then::SubqueryParen => self.after_subquery(frame, node, NodeKind::Subquery),
             Then::ExistsParen => self.after_subquery(frame, node, NodeKind::Exists),
-            Then::InQueryParen => self.after_in_query(frame, node),
+            Then::InQueryParen | Then::QuantifiedQuery => self.after_in_query(frame, node),
+            Then::UniqueQuery => self.after_unique_query(frame),
             Then::DerivedParen => self.after_derived(frame, node),
             Then::QueryParen => self.after_query_paren(frame, node),
             Then::CteQuery => self.after_cte_query(frame, node),
@@ -197,16 +304,20 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectFrom => self.after_select_from(frame, node),
             Then::SelectWhere => self.after_select_where(frame, node),
             Then::GroupItem => self.after_group_item(frame, node),
+            Then::GroupingItem => self.after_grouping_item(frame, node),
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
+            Then::LimitComma => self.after_limit_comma(frame),
+            Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
-            Then::Explain => self.after_explained(frame, node),
+            Then::FormItem => self.after_form_item(node),
+            Then::TableFunction => self.after_table_function(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }
     }
@@ -323,7 +434,7 @@ impl<'a, 's> Parser<'a, 's> {
     fn text_failed(&mut self, error: TextError, span: Span) -> Failed {
         match error {
             TextError::Memory(error) => self.fail(Error::from(error)),
-            TextError::Escape => self.invalid_escape(span),
+            TextError::Escape(at) => self.invalid_escape(span, at),
         }
     }
 }

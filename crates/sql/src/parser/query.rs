@@ -1,11 +1,11 @@
-//! Queries: `SELECT`, `VALUES`, set operations, `WITH`, and the clauses after them.
+//! Queries: `WITH`, parentheses, set operations, `VALUES`. A select is in `select.rs`, what follows a query in `tail.rs`.
 
-use super::stack::{Frame, Mode, Then};
+use super::stack::{Frame, Then};
 use super::{Parsed, Parser, Step, paren};
-use crate::error::{Hint, Mistake};
+use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::views::SetOperator;
+use crate::views::{Materialized, SetOperator};
 use crate::{Keyword, Span};
 use Keyword as K;
 
@@ -17,7 +17,9 @@ impl<'a> Parser<'a, '_> {
             return self.query_body();
         }
         let with = self.node_here(NodeKind::With)?;
-        if self.take_word(K::Recursive) {
+        // `WITH recursive AS (…)` names a query so.
+        if self.is(K::Recursive) && !matches!(self.peek(), TokenKind::Keyword(K::As) | TokenKind::LeftParen) {
+            self.take();
             with.set(flag::RECURSIVE);
         }
         self.cte(with)
@@ -28,20 +30,16 @@ impl<'a> Parser<'a, '_> {
         match self.token.kind {
             TokenKind::Keyword(K::Select) => self.select(),
             TokenKind::Keyword(K::Values) => self.values(),
-            TokenKind::Keyword(K::Table) => Err(self.unsupported_here("TABLE as a query")),
-            TokenKind::Keyword(K::Insert | K::Update | K::Delete | K::Merge) if self.is_in_with() => {
-                Err(self.unsupported_here("a statement in WITH that changes data"))
-            }
+            TokenKind::Keyword(K::Table) => self.table_query(),
             TokenKind::LeftParen => {
                 let start = self.take().start;
                 self.want_query(paren(Then::QueryParen, None, start))
             }
-            _ => Err(self.unexpected(QUERY)),
+            _ => match self.change_in_query() {
+                Some(form) => self.enter(form),
+                None => Err(self.unexpected(QUERY)),
+            },
         }
-    }
-
-    fn is_in_with(&self) -> bool {
-        matches!(self.stack.top().then, Then::CteQuery | Then::WithBody)
     }
 
     // ---- WITH
@@ -55,8 +53,11 @@ impl<'a> Parser<'a, '_> {
             self.names_in_parens(cte)?;
         }
         self.expect_word(K::As, &["AS"])?;
-        if self.is(K::Materialized) || (self.is(K::Not) && self.peeks(K::Materialized)) {
-            return Err(self.unsupported_here("MATERIALIZED"));
+        if self.take_word(K::Not) {
+            self.expect_word(K::Materialized, &["MATERIALIZED"])?;
+            cte.set_detail(Materialized::No.code());
+        } else if self.take_word(K::Materialized) {
+            cte.set_detail(Materialized::Yes.code());
         }
         let start = self.expect(TokenKind::LeftParen, &["`(`"])?.start;
         self.want_query(Frame { outer: Some(with), ..paren(Then::CteQuery, Some(cte), start) })
@@ -75,14 +76,19 @@ impl<'a> Parser<'a, '_> {
             }
             TokenKind::Keyword(K::Search | K::Cycle) => Err(self.unsupported_here("SEARCH or CYCLE")),
             _ => {
-                self.push_frame(Frame::of(Then::WithBody, with))?;
+                let precedence = u8::from(self.may_change_data());
+                self.push_frame(Frame { precedence, ..Frame::of(Then::WithBody, with) })?;
                 Ok(Step::QueryBody)
             }
         }
     }
 
     pub(super) fn after_with_body(&mut self, frame: Frame<'a>, query: NodeRef<'a>) -> Parsed<Step<'a>> {
-        self.add_clause(query, frame.node())?;
+        let with = frame.node();
+        if query.first_child().is_some_and(|first| first.kind() == NodeKind::With) {
+            return Err(self.mistake(Mistake::RepeatedClause, with.span(), None));
+        }
+        query.insert(with, |_| true);
         Ok(Step::Done(query))
     }
 
@@ -133,145 +139,6 @@ impl<'a> Parser<'a, '_> {
         Ok(Step::QueryBody)
     }
 
-    // ---- the clauses after a query
-
-    pub(super) fn query_tail(&mut self, query: NodeRef<'a>) -> Parsed<Step<'a>> {
-        match self.token.keyword() {
-            Some(K::Order) => {
-                let clause = self.node_here(NodeKind::OrderBy)?;
-                self.expect_word(K::By, &["BY"])?;
-                self.sort_key(query, clause)
-            }
-            Some(K::Limit) => self.limit(query),
-            Some(K::Offset) => {
-                let clause = self.node_here(NodeKind::Offset)?;
-                self.want_expr(Frame { outer: Some(query), ..Frame::of(Then::Offset, clause) })
-            }
-            Some(K::Fetch) => self.fetch_first(query),
-            Some(K::For) => Err(self.unsupported_here("FOR after a query")),
-            _ => Ok(Step::Done(query)),
-        }
-    }
-
-    /// Hangs a clause under a query, where it belongs among the others.
-    fn add_clause(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<()> {
-        let kind = clause.kind();
-        if query.child_of_kind(kind).is_some() {
-            let span = clause.span();
-            return Err(self.mistake(Mistake::RepeatedClause, span, None));
-        }
-        let rank = clause_rank(kind);
-        query.insert(clause, |other| clause_rank(other) > rank);
-        Ok(())
-    }
-
-    fn sort_key(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
-        self.want_expr(Frame { outer: Some(query), ..Frame::of(Then::OrderItem, clause) })
-    }
-
-    pub(super) fn after_order_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let key = self.node(NodeKind::SortKey, value.span())?;
-        key.push(value);
-        match self.token.keyword() {
-            Some(K::Asc) => {
-                self.take();
-                key.set(flag::ASCENDING);
-            }
-            Some(K::Desc) => {
-                self.take();
-                key.set(flag::DESCENDING);
-            }
-            Some(K::Using) => return Err(self.unsupported_here("USING in ORDER BY")),
-            _ => {}
-        }
-        if self.take_word(K::Nulls) {
-            match self.token.keyword() {
-                Some(K::First) => key.set(flag::NULLS_FIRST),
-                Some(K::Last) => key.set(flag::NULLS_LAST),
-                _ => return Err(self.unexpected(&["FIRST", "LAST"])),
-            }
-            self.take();
-        }
-        key.set_end(self.end);
-        frame.node().push(key);
-        if self.take_if(TokenKind::Comma) {
-            return self.sort_key(frame.outer(), frame.node());
-        }
-        self.add_clause(frame.outer(), frame.node())?;
-        Ok(Step::QueryTail(frame.outer()))
-    }
-
-    fn limit(&mut self, query: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let clause = self.node_here(NodeKind::Limit)?;
-        if self.take_word(K::All) {
-            clause.set_end(self.end);
-            self.add_clause(query, clause)?;
-            return Ok(Step::QueryTail(query));
-        }
-        self.want_expr(Frame { outer: Some(query), ..Frame::of(Then::Limit, clause) })
-    }
-
-    pub(super) fn after_limit(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.token.kind == TokenKind::Comma {
-            return Err(self.unexpected_with(&["OFFSET"], Some(Hint::LimitComma)));
-        }
-        self.after_count(frame, value)
-    }
-
-    pub(super) fn after_offset(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let rows = self.token.span();
-        let has_rows = self.take_word(K::Row) || self.take_word(K::Rows);
-        if has_rows && !is_plain_count(value.kind()) {
-            return Err(self.unsupported("an expression before ROWS", rows));
-        }
-        self.after_count(frame, value)
-    }
-
-    fn after_count(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let (clause, query) = (frame.node(), frame.outer());
-        clause.push(value);
-        clause.set_end(self.end);
-        self.add_clause(query, clause)?;
-        Ok(Step::QueryTail(query))
-    }
-
-    /// `FETCH FIRST 3 ROWS ONLY`: a limit; without a count it is one row.
-    fn fetch_first(&mut self, query: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let clause = self.node_here(NodeKind::Limit)?;
-        if !self.take_word(K::First) && !self.take_word(K::Next) {
-            return Err(self.unexpected(&["FIRST", "NEXT"]));
-        }
-        let count = match self.token.kind {
-            TokenKind::Integer => NodeKind::Integer,
-            TokenKind::Number => NodeKind::Number,
-            TokenKind::Keyword(K::Row | K::Rows) => {
-                let one = self.node(NodeKind::Integer, self.token.span())?;
-                one.set_text("1");
-                clause.push(one);
-                return self.rows_only(query, clause);
-            }
-            _ => return Err(self.unsupported_here("a count in FETCH that is no number")),
-        };
-        let token = self.take();
-        let node = self.node(count, token.span())?;
-        node.set_text(self.slice(token));
-        clause.push(node);
-        self.rows_only(query, clause)
-    }
-
-    fn rows_only(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if !self.take_word(K::Row) && !self.take_word(K::Rows) {
-            return Err(self.unexpected(&["ROW", "ROWS"]));
-        }
-        if self.is(K::With) {
-            return Err(self.unsupported_here("WITH TIES"));
-        }
-        self.expect_word(K::Only, &["ONLY"])?;
-        clause.set_end(self.end);
-        self.add_clause(query, clause)?;
-        Ok(Step::QueryTail(query))
-    }
-
     // ---- VALUES
 
     fn values(&mut self) -> Parsed<Step<'a>> {
@@ -299,211 +166,4 @@ impl<'a> Parser<'a, '_> {
         }
         Ok(Step::QueryValue(values))
     }
-
-    // ---- SELECT
-
-    fn select(&mut self) -> Parsed<Step<'a>> {
-        let select = self.node_here(NodeKind::Select)?;
-        if self.take_word(K::Distinct) {
-            select.set(flag::DISTINCT);
-            if self.is(K::On) {
-                let on = self.node_here(NodeKind::DistinctOn)?;
-                let start = self.expect(TokenKind::LeftParen, &["`(`"])?.start;
-                let frame = paren(Then::DistinctOnItem, Some(on), start);
-                return self.want_expr(Frame { outer: Some(select), ..frame });
-            }
-            return self.select_item(select);
-        }
-        self.take_word(K::All);
-        if self.ends_items() {
-            return self.select_from(select);
-        }
-        self.select_item(select)
-    }
-
-    /// Whether the list of items is empty: `SELECT FROM t`.
-    fn ends_items(&self) -> bool {
-        match self.token.kind {
-            TokenKind::End | TokenKind::Semicolon | TokenKind::RightParen => true,
-            TokenKind::Keyword(keyword) => matches!(
-                keyword,
-                K::From
-                    | K::Where
-                    | K::Group
-                    | K::Having
-                    | K::Window
-                    | K::Union
-                    | K::Intersect
-                    | K::Except
-                    | K::Order
-                    | K::Limit
-                    | K::Offset
-                    | K::Fetch
-                    | K::For
-                    | K::Into
-            ),
-            _ => false,
-        }
-    }
-
-    pub(super) fn after_distinct_on_item(
-        &mut self,
-        frame: Frame<'a>,
-        value: NodeRef<'a>,
-    ) -> Parsed<Step<'a>> {
-        let (on, select) = (frame.node(), frame.outer());
-        on.push(value);
-        if self.take_if(TokenKind::Comma) {
-            return self.want_expr(frame);
-        }
-        self.close(frame)?;
-        on.set_end(self.end);
-        select.push(on);
-        self.select_item(select)
-    }
-
-    fn select_item(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let frame = Frame { mode: Mode::Item, ..Frame::of(Then::SelectItem, select) };
-        if self.token.kind == TokenKind::Star {
-            let star = self.node_here(NodeKind::Star)?;
-            return self.after_select_item(frame, star);
-        }
-        self.want_expr(frame)
-    }
-
-    pub(super) fn after_select_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let select = frame.node();
-        let is_star = value.kind() == NodeKind::Star;
-        let has_label = !is_star && (self.is(K::As) || Self::is_bare_label(self.token.kind));
-        if is_star && value.qualifier().is_some() && (self.is(K::As) || Self::is_bare_label(self.token.kind))
-        {
-            return Err(self.unsupported_here("a label of `t.*`"));
-        }
-        let item = if has_label { self.labelled(value)? } else { value };
-        select.push(item);
-        match self.token.kind {
-            TokenKind::Comma => {
-                self.take();
-                self.select_item(select)
-            }
-            _ => self.select_from(select),
-        }
-    }
-
-    fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
-        if self.take_word(K::As) && !Self::is_label(self.token.kind) {
-            return Err(self.unexpected(&["a label"]));
-        }
-        let item = self.node(NodeKind::Aliased, value.span())?;
-        let token = self.take();
-        item.set_text(self.name_text(token)?);
-        item.push(value);
-        item.set_end(self.end);
-        Ok(item)
-    }
-
-    fn select_from(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.is(K::Into) {
-            return Err(self.unsupported_here("SELECT INTO"));
-        }
-        if !self.is(K::From) {
-            return self.select_where(select);
-        }
-        let from = self.node_here(NodeKind::From)?;
-        self.push_frame(Frame::of(Then::SelectFrom, select))?;
-        self.table_of_from(from)
-    }
-
-    pub(super) fn after_select_from(&mut self, frame: Frame<'a>, from: NodeRef<'a>) -> Parsed<Step<'a>> {
-        frame.node().push(from);
-        self.select_where(frame.node())
-    }
-
-    fn select_where(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if !self.is(K::Where) {
-            return self.select_group(select);
-        }
-        let clause = self.node_here(NodeKind::Where)?;
-        self.want_expr(Frame { outer: Some(select), ..Frame::of(Then::SelectWhere, clause) })
-    }
-
-    pub(super) fn after_select_where(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        frame.node().push(value);
-        frame.outer().push(frame.node());
-        self.select_group(frame.outer())
-    }
-
-    fn select_group(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if !self.is(K::Group) {
-            return self.select_having(select);
-        }
-        let clause = self.node_here(NodeKind::GroupBy)?;
-        self.expect_word(K::By, &["BY"])?;
-        if matches!(self.token.keyword(), Some(K::All | K::Distinct)) {
-            return Err(self.unsupported_here("GROUP BY ALL or DISTINCT"));
-        }
-        self.group_item(Frame { outer: Some(select), ..Frame::of(Then::GroupItem, clause) })
-    }
-
-    fn group_item(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
-        let is_set = match self.token.keyword() {
-            Some(K::Cube | K::Rollup) => self.peek() == TokenKind::LeftParen,
-            Some(K::Grouping) => self.peeks(K::Sets),
-            _ => self.token.kind == TokenKind::LeftParen && self.peek() == TokenKind::RightParen,
-        };
-        if is_set {
-            return Err(self.unsupported_here("grouping sets"));
-        }
-        self.want_expr(frame)
-    }
-
-    pub(super) fn after_group_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        frame.node().push(value);
-        if self.take_if(TokenKind::Comma) {
-            return self.group_item(frame);
-        }
-        frame.outer().push(frame.node());
-        self.select_having(frame.outer())
-    }
-
-    fn select_having(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if !self.is(K::Having) {
-            return self.end_select(select);
-        }
-        let clause = self.node_here(NodeKind::Having)?;
-        self.want_expr(Frame { outer: Some(select), ..Frame::of(Then::SelectHaving, clause) })
-    }
-
-    pub(super) fn after_select_having(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        frame.node().push(value);
-        frame.outer().push(frame.node());
-        self.end_select(frame.outer())
-    }
-
-    fn end_select(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.is(K::Window) {
-            return Err(self.unsupported_here("WINDOW"));
-        }
-        select.set_end(self.end);
-        Ok(Step::QueryValue(select))
-    }
-}
-
-/// The order of clauses under a query; what is no clause comes before those that end it.
-fn clause_rank(kind: NodeKind) -> u8 {
-    match kind {
-        NodeKind::With => 0,
-        NodeKind::OrderBy => 2,
-        NodeKind::Limit => 3,
-        NodeKind::Offset => 4,
-        _ => 1,
-    }
-}
-
-/// Whether a value can stand before `ROWS` without parentheses, which the tree does not keep.
-fn is_plain_count(kind: NodeKind) -> bool {
-    matches!(
-        kind,
-        NodeKind::Integer | NodeKind::Number | NodeKind::Parameter | NodeKind::Column | NodeKind::Subquery
-    )
 }

@@ -31,6 +31,15 @@ pub(crate) enum Then {
     FormArg,
     ExtractSource,
     CastOperand,
+    CastType,
+    CastSuffix,
+    TypeModifier,
+    NormalizeArg,
+    Subscript,
+    ArrayElement,
+    QuantifiedItem,
+    OverlapsItem,
+    CallOrderItem,
     CaseOperand,
     CaseWhen,
     CaseResult,
@@ -41,6 +50,8 @@ pub(crate) enum Then {
     SubqueryParen,
     ExistsParen,
     InQueryParen,
+    QuantifiedQuery,
+    UniqueQuery,
     DerivedParen,
     QueryParen,
     CteQuery,
@@ -52,18 +63,22 @@ pub(crate) enum Then {
     SelectFrom,
     SelectWhere,
     GroupItem,
+    GroupingItem,
     SelectHaving,
     ValuesItem,
     OrderItem,
     Limit,
+    LimitComma,
+    FetchCount,
     Offset,
     // Tables inside of something.
     FromItem,
     TableParen,
     JoinRight,
     JoinOn,
-    // Statements around a query.
-    Explain,
+    TableFunction,
+    // Items of a form.
+    FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
     Form,
 }
@@ -84,17 +99,29 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
-    /// An operand without operators (`c_expr`).
+    /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
     Primary,
     /// A call without operators and without what makes it a window function (`func_expr_windowless`).
     Call,
+}
+
+impl Mode {
+    /// Whether the expression may not have `AND`, `IN`, `LIKE` and the like.
+    pub(crate) fn is_simple(self) -> bool {
+        matches!(self, Mode::Simple | Mode::Primary | Mode::Call)
+    }
+
+    /// Whether no operator may follow.
+    pub(crate) fn is_operand(self) -> bool {
+        matches!(self, Mode::Primary | Mode::Call)
+    }
 }
 
 /// One level of nesting.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.

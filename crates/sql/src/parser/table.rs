@@ -1,9 +1,10 @@
 //! What stands in `FROM`: tables, files, queries, joins and their aliases.
 
-use super::name::is_string;
-use super::stack::{Frame, Then};
+use super::name::{Last, is_plain_name, is_string};
+use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
-use crate::error::Hint;
+use crate::error::{Hint, Mistake};
+use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
 use crate::views::JoinKind;
@@ -11,6 +12,19 @@ use crate::{Keyword, Span};
 use Keyword as K;
 
 const TABLE: &[&str] = &["a table", "a file in quotes", "`(`"];
+
+/// What the columns of an alias may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// Names alone.
+    Names,
+    /// Names with types.
+    Typed,
+    /// Names alone or with types, each as it likes.
+    Mixed,
+    /// Names alone or with types, all as the first.
+    LikeFirst,
+}
 
 impl<'a> Parser<'a, '_> {
     /// One table of `FROM`, which goes on in `from`.
@@ -31,40 +45,240 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn table(&mut self) -> Parsed<Step<'a>> {
         let kind = self.token.kind;
         match kind {
+            TokenKind::Name { .. } | TokenKind::QuotedName { .. } | TokenKind::UnicodeName => {
+                self.named_table()
+            }
             TokenKind::LeftParen => self.table_in_parens(),
+            TokenKind::Keyword(keyword) => self.keyword_table(keyword),
             _ if is_string(kind) => self.file(),
-            TokenKind::Keyword(K::Lateral) => Err(self.unsupported_here("LATERAL")),
-            TokenKind::Keyword(K::Only) => Err(self.unsupported_here("ONLY")),
-            TokenKind::Keyword(K::Rows) if self.peeks(K::From) => Err(self.unsupported_here("ROWS FROM")),
-            TokenKind::Keyword(K::Xmltable | K::JsonTable) if self.peek() == TokenKind::LeftParen => {
-                Err(self.unsupported_here("a function in FROM"))
-            }
-            _ if Self::is_column_name(kind) => self.named_table(),
-            _ if Self::is_type_or_function_name(kind) && self.peek() == TokenKind::LeftParen => {
-                Err(self.unsupported_here("a function in FROM"))
-            }
-            TokenKind::Keyword(
-                K::CurrentDate | K::CurrentTime | K::CurrentTimestamp | K::CurrentUser | K::User | K::Cast,
-            ) => Err(self.unsupported_here("a function in FROM")),
             _ => Err(self.unexpected(TABLE)),
         }
     }
 
+    fn keyword_table(&mut self, keyword: Keyword) -> Parsed<Step<'a>> {
+        match keyword {
+            K::Lateral => self.lateral(),
+            K::Only => {
+                let node = self.only()?;
+                self.end_table(node)
+            }
+            K::Rows if self.peeks(K::From) => Err(self.unsupported_here("ROWS FROM")),
+            K::Xmltable | K::JsonTable if self.peek() == TokenKind::LeftParen => {
+                Err(self.unsupported_here("a function in FROM"))
+            }
+            _ if self.begins_function(keyword) => self.keyword_function(keyword, 0),
+            _ => match keyword.category() {
+                Category::Unreserved | Category::ColumnName => self.named_table(),
+                Category::TypeOrFunction => self.function_by_keyword(0),
+                Category::Reserved => Err(self.unexpected(TABLE)),
+            },
+        }
+    }
+
+    /// A table or a function that begins with the name that is the current token.
     fn named_table(&mut self) -> Parsed<Step<'a>> {
-        let node = self.node(NodeKind::Table, self.token.span())?;
-        if self.dotted_name(node)? {
-            return Err(self.unexpected(&["a table"]));
+        let first = self.token;
+        let node = self.node(NodeKind::Table, first.span())?;
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
+        if self.token.kind == TokenKind::LeftParen && !has_star && names_function(first.kind, node) {
+            return self.function(node, 0);
         }
-        match self.token.kind {
-            TokenKind::LeftParen => return Err(self.unsupported("a function in FROM", node.span())),
-            TokenKind::Star => return Err(self.unsupported_here("`*` after a table")),
-            _ => self.alias(node)?,
-        }
+        self.check_relation_name(node, has_star)?;
+        self.take_if(TokenKind::Star);
+        self.end_table(node)
+    }
+
+    /// After the name of a table: its alias.
+    fn end_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        self.alias(node)?;
         if self.is(K::Tablesample) {
             return Err(self.unsupported_here("TABLESAMPLE"));
         }
         Ok(Step::TableValue(node))
     }
+
+    /// The name of a table and nothing more (`qualified_name`).
+    pub(super) fn relation_name(&mut self, kind: NodeKind) -> Parsed<NodeRef<'a>> {
+        if !Self::is_column_name(self.token.kind) {
+            return Err(self.unexpected(&["a table"]));
+        }
+        let node = self.node(kind, self.token.span())?;
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
+        self.check_relation_name(node, has_star)?;
+        Ok(node)
+    }
+
+    fn check_relation_name(&mut self, node: NodeRef<'a>, has_star: bool) -> Parsed<()> {
+        if has_star {
+            // PostgreSQL reads all that could be a column, and then complains at the next token.
+            while self.take_if(TokenKind::Dot) {
+                if self.token.kind != TokenKind::Star && !Self::is_label(self.token.kind) {
+                    break;
+                }
+                self.take();
+            }
+            return Err(self.unexpected(&["a table without `.*`"]));
+        }
+        if node.children_count() > 1 {
+            return Err(self.mistake(Mistake::TooManyNames, node.span(), None));
+        }
+        Ok(())
+    }
+
+    /// `t`, `t *`, `ONLY t` or `ONLY (t)` (`relation_expr`); `t *` means `t`.
+    pub(super) fn relation(&mut self) -> Parsed<NodeRef<'a>> {
+        if self.is(K::Only) {
+            return self.only();
+        }
+        let node = self.relation_name(NodeKind::Table)?;
+        self.take_if(TokenKind::Star);
+        node.set_end(self.end);
+        Ok(node)
+    }
+
+    fn only(&mut self) -> Parsed<NodeRef<'a>> {
+        let start = self.take().start;
+        let has_parens = self.take_if(TokenKind::LeftParen);
+        let node = self.relation_name(NodeKind::Table)?;
+        node.set(flag::ONLY);
+        if has_parens {
+            self.expect(TokenKind::RightParen, &["`)`"])?;
+        }
+        node.set_span(Span::new(start, self.end));
+        Ok(node)
+    }
+
+    // ---- functions
+
+    /// Whether a function with a syntax of its own begins here (`func_expr_common_subexpr`).
+    pub(super) fn begins_function(&mut self, keyword: Keyword) -> bool {
+        match keyword {
+            K::Cast
+            | K::CurrentCatalog
+            | K::CurrentDate
+            | K::CurrentRole
+            | K::CurrentTime
+            | K::CurrentTimestamp
+            | K::CurrentUser
+            | K::Localtime
+            | K::Localtimestamp
+            | K::SessionUser
+            | K::SystemUser
+            | K::User => true,
+            K::CurrentSchema => self.peek() != TokenKind::LeftParen,
+            K::Collation => self.peeks(K::For),
+            K::Coalesce
+            | K::Extract
+            | K::Greatest
+            | K::Json
+            | K::JsonArray
+            | K::JsonArrayagg
+            | K::JsonExists
+            | K::JsonObject
+            | K::JsonObjectagg
+            | K::JsonQuery
+            | K::JsonScalar
+            | K::JsonSerialize
+            | K::JsonValue
+            | K::Least
+            | K::MergeAction
+            | K::Normalize
+            | K::Nullif
+            | K::Overlay
+            | K::Position
+            | K::Substring
+            | K::Treat
+            | K::Trim
+            | K::Xmlconcat
+            | K::Xmlelement
+            | K::Xmlexists
+            | K::Xmlforest
+            | K::Xmlparse
+            | K::Xmlpi
+            | K::Xmlroot
+            | K::Xmlserialize => self.peek() == TokenKind::LeftParen,
+            _ => false,
+        }
+    }
+
+    /// A frame for the call of a function in `FROM`, which begins at the current token.
+    fn function_frame(&mut self, flags: u16) -> Parsed<Frame<'a>> {
+        let node = self.node(NodeKind::TableFunction, self.token.span())?;
+        node.set(flags);
+        Ok(Frame { mode: Mode::Primary, ..Frame::of(Then::TableFunction, node) })
+    }
+
+    fn keyword_function(&mut self, keyword: Keyword, flags: u16) -> Parsed<Step<'a>> {
+        let frame = self.function_frame(flags)?;
+        self.push_frame(frame)?;
+        self.keyword_operand(keyword)
+    }
+
+    /// A keyword that names functions but no tables: `left(…)`.
+    fn function_by_keyword(&mut self, flags: u16) -> Parsed<Step<'a>> {
+        let token = self.take();
+        if self.token.kind != TokenKind::LeftParen {
+            return Err(self.unexpected(&["`(`"]));
+        }
+        let node = self.node(NodeKind::Table, token.span())?;
+        node.set_text(self.name_text(token)?);
+        self.function(node, flags)
+    }
+
+    /// The function that `node` names; the current token is `(`.
+    fn function(&mut self, node: NodeRef<'a>, flags: u16) -> Parsed<Step<'a>> {
+        let frame = self.function_frame(flags)?;
+        self.push_frame(frame)?;
+        self.call(node)
+    }
+
+    pub(super) fn after_table_function(&mut self, frame: Frame<'a>, call: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = frame.node();
+        node.push(call);
+        node.set_span(call.span());
+        if self.is(K::With) && matches!(self.peek(), TokenKind::Keyword(K::Ordinality | K::Time)) {
+            self.take();
+            self.expect_word(K::Ordinality, &["ORDINALITY"])?;
+            node.set(flag::ORDINALITY);
+            node.set_end(self.end);
+        }
+        self.alias(node)?;
+        Ok(Step::TableValue(node))
+    }
+
+    /// What may follow `LATERAL`: a query or a function.
+    fn lateral(&mut self) -> Parsed<Step<'a>> {
+        const AFTER_LATERAL: &[&str] = &["a query in parentheses", "a function"];
+        let start = self.take().start;
+        let kind = self.token.kind;
+        match kind {
+            TokenKind::LeftParen => {
+                let paren_start = self.take().start;
+                let node = self.node(NodeKind::Derived, Span { start, len: 0 })?;
+                node.set(flag::LATERAL);
+                self.want_query(paren(Then::DerivedParen, Some(node), paren_start))
+            }
+            TokenKind::Keyword(K::Rows) if self.peeks(K::From) => Err(self.unsupported_here("ROWS FROM")),
+            TokenKind::Keyword(K::Xmltable | K::JsonTable) if self.peek() == TokenKind::LeftParen => {
+                Err(self.unsupported_here("a function in FROM"))
+            }
+            TokenKind::Keyword(keyword) if self.begins_function(keyword) => {
+                self.keyword_function(keyword, flag::LATERAL)
+            }
+            kind if Self::is_column_name(kind) => {
+                let node = self.node(NodeKind::Table, self.token.span())?;
+                let has_star = self.dotted_name(node, Last::NameOrStar)?;
+                if self.token.kind == TokenKind::LeftParen && !has_star && names_function(kind, node) {
+                    return self.function(node, flag::LATERAL);
+                }
+                Err(self.unexpected(&["`(`"]))
+            }
+            kind if Self::is_type_or_function_name(kind) => self.function_by_keyword(flag::LATERAL),
+            _ => Err(self.unexpected(AFTER_LATERAL)),
+        }
+    }
+
+    // ---- files, queries and joins in parentheses
 
     fn file(&mut self) -> Parsed<Step<'a>> {
         let token = self.take();
@@ -85,7 +299,10 @@ impl<'a> Parser<'a, '_> {
 
     pub(super) fn after_derived(&mut self, frame: Frame<'a>, query: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.close_query(frame)?;
-        let node = self.node(NodeKind::Derived, Span { start: frame.start, len: 0 })?;
+        let node = match frame.node {
+            Some(node) => node,
+            None => self.node(NodeKind::Derived, Span { start: frame.start, len: 0 })?,
+        };
         node.push(query);
         node.set_end(self.end);
         self.alias(node)?;
@@ -93,10 +310,12 @@ impl<'a> Parser<'a, '_> {
     }
 
     pub(super) fn after_table_paren(&mut self, frame: Frame<'a>, table: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let is_bare_query = table.kind() == NodeKind::Derived && table.children_count() == 1;
+        let is_bare_query =
+            table.kind() == NodeKind::Derived && table.children_count() == 1 && !table.has(flag::LATERAL);
         if is_bare_query && self.continues_query() {
             // `((SELECT 1) UNION SELECT 2)`: what looked like a table was the first part of a query.
             let query = table.take_only_child().unwrap_or(table);
+            query.set_span(table.span());
             self.push_frame(paren(Then::DerivedParen, None, frame.start))?;
             return Ok(Step::QueryValue(query));
         }
@@ -113,37 +332,56 @@ impl<'a> Parser<'a, '_> {
 
     // ---- aliases
 
-    /// `[AS] name [(columns)]` after a table, if present.
+    /// `[AS] name [(columns)]` after a table, if present. After a function the columns may have types, and if they do,
+    /// the name may be missing.
     fn alias(&mut self, table: NodeRef<'a>) -> Parsed<()> {
         let has_as = self.take_word(K::As);
         if !has_as && !Self::is_column_name(self.token.kind) {
             return Ok(());
         }
-        if has_as && self.token.kind == TokenKind::LeftParen {
-            return Err(self.unsupported_here("columns without an alias"));
+        let start = self.token.start;
+        let is_function = table.kind() == NodeKind::TableFunction;
+        if has_as && is_function && self.token.kind == TokenKind::LeftParen {
+            let alias = self.node(NodeKind::Alias, Span { start, len: 0 })?;
+            self.alias_columns(alias, Columns::Typed)?;
+            table.push(alias);
+            return Ok(());
         }
         let (name, span) = self.column_name()?;
         let alias = self.node(NodeKind::Alias, span)?;
         alias.set_text(name);
         if self.token.kind == TokenKind::LeftParen {
-            self.alias_columns(alias, table.kind())?;
+            let columns = match table.kind() {
+                NodeKind::File => Columns::Mixed,
+                NodeKind::TableFunction => Columns::LikeFirst,
+                _ => Columns::Names,
+            };
+            self.alias_columns(alias, columns)?;
         }
         table.push(alias);
         Ok(())
     }
 
-    /// The columns of an alias; those of a file may have types.
-    fn alias_columns(&mut self, alias: NodeRef<'a>, table: NodeKind) -> Parsed<()> {
+    /// The columns of an alias; the current token is `(`.
+    fn alias_columns(&mut self, alias: NodeRef<'a>, mut columns: Columns) -> Parsed<()> {
+        let is_function = columns == Columns::LikeFirst;
         self.take();
         loop {
             let (name, span) = self.column_name()?;
             let column = self.node(NodeKind::ColumnDef, span)?;
             column.set_text(name);
-            if !matches!(self.token.kind, TokenKind::Comma | TokenKind::RightParen) {
-                if table != NodeKind::File {
-                    return Err(self.unexpected_with(&["`)`", "`,`"], Some(Hint::TypesBelongToFiles)));
+            let has_ended = matches!(self.token.kind, TokenKind::Comma | TokenKind::RightParen);
+            if columns == Columns::LikeFirst {
+                columns = if has_ended { Columns::Names } else { Columns::Typed };
+            }
+            match columns {
+                Columns::Names if !has_ended => {
+                    let hint = (!is_function).then_some(Hint::TypesBelongToFiles);
+                    return Err(self.unexpected_with(&["`)`", "`,`"], hint));
                 }
-                column.push(self.type_name()?);
+                Columns::Typed => self.column_type(column)?,
+                Columns::Mixed if !has_ended => self.column_type(column)?,
+                _ => {}
             }
             alias.push(column);
             if !self.take_if(TokenKind::Comma) {
@@ -152,6 +390,22 @@ impl<'a> Parser<'a, '_> {
         }
         self.expect(TokenKind::RightParen, &["`)`", "`,`"])?;
         alias.set_end(self.end);
+        Ok(())
+    }
+
+    /// The type of a column and its collation, if it has one.
+    fn column_type(&mut self, column: NodeRef<'a>) -> Parsed<()> {
+        column.push(self.type_name()?);
+        if self.is(K::Collate) {
+            let start = self.take().start;
+            if !Self::is_column_name(self.token.kind) {
+                return Err(self.unexpected(&["the name of a collation"]));
+            }
+            let collation = self.node(NodeKind::Collate, self.token.span())?;
+            self.dotted_name(collation, Last::Name)?;
+            collation.set_span(Span::new(start, self.end));
+            column.push(collation);
+        }
         Ok(())
     }
 
@@ -248,8 +502,9 @@ impl<'a> Parser<'a, '_> {
         }
         let using = self.node_here(NodeKind::Using)?;
         self.names_in_parens(using)?;
-        if self.is(K::As) {
-            return Err(self.unsupported_here("an alias of USING"));
+        if self.take_word(K::As) {
+            using.set_text(self.column_name()?.0);
+            using.set_end(self.end);
         }
         join.push(using);
         Ok(Step::TableValue(join))
@@ -264,4 +519,14 @@ impl<'a> Parser<'a, '_> {
 
 fn needs_condition(join: NodeRef<'_>) -> bool {
     join.detail() != JoinKind::Cross.code() && !join.has(flag::NATURAL)
+}
+
+/// Whether a name that began with this token can be a function's (`func_name`).
+fn names_function(first: TokenKind, node: NodeRef<'_>) -> bool {
+    match first {
+        TokenKind::Keyword(keyword) => {
+            keyword.category() == Category::Unreserved || node.qualifier().is_some()
+        }
+        kind => is_plain_name(kind),
+    }
 }

@@ -1,7 +1,7 @@
 //! Views of the statements and clauses that `grammar/*.syntax` declares: one for each rule, with a method for each label.
 
 #[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
-use super::{Expr, Query, TableExpr, TypeName};
+use super::{Expr, Query, SelectItem, SettingValue, Statement, TableExpr, Target, TypeName};
 use crate::node::Children;
 use crate::words;
 use crate::{Form, Keyword, Node, NodeKind, Span};
@@ -59,7 +59,7 @@ fn says(text: &str, keyword: Keyword) -> bool {
 pub struct ObjectName<'a>(&'a Node<'a>);
 
 impl<'a> ObjectName<'a> {
-    fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
+    pub(super) fn of(node: &'a Node<'a>) -> Option<ObjectName<'a>> {
         (node.kind() == NodeKind::ObjectName).then_some(ObjectName(node))
     }
 
@@ -208,6 +208,48 @@ macro_rules! form_field {
         #[$doc]
         pub fn $name(self) -> Option<TableExpr<'a>> {
             self.0.0.children().find_map(TableExpr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal target) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Target<'a>> {
+            self.0.0.children().find_map(Target::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal targets) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = Target<'a>> + Clone {
+            self.0.list($slot).map(Target)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal items) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = SelectItem<'a>> + Clone {
+            self.0.list($slot).map(SelectItem::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal statement) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Statement<'a>> {
+            self.0.0.children().find_map(Statement::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_statement) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = Statement<'a>> {
+            self.0.0.children().filter_map(Statement::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal value) => {
+        #[$doc]
+        pub fn $name(self) -> Option<SettingValue<'a>> {
+            self.0.slot($slot).map(SettingValue::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal values) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = SettingValue<'a>> + Clone {
+            self.0.list($slot).map(SettingValue::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal text) => {

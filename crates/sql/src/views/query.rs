@@ -1,6 +1,7 @@
 //! Views of statements and of the clauses of a query.
 
-use super::{ColumnDef, Expr, Exprs, TableExpr, details, views};
+use super::forms::ObjectName;
+use super::{ColumnDef, Expr, Exprs, TableExpr, TableRef, details, views};
 use crate::node::{Children, flag};
 use crate::{Node, NodeKind, Span};
 
@@ -9,14 +10,6 @@ use crate::{Node, NodeKind, Span};
 pub enum Statement<'a> {
     /// `SELECT`, `VALUES` or a set operation.
     Query(Query<'a>),
-    /// `EXPLAIN`.
-    Explain(Explain<'a>),
-    /// `SET name = value`.
-    Set(Set<'a>),
-    /// `SHOW name`.
-    Show(Show<'a>),
-    /// `RESET name`.
-    Reset(Reset<'a>),
     /// Any other statement; [`super::forms`] has a view for each.
     Form(super::forms::FormRef<'a>),
 }
@@ -26,10 +19,6 @@ impl<'a> Statement<'a> {
     pub fn of(node: &'a Node<'a>) -> Option<Self> {
         Some(match node.kind() {
             NodeKind::Select | NodeKind::Values | NodeKind::SetOperation => Self::Query(Query(node)),
-            NodeKind::Explain => Self::Explain(Explain(node)),
-            NodeKind::Set => Self::Set(Set(node)),
-            NodeKind::Show => Self::Show(Show(node)),
-            NodeKind::Reset => Self::Reset(Reset(node)),
             NodeKind::Form => Self::Form(super::forms::FormRef::of(node)?),
             _ => return None,
         })
@@ -49,18 +38,14 @@ views! {
     With = With;
     /// One named query.
     Cte = Cte;
+    /// `INTO [TEMPORARY] name`: the table that a select makes.
+    Into = Into;
+    /// `ROLLUP (…)`, `CUBE (…)`, `GROUPING SETS (…)` or `()`.
+    GroupingSet = GroupingSet;
     /// One key of `ORDER BY`.
     SortKey = SortKey;
-    /// `EXPLAIN [(options)] statement`.
-    Explain = Explain;
-    /// One option of `EXPLAIN`.
-    ExplainOption = ExplainOption;
-    /// `SET name = values`.
-    Set = Set;
-    /// `SHOW name`.
-    Show = Show;
-    /// `RESET name`.
-    Reset = Reset;
+    /// `FOR UPDATE` and the like.
+    Locking = Locking;
 }
 
 details! {
@@ -69,6 +54,38 @@ details! {
         Union /** Rows of either side. */,
         Intersect /** Rows of both sides. */,
         Except /** Rows of the left side that the right side lacks. */,
+    }
+}
+
+details! {
+    /// Whether a named query is computed once.
+    Materialized {
+        Default /** Not said. */,
+        Yes /** `MATERIALIZED`: once. */,
+        No /** `NOT MATERIALIZED`: as a part of the query around it. */,
+    }
+
+    /// What kind of table `INTO` makes.
+    IntoKind {
+        Plain /** One that stays. */,
+        Temporary /** `TEMPORARY`: one of this session. */,
+        Unlogged /** `UNLOGGED`: one that a crash empties. */,
+    }
+
+    /// What kind of grouping set it is.
+    GroupingKind {
+        Empty /** `()`: one group of all rows. */,
+        Rollup /** `ROLLUP`: the list, and each of its beginnings. */,
+        Cube /** `CUBE`: every subset of the list. */,
+        Sets /** `GROUPING SETS`: each element. */,
+    }
+
+    /// How strongly rows are locked.
+    LockStrength {
+        Update /** `FOR UPDATE`. */,
+        NoKeyUpdate /** `FOR NO KEY UPDATE`. */,
+        Share /** `FOR SHARE`. */,
+        KeyShare /** `FOR KEY SHARE`. */,
     }
 }
 
@@ -108,9 +125,24 @@ impl<'a> Query<'a> {
         clause(self.0, NodeKind::Limit).next().map(Expr::of)
     }
 
+    /// Whether rows that are equal in order to the last one within the limit come too: `FETCH FIRST … WITH TIES`.
+    pub fn has_ties(self) -> bool {
+        self.0.child_of_kind(NodeKind::Limit).is_some_and(|limit| limit.has(flag::TIES))
+    }
+
     /// `OFFSET`.
     pub fn offset(self) -> Option<Expr<'a>> {
         clause(self.0, NodeKind::Offset).next().map(Expr::of)
+    }
+
+    /// `FOR UPDATE` and the like, in order.
+    pub fn lockings(self) -> impl Iterator<Item = Locking<'a>> + Clone {
+        self.0.children().filter_map(Locking::of)
+    }
+
+    /// Whether `FOR READ ONLY` stands after it, which means nothing.
+    pub fn is_read_only(self) -> bool {
+        self.0.has(flag::READ_ONLY)
     }
 }
 
@@ -167,7 +199,17 @@ impl<'a> Select<'a> {
             .children()
             .skip_while(|node| matches!(node.kind(), NodeKind::With | NodeKind::DistinctOn))
             .take_while(|node| !is_clause(node.kind()))
-            .map(select_item)
+            .map(SelectItem::of)
+    }
+
+    /// The table that its rows go into.
+    pub fn made_table(self) -> Option<Into<'a>> {
+        self.0.child_of_kind(NodeKind::Into).map(Into)
+    }
+
+    /// Whether it is written as `TABLE name`.
+    pub fn is_table(self) -> bool {
+        self.0.has(flag::KEYWORD)
     }
 
     /// The tables of `FROM`, in order; between them is an implicit cross join.
@@ -180,14 +222,85 @@ impl<'a> Select<'a> {
         clause(self.0, NodeKind::Where).next().map(Expr::of)
     }
 
-    /// The expressions of `GROUP BY`, in order.
-    pub fn group_by(self) -> Exprs<'a> {
-        Exprs::new(clause(self.0, NodeKind::GroupBy))
+    /// The elements of `GROUP BY`, in order.
+    pub fn group_by(self) -> impl ExactSizeIterator<Item = Grouping<'a>> + Clone {
+        clause(self.0, NodeKind::GroupBy).map(Grouping::of)
+    }
+
+    /// Whether equal grouping sets count once: `GROUP BY DISTINCT`.
+    pub fn groups_distinct(self) -> bool {
+        self.0.child_of_kind(NodeKind::GroupBy).is_some_and(|clause| clause.has(flag::DISTINCT))
     }
 
     /// The condition of `HAVING`.
     pub fn having(self) -> Option<Expr<'a>> {
         clause(self.0, NodeKind::Having).next().map(Expr::of)
+    }
+}
+
+/// One element of `GROUP BY`.
+#[derive(Clone, Copy, Debug)]
+pub enum Grouping<'a> {
+    /// An expression.
+    Expr(Expr<'a>),
+    /// Grouping sets.
+    Set(GroupingSet<'a>),
+}
+
+impl<'a> Grouping<'a> {
+    fn of(node: &'a Node<'a>) -> Grouping<'a> {
+        GroupingSet::of(node).map_or_else(|| Self::Expr(Expr::of(node)), Self::Set)
+    }
+}
+
+impl<'a> GroupingSet<'a> {
+    /// What kind of set it is.
+    pub fn kind(self) -> GroupingKind {
+        GroupingKind::from_code(self.0.detail())
+    }
+
+    /// Its elements, in order; sets are among them only in `GROUPING SETS`.
+    pub fn elements(self) -> impl ExactSizeIterator<Item = Grouping<'a>> + Clone {
+        self.0.children().map(Grouping::of)
+    }
+}
+
+impl<'a> Into<'a> {
+    /// What kind of table is made.
+    pub fn kind(self) -> IntoKind {
+        IntoKind::from_code(self.0.detail())
+    }
+
+    /// The table's name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema, when it is given.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+}
+
+impl<'a> Locking<'a> {
+    /// How strongly rows are locked.
+    pub fn strength(self) -> LockStrength {
+        LockStrength::from_code(self.0.detail())
+    }
+
+    /// The tables after `OF`; none when all are meant.
+    pub fn tables(self) -> impl ExactSizeIterator<Item = TableRef<'a>> + Clone {
+        self.0.children().map(TableRef)
+    }
+
+    /// `NOWAIT`: a row that is locked already is an error.
+    pub fn is_nowait(self) -> bool {
+        self.0.has(flag::NOWAIT)
+    }
+
+    /// `SKIP LOCKED`: a row that is locked already is left out.
+    pub fn skips_locked(self) -> bool {
+        self.0.has(flag::SKIP_LOCKED)
     }
 }
 
@@ -258,9 +371,14 @@ impl<'a> Cte<'a> {
         self.0.children().filter_map(ColumnDef::of)
     }
 
-    /// The query; `None` only in a tree that the parser did not make.
+    /// The query; `None` when it is a statement that changes data.
     pub fn query(self) -> Option<Query<'a>> {
         self.0.children().last().and_then(Query::of)
+    }
+
+    /// What gives its rows: a query, or a statement that changes data, with `RETURNING`.
+    pub fn statement(self) -> Option<Statement<'a>> {
+        self.0.children().last().and_then(Statement::of)
     }
 }
 
@@ -286,6 +404,11 @@ impl<'a> SortKey<'a> {
         self.0.has(flag::DESCENDING)
     }
 
+    /// The operator after `USING` that orders.
+    pub fn operator(self) -> Option<ObjectName<'a>> {
+        self.0.child_of_kind(NodeKind::ObjectName).and_then(ObjectName::of)
+    }
+
     /// Where nulls go, as it is written.
     pub fn nulls(self) -> NullsOrder {
         if self.0.has(flag::NULLS_FIRST) {
@@ -307,91 +430,10 @@ impl<'a> SortKey<'a> {
     }
 }
 
-impl<'a> Explain<'a> {
-    /// The options, in order; `EXPLAIN ANALYZE` and `EXPLAIN VERBOSE` are options without a value.
-    pub fn options(self) -> impl Iterator<Item = ExplainOption<'a>> + Clone {
-        self.0.children().filter_map(ExplainOption::of)
-    }
-
-    /// The statement to explain; `None` only in a tree that the parser did not make.
-    pub fn statement(self) -> Option<Statement<'a>> {
-        self.0.children().last().and_then(Statement::of)
-    }
-}
-
-impl<'a> ExplainOption<'a> {
-    /// Its name in lower case, such as `analyze` or `memory`.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-
-    /// Its value as it is written, without quotes.
-    pub fn value(self) -> Option<&'a str> {
-        self.0.first_child().map(Node::name)
-    }
-
-    /// Its value as a switch: absent, `true`, `on` and `1` are on; `None` when it is no boolean.
-    pub fn is_on(self) -> Option<bool> {
-        const ON: [&str; 3] = ["true", "on", "1"];
-        const OFF: [&str; 3] = ["false", "off", "0"];
-        let Some(value) = self.value() else { return Some(true) };
-        if ON.iter().any(|word| value.eq_ignore_ascii_case(word)) {
-            return Some(true);
-        }
-        OFF.iter().any(|word| value.eq_ignore_ascii_case(word)).then_some(false)
-    }
-}
-
-/// A value of `SET`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SetValue<'a> {
-    /// The text, without quotes; a number keeps its sign.
-    pub text: &'a str,
-    /// Where it stands.
-    pub span: Span,
-    /// Whether it was a string in quotes.
-    pub is_string: bool,
-}
-
-impl<'a> Set<'a> {
-    /// The setting's name, `a.b` for one with a prefix.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-
-    /// `SET LOCAL`: for the current transaction only.
-    pub fn is_local(self) -> bool {
-        self.0.has(flag::LOCAL)
-    }
-
-    /// The values, in order; none for `DEFAULT`.
-    pub fn values(self) -> impl ExactSizeIterator<Item = SetValue<'a>> + Clone {
-        self.0.children().map(|node| SetValue {
-            text: node.name(),
-            span: node.span(),
-            is_string: node.kind() == NodeKind::String,
-        })
-    }
-}
-
-impl<'a> Show<'a> {
-    /// The setting's name; `all` for `SHOW ALL`.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-}
-
-impl<'a> Reset<'a> {
-    /// The setting's name; `all` for `RESET ALL`.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-}
-
 /// Whether a child of a select is one of its clauses and not one of its items.
 pub(crate) fn is_clause(kind: NodeKind) -> bool {
-    use NodeKind::{From, GroupBy, Having, Limit, Offset, OrderBy, Where};
-    matches!(kind, From | Where | GroupBy | Having | OrderBy | Limit | Offset)
+    use NodeKind::{From, GroupBy, Having, Into, Limit, Locking, Offset, OrderBy, Where};
+    matches!(kind, Into | From | Where | GroupBy | Having | OrderBy | Limit | Offset | Locking)
 }
 
 /// The children of the clause of this kind; none when the query lacks it.
@@ -399,13 +441,15 @@ fn clause<'a>(query: &'a Node<'a>, kind: NodeKind) -> Children<'a> {
     query.child_of_kind(kind).map(Node::children).unwrap_or_default()
 }
 
-fn select_item<'a>(node: &'a Node<'a>) -> SelectItem<'a> {
-    match node.kind() {
-        NodeKind::Star => SelectItem::Star { qualifier: node.qualifier(), span: node.span() },
-        NodeKind::Aliased => {
-            let expr = Expr::of(node.first_child().unwrap_or(node));
-            SelectItem::Expr { expr, alias: Some(node.name()) }
+impl<'a> SelectItem<'a> {
+    pub(crate) fn of(node: &'a Node<'a>) -> SelectItem<'a> {
+        match node.kind() {
+            NodeKind::Star => Self::Star { qualifier: node.qualifier(), span: node.span() },
+            NodeKind::Aliased => {
+                let expr = Expr::of(node.first_child().unwrap_or(node));
+                Self::Expr { expr, alias: Some(node.name()) }
+            }
+            _ => Self::Expr { expr: Expr::of(node), alias: None },
         }
-        _ => SelectItem::Expr { expr: Expr::of(node), alias: None },
     }
 }

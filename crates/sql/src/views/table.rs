@@ -13,6 +13,8 @@ pub enum TableExpr<'a> {
     File(FileRef<'a>),
     /// A query in parentheses.
     Derived(Derived<'a>),
+    /// A function.
+    Function(TableFunction<'a>),
     /// A join of two others.
     Join(Join<'a>),
 }
@@ -24,6 +26,7 @@ impl<'a> TableExpr<'a> {
             NodeKind::Table => Self::Table(TableRef(node)),
             NodeKind::File => Self::File(FileRef(node)),
             NodeKind::Derived => Self::Derived(Derived(node)),
+            NodeKind::TableFunction => Self::Function(TableFunction(node)),
             NodeKind::Join => Self::Join(Join(node)),
             _ => return None,
         })
@@ -35,6 +38,7 @@ impl<'a> TableExpr<'a> {
             Self::Table(view) => view.0,
             Self::File(view) => view.0,
             Self::Derived(view) => view.0,
+            Self::Function(view) => view.0,
             Self::Join(view) => view.0,
         }
     }
@@ -57,6 +61,8 @@ views! {
     FileRef = File;
     /// A query as a table: `(SELECT …) AS t(a, b)`.
     Derived = Derived;
+    /// A function as a table: `generate_series(1, 3) WITH ORDINALITY AS t(a, b)`.
+    TableFunction = TableFunction;
     /// Two tables joined.
     Join = Join;
     /// The name that a table goes by, and names (and for files types) of its columns.
@@ -108,6 +114,11 @@ impl<'a> TableRef<'a> {
         self.0.child_of_kind(NodeKind::Name).map(Node::name)
     }
 
+    /// `ONLY`: without the tables that inherit from it.
+    pub fn is_only(self) -> bool {
+        self.0.has(flag::ONLY)
+    }
+
     /// Its alias.
     pub fn alias(self) -> Option<Alias<'a>> {
         alias(self.0)
@@ -132,7 +143,34 @@ impl<'a> Derived<'a> {
         Query(self.0.child(0).unwrap_or(self.0))
     }
 
+    /// `LATERAL`: the query may refer to the tables before it.
+    pub fn is_lateral(self) -> bool {
+        self.0.has(flag::LATERAL)
+    }
+
     /// Its alias.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.0)
+    }
+}
+
+impl<'a> TableFunction<'a> {
+    /// The call; functions that the grammar knows, such as `CAST`, are among them.
+    pub fn call(self) -> Expr<'a> {
+        Expr::of(self.0.first_child().unwrap_or(self.0))
+    }
+
+    /// `LATERAL`, which is what a function in `FROM` always is.
+    pub fn is_lateral(self) -> bool {
+        self.0.has(flag::LATERAL)
+    }
+
+    /// `WITH ORDINALITY`: a last column counts the rows.
+    pub fn has_ordinality(self) -> bool {
+        self.0.has(flag::ORDINALITY)
+    }
+
+    /// Its alias, where the types of its columns may stand; with types its name may be empty.
     pub fn alias(self) -> Option<Alias<'a>> {
         alias(self.0)
     }
@@ -171,6 +209,12 @@ impl<'a> Join<'a> {
         }
     }
 
+    /// The name of the columns that `USING` merges: `USING (a, b) AS name`.
+    pub fn using_alias(self) -> Option<&'a str> {
+        let using = self.0.child_of_kind(NodeKind::Using)?;
+        Some(using.name()).filter(|name| !name.is_empty())
+    }
+
     /// The alias of a join in parentheses.
     pub fn alias(self) -> Option<Alias<'a>> {
         alias(self.0)
@@ -198,6 +242,11 @@ impl<'a> ColumnDef<'a> {
     /// Its type, when it is given.
     pub fn type_name(self) -> Option<TypeName<'a>> {
         self.0.first_child().and_then(TypeName::of)
+    }
+
+    /// The name of its collation, when it is given.
+    pub fn collation(self) -> Option<&'a str> {
+        self.0.child_of_kind(NodeKind::Collate).map(Node::name)
     }
 }
 
