@@ -2,7 +2,7 @@
 
 use super::forms::Hook;
 use super::name::is_string;
-use super::stack::{Frame, Then};
+use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::Keyword;
 use crate::error::Mistake;
@@ -21,6 +21,21 @@ mod said {
 }
 
 impl<'a> Parser<'a, '_> {
+    /// Waits for a call that is no window function (`func_expr_windowless`).
+    pub(super) fn windowless_call(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(Frame { mode: Mode::Call, ..frame })?;
+        if let Some(keyword) = self.token.keyword()
+            && self.begins_function(keyword)
+        {
+            return self.keyword_operand(keyword);
+        }
+        let node = self.function_name()?;
+        if self.token.kind != TokenKind::LeftParen {
+            return Err(self.unexpected(&["`(`"]));
+        }
+        self.call(node)
+    }
+
     /// A call of the function that `node` names; the current token is `(`.
     pub(super) fn call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         node.set_kind(NodeKind::Call);
@@ -153,7 +168,8 @@ impl<'a> Parser<'a, '_> {
     /// Whether the call on top of the stack can be nothing but one, and not a window function either.
     fn is_plain_call(&self) -> bool {
         let top = self.stack.top();
-        top.then == Then::TableFunction || Self::awaited_hook(top) == Some(Hook::Application)
+        let is_application = Self::awaited_hook(top) == Some(Hook::Application);
+        top.then == Then::TableFunction || top.mode == Mode::Call || is_application
     }
 
     /// Reads the `)` of a call and sees that nothing unsupported follows.

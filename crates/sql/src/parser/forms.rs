@@ -67,6 +67,7 @@ pub(super) enum Hook {
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
@@ -309,7 +310,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
-                    self.check_object_form(node)?;
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -366,6 +367,7 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::FunctionCall => return self.windowless_call(frame).map(Hooked::Step),
             Hook::Query => Step::Query,
             Hook::AnyStatement => {
                 self.push_frame(frame)?;
@@ -373,6 +375,7 @@ impl<'a> Parser<'a, '_> {
             }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
