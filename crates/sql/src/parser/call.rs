@@ -23,7 +23,7 @@ mod said {
 impl<'a> Parser<'a, '_> {
     /// Waits for a call that is no window function (`func_expr_windowless`).
     pub(super) fn windowless_call(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
-        self.push_frame(Frame { mode: Mode::Call, ..frame })?;
+        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
         if let Some(keyword) = self.token.keyword()
             && self.begins_function(keyword)
         {
@@ -168,8 +168,8 @@ impl<'a> Parser<'a, '_> {
     /// Whether the call on top of the stack can be nothing but one, and not a window function either.
     fn is_plain_call(&self) -> bool {
         let top = self.stack.top();
-        let is_application = Self::awaited_hook(top) == Some(Hook::Application);
-        top.then == Then::TableFunction || top.mode == Mode::Call || is_application
+        top.then == Then::TableFunction
+            || matches!(Self::awaited_hook(top), Some(Hook::Application | Hook::FunctionCall))
     }
 
     /// Reads the `)` of a call and sees that nothing unsupported follows.
