@@ -314,7 +314,7 @@ pub(crate) mod flag {
     /// An object that is an operator.
     pub(crate) const OPERATOR: u16 = 1;
     /// `FOR READ ONLY` after a query without other locks.
-    pub(crate) const READ_ONLY: u16 = 1 << 15;
+    pub(crate) const READ_ONLY: u16 = 1 << 3;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
     /// `ONLY` before a table.

@@ -401,6 +401,9 @@ impl<'a> Parser<'a, '_> {
             token.span(),
         )?;
         node.set_text(self.name_text(token)?);
+        if matches!(hook, Hook::NonReservedWord | Hook::Label) {
+            node.set(super::setting::word_flags(token.kind));
+        }
         Ok(node)
     }
 
