@@ -230,6 +230,7 @@ impl<'g> Walk<'g, '_> {
                     View::Table => ("table".to_owned(), doc),
                     View::Text => ("text".to_owned(), doc),
                     View::Object => ("object".to_owned(), doc),
+                    View::SortKey => ("sort_key".to_owned(), doc),
                 }
             }
             Item::Rule(name) if self.grammar.get(name).is_some_and(|rule| rule.is_node()) => {
@@ -241,6 +242,7 @@ impl<'g> Walk<'g, '_> {
                 (kind, _) if kind.starts_with("form ") => {
                     (format!("forms {}", &kind[5..]), format!("Each [`{}`] in order.", &kind[5..]))
                 }
+                (kind, _) if kind == "sort_key" => ("sort_keys".to_owned(), "Keys of an order.".to_owned()),
                 (kind, _) if kind == "text" => ("texts".to_owned(), "Names or values in order.".to_owned()),
                 (kind, _) if kind == "object" => ("objects".to_owned(), "Names in order.".to_owned()),
                 _ => ("parts".to_owned(), "Forms in order.".to_owned()),

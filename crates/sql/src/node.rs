@@ -68,8 +68,8 @@ impl fmt::Debug for Span {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum NodeKind {
-    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\]
-    /// \[Offset\] lockings…. `TABLE t` is one with a star and a table.
+    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[Windows\]
+    /// \[OrderBy\] \[Limit\] \[Offset\] lockings…. `TABLE t` is one with a star and a table.
     Select,
     /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\] lockings….
     Values,
@@ -87,7 +87,7 @@ pub enum NodeKind {
     Reset,
     /// `WITH`: ctes….
     With,
-    /// One named query of `WITH`: column names… query.
+    /// One named query of `WITH`: column names… query \[form [`Form::Search`]\] \[form [`Form::Cycle`]\].
     Cte,
     /// `DISTINCT ON`: expressions….
     DistinctOn,
@@ -107,6 +107,8 @@ pub enum NodeKind {
     GroupingSet,
     /// `HAVING`: condition.
     Having,
+    /// `WINDOW`: forms ([`Form::Window`])….
+    Windows,
     /// `ORDER BY`: sort keys….
     OrderBy,
     /// One key of `ORDER BY`: expression \[operator after `USING`\].
@@ -117,14 +119,16 @@ pub enum NodeKind {
     Offset,
     /// `FOR UPDATE` and the like: tables….
     Locking,
-    /// A table by name: \[outer qualifiers…\] \[Alias\].
+    /// A table by name: \[outer qualifiers…\] \[Alias\] \[form [`Form::Sample`]\].
     Table,
     /// A file by path, `FROM 'file.csv'`: \[Alias\].
     File,
     /// A query in `FROM`: query \[Alias\].
     Derived,
-    /// A function in `FROM`: call \[Alias\].
+    /// A function in `FROM`: call, or form [`Form::XmlTable`] or [`Form::JsonTable`], \[Alias\].
     TableFunction,
+    /// `ROWS FROM (…)`: functions… \[Alias\].
+    RowsFrom,
     /// A join: left right \[Using or On\] \[Alias\].
     Join,
     /// `USING (…) AS name`: column names….

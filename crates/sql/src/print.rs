@@ -98,7 +98,7 @@ impl Printer<'_, '_> {
             (N::List, _) => self.list(""),
             (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
             (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
-            (_, N::Into | N::Locking) => Ok(()),
+            (_, N::Into | N::Windows | N::Locking) => Ok(()),
             (N::Select, N::Star) if parent.has(flag::KEYWORD) => Ok(()),
             (N::Select | N::Values | N::With | N::From | N::GroupBy | N::OrderBy, _) => self.list(" "),
             (N::SetOperation, _) => {
@@ -118,6 +118,11 @@ impl Printer<'_, '_> {
             (N::ExplainOption, _) => self.word(" "),
             (N::Set, _) => self.list(" = "),
             (N::Cte, N::ColumnDef) | (N::Alias, _) => self.list("("),
+            (N::Cte, N::Form) => self.word(if is_first_form(parent, node) { ") " } else { " " }),
+            (N::Table, N::Form) => self.word(" "),
+            (N::Windows, _) => self.list(" "),
+            (N::RowsFrom, N::Alias) => Ok(()),
+            (N::RowsFrom, _) => self.list(""),
             (N::Cte, _) => {
                 self.word(if self.is_first { " AS " } else { ") AS " })?;
                 self.word(match Materialized::from_code(parent.detail()) {
@@ -250,6 +255,7 @@ impl Printer<'_, '_> {
                 GroupingKind::Sets => "GROUPING SETS (",
             }),
             N::Having => self.word(" HAVING"),
+            N::Windows => self.word(" WINDOW"),
             N::OrderBy => self.word(" ORDER BY"),
             N::Limit if node.has(flag::TIES) => self.word(" FETCH FIRST"),
             N::Limit => self.word(" LIMIT"),
@@ -269,6 +275,8 @@ impl Printer<'_, '_> {
             N::ExplainOption => self.option_name(node.name()),
             N::File | N::String => self.string(node.name()),
             N::Derived if node.has(flag::LATERAL) => self.word("LATERAL ("),
+            N::RowsFrom if node.has(flag::LATERAL) => self.word("LATERAL ROWS FROM ("),
+            N::RowsFrom => self.word("ROWS FROM ("),
             N::TableFunction => self.word(if node.has(flag::LATERAL) { "LATERAL " } else { "" }),
             N::Derived | N::Exists | N::Subquery => {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
@@ -322,6 +330,7 @@ impl Printer<'_, '_> {
         match table.map(Node::kind) {
             // A query or a join in parentheses is closed before its alias.
             Some(NodeKind::Derived | NodeKind::Join) => self.word(")")?,
+            Some(NodeKind::RowsFrom) => self.word(")").and_then(|()| self.ordinality(table))?,
             Some(NodeKind::TableFunction) => self.ordinality(table)?,
             _ => {}
         }
@@ -424,11 +433,15 @@ impl Printer<'_, '_> {
             N::Locking if node.has(flag::NOWAIT) => self.word(" NOWAIT"),
             N::Locking if node.has(flag::SKIP_LOCKED) => self.word(" SKIP LOCKED"),
             N::GroupingSet => self.word(")"),
+            N::RowsFrom if node.child_of_kind(N::Alias).is_none() => {
+                self.word(")").and_then(|()| self.ordinality(Some(node)))
+            }
             N::TableFunction if node.child_of_kind(N::Alias).is_none() => self.ordinality(Some(node)),
             N::Limit if node.has(flag::TIES) => self.word(" ROWS WITH TIES"),
             N::Using if !node.name().is_empty() => write!(self.f, ") AS {}", Quoted(node.name())),
             N::Limit if node.first_child().is_none() => self.word(" ALL"),
             N::Alias | N::Using if node.first_child().is_some() => self.word(")"),
+            N::Cte if node.child_of_kind(N::Form).is_some() => Ok(()),
             N::Cte | N::InList | N::InQuery | N::Cast | N::Extract | N::Exists | N::Subquery | N::Row => {
                 self.word(")")
             }
@@ -595,6 +608,11 @@ fn is_table_query(node: Option<&Node<'_>>) -> bool {
     node.is_some_and(|node| node.kind() == NodeKind::Select && node.has(flag::KEYWORD))
 }
 
+/// Whether `form` is the first form of a named query, after which its parentheses are closed.
+fn is_first_form(cte: &Node<'_>, form: &Node<'_>) -> bool {
+    cte.child_of_kind(NodeKind::Form).is_some_and(|first| std::ptr::addr_eq(first, form))
+}
+
 /// Whether a lock is the first outside of the parentheses around the rest of its query.
 fn is_first_outside(lock: &Node<'_>) -> bool {
     lock.parent().is_some_and(|query| {
@@ -667,6 +685,11 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     }
 }
 
+/// Whether an expression is one without `AND`, `IN`, `LIKE` and the like (`b_expr`).
+pub(crate) fn is_simple<'a>(node: &'a Node<'a>) -> bool {
+    !is_not_simple(node)
+}
+
 /// Whether an expression that binds tightly is still none that can stand between `BETWEEN` and `AND`, because it has an
 /// `AT TIME ZONE` or a `COLLATE` that is not in parentheses. Looks no further than to the next parentheses, so that all
 /// these looks together stay linear.
@@ -678,8 +701,8 @@ fn is_not_simple<'a>(root: &'a Node<'a>) -> bool {
             || (!std::ptr::eq(node, root) && node.parent().is_some_and(|parent| needs_parens(parent, node)));
         match node.kind() {
             _ if is_closed => walk.skip_children(node),
-            NodeKind::AtTimeZone | NodeKind::Collate => return true,
-            _ => {}
+            NodeKind::Binary | NodeKind::Unary | NodeKind::Cast | NodeKind::DistinctFrom => {}
+            _ => return true,
         }
     }
     false

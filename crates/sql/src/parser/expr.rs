@@ -294,7 +294,7 @@ impl<'a> Parser<'a, '_> {
                 // Without a LIKE that waits for it, ESCAPE is no operator; nor is a label, once no operator claims it.
                 let is_stray = infix.is_some_and(|infix| match infix.action {
                     Action::Escape if top.then != Then::LikePattern => true,
-                    _ if top.mode == Mode::Primary => true,
+                    _ if matches!(top.mode, Mode::Primary | Mode::Call) => true,
                     _ => infix.may_be_label && !waits_inside,
                 });
                 if !is_stray {

@@ -215,7 +215,7 @@ impl<'a> Parser<'a, '_> {
         match kind {
             // In FROM these words are the function's alias.
             TokenKind::Keyword(K::Over | K::Filter | K::Within)
-                if self.stack.top().then == Then::TableFunction =>
+                if self.stack.top().mode == super::stack::Mode::Call =>
             {
                 Ok(Step::Value(node))
             }

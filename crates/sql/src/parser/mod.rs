@@ -33,6 +33,7 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
+mod window;
 
 use cofferdam_arena::Arena;
 
@@ -235,6 +236,9 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
+            Then::SortKey => self.sort_key(node).map(Step::Done),
+            Then::Constant => self.after_constant(node),
+            Then::WindowItem => self.after_window_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
             Then::LimitComma => self.after_limit_comma(frame),
             Then::FetchCount => self.after_fetch_count(frame, node),
@@ -244,6 +248,13 @@ impl<'a, 's> Parser<'a, 's> {
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
             Then::TableFunction => self.after_table_function(frame, node),
+            Then::RowsFromItem => self.after_rows_from_item(frame, node),
+            Then::Sample => {
+                frame.node().push(node);
+                Ok(Step::TableValue(frame.node()))
+            }
+            Then::FormTable => self.after_form_table(frame, node),
+            Then::CteSearch => self.after_cte_search(frame, node),
             Then::Explain => self.after_explained(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }

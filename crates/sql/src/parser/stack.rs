@@ -56,6 +56,9 @@ pub(crate) enum Then {
     SelectHaving,
     ValuesItem,
     OrderItem,
+    SortKey,
+    Constant,
+    WindowItem,
     Limit,
     LimitComma,
     FetchCount,
@@ -66,6 +69,10 @@ pub(crate) enum Then {
     JoinRight,
     JoinOn,
     TableFunction,
+    RowsFromItem,
+    Sample,
+    FormTable,
+    CteSearch,
     // Statements around a query.
     Explain,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
@@ -88,15 +95,18 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
-    /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
+    /// A value without operators around it (`c_expr`).
     Primary,
+    /// A call without `FILTER`, `OVER` and the like (`func_expr_windowless`).
+    Call,
 }
 
 /// One level of nesting.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence; for a clause at the end of a query, those before it.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it; for what follows `WITH`,
+    /// whether it may change data.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.

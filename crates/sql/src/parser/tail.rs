@@ -26,7 +26,7 @@ impl<'a> Parser<'a, '_> {
             Some(K::Order) => {
                 let clause = self.node_here(NodeKind::OrderBy)?;
                 self.expect_word(K::By, &["BY"])?;
-                self.sort_key(query, clause)
+                self.order_item(query, clause)
             }
             Some(K::Limit | K::Offset | K::Fetch | K::For) => self.next_clause(query, 0),
             _ => Ok(Step::Done(query)),
@@ -171,11 +171,20 @@ impl<'a> Parser<'a, '_> {
         Span::new(limit.start + with.unwrap_or(0), limit.end())
     }
 
-    fn sort_key(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
+    fn order_item(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.want_expr(Frame { outer: Some(query), ..Frame::of(Then::OrderItem, clause) })
     }
 
     pub(super) fn after_order_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        frame.node().push(self.sort_key(value)?);
+        if self.take_if(TokenKind::Comma) {
+            return self.order_item(frame.outer(), frame.node());
+        }
+        self.end_clause(frame.outer(), frame.node(), 0, had::ORDER)
+    }
+
+    /// The key of an `ORDER BY` whose expression was read, with the words after it.
+    pub(super) fn sort_key(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let key = self.node(NodeKind::SortKey, value.span())?;
         key.push(value);
         match self.token.keyword() {
@@ -191,20 +200,17 @@ impl<'a> Parser<'a, '_> {
             _ => {}
         }
         if self.is(K::Nulls) {
+            // Only with one of these words after it does it belong to the key.
             match self.peek() {
                 TokenKind::Keyword(K::First) => key.set(flag::NULLS_FIRST),
                 TokenKind::Keyword(K::Last) => key.set(flag::NULLS_LAST),
-                _ => return Err(self.unexpected(&["`,`", "LIMIT"])),
+                _ => return Err(self.unexpected(&["NULLS FIRST", "NULLS LAST"])),
             }
             self.take();
             self.take();
         }
         key.set_end(self.end);
-        frame.node().push(key);
-        if self.take_if(TokenKind::Comma) {
-            return self.sort_key(frame.outer(), frame.node());
-        }
-        self.end_clause(frame.outer(), frame.node(), 0, had::ORDER)
+        Ok(key)
     }
 
     /// `USING <` or `USING OPERATOR(schema.<)`.

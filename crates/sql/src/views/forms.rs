@@ -1,7 +1,7 @@
 //! Views of the statements and clauses that `grammar/*.syntax` declares: one for each rule, with a method for each label.
 
 #[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
-use super::{Expr, Query, TableExpr, TypeName};
+use super::{Expr, Query, SortKey, TableExpr, TypeName};
 use crate::node::Children;
 use crate::words;
 use crate::{Form, Keyword, Node, NodeKind, Span};
@@ -172,6 +172,12 @@ macro_rules! form_field {
             self.0.list($slot).map(Expr::of)
         }
     };
+    (#[$doc:meta] $name:ident $slot:literal sort_keys) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = SortKey<'a>> {
+            self.0.list($slot).filter_map(SortKey::of)
+        }
+    };
     (#[$doc:meta] $name:ident $slot:literal texts) => {
         #[$doc]
         pub fn $name(self) -> impl Iterator<Item = &'a str> {
@@ -200,8 +206,8 @@ macro_rules! form_field {
 
 #[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
 fn is_table(kind: NodeKind) -> bool {
-    use NodeKind::{Derived, File, Join, Table, TableFunction};
-    matches!(kind, Table | File | Derived | TableFunction | Join)
+    use NodeKind::{Derived, File, Join, RowsFrom, Table, TableFunction};
+    matches!(kind, Table | File | Derived | TableFunction | RowsFrom | Join)
 }
 
 include!(concat!(env!("OUT_DIR"), "/form_views.rs"));

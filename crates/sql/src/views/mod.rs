@@ -20,8 +20,8 @@ pub use query::{
     SetOperator, SetValue, Show, SortKey, Statement, Values, With,
 };
 pub use table::{
-    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableFunction,
-    TableRef,
+    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, RowsFrom, TableExpr,
+    TableFunction, TableRef,
 };
 
 /// Declares views: a pointer to a node of one kind.
