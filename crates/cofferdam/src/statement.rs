@@ -102,7 +102,7 @@ impl<'c> Statement<'c> {
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let (connection, budget) = (statement.connection, &statement.budget);
     budget.set_stage(&PARSE);
-    let tree = cofferdam_sql::parse(statement.sql, &statement.parse)
+    let tree = cofferdam_sql::parse_cancellable(statement.sql, &statement.parse, connection.cancel_flag())
         .map_err(|error| Error::from_sql(error, budget))?;
 
     budget.set_stage(&PLAN);

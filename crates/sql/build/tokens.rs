@@ -58,7 +58,6 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("Number", ""),
     ("Parameter", ""),
     ("String", ""),
-    ("NationalString", ""),
     ("BitString", ""),
     ("HexString", ""),
     ("LeftParen", "("),
@@ -150,6 +149,13 @@ pub(crate) enum View {
     Object,
     /// An expression with its order.
     SortKey,
+    /// A column that is given a value.
+    Target,
+    /// What a select or `RETURNING` gives.
+    Item,
+    Statement,
+    /// A value of a setting or an option.
+    Value,
 }
 
 macro_rules! hooks {
@@ -174,11 +180,21 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "nonreserved_word" "NonReservedWord" "a word" Text,
     "col_label" "Label" "a word" Text,
     "any_name" "AnyName" "a name" Object,
+    "qualified_name" "QualifiedName" "a table" Object,
     "func_name" "FunctionName" "a name" Object,
     "routine_name" "RoutineName" "a name" Object,
     "role_name" "RoleName" "a role" Text,
     "role_id" "NewRoleName" "the name of a role" Text,
-    "target" "Target" "a column" Expr,
+    "target" "Target" "a column" Target,
+    "item" "Item" "an expression" Item,
+    "statement" "Statement" "a statement" Statement,
+    "rule_action" "RuleAction" "a statement" Statement,
+    "func_application" "Application" "a function call" Expr,
+    "setting_name" "SettingName" "a setting" Object,
+    "setting_value" "SettingValue" "a value" Value,
+    "setting_word" "SettingWord" "a word" Value,
+    "word_or_string" "WordOrString" "a word" Text,
+    "identifier" "Identifier" "a name" Text,
     "any_operator" "QualifiedOperator" "an operator" Object,
     "operator" "AnyOperator" "an operator" Text,
     "string" "String" "a string" Text,
@@ -245,7 +261,7 @@ impl Tokens {
             fits.fold(self.set("Name"), |set, (index, _)| set.or(Set::one(index)))
         };
         let operators = "Operator '+' '-' '*' '/' '%' '^' '<' '>' '=' '<=' '>=' '<>'";
-        let constants = "Integer Number Parameter String NationalString BitString HexString";
+        let constants = "Integer Number Parameter String BitString HexString";
         let values = "ARRAY CASE CAST CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_TIME CURRENT_TIMESTAMP \
                       CURRENT_USER FALSE LOCALTIME LOCALTIMESTAMP NULL SESSION_USER SYSTEM_USER TRUE USER '('";
         let types = "BIGINT BIT BOOLEAN CHAR CHARACTER DEC DECIMAL FLOAT INT INTEGER INTERVAL JSON NATIONAL NCHAR \
@@ -266,7 +282,17 @@ impl Tokens {
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
             "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
-            "col_id" | "any_name" | "target" => of(&[Unreserved, ColumnName]),
+            "item" => self.begins("expr", keywords).or(self.set("'*'")),
+            "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
+            "rule_action" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE")),
+            "func_application" => names,
+            "setting_value" => names.or(self.set("String Integer Number '+' '-' TRUE FALSE ON")),
+            "setting_word" => names.or(self.set("String TRUE FALSE ON")),
+            "word_or_string" => names.or(self.set("String")),
+            "identifier" => self.set("Name"),
+            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
+                of(&[Unreserved, ColumnName])
+            }
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),
             "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "col_label" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),

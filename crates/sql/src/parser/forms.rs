@@ -48,12 +48,10 @@ enum Op {
     End,
 }
 
+/// What the current token and those after it must be.
 struct Guard {
     is_negated: bool,
-    first: u16,
-    second: u16,
-    /// An empty set where two tokens decide.
-    third: u16,
+    sets: &'static [u16],
 }
 
 /// Nonterminals that are written by hand.
@@ -75,11 +73,21 @@ pub(super) enum Hook {
     NonReservedWord,
     Label,
     AnyName,
+    QualifiedName,
     FunctionName,
     RoutineName,
     RoleName,
     NewRoleName,
     Target,
+    Item,
+    Statement,
+    RuleAction,
+    Application,
+    SettingName,
+    SettingValue,
+    SettingWord,
+    WordOrString,
+    Identifier,
     QualifiedOperator,
     AnyOperator,
     String,
@@ -138,35 +146,34 @@ fn class(kind: TokenKind) -> u16 {
         T::Number => 3,
         T::Parameter => 4,
         T::String { .. } | T::EscapeString | T::UnicodeString | T::DollarString => 5,
-        T::NationalString => 6,
-        T::BitString => 7,
-        T::HexString => 8,
-        T::LeftParen => 9,
-        T::RightParen => 10,
-        T::LeftBracket => 11,
-        T::RightBracket => 12,
-        T::Comma => 13,
-        T::Semicolon => 14,
-        T::Dot => 15,
-        T::DotDot => 16,
-        T::Colon => 17,
-        T::ColonColon => 18,
-        T::ColonEqual => 19,
-        T::Arrow => 20,
-        T::Plus => 21,
-        T::Minus => 22,
-        T::Star => 23,
-        T::Slash => 24,
-        T::Percent => 25,
-        T::Caret => 26,
-        T::Less => 27,
-        T::Greater => 28,
-        T::Equal => 29,
-        T::LessOrEqual => 30,
-        T::GreaterOrEqual => 31,
-        T::NotEqual => 32,
-        T::Operator => 33,
-        T::Stray | T::Bad(_) => 34,
+        T::BitString => 6,
+        T::HexString => 7,
+        T::LeftParen => 8,
+        T::RightParen => 9,
+        T::LeftBracket => 10,
+        T::RightBracket => 11,
+        T::Comma => 12,
+        T::Semicolon => 13,
+        T::Dot => 14,
+        T::DotDot => 15,
+        T::Colon => 16,
+        T::ColonColon => 17,
+        T::ColonEqual => 18,
+        T::Arrow => 19,
+        T::Plus => 20,
+        T::Minus => 21,
+        T::Star => 22,
+        T::Slash => 23,
+        T::Percent => 24,
+        T::Caret => 25,
+        T::Less => 26,
+        T::Greater => 27,
+        T::Equal => 28,
+        T::LessOrEqual => 29,
+        T::GreaterOrEqual => 30,
+        T::NotEqual => 31,
+        T::Operator => 32,
+        T::Stray | T::Bad(_) => 33,
     };
     Keyword::COUNT as u16 + after_keywords
 }
@@ -174,10 +181,6 @@ fn class(kind: TokenKind) -> u16 {
 fn is_in(set: u16, class: u16) -> bool {
     let words = &SETS[usize::from(set)];
     words[usize::from(class / 64)] & (1 << (class % 64)) != 0
-}
-
-fn is_empty(set: u16) -> bool {
-    SETS[usize::from(set)] == [0; 9]
 }
 
 impl<'a> Parser<'a, '_> {
@@ -219,10 +222,15 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn guard_holds(&mut self, guard: u16) -> bool {
-        let Guard { is_negated, first, second, third } = GUARDS[usize::from(guard)];
-        let holds = is_in(first, class(self.token.kind))
-            && is_in(second, class(self.peek()))
-            && (is_empty(third) || is_in(third, class(self.peek_beyond())));
+        let Guard { is_negated, sets } = GUARDS[usize::from(guard)];
+        let holds = sets.iter().enumerate().all(|(index, set)| {
+            let kind = match index {
+                0 => self.token.kind,
+                1 => self.peek(),
+                _ => self.peek_second(),
+            };
+            is_in(*set, class(kind))
+        });
         holds != is_negated
     }
 
@@ -301,6 +309,14 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
+    /// The nonterminal that the form of `frame` waits for.
+    pub(super) fn awaited_hook(frame: &Frame<'a>) -> Option<Hook> {
+        match CODE.get(usize::from(place(*frame)).wrapping_sub(1)) {
+            Some(Op::Hook(hook)) if frame.then == Then::Form => Some(*hook),
+            _ => None,
+        }
+    }
+
     /// Goes on with a form whose part is complete.
     pub(super) fn after_form_part(&mut self, frame: Frame<'a>, child: NodeRef<'a>) -> Parsed<Step<'a>> {
         hang(frame, child);
@@ -336,10 +352,6 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
-            Hook::Primary => {
-                self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
-                return Ok(Hooked::Step(Step::Operand));
-            }
             Hook::Constant => {
                 self.push_frame(frame)?;
                 return self.constant_value().map(Hooked::Step);
@@ -353,6 +365,19 @@ impl<'a> Parser<'a, '_> {
             }
             Hook::Query => Step::Query,
             Hook::Table => Step::Table,
+            Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
+            Hook::Primary => {
+                self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+                return Ok(Hooked::Step(Step::Operand));
+            }
+            Hook::Item => return self.item(frame),
+            Hook::Target => return self.target(frame),
+            Hook::Application => return self.application(frame),
+            Hook::Statement | Hook::RuleAction => {
+                self.push_frame(frame)?;
+                return self.statement_in_form(hook).map(Hooked::Step);
+            }
             _ => return self.simple_hook(hook).map(Hooked::Value),
         };
         self.push_frame(frame)?;
@@ -369,6 +394,7 @@ impl<'a> Parser<'a, '_> {
                 (Self::is_column_name(kind) || Self::is_type_or_function_name(kind), &["a word"])
             }
             Hook::Label => (Self::is_label(kind), &["a word"]),
+            Hook::Identifier => (super::name::is_plain_name(kind), &["a name"]),
             Hook::String => (super::name::is_string(kind), &["a string"]),
             Hook::Integer => (kind == TokenKind::Integer, &["a number"]),
             Hook::Number => (kind == TokenKind::Number, &["a number"]),
@@ -393,9 +419,12 @@ impl<'a> Parser<'a, '_> {
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
-            Hook::Type => self.type_name(),
-            Hook::FunctionType => self.function_type(),
             Hook::AnyName => self.object_name(),
+            Hook::QualifiedName => self.qualified_name(),
+            Hook::SettingName => self.setting_name(),
+            Hook::SettingValue => self.setting_value(),
+            Hook::SettingWord => self.setting_word(),
+            Hook::WordOrString => self.word_or_string(),
             Hook::FunctionName => self.function_name(),
             Hook::RoutineName => self.routine_name(),
             Hook::QualifiedOperator => self.operator_name(),
@@ -416,7 +445,7 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// What a nonterminal written by hand gives at once.
-enum Hooked<'a> {
+pub(super) enum Hooked<'a> {
     Value(NodeRef<'a>),
     /// It needs steps; the frame of the form is on the stack.
     Step(Step<'a>),

@@ -1,9 +1,7 @@
 //! What stands for an object in a form: dotted names, operators, roles, and numbers with a sign.
 
-use super::name::is_plain_name;
+use super::name::{Last, is_plain_name};
 use super::{Parsed, Parser};
-use crate::Span;
-use crate::error::Mistake;
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
@@ -18,10 +16,7 @@ impl<'a> Parser<'a, '_> {
             return Err(self.unexpected(NAME));
         }
         let node = self.node(NodeKind::ObjectName, self.token.span())?;
-        if self.dotted_name(node)? {
-            let star = Span::new(self.end.saturating_sub(1), self.end);
-            return Err(self.mistake(Mistake::Unexpected, star, None));
-        }
+        self.dotted_name(node, Last::Name)?;
         Ok(node)
     }
 

@@ -14,17 +14,12 @@ use Keyword as K;
 const QUERY: &[&str] = &["SELECT", "VALUES", "`(`"];
 const CONSTANT: &[&str] = &["a constant"];
 
-/// Of the frame of what follows `WITH`, and of a `WITH` while it is read: `INSERT` and the like may follow.
-const MAY_CHANGE_DATA: u8 = 1;
-
 impl<'a> Parser<'a, '_> {
     pub(super) fn query(&mut self) -> Parsed<Step<'a>> {
         if !self.is(K::With) {
             return self.query_body();
         }
-        let is_statement = is_statement(self.stack.top().then);
         let with = self.node_here(NodeKind::With)?;
-        with.set_detail(if is_statement { MAY_CHANGE_DATA } else { 0 });
         // `WITH recursive AS (…)` names a query so.
         if self.is(K::Recursive) && !matches!(self.peek(), TokenKind::Keyword(K::As) | TokenKind::LeftParen) {
             self.take();
@@ -39,23 +34,14 @@ impl<'a> Parser<'a, '_> {
             TokenKind::Keyword(K::Select) => self.select(),
             TokenKind::Keyword(K::Values) => self.values(),
             TokenKind::Keyword(K::Table) => self.table_query(),
-            TokenKind::Keyword(K::Insert | K::Update | K::Delete | K::Merge) if self.may_change_data() => {
-                Err(self.unsupported_here("a statement in WITH that changes data"))
-            }
             TokenKind::LeftParen => {
                 let start = self.take().start;
                 self.want_query(paren(Then::QueryParen, None, start))
             }
-            _ => Err(self.unexpected(QUERY)),
-        }
-    }
-
-    /// Whether a statement that changes data may stand here, in the place of a query.
-    fn may_change_data(&self) -> bool {
-        let top = self.stack.top();
-        match top.then {
-            Then::WithBody => top.precedence == MAY_CHANGE_DATA,
-            then => is_statement(then),
+            _ => match self.change_in_query() {
+                Some(form) => self.enter(form),
+                None => Err(self.unexpected(QUERY)),
+            },
         }
     }
 
@@ -134,8 +120,7 @@ impl<'a> Parser<'a, '_> {
         if self.take_if(TokenKind::Comma) {
             return self.cte(with);
         }
-        let precedence = with.detail();
-        with.set_detail(0);
+        let precedence = u8::from(self.may_change_data());
         self.push_frame(Frame { precedence, ..Frame::of(Then::WithBody, with) })?;
         Ok(Step::QueryBody)
     }
@@ -225,13 +210,8 @@ impl<'a> Parser<'a, '_> {
     }
 }
 
-/// Whether what goes on so is a place for statements and not only for queries.
-fn is_statement(then: Then) -> bool {
-    matches!(then, Then::Finish | Then::Explain | Then::CteQuery)
-}
-
 /// Whether the token is a constant by itself.
 fn is_constant(kind: TokenKind) -> bool {
-    use TokenKind::{BitString, HexString, Integer, NationalString, Number};
-    is_string(kind) || matches!(kind, Integer | Number | BitString | HexString | NationalString)
+    use TokenKind::{BitString, HexString, Integer, Number};
+    is_string(kind) || matches!(kind, Integer | Number | BitString | HexString)
 }

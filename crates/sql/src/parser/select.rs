@@ -112,7 +112,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Whether the current token is a label without `AS`.
-    fn has_bare_label(&mut self) -> bool {
+    pub(super) fn has_bare_label(&mut self) -> bool {
         // `NULLS FIRST` are two words of `ORDER BY` wherever they stand.
         Self::is_bare_label(self.token.kind) && !(self.is(K::Nulls) && self.begins_nulls_order())
     }
@@ -122,7 +122,7 @@ impl<'a> Parser<'a, '_> {
         matches!(self.peek(), TokenKind::Keyword(K::First | K::Last))
     }
 
-    fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
+    pub(super) fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         if self.take_word(K::As) && !Self::is_label(self.token.kind) {
             return Err(self.unexpected(&["a label"]));
         }

@@ -31,6 +31,15 @@ pub(crate) enum Then {
     FormArg,
     ExtractSource,
     CastOperand,
+    CastType,
+    CastSuffix,
+    TypeModifier,
+    NormalizeArg,
+    Subscript,
+    ArrayElement,
+    QuantifiedItem,
+    OverlapsItem,
+    CallOrderItem,
     CaseOperand,
     CaseWhen,
     CaseResult,
@@ -41,6 +50,8 @@ pub(crate) enum Then {
     SubqueryParen,
     ExistsParen,
     InQueryParen,
+    QuantifiedQuery,
+    UniqueQuery,
     DerivedParen,
     QueryParen,
     CteQuery,
@@ -70,11 +81,14 @@ pub(crate) enum Then {
     JoinOn,
     TableFunction,
     RowsFromItem,
+    RowsFromFunction,
+    AliasColumn,
+    ColumnType,
     Sample,
     FormTable,
     CteSearch,
-    // Statements around a query.
-    Explain,
+    // Items of a form.
+    FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
     Form,
 }
@@ -99,6 +113,13 @@ pub(crate) enum Mode {
     Primary,
     /// A call without `FILTER`, `OVER` and the like (`func_expr_windowless`).
     Call,
+}
+
+impl Mode {
+    /// Whether the expression may not have `AND`, `IN`, `LIKE` and the like.
+    pub(crate) fn is_simple(self) -> bool {
+        matches!(self, Mode::Simple | Mode::Primary)
+    }
 }
 
 /// One level of nesting.

@@ -88,11 +88,6 @@ impl<'a> Parser<'a, '_> {
         self.next_clause(query, had | is)
     }
 
-    /// Whether the query begins with a parenthesis, so that it may have clauses from inside.
-    fn is_in_parens(&self, query: NodeRef<'a>) -> bool {
-        self.lexer.text().as_bytes().get(query.span().start as usize) == Some(&b'(')
-    }
-
     /// All clauses of a query are there: sees that they go together.
     fn end_tail(&mut self, query: NodeRef<'a>, had: u8) -> Parsed<Step<'a>> {
         if had != 0 && self.is_in_parens(query) {
@@ -216,14 +211,10 @@ impl<'a> Parser<'a, '_> {
     /// `USING <` or `USING OPERATOR(schema.<)`.
     fn sort_operator(&mut self, key: NodeRef<'a>) -> Parsed<()> {
         self.take();
-        if !self.take_word(K::Operator) {
-            let operator = self.operator_sign()?;
-            key.push(operator);
-            return Ok(());
-        }
-        self.expect(TokenKind::LeftParen, &["`(`"])?;
-        let operator = self.operator_name()?;
-        self.expect(TokenKind::RightParen, &["`)`"])?;
+        let operator = match self.token.keyword() {
+            Some(K::Operator) => self.operator_in_parens()?,
+            _ => self.operator_sign()?,
+        };
         key.push(operator);
         Ok(())
     }

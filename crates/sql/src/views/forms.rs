@@ -1,7 +1,7 @@
 //! Views of the statements and clauses that `grammar/*.syntax` declares: one for each rule, with a method for each label.
 
 #[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
-use super::{Expr, Query, SortKey, TableExpr, TypeName};
+use super::{Expr, Query, SelectItem, SettingValue, SortKey, Statement, TableExpr, Target, TypeName};
 use crate::node::Children;
 use crate::words;
 use crate::{Form, Keyword, Node, NodeKind, Span};
@@ -39,6 +39,10 @@ impl<'a> FormRef<'a> {
 
     fn slot(self, slot: u8) -> Option<&'a Node<'a>> {
         self.0.children().find(|child| child.slot() == slot)
+    }
+
+    fn each(self, slot: u8) -> impl Iterator<Item = &'a Node<'a>> {
+        self.0.children().filter(move |child| child.slot() == slot)
     }
 
     fn list(self, slot: u8) -> Children<'a> {
@@ -90,7 +94,7 @@ fn expr<'a>(node: &'a Node<'a>) -> Option<Expr<'a>> {
 
 /// One view and its methods for each form; the grammar's labels are the methods.
 macro_rules! form_views {
-    ($(#[$doc:meta] $name:ident { $(#[$field_doc:meta] $field:ident $slot:literal $kind:ident $($argument:ident)?,)* })*) => {$(
+    ($(#[$doc:meta] $name:ident { $(#[$field_doc:meta] $field:ident $slot:literal $kind:ident $($argument:ident)*,)* })*) => {$(
         #[$doc]
         #[derive(Clone, Copy, Debug)]
         pub struct $name<'a>(FormRef<'a>);
@@ -106,16 +110,80 @@ macro_rules! form_views {
                 self.0
             }
 
-            $(form_field!(#[$field_doc] $field $slot $kind $($argument)?);)*
+            $(form_field!(#[$field_doc] $field $slot $kind $($argument)*);)*
+        }
+    )*};
+}
+
+/// The views of rules whose nodes always turn into those of other forms: one variant for each.
+macro_rules! form_choices {
+    ($(#[$doc:meta] $name:ident { $(#[$variant_doc:meta] $variant:ident,)* })*) => {$(
+        #[$doc]
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name<'a> {
+            $(#[$variant_doc] $variant($variant<'a>),)*
+        }
+
+        impl<'a> $name<'a> {
+            /// The view of `node`, when it is one of these.
+            pub fn of(node: &'a Node<'a>) -> Option<Self> {
+                $(if let Some(view) = $variant::of(node) {
+                    return Some(Self::$variant(view));
+                })*
+                None
+            }
+
+            /// The view without its type.
+            pub fn form(self) -> FormRef<'a> {
+                match self {
+                    $(Self::$variant(view) => view.form(),)*
+                }
+            }
         }
     )*};
 }
 
 macro_rules! form_field {
-    (#[$doc:meta] $name:ident $slot:literal word $keyword:ident) => {
+    (#[$doc:meta] $name:ident $slot:literal word $($keyword:ident)+) => {
         #[$doc]
         pub fn $name(self) -> bool {
-            self.0.says(Keyword::$keyword)
+            $(self.0.says(Keyword::$keyword))||+
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_form $form:ident) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = $form<'a>> {
+            self.0.each($slot).filter_map($form::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_text) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = &'a str> {
+            self.0.each($slot).map(Node::name)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_object) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = ObjectName<'a>> {
+            self.0.each($slot).filter_map(ObjectName::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_part) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = FormRef<'a>> {
+            self.0.each($slot).filter_map(FormRef::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal types) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = TypeName<'a>> {
+            self.0.list($slot).filter_map(TypeName::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal tables) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = TableExpr<'a>> {
+            self.0.list($slot).filter_map(TableExpr::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal expr) => {
@@ -139,7 +207,49 @@ macro_rules! form_field {
     (#[$doc:meta] $name:ident $slot:literal table) => {
         #[$doc]
         pub fn $name(self) -> Option<TableExpr<'a>> {
-            self.0.0.children().find(|child| is_table(child.kind())).map(TableExpr::of)
+            self.0.0.children().find_map(TableExpr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal target) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Target<'a>> {
+            self.0.0.children().find_map(Target::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal targets) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = Target<'a>> + Clone {
+            self.0.list($slot).map(Target)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal items) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = SelectItem<'a>> + Clone {
+            self.0.list($slot).map(SelectItem::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal statement) => {
+        #[$doc]
+        pub fn $name(self) -> Option<Statement<'a>> {
+            self.0.0.children().find_map(Statement::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal each_statement) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = Statement<'a>> {
+            self.0.0.children().filter_map(Statement::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal value) => {
+        #[$doc]
+        pub fn $name(self) -> Option<SettingValue<'a>> {
+            self.0.slot($slot).map(SettingValue::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal values) => {
+        #[$doc]
+        pub fn $name(self) -> impl ExactSizeIterator<Item = SettingValue<'a>> + Clone {
+            self.0.list($slot).map(SettingValue::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal text) => {
@@ -202,12 +312,6 @@ macro_rules! form_field {
             self.0.list($slot)
         }
     };
-}
-
-#[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
-fn is_table(kind: NodeKind) -> bool {
-    use NodeKind::{Derived, File, Join, RowsFrom, Table, TableFunction};
-    matches!(kind, Table | File | Derived | TableFunction | RowsFrom | Join)
 }
 
 include!(concat!(env!("OUT_DIR"), "/form_views.rs"));

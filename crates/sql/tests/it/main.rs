@@ -5,7 +5,9 @@ mod budget;
 mod corpus;
 mod depth;
 mod golden;
+mod names;
 mod random;
+mod rewrite;
 mod size;
 
 use cofferdam_arena::{Arena, Budget};
