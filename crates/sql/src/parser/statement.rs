@@ -84,15 +84,20 @@ impl<'a> Parser<'a, '_> {
         if !matches!(self.token.kind, TokenKind::Dot | TokenKind::LeftBracket) {
             return Ok(Hooked::Value(node));
         }
-        let _ = frame;
-        Err(self.unsupported_here("a part of a column"))
+        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.steps(node).map(Hooked::Step)
     }
 
     // ---- `CALL`
 
     /// A call of a function by its name (`func_application`).
-    pub(super) fn application(&mut self, _: Frame<'a>) -> Parsed<Hooked<'a>> {
-        Err(self.unsupported_here("CALL"))
+    pub(super) fn application(&mut self, frame: Frame<'a>) -> Parsed<Hooked<'a>> {
+        let node = self.function_name()?;
+        if self.token.kind != TokenKind::LeftParen {
+            return Err(self.unexpected(&["`(`"]));
+        }
+        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.call(node).map(Hooked::Step)
     }
 
     /// A hint for a statement that begins with a word that is none.

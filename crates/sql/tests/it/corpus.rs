@@ -17,7 +17,7 @@ fn corpora() -> Option<PathBuf> {
     None
 }
 
-fn regress() -> Vec<(String, bool)> {
+pub(crate) fn regress() -> Vec<(String, bool)> {
     let Some(corpora) = corpora() else { return Vec::new() };
     let folder = corpora.join("postgresql");
     let texts = std::fs::read_to_string(folder.join("regress.nul")).expect("regress.nul");
@@ -51,6 +51,17 @@ fn seed_44_strictness_on_postgresqls_own_tests() {
     }
     println!("{accepted} accepted, {unsupported} unsupported, {rejected} rejected");
     assert!(accepted >= 3_800 || corpora().is_none(), "{accepted} accepted");
+}
+
+/// The statements of the TPC-H queries.
+pub(crate) fn tpch() -> Vec<String> {
+    let Some(corpora) = corpora() else { return Vec::new() };
+    let entries = std::fs::read_dir(corpora.join("tpch/queries")).expect("the queries of TPC-H");
+    let texts =
+        entries.map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a query"));
+    texts
+        .flat_map(|text| statements(&text).map(|span| span.of(&text).to_owned()).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod budget;
 mod corpus;
 mod depth;
 mod golden;
+mod layout;
 mod names;
 mod random;
 mod rewrite;
