@@ -2,7 +2,7 @@
 
 use super::forms::Hook;
 use super::name::is_string;
-use super::stack::{Frame, Then};
+use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::Keyword;
 use crate::error::Mistake;
@@ -153,7 +153,7 @@ impl<'a> Parser<'a, '_> {
     /// Whether the call on top of the stack can be nothing but one, and not a window function either.
     fn is_plain_call(&self) -> bool {
         let top = self.stack.top();
-        top.then == Then::TableFunction || Self::awaited_hook(top) == Some(Hook::Application)
+        top.mode == Mode::Call || Self::awaited_hook(top) == Some(Hook::Application)
     }
 
     /// Reads the `)` of a call and sees that nothing unsupported follows.
