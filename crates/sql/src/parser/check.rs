@@ -62,7 +62,7 @@ impl<'a> Parser<'a, '_> {
             }
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
-            _ => Ok(()),
+            _ => self.check_object_form(form, node),
         }
     }
 

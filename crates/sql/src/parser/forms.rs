@@ -20,6 +20,8 @@ pub(super) type Pc = u16;
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
+    /// The same for a word that is no keyword.
+    Word(u16),
     /// Reads a token that the tree implies.
     Skip(u16),
     /// Reads a node of a rule.
@@ -79,7 +81,9 @@ pub(super) enum Hook {
     RoutineName,
     RoleName,
     NewRoleName,
+    RoleFlag,
     Target,
+    AnyStatement,
     Item,
     Statement,
     RuleAction,
@@ -248,6 +252,15 @@ impl<'a> Parser<'a, '_> {
                     self.take_word_into(node)?;
                     pc += 1;
                 }
+                Op::Word(word) => {
+                    let is_name = matches!(self.token.kind, TokenKind::Name { .. });
+                    let word = WORDS.get(usize::from(word)).copied().unwrap_or("");
+                    if !is_name || !self.slice(self.token).eq_ignore_ascii_case(word) {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take_word_into(node)?;
+                    pc += 1;
+                }
                 Op::Skip(token) => {
                     if class(self.token.kind) != token {
                         return Err(self.unexpected_at(pc));
@@ -357,6 +370,10 @@ impl<'a> Parser<'a, '_> {
             }
             Hook::FunctionCall => return self.windowless_call(frame).map(Hooked::Step),
             Hook::Query => Step::Query,
+            Hook::AnyStatement => {
+                self.push_frame(frame)?;
+                return self.statement().map(Hooked::Step);
+            }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
             Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
@@ -413,10 +430,11 @@ impl<'a> Parser<'a, '_> {
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
+            Hook::Parameter => self.parameter_name(),
             Hook::AnyName => self.object_name(),
+            Hook::QualifiedName => self.qualified_name(),
             Hook::OptionName => self.option_name(),
             Hook::ReservedWord => self.reserved_word(),
-            Hook::QualifiedName => self.qualified_name(),
             Hook::SettingName => self.setting_name(),
             Hook::SettingValue => self.setting_value(),
             Hook::SettingWord => self.setting_word(),
@@ -427,6 +445,7 @@ impl<'a> Parser<'a, '_> {
             Hook::AnyOperator => self.operator_sign(),
             Hook::RoleName => self.role_name(false),
             Hook::NewRoleName => self.role_name(true),
+            Hook::RoleFlag => self.role_flag(),
             Hook::SignedInteger => self.signed_number(true),
             Hook::SignedNumber => self.signed_number(false),
             _ => Err(self.unsupported_here("this part of a statement")),

@@ -22,6 +22,7 @@
 
 mod call;
 mod check;
+mod check_object;
 mod expr;
 mod form;
 mod forms;
