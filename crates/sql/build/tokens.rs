@@ -147,6 +147,8 @@ pub(crate) enum View {
     Text,
     /// A name with dots.
     Object,
+    /// An expression with its order.
+    SortKey,
     /// A column that is given a value.
     Target,
     /// What a select or `RETURNING` gives.
@@ -164,6 +166,8 @@ macro_rules! hooks {
 
 pub(crate) const HOOKS: &[Hook] = hooks! {
     "expr" "Expr" "an expression" Expr,
+    "const" "Constant" "a constant" Expr,
+    "sort_key" "SortKey" "an expression" SortKey,
     "b_expr" "SimpleExpr" "an expression" Expr,
     "c_expr" "Primary" "a value" Expr,
     "func_expr" "FunctionCall" "a function call" Expr,
@@ -274,11 +278,14 @@ impl Tokens {
                      LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER";
         let names = of(&[Unreserved, ColumnName, TypeOrFunction]);
         match hook {
-            "expr" | "b_expr" => names
+            "expr" | "b_expr" | "sort_key" => names
                 .or(self.set(values))
                 .or(self.set(constants))
                 .or(self.set("'+' '-' Operator DEFAULT NOT UNIQUE")),
             "c_expr" => names.or(self.set(values)).or(self.set(constants)),
+            "const" => of(&[Unreserved, ColumnName, TypeOrFunction])
+                .or(self.set(constants))
+                .or(self.set("TRUE FALSE NULL")),
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),

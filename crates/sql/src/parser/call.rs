@@ -21,21 +21,6 @@ mod said {
 }
 
 impl<'a> Parser<'a, '_> {
-    /// Waits for a call that is no window function (`func_expr_windowless`).
-    pub(super) fn windowless_call(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
-        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
-        if let Some(keyword) = self.token.keyword()
-            && self.begins_function(keyword)
-        {
-            return self.keyword_operand(keyword);
-        }
-        let node = self.function_name()?;
-        if self.token.kind != TokenKind::LeftParen {
-            return Err(self.unexpected(&["`(`"]));
-        }
-        self.call(node)
-    }
-
     /// A call of the function that `node` names; the current token is `(`.
     pub(super) fn call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         node.set_kind(NodeKind::Call);
@@ -168,8 +153,7 @@ impl<'a> Parser<'a, '_> {
     /// Whether the call on top of the stack can be nothing but one, and not a window function either.
     fn is_plain_call(&self) -> bool {
         let top = self.stack.top();
-        top.then == Then::TableFunction
-            || matches!(Self::awaited_hook(top), Some(Hook::Application | Hook::FunctionCall))
+        top.mode == Mode::Call || Self::awaited_hook(top) == Some(Hook::Application)
     }
 
     /// Reads the `)` of a call and sees that nothing unsupported follows.

@@ -9,7 +9,7 @@ use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::{Keyword, Span};
+use crate::{Keyword, Span, print};
 
 /// A place in [`CODE`].
 pub(super) type Pc = u16;
@@ -61,6 +61,8 @@ struct Guard {
 #[allow(dead_code, reason = "which of them occur is up to the grammar")]
 pub(super) enum Hook {
     Expr,
+    Constant,
+    SortKey,
     SimpleExpr,
     Primary,
     FunctionCall,
@@ -368,7 +370,17 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
-            Hook::FunctionCall => return self.windowless_call(frame).map(Hooked::Step),
+            Hook::Constant => {
+                self.push_frame(frame)?;
+                return self.constant_value().map(Hooked::Step);
+            }
+            Hook::SortKey => {
+                self.push_frame(frame)?;
+                return self.want_expr(Frame::new(Then::SortKey)).map(Hooked::Step);
+            }
+            Hook::FunctionCall => {
+                return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
+            }
             Hook::Query => Step::Query,
             Hook::AnyStatement => {
                 self.push_frame(frame)?;
@@ -425,6 +437,9 @@ impl<'a> Parser<'a, '_> {
             token.span(),
         )?;
         node.set_text(self.name_text(token)?);
+        if matches!(hook, Hook::NonReservedWord | Hook::Label) {
+            node.set(super::setting::word_flags(token.kind));
+        }
         Ok(node)
     }
 
@@ -481,7 +496,12 @@ fn hang<'a>(frame: Frame<'a>, child: NodeRef<'a>) {
     if slot != 0 && child.kind().has_slot() {
         child.set_detail(slot);
     }
-    if frame.precedence & IN_PARENS != 0 {
+    let fits = match frame.mode {
+        Mode::Primary => print::is_primary(child),
+        Mode::Simple => print::is_simple(child),
+        _ => true,
+    };
+    if frame.precedence & IN_PARENS != 0 || !fits {
         child.set(flag::PARENS);
     }
     frame.node().push(child);

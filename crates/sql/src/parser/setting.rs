@@ -4,7 +4,8 @@ use super::name::is_string;
 use super::{Parsed, Parser};
 use crate::Keyword as K;
 use crate::error::Mistake;
-use crate::node::{NodeKind, NodeRef};
+use crate::keyword::Category;
+use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::{Token, TokenKind};
 
 const VALUE: &[&str] = &["a value"];
@@ -76,6 +77,15 @@ impl<'a> Parser<'a, '_> {
         let token = self.take();
         let node = self.node(kind, token.span())?;
         node.set_text(self.name_text(token)?);
+        node.set(word_flags(token.kind));
         Ok(node)
+    }
+}
+
+/// The flags of a word that stands where keywords are no more than words: it needs no quotes there.
+pub(super) fn word_flags(kind: TokenKind) -> u16 {
+    match kind {
+        TokenKind::Keyword(keyword) if keyword.category() != Category::Unreserved => flag::KEYWORD,
+        _ => 0,
     }
 }
