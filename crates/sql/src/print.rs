@@ -10,7 +10,6 @@ use crate::keyword::{Category, Keyword};
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
 use crate::parser::{FIRST_BOUND, ends, precedence as p};
 use crate::views::expr::{INTERVAL_FIELDS, INTERVAL_SHIFT};
-use crate::views::forms::SIMPLE;
 use crate::views::{
     BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
     SetOperator, UnaryOp,
@@ -784,9 +783,6 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
         N::Collate => inner < outer,
         N::Call if CallForm::from_code(parent.detail()) == CallForm::Position => {
             inner < p::OTHER || is_not_simple(node)
-        }
-        N::Form if parent.form().is_some_and(|form| SIMPLE.contains(&form)) => {
-            !node.has(flag::PARENS) && is_not_simple(node)
         }
         _ => false,
     }
