@@ -69,6 +69,7 @@ pub(super) enum Hook {
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
@@ -287,6 +288,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Op::Become(form) => {
                     node.set_form(form);
+                    self.check_place(form)?;
                     pc += 1;
                 }
                 Op::Form(form) => {
@@ -311,7 +313,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
-                    self.check_object_form(node)?;
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -386,6 +388,7 @@ impl<'a> Parser<'a, '_> {
             }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
