@@ -1,7 +1,9 @@
 //! Views of the statements and clauses that `grammar/*.syntax` declares: one for each rule, with a method for each label.
 
+use std::fmt;
+
 #[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
-use super::{Expr, Query, SelectItem, SettingValue, Statement, TableExpr, Target, TypeName};
+use super::{Expr, Query, SelectItem, SettingValue, SortKey, Statement, TableExpr, Target, TypeName};
 use crate::node::Children;
 use crate::words;
 use crate::{Form, Keyword, Node, NodeKind, Span};
@@ -35,6 +37,19 @@ impl<'a> FormRef<'a> {
     pub fn says(self, keyword: Keyword) -> bool {
         let between = self.0.children().filter(|child| child.kind() == NodeKind::Words);
         std::iter::once(self.0).chain(between).any(|node| says(node.name(), keyword))
+    }
+
+    /// Where `keyword` stands among its own words.
+    pub fn place_of(self, keyword: Keyword) -> Option<Span> {
+        // The words of a form with a `WITH` begin after that, where its span does not say.
+        let own =
+            Some(self.0).filter(|node| node.first_child().is_none_or(|child| child.kind() != NodeKind::With));
+        let between = self.0.children().filter(|child| child.kind() == NodeKind::Words);
+        own.into_iter().chain(between).find_map(|node| {
+            let (token, _) =
+                words::tokens(node.name()).find(|(token, _)| token.keyword() == Some(keyword))?;
+            Some(Span { start: node.span().start.saturating_add(token.start), len: token.span().len })
+        })
     }
 
     fn slot(self, slot: u8) -> Option<&'a Node<'a>> {
@@ -81,6 +96,16 @@ impl<'a> ObjectName<'a> {
     /// Where it stands in the text of the statement.
     pub fn span(self) -> Span {
         self.0.span()
+    }
+}
+
+impl fmt::Display for ObjectName<'_> {
+    /// Writes the name with dots between its parts and without quotes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.outer().chain(self.qualifier()) {
+            write!(f, "{part}.")?;
+        }
+        f.write_str(self.name())
     }
 }
 
@@ -280,6 +305,12 @@ macro_rules! form_field {
         #[$doc]
         pub fn $name(self) -> impl Iterator<Item = Expr<'a>> {
             self.0.list($slot).map(Expr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal sort_keys) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = SortKey<'a>> {
+            self.0.list($slot).filter_map(SortKey::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal texts) => {
