@@ -204,7 +204,8 @@ impl<'g> Compiler<'g> {
             match item {
                 Item::Guard { is_negated: false, first, .. } => return set.or(self.guard_sets(first)),
                 Item::Guard { is_negated: true, first, second, .. } if second.is_empty() => {
-                    return set.or(self.first_of_sequence(&items[index + 1..]).without(self.guard_sets(first)));
+                    return set
+                        .or(self.first_of_sequence(&items[index + 1..]).without(self.guard_sets(first)));
                 }
                 _ => {}
             }
