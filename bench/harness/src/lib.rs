@@ -28,6 +28,7 @@ pub use clock::Sample;
 pub use cofferdam_testkit::footprint;
 pub use measure::{Bar, Row, Session};
 pub use options::Options;
+pub use report::{Bound, Verdict};
 pub use std::hint::black_box;
 
 /// A small generator of random numbers (splitmix64): the same figures from the same seed, everywhere.

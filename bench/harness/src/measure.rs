@@ -43,6 +43,14 @@ pub enum Bar {
         /// The name of the twin.
         twin: &'static str,
     },
+    /// At least so many times the peer's throughput. Operations are bytes, and what is shown are megabytes (10^6 bytes)
+    /// a second.
+    Times {
+        /// What passes.
+        bar: f64,
+        /// What is hoped for.
+        goal: f64,
+    },
 }
 
 /// "Equal": within 5 %.
@@ -287,6 +295,18 @@ impl Session {
         self.verdicts.extend(verdicts);
     }
 
+    /// Adds a row that was found out in another way than by time, if `--only` wants it.
+    pub fn figure(&mut self, verdict: Verdict) {
+        if self.options.wants(&verdict.name) {
+            self.verdicts.push(verdict);
+        }
+    }
+
+    /// What was judged so far.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
     /// Prints the `ROW` lines; the code is 1 when `--strict` was given and a row failed, or when `--only` fits none.
     pub fn finish(self) -> ExitCode {
         for verdict in &self.verdicts {
@@ -347,6 +367,20 @@ mod tests {
         row.measure(9, &options(), &mut Random::new(1));
         let line = report::judge(&row)[0].to_string();
         assert!(line.ends_with("ratio=1.400 bar=1.500 pass=yes"), "{line}");
+    }
+
+    /// Aim: throughput is judged the other way round. Method: a peer that takes ten times as long for 1,000 bytes.
+    #[test]
+    fn throughput_is_to_be_high() {
+        let mut row = Row::new("test/row", "fixed times", 1000, Bar::Times { bar: 8.0, goal: 15.0 })
+            .add_timed(Role::Ours, "ours", spin(4_000))
+            .add_timed(Role::Peer, "peer", spin(40_000))
+            .repetitions(1);
+        row.measure(9, &options(), &mut Random::new(1));
+        let line = report::judge(&row)[0].to_string();
+        let expected =
+            "ROW test/row unit=MB/s ours=250.00 peer=peer:25.00 ratio=10.000 bar=8.000 goal=15.000 pass=yes";
+        assert_eq!(line, expected);
     }
 
     /// Aim: a sample that is always disturbed fails the row instead of looking fast.

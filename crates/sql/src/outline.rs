@@ -95,7 +95,7 @@ const FLAGS: &[(u16, &str)] = &[
     (flag::NULLS_LAST, "nulls last"),
     (flag::NATURAL, "natural"),
     (flag::EXPLICIT, "explicit"),
-    (flag::LOCAL, "local"),
+    (flag::PARENS, "in parentheses"),
 ];
 
 /// The word of a bit that means something else to this kind.
@@ -110,8 +110,8 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
         (N::Limit, flag::TIES) => "with ties",
         (N::Locking, flag::NOWAIT) => "nowait",
         (N::Locking, flag::SKIP_LOCKED) => "skip locked",
-        (N::Derived | N::TableFunction, flag::LATERAL) => "lateral",
-        (N::TableFunction, flag::ORDINALITY) => "ordinality",
+        (N::Derived | N::TableFunction | N::RowsFrom, flag::LATERAL) => "lateral",
+        (N::TableFunction | N::RowsFrom, flag::ORDINALITY) => "ordinality",
         _ => return None,
     })
 }

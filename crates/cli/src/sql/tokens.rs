@@ -82,7 +82,6 @@ fn name(kind: TokenKind) -> &'static str {
         TokenKind::EscapeString => "string, E",
         TokenKind::UnicodeString => "string, U&",
         TokenKind::DollarString => "string, dollar-quoted",
-        TokenKind::NationalString => "string, N",
         TokenKind::BitString => "bit string, B",
         TokenKind::HexString => "bit string, X",
         TokenKind::Stray => "stray character",

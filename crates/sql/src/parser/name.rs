@@ -9,6 +9,22 @@ use crate::{Keyword, Span};
 
 const NAME: &[&str] = &["a name"];
 
+/// What may stand after the dots of a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Name,
+    NameOrStar,
+}
+
+impl Last {
+    fn expected(self) -> &'static [&'static str] {
+        match self {
+            Last::Name => NAME,
+            Last::NameOrStar => &["a name", "`*`"],
+        }
+    }
+}
+
 impl<'a> Parser<'a, '_> {
     /// Whether the token can name a column, a table or an alias (`ColId`).
     pub(super) fn is_column_name(kind: TokenKind) -> bool {
@@ -63,15 +79,15 @@ impl<'a> Parser<'a, '_> {
 
     /// Reads a name with dots into `node`: its last two parts go into the node, those before become its children. The
     /// first part is the current token and is known to fit. True when the name ended with `.*`.
-    pub(super) fn dotted_name(&mut self, node: NodeRef<'a>) -> Parsed<bool> {
+    pub(super) fn dotted_name(&mut self, node: NodeRef<'a>, end: Last) -> Parsed<bool> {
         let mut outer: Option<(Token, &'a str)> = None;
         let mut last = self.take();
         let mut name = self.name_text(last)?;
         while self.token.kind == TokenKind::Dot {
             self.take();
-            let is_star = self.token.kind == TokenKind::Star;
+            let is_star = end == Last::NameOrStar && self.token.kind == TokenKind::Star;
             if !is_star && !Self::is_label(self.token.kind) {
-                return Err(self.unexpected(&["a name", "`*`"]));
+                return Err(self.unexpected(end.expected()));
             }
             if let Some((token, name)) = outer.replace((last, name)) {
                 self.push_outer_name(node, token, name)?;
