@@ -116,9 +116,13 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     })
 }
 
-/// Types keep the fields of an interval among their flags.
+/// Types keep the fields of an interval among their flags, and operators show by their names.
 fn shows(kind: NodeKind, bit: u16) -> bool {
-    kind != NodeKind::Type || bit == flag::KEYWORD
+    match kind {
+        NodeKind::Type => bit == flag::KEYWORD,
+        NodeKind::ObjectName => bit != flag::OPERATOR,
+        _ => true,
+    }
 }
 
 fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
@@ -138,6 +142,8 @@ fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
         NodeKind::BitString if code == 1 => f.write_str(" hex"),
         NodeKind::Type => {
             let fields = crate::views::TypeName(node);
+            f.write_str(if fields.is_set() { " setof" } else { "" })?;
+            f.write_str(if fields.is_of_column() { " of column" } else { "" })?;
             match fields.interval_fields() {
                 "" => Ok(()),
                 words => write!(f, " [{words}]"),

@@ -7,7 +7,7 @@ use crate::views::forms::{
     AggregateSignature, AlterGroup, AlterRole, Argument, CreateAggregate, CreateFunction, PublicationObject,
     Role,
 };
-use crate::{Form, Span};
+use crate::{Form, Keyword, Span, words};
 
 impl<'a> Parser<'a, '_> {
     /// Checks a form that is complete.
@@ -17,8 +17,18 @@ impl<'a> Parser<'a, '_> {
             Form::CreateAggregate | Form::AggregateSignature => self.check_aggregate(node),
             Form::AlterRole | Form::AlterGroup => self.check_renamed_role(node),
             Form::CreatePublication | Form::AlterPublication => self.check_publication(node),
+            Form::RoleOption | Form::RoleChange => self.check_old_word(node, Keyword::Unencrypted),
+            Form::ExtensionOption => self.check_old_word(node, Keyword::From),
+            Form::CreateAssertion => Err(self.unsupported("CREATE ASSERTION", node.span())),
             _ => Ok(()),
         }
+    }
+
+    /// PostgreSQL had options that begin with `word`, and its grammar still reads them.
+    fn check_old_word(&mut self, node: NodeRef<'a>, word: Keyword) -> Parsed<()> {
+        let is_old =
+            words::tokens(node.name()).next().is_some_and(|(token, _)| token.keyword() == Some(word));
+        if is_old { Err(self.misfit(node.span())) } else { Ok(()) }
     }
 
     /// A function that returns a table has its output there and in no argument.

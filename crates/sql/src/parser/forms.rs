@@ -382,10 +382,7 @@ impl<'a> Parser<'a, '_> {
                 return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
             }
             Hook::Query => Step::Query,
-            Hook::AnyStatement => {
-                self.push_frame(frame)?;
-                return self.statement().map(Hooked::Step);
-            }
+            Hook::AnyStatement => Step::Statement,
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
             Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),

@@ -8,6 +8,7 @@ mod depth;
 mod golden;
 mod layout;
 mod names;
+mod objects;
 mod random;
 mod rewrite;
 mod size;
