@@ -50,6 +50,8 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
+            Form::CreateTable => self.check_explained(node),
+            Form::CreateRecursiveView => self.check_recursive_view(node),
             Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
             Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain => self.check_collations(node),
@@ -172,6 +174,16 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
+    /// A recursive view cannot be written to, so nothing of it is checked.
+    fn check_recursive_view(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        match node.children().filter(|child| child.kind() == NodeKind::Words).last() {
+            Some(words) if first_word(words) == Some(TokenKind::Keyword(K::With)) => {
+                Err(self.misplaced(words.span(), &["the end of the statement"]))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A schema that may be there already is made without anything in it.
     fn check_schema(&mut self, node: NodeRef<'a>) -> Parsed<()> {
         let says_if = words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::If));
@@ -193,6 +205,24 @@ impl<'a> Parser<'a, '_> {
             self.take();
         }
         Err(self.unexpected(&["the columns"]))
+    }
+
+    /// Only a table that is made from a query has a plan: otherwise what shows that it is none is wrong.
+    fn check_explained(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let outer = self.stack.top().node.and_then(|outer| outer.form());
+        if outer != Some(Form::Explain) {
+            return Ok(());
+        }
+        let Some(body) = node.children().nth(1) else { return Ok(()) };
+        let element = body.first_child();
+        let span = match (body.kind(), element.and_then(|element| element.form())) {
+            (NodeKind::List, Some(Form::ColumnDefinition)) => element
+                .and_then(|column| column.children().nth(1))
+                .map_or(body.span(), |type_name| type_name.span()),
+            (NodeKind::List, Some(_)) => element.map_or(body.span(), |element| element.span()),
+            _ => body.span(),
+        };
+        Err(self.misplaced(span, &["AS"]))
     }
 
     fn misplaced(&mut self, span: Span, expected: &'static [&'static str]) -> Failed {
