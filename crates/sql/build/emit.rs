@@ -86,13 +86,15 @@ struct FormView {
     name: String,
     doc: String,
     fields: Vec<Field>,
+    /// Whether it has an expression without `AND`, `IN` and the like.
+    has_simple_expr: bool,
 }
 
 /// The views of all forms, for the macros `form_views` and `form_choices`.
 pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
     let mut forms: Vec<FormView> = form_names(grammar)
         .into_iter()
-        .map(|name| FormView { name, doc: String::new(), fields: Vec::new() })
+        .map(|name| FormView { name, doc: String::new(), fields: Vec::new(), has_simple_expr: false })
         .collect();
     for rule in grammar.rules.iter().filter(|rule| rule.is_node()) {
         let mut walk = Walk {
@@ -112,7 +114,7 @@ pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
     }
     let mut out = String::from("form_views! {\n");
     let mut choices = String::from("form_choices! {\n");
-    for FormView { name, doc, fields } in &forms {
+    for FormView { name, doc, fields, .. } in &forms {
         let doc = if doc.is_empty() { format!("`{}`.", spaced(name)) } else { doc.clone() };
         if is_choice(grammar, name) {
             let _ = writeln!(choices, "#[doc = {doc:?}]\n{name} {{");
@@ -128,7 +130,15 @@ pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
         }
         out.push_str("}\n");
     }
-    Ok(out + "}\n" + &choices + "}\n")
+    let simple: Vec<String> =
+        forms.iter().filter(|form| form.has_simple_expr).map(|form| format!("Form::{}", form.name)).collect();
+    let simple = format!(
+        "/// Forms whose expressions need parentheses around `AND`, `IN` and the like.\n\
+         pub(crate) const SIMPLE: [Form; {}] = [{}];\n",
+        simple.len(),
+        simple.join(", ")
+    );
+    Ok(out + "}\n" + &choices + "}\n" + &simple)
 }
 
 /// `CreateIndex` as `CREATE INDEX`.
@@ -269,6 +279,11 @@ impl<'g> Walk<'g, '_> {
                 self.repeats -= 1;
             }
             Item::List(item) | Item::Parens { item, .. } => self.item(item, form, before),
+            Item::Hook(name) if name == "b_expr" => {
+                if let Some(view) = self.forms.iter_mut().find(|view| view.name == form) {
+                    view.has_simple_expr = true;
+                }
+            }
             Item::Label(label, item) => {
                 if !is_words(item) {
                     self.slots.push(label.clone());
@@ -295,6 +310,12 @@ impl<'g> Walk<'g, '_> {
         }
         let Some(view) = self.forms.iter_mut().find(|view| view.name == form) else { return };
         if let Some(field) = view.fields.iter_mut().find(|field| field.label == label) {
+            if field.slot != slot && !is_words(item) {
+                self.problems.push(format!(
+                    "rule {}: label {label} of {form} has another place among the labels in another rule",
+                    self.rule
+                ));
+            }
             // A part that is there once and then again.
             if what == format!("each_{}", field.what) {
                 (field.what, field.doc) = (what, doc);

@@ -170,12 +170,15 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "query" "Query" "a query" Query,
     "table" "Table" "a table" Table,
     "type" "Type" "a type" Type,
+    "simple_type" "SimpleType" "a type" Type,
     "func_type" "FunctionType" "a type" Type,
     "col_id" "ColumnName" "a name" Text,
     "type_function_name" "TypeOrFunctionName" "a name" Text,
     "nonreserved_word" "NonReservedWord" "a word" Text,
     "col_label" "Label" "a word" Text,
     "any_name" "AnyName" "a name" Object,
+    "option_name" "OptionName" "a word" Object,
+    "reserved_word" "ReservedWord" "a word" Text,
     "qualified_name" "QualifiedName" "a table" Object,
     "func_name" "FunctionName" "a name" Object,
     "routine_name" "RoutineName" "a name" Object,
@@ -274,7 +277,7 @@ impl Tokens {
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
-            "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
+            "type" | "simple_type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "item" => self.begins("expr", keywords).or(self.set("'*'")),
             "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
             "rule_action" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE")),
@@ -283,12 +286,17 @@ impl Tokens {
             "setting_word" => names.or(self.set("String TRUE FALSE ON")),
             "word_or_string" => names.or(self.set("String")),
             "identifier" => self.set("Name"),
+            "reserved_word" => keywords
+                .iter()
+                .enumerate()
+                .filter(|(_, keyword)| keyword.category == Reserved)
+                .fold(Set::default(), |set, (index, _)| set.or(Set::one(index))),
             "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
                 of(&[Unreserved, ColumnName])
             }
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),
             "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
-            "col_label" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
+            "col_label" | "option_name" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
             "any_operator" => of(&[Unreserved, ColumnName]).or(self.set(operators)),
             "operator" => self.set(operators),
             "string" => self.set("String"),

@@ -10,6 +10,7 @@ use crate::keyword::{Category, Keyword};
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
 use crate::parser::{FIRST_BOUND, ends, precedence as p};
 use crate::views::expr::{INTERVAL_FIELDS, INTERVAL_SHIFT};
+use crate::views::forms::SIMPLE;
 use crate::views::{
     BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
     SetOperator, UnaryOp,
@@ -759,12 +760,15 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
         N::Call if CallForm::from_code(parent.detail()) == CallForm::Position => {
             inner < p::OTHER || is_not_simple(node)
         }
+        N::Form if parent.form().is_some_and(|form| SIMPLE.contains(&form)) => {
+            !node.has(flag::PARENS) && is_not_simple(node)
+        }
         _ => false,
     }
 }
 
-/// Whether an expression that binds tightly is still none that can stand between `BETWEEN` and `AND`, because it has an
-/// `AT TIME ZONE` or a `COLLATE` that is not in parentheses. Looks no further than to the next parentheses, so that all
+/// Whether an expression is none that can stand between `BETWEEN` and `AND` (a `b_expr`), because it has an
+/// `AT TIME ZONE`, a `COLLATE`, an `IN` or the like that is not in parentheses. Looks no further than to the next parentheses, so that all
 /// these looks together stay linear.
 fn is_not_simple<'a>(root: &'a Node<'a>) -> bool {
     let mut walk = Walk::new(root);
@@ -775,6 +779,8 @@ fn is_not_simple<'a>(root: &'a Node<'a>) -> bool {
         match node.kind() {
             _ if is_closed => walk.skip_children(node),
             NodeKind::AtTimeZone | NodeKind::Collate => return true,
+            NodeKind::And | NodeKind::Or | NodeKind::Not | NodeKind::Is => return true,
+            NodeKind::Between | NodeKind::InList | NodeKind::InQuery | NodeKind::Like => return true,
             NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => return true,
             _ => {}
         }

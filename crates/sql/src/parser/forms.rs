@@ -65,6 +65,7 @@ pub(super) enum Hook {
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
@@ -72,6 +73,8 @@ pub(super) enum Hook {
     Label,
     AnyName,
     QualifiedName,
+    OptionName,
+    ReservedWord,
     FunctionName,
     RoutineName,
     RoleName,
@@ -294,6 +297,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -350,9 +354,11 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::FunctionCall => return self.windowless_call(frame).map(Hooked::Step),
             Hook::Query => Step::Query,
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
@@ -410,6 +416,8 @@ impl<'a> Parser<'a, '_> {
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
             Hook::AnyName => self.object_name(),
+            Hook::OptionName => self.option_name(),
+            Hook::ReservedWord => self.reserved_word(),
             Hook::QualifiedName => self.qualified_name(),
             Hook::SettingName => self.setting_name(),
             Hook::SettingValue => self.setting_value(),

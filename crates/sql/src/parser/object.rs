@@ -4,7 +4,7 @@ use super::name::{Last, is_plain_name};
 use super::{Parsed, Parser};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
-use crate::token::TokenKind;
+use crate::token::{Token, TokenKind};
 
 const NAME: &[&str] = &["a name"];
 const ROLE: &[&str] = &["the name of a role"];
@@ -18,6 +18,39 @@ impl<'a> Parser<'a, '_> {
         let node = self.node(NodeKind::ObjectName, self.token.span())?;
         self.dotted_name(node, Last::Name)?;
         Ok(node)
+    }
+
+    /// The name of an option: any word, and possibly what it belongs to before it.
+    pub(super) fn option_name(&mut self) -> Parsed<NodeRef<'a>> {
+        let node = self.node(NodeKind::ObjectName, self.token.span())?;
+        let first = self.any_word()?;
+        let first_name = self.name_text(first)?;
+        if self.take_if(TokenKind::Dot) {
+            let second = self.any_word()?;
+            let second_name = self.name_text(second)?;
+            self.set_qualified(node, (first, first_name), (second, second_name))?;
+        } else {
+            node.set_text(first_name);
+        }
+        node.set_end(self.end);
+        Ok(node)
+    }
+
+    fn any_word(&mut self) -> Parsed<Token> {
+        if Self::is_label(self.token.kind) { Ok(self.take()) } else { Err(self.unexpected(&["a word"])) }
+    }
+
+    /// A reserved word as the value of an option.
+    pub(super) fn reserved_word(&mut self) -> Parsed<NodeRef<'a>> {
+        match self.token.keyword() {
+            Some(keyword) if keyword.category() == Category::Reserved => {
+                let node = self.node_here(NodeKind::Name)?;
+                node.set_text(keyword.word());
+                node.set(flag::KEYWORD);
+                Ok(node)
+            }
+            _ => Err(self.unexpected(&["a word"])),
+        }
     }
 
     /// The name of a function (`func_name`): a keyword that names only columns needs a schema's dot after it, one that

@@ -103,12 +103,19 @@ pub(crate) enum Mode {
     Item,
     /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
     Primary,
+    /// A call without operators and without what makes it a window function (`func_expr_windowless`).
+    Call,
 }
 
 impl Mode {
     /// Whether the expression may not have `AND`, `IN`, `LIKE` and the like.
     pub(crate) fn is_simple(self) -> bool {
-        matches!(self, Mode::Simple | Mode::Primary)
+        matches!(self, Mode::Simple | Mode::Primary | Mode::Call)
+    }
+
+    /// Whether no operator may follow.
+    pub(crate) fn is_operand(self) -> bool {
+        matches!(self, Mode::Primary | Mode::Call)
     }
 }
 

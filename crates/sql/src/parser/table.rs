@@ -151,7 +151,7 @@ impl<'a> Parser<'a, '_> {
     // ---- functions
 
     /// Whether a function with a syntax of its own begins here (`func_expr_common_subexpr`).
-    fn begins_function(&mut self, keyword: Keyword) -> bool {
+    pub(super) fn begins_function(&mut self, keyword: Keyword) -> bool {
         match keyword {
             K::Cast
             | K::CurrentCatalog
