@@ -10,6 +10,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 #[allow(dead_code, reason = "the fields are written out by `Debug`")]
 pub(crate) enum Op {
     Take(usize),
+    Word(usize),
     Skip(usize),
     Form(usize),
     List(usize),
@@ -38,6 +39,8 @@ pub(crate) struct Program {
     pub(crate) code: Vec<Op>,
     pub(crate) sets: Vec<Set>,
     pub(crate) guards: Vec<Guard>,
+    /// Words that are no keywords.
+    pub(crate) words: Vec<String>,
     /// Place in the code, what is expected there.
     pub(crate) expected: Vec<(usize, Vec<String>)>,
     /// Name and first place of each form; 0 for those that only other forms become.
@@ -60,7 +63,7 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         program: Program::default(),
         form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
         rule: "",
-        slots: Vec::new(),
+        slots: slots(grammar),
         tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
@@ -132,8 +135,8 @@ struct Compiler<'g> {
     form_of: HashMap<String, usize>,
     /// The rule that is compiled.
     rule: &'g str,
-    /// Its labels so far.
-    slots: Vec<String>,
+    /// The number of each label.
+    slots: HashMap<String, usize>,
     /// Jumps to the start of a form that a node becomes.
     tails: Vec<(usize, usize)>,
     problems: Vec<String>,
@@ -242,9 +245,10 @@ impl<'g> Compiler<'g> {
     fn whats(&self, items: &'g [Item], to: &mut Vec<String>) {
         for item in items {
             match item {
-                Item::Token(word) => {
-                    add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class)))
-                }
+                Item::Token(word) => match word_of_name(word) {
+                    Some(name) => add(to, name),
+                    None => add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class))),
+                },
                 Item::Hook(name) => {
                     add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
                 }
@@ -379,6 +383,14 @@ impl<'g> Compiler<'g> {
         })
     }
 
+    fn word(&mut self, name: &str) -> usize {
+        let words = &mut self.program.words;
+        words.iter().position(|word| word == name).unwrap_or_else(|| {
+            words.push(name.to_owned());
+            words.len() - 1
+        })
+    }
+
     fn guard(&mut self, is_negated: bool, sets: &[Set]) -> usize {
         let guard = Guard { is_negated, sets: sets.iter().map(|set| self.set(*set)).collect() };
         if let Some(index) = self.program.guards.iter().position(|other| *other == guard) {
@@ -398,7 +410,6 @@ impl<'g> Compiler<'g> {
 
     fn rule(&mut self, rule: &'g Rule) {
         self.rule = &rule.name;
-        self.slots.clear();
         self.depth = 0;
         if rule.is_node() && self.is_choice_nullable(&rule.body) {
             self.problem("a node must not be empty".to_owned());
@@ -596,10 +607,18 @@ impl<'g> Compiler<'g> {
 
     fn item(&mut self, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
         match item {
-            Item::Token(word) => {
-                let class = self.tokens.class(word).unwrap_or(0);
-                self.take(Op::Take(class), class, pending);
-            }
+            Item::Token(word) => match word_of_name(word) {
+                Some(name) => {
+                    let word = self.word(name);
+                    let at = self.emit(Op::Word(word));
+                    add(pending, name);
+                    self.program.expected.push((at, std::mem::take(pending)));
+                }
+                None => {
+                    let class = self.tokens.class(word).unwrap_or(0);
+                    self.take(Op::Take(class), class, pending);
+                }
+            },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
             Item::Hook(name) => {
                 self.check(item, pending);
@@ -627,11 +646,9 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                // Words have no slot, so rules that share a piece may have different words before it.
                 if !is_words(item) {
-                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
-                    let slot = slot_of(&self.slots, name);
+                    let slot = self.slots.get(name).copied().unwrap_or(0);
                     self.emit(Op::Slot(slot));
                 }
                 self.item(item, rest, pending);
@@ -757,16 +774,49 @@ pub(crate) fn is_words(item: &Item) -> bool {
     }
 }
 
-/// The number of a label among those of its rule, from 1.
-pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
-    // The same label in several alternatives is the same slot.
-    let mut seen: Vec<&String> = Vec::new();
-    for slot in slots {
-        if !seen.contains(&slot) {
-            seen.push(slot);
+/// A number for each label, from 1: the same in all rules, so that forms which several rules make are read in one way,
+/// and different for labels that stand in one rule.
+pub(crate) fn slots(grammar: &Grammar) -> HashMap<String, usize> {
+    let rules: Vec<Vec<&str>> = grammar
+        .rules
+        .iter()
+        .filter(|rule| rule.is_node())
+        .map(|rule| {
+            let mut labels = Vec::new();
+            labels_of(grammar, &rule.body, &mut labels, 0);
+            labels
+        })
+        .collect();
+    let mut slots: HashMap<String, usize> = HashMap::new();
+    for label in rules.iter().flatten() {
+        if slots.contains_key(*label) {
+            continue;
         }
+        let beside = rules.iter().filter(|labels| labels.contains(label)).flatten();
+        let taken: HashSet<usize> = beside.filter_map(|other| slots.get(*other).copied()).collect();
+        let slot = (1..).find(|slot| !taken.contains(slot)).unwrap_or(0);
+        slots.insert((*label).to_owned(), slot);
     }
-    seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+    slots
+}
+
+/// The labels of what is no words, in the pieces of the rule too.
+fn labels_of<'g>(grammar: &'g Grammar, choice: &'g Choice, to: &mut Vec<&'g str>, depth: usize) {
+    for_each(choice, &mut |item| match item {
+        Item::Label(label, inner) if !is_words(inner) => to.push(label),
+        Item::Rule(name) if depth < 60 => {
+            if let Some(rule) = grammar.get(name).filter(|rule| !rule.is_node()) {
+                labels_of(grammar, &rule.body, to, depth + 1);
+            }
+        }
+        _ => {}
+    });
+}
+
+/// What a word that is no keyword says: `'MEMORY'` in the notation.
+fn word_of_name(word: &str) -> Option<&str> {
+    let name = word.strip_prefix('\'')?.strip_suffix('\'')?;
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic()).then_some(name)
 }
 
 fn add(to: &mut Vec<String>, what: &str) {

@@ -1,8 +1,9 @@
 //! Writes the tables as Rust.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
-use crate::compile::{Op, Program, form_names, is_words, slot_of};
+use crate::compile::{Op, Program, form_names, slots};
 use crate::syntax::{Choice, Grammar, Item};
 use crate::tokens::{Category, HOOKS, Keyword, View};
 
@@ -41,6 +42,10 @@ pub(crate) fn forms(program: &Program) -> String {
     let _ = writeln!(out, "];\nstatic GUARDS: [Guard; {}] = [", program.guards.len());
     for guard in &program.guards {
         let _ = writeln!(out, "Guard {{ is_negated: {}, sets: &{:?} }},", guard.is_negated, guard.sets);
+    }
+    let _ = writeln!(out, "];\nstatic WORDS: [&str; {}] = [", program.words.len());
+    for word in &program.words {
+        let _ = writeln!(out, "{word:?},");
     }
     // In the order of the places, to be searched.
     let mut expected: Vec<_> = program.expected.iter().collect();
@@ -86,20 +91,19 @@ struct FormView {
     name: String,
     doc: String,
     fields: Vec<Field>,
-    /// Whether it has an expression without `AND`, `IN` and the like.
-    has_simple_expr: bool,
 }
 
 /// The views of all forms, for the macros `form_views` and `form_choices`.
 pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
     let mut forms: Vec<FormView> = form_names(grammar)
         .into_iter()
-        .map(|name| FormView { name, doc: String::new(), fields: Vec::new(), has_simple_expr: false })
+        .map(|name| FormView { name, doc: String::new(), fields: Vec::new() })
         .collect();
+    let slots = slots(grammar);
     for rule in grammar.rules.iter().filter(|rule| rule.is_node()) {
         let mut walk = Walk {
             grammar,
-            slots: Vec::new(),
+            slots: &slots,
             forms: &mut forms,
             depth: 0,
             repeats: 0,
@@ -114,7 +118,7 @@ pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
     }
     let mut out = String::from("form_views! {\n");
     let mut choices = String::from("form_choices! {\n");
-    for FormView { name, doc, fields, .. } in &forms {
+    for FormView { name, doc, fields } in &forms {
         let doc = if doc.is_empty() { format!("`{}`.", spaced(name)) } else { doc.clone() };
         if is_choice(grammar, name) {
             let _ = writeln!(choices, "#[doc = {doc:?}]\n{name} {{");
@@ -130,15 +134,7 @@ pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
         }
         out.push_str("}\n");
     }
-    let simple: Vec<String> =
-        forms.iter().filter(|form| form.has_simple_expr).map(|form| format!("Form::{}", form.name)).collect();
-    let simple = format!(
-        "/// Forms whose expressions need parentheses around `AND`, `IN` and the like.\n\
-         pub(crate) const SIMPLE: [Form; {}] = [{}];\n",
-        simple.len(),
-        simple.join(", ")
-    );
-    Ok(out + "}\n" + &choices + "}\n" + &simple)
+    Ok(out + "}\n" + &choices + "}\n")
 }
 
 /// `CreateIndex` as `CREATE INDEX`.
@@ -207,7 +203,7 @@ type Seen<'g> = (&'g str, &'g Item);
 
 struct Walk<'g, 'f> {
     grammar: &'g Grammar,
-    slots: Vec<String>,
+    slots: &'f HashMap<String, usize>,
     forms: &'f mut Vec<FormView>,
     depth: usize,
     /// How many repeated parts are open.
@@ -225,8 +221,7 @@ impl<'g> Walk<'g, '_> {
         }
     }
 
-    /// Follows the rule in the order in which it is compiled, so that labels get the same slots. A form that the node
-    /// becomes has the labels `before` it too.
+    /// Sees the labels of the rule. A form that the node becomes has those `before` it too.
     fn choice(&mut self, choice: &'g Choice, form: &str, before: &mut Vec<Seen<'g>>) {
         let start = before.len();
         let mut seen = Vec::new();
@@ -279,15 +274,7 @@ impl<'g> Walk<'g, '_> {
                 self.repeats -= 1;
             }
             Item::List(item) | Item::Parens { item, .. } => self.item(item, form, before),
-            Item::Hook(name) if name == "b_expr" => {
-                if let Some(view) = self.forms.iter_mut().find(|view| view.name == form) {
-                    view.has_simple_expr = true;
-                }
-            }
             Item::Label(label, item) => {
-                if !is_words(item) {
-                    self.slots.push(label.clone());
-                }
                 self.field(label, item, form);
                 before.push((label, item));
                 self.item(item, form, before);
@@ -297,7 +284,7 @@ impl<'g> Walk<'g, '_> {
     }
 
     fn field(&mut self, label: &str, item: &Item, form: &str) {
-        let slot = slot_of(&self.slots, label);
+        let slot = self.slots.get(label).copied().unwrap_or(0);
         let (mut what, mut doc) = match self.kind(item) {
             Ok(kind) => kind,
             Err(problem) => {
@@ -310,12 +297,6 @@ impl<'g> Walk<'g, '_> {
         }
         let Some(view) = self.forms.iter_mut().find(|view| view.name == form) else { return };
         if let Some(field) = view.fields.iter_mut().find(|field| field.label == label) {
-            if field.slot != slot && !is_words(item) {
-                self.problems.push(format!(
-                    "rule {}: label {label} of {form} has another place among the labels in another rule",
-                    self.rule
-                ));
-            }
             // A part that is there once and then again.
             if what == format!("each_{}", field.what) {
                 (field.what, field.doc) = (what, doc);
@@ -359,6 +340,7 @@ impl<'g> Walk<'g, '_> {
                     View::Table => ("table".to_owned(), doc),
                     View::Text => ("text".to_owned(), doc),
                     View::Object => ("object".to_owned(), doc),
+                    View::SortKey => ("sort_key".to_owned(), doc),
                     View::Target => ("target".to_owned(), doc),
                     View::Item => ("item".to_owned(), doc),
                     View::Statement => ("statement".to_owned(), doc),
@@ -383,6 +365,7 @@ impl<'g> Walk<'g, '_> {
                 (kind, _) if kind.starts_with("form ") => {
                     (format!("forms {}", &kind[5..]), format!("Each [`{}`] in order.", &kind[5..]))
                 }
+                (kind, _) if kind == "sort_key" => ("sort_keys".to_owned(), "Keys of an order.".to_owned()),
                 (kind, _) if kind == "text" => ("texts".to_owned(), "Names or values in order.".to_owned()),
                 (kind, _) if kind == "object" => ("objects".to_owned(), "Names in order.".to_owned()),
                 (kind, _) if kind == "target" => ("targets".to_owned(), "Columns in order.".to_owned()),

@@ -147,6 +147,8 @@ pub(crate) enum View {
     Text,
     /// A name with dots.
     Object,
+    /// An expression with its order.
+    SortKey,
     /// A column that is given a value.
     Target,
     /// What a select or `RETURNING` gives.
@@ -164,6 +166,8 @@ macro_rules! hooks {
 
 pub(crate) const HOOKS: &[Hook] = hooks! {
     "expr" "Expr" "an expression" Expr,
+    "const" "Constant" "a constant" Expr,
+    "sort_key" "SortKey" "an expression" SortKey,
     "b_expr" "SimpleExpr" "an expression" Expr,
     "c_expr" "Primary" "a value" Expr,
     "func_expr" "FunctionCall" "a function call" Expr,
@@ -177,13 +181,15 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "nonreserved_word" "NonReservedWord" "a word" Text,
     "col_label" "Label" "a word" Text,
     "any_name" "AnyName" "a name" Object,
+    "qualified_name" "QualifiedName" "a table" Object,
     "option_name" "OptionName" "a word" Object,
     "reserved_word" "ReservedWord" "a word" Text,
-    "qualified_name" "QualifiedName" "a table" Object,
     "func_name" "FunctionName" "a name" Object,
     "routine_name" "RoutineName" "a name" Object,
     "role_name" "RoleName" "a role" Text,
     "role_id" "NewRoleName" "the name of a role" Text,
+    "role_flag" "RoleFlag" "an option of a role" Text,
+    "any_statement" "AnyStatement" "a statement" Statement,
     "target" "Target" "a column" Target,
     "item" "Item" "an expression" Item,
     "statement" "Statement" "a statement" Statement,
@@ -235,7 +241,10 @@ impl Tokens {
     }
 
     pub(crate) fn class(&self, word: &str) -> Option<usize> {
-        self.by_word.get(word).copied()
+        // A word that is no keyword, `'MEMORY'` in the notation, is a name to the lexer.
+        let is_name =
+            word.starts_with('\'') && word[1..].starts_with(|letter: char| letter.is_ascii_alphabetic());
+        self.by_word.get(if is_name { "Name" } else { word }).copied()
     }
 
     /// What an error calls the token.
@@ -269,14 +278,23 @@ impl Tokens {
                      LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER";
         let names = of(&[Unreserved, ColumnName, TypeOrFunction]);
         match hook {
-            "expr" | "b_expr" => names
+            "expr" | "b_expr" | "sort_key" => names
                 .or(self.set(values))
                 .or(self.set(constants))
                 .or(self.set("'+' '-' Operator DEFAULT NOT UNIQUE")),
             "c_expr" => names.or(self.set(values)).or(self.set(constants)),
+            "const" => of(&[Unreserved, ColumnName, TypeOrFunction])
+                .or(self.set(constants))
+                .or(self.set("TRUE FALSE NULL")),
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
+            "any_statement" => self.set(
+                "ABORT ALTER ANALYZE ANALYSE CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE \
+                 DELETE DISCARD DO DROP EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY \
+                 PREPARE REASSIGN REFRESH REINDEX RELEASE RESET REVOKE ROLLBACK SAVEPOINT SECURITY SELECT SET SHOW START \
+                 TABLE TRUNCATE UNLISTEN UPDATE VACUUM VALUES WITH '('",
+            ),
             "type" | "simple_type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "item" => self.begins("expr", keywords).or(self.set("'*'")),
             "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
@@ -285,7 +303,7 @@ impl Tokens {
             "setting_value" => names.or(self.set("String Integer Number '+' '-' TRUE FALSE ON")),
             "setting_word" => names.or(self.set("String TRUE FALSE ON")),
             "word_or_string" => names.or(self.set("String")),
-            "identifier" => self.set("Name"),
+            "identifier" | "role_flag" => self.set("Name"),
             "reserved_word" => keywords
                 .iter()
                 .enumerate()

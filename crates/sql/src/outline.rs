@@ -96,8 +96,8 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
         (N::Limit, flag::TIES) => "with ties",
         (N::Locking, flag::NOWAIT) => "nowait",
         (N::Locking, flag::SKIP_LOCKED) => "skip locked",
-        (N::Derived | N::TableFunction, flag::LATERAL) => "lateral",
-        (N::TableFunction, flag::ORDINALITY) => "ordinality",
+        (N::Derived | N::TableFunction | N::RowsFrom, flag::LATERAL) => "lateral",
+        (N::TableFunction | N::RowsFrom, flag::ORDINALITY) => "ordinality",
         _ => return None,
     })
 }

@@ -20,21 +20,6 @@ mod said {
 }
 
 impl<'a> Parser<'a, '_> {
-    /// Waits for a call that is no window function (`func_expr_windowless`).
-    pub(super) fn windowless_call(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
-        self.push_frame(Frame { mode: Mode::Call, ..frame })?;
-        if let Some(keyword) = self.token.keyword()
-            && self.begins_function(keyword)
-        {
-            return self.keyword_operand(keyword);
-        }
-        let node = self.function_name()?;
-        if self.token.kind != TokenKind::LeftParen {
-            return Err(self.unexpected(&["`(`"]));
-        }
-        self.call(node)
-    }
-
     /// A call of the function that `node` names; the current token is `(`.
     pub(super) fn call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         node.set_kind(NodeKind::Call);
@@ -152,7 +137,7 @@ impl<'a> Parser<'a, '_> {
     /// modifiers, before its string.
     fn end_plain_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         let step = self.end_call(node)?;
-        if !is_string(self.token.kind) || self.stack.top().mode == Mode::Call {
+        if !is_string(self.token.kind) || self.is_plain_call() {
             return Ok(step);
         }
         let is_clause = |child: &NodeRef<'a>| child.kind() == NodeKind::OrderBy;
@@ -164,15 +149,18 @@ impl<'a> Parser<'a, '_> {
         self.typed_literal(node)
     }
 
+    /// Whether the call on top of the stack can be nothing but one, and not a window function either.
+    fn is_plain_call(&self) -> bool {
+        self.stack.top().mode == Mode::Call
+    }
+
     /// Reads the `)` of a call and sees that nothing unsupported follows.
     fn end_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.take();
         node.set_end(self.end);
         match self.token.kind {
             // In FROM these words are the function's alias.
-            TokenKind::Keyword(K::Over | K::Filter | K::Within)
-                if self.stack.top().then == Then::TableFunction || self.stack.top().mode == Mode::Call =>
-            {
+            TokenKind::Keyword(K::Over | K::Filter | K::Within) if self.is_plain_call() => {
                 Ok(Step::Value(node))
             }
             TokenKind::Keyword(K::Over) => Err(self.unsupported_here("a window function (OVER)")),

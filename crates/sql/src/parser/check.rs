@@ -50,6 +50,7 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
+            Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
             Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain => self.check_collations(node),
             Form::GeneratedColumn => self.check_generated(node),
@@ -61,8 +62,7 @@ impl<'a> Parser<'a, '_> {
             }
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
-            Form::CreateTableAs => self.check_place(node),
-            _ => Ok(()),
+            _ => self.check_object_form(form, node),
         }
     }
 
@@ -172,21 +172,27 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// A schema can be made with tables, but not with the rows of a query.
-    fn check_place(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+    /// A schema that may be there already is made without anything in it.
+    fn check_schema(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let says_if = words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::If));
+        let is_element = |child: &NodeRef<'a>| child.form().is_some_and(|form| form != Form::Role);
+        match node.children().find(is_element) {
+            Some(element) if says_if => Err(self.misplaced(element.span(), &["the end of the statement"])),
+            _ => Ok(()),
+        }
+    }
+
+    /// A schema can be made together with tables, but not with one that has the rows of a query: what stands after its
+    /// name, or after the first column, is wrong then.
+    pub(super) fn check_place(&mut self, form: Form) -> Parsed<()> {
         let outer = self.stack.top().node.and_then(|outer| outer.form());
-        if outer != Some(Form::CreateSchema) {
+        if form != Form::CreateTableAs || outer != Some(Form::CreateSchema) {
             return Ok(());
         }
-        let words = node.children().filter(|child| child.kind() == NodeKind::Words);
-        for words in words {
-            let word = words::tokens(words.name()).find(|(token, _)| token.keyword() == Some(K::As));
-            if let Some((token, _)) = word {
-                let span = Span { start: words.span().start + token.start, len: 2 };
-                return Err(self.misplaced(span, &[]));
-            }
+        if self.take_if(TokenKind::LeftParen) {
+            self.take();
         }
-        Ok(())
+        Err(self.unexpected(&["the columns"]))
     }
 
     fn misplaced(&mut self, span: Span, expected: &'static [&'static str]) -> Failed {

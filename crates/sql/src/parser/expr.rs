@@ -310,7 +310,7 @@ impl<'a> Parser<'a, '_> {
                 // A label is no operator, once no operator claims it; nor is ESCAPE, which only the LIKE before it can
                 // claim, over all that waits inside.
                 let is_stray = infix.is_some_and(|infix| match infix.action {
-                    _ if top.mode.is_operand() => true,
+                    _ if matches!(top.mode, Mode::Primary | Mode::Call) => true,
                     Action::Escape => top.then != Then::LikePattern,
                     _ => infix.may_be_label && !waits_inside,
                 });

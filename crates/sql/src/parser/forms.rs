@@ -9,7 +9,7 @@ use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::{Keyword, Span};
+use crate::{Keyword, Span, print};
 
 /// A place in [`CODE`].
 pub(super) type Pc = u16;
@@ -20,6 +20,8 @@ pub(super) type Pc = u16;
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
+    /// The same for a word that is no keyword.
+    Word(u16),
     /// Reads a token that the tree implies.
     Skip(u16),
     /// Reads a node of a rule.
@@ -59,6 +61,8 @@ struct Guard {
 #[allow(dead_code, reason = "which of them occur is up to the grammar")]
 pub(super) enum Hook {
     Expr,
+    Constant,
+    SortKey,
     SimpleExpr,
     Primary,
     FunctionCall,
@@ -79,7 +83,9 @@ pub(super) enum Hook {
     RoutineName,
     RoleName,
     NewRoleName,
+    RoleFlag,
     Target,
+    AnyStatement,
     Item,
     Statement,
     RuleAction,
@@ -248,6 +254,15 @@ impl<'a> Parser<'a, '_> {
                     self.take_word_into(node)?;
                     pc += 1;
                 }
+                Op::Word(word) => {
+                    let is_name = matches!(self.token.kind, TokenKind::Name { .. });
+                    let word = WORDS.get(usize::from(word)).copied().unwrap_or("");
+                    if !is_name || !self.slice(self.token).eq_ignore_ascii_case(word) {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take_word_into(node)?;
+                    pc += 1;
+                }
                 Op::Skip(token) => {
                     if class(self.token.kind) != token {
                         return Err(self.unexpected_at(pc));
@@ -273,6 +288,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Op::Become(form) => {
                     node.set_form(form);
+                    self.check_place(form)?;
                     pc += 1;
                 }
                 Op::Form(form) => {
@@ -354,8 +370,22 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
-            Hook::FunctionCall => return self.windowless_call(frame).map(Hooked::Step),
+            Hook::Constant => {
+                self.push_frame(frame)?;
+                return self.constant_value().map(Hooked::Step);
+            }
+            Hook::SortKey => {
+                self.push_frame(frame)?;
+                return self.want_expr(Frame::new(Then::SortKey)).map(Hooked::Step);
+            }
+            Hook::FunctionCall => {
+                return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
+            }
             Hook::Query => Step::Query,
+            Hook::AnyStatement => {
+                self.push_frame(frame)?;
+                return self.statement().map(Hooked::Step);
+            }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
             Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
@@ -415,10 +445,11 @@ impl<'a> Parser<'a, '_> {
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
+            Hook::Parameter => self.parameter_name(),
             Hook::AnyName => self.object_name(),
+            Hook::QualifiedName => self.qualified_name(),
             Hook::OptionName => self.option_name(),
             Hook::ReservedWord => self.reserved_word(),
-            Hook::QualifiedName => self.qualified_name(),
             Hook::SettingName => self.setting_name(),
             Hook::SettingValue => self.setting_value(),
             Hook::SettingWord => self.setting_word(),
@@ -429,6 +460,7 @@ impl<'a> Parser<'a, '_> {
             Hook::AnyOperator => self.operator_sign(),
             Hook::RoleName => self.role_name(false),
             Hook::NewRoleName => self.role_name(true),
+            Hook::RoleFlag => self.role_flag(),
             Hook::SignedInteger => self.signed_number(true),
             Hook::SignedNumber => self.signed_number(false),
             _ => Err(self.unsupported_here("this part of a statement")),
@@ -464,7 +496,12 @@ fn hang<'a>(frame: Frame<'a>, child: NodeRef<'a>) {
     if slot != 0 && child.kind().has_slot() {
         child.set_detail(slot);
     }
-    if frame.precedence & IN_PARENS != 0 {
+    let fits = match frame.mode {
+        Mode::Primary => print::is_primary(child),
+        Mode::Simple => print::is_simple(child),
+        _ => true,
+    };
+    if frame.precedence & IN_PARENS != 0 || !fits {
         child.set(flag::PARENS);
     }
     frame.node().push(child);

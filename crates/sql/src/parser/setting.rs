@@ -13,7 +13,7 @@ const VALUE: &[&str] = &["a value"];
 impl<'a> Parser<'a, '_> {
     /// The name of a table or the like, of at most three parts (`qualified_name`).
     pub(super) fn qualified_name(&mut self) -> Parsed<NodeRef<'a>> {
-        let node = self.object_name()?;
+        let node = self.indirect_name()?;
         if node.children_count() > 1 {
             return Err(self.mistake(Mistake::TooManyNames, node.span(), None));
         }

@@ -57,14 +57,6 @@ impl<'a> Parser<'a, '_> {
         self.end_type(node)
     }
 
-    /// Reads a type whose modifiers, if any, are plain.
-    pub(super) fn type_name(&mut self) -> Parsed<NodeRef<'a>> {
-        match self.any_type(false)? {
-            Step::Done(node) => Ok(node),
-            _ => Err(self.unsupported_here("this modifier of a type")),
-        }
-    }
-
     /// `double precision '1.5'`, `timestamp(3) '…'`: a type that the grammar knows, before its string.
     pub(super) fn type_before_string(&mut self) -> Parsed<Step<'a>> {
         let node = self.node(NodeKind::Type, self.token.span())?;
