@@ -50,6 +50,7 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
+            Form::CreateRecursiveView => self.check_recursive_view(node),
             Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
             Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain => self.check_collations(node),
@@ -167,6 +168,16 @@ impl<'a> Parser<'a, '_> {
                 if !number.name().parse::<u16>().is_ok_and(|number| (1..=0x7FFF).contains(&number)) =>
             {
                 Err(self.misplaced(number.span(), &["a number from 1 to 32767"]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A recursive view cannot be written to, so nothing of it is checked.
+    fn check_recursive_view(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        match node.children().filter(|child| child.kind() == NodeKind::Words).last() {
+            Some(words) if first_word(words) == Some(TokenKind::Keyword(K::With)) => {
+                Err(self.misplaced(words.span(), &["the end of the statement"]))
             }
             _ => Ok(()),
         }

@@ -175,6 +175,10 @@ pub(crate) struct Parser<'a, 's> {
     steps: u32,
 }
 
+/// What a parser takes of the native stack, in bytes: its place in the text, the tokens that it looked ahead at, and the
+/// stack of what is open, up to the depth at which it goes on in the statement's budget.
+pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
+
 impl<'a, 's> Parser<'a, 's> {
     fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
         let token = lexer.next_token();
