@@ -50,7 +50,6 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
-            Form::CreateTable => self.check_explained(node),
             Form::CreateRecursiveView => self.check_recursive_view(node),
             Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
@@ -205,24 +204,6 @@ impl<'a> Parser<'a, '_> {
             self.take();
         }
         Err(self.unexpected(&["the columns"]))
-    }
-
-    /// Only a table that is made from a query has a plan: otherwise what shows that it is none is wrong.
-    fn check_explained(&mut self, node: NodeRef<'a>) -> Parsed<()> {
-        let outer = self.stack.top().node.and_then(|outer| outer.form());
-        if outer != Some(Form::Explain) {
-            return Ok(());
-        }
-        let Some(body) = node.children().nth(1) else { return Ok(()) };
-        let element = body.first_child();
-        let span = match (body.kind(), element.and_then(|element| element.form())) {
-            (NodeKind::List, Some(Form::ColumnDefinition)) => element
-                .and_then(|column| column.children().nth(1))
-                .map_or(body.span(), |type_name| type_name.span()),
-            (NodeKind::List, Some(_)) => element.map_or(body.span(), |element| element.span()),
-            _ => body.span(),
-        };
-        Err(self.misplaced(span, &["AS"]))
     }
 
     fn misplaced(&mut self, span: Span, expected: &'static [&'static str]) -> Failed {

@@ -51,7 +51,7 @@ impl<'a> SettingValue<'a> {
 impl<'a> UtilityOption<'a> {
     /// Its name in lower case, such as `analyze` or `memory`.
     pub fn name(self) -> &'a str {
-        self.word().unwrap_or("analyze")
+        self.word().unwrap_or(if self.format() { "format" } else { "analyze" })
     }
 
     /// Its value as a switch: on where none is written; `None` when it is no boolean.
