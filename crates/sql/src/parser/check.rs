@@ -80,7 +80,9 @@ impl<'a> Parser<'a, '_> {
             }
         }
         match first {
-            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => Err(self.misplaced(first.span(), &[])),
+            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => {
+                Err(self.mistake(Mistake::NotOfThisConstraint, first.span(), None))
+            }
             _ => Ok(()),
         }
     }
@@ -96,7 +98,11 @@ impl<'a> Parser<'a, '_> {
         }
         let is_replaced = node.form() == Some(Form::CreateConstraintTrigger)
             && words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::Replace));
-        if is_replaced { Err(self.misplaced(Span { len: 6, ..node.span() }, &[])) } else { Ok(()) }
+        if is_replaced {
+            Err(self.misplaced(Span { len: 6, ..node.span() }, &["CREATE CONSTRAINT TRIGGER"]))
+        } else {
+            Ok(())
+        }
     }
 
     /// A column has one collation.
