@@ -203,6 +203,18 @@ fn variants(grammar: &Grammar, name: &str) -> Vec<String> {
     names
 }
 
+/// The form and those that it may turn into.
+fn reached(grammar: &Grammar, name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    let mut index = 0;
+    while index < names.len() {
+        let more = variants(grammar, &names[index]);
+        names.extend(more.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        index += 1;
+    }
+    names
+}
+
 /// A label that was seen on the way to where a node turns into another form.
 type Seen<'g> = (&'g str, &'g Item);
 
@@ -243,7 +255,9 @@ impl<'g> Walk<'g, '_> {
                                 self.rule
                             ));
                         }
-                        self.field(label, item, &form);
+                        for target in reached(self.grammar, name) {
+                            self.field(label, item, &target);
+                        }
                     }
                 }
                 self.item(item, &form, before);

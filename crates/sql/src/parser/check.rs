@@ -37,12 +37,12 @@ impl<'a> Parser<'a, '_> {
                 self.check_attributes(node, a::ENFORCEMENT | a::NOT_VALID | a::NO_INHERIT)
             }
             Form::NotNullConstraint => self.check_attributes(node, a::NOT_VALID | a::NO_INHERIT),
-            Form::UniqueConstraint
-            | Form::PrimaryKey
-            | Form::ExclusionConstraint
-            | Form::CreateConstraintTrigger => {
-                self.check_attributes(node, a::DEFERRAL)?;
-                self.check_trigger(node)
+            Form::UniqueConstraint | Form::PrimaryKey | Form::ExclusionConstraint => {
+                self.check_attributes(node, a::DEFERRAL)
+            }
+            Form::CreateConstraintTrigger => {
+                self.check_trigger(node)?;
+                self.check_attributes(node, a::DEFERRAL)
             }
             Form::ForeignKey => self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NOT_VALID),
             Form::DomainCheck => self.check_attributes(node, a::NOT_VALID | a::NO_INHERIT),
@@ -79,7 +79,9 @@ impl<'a> Parser<'a, '_> {
             }
         }
         match first {
-            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => Err(self.misplaced(first.span(), &[])),
+            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => {
+                Err(self.mistake(Mistake::NotOfThisConstraint, first.span(), None))
+            }
             _ => Ok(()),
         }
     }
@@ -90,12 +92,20 @@ impl<'a> Parser<'a, '_> {
         let word = |event: NodeRef<'a>| first_word(event);
         for (index, event) in events().enumerate() {
             if events().take(index).any(|other| word(other) == word(event)) {
-                return Err(self.mistake(Mistake::RepeatedClause, event.span(), None));
+                // PostgreSQL sees that an `UPDATE` is complete when it sees what follows.
+                let follows =
+                    event.next_sibling().filter(|_| word(event) == Some(TokenKind::Keyword(K::Update)));
+                let span = follows.map_or(event.span(), |follows| follows.span());
+                return Err(self.mistake(Mistake::RepeatedClause, span, None));
             }
         }
         let is_replaced = node.form() == Some(Form::CreateConstraintTrigger)
             && words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::Replace));
-        if is_replaced { Err(self.misplaced(Span { len: 6, ..node.span() }, &[])) } else { Ok(()) }
+        if is_replaced {
+            Err(self.misplaced(Span { len: 6, ..node.span() }, &["CREATE CONSTRAINT TRIGGER"]))
+        } else {
+            Ok(())
+        }
     }
 
     /// A column has one collation.
