@@ -55,7 +55,8 @@ impl<'a> Parser<'a, '_> {
         match keyword {
             K::Double if self.peeks(K::Precision) => self.type_before_string(),
             K::Operator if self.peek() == TokenKind::LeftParen => self.prefix_by_name(),
-            K::Nulls if self.begins_nulls_order() => Err(self.unexpected(&["an expression"])),
+            K::Nulls if self.has_nulls_order() => Err(self.unexpected(&["an expression"])),
+            K::Format if self.peeks(K::Json) => Err(self.unexpected(&["an expression"])),
             _ => self.named_operand(),
         }
     }

@@ -296,6 +296,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }

@@ -21,6 +21,7 @@
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
 mod call;
+mod check;
 mod expr;
 mod form;
 mod forms;
@@ -37,7 +38,6 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
-mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -329,6 +329,7 @@ impl<'a, 's> Parser<'a, 's> {
                 frame.node().push(node);
                 Ok(Step::TableValue(frame.node()))
             }
+            Then::NoTable => Err(self.unexpected(&["a table"])),
             Then::FormTable => self.after_form_table(frame, node),
             Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),
