@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::syntax::{Choice, Grammar, Item, Rule};
+use crate::syntax::{Choice, Grammar, Item, Rule, Sequence};
 use crate::tokens::{HOOKS, Set, Tokens};
 
 /// What the machine does; the variants of `Op` in the parser.
@@ -10,6 +10,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 #[allow(dead_code, reason = "the fields are written out by `Debug`")]
 pub(crate) enum Op {
     Take(usize),
+    Word(usize),
     Skip(usize),
     Form(usize),
     List(usize),
@@ -38,6 +39,8 @@ pub(crate) struct Program {
     pub(crate) code: Vec<Op>,
     pub(crate) sets: Vec<Set>,
     pub(crate) guards: Vec<Guard>,
+    /// Words that are no keywords.
+    pub(crate) words: Vec<String>,
     /// Place in the code, what is expected there.
     pub(crate) expected: Vec<(usize, Vec<String>)>,
     /// Name and first place of each form; 0 for those that only other forms become.
@@ -242,9 +245,10 @@ impl<'g> Compiler<'g> {
     fn whats(&self, items: &'g [Item], to: &mut Vec<String>) {
         for item in items {
             match item {
-                Item::Token(word) => {
-                    add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class)))
-                }
+                Item::Token(word) => match word_of_name(word) {
+                    Some(name) => add(to, name),
+                    None => add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class))),
+                },
                 Item::Hook(name) => {
                     add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
                 }
@@ -379,6 +383,14 @@ impl<'g> Compiler<'g> {
         })
     }
 
+    fn word(&mut self, name: &str) -> usize {
+        let words = &mut self.program.words;
+        words.iter().position(|word| word == name).unwrap_or_else(|| {
+            words.push(name.to_owned());
+            words.len() - 1
+        })
+    }
+
     fn guard(&mut self, is_negated: bool, sets: &[Set]) -> usize {
         let guard = Guard { is_negated, sets: sets.iter().map(|set| self.set(*set)).collect() };
         if let Some(index) = self.program.guards.iter().position(|other| *other == guard) {
@@ -444,12 +456,32 @@ impl<'g> Compiler<'g> {
         }
     }
 
+    /// The alternatives, with those of a piece in its place where it is an alternative by itself.
+    fn alternatives(&self, choice: &'g Choice) -> Vec<&'g Sequence> {
+        let mut all = Vec::new();
+        for items in choice {
+            match items.as_slice() {
+                [Item::Rule(name)] if self.is_open_piece(name) => {
+                    all.extend(self.alternatives(self.body(name)));
+                }
+                _ => all.push(items),
+            }
+        }
+        all
+    }
+
+    /// Whether errors name the alternatives of the piece and not the piece.
+    fn is_open_piece(&self, name: &str) -> bool {
+        self.grammar.get(name).is_some_and(|rule| !rule.is_node() && rule.what.is_none())
+    }
+
     fn choice(&mut self, choice: &'g Choice, follow: Set, otherwise: Otherwise, pending: &mut Vec<String>) {
+        let choice = self.alternatives(choice);
         if otherwise == Otherwise::Fails && choice.len() == 1 {
-            return self.sequence(&choice[0], follow, pending);
+            return self.sequence(choice[0], follow, pending);
         }
         let mut ends = Vec::new();
-        for (index, items) in choice.iter().enumerate() {
+        for (index, items) in choice.iter().copied().enumerate() {
             let is_last = index + 1 == choice.len();
             let is_empty = items.iter().all(|item| self.is_nullable(item))
                 && !matches!(items.first(), Some(Item::Guard { .. }));
@@ -576,10 +608,18 @@ impl<'g> Compiler<'g> {
 
     fn item(&mut self, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
         match item {
-            Item::Token(word) => {
-                let class = self.tokens.class(word).unwrap_or(0);
-                self.take(Op::Take(class), class, pending);
-            }
+            Item::Token(word) => match word_of_name(word) {
+                Some(name) => {
+                    let word = self.word(name);
+                    let at = self.emit(Op::Word(word));
+                    add(pending, name);
+                    self.program.expected.push((at, std::mem::take(pending)));
+                }
+                None => {
+                    let class = self.tokens.class(word).unwrap_or(0);
+                    self.take(Op::Take(class), class, pending);
+                }
+            },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
             Item::Hook(name) => {
                 self.check(item, pending);
@@ -747,6 +787,12 @@ pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
         }
     }
     seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+}
+
+/// What a word that is no keyword says: `'MEMORY'` in the notation.
+fn word_of_name(word: &str) -> Option<&str> {
+    let name = word.strip_prefix('\'')?.strip_suffix('\'')?;
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic()).then_some(name)
 }
 
 fn add(to: &mut Vec<String>, what: &str) {

@@ -309,7 +309,7 @@ pub(crate) mod flag {
     pub(crate) const VARIADIC: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.
     pub(crate) const EXPLICIT: u16 = 1 << 14;
-    /// A part of a form that stands in parentheses.
+    /// A part of a form that stands in parentheses; no node that can be one uses this bit for anything else.
     pub(crate) const PARENS: u16 = 1 << 15;
     /// `SETOF` before a type.
     pub(crate) const SETOF: u16 = 1;
@@ -318,7 +318,7 @@ pub(crate) mod flag {
     /// An object that is an operator.
     pub(crate) const OPERATOR: u16 = 1;
     /// `FOR READ ONLY` after a query without other locks.
-    pub(crate) const READ_ONLY: u16 = 1 << 13;
+    pub(crate) const READ_ONLY: u16 = 1 << 3;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
     /// The first lock outside of those parentheses.
@@ -328,7 +328,7 @@ pub(crate) mod flag {
     /// A query that has `WITH TIES`.
     pub(crate) const TIED: u16 = 1 << 12;
     /// `ONLY` before a table.
-    pub(crate) const ONLY: u16 = 1 << 15;
+    pub(crate) const ONLY: u16 = 1 << 13;
     /// `WITH TIES` of a `FETCH FIRST`.
     pub(crate) const TIES: u16 = 1 << 15;
     /// `NOWAIT` of a lock.
@@ -338,7 +338,7 @@ pub(crate) mod flag {
     /// `LATERAL` before a query or a function.
     pub(crate) const LATERAL: u16 = 1 << 14;
     /// `WITH ORDINALITY` after a function.
-    pub(crate) const ORDINALITY: u16 = 1 << 15;
+    pub(crate) const ORDINALITY: u16 = 1 << 13;
 }
 
 impl<'a> Node<'a> {

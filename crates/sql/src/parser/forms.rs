@@ -20,6 +20,8 @@ pub(super) type Pc = u16;
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
+    /// The same for a word that is no keyword.
+    Word(u16),
     /// Reads a token that the tree implies.
     Skip(u16),
     /// Reads a node of a rule.
@@ -67,6 +69,7 @@ pub(super) enum Hook {
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
@@ -74,11 +77,15 @@ pub(super) enum Hook {
     Label,
     AnyName,
     QualifiedName,
+    OptionName,
+    ReservedWord,
     FunctionName,
     RoutineName,
     RoleName,
     NewRoleName,
+    RoleFlag,
     Target,
+    AnyStatement,
     Item,
     Statement,
     RuleAction,
@@ -247,6 +254,15 @@ impl<'a> Parser<'a, '_> {
                     self.take_word_into(node)?;
                     pc += 1;
                 }
+                Op::Word(word) => {
+                    let is_name = matches!(self.token.kind, TokenKind::Name { .. });
+                    let word = WORDS.get(usize::from(word)).copied().unwrap_or("");
+                    if !is_name || !self.slice(self.token).eq_ignore_ascii_case(word) {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take_word_into(node)?;
+                    pc += 1;
+                }
                 Op::Skip(token) => {
                     if class(self.token.kind) != token {
                         return Err(self.unexpected_at(pc));
@@ -272,6 +288,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Op::Become(form) => {
                     node.set_form(form);
+                    self.check_place(form)?;
                     pc += 1;
                 }
                 Op::Form(form) => {
@@ -365,8 +382,13 @@ impl<'a> Parser<'a, '_> {
                 return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
             }
             Hook::Query => Step::Query,
+            Hook::AnyStatement => {
+                self.push_frame(frame)?;
+                return self.statement().map(Hooked::Step);
+            }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
@@ -414,14 +436,24 @@ impl<'a> Parser<'a, '_> {
             },
             token.span(),
         )?;
-        node.set_text(self.name_text(token)?);
+        node.set_text(match (hook, token.kind) {
+            // `EXPLAIN (FORMAT JSON)`: as an option it is a word before this word too.
+            (Hook::NonReservedWord, TokenKind::Keyword(Keyword::Format)) => Keyword::Format.word(),
+            _ => self.name_text(token)?,
+        });
+        if matches!(hook, Hook::NonReservedWord | Hook::Label) {
+            node.set(super::setting::word_flags(token.kind));
+        }
         Ok(node)
     }
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
+            Hook::Parameter => self.parameter_name(),
             Hook::AnyName => self.object_name(),
             Hook::QualifiedName => self.qualified_name(),
+            Hook::OptionName => self.option_name(),
+            Hook::ReservedWord => self.reserved_word(),
             Hook::SettingName => self.setting_name(),
             Hook::SettingValue => self.setting_value(),
             Hook::SettingWord => self.setting_word(),
@@ -432,6 +464,7 @@ impl<'a> Parser<'a, '_> {
             Hook::AnyOperator => self.operator_sign(),
             Hook::RoleName => self.role_name(false),
             Hook::NewRoleName => self.role_name(true),
+            Hook::RoleFlag => self.role_flag(),
             Hook::SignedInteger => self.signed_number(true),
             Hook::SignedNumber => self.signed_number(false),
             _ => Err(self.unsupported_here("this part of a statement")),

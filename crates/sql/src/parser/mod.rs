@@ -22,6 +22,8 @@
 
 mod call;
 mod check;
+mod check_object;
+mod check_query;
 mod expr;
 mod form;
 mod forms;
@@ -172,6 +174,10 @@ pub(crate) struct Parser<'a, 's> {
     cancel: Option<&'s AtomicBool>,
     steps: u32,
 }
+
+/// What a parser takes of the native stack, in bytes: its place in the text, the tokens that it looked ahead at, and the
+/// stack of what is open, up to the depth at which it goes on in the statement's budget.
+pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
 
 impl<'a, 's> Parser<'a, 's> {
     fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {

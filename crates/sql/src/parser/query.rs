@@ -120,7 +120,7 @@ impl<'a> Parser<'a, '_> {
         if self.take_if(TokenKind::Comma) {
             return self.cte(with);
         }
-        let precedence = u8::from(self.may_change_data());
+        let precedence = self.changes_after_with();
         self.push_frame(Frame { precedence, ..Frame::of(Then::WithBody, with) })?;
         Ok(Step::QueryBody)
     }

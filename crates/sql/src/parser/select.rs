@@ -99,7 +99,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn after_select_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         let select = frame.node();
         let is_star = value.kind() == NodeKind::Star && value.qualifier().is_none();
-        let has_label = !is_star && (self.is(K::As) || self.has_bare_label());
+        let has_label = !is_star && (self.is(K::As) || Self::is_bare_label(self.token.kind));
         let item = if has_label { self.labelled(value)? } else { value };
         select.push(item);
         match self.token.kind {
@@ -109,16 +109,6 @@ impl<'a> Parser<'a, '_> {
             }
             _ => self.select_from(select),
         }
-    }
-
-    /// Whether the current token is a label without `AS`.
-    pub(super) fn has_bare_label(&mut self) -> bool {
-        Self::is_bare_label(self.token.kind) && !self.has_nulls_order()
-    }
-
-    /// Whether `NULLS` stands here, followed by `FIRST` or `LAST`, so that it is no name wherever it stands.
-    pub(super) fn has_nulls_order(&mut self) -> bool {
-        self.is(K::Nulls) && matches!(self.peek(), TokenKind::Keyword(K::First | K::Last))
     }
 
     pub(super) fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {

@@ -129,8 +129,8 @@ impl Mode {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence; for a clause at the end of a query, those before it; for what follows `WITH`,
-    /// whether it may change data.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it; for what follows `WITH`, which
+    /// statements that change data may.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types)]
 
 mod budget;
+mod changes;
 mod corpus;
 mod depth;
 mod golden;
