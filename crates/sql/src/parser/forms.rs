@@ -37,6 +37,8 @@ enum Op {
     /// The same for the current token and the next.
     IfGuard(u16, Pc),
     Jump(Pc),
+    /// Goes on at the place that a table has for the token.
+    Switch(u16),
     /// Sees that the token is in the set.
     Check(u16),
     Fail,
@@ -124,6 +126,13 @@ macro_rules! forms {
 
 include!(concat!(env!("OUT_DIR"), "/forms.rs"));
 
+/// Where a choice of many alternatives goes on.
+struct Switch {
+    /// Class of the token -> index in `places`.
+    arms: &'static [u8; CLASSES_COUNT],
+    places: &'static [Pc],
+}
+
 impl Form {
     /// Its name in words: `CREATE INDEX`.
     pub fn name(self) -> &'static str {
@@ -138,6 +147,9 @@ impl Form {
         FORMS.get(usize::from(code)).copied()
     }
 }
+
+/// Classes of tokens: the keywords, and those after them.
+const CLASSES_COUNT: usize = Keyword::COUNT + 34;
 
 /// Marks a child in parentheses in a frame's slot.
 const IN_PARENS: u8 = 0x80;
@@ -216,13 +228,26 @@ impl<'a> Parser<'a, '_> {
         Ok(node)
     }
 
+    /// The current token as the tables number it. `WITH` before `TIME` and `ORDINALITY` belongs to them, as PostgreSQL's
+    /// lexer sees it, so no rule can begin with it.
+    fn class_here(&mut self) -> u16 {
+        let kind = self.token.kind;
+        let belongs_to_next = kind == TokenKind::Keyword(Keyword::With)
+            && matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality));
+        class(if belongs_to_next { TokenKind::Stray } else { kind })
+    }
+
     /// Where the machine goes on after a test or a jump.
     fn test(&mut self, op: Op, pc: Pc) -> Pc {
         let (holds, otherwise) = match op {
-            Op::If(set, otherwise) => (is_in(set, class(self.token.kind)), otherwise),
-            Op::IfToken(token, otherwise) => (class(self.token.kind) == token, otherwise),
+            Op::If(set, otherwise) => (is_in(set, self.class_here()), otherwise),
+            Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
+            Op::Switch(switch) => {
+                let Switch { arms, places } = &SWITCHES[usize::from(switch)];
+                return places[usize::from(arms[usize::from(self.class_here())])];
+            }
             _ => return pc + 1,
         };
         if holds { pc + 1 } else { otherwise }
@@ -248,7 +273,7 @@ impl<'a> Parser<'a, '_> {
             let op = CODE[usize::from(pc)];
             match op {
                 Op::Take(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take_word_into(node)?;
@@ -264,7 +289,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Skip(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take();
@@ -272,7 +297,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Check(set) => {
-                    if !is_in(set, class(self.token.kind)) {
+                    if !is_in(set, self.class_here()) {
                         return Err(self.unexpected_at(pc));
                     }
                     pc += 1;
@@ -322,7 +347,9 @@ impl<'a> Parser<'a, '_> {
                     node = frame.node();
                     pc = place(frame);
                 }
-                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) => pc = self.test(op, pc),
+                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) | Op::Switch(_) => {
+                    pc = self.test(op, pc)
+                }
             }
         }
     }
