@@ -174,6 +174,7 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "query" "Query" "a query" Query,
     "table" "Table" "a table" Table,
     "type" "Type" "a type" Type,
+    "simple_type" "SimpleType" "a type" Type,
     "func_type" "FunctionType" "a type" Type,
     "col_id" "ColumnName" "a name" Text,
     "type_function_name" "TypeOrFunctionName" "a name" Text,
@@ -288,13 +289,13 @@ impl Tokens {
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
-            "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "any_statement" => self.set(
                 "ABORT ALTER ANALYZE ANALYSE CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE \
                  DELETE DISCARD DO DROP EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY \
                  PREPARE REASSIGN REFRESH REINDEX RELEASE RESET REVOKE ROLLBACK SAVEPOINT SECURITY SELECT SET SHOW START \
                  TABLE TRUNCATE UNLISTEN UPDATE VACUUM VALUES WITH '('",
             ),
+            "type" | "simple_type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "item" => self.begins("expr", keywords).or(self.set("'*'")),
             "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
             "rule_action" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE")),
@@ -303,16 +304,16 @@ impl Tokens {
             "setting_word" => names.or(self.set("String TRUE FALSE ON")),
             "word_or_string" => names.or(self.set("String")),
             "identifier" | "role_flag" => self.set("Name"),
-            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
-                of(&[Unreserved, ColumnName])
-            }
-            "type_function_name" => of(&[Unreserved, TypeOrFunction]),
-            "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "reserved_word" => keywords
                 .iter()
                 .enumerate()
                 .filter(|(_, keyword)| keyword.category == Reserved)
                 .fold(Set::default(), |set, (index, _)| set.or(Set::one(index))),
+            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
+                of(&[Unreserved, ColumnName])
+            }
+            "type_function_name" => of(&[Unreserved, TypeOrFunction]),
+            "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "col_label" | "option_name" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
             "any_operator" => of(&[Unreserved, ColumnName]).or(self.set(operators)),
             "operator" => self.set(operators),

@@ -97,6 +97,8 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// A property that contradicts one before it.
+    Contradiction,
     /// `.*` before more of a name.
     MisplacedStar,
     /// A row of `OVERLAPS` that has not two values.
@@ -246,6 +248,7 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
+            Mistake::Contradiction => "a property contradicts one before it",
             Mistake::MisplacedStar => "`*` stands before more of a name",
             Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
             Mistake::NotAModifier => "this cannot be a modifier of a type",

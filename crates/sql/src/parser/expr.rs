@@ -328,7 +328,7 @@ impl<'a> Parser<'a, '_> {
                 if !infix.is_associative {
                     return Err(self.not_associative(infix.precedence));
                 }
-                if infix.action.goes_on(top.then) {
+                if infix.action.goes_on(top.then) && !infix.may_be_label {
                     // `a AND b AND c` is one node: its frame stays and waits for the next operand.
                     top.node().push(value);
                     self.take();

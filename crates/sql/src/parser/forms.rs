@@ -69,6 +69,7 @@ pub(super) enum Hook {
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
@@ -215,11 +216,20 @@ impl<'a> Parser<'a, '_> {
         Ok(node)
     }
 
+    /// The current token as the tables number it. `WITH` before `TIME` and `ORDINALITY` belongs to them, as PostgreSQL's
+    /// lexer sees it, so no rule can begin with it.
+    fn class_here(&mut self) -> u16 {
+        let kind = self.token.kind;
+        let belongs_to_next = kind == TokenKind::Keyword(Keyword::With)
+            && matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality));
+        class(if belongs_to_next { TokenKind::Stray } else { kind })
+    }
+
     /// Where the machine goes on after a test or a jump.
     fn test(&mut self, op: Op, pc: Pc) -> Pc {
         let (holds, otherwise) = match op {
-            Op::If(set, otherwise) => (is_in(set, class(self.token.kind)), otherwise),
-            Op::IfToken(token, otherwise) => (class(self.token.kind) == token, otherwise),
+            Op::If(set, otherwise) => (is_in(set, self.class_here()), otherwise),
+            Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
             _ => return pc + 1,
@@ -247,7 +257,7 @@ impl<'a> Parser<'a, '_> {
             let op = CODE[usize::from(pc)];
             match op {
                 Op::Take(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take_word_into(node)?;
@@ -263,7 +273,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Skip(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take();
@@ -271,7 +281,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Check(set) => {
-                    if !is_in(set, class(self.token.kind)) {
+                    if !is_in(set, self.class_here()) {
                         return Err(self.unexpected_at(pc));
                     }
                     pc += 1;
@@ -287,6 +297,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Op::Become(form) => {
                     node.set_form(form);
+                    self.check_place(form)?;
                     pc += 1;
                 }
                 Op::Form(form) => {
@@ -311,7 +322,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
-                    self.check_object_form(node)?;
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -386,6 +397,7 @@ impl<'a> Parser<'a, '_> {
             }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;

@@ -21,6 +21,7 @@
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
 mod call;
+mod check;
 mod check_object;
 mod expr;
 mod form;

@@ -16,6 +16,9 @@ use Keyword as K;
 /// The detail byte of the first bound that is a node.
 pub(crate) const FIRST_BOUND: u8 = 1;
 
+/// Marks the frame of a modifier in a type that can be no array.
+const WITHOUT_BOUNDS: u8 = 1;
+
 const TYPE: &[&str] = &["a type"];
 
 impl<'a> Parser<'a, '_> {
@@ -29,6 +32,18 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn want_function_type(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
         self.push_frame(frame)?;
         self.any_type(true)
+    }
+
+    /// Waits for a type that is no set and no array (`SimpleTypename`).
+    pub(super) fn want_simple_type(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(frame)?;
+        let node = self.node(NodeKind::Type, self.token.span())?;
+        if self.type_words(node, false)? {
+            let frame = paren(Then::TypeModifier, Some(node), self.token.start);
+            return self.want_expr(Frame { precedence: WITHOUT_BOUNDS, ..frame });
+        }
+        node.set_end(self.end);
+        Ok(Step::Done(node))
     }
 
     fn any_type(&mut self, may_be_of_column: bool) -> Parsed<Step<'a>> {
@@ -74,6 +89,10 @@ impl<'a> Parser<'a, '_> {
         self.close(frame)?;
         match frame.outer {
             Some(node) => self.string_after_type(node),
+            None if frame.precedence == WITHOUT_BOUNDS => {
+                node.set_end(self.end);
+                Ok(Step::Done(node))
+            }
             None => self.end_type(node),
         }
     }
