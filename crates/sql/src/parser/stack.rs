@@ -133,27 +133,23 @@ const INLINE_FRAMES: usize = 24;
 const FIRST_SEGMENT_FRAMES: usize = 64;
 const SEGMENTS_COUNT: usize = 26;
 
+/// Frames that are not inline; each segment has twice as many as the one before it.
+type Segments<'s, 'a> = [&'s mut [Frame<'a>]; SEGMENTS_COUNT];
+
 pub(crate) struct Stack<'s, 'a> {
     arena: &'s Arena,
     top: Frame<'a>,
+    /// How many frames are under the top.
+    depth: usize,
     inline: [Frame<'a>; INLINE_FRAMES],
-    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
-    /// The segment that the next frame goes to; `None` while they are inline.
-    segment: Option<usize>,
-    /// The frames in that segment, or inline.
-    used: usize,
+    /// Made when the inline frames are used up.
+    segments: Option<&'s mut Segments<'s, 'a>>,
 }
 
 impl<'s, 'a> Stack<'s, 'a> {
     pub(crate) fn new(arena: &'s Arena) -> Stack<'s, 'a> {
-        Stack {
-            arena,
-            top: Frame::new(Then::Finish),
-            inline: [Frame::new(Then::Finish); INLINE_FRAMES],
-            segments: std::array::from_fn(|_| Default::default()),
-            segment: None,
-            used: 0,
-        }
+        let finish = Frame::new(Then::Finish);
+        Stack { arena, top: finish, depth: 0, inline: [finish; INLINE_FRAMES], segments: None }
     }
 
     /// The innermost level; [`Then::Finish`] at the outside.
@@ -161,32 +157,26 @@ impl<'s, 'a> Stack<'s, 'a> {
         &self.top
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, frame: Frame<'a>) -> Result<(), AllocError> {
-        let under = std::mem::replace(&mut self.top, frame);
-        if self.used == self.current().len() {
-            self.next_segment()?;
+        match self.inline.get_mut(self.depth) {
+            Some(place) => *place = self.top,
+            None => *self.deep_place()? = self.top,
         }
-        let used = self.used;
-        if let Some(place) = self.current().get_mut(used) {
-            *place = under;
-        }
-        self.used += 1;
+        self.top = frame;
+        self.depth += 1;
         Ok(())
     }
 
     /// Takes the innermost level off.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Frame<'a> {
-        if self.used == 0 {
-            self.segment = match self.segment {
-                None => return self.top,
-                Some(0) => None,
-                Some(index) => Some(index - 1),
-            };
-            self.used = self.current().len();
-        }
-        self.used -= 1;
-        let used = self.used;
-        let under = self.current().get(used).copied().unwrap_or(Frame::new(Then::Finish));
+        let Some(depth) = self.depth.checked_sub(1) else { return self.top };
+        self.depth = depth;
+        let under = match self.inline.get(depth) {
+            Some(frame) => *frame,
+            None => self.deep_frame().unwrap_or(Frame::new(Then::Finish)),
+        };
         std::mem::replace(&mut self.top, under)
     }
 
@@ -201,24 +191,35 @@ impl<'s, 'a> Stack<'s, 'a> {
         None
     }
 
-    fn current(&mut self) -> &mut [Frame<'a>] {
-        match self.segment {
-            None => &mut self.inline,
-            Some(index) => self.segments.get_mut(index).map_or(&mut [], |segment| &mut **segment),
-        }
+    /// Which segment the frame at `depth` is in, and where.
+    fn segment(&self) -> (usize, usize) {
+        let after = self.depth.saturating_sub(INLINE_FRAMES);
+        let index = (after / FIRST_SEGMENT_FRAMES + 1).ilog2();
+        (index as usize, after - FIRST_SEGMENT_FRAMES * ((1 << index) - 1))
     }
 
-    fn next_segment(&mut self) -> Result<(), AllocError> {
-        let index = self.segment.map_or(0, |index| index + 1);
-        if let Some(segment) = self.segments.get_mut(index)
-            && segment.is_empty()
-        {
+    /// The place for the frame at `depth`, which is not inline.
+    #[cold]
+    fn deep_place(&mut self) -> Result<&mut Frame<'a>, AllocError> {
+        let (index, at) = self.segment();
+        let segments = match self.segments.take() {
+            Some(segments) => segments,
+            None => self.arena.alloc_with(|| std::array::from_fn(|_| Default::default()))?,
+        };
+        let segments = self.segments.insert(segments);
+        let segment = segments.get_mut(index).expect("a text of 4 GiB does not nest deeper");
+        if segment.is_empty() {
             *segment =
                 self.arena.alloc_slice_fill(FIRST_SEGMENT_FRAMES << index, Frame::new(Then::Finish))?;
         }
-        self.segment = Some(index);
-        self.used = 0;
-        Ok(())
+        Ok(segment.get_mut(at).expect("a segment is as long as its index says"))
+    }
+
+    /// The frame at `depth`, which is not inline.
+    #[cold]
+    fn deep_frame(&self) -> Option<Frame<'a>> {
+        let (index, at) = self.segment();
+        self.segments.as_ref()?.get(index)?.get(at).copied()
     }
 }
 
