@@ -55,9 +55,9 @@ use stack::{Frame, Mode, Stack, Then};
 /// [`Error::Syntax`] and [`Error::Unsupported`] for the text, [`Error::OutOfMemory`] when the budget is used up; the
 /// arena may then hold parts of a tree, which its reset removes.
 pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &nesting);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &nesting);
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -67,11 +67,15 @@ pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     }
 }
 
-/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
-/// that `;`, also where the statement is wrong.
-pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+/// Parses the statement that begins with `first`, behind which `lexer` stands, up to its `;` or the end of the text, and
+/// leaves `lexer` behind that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(
+    first: Token,
+    lexer: &mut Lexer<'a>,
+    arena: &'a Arena,
+) -> Result<Tree<'a>, Error> {
     let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(lexer.clone(), arena, &nesting);
+    let mut parser = Parser::new(first, lexer.clone(), arena, &nesting);
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
     lexer.seek(parser.behind_semicolon());
     match outcome {
@@ -125,8 +129,8 @@ pub(crate) struct Parser<'a, 's> {
 }
 
 impl<'a, 's> Parser<'a, 's> {
-    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, nesting: &'s Arena) -> Parser<'a, 's> {
-        let token = lexer.next_token();
+    /// A parser at `token`, behind which `lexer` stands.
+    fn new(token: Token, lexer: Lexer<'a>, arena: &'a Arena, nesting: &'s Arena) -> Parser<'a, 's> {
         Parser {
             arena,
             texts: Texts::new(arena),
