@@ -120,9 +120,9 @@ pub(crate) fn parse_next<'a>(
 /// # Errors
 /// As [`parse`].
 pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
