@@ -101,9 +101,13 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     })
 }
 
-/// Types keep the fields of an interval among their flags.
+/// Types keep the fields of an interval among their flags, forms which of their words are noise.
 fn shows(kind: NodeKind, bit: u16) -> bool {
-    kind != NodeKind::Type || bit == flag::KEYWORD
+    match kind {
+        NodeKind::Type => bit == flag::KEYWORD,
+        NodeKind::Form | NodeKind::Words => false,
+        _ => true,
+    }
 }
 
 fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
