@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Instructions per byte of the SQL front end: lexing alone, whole parsing and where in it they are, and splitting. Counted
-# with valgrind, so the figures do not depend on the machine's load; a few seconds. Only accepted statements count.
+# Instructions per byte of the SQL front end: lexing alone, parsing statement by statement and where in it they are,
+# splitting a script, and parsing straight through it. Counted with valgrind, so the figures do not depend on the machine's load; a few seconds. Only accepted statements count.
 #
 #   bash bench/sql-instructions.sh              the shared corpora: TPC-H, PostgreSQL's regression tests
 #   bash bench/sql-instructions.sh FILE...      these files: scripts, or *.nul with NUL bytes between statements
@@ -28,7 +28,7 @@ count() {
 measure() {
   local name=$1
   shift
-  for how in lex parse split; do count $how "$@" & done
+  for how in lex parse split script; do count $how "$@" & done
   wait
   awk -v name="$name" -v OFS='' '
     FILENAME ~ /\.line$/ { how = FILENAME; sub(/.*\//, "", how); sub(/\.line$/, "", how); texts[how] = $1; bytes[how] = $2 }
@@ -44,14 +44,14 @@ measure() {
       else part["parser"] += count
     }
     END {
-      printf "%-14s %8d %9d %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f\n", name, texts["parse"], bytes["parse"],
+      printf "%-14s %8d %9d %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f\n", name, texts["parse"], bytes["parse"],
         all["lex"] / bytes["lex"], all["parse"] / bytes["parse"], part["lexer"] / bytes["parse"],
-        part["parser"] / bytes["parse"], part["nodes"] / bytes["parse"], all["split"] / bytes["split"]
+        part["parser"] / bytes["parse"], part["nodes"] / bytes["parse"], all["split"] / bytes["split"], all["script"] / bytes["script"]
     }' "$counts"/*.line "$counts"/*.text
   [ -z "${TOP:-}" ] || awk -v top="$TOP" '/^ *[0-9,]+ \(/ && seen++ <= top { sub(/ \[.*/, ""); print }' "$counts/parse.text"
 }
 
-printf '%-14s %8s %9s %8s %8s %8s %8s %8s %8s\n' "per byte" statement bytes lex parse =lexer +parser +nodes split
+printf '%-14s %8s %9s %8s %8s %8s %8s %8s %8s %8s\n' "per byte" texts bytes lex parse =lexer +parser +nodes split script
 if [ $# -gt 0 ]; then
   measure "$(basename "$1")" "$@"
   exit

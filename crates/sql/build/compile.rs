@@ -11,6 +11,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 pub(crate) enum Op {
     Take(usize),
     Noise(usize),
+    Word(usize),
     Skip(usize),
     Form(usize),
     List(usize),
@@ -39,6 +40,8 @@ pub(crate) struct Program {
     pub(crate) code: Vec<Op>,
     pub(crate) sets: Vec<Set>,
     pub(crate) guards: Vec<Guard>,
+    /// Words that are no keywords.
+    pub(crate) words: Vec<String>,
     /// Place in the code, what is expected there.
     pub(crate) expected: Vec<(usize, Vec<String>)>,
     /// Name and first place of each form; 0 for those that only other forms become.
@@ -246,9 +249,10 @@ impl<'g> Compiler<'g> {
     fn whats(&self, items: &'g [Item], to: &mut Vec<String>) {
         for item in items {
             match item {
-                Item::Token(word) => {
-                    add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class)))
-                }
+                Item::Token(word) => match word_of_name(word) {
+                    Some(name) => add(to, name),
+                    None => add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class))),
+                },
                 Item::Hook(name) => {
                     add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
                 }
@@ -380,6 +384,14 @@ impl<'g> Compiler<'g> {
         *self.program.set_of.entry(set).or_insert_with(|| {
             sets.push(set);
             sets.len() - 1
+        })
+    }
+
+    fn word(&mut self, name: &str) -> usize {
+        let words = &mut self.program.words;
+        words.iter().position(|word| word == name).unwrap_or_else(|| {
+            words.push(name.to_owned());
+            words.len() - 1
         })
     }
 
@@ -582,11 +594,19 @@ impl<'g> Compiler<'g> {
 
     fn item(&mut self, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
         match item {
-            Item::Token(word) => {
-                let class = self.tokens.class(word).unwrap_or(0);
-                let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
-                self.take(op, class, pending);
-            }
+            Item::Token(word) => match word_of_name(word) {
+                Some(name) => {
+                    let word = self.word(name);
+                    let at = self.emit(Op::Word(word));
+                    add(pending, name);
+                    self.program.expected.push((at, std::mem::take(pending)));
+                }
+                None => {
+                    let class = self.tokens.class(word).unwrap_or(0);
+                    let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
+                    self.take(op, class, pending);
+                }
+            },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
             Item::Hook(name) => {
                 self.check(item, pending);
@@ -761,6 +781,12 @@ pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
         }
     }
     seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+}
+
+/// What a word that is no keyword says: `'MEMORY'` in the notation.
+fn word_of_name(word: &str) -> Option<&str> {
+    let name = word.strip_prefix('\'')?.strip_suffix('\'')?;
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic()).then_some(name)
 }
 
 fn add(to: &mut Vec<String>, what: &str) {

@@ -42,6 +42,10 @@ pub(crate) fn forms(program: &Program) -> String {
     for guard in &program.guards {
         let _ = writeln!(out, "Guard {{ is_negated: {}, sets: &{:?} }},", guard.is_negated, guard.sets);
     }
+    let _ = writeln!(out, "];\nstatic WORDS: [&str; {}] = [", program.words.len());
+    for word in &program.words {
+        let _ = writeln!(out, "{word:?},");
+    }
     // In the order of the places, to be searched.
     let mut expected: Vec<_> = program.expected.iter().collect();
     expected.sort_by_key(|(at, _)| *at);

@@ -177,10 +177,14 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "col_label" "Label" "a word" Text,
     "any_name" "AnyName" "a name" Object,
     "qualified_name" "QualifiedName" "a table" Object,
+    "option_name" "OptionName" "a word" Object,
+    "reserved_word" "ReservedWord" "a word" Text,
     "func_name" "FunctionName" "a name" Object,
     "routine_name" "RoutineName" "a name" Object,
     "role_name" "RoleName" "a role" Text,
     "role_id" "NewRoleName" "the name of a role" Text,
+    "role_flag" "RoleFlag" "an option of a role" Text,
+    "any_statement" "AnyStatement" "a statement" Statement,
     "target" "Target" "a column" Target,
     "item" "Item" "an expression" Item,
     "statement" "Statement" "a statement" Statement,
@@ -232,7 +236,10 @@ impl Tokens {
     }
 
     pub(crate) fn class(&self, word: &str) -> Option<usize> {
-        self.by_word.get(word).copied()
+        // A word that is no keyword, `'MEMORY'` in the notation, is a name to the lexer.
+        let is_name =
+            word.starts_with('\'') && word[1..].starts_with(|letter: char| letter.is_ascii_alphabetic());
+        self.by_word.get(if is_name { "Name" } else { word }).copied()
     }
 
     /// What an error calls the token.
@@ -275,6 +282,12 @@ impl Tokens {
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
             "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
+            "any_statement" => self.set(
+                "ABORT ALTER ANALYZE ANALYSE CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE \
+                 DELETE DISCARD DO DROP EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY \
+                 PREPARE REASSIGN REFRESH REINDEX RELEASE RESET REVOKE ROLLBACK SAVEPOINT SECURITY SELECT SET SHOW START \
+                 TABLE TRUNCATE UNLISTEN UPDATE VACUUM VALUES WITH '('",
+            ),
             "item" => self.begins("expr", keywords).or(self.set("'*'")),
             "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
             "rule_action" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE")),
@@ -282,13 +295,18 @@ impl Tokens {
             "setting_value" => names.or(self.set("String Integer Number '+' '-' TRUE FALSE ON")),
             "setting_word" => names.or(self.set("String TRUE FALSE ON")),
             "word_or_string" => names.or(self.set("String")),
-            "identifier" => self.set("Name"),
+            "identifier" | "role_flag" => self.set("Name"),
             "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
                 of(&[Unreserved, ColumnName])
             }
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),
             "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
-            "col_label" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
+            "reserved_word" => keywords
+                .iter()
+                .enumerate()
+                .filter(|(_, keyword)| keyword.category == Reserved)
+                .fold(Set::default(), |set, (index, _)| set.or(Set::one(index))),
+            "col_label" | "option_name" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
             "any_operator" => of(&[Unreserved, ColumnName]).or(self.set(operators)),
             "operator" => self.set(operators),
             "string" => self.set("String"),

@@ -4,13 +4,15 @@
 //! cargo run --release -p cofferdam-sql --example corpus -- HOW PASSES FILE...
 //! ```
 //!
-//! `HOW` is `lex` (tokens alone), `parse` (trees), `intern` (trees, and symbols for their names), or `split` (the ends of statements alone). A file ending in `.nul`
+//! `HOW` is `lex` (tokens alone), `parse` (trees), `intern` (trees, and symbols for their names), `split` (the ends of
+//! statements in a script alone), `split-parse` (and then a tree of each) or `script` (a tree of each, straight through the
+//! script). A file ending in `.nul`
 //! holds statements with NUL bytes between them, another one a script. Only statements that the parser accepts are taken.
 //! Prints the statements, the bytes, and the nanoseconds per byte of the quickest and the middle pass.
 //! `bench/sql-instructions.sh` counts the instructions of `pass`.
 
 use cofferdam_arena::{Arena, Budget, Interner, Names, Overlay};
-use cofferdam_sql::{Lexer, TokenKind, interner, parse, statements};
+use cofferdam_sql::{Lexer, Script, TokenKind, interner, parse, statements};
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
         Some("parse") => How::Parse,
         Some("intern") => How::Intern,
         Some("split") => How::Split,
+        Some("split-parse") => How::SplitParse,
+        Some("script") => How::Script,
         _ => return usage(),
     };
     let Some(Ok(passes_count)) = arguments.next().map(|count| count.parse::<usize>()) else { return usage() };
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    if how == How::Split {
+    if matches!(how, How::Split | How::SplitParse | How::Script) {
         texts = vec![texts.iter().map(|text| format!("{text};\n")).collect()];
     }
     let bytes: usize = texts.iter().map(String::len).sum();
@@ -59,16 +63,18 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: corpus lex|parse|intern|split PASSES FILE...");
+    eprintln!("usage: corpus lex|parse|intern|split|split-parse|script PASSES FILE...");
     ExitCode::from(2)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum How {
     Lex,
     Parse,
     Intern,
     Split,
+    SplitParse,
+    Script,
 }
 
 fn take_accepted(text: &str, has_nuls: bool, arena: &mut Arena, texts: &mut Vec<String>) {
@@ -107,6 +113,19 @@ fn pass(how: How, texts: &[String], arena: &mut Arena, names: &Interner) {
                 black_box(tree);
                 drop(overlay);
                 arena.reset_keeping(KEPT_BYTES);
+            }
+            How::SplitParse => {
+                for span in statements(text) {
+                    assert!(black_box(parse(span.of(text), arena)).is_ok(), "an accepted text");
+                    arena.reset_keeping(KEPT_BYTES);
+                }
+            }
+            How::Script => {
+                let mut script = Script::new(text).expect("accepted texts");
+                while let Some(outcome) = script.next_statement(arena) {
+                    assert!(black_box(outcome).is_ok(), "an accepted text");
+                    arena.reset_keeping(KEPT_BYTES);
+                }
             }
             How::Split => assert!(black_box(statements(text).count()) > 0, "a script"),
         }

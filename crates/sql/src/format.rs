@@ -6,7 +6,7 @@
 //! how far the new line is indented. Groups inside of it are decided by themselves, as in Oppen's *Prettyprinting*
 //! (ACM TOPLAS 2(4), 1980), but from the tree, so that nothing is read twice but the beginning of a group.
 //!
-//! Costs 16 bytes in the caller's arena for each node that forms a group and each place where it may break, and 12 for
+//! Costs 20 bytes in the caller's arena for each node that forms a group and each place where it may break, and 12 for
 //! each group that is open. The time is linear in the text times the width.
 
 use std::fmt::{self, Write};
@@ -102,8 +102,11 @@ pub fn format(
             }
         }
     }
-    // At the same place wider groups come first, and a group before its own break.
-    marks.sort_unstable_by_key(|mark: &Mark| (mark.at, u32::MAX - mark.end, mark.role));
+    // At the same place wider groups come first, then what was marked first: a group, its break, the groups inside.
+    for (index, mark) in marks.iter_mut().enumerate() {
+        mark.order = index as u32;
+    }
+    marks.sort_unstable_by_key(|mark: &Mark| (mark.at, u32::MAX - mark.end, mark.order));
     let writer = Writer {
         text: tree.text(),
         layout,
@@ -120,7 +123,7 @@ pub fn format(
 }
 
 /// What a [`Mark`] marks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Group,
     /// A place where a group may break.
@@ -139,13 +142,15 @@ struct Mark {
     /// For a break, where its group begins.
     group_start: u32,
     role: Role,
+    /// The number of the mark, in the order of the tree.
+    order: u32,
     /// For a break, the levels that the new line is indented by.
     levels: u8,
 }
 
 impl Mark {
     fn group(start: u32, end: u32) -> Mark {
-        Mark { at: start, end, group_start: start, role: Role::Group, levels: 0 }
+        Mark { at: start, end, group_start: start, order: 0, role: Role::Group, levels: 0 }
     }
 
     fn place(self, at: u32, levels: u8) -> Mark {
@@ -377,14 +382,15 @@ fn is_in_parens(node: &Node<'_>, text: &str) -> bool {
 fn mark_list<'a>(list: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Result<(), AllocError> {
     let span = list.span();
     // The parentheses around the list are not in its span.
-    let group = Mark::group(span.start, if list.has(flag::PARENS) { span.end() + 1 } else { span.end() });
+    let close = next_token(text, span.end());
+    let group = Mark::group(span.start, if list.has(flag::PARENS) { close + 1 } else { span.end() });
     marks.push(group)?;
     let first = usize::from(!list.has(flag::PARENS));
     for element in list.children().skip(first) {
         marks.push(group.place(element.span().start, 1))?;
     }
     if list.has(flag::PARENS) {
-        marks.push(group.place(next_token(text, span.end()), 0))?;
+        marks.push(group.place(close, 0))?;
     }
     Ok(())
 }

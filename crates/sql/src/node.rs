@@ -318,7 +318,7 @@ pub(crate) mod flag {
     /// An object that is a table or another relation.
     pub(crate) const RELATION: u16 = 1 << 1;
     /// `FOR READ ONLY` after a query without other locks.
-    pub(crate) const READ_ONLY: u16 = 1 << 15;
+    pub(crate) const READ_ONLY: u16 = 1 << 3;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
     /// `ONLY` before a table.

@@ -81,6 +81,7 @@ const FLAGS: &[(u16, &str)] = &[
     (flag::NULLS_LAST, "nulls last"),
     (flag::NATURAL, "natural"),
     (flag::EXPLICIT, "explicit"),
+    (flag::PARENS, "in parentheses"),
 ];
 
 /// The word of a bit that means something else to this kind.

@@ -327,6 +327,7 @@ impl Printer<'_, '_> {
             N::Field => write!(self.f, ".{}", Quoted(node.name())),
             N::Name => match node.parent() {
                 Some(parent) if !is_value_list(parent) => Ok(()),
+                _ if node.has(flag::KEYWORD) => self.capitals(node.name()),
                 _ => write!(self.f, "{}", Quoted(node.name())),
             },
             N::Type => self.open_type(node),

@@ -1,5 +1,6 @@
 //! Calls: arguments with and without names, `VARIADIC`, `DISTINCT`, `ORDER BY`; and what may follow the `)`.
 
+use super::forms::Hook;
 use super::name::is_string;
 use super::stack::{Frame, Then};
 use super::{Parsed, Parser, Step, paren};
@@ -137,7 +138,7 @@ impl<'a> Parser<'a, '_> {
     /// modifiers, before its string.
     fn end_plain_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         let step = self.end_call(node)?;
-        if !is_string(self.token.kind) {
+        if !is_string(self.token.kind) || self.is_plain_call() {
             return Ok(step);
         }
         let is_clause = |child: &NodeRef<'a>| child.kind() == NodeKind::OrderBy;
@@ -149,15 +150,19 @@ impl<'a> Parser<'a, '_> {
         self.typed_literal(node)
     }
 
+    /// Whether the call on top of the stack can be nothing but one, and not a window function either.
+    fn is_plain_call(&self) -> bool {
+        let top = self.stack.top();
+        top.then == Then::TableFunction || Self::awaited_hook(top) == Some(Hook::Application)
+    }
+
     /// Reads the `)` of a call and sees that nothing unsupported follows.
     fn end_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.take();
         node.set_end(self.end);
         match self.token.kind {
             // In FROM these words are the function's alias.
-            TokenKind::Keyword(K::Over | K::Filter | K::Within)
-                if self.stack.top().then == Then::TableFunction =>
-            {
+            TokenKind::Keyword(K::Over | K::Filter | K::Within) if self.is_plain_call() => {
                 Ok(Step::Value(node))
             }
             TokenKind::Keyword(K::Over) => Err(self.unsupported_here("a window function (OVER)")),

@@ -23,6 +23,8 @@ enum Op {
     Take(u16),
     /// The same for one that says nothing.
     Noise(u16),
+    /// The same for a word that is no keyword.
+    Word(u16),
     /// Reads a token that the tree implies.
     Skip(u16),
     /// Reads a node of a rule.
@@ -75,11 +77,15 @@ pub(super) enum Hook {
     Label,
     AnyName,
     QualifiedName,
+    OptionName,
+    ReservedWord,
     FunctionName,
     RoutineName,
     RoleName,
     NewRoleName,
+    RoleFlag,
     Target,
+    AnyStatement,
     Item,
     Statement,
     RuleAction,
@@ -251,6 +257,15 @@ impl<'a> Parser<'a, '_> {
                     }
                     pc += 1;
                 }
+                Op::Word(word) => {
+                    let is_name = matches!(self.token.kind, TokenKind::Name { .. });
+                    let word = WORDS.get(usize::from(word)).copied().unwrap_or("");
+                    if !is_name || !self.slice(self.token).eq_ignore_ascii_case(word) {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take_word_into(node)?;
+                    pc += 1;
+                }
                 Op::Skip(token) => {
                     if class(self.token.kind) != token {
                         return Err(self.unexpected_at(pc));
@@ -300,6 +315,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
+                    self.check_object_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -359,6 +375,10 @@ impl<'a> Parser<'a, '_> {
                 return Ok(Hooked::Step(Step::Operand));
             }
             Hook::Query => Step::Query,
+            Hook::AnyStatement => {
+                self.push_frame(frame)?;
+                return self.statement().map(Hooked::Step);
+            }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
@@ -420,13 +440,19 @@ impl<'a> Parser<'a, '_> {
             token.span(),
         )?;
         node.set_text(self.name_text(token)?);
+        if matches!(hook, Hook::NonReservedWord | Hook::Label) {
+            node.set(super::setting::word_flags(token.kind));
+        }
         Ok(node)
     }
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
+            Hook::Parameter => self.parameter_name(),
             Hook::AnyName => self.object_name(),
             Hook::QualifiedName => self.qualified_name(),
+            Hook::OptionName => self.option_name(),
+            Hook::ReservedWord => self.reserved_word(),
             Hook::SettingName => self.setting_name(),
             Hook::SettingValue => self.setting_value(),
             Hook::SettingWord => self.setting_word(),
@@ -437,6 +463,7 @@ impl<'a> Parser<'a, '_> {
             Hook::AnyOperator => self.operator_sign(),
             Hook::RoleName => self.role_name(false),
             Hook::NewRoleName => self.role_name(true),
+            Hook::RoleFlag => self.role_flag(),
             Hook::SignedInteger => self.signed_number(true),
             Hook::SignedNumber => self.signed_number(false),
             _ => Err(self.unsupported_here("this part of a statement")),

@@ -28,8 +28,8 @@ impl<'a> Parser<'a, '_> {
         self.steps(node)
     }
 
-    /// More steps of the indirection in `node`.
-    fn steps(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+    /// More steps of the indirection or the target in `node`.
+    pub(super) fn steps(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         loop {
             match self.token.kind {
                 TokenKind::Dot => {

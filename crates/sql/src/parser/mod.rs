@@ -21,6 +21,7 @@
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
 mod call;
+mod check_object;
 mod expr;
 mod form;
 mod forms;
@@ -51,7 +52,7 @@ use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
 pub use forms::Form;
 pub(crate) use indirection::ends;
-use stack::{Frame, Mode, Stack, Then};
+use stack::{Frame, Mode, Room, Stack, Then};
 pub(crate) use type_name::{FIRST_BOUND, small_integer};
 
 /// Parses one statement, with or without a `;` at its end.
@@ -80,8 +81,8 @@ pub fn parse_cancellable<'a>(
 
 fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let lexer = Lexer::new(text)?;
-    let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &nesting);
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(lexer, arena, &mut room);
     parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
@@ -95,8 +96,8 @@ fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena
 /// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
 /// that `;`, also where the statement is wrong.
 pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
-    let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(lexer.clone(), arena, &nesting);
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(lexer.clone(), arena, &mut room);
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
     lexer.seek(parser.behind_semicolon());
     match outcome {
@@ -114,8 +115,8 @@ pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<
 /// As [`parse`].
 pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
     let lexer = Lexer::new(text)?;
-    let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &nesting);
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(lexer, arena, &mut room);
     match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -173,7 +174,7 @@ pub(crate) struct Parser<'a, 's> {
 }
 
 impl<'a, 's> Parser<'a, 's> {
-    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, nesting: &'s Arena) -> Parser<'a, 's> {
+    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
         let token = lexer.next_token();
         Parser {
             arena,
@@ -182,7 +183,7 @@ impl<'a, 's> Parser<'a, 's> {
             token,
             ahead: None,
             end: 0,
-            stack: Stack::new(nesting),
+            stack: Stack::new(room),
             failure: None,
             cancel: None,
             steps: 0,

@@ -76,7 +76,7 @@ impl<'a> Parser<'a, '_> {
             }
             TokenKind::Keyword(K::Search | K::Cycle) => Err(self.unsupported_here("SEARCH or CYCLE")),
             _ => {
-                let precedence = u8::from(self.may_change_data());
+                let precedence = self.changes_after_with();
                 self.push_frame(Frame { precedence, ..Frame::of(Then::WithBody, with) })?;
                 Ok(Step::QueryBody)
             }

@@ -4,7 +4,8 @@ use super::name::is_string;
 use super::{Parsed, Parser};
 use crate::Keyword as K;
 use crate::error::Mistake;
-use crate::node::{NodeKind, NodeRef};
+use crate::keyword::Category;
+use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::{Token, TokenKind};
 
 const VALUE: &[&str] = &["a value"];
@@ -12,7 +13,7 @@ const VALUE: &[&str] = &["a value"];
 impl<'a> Parser<'a, '_> {
     /// The name of a table or the like, of at most three parts (`qualified_name`).
     pub(super) fn qualified_name(&mut self) -> Parsed<NodeRef<'a>> {
-        let node = self.object_name()?;
+        let node = self.indirect_name()?;
         if node.children_count() > 1 {
             return Err(self.mistake(Mistake::TooManyNames, node.span(), None));
         }
@@ -76,6 +77,15 @@ impl<'a> Parser<'a, '_> {
         let token = self.take();
         let node = self.node(kind, token.span())?;
         node.set_text(self.name_text(token)?);
+        node.set(word_flags(token.kind));
         Ok(node)
+    }
+}
+
+/// The flags of a word that stands where keywords are no more than words: it needs no quotes there.
+pub(super) fn word_flags(kind: TokenKind) -> u16 {
+    match kind {
+        TokenKind::Keyword(keyword) if keyword.category() != Category::Unreserved => flag::KEYWORD,
+        _ => 0,
     }
 }

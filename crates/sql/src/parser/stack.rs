@@ -4,7 +4,9 @@
 //! nothing on the native stack. The first frames are in the parser itself; deeper ones are in segments of doubling size
 //! in an arena of their own, which is released when parsing ends.
 
-use cofferdam_arena::{AllocError, Arena};
+use std::cell::OnceCell;
+
+use cofferdam_arena::{AllocError, Arena, Budget};
 
 use crate::node::NodeRef;
 
@@ -114,7 +116,8 @@ impl Mode {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence; for a clause at the end of a query, those before it.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it; for what follows `WITH`, which
+    /// statements that change data may.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.
@@ -149,63 +152,75 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 
 const INLINE_FRAMES: usize = 24;
 const FIRST_SEGMENT_FRAMES: usize = 64;
-const SEGMENTS_COUNT: usize = 26;
+const SEGMENTS_COUNT: usize = 27;
+
+/// Where the levels of a stack are kept: the first ones here, deeper ones in an arena that is made when they come.
+pub(crate) struct Room<'a> {
+    budget: &'a Budget,
+    inline: [Frame<'a>; INLINE_FRAMES],
+    deeper: OnceCell<Arena>,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn new(budget: &'a Budget) -> Room<'a> {
+        Room { budget, inline: [Frame::new(Then::Finish); INLINE_FRAMES], deeper: OnceCell::new() }
+    }
+}
 
 pub(crate) struct Stack<'s, 'a> {
-    arena: &'s Arena,
+    budget: &'a Budget,
+    deeper: &'s OnceCell<Arena>,
     top: Frame<'a>,
-    inline: [Frame<'a>; INLINE_FRAMES],
-    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
-    /// The segment that the next frame goes to; `None` while they are inline.
-    segment: Option<usize>,
-    /// The frames in that segment, or inline.
+    /// The segment that the next frame goes to, and the frames in it.
+    segment: &'s mut [Frame<'a>],
     used: usize,
+    /// The other segments, the first one included; that of `segment` is empty here.
+    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
+    segment_index: usize,
 }
 
 impl<'s, 'a> Stack<'s, 'a> {
-    pub(crate) fn new(arena: &'s Arena) -> Stack<'s, 'a> {
+    pub(crate) fn new(room: &'s mut Room<'a>) -> Stack<'s, 'a> {
         Stack {
-            arena,
+            budget: room.budget,
+            deeper: &room.deeper,
             top: Frame::new(Then::Finish),
-            inline: [Frame::new(Then::Finish); INLINE_FRAMES],
-            segments: std::array::from_fn(|_| Default::default()),
-            segment: None,
+            segment: &mut room.inline,
             used: 0,
+            segments: std::array::from_fn(|_| Default::default()),
+            segment_index: 0,
         }
     }
 
     /// The innermost level; [`Then::Finish`] at the outside.
+    #[inline(always)]
     pub(crate) fn top(&self) -> &Frame<'a> {
         &self.top
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, frame: Frame<'a>) -> Result<(), AllocError> {
-        let under = std::mem::replace(&mut self.top, frame);
-        if self.used == self.current().len() {
+        if self.used == self.segment.len() {
             self.next_segment()?;
         }
-        let used = self.used;
-        if let Some(place) = self.current().get_mut(used) {
-            *place = under;
+        if let Some(place) = self.segment.get_mut(self.used) {
+            *place = std::mem::replace(&mut self.top, frame);
         }
         self.used += 1;
         Ok(())
     }
 
     /// Takes the innermost level off.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Frame<'a> {
-        if self.used == 0 {
-            self.segment = match self.segment {
-                None => return self.top,
-                Some(0) => None,
-                Some(index) => Some(index - 1),
-            };
-            self.used = self.current().len();
+        if self.used == 0 && !self.previous_segment() {
+            return self.top;
         }
         self.used -= 1;
-        let used = self.used;
-        let under = self.current().get(used).copied().unwrap_or(Frame::new(Then::Finish));
-        std::mem::replace(&mut self.top, under)
+        match self.segment.get(self.used) {
+            Some(under) => std::mem::replace(&mut self.top, *under),
+            None => self.top,
+        }
     }
 
     /// The innermost parenthesis that is open: takes levels off until it is found.
@@ -219,24 +234,32 @@ impl<'s, 'a> Stack<'s, 'a> {
         None
     }
 
-    fn current(&mut self) -> &mut [Frame<'a>] {
-        match self.segment {
-            None => &mut self.inline,
-            Some(index) => self.segments.get_mut(index).map_or(&mut [], |segment| &mut **segment),
-        }
-    }
-
+    #[cold]
     fn next_segment(&mut self) -> Result<(), AllocError> {
-        let index = self.segment.map_or(0, |index| index + 1);
-        if let Some(segment) = self.segments.get_mut(index)
-            && segment.is_empty()
-        {
-            *segment =
-                self.arena.alloc_slice_fill(FIRST_SEGMENT_FRAMES << index, Frame::new(Then::Finish))?;
+        let next = self.segment_index + 1;
+        if self.segments.get(next).is_some_and(|segment| segment.is_empty()) {
+            let arena = self.deeper.get_or_init(|| Arena::new(self.budget));
+            let frames = FIRST_SEGMENT_FRAMES << self.segment_index;
+            self.segments[next] = arena.alloc_slice_fill(frames, Frame::new(Then::Finish))?;
         }
-        self.segment = Some(index);
+        self.go_to_segment(next);
         self.used = 0;
         Ok(())
+    }
+
+    /// Whether there is one.
+    #[cold]
+    fn previous_segment(&mut self) -> bool {
+        let Some(previous) = self.segment_index.checked_sub(1) else { return false };
+        self.go_to_segment(previous);
+        self.used = self.segment.len();
+        true
+    }
+
+    fn go_to_segment(&mut self, index: usize) {
+        let other = std::mem::take(&mut self.segments[index]);
+        self.segments[self.segment_index] = std::mem::replace(&mut self.segment, other);
+        self.segment_index = index;
     }
 }
 

@@ -9,6 +9,13 @@ use crate::node::{NodeKind, NodeRef};
 use crate::token::TokenKind;
 use Keyword as K;
 
+/// Of the frame of what follows `WITH`: which statements that change data may.
+mod changes {
+    pub(super) const NONE: u8 = 0;
+    pub(super) const ALL: u8 = 1;
+    pub(super) const ALL_BUT_MERGE: u8 = 2;
+}
+
 const STATEMENT: &[&str] = &["a statement"];
 
 impl<'a> Parser<'a, '_> {
@@ -34,16 +41,13 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// Whether a statement that changes data may stand where a query does: in `WITH`, or after `WITH` in a place for
-    /// any statement.
-    pub(super) fn may_change_data(&self) -> bool {
+    /// Which statements that change data may follow the `WITH` that ends here.
+    pub(super) fn changes_after_with(&self) -> u8 {
         let top = self.stack.top();
-        match top.then {
-            Then::Finish | Then::CteQuery => true,
-            Then::Form => {
-                matches!(Self::awaited_hook(top), Some(Hook::Statement | Hook::RuleAction))
-            }
-            _ => false,
+        match (top.then, Self::awaited_hook(top)) {
+            (Then::Finish | Then::CteQuery, _) | (_, Some(Hook::Statement)) => changes::ALL,
+            (_, Some(Hook::RuleAction)) => changes::ALL_BUT_MERGE,
+            _ => changes::NONE,
         }
     }
 
@@ -51,11 +55,16 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn change_in_query(&mut self) -> Option<Form> {
         let top = self.stack.top();
         let form = self.token.keyword().and_then(changing_form)?;
-        match top.then {
-            Then::CteQuery => Some(form),
-            Then::WithBody => (top.precedence != 0).then_some(form),
-            _ => None,
-        }
+        let fits = match top.then {
+            Then::CteQuery => true,
+            Then::WithBody => match top.precedence {
+                changes::ALL => true,
+                changes::ALL_BUT_MERGE => form != Form::Merge,
+                _ => false,
+            },
+            _ => false,
+        };
+        fits.then_some(form)
     }
 
     // ---- items of `RETURNING`
@@ -84,15 +93,20 @@ impl<'a> Parser<'a, '_> {
         if !matches!(self.token.kind, TokenKind::Dot | TokenKind::LeftBracket) {
             return Ok(Hooked::Value(node));
         }
-        let _ = frame;
-        Err(self.unsupported_here("a part of a column"))
+        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.steps(node).map(Hooked::Step)
     }
 
     // ---- `CALL`
 
     /// A call of a function by its name (`func_application`).
-    pub(super) fn application(&mut self, _: Frame<'a>) -> Parsed<Hooked<'a>> {
-        Err(self.unsupported_here("CALL"))
+    pub(super) fn application(&mut self, frame: Frame<'a>) -> Parsed<Hooked<'a>> {
+        let node = self.function_name()?;
+        if self.token.kind != TokenKind::LeftParen {
+            return Err(self.unexpected(&["`(`"]));
+        }
+        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.call(node).map(Hooked::Step)
     }
 
     /// A hint for a statement that begins with a word that is none.

@@ -885,7 +885,7 @@ impl<'a> TableRow<'a> {
     }
 }
 
-/// One step of an [`Indirection`].
+/// One step of an [`Indirection`] or a [`Target`](super::Target).
 #[derive(Clone, Copy, Debug)]
 pub enum Selection<'a> {
     /// `.name`.
@@ -911,7 +911,13 @@ impl<'a> Indirection<'a> {
 
     /// What is selected, step by step.
     pub fn selections(self) -> impl Iterator<Item = Selection<'a>> + Clone {
-        rest(self.0).map(|step| match step.kind() {
+        rest(self.0).map(Selection::of)
+    }
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn of(step: &'a Node<'a>) -> Selection<'a> {
+        match step.kind() {
             NodeKind::Field => Selection::Field(step.name()),
             NodeKind::AllFields => Selection::AllFields,
             NodeKind::Slice => {
@@ -920,7 +926,7 @@ impl<'a> Indirection<'a> {
                 Selection::Slice { low: end(ends::LOW), high: end(ends::HIGH) }
             }
             _ => Selection::Index(expr(step, 0)),
-        })
+        }
     }
 }
 

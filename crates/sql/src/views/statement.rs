@@ -1,7 +1,7 @@
 //! Views of parts of statements that are no forms, and what forms have besides their labels.
 
 use super::forms::{Delete, Explain, FormRef, Insert, Merge, Update, UtilityOption};
-use super::{With, views};
+use super::{Selection, With, views};
 use crate::{Node, NodeKind, Span};
 
 views! {
@@ -15,9 +15,9 @@ impl<'a> Target<'a> {
         self.0.name()
     }
 
-    /// Whether it is a part of the column, such as a field or an element.
-    pub fn is_part(self) -> bool {
-        self.0.first_child().is_some()
+    /// Which part of the column it is, step by step; nothing when it is the whole column.
+    pub fn selections(self) -> impl Iterator<Item = Selection<'a>> + Clone {
+        self.0.children().map(Selection::of)
     }
 }
 

@@ -2,9 +2,11 @@
 #![allow(clippy::disallowed_types)]
 
 mod budget;
+mod changes;
 mod corpus;
 mod depth;
 mod golden;
+mod layout;
 mod names;
 mod random;
 mod rewrite;
