@@ -102,11 +102,13 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     })
 }
 
-/// Types keep the fields of an interval among their flags, forms which of their words are noise.
+/// Types keep the fields of an interval among their flags, forms which of their words are noise; what is known from the
+/// form around it is not shown.
 fn shows(kind: NodeKind, bit: u16) -> bool {
     match kind {
         NodeKind::Type => bit == flag::KEYWORD,
-        NodeKind::Form | NodeKind::Words => false,
+        NodeKind::Form | NodeKind::Words | NodeKind::String | NodeKind::Integer | NodeKind::Number => false,
+        NodeKind::ObjectName => bit != flag::RELATION,
         _ => true,
     }
 }

@@ -53,7 +53,11 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
         N::And | N::Or => Hasher::of(node.kind()).part(ARGUMENTS, set(children)).finish(),
         N::Between => {
             let ends = set(children.get_mut(1..).unwrap_or_default());
-            Hasher::of(N::Between).number(u64::from(node.flags())).part(LEFT, first).part(RIGHT, ends).finish()
+            Hasher::of(N::Between)
+                .number(u64::from(node.flags()))
+                .part(LEFT, first)
+                .part(RIGHT, ends)
+                .finish()
         }
         N::InList => {
             let elements = set(children.get_mut(1..).unwrap_or_default());
@@ -207,11 +211,7 @@ fn case<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     let operand = children.first().copied().filter(|_| whens_start > 0).unwrap_or(NOTHING);
     let otherwise = children.last().copied().filter(|_| has_else).unwrap_or(NOTHING);
     let whens = set(children.get_mut(whens_start..whens_end).unwrap_or_default());
-    Hasher::of(NodeKind::Case)
-        .part(LEFT, operand)
-        .part(ARGUMENTS, whens)
-        .part(RIGHT, otherwise)
-        .finish()
+    Hasher::of(NodeKind::Case).part(LEFT, operand).part(ARGUMENTS, whens).part(RIGHT, otherwise).finish()
 }
 
 // ---- calls
@@ -247,11 +247,8 @@ fn call<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
         return Hasher::of(NodeKind::Parameter).text(node.name()).text(precision).finish();
     }
     let clauses = node.children().skip(names_count).take_while(|child| !is_clause_of_call(child)).count();
-    let (arguments, clauses) = children
-        .get_mut(names_count..)
-        .unwrap_or_default()
-        .split_at_mut_checked(clauses)
-        .unwrap_or_default();
+    let (arguments, clauses) =
+        children.get_mut(names_count..).unwrap_or_default().split_at_mut_checked(clauses).unwrap_or_default();
     if node.has(flag::KEYWORD)
         && let Some(hash) = keyword_call(node, arguments)
     {
@@ -262,7 +259,10 @@ fn call<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
         .number(PLAIN)
         .part(OPERATOR, function)
         .part(ARGUMENTS, set(arguments))
-        .part(LEFT, if flags == 0 { NOTHING } else { Hasher::of(NodeKind::Call).number(flags.into()).finish() })
+        .part(
+            LEFT,
+            if flags == 0 { NOTHING } else { Hasher::of(NodeKind::Call).number(flags.into()).finish() },
+        )
         .part(RIGHT, list(clauses.iter().copied().filter(|hash| counts(*hash))))
         .finish()
 }
@@ -297,7 +297,8 @@ fn keyword_call<'a>(node: &'a Node<'a>, arguments: &mut [Hash]) -> Option<Hash> 
         (_, F::SubstringFor) => {
             // PostgreSQL casts the length to an integer there.
             if let Some(length) = arguments.get_mut(1).filter(|length| !is_constant(**length)) {
-                let integer = Hasher::of(NodeKind::Type).number(0).part(0, name::system_name("int4")).finish();
+                let integer =
+                    Hasher::of(NodeKind::Type).number(0).part(0, name::system_name("int4")).finish();
                 *length = Hasher::of(NodeKind::Cast).number(0).part(0, *length).part(1, integer).finish();
             }
             "substring"

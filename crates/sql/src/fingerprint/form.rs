@@ -1,14 +1,16 @@
 //! What statements and clauses that the grammar declares count as: their form, the words in them that mean something,
-//! and their parts. An optional word without a label means nothing.
+//! and their parts. An optional word without a label means nothing, and neither do signs. Where PostgreSQL has one tree
+//! for several notations, or none for what is the default, it is said here, form by form.
 
-use super::hash::{Hash, Hasher, NOTHING, counts, list, set};
+use super::hash::{Hash, Hasher, List, NOTHING, counts, list, set, text};
 use super::{name, query, session};
 use crate::node::{Node, NodeKind};
+use crate::token::TokenKind;
 use crate::views::forms::FormRef;
 use crate::{Form, Keyword, words};
 
-/// Names of parts; labels of the grammar are numbers below.
-const TARGET: u64 = 257;
+/// The name of the part that is the table of a statement; the labels of the grammar are numbers below.
+const TARGET: u64 = 256;
 
 pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     match node.form() {
@@ -18,83 +20,230 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     }
 }
 
+/// Begins the hash of a form.
+pub(super) fn begin(form: Form) -> Hasher {
+    Hasher::of(NodeKind::Form).number(form.code().into())
+}
+
+/// Whether `keyword` is among the own words of a form.
+pub(super) fn says<'a>(node: &'a Node<'a>, keyword: Keyword) -> bool {
+    FormRef::of(node).is_some_and(|form| form.says(keyword))
+}
+
+// ---- words
+
 /// Words count by themselves; those that mean the same count the same.
 fn words_hash<'a>(run: &'a Node<'a>) -> Hash {
     let form = run.form().or(run.parent().and_then(Node::form));
     let mut hasher = Hasher::of(NodeKind::Words);
     let mut is_empty = true;
     for (token, word) in words::meant(run) {
-        is_empty = false;
-        hasher = match token.keyword() {
-            Some(keyword) => hasher.number(1 + synonym(form, keyword) as u64),
-            None => hasher.text(word),
+        let meaning = match token.kind {
+            TokenKind::Keyword(keyword) => {
+                meaning(form, keyword).map(|keyword| Hasher::number(hasher, keyword as u64))
+            }
+            kind if is_sign(kind) => None,
+            _ => Some(hasher.text(word)),
         };
+        if let Some(longer) = meaning {
+            hasher = longer;
+            is_empty = false;
+        }
     }
     if is_empty { NOTHING } else { hasher.finish() }
 }
 
-/// The word that says the same as `keyword`.
-fn synonym(form: Option<Form>, keyword: Keyword) -> Keyword {
-    match (form, keyword) {
-        (Some(Form::Commit), Keyword::End) => Keyword::Commit,
-        (Some(Form::Rollback), Keyword::Abort) => Keyword::Rollback,
-        (_, Keyword::Temp) => Keyword::Temporary,
-        (_, Keyword::Analyse) => Keyword::Analyze,
+/// Whether a token only holds the others together.
+fn is_sign(kind: TokenKind) -> bool {
+    use TokenKind as T;
+    matches!(kind, T::LeftParen | T::RightParen | T::Comma | T::Semicolon | T::Equal | T::Star)
+}
+
+/// The word that says the same as `keyword`; none for what is the default, or goes without saying.
+fn meaning(form: Option<Form>, keyword: Keyword) -> Option<Keyword> {
+    use {Form as F, Keyword as K};
+    let Some(form) = form else { return Some(keyword) };
+    Some(match (form, keyword) {
+        (F::OperatorSignature, _)
+        | (F::CreateRule, K::Also)
+        | (F::RoleOption | F::RoleChange, K::Encrypted)
+        | (F::PublicationObject, K::Table)
+        | (F::FunctionParameter, K::Default)
+        | (F::Refresh, K::With | K::Data) => return None,
+        (F::RoutineOption, K::Null | K::On | K::Input) | (F::OperatorClassItem, K::For | K::Search) => {
+            return None;
+        }
+        (F::CreateServer, K::Version | K::Null) | (F::AlterServer, K::Null) => return None,
+        (F::RoutineOption, K::Returns) => K::Strict,
+        (F::AlterRole | F::RoleOption | F::RoleChange | F::DefaultScope, K::User) => K::Role,
+        (F::GrantOption, K::Option) => K::True,
+        (_, K::Temp) => K::Temporary,
+        (_, K::Analyse) => K::Analyze,
         (_, keyword) => keyword,
+    })
+}
+
+// ---- lists
+
+fn list_hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
+    let form = node.parent().and_then(Node::form);
+    if form == Some(Form::Returning) {
+        for (child, hash) in node.children().zip(children.iter_mut()) {
+            if child.kind() != NodeKind::Aliased && child.form().is_none() {
+                *hash = query::result_item(*hash, "");
+            }
+        }
+    }
+    if is_set(form, node) { set(children) } else { list(children.iter().copied()) }
+}
+
+/// Whether the order of a list's elements means nothing.
+fn is_set<'a>(form: Option<Form>, list: &'a Node<'a>) -> bool {
+    use Form as F;
+    let Some(first) = list.first_child() else { return false };
+    match form {
+        Some(F::Insert | F::MergeWhen | F::OnConflict) => {
+            first.kind() == NodeKind::Target || first.form() == Some(F::Assignment)
+        }
+        Some(F::Update) => first.form() == Some(F::Assignment) || is_table(first.kind()),
+        Some(F::Privilege | F::Grant | F::Revoke) => first.kind() == NodeKind::Name,
+        Some(F::CreateAggregate) => first.form() == Some(F::Argument),
+        _ => false,
     }
 }
 
-fn list_hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
-    let first = node.first_child();
-    let is_set = match node.parent().and_then(Node::form) {
-        Some(Form::Insert) => first.is_some_and(|first| first.kind() == NodeKind::Target),
-        Some(Form::Update | Form::OnConflict | Form::MergeWhen) => {
-            first.is_some_and(|first| first.kind() == NodeKind::Target || first.form() == Some(Form::Assignment))
-                || first.is_some_and(|first| is_table(first.kind()))
-        }
-        Some(Form::Returning) => {
-            for (child, hash) in node.children().zip(children.iter_mut()) {
-                if child.kind() != NodeKind::Aliased && child.form().is_none() {
-                    *hash = query::result_item(*hash, "");
-                }
-            }
-            false
-        }
-        _ => false,
-    };
-    if is_set { set(children) } else { list(children.iter().copied()) }
+fn is_table(kind: NodeKind) -> bool {
+    use NodeKind as N;
+    matches!(kind, N::Table | N::File | N::Derived | N::TableFunction | N::Join)
 }
 
-fn is_table(kind: NodeKind) -> bool {
-    matches!(kind, NodeKind::Table | NodeKind::File | NodeKind::Derived | NodeKind::TableFunction | NodeKind::Join)
-}
+// ---- forms
 
 fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
+    use {Form as F, Keyword as K};
     if let Some(hash) = session::hash(form, node, children) {
         return hash;
     }
     match form {
-        Form::Do => Hasher::of(NodeKind::Form).number(form.code().into()).finish(),
-        Form::Insert | Form::Update | Form::Delete | Form::Merge => {
-            let table = target(node);
-            parts(Hasher::of(NodeKind::Form).number(form.code().into()).part(TARGET, table), form, node, children)
+        F::Do | F::Notify | F::Listen | F::Unlisten | F::Close => begin(form).finish(),
+        F::Commit | F::Rollback => flags(form, node, &[(K::Chain, K::No)]).finish(),
+        F::DeclareCursor => {
+            let words = [
+                (K::Binary, K::Binary),
+                (K::Asensitive, K::Asensitive),
+                (K::Insensitive, K::Insensitive),
+                (K::No, K::No),
+                (K::Scroll, K::Scroll),
+                (K::Hold, K::Without),
+            ];
+            parts_alone(flags(form, node, &words), form, node, children)
         }
-        _ => parts(Hasher::of(NodeKind::Form).number(form.code().into()), form, node, children),
+        F::MergeWhen => {
+            let words = [K::Not, K::Source, K::Update, K::Delete, K::Insert, K::User, K::System];
+            parts_alone(flags(form, node, &words.map(|word| (word, word))), form, node, children)
+        }
+        F::Argument | F::FunctionParameter => {
+            let (is_in, is_out) = (says(node, K::In), says(node, K::Out));
+            let is_both = says(node, K::Inout);
+            let mode = u64::from(is_in || is_both) + 2 * u64::from(is_out || is_both);
+            let hasher = begin(F::Argument).number(mode + 4 * u64::from(says(node, K::Variadic)));
+            parts_alone(hasher, form, node, children)
+        }
+        F::Signature => {
+            let has_arguments = node.child_of_kind(NodeKind::List).is_some();
+            parts(begin(form).number(has_arguments.into()), form, node, children)
+        }
+        F::FunctionBlock => {
+            let pairs = node.children().zip(children.iter().copied());
+            list(pairs.filter(|(child, _)| child.kind() != NodeKind::Words).map(|(_, hash)| hash))
+        }
+        F::Lock => {
+            let mode = lock_mode(node);
+            parts_alone(begin(form).number(mode).number(says(node, K::Nowait).into()), form, node, children)
+        }
+        F::CreateExtension => extension(says(node, K::Exists), node, children),
+        F::CreateLanguage if !says(node, K::Handler) => {
+            let is_replaced = node.parent().is_none() && says(node, K::Replace);
+            extension(is_replaced, node, children)
+        }
+        F::CreateUserMapping | F::AlterUserMapping => user_mapping(form, node, children),
+        F::Insert | F::Update | F::Delete | F::Merge => {
+            parts(begin(form).part(TARGET, target(node)), form, node, children)
+        }
+        _ => parts(begin(form), form, node, children),
     }
 }
 
+/// A form with a bit for each of the words that it says, unless it also says the other of the pair.
+fn flags<'a>(form: Form, node: &'a Node<'a>, words: &[(Keyword, Keyword)]) -> Hasher {
+    let is_set =
+        |(word, unless): &(Keyword, Keyword)| says(node, *word) && (word == unless || !says(node, *unless));
+    let bits = words.iter().enumerate().map(|(bit, pair)| u64::from(is_set(pair)) << bit);
+    begin(form).number(bits.sum())
+}
+
+/// The mode of a `LOCK` as a number; without one it is the strongest.
+fn lock_mode<'a>(node: &'a Node<'a>) -> u64 {
+    use Keyword as K;
+    let words = [K::Access, K::Row, K::Share, K::Update, K::Exclusive];
+    let mode = words.iter().enumerate().map(|(bit, word)| u64::from(says(node, *word)) << bit).sum();
+    let strongest = 1 + (1 << 4);
+    if mode == 0 { strongest } else { mode }
+}
+
+/// An extension, which a language without a handler is as well.
+fn extension<'a>(has_flag: bool, node: &'a Node<'a>, children: &[Hash]) -> Hash {
+    let mut options = List::EMPTY;
+    for (child, hash) in node.children().zip(children.iter().copied()) {
+        if child.kind() == NodeKind::Form {
+            options = options.with(hash);
+        }
+    }
+    let name = node.child_of_kind(NodeKind::Name).map_or(NOTHING, |name| text(name.name()));
+    begin(Form::CreateExtension).number(has_flag.into()).part(0, name).part(1, options.finish()).finish()
+}
+
+/// A user mapping: `FOR USER` is `FOR CURRENT_USER`.
+fn user_mapping<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
+    let is_role = |part: &Node<'_>| part.form() == Some(Form::Role);
+    let current_user = Hasher::of(NodeKind::Words).number(Keyword::CurrentUser as u64).finish();
+    let mut user = begin(Form::Role).part(0, current_user).finish();
+    for (_, hash) in node.children().zip(children.iter_mut()).filter(|(child, _)| is_role(child)) {
+        user = *hash;
+        *hash = NOTHING;
+    }
+    let begun = begin(form).number(says(node, Keyword::Exists).into()).part(TARGET, user);
+    parts_alone(begun, form, node, children)
+}
+
 /// The words and the parts of a form.
-fn parts<'a>(mut hasher: Hasher, form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
-    hasher = hasher.part(0, words_hash(node));
+fn parts<'a>(hasher: Hasher, form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
+    parts_with(hasher.part(0, words_hash(node)), true, form, node, children)
+}
+
+/// The parts of a form whose words are taken care of.
+fn parts_alone<'a>(hasher: Hasher, form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
+    parts_with(hasher, false, form, node, children)
+}
+
+fn parts_with<'a>(
+    mut hasher: Hasher,
+    has_words: bool,
+    form: Form,
+    node: &'a Node<'a>,
+    children: &[Hash],
+) -> Hash {
     let mut pending = NOTHING;
     for (child, hash) in node.children().zip(children.iter().copied()) {
         if child.kind() == NodeKind::Words {
-            pending = hash;
+            pending = if has_words { hash } else { NOTHING };
             continue;
         }
         // A clause that is a constant, `WHERE true`, counts as none.
         let is_nothing = !counts(hash) && is_expression(child.kind());
-        hasher = hasher.part(0, if is_nothing { NOTHING } else { pending });
+        if !is_nothing && !is_target(form, child) {
+            hasher = hasher.part(0, pending);
+        }
         pending = NOTHING;
         if !is_ignored(form, child) {
             let slot = if form == Form::OperatorSignature { 0 } else { child.slot() };
@@ -109,50 +258,81 @@ fn is_expression(kind: NodeKind) -> bool {
     !matches!(kind, N::Form | N::List | N::Words | N::Name | N::ObjectName | N::Target | N::Type)
 }
 
-/// Whether a part counts for nothing: names that only tell statements of one session apart, and what PostgreSQL's tree
-/// has as constants.
+/// Whether a part counts for nothing: names that only tell statements of one session apart or that are a role's, and what
+/// PostgreSQL's tree has as constants.
 fn is_ignored<'a>(form: Form, part: &'a Node<'a>) -> bool {
     use Form as F;
+    let is_name = part.kind() == NodeKind::Name;
     match form {
         F::CommitPrepared
         | F::RollbackPrepared
         | F::PrepareTransaction
         | F::RollbackTo
         | F::Savepoint
-        | F::Release
-        | F::Listen
-        | F::Unlisten
-        | F::Notify => true,
-        F::Prepare | F::Execute | F::Deallocate | F::DeclareCursor | F::Fetch | F::Move | F::Close => {
-            part.kind() == NodeKind::Name
+        | F::Release => true,
+        F::Prepare | F::Execute | F::Deallocate | F::DeclareCursor | F::Argument | F::FunctionParameter => {
+            is_name
         }
+        F::ResultColumn | F::CreateRole | F::CreateUser | F::CreateGroup => is_name,
+        F::CreateTablespace => part.kind() == NodeKind::String,
+        F::CreateFunction | F::CreateProcedure => part.form() == Some(F::FunctionOption),
         F::Role => part.name() != "public",
-        F::Insert | F::Update | F::Delete | F::Merge => is_target(part),
-        _ => false,
+        F::Insert | F::Update | F::Delete | F::Merge => is_target(form, part),
+        _ => is_name && is_renamed(form, part),
     }
 }
 
+/// Whether a name is an old or a new one in a `RENAME`; of some kinds of objects the old one counts.
+fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
+    use Form as F;
+    let Some(parent) = name.parent() else { return false };
+    if !says(parent, Keyword::Rename) {
+        return false;
+    }
+    let is_object = matches!(
+        form,
+        F::AlterLanguage
+            | F::AlterForeignDataWrapper
+            | F::AlterServer
+            | F::AlterPublication
+            | F::AlterSubscription
+            | F::AlterOperatorClass
+            | F::AlterOperatorFamily
+    );
+    let is_first = parent.child_of_kind(NodeKind::Name).is_some_and(|first| std::ptr::eq(first, name));
+    !(is_object && is_first)
+}
+
+// ---- the tables of statements
+
 /// The table that a statement changes, which goes by its alias if it has one.
 fn target<'a>(node: &'a Node<'a>) -> Hash {
-    let Some(table) = node.children().find(|child| child.kind() == NodeKind::ObjectName) else { return NOTHING };
-    let is_only = FormRef::of(node).is_some_and(|form| form.says(Keyword::Only));
+    let Some(table) = node.child_of_kind(NodeKind::ObjectName) else { return NOTHING };
     let name = match alias_after(table) {
         Some(alias) => name::alias(alias.name()),
         None => name::relation_name(table.name()),
     };
-    name::relation_of(name, NOTHING, NOTHING, is_only)
+    name::relation_of(name, NOTHING, NOTHING, says(node, Keyword::Only))
 }
 
 /// The alias of the table of a statement.
 fn alias_after<'a>(table: &'a Node<'a>) -> Option<&'a Node<'a>> {
-    let is_as = |node: &Node<'_>| node.kind() == NodeKind::Words && words::same(node.name(), "as");
+    let is_before_alias = |token: TokenKind| is_sign(token) || token == TokenKind::Keyword(Keyword::As);
     let next = table.next_sibling()?;
-    let alias = if is_as(next) { next.next_sibling()? } else { next };
+    let alias = match next.kind() {
+        NodeKind::Words if words::tokens(next.name()).all(|(token, _)| is_before_alias(token.kind)) => {
+            next.next_sibling()?
+        }
+        _ => next,
+    };
     (alias.kind() == NodeKind::Name).then_some(alias)
 }
 
 /// Whether a part is the table that a statement changes, or its alias.
-fn is_target<'a>(part: &'a Node<'a>) -> bool {
+fn is_target<'a>(form: Form, part: &'a Node<'a>) -> bool {
+    if !matches!(form, Form::Insert | Form::Update | Form::Delete | Form::Merge) {
+        return false;
+    }
     let table = part.parent().and_then(|form| form.child_of_kind(NodeKind::ObjectName));
     let alias = table.and_then(alias_after);
     [table, alias].into_iter().flatten().any(|node| std::ptr::eq(node, part))

@@ -74,8 +74,10 @@ fn query<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
                 if matches!(kind, NodeKind::Limit | NodeKind::Offset) {
                     limit = limit.max(1 + u64::from(child.has(flag::TIES)));
                 }
-                let is_grouped_distinct = kind == NodeKind::GroupBy && child.has(flag::DISTINCT);
-                hasher = hasher.part(256 * u64::from(is_grouped_distinct) + kind as u64, hash);
+                if kind == NodeKind::GroupBy && child.has(flag::DISTINCT) {
+                    hasher = hasher.number(256);
+                }
+                hasher = hasher.part(kind as u64, hash);
             }
             NodeKind::Locking => lockings = list([lockings, hash]),
             NodeKind::Form => hasher = hasher.part(512, hash),
@@ -172,7 +174,8 @@ fn join<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
         JoinKind::Cross => JoinKind::Inner.code(),
         kind => kind.code(),
     };
-    let hasher = Hasher::of(NodeKind::Join).number(u64::from(kind)).number(u64::from(node.has(flag::NATURAL)));
+    let hasher =
+        Hasher::of(NodeKind::Join).number(u64::from(kind)).number(u64::from(node.has(flag::NATURAL)));
     let mut tables = 0;
     let parts = node.children().zip(children.iter().copied());
     parts

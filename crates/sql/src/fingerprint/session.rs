@@ -1,21 +1,19 @@
 //! What statements about settings, cursors and options count as: many of them are short for others.
 
+use super::form::{begin, says};
 use super::hash::{Hash, Hasher, List, NOTHING, list, set, text};
 use crate::node::{Node, NodeKind};
-use crate::views::forms::FormRef;
 use crate::{Form, Keyword, words};
 
 const NAME: u64 = 0;
 const VALUE: u64 = 1;
 
-fn says<'a>(node: &'a Node<'a>, keyword: Keyword) -> bool {
-    FormRef::of(node).is_some_and(|form| form.says(keyword))
-}
-
 /// The hash of a form that is not just its words and parts; `None` for others.
 pub(super) fn hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Option<Hash> {
     Some(match form {
-        Form::Set | Form::SetFromCurrent | Form::Setting => setting(form, node, children),
+        Form::Set | Form::SetFromCurrent | Form::Setting | Form::RoutineSetting => {
+            setting(form, node, children)
+        }
         Form::SetTimeZone => assignment("timezone", node),
         Form::SetSchema => assignment("search_path", node),
         Form::SetNames => assignment("client_encoding", node),
@@ -25,7 +23,7 @@ pub(super) fn hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) ->
         Form::SetTransaction | Form::SetSessionCharacteristics => {
             let is_snapshot = says(node, Keyword::Snapshot);
             let modes = if is_snapshot { NOTHING } else { set(children) };
-            let hasher = Hasher::of(NodeKind::Form).number(Form::SetTransaction.code().into());
+            let hasher = begin(Form::SetTransaction);
             let session = u64::from(form == Form::SetSessionCharacteristics);
             let flags = session + 2 * u64::from(is_snapshot) + 4 * u64::from(is_local(node));
             hasher.number(flags).part(VALUE, modes).finish()
@@ -34,10 +32,10 @@ pub(super) fn hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) ->
         Form::TransactionMode => {
             let kinds = [Keyword::Isolation, Keyword::Deferrable];
             let kind = kinds.iter().position(|keyword| says(node, *keyword)).unwrap_or(kinds.len());
-            Hasher::of(NodeKind::Form).number(form.code().into()).number(kind as u64).finish()
+            begin(form).number(kind as u64).finish()
         }
         Form::Reset | Form::Show => {
-            let hasher = Hasher::of(NodeKind::Form).number(form.code().into());
+            let hasher = begin(form);
             hasher.part(NAME, setting_name(node, children)).finish()
         }
         Form::Fetch | Form::Move => fetch(form, node),
@@ -47,6 +45,7 @@ pub(super) fn hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) ->
         Form::UtilityOption | Form::CopyOption => written_option(node, children),
         Form::OldCopyOption => old_copy_option(node, children),
         Form::Copy => copy(node, children),
+        Form::AlterSystem => begin(form).part(VALUE, setting(form, node, children)).finish(),
         _ => return None,
     })
 }
@@ -62,11 +61,7 @@ enum How {
 }
 
 fn set_variable(name: Hash, how: How, is_local: bool) -> Hash {
-    Hasher::of(NodeKind::Form)
-        .number(Form::Set.code().into())
-        .number(2 * how as u64 + u64::from(is_local))
-        .part(NAME, name)
-        .finish()
+    begin(Form::Set).number(2 * how as u64 + u64::from(is_local)).part(NAME, name).finish()
 }
 
 /// Whether it says `SET LOCAL`.
@@ -84,8 +79,8 @@ fn assignment<'a>(name: &str, node: &'a Node<'a>) -> Hash {
 fn setting<'a>(form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
     let name = setting_name(node, children);
     let how = match form {
-        Form::Setting if says(node, Keyword::Reset) => {
-            return Hasher::of(NodeKind::Form).number(Form::Reset.code().into()).part(NAME, name).finish();
+        Form::Setting | Form::RoutineSetting | Form::AlterSystem if says(node, Keyword::Reset) => {
+            return begin(Form::Reset).part(NAME, name).finish();
         }
         Form::SetFromCurrent => How::Current,
         _ if node.child_of_kind(NodeKind::List).is_some() => How::Value,
@@ -128,14 +123,14 @@ fn fetch<'a>(form: Form, node: &'a Node<'a>) -> Hash {
         () => (K::Forward, count),
     };
     let count = count.strip_prefix('+').unwrap_or(count);
-    Hasher::of(NodeKind::Form).number(form.code().into()).number(direction as u64).text(count).finish()
+    begin(form).number(direction as u64).text(count).finish()
 }
 
 // ---- options
 
 /// An option by its name.
 fn option(name: &str, value: Hash) -> Hash {
-    Hasher::of(NodeKind::Form).number(Form::UtilityOption.code().into()).text(name).part(VALUE, value).finish()
+    begin(Form::UtilityOption).text(name).part(VALUE, value).finish()
 }
 
 /// An option in parentheses.
@@ -170,7 +165,9 @@ fn with_options<'a>(form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
             && child.first_child().is_some_and(|first| first.form() == Some(Form::UtilityOption))
     };
     let mut options = NOTHING;
-    let mut hasher = Hasher::of(NodeKind::Form).number(form.code().into());
+    // `CLUSTER i ON t` and `CLUSTER t USING i` are the same.
+    let mut others = 0_u64;
+    let mut hasher = begin(form);
     if form == Form::Reindex {
         let kinds = [Keyword::Index, Keyword::Table, Keyword::Schema, Keyword::System, Keyword::Database];
         let kind = kinds.iter().position(|keyword| says(node, *keyword)).unwrap_or(kinds.len());
@@ -180,10 +177,10 @@ fn with_options<'a>(form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
         if is_options(child) {
             options = hash;
         } else if child.kind() != NodeKind::Words {
-            hasher = hasher.part(8 + child.kind() as u64, hash);
+            others = others.wrapping_add(Hasher::of(child.kind()).part(VALUE, hash).finish());
         }
     }
-    hasher.part(0, list([options, in_words])).finish()
+    hasher.number(others).part(0, list([options, in_words])).finish()
 }
 
 // ---- `COPY`
@@ -221,14 +218,17 @@ fn copy<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     use Keyword as K;
     let says = |keyword| says(node, keyword);
     let flags = u64::from(says(K::From)) + 2 * u64::from(says(K::Program));
-    let mut hasher = Hasher::of(NodeKind::Form).number(Form::Copy.code().into()).number(flags);
-    let mut options = List::EMPTY.with(if says(K::Binary) { option("format", text("binary")) } else { NOTHING });
+    let mut hasher = begin(Form::Copy).number(flags);
+    let mut options =
+        List::EMPTY.with(if says(K::Binary) { option("format", text("binary")) } else { NOTHING });
     let mut is_after_delimiters = false;
     for (child, hash) in node.children().zip(children.iter().copied()) {
-        let is_option = |child: &Node<'_>| matches!(child.form(), Some(Form::CopyOption | Form::OldCopyOption));
+        let is_option =
+            |child: &Node<'_>| matches!(child.form(), Some(Form::CopyOption | Form::OldCopyOption));
         match child.kind() {
             NodeKind::Words => {
-                is_after_delimiters = words::tokens(child.name()).any(|(token, _)| token.keyword() == Some(K::Delimiters));
+                is_after_delimiters =
+                    words::tokens(child.name()).any(|(token, _)| token.keyword() == Some(K::Delimiters));
             }
             NodeKind::String if is_after_delimiters => options = options.with(option("delimiter", hash)),
             NodeKind::List if child.first_child().is_some_and(is_option) => options = options.with(hash),
