@@ -6,6 +6,7 @@ missing.
 
 import argparse
 import itertools
+import re
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from subject import Subject
 
 MUTANTS_COUNT = 20_000
 BATCH = 5_000
+QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,9 @@ def first_words(text):
 
 
 def general(message):
-    """A message without what was expected instead."""
-    return message.split("; expected")[0]
+    """A message without what was expected instead, and without the case of words and the text of literals."""
+    what = message.split("; expected")[0]
+    return QUOTED.sub(lambda found: found[0].upper() if found[0][1:-1].isidentifier() else '"..."', what)
 
 
 def at(text, theirs, ours=None):

@@ -27,7 +27,7 @@ LIMITS = ("memory exhausted", "stack depth limit exceeded")
 # Fields of PostgreSQL's tree that say where something stood. Inside of a string a quote is escaped, so that one right
 # after `{` or `,` begins a key.
 LOCATION_KEY = r'"(?:\w*location|stmt_len|\w*list_start|\w*list_end)":-?\d+'
-LOCATION = re.compile(rf",{LOCATION_KEY}|(?<=\{{){LOCATION_KEY},?")
+LOCATION = re.compile(rf",{LOCATION_KEY}|(?<=\{{){LOCATION_KEY}(?:,{LOCATION_KEY})*,?")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::syntax::{Choice, Grammar, Item, Rule};
+use crate::syntax::{Choice, Grammar, Item, Rule, Sequence};
 use crate::tokens::{HOOKS, Set, Tokens};
 
 /// What the machine does; the variants of `Op` in the parser.
@@ -460,12 +460,32 @@ impl<'g> Compiler<'g> {
         }
     }
 
+    /// The alternatives, with those of a piece in its place where it is an alternative by itself.
+    fn alternatives(&self, choice: &'g Choice) -> Vec<&'g Sequence> {
+        let mut all = Vec::new();
+        for items in choice {
+            match items.as_slice() {
+                [Item::Rule(name)] if self.is_open_piece(name) => {
+                    all.extend(self.alternatives(self.body(name)));
+                }
+                _ => all.push(items),
+            }
+        }
+        all
+    }
+
+    /// Whether errors name the alternatives of the piece and not the piece.
+    fn is_open_piece(&self, name: &str) -> bool {
+        self.grammar.get(name).is_some_and(|rule| !rule.is_node() && rule.what.is_none())
+    }
+
     fn choice(&mut self, choice: &'g Choice, follow: Set, otherwise: Otherwise, pending: &mut Vec<String>) {
+        let choice = self.alternatives(choice);
         if otherwise == Otherwise::Fails && choice.len() == 1 {
-            return self.sequence(&choice[0], follow, pending);
+            return self.sequence(choice[0], follow, pending);
         }
         let mut ends = Vec::new();
-        for (index, items) in choice.iter().enumerate() {
+        for (index, items) in choice.iter().copied().enumerate() {
             let is_last = index + 1 == choice.len();
             let is_empty = items.iter().all(|item| self.is_nullable(item))
                 && !matches!(items.first(), Some(Item::Guard { .. }));

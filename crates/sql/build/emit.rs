@@ -342,6 +342,7 @@ impl<'g> Walk<'g, '_> {
                     View::Table => ("table".to_owned(), doc),
                     View::Text => ("text".to_owned(), doc),
                     View::Object => ("object".to_owned(), doc),
+                    View::SortKey => ("sort_key".to_owned(), doc),
                     View::Target => ("target".to_owned(), doc),
                     View::Item => ("item".to_owned(), doc),
                     View::Statement => ("statement".to_owned(), doc),
@@ -366,6 +367,7 @@ impl<'g> Walk<'g, '_> {
                 (kind, _) if kind.starts_with("form ") => {
                     (format!("forms {}", &kind[5..]), format!("Each [`{}`] in order.", &kind[5..]))
                 }
+                (kind, _) if kind == "sort_key" => ("sort_keys".to_owned(), "Keys of an order.".to_owned()),
                 (kind, _) if kind == "text" => ("texts".to_owned(), "Names or values in order.".to_owned()),
                 (kind, _) if kind == "object" => ("objects".to_owned(), "Names in order.".to_owned()),
                 (kind, _) if kind == "target" => ("targets".to_owned(), "Columns in order.".to_owned()),

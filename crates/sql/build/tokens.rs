@@ -147,6 +147,8 @@ pub(crate) enum View {
     Text,
     /// A name with dots.
     Object,
+    /// An expression with its order.
+    SortKey,
     /// A column that is given a value.
     Target,
     /// What a select or `RETURNING` gives.
@@ -164,12 +166,15 @@ macro_rules! hooks {
 
 pub(crate) const HOOKS: &[Hook] = hooks! {
     "expr" "Expr" "an expression" Expr,
+    "const" "Constant" "a constant" Expr,
+    "sort_key" "SortKey" "an expression" SortKey,
     "b_expr" "SimpleExpr" "an expression" Expr,
     "c_expr" "Primary" "a value" Expr,
     "func_expr" "FunctionCall" "a function call" Expr,
     "query" "Query" "a query" Query,
     "table" "Table" "a table" Table,
     "type" "Type" "a type" Type,
+    "simple_type" "SimpleType" "a type" Type,
     "func_type" "FunctionType" "a type" Type,
     "col_id" "ColumnName" "a name" Text,
     "type_function_name" "TypeOrFunctionName" "a name" Text,
@@ -273,21 +278,24 @@ impl Tokens {
                      LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER";
         let names = of(&[Unreserved, ColumnName, TypeOrFunction]);
         match hook {
-            "expr" | "b_expr" => names
+            "expr" | "b_expr" | "sort_key" => names
                 .or(self.set(values))
                 .or(self.set(constants))
                 .or(self.set("'+' '-' Operator DEFAULT NOT UNIQUE")),
             "c_expr" => names.or(self.set(values)).or(self.set(constants)),
+            "const" => of(&[Unreserved, ColumnName, TypeOrFunction])
+                .or(self.set(constants))
+                .or(self.set("TRUE FALSE NULL")),
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
-            "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "any_statement" => self.set(
                 "ABORT ALTER ANALYZE ANALYSE CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE \
                  DELETE DISCARD DO DROP EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY \
                  PREPARE REASSIGN REFRESH REINDEX RELEASE RESET REVOKE ROLLBACK SAVEPOINT SECURITY SELECT SET SHOW START \
                  TABLE TRUNCATE UNLISTEN UPDATE VACUUM VALUES WITH '('",
             ),
+            "type" | "simple_type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
             "item" => self.begins("expr", keywords).or(self.set("'*'")),
             "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
             "rule_action" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE")),
@@ -296,16 +304,16 @@ impl Tokens {
             "setting_word" => names.or(self.set("String TRUE FALSE ON")),
             "word_or_string" => names.or(self.set("String")),
             "identifier" | "role_flag" => self.set("Name"),
-            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
-                of(&[Unreserved, ColumnName])
-            }
-            "type_function_name" => of(&[Unreserved, TypeOrFunction]),
-            "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "reserved_word" => keywords
                 .iter()
                 .enumerate()
                 .filter(|(_, keyword)| keyword.category == Reserved)
                 .fold(Set::default(), |set, (index, _)| set.or(Set::one(index))),
+            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
+                of(&[Unreserved, ColumnName])
+            }
+            "type_function_name" => of(&[Unreserved, TypeOrFunction]),
+            "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
             "col_label" | "option_name" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
             "any_operator" => of(&[Unreserved, ColumnName]).or(self.set(operators)),
             "operator" => self.set(operators),

@@ -97,6 +97,8 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// A property that contradicts one before it.
+    Contradiction,
     /// `.*` before more of a name.
     MisplacedStar,
     /// A row of `OVERLAPS` that has not two values.
@@ -111,6 +113,14 @@ pub enum Mistake {
     TiesWithSkipLocked,
     /// A table's name of more than three parts.
     TooManyNames,
+    /// The frame of a window that begins after its row or at the end of all rows.
+    FrameStart,
+    /// The frame of a window that ends before it begins.
+    FrameEnd,
+    /// A second option of the same kind.
+    RepeatedOption,
+    /// The path of a `JSON_TABLE` that is no string.
+    PathIsNoString,
 }
 
 /// A likely reason for a mistake.
@@ -238,12 +248,17 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
+            Mistake::Contradiction => "a property contradicts one before it",
             Mistake::MisplacedStar => "`*` stands before more of a name",
             Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
             Mistake::NotAModifier => "this cannot be a modifier of a type",
             Mistake::FloatPrecision => "the precision of float must be from 1 to 53",
             Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",
             Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
+            Mistake::FrameStart => "a frame of a window cannot start here",
+            Mistake::FrameEnd => "a frame of a window cannot end here",
+            Mistake::RepeatedOption => "an option is given twice",
+            Mistake::PathIsNoString => "the path of a JSON_TABLE must be a string",
             Mistake::TooManyNames => "a table's name has more than three parts",
         })?;
         if self.found.is_empty() {

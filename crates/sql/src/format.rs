@@ -17,6 +17,7 @@ use cofferdam_arena::{AllocError, Arena};
 use crate::lexer::Lexer;
 use crate::node::{Node, NodeKind, Visit, flag};
 use crate::token::{Token, TokenKind};
+use crate::views::query;
 use crate::{Category, Form, Keyword, Tree};
 
 /// How text is laid out.
@@ -295,7 +296,7 @@ fn mark_query<'a>(
         match child.kind() {
             N::With => with_end = Some(span.end()),
             N::DistinctOn => {}
-            N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset => {
+            _ if query::is_clause(child.kind()) => {
                 marks.push(group.place(span.start, 0))?;
             }
             N::Form | N::Words => marks.push(group.place(span.start, 0))?,
@@ -337,11 +338,8 @@ fn is_query(kind: NodeKind) -> bool {
 }
 
 fn is_clause(kind: NodeKind) -> bool {
-    use NodeKind::{DistinctOn, Form, From, GroupBy, Having, Limit, Offset, OrderBy, Where, With, Words};
-    matches!(
-        kind,
-        With | DistinctOn | From | Where | GroupBy | Having | OrderBy | Limit | Offset | Form | Words
-    )
+    use NodeKind::{DistinctOn, Form, With, Words};
+    query::is_clause(kind) || matches!(kind, With | DistinctOn | Form | Words)
 }
 
 /// What stands between the last parentheses of `node`.

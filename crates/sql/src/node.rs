@@ -68,8 +68,8 @@ impl fmt::Debug for Span {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum NodeKind {
-    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\]
-    /// \[Offset\] lockings…. `TABLE t` is one with a star and a table.
+    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[Windows\]
+    /// \[OrderBy\] \[Limit\] \[Offset\] lockings…. `TABLE t` is one with a star and a table.
     Select,
     /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\] lockings….
     Values,
@@ -77,7 +77,7 @@ pub enum NodeKind {
     SetOperation,
     /// `WITH`: ctes….
     With,
-    /// One named query of `WITH`: column names… query.
+    /// One named query of `WITH`: column names… query \[form [`Form::Search`]\] \[form [`Form::Cycle`]\].
     Cte,
     /// `DISTINCT ON`: expressions….
     DistinctOn,
@@ -97,6 +97,8 @@ pub enum NodeKind {
     GroupingSet,
     /// `HAVING`: condition.
     Having,
+    /// `WINDOW`: forms ([`Form::Window`])….
+    Windows,
     /// `ORDER BY`: sort keys….
     OrderBy,
     /// One key of `ORDER BY`: expression \[operator after `USING`\].
@@ -107,14 +109,16 @@ pub enum NodeKind {
     Offset,
     /// `FOR UPDATE` and the like: tables….
     Locking,
-    /// A table by name: \[outer qualifiers…\] \[Alias\].
+    /// A table by name: \[outer qualifiers…\] \[Alias\] \[form [`Form::Sample`]\].
     Table,
     /// A file by path, `FROM 'file.csv'`: \[Alias\].
     File,
     /// A query in `FROM`: query \[Alias\].
     Derived,
-    /// A function in `FROM`: call \[Alias\].
+    /// A function in `FROM`: call, or form [`Form::XmlTable`] or [`Form::JsonTable`], \[Alias\].
     TableFunction,
+    /// `ROWS FROM (…)`: functions… \[Alias\].
+    RowsFrom,
     /// A join: left right \[Using or On\] \[Alias\].
     Join,
     /// `USING (…) AS name`: column names….
@@ -307,7 +311,7 @@ pub(crate) mod flag {
     pub(crate) const VARIADIC: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.
     pub(crate) const EXPLICIT: u16 = 1 << 14;
-    /// A part of a form that stands in parentheses.
+    /// A part of a form that stands in parentheses; no node that can be one uses this bit for anything else.
     pub(crate) const PARENS: u16 = 1 << 15;
     /// `SETOF` before a type.
     pub(crate) const SETOF: u16 = 1;
@@ -322,7 +326,7 @@ pub(crate) mod flag {
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
     /// `ONLY` before a table.
-    pub(crate) const ONLY: u16 = 1 << 15;
+    pub(crate) const ONLY: u16 = 1 << 13;
     /// `WITH TIES` of a `FETCH FIRST`.
     pub(crate) const TIES: u16 = 1 << 15;
     /// `NOWAIT` of a lock.
@@ -332,7 +336,7 @@ pub(crate) mod flag {
     /// `LATERAL` before a query or a function.
     pub(crate) const LATERAL: u16 = 1 << 14;
     /// `WITH ORDINALITY` after a function.
-    pub(crate) const ORDINALITY: u16 = 1 << 15;
+    pub(crate) const ORDINALITY: u16 = 1 << 13;
 }
 
 impl<'a> Node<'a> {

@@ -14,7 +14,7 @@ use crate::views::{
     BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
     SetOperator, UnaryOp,
 };
-use crate::{Tree, words};
+use crate::{Form, Tree, words};
 
 impl fmt::Display for Tree<'_> {
     /// Writes the statement as canonical SQL, without a `;`.
@@ -105,7 +105,7 @@ impl Printer<'_, '_> {
             }
             (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
             (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
-            (_, N::Into | N::Locking) => Ok(()),
+            (_, N::Into | N::Windows | N::Locking) => Ok(()),
             (N::Select, N::Star) if parent.has(flag::KEYWORD) => Ok(()),
             (N::Select | N::Values | N::With | N::From | N::GroupBy | N::OrderBy, _) => self.list(" "),
             (N::SetOperation, _) => {
@@ -121,6 +121,13 @@ impl Printer<'_, '_> {
                 Ok(())
             }
             (N::Cte, N::ColumnDef) | (N::Alias, _) => self.list("("),
+            (N::Cte, N::Form) if is_search(node) => {
+                self.word(if is_first_search(parent, node) { ") " } else { " " })
+            }
+            (N::Table, N::Form) => self.word(" "),
+            (N::Windows, _) => self.list(" "),
+            (N::RowsFrom, N::Alias) => Ok(()),
+            (N::RowsFrom, _) => self.list(""),
             (N::Cte, _) => {
                 self.word(if self.is_first { " AS " } else { ") AS " })?;
                 self.word(match Materialized::from_code(parent.detail()) {
@@ -291,6 +298,7 @@ impl Printer<'_, '_> {
                 GroupingKind::Sets => "GROUPING SETS (",
             }),
             N::Having => self.word(" HAVING"),
+            N::Windows => self.word(" WINDOW"),
             N::OrderBy => self.word(" ORDER BY"),
             N::Limit if node.has(flag::TIES) => self.word(" FETCH FIRST"),
             N::Limit => self.word(" LIMIT"),
@@ -309,6 +317,8 @@ impl Printer<'_, '_> {
             N::Alias => self.open_alias(node),
             N::File | N::String => self.string(node.name()),
             N::Derived if node.has(flag::LATERAL) => self.word("LATERAL ("),
+            N::RowsFrom if node.has(flag::LATERAL) => self.word("LATERAL ROWS FROM ("),
+            N::RowsFrom => self.word("ROWS FROM ("),
             N::TableFunction => self.word(if node.has(flag::LATERAL) { "LATERAL " } else { "" }),
             N::Derived | N::Exists | N::Subquery => {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
@@ -397,6 +407,7 @@ impl Printer<'_, '_> {
         match table.map(Node::kind) {
             // A query or a join in parentheses is closed before its alias.
             Some(NodeKind::Derived | NodeKind::Join) => self.word(")")?,
+            Some(NodeKind::RowsFrom) => self.word(")").and_then(|()| self.ordinality(table))?,
             Some(NodeKind::TableFunction) => self.ordinality(table)?,
             _ => {}
         }
@@ -502,11 +513,15 @@ impl Printer<'_, '_> {
             N::Locking if node.has(flag::NOWAIT) => self.word(" NOWAIT"),
             N::Locking if node.has(flag::SKIP_LOCKED) => self.word(" SKIP LOCKED"),
             N::GroupingSet => self.word(")"),
+            N::RowsFrom if node.child_of_kind(N::Alias).is_none() => {
+                self.word(")").and_then(|()| self.ordinality(Some(node)))
+            }
             N::TableFunction if node.child_of_kind(N::Alias).is_none() => self.ordinality(Some(node)),
             N::Limit if node.has(flag::TIES) => self.word(" ROWS WITH TIES"),
             N::Using if !node.name().is_empty() => write!(self.f, ") AS {}", Quoted(node.name())),
             N::Limit if node.first_child().is_none() => self.word(" ALL"),
             N::Alias | N::Using if node.first_child().is_some() => self.word(")"),
+            N::Cte if node.children().any(is_search) => Ok(()),
             N::Cte | N::InList | N::InQuery | N::Cast | N::Extract | N::Exists | N::Subquery | N::Row => {
                 self.word(")")
             }
@@ -667,6 +682,16 @@ fn is_table_query(node: Option<&Node<'_>>) -> bool {
     node.is_some_and(|node| node.kind() == NodeKind::Select && node.has(flag::KEYWORD))
 }
 
+/// Whether it is what follows the parentheses of a named query.
+fn is_search(node: &Node<'_>) -> bool {
+    matches!(node.form(), Some(Form::Search | Form::Cycle))
+}
+
+/// Whether it is the first after the parentheses of a named query.
+fn is_first_search(cte: &Node<'_>, form: &Node<'_>) -> bool {
+    cte.children().find(|child| is_search(child)).is_some_and(|first| std::ptr::addr_eq(first, form))
+}
+
 /// Whether a lock is the first outside of the parentheses around the rest of its query.
 fn is_first_outside(lock: &Node<'_>) -> bool {
     lock.parent().is_some_and(|query| {
@@ -763,6 +788,11 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     }
 }
 
+/// Whether an expression is one without `AND`, `IN`, `LIKE` and the like (`b_expr`).
+pub(crate) fn is_simple<'a>(node: &'a Node<'a>) -> bool {
+    !is_not_simple(node)
+}
+
 /// Whether an expression that binds tightly is still none that can stand between `BETWEEN` and `AND`, because it has an
 /// `AT TIME ZONE` or a `COLLATE` that is not in parentheses. Looks no further than to the next parentheses, so that all
 /// these looks together stay linear.
@@ -774,9 +804,8 @@ fn is_not_simple<'a>(root: &'a Node<'a>) -> bool {
             || (!std::ptr::eq(node, root) && node.parent().is_some_and(|parent| needs_parens(parent, node)));
         match node.kind() {
             _ if is_closed => walk.skip_children(node),
-            NodeKind::AtTimeZone | NodeKind::Collate => return true,
-            NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => return true,
-            _ => {}
+            NodeKind::Binary | NodeKind::Unary | NodeKind::Cast | NodeKind::DistinctFrom => {}
+            _ => return true,
         }
     }
     false

@@ -99,7 +99,6 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             NodeKind::Star => unsupported("a table's row as a value"),
             NodeKind::AtTimeZone => unsupported("AT TIME ZONE"),
             NodeKind::Parameter => unsupported("a parameter"),
-            NodeKind::Star => unsupported("a table's row as a value"),
             NodeKind::Indirection => unsupported("a subscript or a field of a value"),
             NodeKind::Array | NodeKind::ArrayQuery => unsupported("an array"),
             NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => unsupported("ANY, SOME or ALL"),

@@ -2,7 +2,7 @@
 
 use super::forms::Hook;
 use super::name::is_string;
-use super::stack::{Frame, Then};
+use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::Keyword;
 use crate::error::Mistake;
@@ -79,16 +79,23 @@ impl<'a> Parser<'a, '_> {
         match self.token.kind {
             TokenKind::Comma if frame.precedence != said::VARIADIC => {
                 self.take();
-                if self.is(K::Variadic) && frame.precedence == said::NOTHING {
+                let may_be_variadic = frame.precedence == said::NOTHING && !node.has(flag::KEYWORD);
+                if self.is(K::Variadic) && may_be_variadic {
                     self.take();
                     node.set(flag::VARIADIC);
                     frame.precedence = said::VARIADIC;
                 }
                 self.want_expr(frame)
             }
+            // `SUBSTRING` and `OVERLAY` have such arguments and nothing else of a call.
+            TokenKind::RightParen if node.has(flag::KEYWORD) => {
+                self.take();
+                node.set_end(self.end);
+                Ok(Step::Value(node))
+            }
             TokenKind::RightParen if frame.precedence == said::NOTHING => self.end_plain_call(node),
             TokenKind::RightParen => self.end_call(node),
-            TokenKind::Keyword(K::Order) => self.order_in_call(frame),
+            TokenKind::Keyword(K::Order) if !node.has(flag::KEYWORD) => self.order_in_call(frame),
             _ => {
                 self.push_frame(frame)?;
                 Err(self.unexpected(&["`)`", "`,`", "an operator"]))
@@ -153,7 +160,7 @@ impl<'a> Parser<'a, '_> {
     /// Whether the call on top of the stack can be nothing but one, and not a window function either.
     fn is_plain_call(&self) -> bool {
         let top = self.stack.top();
-        top.then == Then::TableFunction || Self::awaited_hook(top) == Some(Hook::Application)
+        top.mode == Mode::Call || Self::awaited_hook(top) == Some(Hook::Application)
     }
 
     /// Reads the `)` of a call and sees that nothing unsupported follows.

@@ -11,12 +11,12 @@ use crate::{Form, Span};
 
 impl<'a> Parser<'a, '_> {
     /// Checks a form that is complete.
-    pub(super) fn check_object_form(&mut self, node: NodeRef<'a>) -> Parsed<()> {
-        match node.form() {
-            Some(Form::CreateFunction) => self.check_result_columns(node),
-            Some(Form::CreateAggregate | Form::AggregateSignature) => self.check_aggregate(node),
-            Some(Form::AlterRole | Form::AlterGroup) => self.check_renamed_role(node),
-            Some(Form::CreatePublication | Form::AlterPublication) => self.check_publication(node),
+    pub(super) fn check_object_form(&mut self, form: Form, node: NodeRef<'a>) -> Parsed<()> {
+        match form {
+            Form::CreateFunction => self.check_result_columns(node),
+            Form::CreateAggregate | Form::AggregateSignature => self.check_aggregate(node),
+            Form::AlterRole | Form::AlterGroup => self.check_renamed_role(node),
+            Form::CreatePublication | Form::AlterPublication => self.check_publication(node),
             _ => Ok(()),
         }
     }

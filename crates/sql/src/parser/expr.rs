@@ -310,7 +310,7 @@ impl<'a> Parser<'a, '_> {
                 // A label is no operator, once no operator claims it; nor is ESCAPE, which only the LIKE before it can
                 // claim, over all that waits inside.
                 let is_stray = infix.is_some_and(|infix| match infix.action {
-                    _ if top.mode == Mode::Primary => true,
+                    _ if matches!(top.mode, Mode::Primary | Mode::Call) => true,
                     Action::Escape => top.then != Then::LikePattern,
                     _ => infix.may_be_label && !waits_inside,
                 });
@@ -328,7 +328,7 @@ impl<'a> Parser<'a, '_> {
                 if !infix.is_associative {
                     return Err(self.not_associative(infix.precedence));
                 }
-                if infix.action.goes_on(top.then) {
+                if infix.action.goes_on(top.then) && !infix.may_be_label {
                     // `a AND b AND c` is one node: its frame stays and waits for the next operand.
                     top.node().push(value);
                     self.take();

@@ -55,7 +55,6 @@ impl<'a> Parser<'a, '_> {
         match keyword {
             K::Double if self.peeks(K::Precision) => self.type_before_string(),
             K::Operator if self.peek() == TokenKind::LeftParen => self.prefix_by_name(),
-            K::Nulls if self.begins_nulls_order() => Err(self.unexpected(&["an expression"])),
             _ => self.named_operand(),
         }
     }
@@ -533,7 +532,11 @@ impl<'a> Parser<'a, '_> {
 /// Whether another plain argument may follow.
 fn takes_comma(node: NodeRef<'_>, form: CallForm) -> bool {
     match form {
-        CallForm::Plain => node.name() != "nullif" || node.children_count() < 2,
+        CallForm::Plain => match node.name() {
+            "nullif" => node.children_count() < 2,
+            "collation for" => false,
+            _ => true,
+        },
         CallForm::TrimBoth | CallForm::TrimLeading | CallForm::TrimTrailing => true,
         _ => false,
     }

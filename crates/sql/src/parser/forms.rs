@@ -9,8 +9,7 @@ use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::words;
-use crate::{Keyword, Span};
+use crate::{Keyword, Span, print, words};
 
 /// A place in [`CODE`].
 pub(super) type Pc = u16;
@@ -64,12 +63,15 @@ struct Guard {
 #[allow(dead_code, reason = "which of them occur is up to the grammar")]
 pub(super) enum Hook {
     Expr,
+    Constant,
+    SortKey,
     SimpleExpr,
     Primary,
     FunctionCall,
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
@@ -216,11 +218,20 @@ impl<'a> Parser<'a, '_> {
         Ok(node)
     }
 
+    /// The current token as the tables number it. `WITH` before `TIME` and `ORDINALITY` belongs to them, as PostgreSQL's
+    /// lexer sees it, so no rule can begin with it.
+    fn class_here(&mut self) -> u16 {
+        let kind = self.token.kind;
+        let belongs_to_next = kind == TokenKind::Keyword(Keyword::With)
+            && matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality));
+        class(if belongs_to_next { TokenKind::Stray } else { kind })
+    }
+
     /// Where the machine goes on after a test or a jump.
     fn test(&mut self, op: Op, pc: Pc) -> Pc {
         let (holds, otherwise) = match op {
-            Op::If(set, otherwise) => (is_in(set, class(self.token.kind)), otherwise),
-            Op::IfToken(token, otherwise) => (class(self.token.kind) == token, otherwise),
+            Op::If(set, otherwise) => (is_in(set, self.class_here()), otherwise),
+            Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
             _ => return pc + 1,
@@ -248,7 +259,7 @@ impl<'a> Parser<'a, '_> {
             let op = CODE[usize::from(pc)];
             match op {
                 Op::Take(token) | Op::Noise(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     let words = self.take_word_into(node)?;
@@ -267,7 +278,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Skip(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take();
@@ -275,7 +286,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Check(set) => {
-                    if !is_in(set, class(self.token.kind)) {
+                    if !is_in(set, self.class_here()) {
                         return Err(self.unexpected_at(pc));
                     }
                     pc += 1;
@@ -291,6 +302,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Op::Become(form) => {
                     node.set_form(form);
+                    self.check_place(form)?;
                     pc += 1;
                 }
                 Op::Form(form) => {
@@ -315,7 +327,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
-                    self.check_object_form(node)?;
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -374,6 +386,17 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::Constant => {
+                self.push_frame(frame)?;
+                return self.constant_value().map(Hooked::Step);
+            }
+            Hook::SortKey => {
+                self.push_frame(frame)?;
+                return self.want_expr(Frame::new(Then::SortKey)).map(Hooked::Step);
+            }
+            Hook::FunctionCall => {
+                return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
+            }
             Hook::Query => Step::Query,
             Hook::AnyStatement => {
                 self.push_frame(frame)?;
@@ -381,6 +404,7 @@ impl<'a> Parser<'a, '_> {
             }
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
             Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
             Hook::Primary => {
                 self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
@@ -499,7 +523,12 @@ fn hang<'a>(frame: Frame<'a>, child: NodeRef<'a>) {
     if slot != 0 && child.kind().has_slot() {
         child.set_detail(slot);
     }
-    if frame.precedence & IN_PARENS != 0 {
+    let fits = match frame.mode {
+        Mode::Primary => print::is_primary(child),
+        Mode::Simple => print::is_simple(child),
+        _ => true,
+    };
+    if frame.precedence & IN_PARENS != 0 || !fits {
         child.set(flag::PARENS);
     }
     frame.node().push(child);

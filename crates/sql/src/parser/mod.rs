@@ -21,6 +21,7 @@
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
 mod call;
+mod check;
 mod check_object;
 mod expr;
 mod form;
@@ -38,6 +39,7 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
+mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -172,6 +174,10 @@ pub(crate) struct Parser<'a, 's> {
     cancel: Option<&'s AtomicBool>,
     steps: u32,
 }
+
+/// What a parser takes of the native stack, in bytes: its place in the text, the tokens that it looked ahead at, and the
+/// stack of what is open, up to the depth at which it goes on in the statement's budget.
+pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
 
 impl<'a, 's> Parser<'a, 's> {
     fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
@@ -308,6 +314,9 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
+            Then::SortKey => self.sort_key(node).map(Step::Done),
+            Then::Constant => self.after_constant(node),
+            Then::WindowItem => self.after_window_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
             Then::LimitComma => self.after_limit_comma(frame),
             Then::FetchCount => self.after_fetch_count(frame, node),
@@ -318,6 +327,16 @@ impl<'a, 's> Parser<'a, 's> {
             Then::JoinOn => self.after_join_on(frame, node),
             Then::FormItem => self.after_form_item(node),
             Then::TableFunction => self.after_table_function(frame, node),
+            Then::RowsFromItem => self.after_rows_from_item(frame, node),
+            Then::RowsFromFunction => self.after_rows_from_function(frame, node),
+            Then::AliasColumn => self.after_alias_column(frame, node),
+            Then::ColumnType => self.after_column_type(frame, node),
+            Then::Sample => {
+                frame.node().push(node);
+                Ok(Step::TableValue(frame.node()))
+            }
+            Then::FormTable => self.after_form_table(frame, node),
+            Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }
     }

@@ -1,7 +1,7 @@
 //! Names and strings.
 
 use super::{Failed, Parsed, Parser};
-use crate::error::{Error, QUALIFIER_BYTES_LIMIT};
+use crate::error::{Error, Mistake, QUALIFIER_BYTES_LIMIT};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef};
 use crate::token::{Token, TokenKind};
@@ -56,10 +56,33 @@ impl<'a> Parser<'a, '_> {
         let raw = self.slice(token);
         let result = match token.kind {
             TokenKind::Name { has_capitals: true } => self.texts.fold(raw),
-            TokenKind::Keyword(keyword) if raw != keyword.word() => Ok(keyword.word()),
+            TokenKind::Keyword(keyword) => return self.keyword_text(keyword, token),
             kind => self.texts.unquote(kind, raw),
         };
         result.map_err(|error| self.text_failed(error, token.span()))
+    }
+
+    /// What a keyword says as a name. A few are none before certain words, wherever they stand, because PostgreSQL takes
+    /// the two for one: `NULLS FIRST`.
+    fn keyword_text(&mut self, keyword: Keyword, token: Token) -> Parsed<&'a str> {
+        use Keyword as K;
+        let partners: &[Keyword] = match keyword {
+            K::Not => &[K::Between, K::In, K::Like, K::Ilike, K::Similar],
+            K::Nulls => &[K::First, K::Last],
+            K::With => &[K::Time, K::Ordinality],
+            K::Without => &[K::Time],
+            K::Format => &[K::Json],
+            _ => &[],
+        };
+        if !partners.is_empty() {
+            let is_taken = self.token.start >= token.end;
+            let next = if is_taken { self.token.kind } else { self.peek() };
+            if partners.iter().any(|partner| next == TokenKind::Keyword(*partner)) {
+                return Err(self.mistake(Mistake::Unexpected, token.span(), None));
+            }
+        }
+        let raw = self.slice(token);
+        Ok(if raw == keyword.word() { raw } else { keyword.word() })
     }
 
     /// What a string says.

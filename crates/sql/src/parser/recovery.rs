@@ -74,6 +74,16 @@ impl Parser<'_, '_> {
         self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected: &[], hint }))
     }
 
+    pub(super) fn mistake_with(
+        &mut self,
+        mistake: Mistake,
+        span: Span,
+        expected: &'static [&'static str],
+    ) -> Failed {
+        let found = Excerpt::of(self.lexer.slice(span));
+        self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected, hint: None }))
+    }
+
     /// An escape in the text of `token` means no character; it stands `at` bytes into the token.
     pub(super) fn invalid_escape(&mut self, token: Span, at: usize) -> Failed {
         let found = Excerpt::of(self.lexer.slice(token));

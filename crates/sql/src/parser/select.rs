@@ -268,7 +268,7 @@ impl<'a> Parser<'a, '_> {
 
     fn select_having(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
         if !self.is(K::Having) {
-            return self.end_select(select);
+            return self.after_having(select);
         }
         let clause = self.node_here(NodeKind::Having)?;
         self.want_expr(Frame { outer: Some(select), ..Frame::of(Then::SelectHaving, clause) })
@@ -277,13 +277,14 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn after_select_having(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         frame.node().push(value);
         frame.outer().push(frame.node());
-        self.end_select(frame.outer())
+        self.after_having(frame.outer())
     }
 
-    fn end_select(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.is(K::Window) {
-            return Err(self.unsupported_here("WINDOW"));
-        }
+    fn after_having(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if self.is(K::Window) { self.select_window(select) } else { self.end_select(select) }
+    }
+
+    pub(super) fn end_select(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
         select.set_end(self.end);
         Ok(Step::QueryValue(select))
     }

@@ -69,6 +69,9 @@ pub(crate) enum Then {
     SelectHaving,
     ValuesItem,
     OrderItem,
+    SortKey,
+    Constant,
+    WindowItem,
     Limit,
     LimitComma,
     FetchCount,
@@ -79,6 +82,13 @@ pub(crate) enum Then {
     JoinRight,
     JoinOn,
     TableFunction,
+    RowsFromItem,
+    RowsFromFunction,
+    AliasColumn,
+    ColumnType,
+    Sample,
+    FormTable,
+    CteSearch,
     // Items of a form.
     FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
@@ -101,8 +111,10 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
-    /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
+    /// A value without operators around it (`c_expr`).
     Primary,
+    /// A call without `FILTER`, `OVER` and the like (`func_expr_windowless`).
+    Call,
 }
 
 impl Mode {

@@ -195,10 +195,11 @@ impl<'a> Parser<'a, '_> {
             _ => {}
         }
         if self.is(K::Nulls) {
+            // Only with one of these words after it does it belong to the key.
             match self.peek() {
                 TokenKind::Keyword(K::First) => key.set(flag::NULLS_FIRST),
                 TokenKind::Keyword(K::Last) => key.set(flag::NULLS_LAST),
-                _ => return Err(self.unexpected(&["`,`", "LIMIT"])),
+                _ => return Err(self.unexpected(&["NULLS FIRST", "NULLS LAST"])),
             }
             self.take();
             self.take();

@@ -16,6 +16,9 @@ use Keyword as K;
 /// The detail byte of the first bound that is a node.
 pub(crate) const FIRST_BOUND: u8 = 1;
 
+/// Marks the frame of a modifier in a type that can be no array.
+const WITHOUT_BOUNDS: u8 = 1;
+
 const TYPE: &[&str] = &["a type"];
 
 impl<'a> Parser<'a, '_> {
@@ -31,6 +34,18 @@ impl<'a> Parser<'a, '_> {
         self.any_type(true)
     }
 
+    /// Waits for a type that is no set and no array (`SimpleTypename`).
+    pub(super) fn want_simple_type(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(frame)?;
+        let node = self.node(NodeKind::Type, self.token.span())?;
+        if self.type_words(node, false)? {
+            let frame = paren(Then::TypeModifier, Some(node), self.token.start);
+            return self.want_expr(Frame { precedence: WITHOUT_BOUNDS, ..frame });
+        }
+        node.set_end(self.end);
+        Ok(Step::Done(node))
+    }
+
     fn any_type(&mut self, may_be_of_column: bool) -> Parsed<Step<'a>> {
         let node = self.node(NodeKind::Type, self.token.span())?;
         if self.take_word(K::Setof) {
@@ -40,14 +55,6 @@ impl<'a> Parser<'a, '_> {
             return self.type_modifier(node, None);
         }
         self.end_type(node)
-    }
-
-    /// Reads a type whose modifiers, if any, are plain.
-    pub(super) fn type_name(&mut self) -> Parsed<NodeRef<'a>> {
-        match self.any_type(false)? {
-            Step::Done(node) => Ok(node),
-            _ => Err(self.unsupported_here("this modifier of a type")),
-        }
     }
 
     /// `double precision '1.5'`, `timestamp(3) '…'`: a type that the grammar knows, before its string.
@@ -82,6 +89,10 @@ impl<'a> Parser<'a, '_> {
         self.close(frame)?;
         match frame.outer {
             Some(node) => self.string_after_type(node),
+            None if frame.precedence == WITHOUT_BOUNDS => {
+                node.set_end(self.end);
+                Ok(Step::Done(node))
+            }
             None => self.end_type(node),
         }
     }

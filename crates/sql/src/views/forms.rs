@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
-use super::{Expr, Query, SelectItem, SettingValue, Statement, TableExpr, Target, TypeName};
+use super::{Expr, Query, SelectItem, SettingValue, SortKey, Statement, TableExpr, Target, TypeName};
 use crate::node::Children;
 use crate::words;
 use crate::{Form, Keyword, Node, NodeKind, Span};
@@ -305,6 +305,12 @@ macro_rules! form_field {
         #[$doc]
         pub fn $name(self) -> impl Iterator<Item = Expr<'a>> {
             self.0.list($slot).map(Expr::of)
+        }
+    };
+    (#[$doc:meta] $name:ident $slot:literal sort_keys) => {
+        #[$doc]
+        pub fn $name(self) -> impl Iterator<Item = SortKey<'a>> {
+            self.0.list($slot).filter_map(SortKey::of)
         }
     };
     (#[$doc:meta] $name:ident $slot:literal texts) => {

@@ -23,8 +23,8 @@ pub use query::{
 };
 pub use statement::{SettingValue, Target};
 pub use table::{
-    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableFunction,
-    TableRef,
+    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, RowsFrom, TableExpr,
+    TableFunction, TableRef,
 };
 
 /// Declares views: a pointer to a node of one kind.

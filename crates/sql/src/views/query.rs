@@ -1,6 +1,6 @@
 //! Views of statements and of the clauses of a query.
 
-use super::forms::ObjectName;
+use super::forms::{Cycle, ObjectName, Search, Window};
 use super::{ColumnDef, Expr, Exprs, TableExpr, TableRef, details, views};
 use crate::node::{Children, flag};
 use crate::{Node, NodeKind, Span};
@@ -232,6 +232,11 @@ impl<'a> Select<'a> {
         self.0.child_of_kind(NodeKind::GroupBy).is_some_and(|clause| clause.has(flag::DISTINCT))
     }
 
+    /// The windows of `WINDOW`, in order.
+    pub fn windows(self) -> impl Iterator<Item = Window<'a>> + Clone {
+        clause(self.0, NodeKind::Windows).filter_map(Window::of)
+    }
+
     /// The condition of `HAVING`.
     pub fn having(self) -> Option<Expr<'a>> {
         clause(self.0, NodeKind::Having).next().map(Expr::of)
@@ -373,7 +378,17 @@ impl<'a> Cte<'a> {
 
     /// The query; `None` when it is a statement that changes data.
     pub fn query(self) -> Option<Query<'a>> {
-        self.0.children().last().and_then(Query::of)
+        self.0.children().find_map(Query::of)
+    }
+
+    /// How its recursion goes: `SEARCH …`.
+    pub fn search(self) -> Option<Search<'a>> {
+        self.0.children().find_map(Search::of)
+    }
+
+    /// What its recursion must not repeat: `CYCLE …`.
+    pub fn cycle(self) -> Option<Cycle<'a>> {
+        self.0.children().find_map(Cycle::of)
     }
 
     /// What gives its rows: a query, or a statement that changes data, with `RETURNING`.
@@ -432,8 +447,8 @@ impl<'a> SortKey<'a> {
 
 /// Whether a child of a select is one of its clauses and not one of its items.
 pub(crate) fn is_clause(kind: NodeKind) -> bool {
-    use NodeKind::{From, GroupBy, Having, Into, Limit, Locking, Offset, OrderBy, Where};
-    matches!(kind, Into | From | Where | GroupBy | Having | OrderBy | Limit | Offset | Locking)
+    use NodeKind::{From, GroupBy, Having, Into, Limit, Locking, Offset, OrderBy, Where, Windows};
+    matches!(kind, Into | From | Where | GroupBy | Having | Windows | OrderBy | Limit | Offset | Locking)
 }
 
 /// The children of the clause of this kind; none when the query lacks it.
