@@ -20,12 +20,29 @@ pub(crate) enum Op {
     IfToken(usize, usize),
     IfGuard(usize, usize),
     Jump(usize),
+    Switch(usize),
     Check(usize),
     Fail,
     Parens,
     Slot(usize),
     Become(usize),
     End,
+}
+
+/// Where a choice of many goes on, by the class of the current token: `places[arms[class]]`.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Switch {
+    pub(crate) arms: Vec<u8>,
+    pub(crate) places: Vec<usize>,
+}
+
+/// Choices of fewer alternatives are tested one after the other.
+const SWITCH_MIN: usize = 4;
+
+/// One alternative of a switch: what it can begin with, and where it is tested.
+struct Arm {
+    begins: Set,
+    place: usize,
 }
 
 #[derive(PartialEq, Eq)]
@@ -40,6 +57,7 @@ pub(crate) struct Program {
     pub(crate) code: Vec<Op>,
     pub(crate) sets: Vec<Set>,
     pub(crate) guards: Vec<Guard>,
+    pub(crate) switches: Vec<Switch>,
     /// Words that are no keywords.
     pub(crate) words: Vec<String>,
     /// Place in the code, what is expected there.
@@ -485,6 +503,8 @@ impl<'g> Compiler<'g> {
             return self.sequence(choice[0], follow, pending);
         }
         let mut ends = Vec::new();
+        let switch = self.begin_switch(choice.len());
+        let mut arms = Vec::new();
         for (index, items) in choice.iter().copied().enumerate() {
             let is_last = index + 1 == choice.len();
             let is_empty = items.iter().all(|item| self.is_nullable(item))
@@ -493,6 +513,7 @@ impl<'g> Compiler<'g> {
                 if !is_last {
                     self.problem("an alternative that may be empty must be the last".to_owned());
                 }
+                self.end_switch(switch, arms);
                 let mut inner = pending.clone();
                 self.sequence(items, follow, &mut inner);
                 *pending = inner;
@@ -509,6 +530,7 @@ impl<'g> Compiler<'g> {
             if otherwise == Otherwise::GoesOn {
                 others = others.or(follow);
             }
+            arms.push(self.arm(items));
             let skips = self.condition(items, others, otherwise == Otherwise::GoesOnGreedily);
             self.is_noise = otherwise != Otherwise::Fails && is_noise(items);
             self.sequence(items, follow, &mut Vec::new());
@@ -518,12 +540,44 @@ impl<'g> Compiler<'g> {
             }
             skips.into_iter().for_each(|at| self.patch(at));
         }
+        self.end_switch(switch, arms);
         choice.iter().for_each(|items| self.whats(items, pending));
         if otherwise == Otherwise::Fails {
             let at = self.emit(Op::Fail);
             self.program.expected.push((at, std::mem::take(pending)));
         }
         ends.into_iter().for_each(|at| self.patch(at));
+    }
+
+    /// Where a switch over so many alternatives will stand, if it is worth one.
+    fn begin_switch(&mut self, alternatives: usize) -> Option<usize> {
+        (alternatives >= SWITCH_MIN).then(|| self.emit(Op::Switch(0)))
+    }
+
+    /// The alternative that is about to be compiled.
+    fn arm(&self, items: &'g [Item]) -> Arm {
+        let begins = match items.first() {
+            Some(Item::Guard { is_negated: false, tokens }) => self.guard_sets(&tokens[0]),
+            Some(Item::Guard { .. }) => self.first_of_sequence(&items[1..]),
+            _ => self.first_of_sequence(items),
+        };
+        Arm { begins, place: self.here() }
+    }
+
+    /// Fills the switch in: a token goes to the first alternative that it can begin, or to where the code goes on here.
+    fn end_switch(&mut self, switch: Option<usize>, arms: Vec<Arm>) {
+        let Some(at) = switch else { return };
+        let class_arm = |class| arms.iter().position(|arm| arm.begins.has(class)).unwrap_or(arms.len());
+        let switch = Switch {
+            arms: (0..self.tokens.classes_count()).map(|class| class_arm(class) as u8).collect(),
+            places: arms.iter().map(|arm| arm.place).chain([self.here()]).collect(),
+        };
+        let switches = &mut self.program.switches;
+        let index = switches.iter().position(|other| *other == switch).unwrap_or_else(|| {
+            switches.push(switch);
+            switches.len() - 1
+        });
+        self.program.code[at] = Op::Switch(index);
     }
 
     /// The tests before an alternative: where they stand, to be sent on when they fail.
@@ -677,7 +731,10 @@ impl<'g> Compiler<'g> {
     }
 
     fn repeat(&mut self, body: &'g Choice, rest: Set, again: Set, start: usize, pending: &mut Vec<String>) {
+        let switch = self.begin_switch(body.len());
+        let mut arms = Vec::new();
         for (index, items) in body.iter().enumerate() {
+            arms.push(self.arm(items));
             let others =
                 body[index + 1..].iter().map(|other| self.first_of_sequence(other)).fold(rest, Set::or);
             let skips = self.condition(items, others, false);
@@ -687,6 +744,7 @@ impl<'g> Compiler<'g> {
             self.emit(Op::Jump(start));
             skips.into_iter().for_each(|at| self.patch(at));
         }
+        self.end_switch(switch, arms);
         body.iter().for_each(|items| self.whats(items, pending));
     }
 

@@ -42,6 +42,11 @@ pub(crate) fn forms(program: &Program) -> String {
     for guard in &program.guards {
         let _ = writeln!(out, "Guard {{ is_negated: {}, sets: &{:?} }},", guard.is_negated, guard.sets);
     }
+    let _ = writeln!(out, "];\nstatic SWITCHES: [Switch; {}] = [", program.switches.len());
+    for switch in &program.switches {
+        let arms: String = switch.arms.iter().map(|arm| format!("\\x{arm:02x}")).collect();
+        let _ = writeln!(out, "Switch {{ arms: b\"{arms}\", places: &{:?} }},", switch.places);
+    }
     let _ = writeln!(out, "];\nstatic WORDS: [&str; {}] = [", program.words.len());
     for word in &program.words {
         let _ = writeln!(out, "{word:?},");

@@ -240,6 +240,10 @@ impl Tokens {
         tokens
     }
 
+    pub(crate) fn classes_count(&self) -> usize {
+        self.words.len()
+    }
+
     pub(crate) fn class(&self, word: &str) -> Option<usize> {
         // A word that is no keyword, `'MEMORY'` in the notation, is a name to the lexer.
         let is_name =

@@ -39,6 +39,8 @@ enum Op {
     /// The same for the current token and the next.
     IfGuard(u16, Pc),
     Jump(Pc),
+    /// Goes on at the place that a table has for the token.
+    Switch(u16),
     /// Sees that the token is in the set.
     Check(u16),
     Fail,
@@ -126,6 +128,13 @@ macro_rules! forms {
 
 include!(concat!(env!("OUT_DIR"), "/forms.rs"));
 
+/// Where a choice of many alternatives goes on.
+struct Switch {
+    /// Class of the token -> index in `places`.
+    arms: &'static [u8; CLASSES_COUNT],
+    places: &'static [Pc],
+}
+
 impl Form {
     /// Its name in words: `CREATE INDEX`.
     pub fn name(self) -> &'static str {
@@ -140,6 +149,9 @@ impl Form {
         FORMS.get(usize::from(code)).copied()
     }
 }
+
+/// Classes of tokens: the keywords, and those after them.
+const CLASSES_COUNT: usize = Keyword::COUNT + 34;
 
 /// Marks a child in parentheses in a frame's slot.
 const IN_PARENS: u8 = 0x80;
@@ -234,6 +246,10 @@ impl<'a> Parser<'a, '_> {
             Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
+            Op::Switch(switch) => {
+                let Switch { arms, places } = &SWITCHES[usize::from(switch)];
+                return places[usize::from(arms[usize::from(self.class_here())])];
+            }
             _ => return pc + 1,
         };
         if holds { pc + 1 } else { otherwise }
@@ -336,7 +352,9 @@ impl<'a> Parser<'a, '_> {
                     node = frame.node();
                     pc = place(frame);
                 }
-                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) => pc = self.test(op, pc),
+                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) | Op::Switch(_) => {
+                    pc = self.test(op, pc)
+                }
             }
         }
     }
