@@ -117,6 +117,8 @@ pub enum Mistake {
     FrameStart,
     /// The frame of a window that ends before it begins.
     FrameEnd,
+    /// An option that is none.
+    UnknownOption,
     /// A second option of the same kind.
     RepeatedOption,
     /// The path of a `JSON_TABLE` that is no string.
@@ -257,6 +259,7 @@ impl fmt::Display for SyntaxError {
             Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
             Mistake::FrameStart => "a frame of a window cannot start here",
             Mistake::FrameEnd => "a frame of a window cannot end here",
+            Mistake::UnknownOption => "an unknown option",
             Mistake::RepeatedOption => "an option is given twice",
             Mistake::PathIsNoString => "the path of a JSON_TABLE must be a string",
             Mistake::TooManyNames => "a table's name has more than three parts",

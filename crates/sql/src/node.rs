@@ -325,6 +325,12 @@ pub(crate) mod flag {
     pub(crate) const READ_ONLY: u16 = 1 << 3;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
+    /// The first lock outside of those parentheses.
+    pub(crate) const FIRST_OUTSIDE: u16 = 1 << 13;
+    /// A query that has a lock.
+    pub(crate) const LOCKED: u16 = 1 << 11;
+    /// A query that has `WITH TIES`.
+    pub(crate) const TIED: u16 = 1 << 12;
     /// `ONLY` before a table.
     pub(crate) const ONLY: u16 = 1 << 13;
     /// `WITH TIES` of a `FETCH FIRST`.

@@ -104,6 +104,9 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     Some(match (kind, bit) {
         (N::Select | N::Values | N::SetOperation, flag::READ_ONLY) => "read only",
         (N::Select | N::Values | N::SetOperation, flag::LOCKED_OUTSIDE) => "locked outside",
+        (N::Select | N::Values | N::SetOperation, flag::LOCKED) => "locked",
+        (N::Select | N::Values | N::SetOperation, flag::TIED) => "tied",
+        (N::Locking, flag::FIRST_OUTSIDE) => "first outside",
         (N::Select, flag::KEYWORD) => "table",
         (N::With, flag::RECURSIVE) => "recursive",
         (N::Table, flag::ONLY) => "only",

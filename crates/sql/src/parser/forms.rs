@@ -481,7 +481,11 @@ impl<'a> Parser<'a, '_> {
             },
             token.span(),
         )?;
-        node.set_text(self.name_text(token)?);
+        node.set_text(match (hook, token.kind) {
+            // `EXPLAIN (FORMAT JSON)`: as an option it is a word before this word too.
+            (Hook::NonReservedWord, TokenKind::Keyword(Keyword::Format)) => Keyword::Format.word(),
+            _ => self.name_text(token)?,
+        });
         if matches!(hook, Hook::NonReservedWord | Hook::Label) {
             node.set(super::setting::word_flags(token.kind));
         }

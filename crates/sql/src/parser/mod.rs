@@ -23,6 +23,7 @@
 mod call;
 mod check;
 mod check_object;
+mod check_query;
 mod expr;
 mod form;
 mod forms;
@@ -39,7 +40,6 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
-mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -335,6 +335,7 @@ impl<'a, 's> Parser<'a, 's> {
                 frame.node().push(node);
                 Ok(Step::TableValue(frame.node()))
             }
+            Then::NoTable => Err(self.unexpected(&["a table"])),
             Then::FormTable => self.after_form_table(frame, node),
             Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),
