@@ -5,7 +5,7 @@
 use super::hash::{Hash, Hasher, List, NOTHING, counts, list, set, text};
 use super::{name, query, session};
 use crate::node::{Node, NodeKind};
-use crate::token::TokenKind;
+use crate::token::{Token, TokenKind};
 use crate::views::forms::FormRef;
 use crate::{Form, Keyword, words};
 
@@ -15,7 +15,7 @@ const TARGET: u64 = 256;
 pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     match node.form() {
         Some(form) => form_hash(form, node, children),
-        None if node.kind() == NodeKind::Words => words_hash(node),
+        None if node.kind() == NodeKind::Words => NOTHING,
         None => list_hash(node, children),
     }
 }
@@ -32,23 +32,20 @@ pub(super) fn says<'a>(node: &'a Node<'a>, keyword: Keyword) -> bool {
 
 // ---- words
 
-/// Words count by themselves; those that mean the same count the same.
-fn words_hash<'a>(run: &'a Node<'a>) -> Hash {
+/// Words count by themselves; those that mean the same count the same. The last `left_out` keywords count for nothing.
+fn words_hash<'a>(run: &'a Node<'a>, left_out: usize) -> Hash {
     let form = run.form().or(run.parent().and_then(Node::form));
+    let is_word = |token: Token| !is_sign(token.kind);
+    let count = words::meant(run).filter(|(token, _)| is_word(*token)).count().saturating_sub(left_out);
     let mut hasher = Hasher::of(NodeKind::Words);
     let mut is_empty = true;
-    for (token, word) in words::meant(run) {
-        let meaning = match token.kind {
-            TokenKind::Keyword(keyword) => {
-                meaning(form, keyword).map(|keyword| Hasher::number(hasher, keyword as u64))
-            }
-            kind if is_sign(kind) => None,
-            _ => Some(hasher.text(word)),
+    for (token, word) in words::meant(run).filter(|(token, _)| is_word(*token)).take(count) {
+        hasher = match token.keyword().map(|keyword| meaning(form, keyword)) {
+            Some(None) => continue,
+            Some(Some(keyword)) => hasher.number(keyword as u64),
+            None => hasher.text(word),
         };
-        if let Some(longer) = meaning {
-            hasher = longer;
-            is_empty = false;
-        }
+        is_empty = false;
     }
     if is_empty { NOTHING } else { hasher.finish() }
 }
@@ -64,19 +61,33 @@ fn meaning(form: Option<Form>, keyword: Keyword) -> Option<Keyword> {
     use {Form as F, Keyword as K};
     let Some(form) = form else { return Some(keyword) };
     Some(match (form, keyword) {
-        (F::OperatorSignature, _)
+        (F::OperatorSignature | F::XmlPassing, _)
         | (F::CreateRule, K::Also)
         | (F::RoleOption | F::RoleChange, K::Encrypted)
         | (F::PublicationObject, K::Table)
         | (F::FunctionParameter, K::Default)
-        | (F::Refresh, K::With | K::Data) => return None,
-        (F::RoutineOption, K::Null | K::On | K::Input) | (F::OperatorClassItem, K::For | K::Search) => {
-            return None;
-        }
-        (F::CreateServer, K::Version | K::Null) | (F::AlterServer, K::Null) => return None,
+        | (F::RoutineOption, K::Null | K::On | K::Input)
+        | (F::OperatorClassItem, K::For | K::Search)
+        | (F::CreateServer, K::Version | K::Null)
+        | (F::AlterServer, K::Null)
+        | (F::Refresh | F::CreateTableAs | F::CreateMaterializedView, K::With | K::Data)
+        | (F::ColumnReferences | F::ForeignKey, K::Match | K::Simple)
+        | (F::UniqueConstraint | F::ColumnUnique | F::CreateIndex, K::Nulls | K::Distinct)
+        | (F::GeneratedColumn, K::Virtual)
+        | (F::CreateView | F::CreateRecursiveView, K::Cascaded)
+        | (F::ExclusionConstraint, K::Using)
+        | (F::CreateTrigger | F::CreateConstraintTrigger, K::Or)
+        | (F::CreateTrigger, K::For | K::Each | K::Statement)
+        | (F::CreatePolicy, K::For | K::All)
+        | (F::SetType | F::AlterAttribute, K::Set | K::Data)
+        | (F::JsonTableColumn, K::Path) => return None,
+        (F::UpdateAction | F::DeleteAction, K::Restrict) => K::Restrict,
+        (_, K::Restrict) => return None,
         (F::RoutineOption, K::Returns) => K::Strict,
         (F::AlterRole | F::RoleOption | F::RoleChange | F::DefaultScope, K::User) => K::Role,
+        (F::DropUser | F::DropGroup, K::User | K::Group) => K::Role,
         (F::GrantOption, K::Option) => K::True,
+        (F::CreateTrigger | F::CreateConstraintTrigger | F::CreateEventTrigger, K::Procedure) => K::Function,
         (_, K::Temp) => K::Temporary,
         (_, K::Analyse) => K::Analyze,
         (_, keyword) => keyword,
@@ -108,6 +119,8 @@ fn is_set<'a>(form: Option<Form>, list: &'a Node<'a>) -> bool {
         Some(F::Update) => first.form() == Some(F::Assignment) || is_table(first.kind()),
         Some(F::Privilege | F::Grant | F::Revoke) => first.kind() == NodeKind::Name,
         Some(F::CreateAggregate) => first.form() == Some(F::Argument),
+        Some(F::PartitionBound) => first.form() == Some(F::HashPart),
+        Some(F::CreateTrigger | F::CreateConstraintTrigger | F::Sample) => true,
         _ => false,
     }
 }
@@ -153,6 +166,54 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
             let has_arguments = node.child_of_kind(NodeKind::List).is_some();
             parts(begin(form).number(has_arguments.into()), form, node, children)
         }
+        F::UpdateAction | F::DeleteAction if says(node, K::Action) => NOTHING,
+        // Constants all of them.
+        F::Constant => NOTHING,
+        F::PolicyUsing | F::PolicyCheck if !children.iter().any(|hash| counts(*hash)) => NOTHING,
+        F::XmlColumnOption if !says(node, K::Not) && !children.iter().any(|hash| counts(*hash)) => NOTHING,
+        F::SetColumnDefault | F::DropColumnDefault => {
+            parts_alone(begin(F::SetColumnDefault), form, node, children)
+        }
+        F::AlterDomain => {
+            let words = [
+                (K::Owner, K::Owner),
+                (K::Rename, K::Rename),
+                (K::Constraint, K::Constraint),
+                (K::Validate, K::Validate),
+                (K::Schema, K::Schema),
+                (K::Default, K::Default),
+                (K::Null, K::Null),
+                (K::Exists, K::Exists),
+                (K::Cascade, K::Cascade),
+                // To drop a default is to set none.
+                (K::Drop, K::Default),
+            ];
+            parts_alone(flags(form, node, &words), form, node, children)
+        }
+        F::LikeTable => {
+            let table = children.first().copied().unwrap_or(NOTHING);
+            begin(form).number(like_options(node)).part(0, table).finish()
+        }
+        F::CheckConstraint
+        | F::NotNullConstraint
+        | F::UniqueConstraint
+        | F::PrimaryKey
+        | F::ExclusionConstraint
+        | F::ForeignKey
+        | F::DomainCheck
+        | F::DomainNotNull => parts(begin(form).number(attributes(node)), form, node, children),
+        F::RenameColumn | F::RenameInTable => {
+            let is_inner = node.children().filter(|child| child.kind() == NodeKind::Name).count() > 1;
+            begin(F::Rename).number(is_inner.into()).number(says(node, K::Constraint).into()).finish()
+        }
+        F::CreateTrigger | F::CreateConstraintTrigger => {
+            // In any order.
+            let parts = node.children().zip(children.iter().copied());
+            let events = parts.filter(|(part, _)| part.form() == Some(F::TriggerEvent));
+            let events = events.fold(0_u64, |sum, (_, hash)| sum.wrapping_add(hash));
+            self::parts(begin(form).number(attributes(node)).number(events), form, node, children)
+        }
+        F::DropUser | F::DropGroup => parts(begin(F::DropRole), form, node, children),
         F::FunctionBlock => {
             let pairs = node.children().zip(children.iter().copied());
             list(pairs.filter(|(child, _)| child.kind() != NodeKind::Words).map(|(_, hash)| hash))
@@ -166,7 +227,7 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
             let is_replaced = node.parent().is_none() && says(node, K::Replace);
             extension(is_replaced, node, children)
         }
-        F::CreateUserMapping | F::AlterUserMapping => user_mapping(form, node, children),
+        F::CreateUserMapping | F::AlterUserMapping | F::DropUserMapping => user_mapping(form, node, children),
         F::Insert | F::Update | F::Delete | F::Merge => {
             parts(begin(form).part(TARGET, target(node)), form, node, children)
         }
@@ -189,6 +250,46 @@ fn lock_mode<'a>(node: &'a Node<'a>) -> u64 {
     let mode = words.iter().enumerate().map(|(bit, word)| u64::from(says(node, *word)) << bit).sum();
     let strongest = 1 + (1 << 4);
     if mode == 0 { strongest } else { mode }
+}
+
+/// What a `LIKE` takes over, a bit for each kind; a later option undoes an earlier one.
+fn like_options<'a>(node: &'a Node<'a>) -> u64 {
+    use Keyword as K;
+    const KINDS: [Keyword; 9] = [
+        K::Comments,
+        K::Compression,
+        K::Constraints,
+        K::Defaults,
+        K::Identity,
+        K::Generated,
+        K::Indexes,
+        K::Statistics,
+        K::Storage,
+    ];
+    node.children().filter(|child| child.form() == Some(Form::LikeOption)).fold(0, |bits, option| {
+        let kind = KINDS.iter().position(|kind| says(option, *kind));
+        let these = kind.map_or(u64::MAX, |kind| 1 << kind);
+        if says(option, K::Excluding) { bits & !these } else { bits | these }
+    })
+}
+
+/// When and whether a constraint is checked, a bit for each property that is not the default.
+fn attributes<'a>(node: &'a Node<'a>) -> u64 {
+    use Keyword as K;
+    node.children().filter(|child| child.form() == Some(Form::ConstraintAttribute)).fold(
+        0,
+        |bits, attribute| {
+            let says = |keyword| says(attribute, keyword);
+            bits | match () {
+                () if says(K::Deferred) => 0b11,
+                () if says(K::Deferrable) && !says(K::Not) => 0b01,
+                () if says(K::Valid) => 0b100,
+                () if says(K::Inherit) => 0b1000,
+                () if says(K::Enforced) && says(K::Not) => 0b1_0000,
+                () => 0,
+            }
+        },
+    )
 }
 
 /// An extension, which a language without a handler is as well.
@@ -218,7 +319,7 @@ fn user_mapping<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Ha
 
 /// The words and the parts of a form.
 fn parts<'a>(hasher: Hasher, form: Form, node: &'a Node<'a>, children: &[Hash]) -> Hash {
-    parts_with(hasher.part(0, words_hash(node)), true, form, node, children)
+    parts_with(hasher.part(0, words_hash(node, 0)), true, form, node, children)
 }
 
 /// The parts of a form whose words are taken care of.
@@ -233,29 +334,65 @@ fn parts_with<'a>(
     node: &'a Node<'a>,
     children: &[Hash],
 ) -> Hash {
-    let mut pending = NOTHING;
+    let mut run = None;
+    let mut collation = NOTHING;
     for (child, hash) in node.children().zip(children.iter().copied()) {
         if child.kind() == NodeKind::Words {
-            pending = if has_words { hash } else { NOTHING };
+            run = Some(child);
+            continue;
+        }
+        let words = run.take();
+        if is_default(form, child, words) || is_target(form, child) {
             continue;
         }
         // A clause that is a constant, `WHERE true`, counts as none.
-        let is_nothing = !counts(hash) && is_expression(child.kind());
-        if !is_nothing && !is_target(form, child) {
-            hasher = hasher.part(0, pending);
+        let left_out = match child.form() {
+            _ if counts(hash) => 0,
+            Some(Form::UpdateAction | Form::DeleteAction) => 2,
+            Some(_) => 1,
+            None => usize::from(is_expression(child.kind())),
+        };
+        if let Some(words) = words.filter(|_| has_words) {
+            hasher = hasher.part(0, words_hash(words, left_out));
         }
-        pending = NOTHING;
-        if !is_ignored(form, child) {
+        if child.form() == Some(Form::ColumnCollation) {
+            // It may stand anywhere among the constraints of a column.
+            collation = hash;
+        } else if !is_ignored(form, child) {
             let slot = if form == Form::OperatorSignature { 0 } else { child.slot() };
             hasher = hasher.part(1 + u64::from(slot), hash);
         }
     }
-    hasher.part(0, pending).finish()
+    if let Some(words) = run.filter(|_| has_words) {
+        hasher = hasher.part(0, words_hash(words, 0));
+    }
+    hasher.part(TARGET + 1, collation).finish()
 }
 
 fn is_expression(kind: NodeKind) -> bool {
     use NodeKind as N;
     !matches!(kind, N::Form | N::List | N::Words | N::Name | N::ObjectName | N::Target | N::Type)
+}
+
+/// Whether a part with the words before it says what goes without saying.
+fn is_default<'a>(form: Form, part: &'a Node<'a>, words: Option<&'a Node<'a>>) -> bool {
+    use {Form as F, Keyword as K};
+    let is_after = |keyword| {
+        words.is_some_and(|words| {
+            words::tokens(words.name()).any(|(token, _)| token.keyword() == Some(keyword))
+        })
+    };
+    match (form, part.kind()) {
+        (F::ExclusionConstraint, NodeKind::Name) => part.name() == "btree",
+        (F::CreateIndex, NodeKind::Name) => part.name() == "btree" && is_after(K::Using),
+        (F::CreateTableAs, NodeKind::Name) => is_after(K::Execute),
+        (F::CreatePolicy, NodeKind::Name) => part.name() == "permissive" && is_after(K::As),
+        (F::CreatePolicy, NodeKind::List) => {
+            let mut roles = part.children().map(|role| role.first_child().map_or("", Node::name));
+            roles.next() == Some("public") && roles.next().is_none()
+        }
+        _ => false,
+    }
 }
 
 /// Whether a part counts for nothing: names that only tell statements of one session apart or that are a role's, and what
@@ -274,19 +411,27 @@ fn is_ignored<'a>(form: Form, part: &'a Node<'a>) -> bool {
             is_name
         }
         F::ResultColumn | F::CreateRole | F::CreateUser | F::CreateGroup => is_name,
-        F::CreateTablespace => part.kind() == NodeKind::String,
+        F::Rename | F::RenameAttribute => is_name,
+        F::CreateTablespace | F::JsonTableColumn => part.kind() == NodeKind::String,
         F::CreateFunction | F::CreateProcedure => part.form() == Some(F::FunctionOption),
         F::Role => part.name() != "public",
-        F::Insert | F::Update | F::Delete | F::Merge => is_target(form, part),
+        F::CreateTrigger | F::CreateConstraintTrigger if part.form() == Some(F::TriggerEvent) => true,
+        _ if part.form() == Some(F::ConstraintAttribute) => has_attributes(form),
         _ => is_name && is_renamed(form, part),
     }
+}
+
+/// Whether the attributes of such a constraint are flags of it; elsewhere they stand for themselves.
+fn has_attributes(form: Form) -> bool {
+    !matches!(form, Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain | Form::AlterConstraint)
 }
 
 /// Whether a name is an old or a new one in a `RENAME`; of some kinds of objects the old one counts.
 fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
     use Form as F;
     let Some(parent) = name.parent() else { return false };
-    if !says(parent, Keyword::Rename) {
+    let is_rename = |part: &Node<'_>| part.form() == Some(F::Rename);
+    if !says(parent, Keyword::Rename) && !parent.children().any(is_rename) {
         return false;
     }
     let is_object = matches!(
@@ -296,10 +441,12 @@ fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
             | F::AlterServer
             | F::AlterPublication
             | F::AlterSubscription
+            | F::AlterEventTrigger
             | F::AlterOperatorClass
             | F::AlterOperatorFamily
     );
     let is_first = parent.child_of_kind(NodeKind::Name).is_some_and(|first| std::ptr::eq(first, name));
+    // A column and a table are renamed in different ways, whatever their names.
     !(is_object && is_first)
 }
 

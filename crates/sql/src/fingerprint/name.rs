@@ -1,10 +1,15 @@
 //! What names and types count as.
 
 use super::hash::{Hash, Hasher, NOTHING, list, text};
+use crate::Keyword;
 use crate::node::{Node, NodeKind, flag};
+use crate::views::forms::FormRef;
 
 pub(super) fn hash<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     match node.kind() {
+        NodeKind::ObjectName if node.has(flag::RELATION) && is_temporary(node) => {
+            relation_of(NOTHING, node.qualifier().map_or(NOTHING, text), NOTHING, false)
+        }
         NodeKind::ObjectName if node.has(flag::RELATION) => relation(node, children, true),
         NodeKind::Type => type_name(node, children),
         NodeKind::ArrayBound if node.name().is_empty() => text("-1"),
@@ -66,6 +71,14 @@ pub(super) fn relation_of(name: Hash, schema: Hash, catalog: Hash, is_only: bool
         .part(0, schema)
         .part(1, catalog)
         .finish()
+}
+
+/// Whether it names the temporary relation that a statement makes: which one means nothing.
+fn is_temporary<'a>(node: &'a Node<'a>) -> bool {
+    let Some(form) = node.parent().and_then(FormRef::of) else { return false };
+    let is_first =
+        form.node().child_of_kind(NodeKind::ObjectName).is_some_and(|first| std::ptr::eq(first, node));
+    is_first && (form.says(Keyword::Temporary) || form.says(Keyword::Temp))
 }
 
 /// The name of a table without its runs of two digits and more, which tell partitions apart.

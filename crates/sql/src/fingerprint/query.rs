@@ -35,10 +35,7 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
             let tables = list(children.iter().copied());
             hasher_with_flags(node).number(u64::from(node.detail())).part(0, tables).finish()
         }
-        N::Table => match node.child_of_kind(N::Alias) {
-            Some(alias) => name::aliased_relation(node, children, alias.name()),
-            None => name::relation(node, children, false),
-        },
+        N::Table => table(node, children),
         N::File => Hasher::of(N::File).text(node.name()).finish(),
         N::Derived => hasher_with_flags(node).part(0, first).finish(),
         N::TableFunction => table_function(node, children),
@@ -160,6 +157,19 @@ fn into<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
         _ => name::relation(node, children, true),
     };
     Hasher::of(NodeKind::Into).number(u64::from(node.detail())).part(0, table).finish()
+}
+
+fn table<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
+    let relation = match node.child_of_kind(NodeKind::Alias) {
+        Some(alias) => name::aliased_relation(node, children, alias.name()),
+        None => name::relation(node, children, false),
+    };
+    let mut samples = node.children().zip(children.iter().copied());
+    let sample = samples.find(|(child, _)| child.kind() == NodeKind::Form).map(|(_, hash)| hash);
+    match sample {
+        Some(sample) => Hasher::of(NodeKind::TableFunction).part(0, relation).part(1, sample).finish(),
+        None => relation,
+    }
 }
 
 fn table_function<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
