@@ -10,6 +10,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 #[allow(dead_code, reason = "the fields are written out by `Debug`")]
 pub(crate) enum Op {
     Take(usize),
+    Noise(usize),
     Word(usize),
     Skip(usize),
     Form(usize),
@@ -85,6 +86,7 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
+        is_noise: false,
     };
     compiler.check_names()?;
     compiler.follow_sets();
@@ -159,6 +161,8 @@ struct Compiler<'g> {
     tails: Vec<(usize, usize)>,
     problems: Vec<String>,
     depth: usize,
+    /// Whether the words that are compiled say nothing: they are optional, have no label, and nothing else is with them.
+    is_noise: bool,
 }
 
 impl<'g> Compiler<'g> {
@@ -527,7 +531,9 @@ impl<'g> Compiler<'g> {
             }
             arms.push(self.arm(items));
             let skips = self.condition(items, others, otherwise == Otherwise::GoesOnGreedily);
+            self.is_noise = otherwise != Otherwise::Fails && is_noise(items);
             self.sequence(items, follow, &mut Vec::new());
+            self.is_noise = false;
             if !is_last || otherwise == Otherwise::Fails {
                 ends.push(self.emit(Op::Jump(0)));
             }
@@ -670,7 +676,8 @@ impl<'g> Compiler<'g> {
                 }
                 None => {
                     let class = self.tokens.class(word).unwrap_or(0);
-                    self.take(Op::Take(class), class, pending);
+                    let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
+                    self.take(op, class, pending);
                 }
             },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
@@ -728,7 +735,9 @@ impl<'g> Compiler<'g> {
             let others =
                 body[index + 1..].iter().map(|other| self.first_of_sequence(other)).fold(rest, Set::or);
             let skips = self.condition(items, others, false);
+            self.is_noise = is_noise(items);
             self.sequence(items, rest.or(again), &mut Vec::new());
+            self.is_noise = false;
             self.emit(Op::Jump(start));
             skips.into_iter().for_each(|at| self.patch(at));
         }
@@ -830,6 +839,11 @@ pub(crate) fn is_words(item: &Item) -> bool {
         Item::Group(body) => body.iter().all(|items| matches!(items.as_slice(), [Item::Token(_)])),
         _ => false,
     }
+}
+
+/// Whether an optional sequence says nothing, as `[WORK]` or `[RESTRICT]` do: it is words alone, without a label.
+fn is_noise(items: &[Item]) -> bool {
+    items.iter().all(|item| matches!(item, Item::Token(_) | Item::Guard { .. }))
 }
 
 /// A number for each label, from 1: the same in all rules, so that forms which several rules make are read in one way,

@@ -119,9 +119,15 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     })
 }
 
-/// Types keep the fields of an interval among their flags.
+/// Types keep the fields of an interval among their flags, forms which of their words are noise; what is known from the
+/// form around it is not shown.
 fn shows(kind: NodeKind, bit: u16) -> bool {
-    kind != NodeKind::Type || bit == flag::KEYWORD
+    match kind {
+        NodeKind::Type => bit == flag::KEYWORD,
+        NodeKind::Form | NodeKind::Words | NodeKind::String | NodeKind::Integer | NodeKind::Number => false,
+        NodeKind::ObjectName => bit != flag::RELATION,
+        _ => true,
+    }
 }
 
 fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {

@@ -9,7 +9,7 @@ use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::{Keyword, Span, print};
+use crate::{Keyword, Span, print, words};
 
 /// A place in [`CODE`].
 pub(super) type Pc = u16;
@@ -20,6 +20,8 @@ pub(super) type Pc = u16;
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
+    /// The same for one that says nothing.
+    Noise(u16),
     /// The same for a word that is no keyword.
     Word(u16),
     /// Reads a token that the tree implies.
@@ -275,11 +277,14 @@ impl<'a> Parser<'a, '_> {
         loop {
             let op = CODE[usize::from(pc)];
             match op {
-                Op::Take(token) => {
+                Op::Take(token) | Op::Noise(token) => {
                     if here != token {
                         return Err(self.unexpected_at(pc));
                     }
-                    self.take_word_into(node)?;
+                    let words = self.take_word_into(node)?;
+                    if matches!(op, Op::Noise(_)) {
+                        words::mark_last(words);
+                    }
                     here = self.class_here();
                     pc += 1;
                 }
@@ -376,25 +381,27 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Reads a token into the words of a form.
-    fn take_word_into(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+    fn take_word_into(&mut self, node: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let token = self.take();
+        node.set_end(token.end);
         match node.last_child() {
             None => {
                 let from = if node.name().is_empty() { token.start } else { node.span().start };
                 node.set_words(self.lexer.slice(Span::new(from, token.end)));
+                Ok(node)
             }
             Some(words) if words.kind() == NodeKind::Words => {
                 words.set_end(token.end);
                 words.set_words(self.lexer.slice(words.span()));
+                Ok(words)
             }
             Some(_) => {
                 let words = self.node(NodeKind::Words, token.span())?;
                 words.set_words(self.lexer.slice(token.span()));
                 node.push(words);
+                Ok(words)
             }
         }
-        node.set_end(token.end);
-        Ok(())
     }
 
     fn hook(&mut self, hook: Hook, frame: Frame<'a>) -> Parsed<Hooked<'a>> {
@@ -435,10 +442,21 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(frame)?;
                 return self.statement_in_form(hook).map(Hooked::Step);
             }
-            _ => return self.simple_hook(hook).map(Hooked::Value),
+            _ => return self.marked_hook(hook).map(Hooked::Value),
         };
         self.push_frame(frame)?;
         Ok(Hooked::Step(step))
+    }
+
+    /// A nonterminal that needs nothing of the stack, marked as what the grammar itself reads.
+    fn marked_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
+        let node = self.simple_hook(hook)?;
+        match node.kind() {
+            NodeKind::String | NodeKind::Integer | NodeKind::Number => node.set(flag::PLAIN),
+            NodeKind::ObjectName if hook == Hook::QualifiedName => node.set(flag::RELATION),
+            _ => {}
+        }
+        Ok(node)
     }
 
     /// A nonterminal that needs nothing of the stack.

@@ -55,7 +55,7 @@ pub(crate) use expr::precedence;
 pub use forms::Form;
 pub(crate) use indirection::ends;
 use stack::{Frame, Mode, Room, Stack, Then};
-pub(crate) use type_name::FIRST_BOUND;
+pub(crate) use type_name::{FIRST_BOUND, small_integer};
 
 /// Parses one statement, with or without a `;` at its end.
 ///
