@@ -19,8 +19,8 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t = Mode::Table)]
     pub mode: Mode,
 
-    /// Shows the memory tree after each statement.
-    #[arg(long)]
+    /// Shows the memory tree after each statement; of `sql`, at the end.
+    #[arg(long, global = true)]
     pub show_memory: bool,
 
     #[command(flatten)]
@@ -64,12 +64,66 @@ pub(crate) enum Command {
 pub(crate) enum Sql {
     /// Says which statements are wrong, and where.
     ///
-    /// With -0, each statement has one line of output: OK, or ERR with the byte offset of the mistake and a message.
+    /// With -0, each text has one line of output: OK, or ERR with the byte offset of the mistake and a message. The exit
+    /// code is 0 then, whatever the texts say.
     Check(Texts),
-    /// Prints each statement in canonical form.
+    /// Shows each statement's tree.
+    Parse(Parse),
+    /// Prints each statement in one canonical form, on one line.
     ///
     /// With -0, each text has one entry of output, which is empty where the text is wrong.
     Print(Texts),
+    /// Lays a script out for people; comments stay.
+    ///
+    /// A statement that is wrong is reported and stays as it is.
+    Format(Format),
+    /// Prints each statement's fingerprint, which is the same for statements that differ in their literals only.
+    ///
+    /// With -0, each text has one line of output: the fingerprints of its statements, or ERR as `check` says it.
+    Fingerprint(Texts),
+    /// Shows the words and signs of a script and where each stands, in bytes.
+    Tokens(Script),
+    /// Shows what the statements of a script take to parse: nodes, bytes by stage, the peak.
+    Stats(Script),
+}
+
+/// Arguments of `sql parse`.
+#[derive(Args, Debug)]
+pub(crate) struct Parse {
+    #[command(flatten)]
+    pub script: Script,
+
+    /// Draws boxes in Graphviz's language: … --dot | dot -Tsvg > tree.svg.
+    #[arg(long)]
+    pub dot: bool,
+}
+
+/// Arguments of `sql format`.
+#[derive(Args, Debug)]
+pub(crate) struct Format {
+    #[command(flatten)]
+    pub script: Script,
+
+    /// How long a line gets at most where a break helps, in characters.
+    #[arg(long, value_name = "N", default_value = "88")]
+    pub width: usize,
+
+    /// How many blanks a level is indented by.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub indent: usize,
+
+    /// How keywords are written.
+    #[arg(long, value_enum, default_value_t = Case::Upper)]
+    pub keywords: Case,
+}
+
+/// How keywords are written.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub(crate) enum Case {
+    Upper,
+    Lower,
+    Keep,
 }
 
 /// Texts that `sql` reads.
@@ -87,8 +141,20 @@ pub(crate) struct Texts {
 #[derive(Args, Debug)]
 pub(crate) struct Script {
     /// The file; - is standard input.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = "-")]
     pub file: PathBuf,
+}
+
+impl Sql {
+    /// The script that is read.
+    pub(crate) fn script(&self) -> &Script {
+        match self {
+            Sql::Check(texts) | Sql::Print(texts) | Sql::Fingerprint(texts) => &texts.script,
+            Sql::Parse(parse) => &parse.script,
+            Sql::Format(format) => &format.script,
+            Sql::Tokens(script) | Sql::Stats(script) => script,
+        }
+    }
 }
 
 /// Arguments of `demo`.

@@ -8,7 +8,8 @@ use cofferdam_arena::{AllocError, Arena};
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 4096;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What some editors begin UTF-8 with.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What stands next in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
         Some(Command::Demo(demo)) => demo::run(&demo, cli.limits),
-        Some(Command::Sql(tool)) => sql::run(&tool, cli.limits),
+        Some(Command::Sql(tool)) => sql::run(&tool, cli.limits, cli.show_memory),
         Some(Command::TpchData(data)) => demo::data::write(&data),
         None => statements(&cli),
     };

@@ -12,7 +12,8 @@ use cofferdam_arena::{AllocError, Arena, human_bytes};
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
 use cofferdam_plan::physical::{Operator, OperatorKind, PhysicalPlan};
 use cofferdam_sql::Span;
-use cofferdam_sql::views::{Set, SetValue, Show, Statement};
+use cofferdam_sql::views::forms::{FormRef, ObjectName, Reset, Set, Show};
+use cofferdam_sql::views::{SettingValue, Statement};
 use cofferdam_types::{Type, Value};
 
 use crate::database::Database;
@@ -54,11 +55,19 @@ impl Setting {
         }
     }
 
-    fn find(name: &str, span: Span) -> Result<Setting, Error> {
-        let found = ALL.into_iter().find(|setting| setting.name().eq_ignore_ascii_case(name));
+    /// The setting that the statement `form` names; `None` is one that has words of its own, such as `TIME ZONE`.
+    fn find(name: Option<ObjectName<'_>>, form: FormRef<'_>) -> Result<Setting, Error> {
+        const HINT: &str = "the settings are memory_limit and threads";
+        let Some(name) = name else {
+            let message = "this form of setting is not supported yet";
+            return Err(Error::input("0A000", Some(form.span()), message).with_hint(HINT));
+        };
+        let is_plain = name.qualifier().is_none();
+        let mut all = ALL.into_iter();
+        let found = all.find(|setting| is_plain && setting.name().eq_ignore_ascii_case(name.name()));
         found.ok_or_else(|| {
             let message = format_args!("unrecognized configuration parameter \"{name}\"");
-            Error::input("42704", Some(span), message).with_hint("the settings are memory_limit and threads")
+            Error::input("42704", Some(form.span()), message).with_hint(HINT)
         })
     }
 
@@ -79,7 +88,7 @@ impl Setting {
         }
     }
 
-    fn read(self, value: SetValue<'_>, database: &Database) -> Result<Change, Error> {
+    fn read(self, value: SettingValue<'_>, database: &Database) -> Result<Change, Error> {
         let invalid = |hint: &str| {
             let message = format_args!("invalid value for parameter \"{}\": \"{}\"", self.name(), value.text);
             Error::input("22023", Some(value.span), message).with_hint(hint)
@@ -123,23 +132,24 @@ impl Change {
 
 /// What a `SET` or `RESET` will change; `None` for every other statement.
 pub(crate) fn change(statement: Statement<'_>, database: &Database) -> Result<Option<Change>, Error> {
-    match statement {
-        Statement::Set(set) => set_change(set, database).map(Some),
-        Statement::Reset(reset) if reset.name() == "all" => {
-            let options = database.options();
-            let (memory_limit_bytes, threads) = (options.memory_limit_bytes, options.threads);
-            Ok(Some(Change::All { memory_limit_bytes, threads }))
-        }
-        Statement::Reset(reset) => Ok(Some(Setting::find(reset.name(), reset.span())?.default(database))),
-        _ => Ok(None),
+    let Statement::Form(form) = statement else { return Ok(None) };
+    if let Some(set) = Set::of(form.node()) {
+        return set_change(set, database).map(Some);
     }
+    let Some(reset) = Reset::of(form.node()) else { return Ok(None) };
+    if reset.all() {
+        let options = database.options();
+        let (memory_limit_bytes, threads) = (options.memory_limit_bytes, options.threads);
+        return Ok(Some(Change::All { memory_limit_bytes, threads }));
+    }
+    Ok(Some(Setting::find(reset.setting(), form)?.default(database)))
 }
 
 fn set_change(set: Set<'_>, database: &Database) -> Result<Change, Error> {
-    let setting = Setting::find(set.name(), set.span())?;
-    if set.is_local() {
+    let setting = Setting::find(set.setting(), set.form())?;
+    if set.local() {
         let message = "SET LOCAL is not supported: there are no transactions yet";
-        return Err(Error::input("0A000", Some(set.span()), message));
+        return Err(Error::input("0A000", Some(set.form().span()), message));
     }
     let mut values = set.values();
     match (values.next(), values.next()) {
@@ -158,13 +168,14 @@ pub(crate) fn show<'a>(
     database: &Database,
     arena: &'a Arena,
 ) -> Result<Result<PhysicalPlan<'a>, cofferdam_plan::Error<'a>>, Error> {
-    if show.name() == "all" {
-        return Ok(show_all(show.span(), database, arena).map_err(Into::into));
+    let form = show.form();
+    if show.all() {
+        return Ok(show_all(form.span(), database, arena).map_err(Into::into));
     }
-    let setting = Setting::find(show.name(), show.span())?;
+    let setting = Setting::find(show.setting(), form)?;
     let plan = setting
         .shown(database, arena)
-        .and_then(|text| text_rows(&[setting.name()], &[&[text]], show.span(), arena));
+        .and_then(|text| text_rows(&[setting.name()], &[&[text]], form.span(), arena));
     Ok(plan.map_err(Into::into))
 }
 

@@ -17,7 +17,8 @@ use cofferdam_exec::Workspace;
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::{plan_explain, plan_query};
-use cofferdam_sql::views;
+use cofferdam_sql::views::forms::{Explain, FormRef, Show};
+use cofferdam_sql::{Form, views};
 
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
@@ -98,28 +99,48 @@ impl<'c> Statement<'c> {
     }
 }
 
+/// The statements that there is a way to run.
+enum Kind<'a> {
+    Query(views::Query<'a>),
+    Explain(Explain<'a>),
+    Show(Show<'a>),
+    Set,
+    Other(FormRef<'a>),
+}
+
+impl<'a> Kind<'a> {
+    fn of(statement: views::Statement<'a>) -> Kind<'a> {
+        let form = match statement {
+            views::Statement::Query(query) => return Kind::Query(query),
+            views::Statement::Form(form) => form,
+        };
+        let node = form.node();
+        match form.form() {
+            Form::Set | Form::Reset => Kind::Set,
+            _ => Explain::of(node)
+                .map(Kind::Explain)
+                .or_else(|| Show::of(node).map(Kind::Show))
+                .unwrap_or(Kind::Other(form)),
+        }
+    }
+}
+
 /// The pipeline up to the point where rows are asked for, one call after the other.
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let (connection, budget) = (statement.connection, &statement.budget);
     budget.set_stage(&PARSE);
-    let tree = cofferdam_sql::parse(statement.sql, &statement.parse)
+    let tree = cofferdam_sql::parse_cancellable(statement.sql, &statement.parse, connection.cancel_flag())
         .map_err(|error| Error::from_sql(error, budget))?;
 
     budget.set_stage(&PLAN);
     let catalog = StatementCatalog::new(connection.tables());
     let arena = &statement.plan;
-    let (kind, planned) = match tree.statement() {
-        views::Statement::Query(query) => (StatementKind::Query, plan_query(query, &catalog, arena)),
-        views::Statement::Explain(explain) => {
-            (StatementKind::Explain, plan_explain(explain, &catalog, arena))
-        }
-        views::Statement::Show(show) => {
-            (StatementKind::Show, settings::show(show, connection.database(), arena)?)
-        }
-        views::Statement::Set(_) | views::Statement::Reset(_) => {
-            (StatementKind::Set, settings::no_rows(arena))
-        }
-        views::Statement::Form(form) => {
+    let (kind, planned) = match Kind::of(tree.statement()) {
+        Kind::Query(query) => (StatementKind::Query, plan_query(query, &catalog, arena)),
+        Kind::Explain(explain) => (StatementKind::Explain, plan_explain(explain, &catalog, arena)),
+        Kind::Show(show) => (StatementKind::Show, settings::show(show, connection.database(), arena)?),
+        Kind::Set => (StatementKind::Set, settings::no_rows(arena)),
+        Kind::Other(form) => {
             let message = format_args!("{} is not supported yet", form.form().name());
             return Err(Error::input("0A000", Some(form.span()), message));
         }

@@ -2,7 +2,9 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{Arena, Stage};
-use cofferdam_sql::views::{Explain, Query, Statement};
+use cofferdam_sql::Keyword;
+use cofferdam_sql::views::forms::Explain;
+use cofferdam_sql::views::{Query, Statement};
 use cofferdam_types::{Type, Value};
 
 use crate::binder::Binder;
@@ -48,7 +50,7 @@ pub fn plan_explain<'a, 'q: 'a>(
     let Some(Statement::Query(query)) = statement.statement() else {
         return Err(Error::NotSupported {
             what: "EXPLAIN of a statement that is no query",
-            span: statement.span(),
+            span: statement.form().span(),
         });
     };
     let plan = plan_query(query, catalog, arena)?;
@@ -56,7 +58,7 @@ pub fn plan_explain<'a, 'q: 'a>(
     let lines = explain(&plan, options, arena)?;
     let mut rows: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(lines.len(), arena)?;
     for line in lines {
-        let (kind, ty, span) = (ExprKind::Literal(Value::Text(line)), Type::Text, statement.span());
+        let (kind, ty, span) = (ExprKind::Literal(Value::Text(line)), Type::Text, statement.form().span());
         let expr: &'a Expr<'a> = arena.alloc(Expr { kind, ty, span })?;
         rows.push(arena.alloc_slice_copy(&[expr])?)?;
     }
@@ -68,15 +70,18 @@ pub fn plan_explain<'a, 'q: 'a>(
 }
 
 fn explain_options<'q>(statement: Explain<'q>) -> Result<ExplainOptions, Error<'q>> {
-    let mut options = ExplainOptions::default();
+    let mut options = ExplainOptions { verbose: statement.verbose(), ..ExplainOptions::default() };
+    let form = statement.form();
+    if let Some(span) = form.place_of(Keyword::Analyze).or_else(|| form.place_of(Keyword::Analyse)) {
+        return Err(Error::NotSupported { what: "EXPLAIN ANALYZE", span });
+    }
     for option in statement.options() {
-        let (name, span) = (option.name(), option.span());
-        let is_on = option.is_on();
-        match (name, is_on) {
+        let (name, span) = (option.name(), option.form().span());
+        match (name, option.is_on()) {
             ("costs", Some(is_on)) => options.costs = is_on,
             ("verbose", Some(is_on)) => options.verbose = is_on,
             ("analyze" | "memory" | "buffers" | "timing" | "summary" | "settings" | "wal", Some(false)) => {}
-            ("format", _) if option.value().is_some_and(|value| value.eq_ignore_ascii_case("text")) => {}
+            ("format", _) if option.value().is_some_and(|value| value.text.eq_ignore_ascii_case("text")) => {}
             ("analyze", _) => return Err(Error::NotSupported { what: "EXPLAIN ANALYZE", span }),
             ("memory", _) => return Err(Error::NotSupported { what: "EXPLAIN (MEMORY)", span }),
             ("format", _) => return Err(Error::NotSupported { what: "this format of EXPLAIN", span }),

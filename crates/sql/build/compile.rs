@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::syntax::{Choice, Grammar, Item, Rule};
+use crate::syntax::{Choice, Grammar, Item, Rule, Sequence};
 use crate::tokens::{HOOKS, Set, Tokens};
 
 /// What the machine does; the variants of `Op` in the parser.
@@ -10,6 +10,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 #[allow(dead_code, reason = "the fields are written out by `Debug`")]
 pub(crate) enum Op {
     Take(usize),
+    Word(usize),
     Skip(usize),
     Form(usize),
     List(usize),
@@ -18,6 +19,7 @@ pub(crate) enum Op {
     IfToken(usize, usize),
     IfGuard(usize, usize),
     Jump(usize),
+    Switch(usize),
     Check(usize),
     Fail,
     Parens,
@@ -26,13 +28,27 @@ pub(crate) enum Op {
     End,
 }
 
+/// Where a choice of many goes on, by the class of the current token: `places[arms[class]]`.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Switch {
+    pub(crate) arms: Vec<u8>,
+    pub(crate) places: Vec<usize>,
+}
+
+/// Choices of fewer alternatives are tested one after the other.
+const SWITCH_MIN: usize = 4;
+
+/// One alternative of a switch: what it can begin with, and where it is tested.
+struct Arm {
+    begins: Set,
+    place: usize,
+}
+
 #[derive(PartialEq, Eq)]
 pub(crate) struct Guard {
     pub(crate) is_negated: bool,
-    pub(crate) first: usize,
-    pub(crate) second: usize,
-    /// An empty set where two tokens decide.
-    pub(crate) third: usize,
+    /// Sets for the current token, the next and the one after that, as far as they are looked at.
+    pub(crate) sets: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -40,6 +56,9 @@ pub(crate) struct Program {
     pub(crate) code: Vec<Op>,
     pub(crate) sets: Vec<Set>,
     pub(crate) guards: Vec<Guard>,
+    pub(crate) switches: Vec<Switch>,
+    /// Words that are no keywords.
+    pub(crate) words: Vec<String>,
     /// Place in the code, what is expected there.
     pub(crate) expected: Vec<(usize, Vec<String>)>,
     /// Name and first place of each form; 0 for those that only other forms become.
@@ -63,6 +82,7 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
         rule: "",
         slots: Vec::new(),
+        tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
     };
@@ -84,6 +104,9 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
     }
     if !compiler.problems.is_empty() {
         return Err(compiler.problems.join("\n"));
+    }
+    for (at, form) in std::mem::take(&mut compiler.tails) {
+        compiler.program.code[at] = Op::Jump(starts[form]);
     }
     compiler.program.forms = names.into_iter().zip(starts).collect();
     Ok(compiler.program)
@@ -132,6 +155,8 @@ struct Compiler<'g> {
     rule: &'g str,
     /// Its labels so far.
     slots: Vec<String>,
+    /// Jumps to the start of a form that a node becomes.
+    tails: Vec<(usize, usize)>,
     problems: Vec<String>,
     depth: usize,
 }
@@ -145,8 +170,8 @@ impl<'g> Compiler<'g> {
                     Item::Token(word) => self.tokens.class(word).is_some(),
                     Item::Rule(name) => self.grammar.get(name).is_some(),
                     Item::Hook(name) => self.tokens.hook(name).is_some(),
-                    Item::Guard { first, second, third, .. } => {
-                        first.iter().chain(second).chain(third).all(|word| self.guard_set(word).is_some())
+                    Item::Guard { tokens, .. } => {
+                        tokens.iter().flatten().all(|word| self.guard_set(word).is_some())
                     }
                     _ => true,
                 };
@@ -190,7 +215,8 @@ impl<'g> Compiler<'g> {
             }
             Item::List(item) | Item::Label(_, item) => self.first_of(item),
             Item::Parens { .. } => self.tokens.class("'('").map_or(Set::default(), Set::one),
-            Item::Guard { .. } | Item::Become(_) => Set::default(),
+            Item::Become(name) => self.first_of_choice(self.body(name)),
+            Item::Guard { .. } => Set::default(),
         }
     }
 
@@ -202,10 +228,11 @@ impl<'g> Compiler<'g> {
         let mut set = Set::default();
         for (index, item) in items.iter().enumerate() {
             match item {
-                Item::Guard { is_negated: false, first, .. } => return set.or(self.guard_sets(first)),
-                Item::Guard { is_negated: true, first, second, .. } if second.is_empty() => {
-                    return set
-                        .or(self.first_of_sequence(&items[index + 1..]).without(self.guard_sets(first)));
+                Item::Guard { is_negated: false, tokens } => return set.or(self.guard_sets(&tokens[0])),
+                Item::Guard { is_negated: true, tokens } if tokens.len() == 1 => {
+                    return set.or(self
+                        .first_of_sequence(&items[index + 1..])
+                        .without(self.guard_sets(&tokens[0])));
                 }
                 _ => {}
             }
@@ -219,7 +246,8 @@ impl<'g> Compiler<'g> {
 
     fn is_nullable(&self, item: &'g Item) -> bool {
         match item {
-            Item::Optional { .. } | Item::Repeat(_) | Item::Guard { .. } | Item::Become(_) => true,
+            Item::Optional { .. } | Item::Repeat(_) | Item::Guard { .. } => true,
+            Item::Become(name) => self.grammar.get(name).is_none(),
             Item::Group(body) => self.is_choice_nullable(body),
             Item::Rule(name) => self.is_choice_nullable(self.body(name)),
             Item::Label(_, item) => self.is_nullable(item),
@@ -235,22 +263,25 @@ impl<'g> Compiler<'g> {
     fn whats(&self, items: &'g [Item], to: &mut Vec<String>) {
         for item in items {
             match item {
-                Item::Token(word) => {
-                    add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class)))
-                }
+                Item::Token(word) => match word_of_name(word) {
+                    Some(name) => add(to, name),
+                    None => add(to, self.tokens.class(word).map_or("", |class| self.tokens.word(class))),
+                },
                 Item::Hook(name) => {
                     add(to, HOOKS.iter().find(|hook| hook.name == name).map_or("", |hook| hook.what))
                 }
-                Item::Rule(name) => match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
-                    Some(what) => add(to, what),
-                    None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
-                },
+                Item::Rule(name) | Item::Become(name) => {
+                    match self.grammar.get(name).and_then(|rule| rule.what.as_deref()) {
+                        Some(what) => add(to, what),
+                        None => self.body(name).iter().for_each(|sequence| self.whats(sequence, to)),
+                    }
+                }
                 Item::Optional { body, .. } | Item::Group(body) | Item::Repeat(body) => {
                     body.iter().for_each(|sequence| self.whats(sequence, to));
                 }
                 Item::List(item) | Item::Label(_, item) => self.whats(std::slice::from_ref(&**item), to),
                 Item::Parens { .. } => add(to, "`(`"),
-                Item::Guard { .. } | Item::Become(_) => {}
+                Item::Guard { .. } => {}
             }
             if !self.is_nullable(item) {
                 break;
@@ -305,7 +336,7 @@ impl<'g> Compiler<'g> {
     fn follow_in(&mut self, item: &'g Item, rest: Set) {
         let comma = Set::one(self.tokens.class("','").unwrap_or(0));
         match item {
-            Item::Rule(name) => {
+            Item::Rule(name) | Item::Become(name) => {
                 let Some(rule) = self.grammar.get(name) else { return };
                 if rule.is_node() {
                     let set = self.follow.entry(&rule.name).or_default();
@@ -370,9 +401,16 @@ impl<'g> Compiler<'g> {
         })
     }
 
-    fn guard(&mut self, is_negated: bool, [first, second, third]: [Set; 3]) -> usize {
-        let guard =
-            Guard { is_negated, first: self.set(first), second: self.set(second), third: self.set(third) };
+    fn word(&mut self, name: &str) -> usize {
+        let words = &mut self.program.words;
+        words.iter().position(|word| word == name).unwrap_or_else(|| {
+            words.push(name.to_owned());
+            words.len() - 1
+        })
+    }
+
+    fn guard(&mut self, is_negated: bool, sets: &[Set]) -> usize {
+        let guard = Guard { is_negated, sets: sets.iter().map(|set| self.set(*set)).collect() };
         if let Some(index) = self.program.guards.iter().position(|other| *other == guard) {
             return index;
         }
@@ -395,17 +433,75 @@ impl<'g> Compiler<'g> {
         if rule.is_node() && self.is_choice_nullable(&rule.body) {
             self.problem("a node must not be empty".to_owned());
         }
+        self.check_tails(&rule.body, true);
         let follow = self.follow.get(rule.name.as_str()).copied().unwrap_or_default();
         self.choice(&rule.body, follow, Otherwise::Fails, &mut Vec::new());
         self.emit(Op::End);
     }
 
+    /// Sees that nothing stands after what hands the node over to another rule.
+    fn check_tails(&mut self, choice: &'g Choice, is_last: bool) {
+        for items in choice {
+            for (index, item) in items.iter().enumerate() {
+                let is_last = is_last && index + 1 == items.len();
+                match item {
+                    Item::Become(name) if self.grammar.get(name).is_some() && !is_last => {
+                        self.problem(format!("nothing can follow `-> {name}`, which is a rule"));
+                    }
+                    Item::Optional { body, .. } | Item::Group(body) => self.check_tails(body, is_last),
+                    Item::Repeat(body) => self.check_tails(body, false),
+                    Item::List(item) | Item::Parens { item, .. } => {
+                        self.check_tails_in(item);
+                    }
+                    Item::Rule(name)
+                        if self.grammar.get(name).is_some_and(|rule| !rule.is_node()) && self.depth < 60 =>
+                    {
+                        self.depth += 1;
+                        self.check_tails(self.body(name), is_last);
+                        self.depth -= 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn check_tails_in(&mut self, item: &'g Item) {
+        if let Item::Rule(name) = item
+            && self.grammar.get(name).is_some_and(|rule| !rule.is_node())
+        {
+            self.check_tails(self.body(name), false);
+        }
+    }
+
+    /// The alternatives, with those of a piece in its place where it is an alternative by itself.
+    fn alternatives(&self, choice: &'g Choice) -> Vec<&'g Sequence> {
+        let mut all = Vec::new();
+        for items in choice {
+            match items.as_slice() {
+                [Item::Rule(name)] if self.is_open_piece(name) => {
+                    all.extend(self.alternatives(self.body(name)));
+                }
+                _ => all.push(items),
+            }
+        }
+        all
+    }
+
+    /// Whether errors name the alternatives of the piece and not the piece.
+    fn is_open_piece(&self, name: &str) -> bool {
+        self.grammar.get(name).is_some_and(|rule| !rule.is_node() && rule.what.is_none())
+    }
+
     fn choice(&mut self, choice: &'g Choice, follow: Set, otherwise: Otherwise, pending: &mut Vec<String>) {
+        let choice = self.alternatives(choice);
         if otherwise == Otherwise::Fails && choice.len() == 1 {
-            return self.sequence(&choice[0], follow, pending);
+            return self.sequence(choice[0], follow, pending);
         }
         let mut ends = Vec::new();
-        for (index, items) in choice.iter().enumerate() {
+        let switch = self.begin_switch(choice.len());
+        let mut arms = Vec::new();
+        for (index, items) in choice.iter().copied().enumerate() {
             let is_last = index + 1 == choice.len();
             let is_empty = items.iter().all(|item| self.is_nullable(item))
                 && !matches!(items.first(), Some(Item::Guard { .. }));
@@ -413,6 +509,7 @@ impl<'g> Compiler<'g> {
                 if !is_last {
                     self.problem("an alternative that may be empty must be the last".to_owned());
                 }
+                self.end_switch(switch, arms);
                 let mut inner = pending.clone();
                 self.sequence(items, follow, &mut inner);
                 *pending = inner;
@@ -429,6 +526,7 @@ impl<'g> Compiler<'g> {
             if otherwise == Otherwise::GoesOn {
                 others = others.or(follow);
             }
+            arms.push(self.arm(items));
             let skips = self.condition(items, others, otherwise == Otherwise::GoesOnGreedily);
             self.sequence(items, follow, &mut Vec::new());
             if !is_last || otherwise == Otherwise::Fails {
@@ -436,6 +534,7 @@ impl<'g> Compiler<'g> {
             }
             skips.into_iter().for_each(|at| self.patch(at));
         }
+        self.end_switch(switch, arms);
         choice.iter().for_each(|items| self.whats(items, pending));
         if otherwise == Otherwise::Fails {
             let at = self.emit(Op::Fail);
@@ -444,16 +543,49 @@ impl<'g> Compiler<'g> {
         ends.into_iter().for_each(|at| self.patch(at));
     }
 
+    /// Where a switch over so many alternatives will stand, if it is worth one.
+    fn begin_switch(&mut self, alternatives: usize) -> Option<usize> {
+        (alternatives >= SWITCH_MIN).then(|| self.emit(Op::Switch(0)))
+    }
+
+    /// The alternative that is about to be compiled.
+    fn arm(&self, items: &'g [Item]) -> Arm {
+        let begins = match items.first() {
+            Some(Item::Guard { is_negated: false, tokens }) => self.guard_sets(&tokens[0]),
+            Some(Item::Guard { .. }) => self.first_of_sequence(&items[1..]),
+            _ => self.first_of_sequence(items),
+        };
+        Arm { begins, place: self.here() }
+    }
+
+    /// Fills the switch in: a token goes to the first alternative that it can begin, or to where the code goes on here.
+    fn end_switch(&mut self, switch: Option<usize>, arms: Vec<Arm>) {
+        let Some(at) = switch else { return };
+        let class_arm = |class| arms.iter().position(|arm| arm.begins.has(class)).unwrap_or(arms.len());
+        let switch = Switch {
+            arms: (0..self.tokens.classes_count()).map(|class| class_arm(class) as u8).collect(),
+            places: arms.iter().map(|arm| arm.place).chain([self.here()]).collect(),
+        };
+        let switches = &mut self.program.switches;
+        let index = switches.iter().position(|other| *other == switch).unwrap_or_else(|| {
+            switches.push(switch);
+            switches.len() - 1
+        });
+        self.program.code[at] = Op::Switch(index);
+    }
+
     /// The tests before an alternative: where they stand, to be sent on when they fail.
     fn condition(&mut self, items: &'g [Item], others: Set, is_greedy: bool) -> Vec<usize> {
         let first = self.first_of_sequence(items);
-        if let Some(Item::Guard { is_negated, first: words, second, third }) = items.first() {
-            if second.is_empty() {
-                return vec![self.test(first)];
+        if let Some(Item::Guard { is_negated, tokens }) = items.first() {
+            let sets: Vec<Set> = tokens.iter().map(|words| self.guard_sets(words)).collect();
+            let mut skips = Vec::new();
+            if sets.len() == 1 && !is_negated {
+                skips.push(self.test(sets[0]));
+            } else {
+                let guard = self.guard(*is_negated, &sets);
+                skips.push(self.emit(Op::IfGuard(guard, 0)));
             }
-            let sets = [self.guard_sets(words), self.guard_sets(second), self.guard_sets(third)];
-            let guard = self.guard(*is_negated, sets);
-            let mut skips = vec![self.emit(Op::IfGuard(guard, 0))];
             if *is_negated {
                 let rest = self.first_of_sequence(&items[1..]);
                 skips.push(self.test(rest));
@@ -465,7 +597,7 @@ impl<'g> Compiler<'g> {
             return vec![self.test(first)];
         }
         if let Some((one, two)) = self.two_tokens(items) {
-            let guard = self.guard(false, [Set::one(one), Set::one(two), Set::default()]);
+            let guard = self.guard(false, &[Set::one(one), Set::one(two)]);
             return vec![self.emit(Op::IfGuard(guard, 0))];
         }
         let words: Vec<&str> = conflict.classes().take(6).map(|class| self.tokens.word(class)).collect();
@@ -506,8 +638,10 @@ impl<'g> Compiler<'g> {
                     to.len() < 2
                 }
                 Item::Label(_, item) => self.leading_tokens(std::slice::from_ref(&**item), to, seen),
-                Item::Become(_) => true,
-                Item::Rule(name) if seen.insert(name.clone()) && self.body(name).len() == 1 => {
+                Item::Become(name) if self.grammar.get(name).is_none() => true,
+                Item::Rule(name) | Item::Become(name)
+                    if seen.insert(name.clone()) && self.body(name).len() == 1 =>
+                {
                     self.leading_tokens(&self.body(name)[0], to, seen)
                 }
                 _ => false,
@@ -528,10 +662,18 @@ impl<'g> Compiler<'g> {
 
     fn item(&mut self, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
         match item {
-            Item::Token(word) => {
-                let class = self.tokens.class(word).unwrap_or(0);
-                self.take(Op::Take(class), class, pending);
-            }
+            Item::Token(word) => match word_of_name(word) {
+                Some(name) => {
+                    let word = self.word(name);
+                    let at = self.emit(Op::Word(word));
+                    add(pending, name);
+                    self.program.expected.push((at, std::mem::take(pending)));
+                }
+                None => {
+                    let class = self.tokens.class(word).unwrap_or(0);
+                    self.take(Op::Take(class), class, pending);
+                }
+            },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
             Item::Hook(name) => {
                 self.check(item, pending);
@@ -559,7 +701,8 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                if !matches!(**item, Item::Token(_)) {
+                // Words have no slot, so rules that share a piece may have different words before it.
+                if !is_words(item) {
                     self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
                     let slot = slot_of(&self.slots, name);
@@ -571,12 +714,20 @@ impl<'g> Compiler<'g> {
             Item::Become(name) => {
                 let form = self.form_of[name];
                 self.emit(Op::Become(form));
+                if self.grammar.get(name).is_some() {
+                    self.tails.push((self.here(), form));
+                    self.emit(Op::Jump(0));
+                    pending.clear();
+                }
             }
         }
     }
 
     fn repeat(&mut self, body: &'g Choice, rest: Set, again: Set, start: usize, pending: &mut Vec<String>) {
+        let switch = self.begin_switch(body.len());
+        let mut arms = Vec::new();
         for (index, items) in body.iter().enumerate() {
+            arms.push(self.arm(items));
             let others =
                 body[index + 1..].iter().map(|other| self.first_of_sequence(other)).fold(rest, Set::or);
             let skips = self.condition(items, others, false);
@@ -584,6 +735,7 @@ impl<'g> Compiler<'g> {
             self.emit(Op::Jump(start));
             skips.into_iter().for_each(|at| self.patch(at));
         }
+        self.end_switch(switch, arms);
         body.iter().for_each(|items| self.whats(items, pending));
     }
 
@@ -674,6 +826,15 @@ enum Otherwise {
     GoesOnGreedily,
 }
 
+/// Whether a label stands at words, which are looked for and not found by a slot.
+pub(crate) fn is_words(item: &Item) -> bool {
+    match item {
+        Item::Token(_) => true,
+        Item::Group(body) => body.iter().all(|items| matches!(items.as_slice(), [Item::Token(_)])),
+        _ => false,
+    }
+}
+
 /// The number of a label among those of its rule, from 1.
 pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
     // The same label in several alternatives is the same slot.
@@ -684,6 +845,12 @@ pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
         }
     }
     seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+}
+
+/// What a word that is no keyword says: `'MEMORY'` in the notation.
+fn word_of_name(word: &str) -> Option<&str> {
+    let name = word.strip_prefix('\'')?.strip_suffix('\'')?;
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic()).then_some(name)
 }
 
 fn add(to: &mut Vec<String>, what: &str) {

@@ -53,14 +53,12 @@ pub(crate) enum Item {
         is_optional: bool,
     },
     Label(String, Box<Item>),
-    /// What the current token and those after it must be for this alternative.
+    /// What the current token and the next one or two must be for this alternative.
     Guard {
         is_negated: bool,
-        first: Vec<String>,
-        second: Vec<String>,
-        third: Vec<String>,
+        tokens: Vec<Vec<String>>,
     },
-    /// The node is of another form from here on.
+    /// The node is of another form from here on; when that is a rule, its body goes on.
     Become(String),
 }
 
@@ -225,15 +223,15 @@ impl<'a> Reader<'a> {
 
     /// `&(A | B C)`: alternatives with `|` for each of up to three tokens.
     fn guard(&mut self, is_negated: bool) -> Result<Item, String> {
-        let mut tokens = [self.tokens()?, Vec::new(), Vec::new()];
-        for more in &mut tokens[1..] {
-            if self.peek() != Some(")") {
-                *more = self.tokens()?;
-            }
+        let mut tokens = vec![self.tokens()?];
+        while self.peek() != Some(")") {
+            tokens.push(self.tokens()?);
         }
         self.expect(")")?;
-        let [first, second, third] = tokens;
-        Ok(Item::Guard { is_negated, first, second, third })
+        if tokens.len() > 3 {
+            return Err("a guard looks at three tokens at most".to_owned());
+        }
+        Ok(Item::Guard { is_negated, tokens })
     }
 
     fn tokens(&mut self) -> Result<Vec<String>, String> {

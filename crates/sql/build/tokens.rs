@@ -58,7 +58,6 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("Number", ""),
     ("Parameter", ""),
     ("String", ""),
-    ("NationalString", ""),
     ("BitString", ""),
     ("HexString", ""),
     ("LeftParen", "("),
@@ -148,6 +147,15 @@ pub(crate) enum View {
     Text,
     /// A name with dots.
     Object,
+    /// An expression with its order.
+    SortKey,
+    /// A column that is given a value.
+    Target,
+    /// What a select or `RETURNING` gives.
+    Item,
+    Statement,
+    /// A value of a setting or an option.
+    Value,
 }
 
 macro_rules! hooks {
@@ -158,23 +166,40 @@ macro_rules! hooks {
 
 pub(crate) const HOOKS: &[Hook] = hooks! {
     "expr" "Expr" "an expression" Expr,
+    "const" "Constant" "a constant" Expr,
+    "sort_key" "SortKey" "an expression" SortKey,
     "b_expr" "SimpleExpr" "an expression" Expr,
     "c_expr" "Primary" "a value" Expr,
     "func_expr" "FunctionCall" "a function call" Expr,
     "query" "Query" "a query" Query,
     "table" "Table" "a table" Table,
     "type" "Type" "a type" Type,
+    "simple_type" "SimpleType" "a type" Type,
     "func_type" "FunctionType" "a type" Type,
     "col_id" "ColumnName" "a name" Text,
     "type_function_name" "TypeOrFunctionName" "a name" Text,
     "nonreserved_word" "NonReservedWord" "a word" Text,
     "col_label" "Label" "a word" Text,
     "any_name" "AnyName" "a name" Object,
+    "qualified_name" "QualifiedName" "a table" Object,
+    "option_name" "OptionName" "a word" Object,
+    "reserved_word" "ReservedWord" "a word" Text,
     "func_name" "FunctionName" "a name" Object,
     "routine_name" "RoutineName" "a name" Object,
     "role_name" "RoleName" "a role" Text,
     "role_id" "NewRoleName" "the name of a role" Text,
-    "target" "Target" "a column" Expr,
+    "role_flag" "RoleFlag" "an option of a role" Text,
+    "any_statement" "AnyStatement" "a statement" Statement,
+    "target" "Target" "a column" Target,
+    "item" "Item" "an expression" Item,
+    "statement" "Statement" "a statement" Statement,
+    "rule_action" "RuleAction" "a statement" Statement,
+    "func_application" "Application" "a function call" Expr,
+    "setting_name" "SettingName" "a setting" Object,
+    "setting_value" "SettingValue" "a value" Value,
+    "setting_word" "SettingWord" "a word" Value,
+    "word_or_string" "WordOrString" "a word" Text,
+    "identifier" "Identifier" "a name" Text,
     "any_operator" "QualifiedOperator" "an operator" Object,
     "operator" "AnyOperator" "an operator" Text,
     "string" "String" "a string" Text,
@@ -215,8 +240,15 @@ impl Tokens {
         tokens
     }
 
+    pub(crate) fn classes_count(&self) -> usize {
+        self.words.len()
+    }
+
     pub(crate) fn class(&self, word: &str) -> Option<usize> {
-        self.by_word.get(word).copied()
+        // A word that is no keyword, `'MEMORY'` in the notation, is a name to the lexer.
+        let is_name =
+            word.starts_with('\'') && word[1..].starts_with(|letter: char| letter.is_ascii_alphabetic());
+        self.by_word.get(if is_name { "Name" } else { word }).copied()
     }
 
     /// What an error calls the token.
@@ -241,7 +273,7 @@ impl Tokens {
             fits.fold(self.set("Name"), |set, (index, _)| set.or(Set::one(index)))
         };
         let operators = "Operator '+' '-' '*' '/' '%' '^' '<' '>' '=' '<=' '>=' '<>'";
-        let constants = "Integer Number Parameter String NationalString BitString HexString";
+        let constants = "Integer Number Parameter String BitString HexString";
         let values = "ARRAY CASE CAST CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_TIME CURRENT_TIMESTAMP \
                       CURRENT_USER FALSE LOCALTIME LOCALTIMESTAMP NULL SESSION_USER SYSTEM_USER TRUE USER '('";
         let types = "BIGINT BIT BOOLEAN CHAR CHARACTER DEC DECIMAL FLOAT INT INTEGER INTERVAL JSON NATIONAL NCHAR \
@@ -250,19 +282,43 @@ impl Tokens {
                      LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER";
         let names = of(&[Unreserved, ColumnName, TypeOrFunction]);
         match hook {
-            "expr" | "b_expr" => names
+            "expr" | "b_expr" | "sort_key" => names
                 .or(self.set(values))
                 .or(self.set(constants))
                 .or(self.set("'+' '-' Operator DEFAULT NOT UNIQUE")),
             "c_expr" => names.or(self.set(values)).or(self.set(constants)),
+            "const" => of(&[Unreserved, ColumnName, TypeOrFunction])
+                .or(self.set(constants))
+                .or(self.set("TRUE FALSE NULL")),
             "func_expr" => names.or(self.set(calls)),
             "query" => self.set("SELECT VALUES TABLE WITH '('"),
             "table" => names.or(self.set(calls)).or(self.set("String '(' LATERAL ONLY")),
-            "type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
-            "col_id" | "any_name" | "target" => of(&[Unreserved, ColumnName]),
+            "any_statement" => self.set(
+                "ABORT ALTER ANALYZE ANALYSE CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE \
+                 DELETE DISCARD DO DROP EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY \
+                 PREPARE REASSIGN REFRESH REINDEX RELEASE RESET REVOKE ROLLBACK SAVEPOINT SECURITY SELECT SET SHOW START \
+                 TABLE TRUNCATE UNLISTEN UPDATE VACUUM VALUES WITH '('",
+            ),
+            "type" | "simple_type" | "func_type" => of(&[Unreserved, TypeOrFunction]).or(self.set(types)),
+            "item" => self.begins("expr", keywords).or(self.set("'*'")),
+            "statement" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE MERGE")),
+            "rule_action" => self.begins("query", keywords).or(self.set("INSERT UPDATE DELETE")),
+            "func_application" => names,
+            "setting_value" => names.or(self.set("String Integer Number '+' '-' TRUE FALSE ON")),
+            "setting_word" => names.or(self.set("String TRUE FALSE ON")),
+            "word_or_string" => names.or(self.set("String")),
+            "identifier" | "role_flag" => self.set("Name"),
+            "reserved_word" => keywords
+                .iter()
+                .enumerate()
+                .filter(|(_, keyword)| keyword.category == Reserved)
+                .fold(Set::default(), |set, (index, _)| set.or(Set::one(index))),
+            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
+                of(&[Unreserved, ColumnName])
+            }
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),
             "nonreserved_word" | "func_name" | "routine_name" | "role_name" | "role_id" => names,
-            "col_label" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
+            "col_label" | "option_name" => of(&[Unreserved, ColumnName, TypeOrFunction, Reserved]),
             "any_operator" => of(&[Unreserved, ColumnName]).or(self.set(operators)),
             "operator" => self.set(operators),
             "string" => self.set("String"),

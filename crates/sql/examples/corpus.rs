@@ -4,16 +4,17 @@
 //! cargo run --release -p cofferdam-sql --example corpus -- HOW PASSES FILE...
 //! ```
 //!
-//! `HOW` is `lex` (tokens alone), `parse` (trees), `split` (the ends of statements in a script alone), `split-parse` (and
-//! then a tree of each) or `script` (a tree of each, straight through the script). A file ending in `.nul`
+//! `HOW` is `lex` (tokens alone), `parse` (trees), `intern` (trees, and symbols for their names), `split` (the ends of
+//! statements in a script alone), `split-parse` (and then a tree of each) or `script` (a tree of each, straight through the
+//! script). A file ending in `.nul`
 //! holds statements with NUL bytes between them, another one a script. Only statements that the parser accepts are taken.
 //! Prints the statements, the bytes, and the nanoseconds per byte of the quickest and the middle pass.
 //! `bench/sql-instructions.sh` counts the instructions of `pass`.
 
 #![allow(clippy::disallowed_types, reason = "a tool outside of every budget")]
 
-use cofferdam_arena::{Arena, Budget};
-use cofferdam_sql::{Lexer, Script, TokenKind, parse, statements};
+use cofferdam_arena::{Arena, Budget, Interner, Names, Overlay};
+use cofferdam_sql::{Lexer, Script, TokenKind, interner, parse, statements};
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let how = match arguments.next().as_deref() {
         Some("lex") => How::Lex,
         Some("parse") => How::Parse,
+        Some("intern") => How::Intern,
         Some("split") => How::Split,
         Some("split-parse") => How::SplitParse,
         Some("script") => How::Script,
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let Some(Ok(passes_count)) = arguments.next().map(|count| count.parse::<usize>()) else { return usage() };
     let budget = Budget::root("example", 1 << 30).expect("1 GiB is enough for a tree of budgets");
     let mut arena = Arena::new(&budget);
+    let names = interner(&budget).expect("36 KiB for the keywords");
     let mut texts = Vec::new();
     for path in arguments {
         match std::fs::read_to_string(&path) {
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
     let mut ns_per_byte: Vec<f64> = (0..passes_count.max(1))
         .map(|_| {
             let start = Instant::now();
-            pass(how, &texts, &mut arena);
+            pass(how, &texts, &mut arena, &names);
             start.elapsed().as_nanos() as f64 / bytes as f64
         })
         .collect();
@@ -62,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: corpus lex|parse|split|split-parse|script PASSES FILE...");
+    eprintln!("usage: corpus lex|parse|intern|split|split-parse|script PASSES FILE...");
     ExitCode::from(2)
 }
 
@@ -70,6 +73,7 @@ fn usage() -> ExitCode {
 enum How {
     Lex,
     Parse,
+    Intern,
     Split,
     SplitParse,
     Script,
@@ -91,7 +95,7 @@ fn take_accepted(text: &str, has_nuls: bool, arena: &mut Arena, texts: &mut Vec<
 
 /// One pass; not inlined, so that a profiler finds it.
 #[inline(never)]
-fn pass(how: How, texts: &[String], arena: &mut Arena) {
+fn pass(how: How, texts: &[String], arena: &mut Arena, names: &Interner) {
     for text in texts {
         match how {
             How::Lex => {
@@ -100,6 +104,16 @@ fn pass(how: How, texts: &[String], arena: &mut Arena) {
             }
             How::Parse => {
                 assert!(black_box(parse(text, arena)).is_ok(), "an accepted text");
+                arena.reset_keeping(KEPT_BYTES);
+            }
+            How::Intern => {
+                let tree = parse(text, arena).expect("an accepted text");
+                let pin = names.pin();
+                let mut overlay = Overlay::new(arena, Names::Pinned(&pin));
+                tree.intern(&mut overlay, |node, symbol| node.annotate(symbol.as_u32()))
+                    .expect("room for names");
+                black_box(tree);
+                drop(overlay);
                 arena.reset_keeping(KEPT_BYTES);
             }
             How::SplitParse => {

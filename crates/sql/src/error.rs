@@ -31,6 +31,8 @@ pub enum Error {
         /// The name.
         span: Span,
     },
+    /// Whoever asked for the tree has cancelled it.
+    Cancelled,
     /// The statement's budget is used up: give it more memory. The budget's last refusal says how much.
     OutOfMemory(AllocError),
 }
@@ -95,12 +97,30 @@ pub enum Mistake {
     OperatorTooLong,
     /// A clause given twice.
     RepeatedClause,
+    /// A property that contradicts one before it.
+    Contradiction,
+    /// `.*` before more of a name.
+    MisplacedStar,
+    /// A row of `OVERLAPS` that has not two values.
+    OverlapsNeedsPairs,
+    /// An argument with a name, or `ORDER BY`, in the modifiers of a type.
+    NotAModifier,
+    /// A precision of `float` that is not between 1 and 53.
+    FloatPrecision,
     /// `WITH TIES` without `ORDER BY`.
     TiesWithoutOrder,
     /// `WITH TIES` and `SKIP LOCKED`.
     TiesWithSkipLocked,
     /// A table's name of more than three parts.
     TooManyNames,
+    /// The frame of a window that begins after its row or at the end of all rows.
+    FrameStart,
+    /// The frame of a window that ends before it begins.
+    FrameEnd,
+    /// A second option of the same kind.
+    RepeatedOption,
+    /// The path of a `JSON_TABLE` that is no string.
+    PathIsNoString,
 }
 
 /// A likely reason for a mistake.
@@ -141,11 +161,13 @@ impl Error {
     /// The SQLSTATE code of PostgreSQL for this error.
     pub fn sqlstate(&self) -> &'static str {
         match self {
+            Error::Syntax(SyntaxError { mistake: Mistake::FloatPrecision, .. }) => "22023",
             Error::Syntax(_) => "42601",
             Error::Unsupported(_) => "0A000",
             Error::NulByte { .. } => "22021",
             Error::TextTooLong { .. } => "54000",
             Error::NameTooLong { .. } => "42622",
+            Error::Cancelled => "57014",
             Error::OutOfMemory(_) => "53200",
         }
     }
@@ -157,7 +179,7 @@ impl Error {
             | Error::Unsupported(Unsupported { span, .. })
             | Error::NameTooLong { span } => Some(span),
             Error::NulByte { offset } => Some(Span { start: offset, len: 1 }),
-            Error::TextTooLong { .. } | Error::OutOfMemory(_) => None,
+            Error::TextTooLong { .. } | Error::Cancelled | Error::OutOfMemory(_) => None,
         }
     }
 
@@ -194,6 +216,7 @@ impl fmt::Display for Error {
                     span.len
                 )
             }
+            Error::Cancelled => f.write_str("the statement was cancelled"),
             Error::OutOfMemory(error) => error.fmt(f),
         }
     }
@@ -225,8 +248,17 @@ impl fmt::Display for SyntaxError {
             Mistake::InvalidEscapeCharacter => "UESCAPE without a usable escape character",
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
+            Mistake::Contradiction => "a property contradicts one before it",
+            Mistake::MisplacedStar => "`*` stands before more of a name",
+            Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
+            Mistake::NotAModifier => "this cannot be a modifier of a type",
+            Mistake::FloatPrecision => "the precision of float must be from 1 to 53",
             Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",
             Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
+            Mistake::FrameStart => "a frame of a window cannot start here",
+            Mistake::FrameEnd => "a frame of a window cannot end here",
+            Mistake::RepeatedOption => "an option is given twice",
+            Mistake::PathIsNoString => "the path of a JSON_TABLE must be a string",
             Mistake::TooManyNames => "a table's name has more than three parts",
         })?;
         if self.found.is_empty() {

@@ -6,7 +6,7 @@
 //! how far the new line is indented. Groups inside of it are decided by themselves, as in Oppen's *Prettyprinting*
 //! (ACM TOPLAS 2(4), 1980), but from the tree, so that nothing is read twice but the beginning of a group.
 //!
-//! Costs 16 bytes in the caller's arena for each node that forms a group and each place where it may break, and 12 for
+//! Costs 20 bytes in the caller's arena for each node that forms a group and each place where it may break, and 12 for
 //! each group that is open. The time is linear in the text times the width.
 
 use std::fmt::{self, Write};
@@ -17,6 +17,7 @@ use cofferdam_arena::{AllocError, Arena};
 use crate::lexer::Lexer;
 use crate::node::{Node, NodeKind, Visit, flag};
 use crate::token::{Token, TokenKind};
+use crate::views::query;
 use crate::{Category, Form, Keyword, Tree};
 
 /// How text is laid out.
@@ -102,8 +103,11 @@ pub fn format(
             }
         }
     }
-    // At the same place wider groups come first, and a group before its own break.
-    marks.sort_unstable_by_key(|mark: &Mark| (mark.at, u32::MAX - mark.end, mark.role));
+    // At the same place wider groups come first, then what was marked first: a group, its break, the groups inside.
+    for (index, mark) in marks.iter_mut().enumerate() {
+        mark.order = index as u32;
+    }
+    marks.sort_unstable_by_key(|mark: &Mark| (mark.at, u32::MAX - mark.end, mark.order));
     let writer = Writer {
         text: tree.text(),
         layout,
@@ -120,7 +124,7 @@ pub fn format(
 }
 
 /// What a [`Mark`] marks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Group,
     /// A place where a group may break.
@@ -139,13 +143,15 @@ struct Mark {
     /// For a break, where its group begins.
     group_start: u32,
     role: Role,
+    /// The number of the mark, in the order of the tree.
+    order: u32,
     /// For a break, the levels that the new line is indented by.
     levels: u8,
 }
 
 impl Mark {
     fn group(start: u32, end: u32) -> Mark {
-        Mark { at: start, end, group_start: start, role: Role::Group, levels: 0 }
+        Mark { at: start, end, group_start: start, order: 0, role: Role::Group, levels: 0 }
     }
 
     fn place(self, at: u32, levels: u8) -> Mark {
@@ -290,7 +296,7 @@ fn mark_query<'a>(
         match child.kind() {
             N::With => with_end = Some(span.end()),
             N::DistinctOn => {}
-            N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset => {
+            _ if query::is_clause(child.kind()) => {
                 marks.push(group.place(span.start, 0))?;
             }
             N::Form | N::Words => marks.push(group.place(span.start, 0))?,
@@ -332,11 +338,8 @@ fn is_query(kind: NodeKind) -> bool {
 }
 
 fn is_clause(kind: NodeKind) -> bool {
-    use NodeKind::{DistinctOn, Form, From, GroupBy, Having, Limit, Offset, OrderBy, Where, With, Words};
-    matches!(
-        kind,
-        With | DistinctOn | From | Where | GroupBy | Having | OrderBy | Limit | Offset | Form | Words
-    )
+    use NodeKind::{DistinctOn, Form, With, Words};
+    query::is_clause(kind) || matches!(kind, With | DistinctOn | Form | Words)
 }
 
 /// What stands between the last parentheses of `node`.
@@ -377,14 +380,15 @@ fn is_in_parens(node: &Node<'_>, text: &str) -> bool {
 fn mark_list<'a>(list: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Result<(), AllocError> {
     let span = list.span();
     // The parentheses around the list are not in its span.
-    let group = Mark::group(span.start, if list.has(flag::PARENS) { span.end() + 1 } else { span.end() });
+    let close = next_token(text, span.end());
+    let group = Mark::group(span.start, if list.has(flag::PARENS) { close + 1 } else { span.end() });
     marks.push(group)?;
     let first = usize::from(!list.has(flag::PARENS));
     for element in list.children().skip(first) {
         marks.push(group.place(element.span().start, 1))?;
     }
     if list.has(flag::PARENS) {
-        marks.push(group.place(next_token(text, span.end()), 0))?;
+        marks.push(group.place(close, 0))?;
     }
     Ok(())
 }

@@ -87,6 +87,11 @@ impl Keyword {
         ALL.iter().copied()
     }
 
+    /// All words in the order of [`Keyword::all`].
+    pub fn words() -> &'static [&'static str] {
+        WORDS
+    }
+
     /// The word in lower case.
     pub fn word(self) -> &'static str {
         WORDS[self as usize]

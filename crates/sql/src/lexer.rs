@@ -7,6 +7,7 @@
 use memchr::{memchr, memchr2};
 
 use crate::error::{Error, Mistake, TEXT_BYTES_LIMIT};
+use crate::text::single_character;
 use crate::token::{Token, TokenKind};
 use crate::window::{WINDOW_BYTES, Window};
 use crate::{Keyword, Span};
@@ -274,9 +275,10 @@ impl<'a> Lexer<'a> {
     fn quoted_form(&mut self, start: usize, byte: u8, after: u8) -> TokenKind {
         match (byte | 0x20, after) {
             (b'e', b'\'') => self.escape_string(start + 2),
-            (b'b', b'\'') => self.string_as(start + 2, TokenKind::BitString),
-            (b'x', b'\'') => self.string_as(start + 2, TokenKind::HexString),
-            (b'n', b'\'') => self.string_as(start + 2, TokenKind::NationalString),
+            (b'b', b'\'') => self.bit_string(start + 2, TokenKind::BitString),
+            (b'x', b'\'') => self.bit_string(start + 2, TokenKind::HexString),
+            // `N'text'` is the type `nchar` and a string.
+            (b'n', b'\'') => self.take(1, TokenKind::Keyword(Keyword::Nchar)),
             (b'u', b'&') => match self.at(start + 2) {
                 b'\'' => {
                     let kind = self.string_as(start + 3, TokenKind::UnicodeString);
@@ -492,6 +494,23 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// `B'…'` or `X'…'`, whose digits begin at `start`: a quote cannot be doubled in it.
+    fn bit_string(&mut self, start: usize, kind: TokenKind) -> TokenKind {
+        let mut from = start;
+        loop {
+            let Some(quote) = memchr(b'\'', self.rest(from)).map(|at| from + at) else {
+                return self.open_ended(Mistake::UnterminatedString);
+            };
+            match continuation(self.bytes, quote + 1) {
+                Some(next) => from = next,
+                None => {
+                    self.position = quote + 1;
+                    return kind;
+                }
+            }
+        }
+    }
+
     /// `E'…'`, whose text begins at `start`: a backslash hides the byte after it.
     fn escape_string(&mut self, start: usize) -> TokenKind {
         let mut from = start;
@@ -539,7 +558,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Takes `UESCAPE 'c'` into the token before it.
+    /// Takes `UESCAPE 'c'` into the token before it. When no usable character follows the word, the token ends before
+    /// what stands there instead.
     fn with_uescape(&mut self, kind: TokenKind) -> TokenKind {
         if !matches!(kind, TokenKind::UnicodeString | TokenKind::UnicodeName) {
             return kind;
@@ -557,14 +577,16 @@ impl<'a> Lexer<'a> {
             return kind;
         }
         self.position += word.len();
-        if self.skip_blanks().is_err() || self.at(self.position) != b'\'' {
-            return TokenKind::Bad(Mistake::InvalidEscapeCharacter);
+        let end = self.position;
+        // What may follow is no `U&` token, so this goes no deeper.
+        let is_unicode = self.skip_blanks().is_ok() && self.at(self.position) | 0x20 == b'u';
+        let escape = (!is_unicode).then(|| self.next_token());
+        let character = escape.and_then(|token| single_character(token.kind, self.slice(token.span())));
+        if character.is_some_and(is_unicode_escape) {
+            return kind;
         }
-        let start = self.position;
-        match (self.long_string(start + 1), self.bytes.get(start..self.position)) {
-            (TokenKind::String { .. }, Some([b'\'', escape, b'\''])) if is_unicode_escape(*escape) => kind,
-            _ => TokenKind::Bad(Mistake::InvalidEscapeCharacter),
-        }
+        self.position = end;
+        TokenKind::Bad(Mistake::InvalidEscapeCharacter)
     }
 
     fn rest(&self, from: usize) -> &'a [u8] {

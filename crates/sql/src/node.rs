@@ -68,32 +68,22 @@ impl fmt::Debug for Span {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum NodeKind {
-    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[OrderBy\] \[Limit\]
-    /// \[Offset\] lockings…. `TABLE t` is one with a star and a table.
+    /// `SELECT`: \[With\] \[DistinctOn\] items… \[Into\] \[From\] \[Where\] \[GroupBy\] \[Having\] \[Windows\]
+    /// \[OrderBy\] \[Limit\] \[Offset\] lockings…. `TABLE t` is one with a star and a table.
     Select,
     /// `VALUES`: \[With\] rows… \[OrderBy\] \[Limit\] \[Offset\] lockings….
     Values,
     /// `UNION`, `INTERSECT`, `EXCEPT`: \[With\] left right \[OrderBy\] \[Limit\] \[Offset\] lockings….
     SetOperation,
-    /// `EXPLAIN`: options… statement.
-    Explain,
-    /// One option of `EXPLAIN`, with its name: \[value\].
-    ExplainOption,
-    /// `SET name`: values….
-    Set,
-    /// `SHOW name`: nothing.
-    Show,
-    /// `RESET name`: nothing.
-    Reset,
     /// `WITH`: ctes….
     With,
-    /// One named query of `WITH`: column names… query.
+    /// One named query of `WITH`: column names… query \[form [`Form::Search`]\] \[form [`Form::Cycle`]\].
     Cte,
     /// `DISTINCT ON`: expressions….
     DistinctOn,
     /// A select item with `AS` name: expression.
     Aliased,
-    /// `*` or `t.*` among select items: nothing.
+    /// `*` among select items, or `t.*`: \[outer qualifiers…\].
     Star,
     /// `FROM`: tables….
     From,
@@ -107,6 +97,8 @@ pub enum NodeKind {
     GroupingSet,
     /// `HAVING`: condition.
     Having,
+    /// `WINDOW`: forms ([`Form::Window`])….
+    Windows,
     /// `ORDER BY`: sort keys….
     OrderBy,
     /// One key of `ORDER BY`: expression \[operator after `USING`\].
@@ -117,14 +109,16 @@ pub enum NodeKind {
     Offset,
     /// `FOR UPDATE` and the like: tables….
     Locking,
-    /// A table by name: \[outer qualifiers…\] \[Alias\].
+    /// A table by name: \[outer qualifiers…\] \[Alias\] \[form [`Form::Sample`]\].
     Table,
     /// A file by path, `FROM 'file.csv'`: \[Alias\].
     File,
     /// A query in `FROM`: query \[Alias\].
     Derived,
-    /// A function in `FROM`: call \[Alias\].
+    /// A function in `FROM`: call, or form [`Form::XmlTable`] or [`Form::JsonTable`], \[Alias\].
     TableFunction,
+    /// `ROWS FROM (…)`: functions… \[Alias\].
+    RowsFrom,
     /// A join: left right \[Using or On\] \[Alias\].
     Join,
     /// `USING (…) AS name`: column names….
@@ -155,9 +149,9 @@ pub enum NodeKind {
     TypedLiteral,
     /// `$1`: nothing.
     Parameter,
-    /// A prefix operator: operand.
+    /// A prefix operator: \[Operator\] operand.
     Unary,
-    /// An infix operator: left right.
+    /// An infix operator: left \[Operator\] right.
     Binary,
     /// `AND` of two or more: operands….
     And,
@@ -185,7 +179,7 @@ pub enum NodeKind {
     Else,
     /// `CAST(… AS …)` or `…::…`: operand type.
     Cast,
-    /// A call: \[outer qualifiers…\] arguments….
+    /// A call: \[outer qualifiers…\] arguments… \[OrderBy\].
     Call,
     /// `EXTRACT(field FROM source)`: source.
     Extract,
@@ -199,7 +193,7 @@ pub enum NodeKind {
     Subquery,
     /// `(a, b)` or `ROW(…)`: elements….
     Row,
-    /// A type: \[outer qualifiers…\] modifiers….
+    /// A type: \[outer qualifiers…\] modifiers… array bounds….
     Type,
     /// What a rule of the grammar declares, its [`Form`]: parts in the order of the rule, words between them.
     Form,
@@ -207,8 +201,38 @@ pub enum NodeKind {
     List,
     /// Keywords and signs between the parts of a form: nothing.
     Words,
+    /// A column that is given a value: \[steps…\].
+    Target,
     /// The name of a table, a function or another object, in a form: \[outer qualifiers…\].
     ObjectName,
+    /// `[3]` after a type, or `[]` beside such a one: nothing.
+    ArrayBound,
+    /// A value and what is selected of it, `(a).b[1]`: operand steps….
+    Indirection,
+    /// The step `.name`: nothing.
+    Field,
+    /// The step `.*`: nothing.
+    AllFields,
+    /// The step `[index]`: index.
+    Subscript,
+    /// The step `[low:high]`: \[low\] \[high\].
+    Slice,
+    /// `ARRAY[…]`, and `[…]` in one: elements….
+    Array,
+    /// `ARRAY(query)`: query.
+    ArrayQuery,
+    /// `a = ANY (array)`: operand \[Operator\] array.
+    QuantifiedArray,
+    /// `a = ANY (query)`: operand \[Operator\] query.
+    QuantifiedQuery,
+    /// `name => value`, an argument of a call: value.
+    NamedArgument,
+    /// `DEFAULT` as a value: nothing.
+    Default,
+    /// `row OVERLAPS row`: left right.
+    Overlaps,
+    /// `TREAT(… AS …)`: operand type.
+    Treat,
 }
 
 impl NodeKind {
@@ -249,12 +273,16 @@ pub(crate) mod flag {
     pub(crate) const NOT: u16 = 1;
     /// `DISTINCT` of a select or an aggregate.
     pub(crate) const DISTINCT: u16 = 1 << 1;
-    /// `ALL` of a set operation.
+    /// `WITH UNIQUE KEYS` of `IS JSON`.
+    pub(crate) const UNIQUE_KEYS: u16 = 1 << 1;
+    /// `ALL` of a set operation, or where `ANY` may stand.
     pub(crate) const ALL: u16 = 1 << 2;
     /// `BETWEEN SYMMETRIC`.
     pub(crate) const SYMMETRIC: u16 = 1 << 3;
     /// `f(*)`.
     pub(crate) const STAR: u16 = 1 << 4;
+    /// `LIKE` and its kin, not an operator, before `ANY`.
+    pub(crate) const LIKE: u16 = 1 << 3;
     /// `CASE operand`.
     pub(crate) const OPERAND: u16 = 1 << 5;
     /// A name that is a word of the grammar, such as the type `integer` or the function `coalesce`.
@@ -275,9 +303,13 @@ pub(crate) mod flag {
     pub(crate) const NATURAL: u16 = 1 << 13;
     /// `WITH RECURSIVE`.
     pub(crate) const RECURSIVE: u16 = 1 << 13;
+    /// `ORDER BY` among the arguments of a call.
+    pub(crate) const ORDERED: u16 = 1 << 9;
+    /// `VARIADIC` before the last argument of a call.
+    pub(crate) const VARIADIC: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.
     pub(crate) const EXPLICIT: u16 = 1 << 14;
-    /// A part of a form that stands in parentheses.
+    /// A part of a form that stands in parentheses; no node that can be one uses this bit for anything else.
     pub(crate) const PARENS: u16 = 1 << 15;
     /// `SETOF` before a type.
     pub(crate) const SETOF: u16 = 1;
@@ -285,14 +317,12 @@ pub(crate) mod flag {
     pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
     /// An object that is an operator.
     pub(crate) const OPERATOR: u16 = 1;
-    /// `LOCAL` of a `SET`.
-    pub(crate) const LOCAL: u16 = 1 << 15;
     /// `FOR READ ONLY` after a query without other locks.
-    pub(crate) const READ_ONLY: u16 = 1 << 15;
+    pub(crate) const READ_ONLY: u16 = 1 << 3;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
     /// `ONLY` before a table.
-    pub(crate) const ONLY: u16 = 1 << 15;
+    pub(crate) const ONLY: u16 = 1 << 13;
     /// `WITH TIES` of a `FETCH FIRST`.
     pub(crate) const TIES: u16 = 1 << 15;
     /// `NOWAIT` of a lock.
@@ -302,7 +332,7 @@ pub(crate) mod flag {
     /// `LATERAL` before a query or a function.
     pub(crate) const LATERAL: u16 = 1 << 14;
     /// `WITH ORDINALITY` after a function.
-    pub(crate) const ORDINALITY: u16 = 1 << 15;
+    pub(crate) const ORDINALITY: u16 = 1 << 13;
 }
 
 impl<'a> Node<'a> {
@@ -510,6 +540,35 @@ impl<'a> Node<'a> {
         self.next.set(None);
     }
 
+    /// Puts `new` where this node is among the children of `parent`.
+    pub(crate) fn swap(&'a self, new: &'a Node<'a>, parent: &'a Node<'a>) {
+        new.parent.set(Some(parent));
+        new.next.set(self.next.replace(None));
+        self.parent.set(None);
+        let before =
+            parent.children().find(|child| child.next.get().is_some_and(|next| std::ptr::eq(next, self)));
+        match before {
+            Some(before) => before.next.set(Some(new)),
+            None => parent.first.set(Some(new)),
+        }
+    }
+
+    pub(crate) fn set_parent(&self, parent: Option<&'a Node<'a>>) {
+        self.parent.set(parent);
+    }
+
+    /// The same node without relatives.
+    pub(crate) fn duplicate(&self) -> Node<'a> {
+        let copy = Node::new(self.kind(), self.span());
+        copy.detail.set(self.detail.get());
+        copy.flags.set(self.flags.get());
+        copy.text.set(self.text.get());
+        copy.qualifier_bytes.set(self.qualifier_bytes.get());
+        copy.name_offset.set(self.name_offset.get());
+        copy.annotation.set(self.annotation.get());
+        copy
+    }
+
     fn adopt(&'a self, parent: &'a Node<'a>) {
         debug_assert!(self.parent.get().is_none(), "a node has one parent");
         self.next.set(None);
@@ -545,13 +604,21 @@ pub struct Children<'a> {
     left: u32,
 }
 
+impl<'a> Children<'a> {
+    /// The same without the last `count` of them.
+    pub(crate) fn without_last(self, count: u32) -> Children<'a> {
+        let left = self.left.saturating_sub(count);
+        Children { next: self.next.filter(|_| left > 0), left }
+    }
+}
+
 impl<'a> Iterator for Children<'a> {
     type Item = &'a Node<'a>;
 
     fn next(&mut self) -> Option<&'a Node<'a>> {
         let node = self.next?;
-        self.next = node.next.get();
         self.left = self.left.saturating_sub(1);
+        self.next = if self.left == 0 { None } else { node.next.get() };
         Some(node)
     }
 

@@ -21,6 +21,17 @@ impl<'a> Tree<'a> {
     }
 }
 
+impl<'a> Node<'a> {
+    /// The node's own line of an outline: what it is, its names, where it stands.
+    pub fn label(&'a self) -> Label<'a> {
+        Label(self)
+    }
+}
+
+/// Prints one node without those under it: [`Node::label`].
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a>(&'a Node<'a>);
+
 /// Levels that are shown by indentation.
 const INDENTED_LEVELS: usize = 30;
 
@@ -35,7 +46,7 @@ impl fmt::Display for Outline<'_> {
                     if depth > indented {
                         write!(f, "({depth}) ")?;
                     }
-                    line(f, node)?;
+                    writeln!(f, "{}", node.label())?;
                     depth += 1;
                 }
                 Visit::Leave(_) => depth = depth.saturating_sub(1),
@@ -45,23 +56,26 @@ impl fmt::Display for Outline<'_> {
     }
 }
 
-fn line<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
-    match node.form() {
-        Some(form) => write!(f, "{form:?}")?,
-        None => write!(f, "{:?}", node.kind())?,
-    }
-    detail(f, node)?;
-    match (node.qualifier(), node.name()) {
-        (None, "") => {}
-        (None, name) => write!(f, " {name:?}")?,
-        (Some(qualifier), name) => write!(f, " {qualifier:?}.{name:?}")?,
-    }
-    for (bit, word) in FLAGS {
-        if node.has(*bit) && shows(node.kind(), *bit) {
-            write!(f, " {}", own_word(node.kind(), *bit).unwrap_or(word))?;
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.0;
+        match node.form() {
+            Some(form) => write!(f, "{form:?}")?,
+            None => write!(f, "{:?}", node.kind())?,
         }
+        detail(f, node)?;
+        match (node.qualifier(), node.name()) {
+            (None, "") => {}
+            (None, name) => write!(f, " {name:?}")?,
+            (Some(qualifier), name) => write!(f, " {qualifier:?}.{name:?}")?,
+        }
+        for (bit, word) in FLAGS {
+            if node.has(*bit) && shows(node.kind(), *bit) {
+                write!(f, " {}", own_word(node.kind(), *bit).unwrap_or(word))?;
+            }
+        }
+        write!(f, " @{:?}", node.span())
     }
-    writeln!(f, " @{:?}", node.span())
 }
 
 /// Flags and their words; a bit that several kinds use for different things is listed for each.
@@ -81,7 +95,7 @@ const FLAGS: &[(u16, &str)] = &[
     (flag::NULLS_LAST, "nulls last"),
     (flag::NATURAL, "natural"),
     (flag::EXPLICIT, "explicit"),
-    (flag::LOCAL, "local"),
+    (flag::PARENS, "in parentheses"),
 ];
 
 /// The word of a bit that means something else to this kind.
@@ -96,8 +110,8 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
         (N::Limit, flag::TIES) => "with ties",
         (N::Locking, flag::NOWAIT) => "nowait",
         (N::Locking, flag::SKIP_LOCKED) => "skip locked",
-        (N::Derived | N::TableFunction, flag::LATERAL) => "lateral",
-        (N::TableFunction, flag::ORDINALITY) => "ordinality",
+        (N::Derived | N::TableFunction | N::RowsFrom, flag::LATERAL) => "lateral",
+        (N::TableFunction | N::RowsFrom, flag::ORDINALITY) => "ordinality",
         _ => return None,
     })
 }

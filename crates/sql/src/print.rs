@@ -8,13 +8,13 @@ use std::fmt::{self, Formatter, Write};
 
 use crate::keyword::{Category, Keyword};
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
-use crate::parser::precedence as p;
+use crate::parser::{FIRST_BOUND, ends, precedence as p};
 use crate::views::expr::{INTERVAL_FIELDS, INTERVAL_SHIFT};
 use crate::views::{
     BinaryOp, CallForm, GroupingKind, IntoKind, IsTest, JoinKind, LikeKind, LockStrength, Materialized,
     SetOperator, UnaryOp,
 };
-use crate::{Tree, words};
+use crate::{Form, Tree, words};
 
 impl fmt::Display for Tree<'_> {
     /// Writes the statement as canonical SQL, without a `;`.
@@ -32,7 +32,7 @@ impl fmt::Display for Node<'_> {
 
 /// Prints `root` and what is under it. The siblings and parents of `root` do not matter.
 fn print<'a>(root: &Node<'a>, f: &mut Formatter<'_>) -> fmt::Result {
-    let mut printer = Printer { f, is_first: true };
+    let mut printer = Printer { f, is_first: true, is_open: false };
     printer.open(root)?;
     for child in root.children() {
         for visit in Walk::new(child) {
@@ -49,6 +49,8 @@ struct Printer<'f, 'w> {
     f: &'f mut Formatter<'w>,
     /// Whether nothing was printed yet of the list that the innermost node has.
     is_first: bool,
+    /// Whether the last words end with a parenthesis or the like that opens.
+    is_open: bool,
 }
 
 impl Printer<'_, '_> {
@@ -96,9 +98,14 @@ impl Printer<'_, '_> {
         match (parent.kind(), node.kind()) {
             (N::Form, _) => self.before_part(parent, node),
             (N::List, _) => self.list(""),
+            (N::Call, N::OrderBy) => Ok(()),
+            (N::Call, _) if parent.has(flag::VARIADIC) && is_last_argument(node) => {
+                self.call_word(parent, index)?;
+                self.word("VARIADIC ")
+            }
             (_, N::With | N::DistinctOn | N::Name) if !is_value_list(parent) => Ok(()),
             (_, N::From | N::Where | N::GroupBy | N::Having | N::OrderBy | N::Limit | N::Offset) => Ok(()),
-            (_, N::Into | N::Locking) => Ok(()),
+            (_, N::Into | N::Windows | N::Locking) => Ok(()),
             (N::Select, N::Star) if parent.has(flag::KEYWORD) => Ok(()),
             (N::Select | N::Values | N::With | N::From | N::GroupBy | N::OrderBy, _) => self.list(" "),
             (N::SetOperation, _) => {
@@ -113,11 +120,14 @@ impl Printer<'_, '_> {
                 }
                 Ok(())
             }
-            (N::Explain, N::ExplainOption) => self.list(" ("),
-            (N::Explain, _) => self.word(if self.is_first { " " } else { ") " }),
-            (N::ExplainOption, _) => self.word(" "),
-            (N::Set, _) => self.list(" = "),
             (N::Cte, N::ColumnDef) | (N::Alias, _) => self.list("("),
+            (N::Cte, N::Form) if is_search(node) => {
+                self.word(if is_first_search(parent, node) { ") " } else { " " })
+            }
+            (N::Table, N::Form) => self.word(" "),
+            (N::Windows, _) => self.list(" "),
+            (N::RowsFrom, N::Alias) => Ok(()),
+            (N::RowsFrom, _) => self.list(""),
             (N::Cte, _) => {
                 self.word(if self.is_first { " AS " } else { ") AS " })?;
                 self.word(match Materialized::from_code(parent.detail()) {
@@ -139,7 +149,14 @@ impl Printer<'_, '_> {
                 self.word(if parent.kind() == N::When && index == 1 { " THEN " } else { " " })
             }
             (N::Case, _) => self.word(" "),
+            (N::Type, N::ArrayBound) => self.array_bound(parent, node),
             (N::Type, _) => self.list("("),
+            (N::Array, _) => self.list(""),
+            (N::NamedArgument, _) => self.word(" => "),
+            (N::Slice, _) => {
+                let is_high = index == 1 || parent.detail() & ends::LOW == 0;
+                self.word(if is_high { ":" } else { "" })
+            }
             (N::Call, _) => self.call_word(parent, index),
             _ => self.operator(parent, index),
         }
@@ -148,8 +165,19 @@ impl Printer<'_, '_> {
     /// Between a form and a part of it.
     fn before_part<'a>(&mut self, form: &'a Node<'a>, part: &'a Node<'a>) -> fmt::Result {
         let is_start = self.is_first && form.name().is_empty();
-        self.word(if is_start { "" } else { " " })?;
+        let is_joined = is_start
+            || self.is_open
+            || part.kind() == NodeKind::With
+            || (part.kind() == NodeKind::Words && words::joins(part.name()));
+        self.is_open = false;
+        self.word(if is_joined { "" } else { " " })?;
         self.word(if part.has(flag::PARENS) { "(" } else { "" })
+    }
+
+    /// The words of a form, or between its parts.
+    fn words(&mut self, node: &Node<'_>) -> fmt::Result {
+        self.is_open = words::print(self.f, node.name())?;
+        Ok(())
     }
 
     /// The words before an operand of an operator.
@@ -158,7 +186,15 @@ impl Printer<'_, '_> {
         match (parent.kind(), index) {
             (NodeKind::And, 1..) => self.word(" AND "),
             (NodeKind::Or, 1..) => self.word(" OR "),
+            (NodeKind::Binary, 1) if has_operator_name(parent) => self.word(" "),
+            (NodeKind::Binary, 2) => self.word(" "),
             (NodeKind::Binary, 1) => write!(self.f, " {} ", binary_text(parent)),
+            (NodeKind::Unary, 1) => self.word(" "),
+            (NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery, 1) if has_operator_name(parent) => {
+                self.word(" ")
+            }
+            (NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery, 1..) => self.quantifier(parent),
+            (NodeKind::Overlaps, 1) => self.word(" OVERLAPS "),
             (NodeKind::Between, 1) => {
                 let symmetric = if parent.has(flag::SYMMETRIC) { " SYMMETRIC" } else { "" };
                 write!(self.f, "{not} BETWEEN{symmetric} ")
@@ -166,17 +202,24 @@ impl Printer<'_, '_> {
             (NodeKind::Between, 2) => self.word(" AND "),
             (NodeKind::InList | NodeKind::InQuery, 1) => write!(self.f, "{not} IN ("),
             (NodeKind::InList, 2..) => self.word(", "),
-            (NodeKind::Like, 1) => match LikeKind::from_code(parent.detail()) {
-                LikeKind::Like => write!(self.f, "{not} LIKE "),
-                LikeKind::ILike => write!(self.f, "{not} ILIKE "),
-                LikeKind::SimilarTo => write!(self.f, "{not} SIMILAR TO "),
-            },
+            (NodeKind::Like, 1) => write!(self.f, "{not} {} ", LikeKind::from_code(parent.detail()).words()),
             (NodeKind::Like, 2) => self.word(" ESCAPE "),
             (NodeKind::DistinctFrom, 1) => write!(self.f, " IS{not} DISTINCT FROM "),
             (NodeKind::AtTimeZone, 1) => self.word(" AT TIME ZONE "),
-            (NodeKind::Cast, 1) => self.word(" AS "),
+            (NodeKind::Cast | NodeKind::Treat, 1) => self.word(" AS "),
             _ => Ok(()),
         }
+    }
+
+    /// The operator, unless it was printed as a node, and the word up to the parenthesis.
+    fn quantifier(&mut self, node: &Node<'_>) -> fmt::Result {
+        if node.has(flag::LIKE) {
+            let not = if node.has(flag::NOT) { " NOT" } else { "" };
+            write!(self.f, "{not} {}", LikeKind::from_code(node.detail()).words())?;
+        } else if !has_operator_name(node) {
+            write!(self.f, " {}", binary_text(node))?;
+        }
+        self.word(if node.has(flag::ALL) { " ALL (" } else { " ANY (" })
     }
 
     fn join(&mut self, join: &Node<'_>, index: usize) -> fmt::Result {
@@ -201,7 +244,19 @@ impl Printer<'_, '_> {
             _ if self.is_first => "",
             CallForm::Plain => ", ",
             CallForm::SubstringFrom if index == 1 => " FROM ",
-            CallForm::SubstringFrom | CallForm::SubstringFor => " FOR ",
+            CallForm::SubstringForFrom if index == 2 => " FROM ",
+            CallForm::SubstringFrom | CallForm::SubstringFor | CallForm::SubstringForFrom => " FOR ",
+            CallForm::SubstringSimilar => {
+                if index == 1 {
+                    " SIMILAR "
+                } else {
+                    " ESCAPE "
+                }
+            }
+            CallForm::NormalizeNfc
+            | CallForm::NormalizeNfd
+            | CallForm::NormalizeNfkc
+            | CallForm::NormalizeNfkd => ", ",
             CallForm::Position => " IN ",
             CallForm::TrimBoth | CallForm::TrimLeading | CallForm::TrimTrailing
                 if call.has(flag::OPERAND) =>
@@ -227,13 +282,6 @@ impl Printer<'_, '_> {
                 self.word(if node.has(flag::LOCKED_OUTSIDE) { "(" } else { "" })?;
                 if starts_with(node, N::With) { Ok(()) } else { self.open_query(node) }
             }
-            N::Explain => self.word("EXPLAIN"),
-            N::Set => {
-                self.word(if node.has(flag::LOCAL) { "SET LOCAL " } else { "SET " })?;
-                self.setting(node)
-            }
-            N::Show => self.word("SHOW ").and_then(|()| self.setting(node)),
-            N::Reset => self.word("RESET ").and_then(|()| self.setting(node)),
             N::With => self.word(if node.has(flag::RECURSIVE) { "WITH RECURSIVE" } else { "WITH" }),
             N::DistinctOn => self.word(" ON ("),
             N::Star => self.star(node),
@@ -250,6 +298,7 @@ impl Printer<'_, '_> {
                 GroupingKind::Sets => "GROUPING SETS (",
             }),
             N::Having => self.word(" HAVING"),
+            N::Windows => self.word(" WINDOW"),
             N::OrderBy => self.word(" ORDER BY"),
             N::Limit if node.has(flag::TIES) => self.word(" FETCH FIRST"),
             N::Limit => self.word(" LIMIT"),
@@ -266,19 +315,29 @@ impl Printer<'_, '_> {
             N::Using => self.word(" USING"),
             N::On => self.word(" ON"),
             N::Alias => self.open_alias(node),
-            N::ExplainOption => self.option_name(node.name()),
             N::File | N::String => self.string(node.name()),
             N::Derived if node.has(flag::LATERAL) => self.word("LATERAL ("),
+            N::RowsFrom if node.has(flag::LATERAL) => self.word("LATERAL ROWS FROM ("),
+            N::RowsFrom => self.word("ROWS FROM ("),
             N::TableFunction => self.word(if node.has(flag::LATERAL) { "LATERAL " } else { "" }),
             N::Derived | N::Exists | N::Subquery => {
                 self.word(if node.kind() == N::Exists { "EXISTS (" } else { "(" })
             }
             N::Join => self.word(if node.child_of_kind(N::Alias).is_some() { "(" } else { "" }),
-            N::Form | N::Words => words::print(self.f, node.name()),
+            N::Form if starts_with(node, N::With) => Ok(()),
+            N::Form | N::Words => self.words(node),
+            N::ObjectName if node.parent().is_some_and(has_operator_name) => {
+                self.word("OPERATOR(")?;
+                self.name(node)?;
+                self.word(")")
+            }
             N::Table if node.has(flag::ONLY) => self.word("ONLY ").and_then(|()| self.name(node)),
-            N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName => self.name(node),
+            N::Table | N::Column | N::Cte | N::ColumnDef | N::ObjectName | N::Target => self.name(node),
+            N::NamedArgument => write!(self.f, "{}", Quoted(node.name())),
+            N::Field => write!(self.f, ".{}", Quoted(node.name())),
             N::Name => match node.parent() {
                 Some(parent) if !is_value_list(parent) => Ok(()),
+                _ if node.has(flag::KEYWORD) => self.capitals(node.name()),
                 _ => write!(self.f, "{}", Quoted(node.name())),
             },
             N::Type => self.open_type(node),
@@ -303,6 +362,7 @@ impl Printer<'_, '_> {
             N::Unary => match UnaryOp::from_code(node.detail()) {
                 UnaryOp::Minus => self.word("-"),
                 UnaryOp::Plus => self.word("+"),
+                UnaryOp::Other if has_operator_name(node) => Ok(()),
                 UnaryOp::Other => write!(self.f, "{} ", node.name()),
             },
             N::Not => self.word("NOT "),
@@ -310,10 +370,35 @@ impl Printer<'_, '_> {
             N::When => self.word("WHEN"),
             N::Else => self.word("ELSE"),
             N::Cast => self.word("CAST("),
-            N::Extract => write!(self.f, "EXTRACT({} FROM ", Quoted(node.name())),
+            N::Treat => self.word("TREAT("),
+            N::Default => self.word("DEFAULT"),
+            N::AllFields => self.word(".*"),
+            N::Subscript | N::Slice => self.word("["),
+            N::Array => self.word(if node.has(flag::BARE) { "[" } else { "ARRAY[" }),
+            N::ArrayQuery => self.word("ARRAY("),
+            N::Extract => {
+                self.word("EXTRACT(")?;
+                self.extract_field(node.name())?;
+                self.word(" FROM ")
+            }
             N::Row => self.word(if node.has(flag::EXPLICIT) { "ROW(" } else { "(" }),
             _ => Ok(()),
         }
+    }
+
+    /// The field of an `EXTRACT`: a keyword can be one only where it is one of six.
+    fn extract_field(&mut self, field: &str) -> fmt::Result {
+        const WORDS: [&str; 6] = ["year", "month", "day", "hour", "minute", "second"];
+        let is_word = is_plain(field) && Keyword::find(field).is_none_or(|_| WORDS.contains(&field));
+        if is_word { self.word(field) } else { self.string(field) }
+    }
+
+    /// A bound of an array type, after those that have no size.
+    fn array_bound(&mut self, type_name: &Node<'_>, bound: &Node<'_>) -> fmt::Result {
+        if bound.detail() == FIRST_BOUND {
+            self.end_type_words(type_name)?;
+        }
+        write!(self.f, "[{}]", bound.name())
     }
 
     /// The name after a table, with what stands between them.
@@ -322,6 +407,7 @@ impl Printer<'_, '_> {
         match table.map(Node::kind) {
             // A query or a join in parentheses is closed before its alias.
             Some(NodeKind::Derived | NodeKind::Join) => self.word(")")?,
+            Some(NodeKind::RowsFrom) => self.word(")").and_then(|()| self.ordinality(table))?,
             Some(NodeKind::TableFunction) => self.ordinality(table)?,
             _ => {}
         }
@@ -357,8 +443,8 @@ impl Printer<'_, '_> {
     fn open_call(&mut self, node: &Node<'_>) -> fmt::Result {
         if node.has(flag::KEYWORD) {
             self.capitals(node.name())?;
-        } else if matches!(node.name(), "rollup" | "cube") && node.qualifier().is_none() {
-            // Without quotes these are grouping sets in GROUP BY.
+        } else if matches!(node.name(), "rollup" | "cube" | "operator") && node.qualifier().is_none() {
+            // Without quotes these words begin grouping sets, or an operator.
             write!(self.f, "\"{}\"", node.name())?;
         } else {
             self.name(node)?;
@@ -404,14 +490,17 @@ impl Printer<'_, '_> {
         match node.kind() {
             N::With => {
                 self.word(" ")?;
-                node.parent().map_or(Ok(()), |query| self.open_query(query))
+                match node.parent() {
+                    Some(form) if form.kind() == N::Form => self.words(form),
+                    Some(query) => self.open_query(query),
+                    None => Ok(()),
+                }
             }
             N::DistinctOn => {
                 self.is_first = true;
                 self.word(")")
             }
             N::Aliased => write!(self.f, " AS {}", Quoted(node.name())),
-            N::Set if node.first_child().is_none() => self.word(" = DEFAULT"),
             N::Select | N::Values | N::SetOperation if node.has(flag::READ_ONLY) => {
                 self.word(" FOR READ ONLY")
             }
@@ -424,19 +513,34 @@ impl Printer<'_, '_> {
             N::Locking if node.has(flag::NOWAIT) => self.word(" NOWAIT"),
             N::Locking if node.has(flag::SKIP_LOCKED) => self.word(" SKIP LOCKED"),
             N::GroupingSet => self.word(")"),
+            N::RowsFrom if node.child_of_kind(N::Alias).is_none() => {
+                self.word(")").and_then(|()| self.ordinality(Some(node)))
+            }
             N::TableFunction if node.child_of_kind(N::Alias).is_none() => self.ordinality(Some(node)),
             N::Limit if node.has(flag::TIES) => self.word(" ROWS WITH TIES"),
             N::Using if !node.name().is_empty() => write!(self.f, ") AS {}", Quoted(node.name())),
             N::Limit if node.first_child().is_none() => self.word(" ALL"),
             N::Alias | N::Using if node.first_child().is_some() => self.word(")"),
+            N::Cte if node.children().any(is_search) => Ok(()),
             N::Cte | N::InList | N::InQuery | N::Cast | N::Extract | N::Exists | N::Subquery | N::Row => {
                 self.word(")")
             }
+            N::Treat | N::ArrayQuery | N::QuantifiedArray | N::QuantifiedQuery => self.word(")"),
+            N::Array | N::Subscript => self.word("]"),
+            N::Slice => self.word(if node.detail() & ends::HIGH == 0 { ":]" } else { "]" }),
             N::Derived if node.child_of_kind(N::Alias).is_none() => self.word(")"),
             N::Case => self.word(" END"),
             N::Type => self.close_type(node),
             N::TypedLiteral => self.close_typed_literal(node),
             N::Call => {
+                let form = match CallForm::from_code(node.detail()) {
+                    CallForm::NormalizeNfc => ", NFC",
+                    CallForm::NormalizeNfd => ", NFD",
+                    CallForm::NormalizeNfkc => ", NFKC",
+                    CallForm::NormalizeNfkd => ", NFKD",
+                    _ => "",
+                };
+                self.word(form)?;
                 let is_open = !node.has(flag::BARE) || node.first_child().is_some();
                 self.word(if is_open { ")" } else { "" })
             }
@@ -447,13 +551,9 @@ impl Printer<'_, '_> {
             N::AtTimeZone if node.children_count() == 1 => self.word(" AT LOCAL"),
             N::Is => {
                 let not = if node.has(flag::NOT) { " NOT" } else { "" };
-                let test = match IsTest::from_code(node.detail()) {
-                    IsTest::Null => "NULL",
-                    IsTest::True => "TRUE",
-                    IsTest::False => "FALSE",
-                    IsTest::Unknown => "UNKNOWN",
-                };
-                write!(self.f, " IS{not} {test}")
+                let test = IsTest::from_code(node.detail()).words();
+                let keys = if node.has(flag::UNIQUE_KEYS) { " WITH UNIQUE KEYS" } else { "" };
+                write!(self.f, " IS{not} {test}{keys}")
             }
             _ => Ok(()),
         }
@@ -470,7 +570,16 @@ impl Printer<'_, '_> {
     }
 
     fn close_type(&mut self, node: &Node<'_>) -> fmt::Result {
-        let has_modifiers = node.children().any(|child| child.kind() != NodeKind::Name);
+        if node.child_of_kind(NodeKind::ArrayBound).is_some() {
+            return Ok(());
+        }
+        self.end_type_words(node)
+    }
+
+    /// What stands between the modifiers of a type and the bounds that have a size.
+    fn end_type_words(&mut self, node: &Node<'_>) -> fmt::Result {
+        let is_modifier = |child: &Node<'_>| !matches!(child.kind(), NodeKind::Name | NodeKind::ArrayBound);
+        let has_modifiers = node.children().any(is_modifier);
         self.word(if has_modifiers { ")" } else { "" })?;
         if node.has(flag::KEYWORD) {
             self.word(type_words(node.name()).1)?;
@@ -515,28 +624,6 @@ impl Printer<'_, '_> {
             write!(self.f, "{}.", Quoted(qualifier))?;
         }
         self.word("*")
-    }
-
-    /// The name of a setting, whose parts have dots between them.
-    fn setting(&mut self, node: &Node<'_>) -> fmt::Result {
-        if node.has(flag::KEYWORD) {
-            return self.word("ALL");
-        }
-        for (index, part) in node.name().split('.').enumerate() {
-            self.word(if index == 0 { "" } else { "." })?;
-            write!(self.f, "{}", Quoted(part))?;
-        }
-        Ok(())
-    }
-
-    /// The name of an option of `EXPLAIN`, which may be a keyword.
-    fn option_name(&mut self, name: &str) -> fmt::Result {
-        match Keyword::find(name) {
-            Some(keyword) if keyword == Keyword::Analyze || keyword.category() != Category::Reserved => {
-                self.word(keyword.word())
-            }
-            _ => write!(self.f, "{}", Quoted(name)),
-        }
     }
 
     fn string(&mut self, text: &str) -> fmt::Result {
@@ -587,12 +674,22 @@ fn is_plain(name: &str) -> bool {
 
 /// Whether the children of kind `Name` are values of their own and not parts of their parent's name.
 fn is_value_list(parent: &Node<'_>) -> bool {
-    matches!(parent.kind(), NodeKind::Set | NodeKind::ExplainOption | NodeKind::Form | NodeKind::List)
+    matches!(parent.kind(), NodeKind::Form | NodeKind::List)
 }
 
 /// Whether it is a `TABLE t`, whose star and `FROM` are not written.
 fn is_table_query(node: Option<&Node<'_>>) -> bool {
     node.is_some_and(|node| node.kind() == NodeKind::Select && node.has(flag::KEYWORD))
+}
+
+/// Whether it is what follows the parentheses of a named query.
+fn is_search(node: &Node<'_>) -> bool {
+    matches!(node.form(), Some(Form::Search | Form::Cycle))
+}
+
+/// Whether it is the first after the parentheses of a named query.
+fn is_first_search(cte: &Node<'_>, form: &Node<'_>) -> bool {
+    cte.children().find(|child| is_search(child)).is_some_and(|first| std::ptr::addr_eq(first, form))
 }
 
 /// Whether a lock is the first outside of the parentheses around the rest of its query.
@@ -626,6 +723,22 @@ fn fields_of(node: &Node<'_>) -> &'static str {
     INTERVAL_FIELDS.get(usize::from(code)).copied().unwrap_or("")
 }
 
+/// Whether an operator is written as `OPERATOR(schema.+)`.
+fn has_operator_name(node: &Node<'_>) -> bool {
+    use NodeKind::{Binary, ObjectName, QuantifiedArray, QuantifiedQuery, Unary};
+    let place = match node.kind() {
+        Unary => 0,
+        Binary | QuantifiedArray | QuantifiedQuery => 1,
+        _ => return false,
+    };
+    node.child(place).is_some_and(|child| child.kind() == ObjectName)
+}
+
+/// Whether `node` is the last argument of its call.
+fn is_last_argument(node: &Node<'_>) -> bool {
+    node.next_sibling().is_none_or(|next| next.kind() == NodeKind::OrderBy)
+}
+
 fn binary_text<'a>(node: &Node<'a>) -> &'a str {
     match BinaryOp::from_code(node.detail()) {
         BinaryOp::Other => node.name(),
@@ -645,13 +758,21 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     }
     let inner = precedence(node);
     if inner == p::OPERAND {
-        return parent.kind() == N::Join && join_needs_parens(parent, node);
+        return match parent.kind() {
+            N::Join => join_needs_parens(parent, node),
+            N::Indirection => indirection_needs_parens(parent, node),
+            _ => false,
+        };
     }
     let outer = precedence(parent);
     let index = || place(parent, node);
     match parent.kind() {
         N::And | N::Or | N::Unary | N::Is | N::DistinctFrom | N::Like => inner <= outer,
         N::Not => inner < outer,
+        N::Indirection => index() == 0,
+        N::QuantifiedArray | N::QuantifiedQuery if index() == 0 => {
+            if outer == p::COMPARISON || outer == p::BETWEEN { inner <= outer } else { inner < outer }
+        }
         N::Binary | N::AtTimeZone => {
             let is_left = std::ptr::eq(node, parent.first_child().unwrap_or(node));
             if is_left && outer != p::COMPARISON { inner < outer } else { inner <= outer }
@@ -667,6 +788,11 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
     }
 }
 
+/// Whether an expression is one without `AND`, `IN`, `LIKE` and the like (`b_expr`).
+pub(crate) fn is_simple<'a>(node: &'a Node<'a>) -> bool {
+    !is_not_simple(node)
+}
+
 /// Whether an expression that binds tightly is still none that can stand between `BETWEEN` and `AND`, because it has an
 /// `AT TIME ZONE` or a `COLLATE` that is not in parentheses. Looks no further than to the next parentheses, so that all
 /// these looks together stay linear.
@@ -678,11 +804,22 @@ fn is_not_simple<'a>(root: &'a Node<'a>) -> bool {
             || (!std::ptr::eq(node, root) && node.parent().is_some_and(|parent| needs_parens(parent, node)));
         match node.kind() {
             _ if is_closed => walk.skip_children(node),
-            NodeKind::AtTimeZone | NodeKind::Collate => return true,
-            _ => {}
+            NodeKind::Binary | NodeKind::Unary | NodeKind::Cast | NodeKind::DistinctFrom => {}
+            _ => return true,
         }
     }
     false
+}
+
+/// A name keeps a subscript without parentheses, and parameters and queries any step.
+fn indirection_needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
+    let step = parent.child(1).map(Node::kind);
+    match node.kind() {
+        _ if place(parent, node) > 0 => false,
+        NodeKind::Column => matches!(step, Some(NodeKind::Field | NodeKind::AllFields)),
+        NodeKind::Parameter | NodeKind::Subquery => false,
+        _ => true,
+    }
 }
 
 fn query_needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
@@ -741,17 +878,22 @@ fn precedence(node: &Node<'_>) -> u8 {
         NodeKind::Not => p::NOT,
         NodeKind::Is | NodeKind::DistinctFrom => p::IS,
         NodeKind::Between | NodeKind::InList | NodeKind::InQuery | NodeKind::Like => p::BETWEEN,
+        // Not all places of an expression can have these without parentheses.
+        NodeKind::Default | NodeKind::Overlaps => 0,
+        NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery if node.has(flag::LIKE) => p::BETWEEN,
         NodeKind::AtTimeZone => p::AT,
         NodeKind::Collate => p::COLLATE,
         NodeKind::Unary if UnaryOp::from_code(node.detail()) == UnaryOp::Other => p::OTHER,
         NodeKind::Unary => p::SIGN,
-        NodeKind::Binary => match BinaryOp::from_code(node.detail()) {
-            BinaryOp::Add | BinaryOp::Subtract => p::SUM,
-            BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => p::PRODUCT,
-            BinaryOp::Power => p::POWER,
-            BinaryOp::Concat | BinaryOp::Other => p::OTHER,
-            _ => p::COMPARISON,
-        },
+        NodeKind::Binary | NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => {
+            match BinaryOp::from_code(node.detail()) {
+                BinaryOp::Add | BinaryOp::Subtract => p::SUM,
+                BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => p::PRODUCT,
+                BinaryOp::Power => p::POWER,
+                BinaryOp::Concat | BinaryOp::Other => p::OTHER,
+                _ => p::COMPARISON,
+            }
+        }
         _ => p::OPERAND,
     }
 }

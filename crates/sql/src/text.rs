@@ -5,7 +5,7 @@
 
 use cofferdam_arena::{AllocError, Arena};
 
-use crate::lexer::{continuation, dollar_tag_end};
+use crate::lexer::{Lexer, continuation, dollar_tag_end};
 use crate::token::TokenKind;
 
 /// A line of packed text in bytes: as long as a node.
@@ -14,8 +14,8 @@ const LINE_BYTES: usize = 64;
 /// Why a piece of text was not kept.
 pub(crate) enum TextError {
     Memory(AllocError),
-    /// An escape means no character.
-    Escape,
+    /// An escape means no character; it stands this many bytes into the token.
+    Escape(usize),
 }
 
 impl From<AllocError> for TextError {
@@ -48,11 +48,11 @@ impl<'a> Texts<'a> {
 
     /// Ends a text of `bytes` bytes at the front of `room`.
     fn keep(&mut self, room: &'a mut [u8], bytes: usize) -> Result<&'a str, TextError> {
-        let (text, rest) = room.split_at_mut_checked(bytes).ok_or(TextError::Escape)?;
+        let (text, rest) = room.split_at_mut_checked(bytes).ok_or(TextError::Escape(0))?;
         if rest.len() <= LINE_BYTES && rest.len() > self.line.len() {
             self.line = rest;
         }
-        str::from_utf8(text).map_err(|_| TextError::Escape)
+        str::from_utf8(text).map_err(|_| TextError::Escape(0))
     }
 
     /// The pieces one after the other.
@@ -100,9 +100,7 @@ impl<'a> Texts<'a> {
             TokenKind::String { .. } => self.rewrite(raw, 1, b'\'', Escapes::None),
             TokenKind::QuotedName { .. } => self.rewrite(raw, 1, b'"', Escapes::None),
             TokenKind::EscapeString => self.rewrite(raw, 2, b'\'', Escapes::Backslash),
-            TokenKind::NationalString | TokenKind::BitString | TokenKind::HexString => {
-                self.rewrite(raw, 2, b'\'', Escapes::None)
-            }
+            TokenKind::BitString | TokenKind::HexString => self.rewrite(raw, 2, b'\'', Escapes::None),
             TokenKind::UnicodeString => {
                 let escape = unicode_escape(raw, b'\'');
                 self.rewrite(raw, 3, b'\'', Escapes::Unicode(escape))
@@ -135,8 +133,8 @@ impl<'a> Texts<'a> {
         let result = unescape(body.as_bytes(), quote, escapes, &mut room);
         let (room, len) = (room.room, room.len);
         match result {
-            Some(()) => self.keep(room, len),
-            None => Err(TextError::Escape),
+            Ok(()) => self.keep(room, len),
+            Err(at) => Err(TextError::Escape(skip + at)),
         }
     }
 }
@@ -146,32 +144,52 @@ fn inside(text: &str, front: usize, back: usize) -> &str {
     text.len().checked_sub(back).and_then(|end| text.get(front..end)).unwrap_or("")
 }
 
-/// The character that starts escapes in `U&'…' [UESCAPE 'c']`: the last but one when the token ends with `UESCAPE`.
+/// The character that starts escapes in `U&'…' [UESCAPE 'c']`; `raw` is the whole token.
 fn unicode_escape(raw: &str, quote: u8) -> u8 {
-    match raw.as_bytes() {
-        // Without UESCAPE the token ends with the string's own quote; `'c'` after a blank or a word ends otherwise.
-        [head @ .., b'\'', escape, b'\''] if has_uescape(head, quote) => *escape,
-        _ => b'\\',
-    }
+    let Some(mut rest) = raw.get(literal_end(raw.as_bytes(), quote)..).and_then(|rest| Lexer::new(rest).ok())
+    else {
+        return b'\\';
+    };
+    // The word, and the string with the character.
+    rest.next_token();
+    let string = rest.next_token();
+    single_character(string.kind, rest.slice(string.span())).unwrap_or(b'\\')
 }
 
-/// Whether `head`, the token up to the last quoted character, ends with the word `UESCAPE`, blanks aside.
-fn has_uescape(head: &[u8], quote: u8) -> bool {
-    // The text of the token ends at its closing quote: find it, and see whether anything stands after it.
+/// The end of the part of a `U&` token that is in quotes.
+fn literal_end(raw: &[u8], quote: u8) -> usize {
     let mut from = 3;
-    loop {
-        match head.get(from) {
-            None => return false,
-            Some(byte) if *byte == quote => match head.get(from + 1) {
-                Some(next) if *next == quote => from += 2,
-                _ if quote == b'\'' => match continuation(head, from + 1) {
-                    Some(next) => from = next,
-                    None => return head.len() > from + 1,
-                },
-                _ => return head.len() > from + 1,
-            },
-            Some(_) => from += 1,
+    while let Some(byte) = raw.get(from) {
+        from += 1;
+        if *byte != quote {
+            continue;
         }
+        if raw.get(from) == Some(&quote) {
+            from += 1;
+        } else {
+            match continuation(raw, from) {
+                Some(next) if quote == b'\'' => from = next,
+                _ => break,
+            }
+        }
+    }
+    from
+}
+
+/// The character of a string of one character in ASCII; `token` is the string with its quotes.
+pub(crate) fn single_character(kind: TokenKind, token: &str) -> Option<u8> {
+    let body = match kind {
+        TokenKind::String { .. } => inside(token, 1, 1),
+        TokenKind::EscapeString => inside(token, 2, 1),
+        TokenKind::DollarString => {
+            let tag = dollar_tag_end(token.as_bytes(), 0)?;
+            inside(token, tag, tag)
+        }
+        _ => return None,
+    };
+    match body.as_bytes() {
+        [character] => Some(*character),
+        _ => None,
     }
 }
 
@@ -216,35 +234,43 @@ impl Writer<'_> {
     }
 }
 
-/// Writes what `body` says up to its closing quote; `None` when an escape means nothing.
-fn unescape(body: &[u8], quote: u8, escapes: Escapes, to: &mut Writer<'_>) -> Option<()> {
+/// Writes what `body` says up to its closing quote. The error is where an escape stands that means nothing, counted as
+/// PostgreSQL counts: in `U&` texts, without what quotes and line breaks leave out.
+fn unescape(body: &[u8], quote: u8, escapes: Escapes, to: &mut Writer<'_>) -> Result<(), usize> {
     let mut from = 0;
+    let mut left_out = 0;
     while let Some(&byte) = body.get(from) {
         if Some(byte) == escapes.byte() {
-            let rest = body.get(from + 1..)?;
-            from += 1 + match escapes {
-                Escapes::Unicode(escape) => unicode(rest, escape, to)?,
-                _ => backslash(rest, to)?,
+            let rest = body.get(from + 1..).unwrap_or_default();
+            let read = match escapes {
+                Escapes::Unicode(escape) => unicode(rest, escape, to).map_err(|at| from + at - left_out),
+                _ => backslash(rest, to).map_err(|at| from + at),
             };
+            from += 1 + read?;
         } else if byte != quote {
             to.push(byte);
             from += 1;
         } else if body.get(from + 1) == Some(&quote) {
             to.push(byte);
             from += 2;
+            left_out += 1;
         } else {
             match continuation(body, from + 1) {
-                Some(next) if quote == b'\'' => from = next,
-                _ => return Some(()),
+                Some(next) if quote == b'\'' => {
+                    left_out += next - from;
+                    from = next;
+                }
+                _ => return Ok(()),
             }
         }
     }
-    Some(())
+    Ok(())
 }
 
-/// What stands after a backslash in `E'…'`: the number of bytes read.
-fn backslash(rest: &[u8], to: &mut Writer<'_>) -> Option<usize> {
-    let byte = *rest.first()?;
+/// What stands after a backslash in `E'…'`: the number of bytes read. The error is the distance from the backslash to
+/// what is wrong.
+fn backslash(rest: &[u8], to: &mut Writer<'_>) -> Result<usize, usize> {
+    let byte = *rest.first().ok_or(0_usize)?;
     let digits = |from: usize, limit: usize, radix: u32| {
         let digits =
             rest.iter().skip(from).take(limit).take_while(|digit| char::from(**digit).is_digit(radix));
@@ -271,49 +297,50 @@ fn backslash(rest: &[u8], to: &mut Writer<'_>) -> Option<usize> {
             let length = if byte == b'u' { 4 } else { 8 };
             let (value, count) = digits(1, length, 16);
             if count < length {
-                return None;
+                return Err(0);
             }
             let low = rest.get(length + 1..).and_then(|after| match after {
                 [b'\\', b'u', low @ ..] => hex(low, 4).map(|low| (low, 6)),
                 [b'\\', b'U', low @ ..] => hex(low, 8).map(|low| (low, 10)),
                 _ => None,
             });
-            return push_code(value, low, to).map(|pair| length + 1 + pair);
+            return push_code(value, length + 1, low, to);
         }
         other => other,
     };
     to.push(simple);
-    Some(1)
+    Ok(1)
 }
 
 /// A byte given by its number; 0 is no text.
-fn byte_escape(value: u32, read: usize, to: &mut Writer<'_>) -> Option<usize> {
+fn byte_escape(value: u32, read: usize, to: &mut Writer<'_>) -> Result<usize, usize> {
     // Three octal digits may exceed a byte; PostgreSQL keeps the low eight bits.
     match (value & 0xFF) as u8 {
-        0 => None,
+        0 => Err(0),
         byte => {
             to.push(byte);
-            Some(read)
+            Ok(read)
         }
     }
 }
 
-/// What stands after the escape character in `U&'…'`: the number of bytes read.
-fn unicode(rest: &[u8], escape: u8, to: &mut Writer<'_>) -> Option<usize> {
+/// What stands after the escape character in `U&'…'`: the number of bytes read. The error is the distance from the
+/// escape character to what is wrong.
+fn unicode(rest: &[u8], escape: u8, to: &mut Writer<'_>) -> Result<usize, usize> {
     let one = |rest: &[u8]| match rest {
         [b'+', digits @ ..] => hex(digits, 6).map(|value| (value, 7)),
         digits => hex(digits, 4).map(|value| (value, 4)),
     };
     if rest.first() == Some(&escape) {
         to.push(escape);
-        return Some(1);
+        return Ok(1);
     }
-    let (value, length) = one(rest)?;
-    let low = match rest.get(length..)? {
+    let (value, length) = one(rest).ok_or(0_usize)?;
+    let low = match rest.get(length..).unwrap_or_default() {
         [byte, after @ ..] if *byte == escape => one(after).map(|(low, bytes)| (low, bytes + 1)),
         _ => None,
     };
-    push_code(value, low, to).map(|pair| length + pair)
+    push_code(value, length, low, to)
 }
 
 /// The value of exactly `count` hexadecimal digits.
@@ -324,15 +351,22 @@ fn hex(digits: &[u8], count: usize) -> Option<u32> {
         .try_fold(0_u32, |value, digit| Some(value.checked_mul(16)? + char::from(*digit).to_digit(16)?))
 }
 
-/// Writes a code point; `low` is the escape after it with its length, which a surrogate pair needs. Gives the bytes of
-/// `low` that were used.
-fn push_code(value: u32, low: Option<(u32, usize)>, to: &mut Writer<'_>) -> Option<usize> {
+/// Writes a code point that took `read` bytes after its escape character; `low` is the escape after it with its length,
+/// which a surrogate pair needs. Gives the bytes read with those of `low` that were used, or the distance from the
+/// escape character to what is wrong: what follows the first half of a pair, otherwise the escape itself.
+fn push_code(
+    value: u32,
+    read: usize,
+    low: Option<(u32, usize)>,
+    to: &mut Writer<'_>,
+) -> Result<usize, usize> {
     let (code, used) = match (value, low) {
         (0xD800..=0xDBFF, Some((low @ 0xDC00..=0xDFFF, used))) => {
             (0x10000 + ((value - 0xD800) << 10) + (low - 0xDC00), used)
         }
+        (0xD800..=0xDBFF, _) => return Err(1 + read),
         _ => (value, 0),
     };
-    to.push_char(char::from_u32(code).filter(|character| *character != '\0')?);
-    Some(used)
+    to.push_char(char::from_u32(code).filter(|character| *character != '\0').ok_or(0_usize)?);
+    Ok(read + used)
 }

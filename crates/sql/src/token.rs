@@ -39,8 +39,6 @@ pub enum TokenKind {
     UnicodeString,
     /// `$tag$text$tag$`.
     DollarString,
-    /// `N'text'`.
-    NationalString,
     /// `B'0101'`.
     BitString,
     /// `X'1fe'`.

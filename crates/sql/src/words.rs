@@ -27,19 +27,25 @@ pub(crate) fn same(left: &str, right: &str) -> bool {
     }
 }
 
-/// Writes the words in capitals, one blank between them.
-pub(crate) fn print(f: &mut Formatter<'_>, words: &str) -> fmt::Result {
+/// Writes the words in capitals, one blank between them; true when what follows joins without a blank.
+pub(crate) fn print(f: &mut Formatter<'_>, words: &str) -> Result<bool, fmt::Error> {
     let mut is_tight = true;
     for (token, text) in tokens(words) {
-        let joins = matches!(
-            token.kind,
-            TokenKind::RightParen | TokenKind::Comma | TokenKind::Dot | TokenKind::RightBracket
-        );
-        if !is_tight && !joins {
+        if !is_tight && !is_joined(token.kind) {
             f.write_char(' ')?;
         }
         text.chars().try_for_each(|letter| f.write_char(letter.to_ascii_uppercase()))?;
         is_tight = matches!(token.kind, TokenKind::LeftParen | TokenKind::Dot | TokenKind::LeftBracket);
     }
-    Ok(())
+    Ok(is_tight)
+}
+
+/// Whether no blank stands before the words.
+pub(crate) fn joins(words: &str) -> bool {
+    tokens(words).next().is_some_and(|(token, _)| is_joined(token.kind))
+}
+
+fn is_joined(kind: TokenKind) -> bool {
+    use TokenKind::{Comma, Dot, RightBracket, RightParen, Semicolon};
+    matches!(kind, RightParen | Comma | Dot | RightBracket | Semicolon)
 }

@@ -1,9 +1,11 @@
 //! The parser and the printer against each other.
 //!
 //! A text is the fuzzer's bytes as they are, or words of the language in any order, or a query that the bytes choose
-//! from the grammar, sometimes with one word replaced. It checks
+//! from the grammar, or a statement of the golden scripts, sometimes with words replaced. It checks
 //!
 //! - **fixpoint**: what parses prints as a text that parses to the same tree and prints the same again;
+//! - **layouts** have the tokens of the text, parse to its tree and are their own layouts; a printed text has the
+//!   fingerprint of the text that it was printed from; a copy of a tree is the same tree;
 //! - **errors** point into the text, at characters' edges, and carry a SQLSTATE;
 //! - **budgets**: under a small limit the outcome is the same one or a refusal, never another tree;
 //! - **splitting** finds the same ends of statements however the text is cut into pieces.
@@ -13,7 +15,9 @@
 
 use crate::Decisions;
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_sql::{Error, Span, Splitter, parse, statements};
+use cofferdam_sql::{
+    Error, KeywordCase, Layout, Lexer, Span, Splitter, TokenKind, Tree, format, parse, same_tree, statements,
+};
 
 /// Words that the grammar knows, and some that it does not.
 const WORDS: [&str; 120] = [
@@ -147,9 +151,10 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// Checks the text in `data`.
 pub fn check(data: &[u8]) {
     let mut decisions = Decisions::new(data);
-    let text = match decisions.byte() % 4 {
+    let text = match decisions.byte() % 6 {
         0 => String::from_utf8_lossy(&data[data.len().min(1)..]).into_owned(),
         1 => words(&mut decisions),
+        2 | 3 => golden(&mut decisions),
         _ => {
             let mut text = String::new();
             write_query(&mut decisions, &mut text, 0);
@@ -158,6 +163,44 @@ pub fn check(data: &[u8]) {
     };
     check_parse(&text, &mut decisions);
     check_split(&text, &mut decisions);
+}
+
+/// The golden scripts, whose statements are the lines that begin with `> `.
+const GOLDEN: [&str; 5] = [
+    include_str!("../../../crates/sql/tests/golden/print/canonical.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/changes.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/clauses.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/session.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/upkeep.txt"),
+];
+
+/// A statement of the golden scripts with up to three words replaced by those of others.
+fn golden(decisions: &mut Decisions<'_>) -> String {
+    let mut line = || {
+        let lines = || GOLDEN[0].lines().chain(GOLDEN[1..].iter().flat_map(|script| script.lines()));
+        let statements = || lines().filter_map(|line| line.strip_prefix("> "));
+        let chosen = usize::from(decisions.short()) % statements().count().max(1);
+        statements().nth(chosen).unwrap_or("")
+    };
+    let (mut text, other) = (line().to_owned(), line());
+    for _ in 0..decisions.below(4) {
+        let mut words: Vec<&str> = text.split(' ').collect();
+        let index = usize::from(decisions.short()) % words.len();
+        match decisions.below(4) {
+            0 => drop(words.remove(index)),
+            1 => words.insert(index, words[index]),
+            2 => {
+                let next = (index + 1) % words.len();
+                words.swap(index, next);
+            }
+            _ => words[index] = other.split(' ').nth(decisions.below(8)).unwrap_or("x"),
+        }
+        text = words.join(" ");
+        if text.is_empty() {
+            break;
+        }
+    }
+    text
 }
 
 fn words(decisions: &mut Decisions<'_>) -> String {
@@ -320,8 +363,37 @@ fn check_parse(text: &str, decisions: &mut Decisions<'_>) {
             });
             assert!(tree.same(again), "{text}\nprints as\n{printed}\nwhich is another tree");
             assert_eq!(again.to_string(), printed, "printing is no fixpoint");
+            check_tree(text, tree, again, &arena);
         }
     }
+}
+
+/// What is made of a tree, and of the tree of its printed text.
+fn check_tree<'a>(text: &str, tree: Tree<'a>, printed: Tree<'a>, arena: &'a Arena) {
+    let fingerprint = tree.fingerprint(arena).expect("room");
+    assert_eq!(printed.fingerprint(arena).expect("room"), fingerprint, "{text}\nand {printed}");
+    let copy = tree.root().copy(arena).expect("room");
+    assert!(same_tree(tree.root(), copy), "a copy differs: {text}");
+    let layout = Layout { width: 40, keywords: KeywordCase::Keep, ..Layout::default() };
+    let lay_out = |tree: Tree<'_>| {
+        let mut out = String::new();
+        format(tree, layout, &mut out, arena).expect("room");
+        out
+    };
+    let out = lay_out(tree);
+    assert!(tokens(&out).eq(tokens(text)), "{text}\nis laid out as\n{out}");
+    let again = parse(&out, arena).unwrap_or_else(|error| panic!("{out}\ndoes not parse: {error}"));
+    assert!(tree.same(again), "{text}\nis laid out as another tree:\n{out}");
+    assert_eq!(lay_out(again), out, "a layout that is not its own layout");
+}
+
+/// The tokens of a text.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut lexer = Lexer::new(text).expect("a text that was parsed");
+    std::iter::from_fn(move || {
+        let token = lexer.next_token();
+        (token.kind != TokenKind::End).then(|| token.span().of(text))
+    })
 }
 
 fn is_refusal(error: &Error) -> bool {

@@ -3,8 +3,10 @@
 //! | file | holds |
 //! |---|---|
 //! | `source` | a file or standard input in bounded memory |
-//! | `texts` | texts separated by NUL bytes: `check -0`, `print -0` |
-//! | `script` | the statements of a script, and those tools that look at each |
+//! | `texts` | texts separated by NUL bytes: `check -0`, `print -0`, `fingerprint -0` |
+//! | `script` | the statements of a script, past those that are wrong |
+//! | `lines` | `check`, `print`, `fingerprint`: at most a line for each statement |
+//! | `tree`, `format`, `tokens`, `stats` | the tools of these names; `tree` is `parse` |
 //! | `progress` | how far a long input is read |
 //!
 //! Memory is taken from budgets below one limit, as everywhere:
@@ -13,15 +15,21 @@
 //!   process          --memory, 256 MiB without it
 //!   |- untracked     docs/BUDGETS.md
 //!   |- input         what was read and is being looked at
-//!   `- statement     the tree of one statement, the parser's stack
+//!   `- statement     what is needed of one text
+//!      `- parse      the tree of one statement of a script, the parser's stack
 //! ```
 
+mod format;
+mod lines;
 mod progress;
 mod script;
 mod source;
+mod stats;
 mod texts;
+mod tokens;
+mod tree;
 
-use std::io::{self, BufWriter, StdoutLock};
+use std::io::{self, BufWriter, StdoutLock, Write as _};
 
 use cofferdam::{Budget, BudgetOptions, OutOfMemory, human_bytes};
 use cofferdam_arena::Arena;
@@ -29,7 +37,11 @@ use cofferdam_arena::Arena;
 use crate::args::{Limits, Sql};
 use crate::untracked::{LIMIT_BYTES, Untracked};
 use crate::{FAILED, USAGE, complain, session};
+use script::Reading;
 use source::{ReadError, Source};
+
+/// Where tools write.
+type Out = BufWriter<StdoutLock<'static>>;
 
 /// What is written at a time.
 const OUTPUT_BYTES: usize = 8 << 10;
@@ -41,17 +53,18 @@ const KEPT_BYTES: usize = 64 << 10;
 
 /// The budgets of a tool, and where its output goes.
 pub(crate) struct Tool {
+    root: Budget,
     input: Budget,
     statement: Budget,
     untracked: Untracked,
-    out: BufWriter<StdoutLock<'static>>,
+    out: Out,
 }
 
-/// Runs a tool. Gives the program's exit code.
+/// Runs a tool, and shows the memory tree at the end if that is wanted. Gives the program's exit code.
 ///
 /// # Errors
 /// What the system says of the input or the output.
-pub(crate) fn run(tool: &Sql, limits: Limits) -> io::Result<u8> {
+pub(crate) fn run(tool: &Sql, limits: Limits, show_memory: bool) -> io::Result<u8> {
     let mut budgets = match Tool::new(limits) {
         Ok(budgets) => budgets,
         Err(message) => {
@@ -59,50 +72,70 @@ pub(crate) fn run(tool: &Sql, limits: Limits) -> io::Result<u8> {
             return Ok(USAGE);
         }
     };
-    let (path, separated_by_nul) = match tool {
-        Sql::Check(texts) | Sql::Print(texts) => (&texts.script.file, texts.separated_by_nul),
-    };
-    let room = Arena::new(&budgets.input);
-    let mut source = match Source::open(path, &room) {
+    let input = budgets.input.clone();
+    let room = Arena::new(&input);
+    let path = &tool.script().file;
+    let source = match Source::open(path, &room) {
         Ok(source) => source,
         Err(ReadError::Io(error)) => {
             complain(format_args!("error[58030]: could not open {}: {error}", path.display()));
             return Ok(USAGE);
         }
         Err(ReadError::OutOfMemory) => {
-            complain(format_args!("error[53200]: {}", refusal(&budgets.input)));
+            complain(format_args!("error[53200]: {}", refusal(&input)));
             return Ok(FAILED);
         }
     };
-    let code = match (tool, separated_by_nul) {
-        (Sql::Check(_), true) => texts::check(&mut budgets, &mut source),
-        (Sql::Print(_), true) => texts::print(&mut budgets, &mut source),
-        _ => script::run(tool, &mut budgets, &mut source),
-    }?;
-    budgets.finish();
+    let code = dispatch(tool, &mut budgets, source)?;
+    budgets.out.flush()?;
+    budgets.finish(show_memory);
     Ok(code)
+}
+
+/// Runs the tool on its input.
+fn dispatch(tool: &Sql, budgets: &mut Tool, mut source: Source<'_>) -> io::Result<u8> {
+    match tool {
+        Sql::Check(texts) if texts.separated_by_nul => return texts::check(budgets, &mut source),
+        Sql::Print(texts) if texts.separated_by_nul => return texts::print(budgets, &mut source),
+        Sql::Fingerprint(texts) if texts.separated_by_nul => return texts::fingerprint(budgets, &mut source),
+        _ => {}
+    }
+    let reading = &mut Reading::new(budgets, source);
+    match tool {
+        Sql::Check(_) => lines::check(reading),
+        Sql::Print(_) => reading.show(&mut lines::Canonical),
+        Sql::Fingerprint(_) => reading.show(&mut lines::Fingerprints),
+        Sql::Parse(parse) if parse.dot => tree::draw(reading),
+        Sql::Parse(_) => reading.show(&mut tree::AsText::default()),
+        Sql::Format(options) => format::show(options, reading),
+        Sql::Tokens(_) => tokens::show(reading),
+        Sql::Stats(_) => stats::show(reading),
+    }
 }
 
 impl Tool {
     fn new(limits: Limits) -> Result<Tool, String> {
         let (database, untracked) = session::open(limits, "this", ROOM_BYTES)?;
-        let root = database.budget();
+        let root = database.budget().clone();
         let child = |name| {
             let options = BudgetOptions::unlimited().keeps_refusals();
-            root.child_with(name, options).map_err(|_| refusal(root).to_string())
+            root.child_with(name, options).map_err(|_| refusal(&root).to_string())
         };
         let (input, statement) = (child("input")?, child("statement")?);
         let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
-        Ok(Tool { input, statement, untracked, out })
+        Ok(Tool { root, input, statement, untracked, out })
     }
 
-    /// Says so where more was taken outside of the budgets than may be.
-    fn finish(&mut self) {
+    /// Says so where more was taken outside of the budgets than may be, and shows the memory tree beside the output.
+    fn finish(&mut self, show_memory: bool) {
         if let Err(peak) = self.untracked.update() {
             let (peak, limit) = (human_bytes(peak), human_bytes(LIMIT_BYTES));
             complain(format_args!(
                 "warning: {peak} were taken outside of the budgets, above the bound of {limit}"
             ));
+        }
+        if show_memory {
+            complain(self.root.memory_tree());
         }
     }
 }

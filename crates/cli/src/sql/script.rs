@@ -1,184 +1,319 @@
-//! The statements of a script, and those tools that look at each.
+//! The statements of a script, and what is done with each.
 
-use std::io::{self, Write};
+use std::io;
 
 use cofferdam::Splitter;
-use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::{Error, Script, Tree};
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse};
 
 use super::source::{ReadError, Source};
-use super::{KEPT_BYTES, Tool, refusal};
-use crate::args::Sql;
+use super::{Out, Tool, refusal};
+use crate::input::BYTE_ORDER_MARK;
 use crate::report::{Finding, Place};
 use crate::{FAILED, complain};
 
-/// What is known of a script so far.
-struct Reading<'p> {
-    origin: &'p str,
-    /// The line and the offset of the first byte of the piece that is looked at.
-    line: usize,
-    statements_count: u64,
-    wrong_count: u64,
-}
+/// What a tool does with the statements of a script.
+pub(super) trait Show {
+    /// Shows a statement that is right. `arena` holds its tree, and has a budget of its own; offsets in the tree are those
+    /// of a longer text.
+    ///
+    /// # Errors
+    /// There is no memory for it, or no room in the output.
+    fn right(
+        &mut self,
+        statement: Statement<'_>,
+        tree: Tree<'_>,
+        arena: &Arena,
+        out: &mut Out,
+    ) -> Result<(), Stopped>;
 
-/// Runs a tool over the statements of a script. Gives 1 if any of them is wrong.
-///
-/// # Errors
-/// What the system says of the output.
-pub(super) fn run(tool: &Sql, budgets: &mut Tool, source: &mut Source<'_>) -> io::Result<u8> {
-    let origin = source.origin();
-    let mut reading = Reading { origin, line: 1, statements_count: 0, wrong_count: 0 };
-    let outcome = reading.pieces(tool, budgets, source);
-    let code = match outcome {
-        Ok(()) => 0,
-        Err(ReadError::Io(error)) => return Err(error),
-        Err(ReadError::OutOfMemory) => {
-            let (line, record) = (reading.line, refusal(&budgets.input));
-            complain(format_args!(
-                "error[53200]: the statement at line {line} of {origin} does not fit; what follows is not read: {record}"
-            ));
-            FAILED
-        }
-    };
-    if matches!(tool, Sql::Check(_)) {
-        let (wrong, all) = (reading.wrong_count, reading.statements_count);
-        writeln!(budgets.out, "{wrong} of {all} statements wrong")?;
+    /// Shows the text of a statement that is wrong, which is reported already.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    fn wrong(&mut self, _text: &[u8], _out: &mut Out) -> io::Result<()> {
+        Ok(())
     }
-    budgets.out.flush()?;
-    Ok(if reading.wrong_count > 0 { FAILED } else { code })
+
+    /// Shows what stands behind the last statement of a piece: blanks and comments.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    fn rest(&mut self, _text: &str, _out: &mut Out) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-impl Reading<'_> {
-    /// Looks at the script piece by piece.
-    fn pieces(&mut self, tool: &Sql, budgets: &mut Tool, source: &mut Source<'_>) -> Result<(), ReadError> {
-        let mut trees = Arena::new(&budgets.statement);
+/// A statement and where it stands in its script.
+#[derive(Clone, Copy)]
+pub(super) struct Statement<'s> {
+    /// Its number in the script, from 1, the wrong ones included.
+    pub(super) number: u64,
+    /// Its text with its `;`, and with the blanks and comments before it.
+    pub(super) text: &'s str,
+    /// The line, from 1, on which the text begins.
+    pub(super) line: usize,
+    /// The offset of the text in bytes.
+    pub(super) offset: u64,
+}
+
+impl<'s> Statement<'s> {
+    /// The statement without what stands before its first word or sign that is no `;`.
+    pub(super) fn trimmed(self) -> Statement<'s> {
+        let (gap, text) = self.text.split_at(words_start(self.text));
+        let line = self.line + count_lines(gap.as_bytes());
+        Statement { text, line, offset: self.offset + gap.len() as u64, ..self }
+    }
+}
+
+/// Where the first token stands that is no `;`.
+pub(super) fn words_start(text: &str) -> usize {
+    let Ok(mut lexer) = Lexer::new(text) else { return 0 };
+    loop {
+        let token = lexer.next_token();
+        if token.kind != TokenKind::Semicolon {
+            return token.start as usize;
+        }
+    }
+}
+
+/// Why a statement was not shown.
+pub(super) enum Stopped {
+    OutOfMemory(AllocError),
+    Output(io::Error),
+}
+
+impl From<AllocError> for Stopped {
+    fn from(error: AllocError) -> Stopped {
+        Stopped::OutOfMemory(error)
+    }
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Stopped {
+        Stopped::Output(error)
+    }
+}
+
+/// How far a script is read, and what was found.
+pub(super) struct Reading<'b> {
+    tool: &'b mut Tool,
+    source: Source<'b>,
+    /// The line, from 1, and the offset of what is looked at.
+    line: usize,
+    offset: u64,
+    pub(super) statements_count: u64,
+    pub(super) wrong_count: u64,
+}
+
+impl<'b> Reading<'b> {
+    pub(super) fn new(tool: &'b mut Tool, source: Source<'b>) -> Reading<'b> {
+        Reading { tool, source, line: 1, offset: 0, statements_count: 0, wrong_count: 0 }
+    }
+
+    /// The offset of what is looked at, in bytes.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where the tool writes.
+    pub(super) fn out(&mut self) -> &mut Out {
+        &mut self.tool.out
+    }
+
+    /// Shows all statements of the script. Gives the exit code.
+    ///
+    /// # Errors
+    /// What the system says of the input or the output.
+    pub(super) fn show(&mut self, show: &mut dyn Show) -> io::Result<u8> {
+        self.pieces(|reading, piece, is_last| {
+            if !piece.contains(&0)
+                && let Ok(text) = str::from_utf8(piece)
+            {
+                return reading.statements(text, is_last, show);
+            }
+            // What is wrong with the text of one statement says nothing of the others.
+            each_statement(piece, |bytes| match str::from_utf8(bytes) {
+                Ok(text) => reading.statements(text, true, show).map(drop),
+                Err(error) => {
+                    reading.not_utf8(bytes, error.valid_up_to());
+                    show.wrong(bytes, &mut reading.tool.out)
+                }
+            })?;
+            Ok(piece.len())
+        })
+    }
+
+    /// Calls `look` with each piece of the script and whether it is the last. It gives how much of the piece it has read:
+    /// all, or up to the last statement where that may go on behind the piece. Gives the exit code.
+    ///
+    /// # Errors
+    /// What the system says of the input or the output.
+    pub(super) fn pieces(
+        &mut self,
+        mut look: impl FnMut(&mut Self, &[u8], bool) -> io::Result<usize>,
+    ) -> io::Result<u8> {
+        let input = self.tool.input.clone();
         loop {
-            let arena = Arena::new(&budgets.input);
+            let arena = Arena::new(&input);
             let mut piece = Vec::new_in(&arena);
             let mut least = 0;
             let is_last = loop {
-                let is_last = source.fill(&mut piece, least, &mut budgets.out)?;
-                let mut look = Look { reading: self, tool, budgets, source, trees: &mut trees };
-                let read = look.piece(&piece, is_last)?;
+                let is_last = match self.source.fill(&mut piece, least, &mut self.tool.out) {
+                    Ok(is_last) => is_last,
+                    Err(ReadError::Io(error)) => return Err(error),
+                    Err(ReadError::OutOfMemory) => {
+                        let blanks = piece.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                        self.does_not_fit(count_lines(&piece[..blanks]));
+                        return Ok(FAILED);
+                    }
+                };
+                if self.offset == 0 && piece.starts_with(BYTE_ORDER_MARK) {
+                    self.offset += BYTE_ORDER_MARK.len() as u64;
+                    remove_front(&mut piece, BYTE_ORDER_MARK.len());
+                }
+                let read = look(self, &piece, is_last)?;
                 if read == piece.len() {
                     break is_last;
                 }
                 // The last `;` may be inside of its statement: twice as much of the text will tell.
-                piece.copy_within(read.., 0);
-                piece.truncate(piece.len() - read);
+                remove_front(&mut piece, read);
                 least = 2 * piece.len();
             };
             if is_last {
-                return Ok(());
+                return Ok(if self.wrong_count > 0 { FAILED } else { 0 });
             }
         }
     }
-}
 
-/// A look at one piece.
-struct Look<'l, 'p, 's> {
-    reading: &'l mut Reading<'p>,
-    tool: &'l Sql,
-    budgets: &'l mut Tool,
-    source: &'l Source<'s>,
-    trees: &'l mut Arena,
-}
-
-impl Look<'_, '_, '_> {
-    /// Looks at the statements of a piece. Gives how much of it was read: less than all where the last statement may go
-    /// on behind the piece.
-    fn piece(&mut self, piece: &[u8], is_last: bool) -> io::Result<usize> {
-        if !piece.contains(&0)
-            && let Ok(text) = str::from_utf8(piece)
-        {
-            return self.statements(text, is_last);
-        }
-        // What is wrong with the text of one statement says nothing of the others.
-        let (mut splitter, mut start) = (Splitter::new(), 0);
-        while start < piece.len() {
-            let end = splitter.find_end(&piece[start..]).map_or(piece.len(), |length| start + length);
-            match str::from_utf8(&piece[start..end]) {
-                Ok(text) => drop(self.statements(text, true)?),
-                Err(error) => self.not_utf8(&piece[start..end], error.valid_up_to()),
-            }
-            start = end;
-        }
-        Ok(piece.len())
-    }
-
-    /// As [`Look::piece`].
-    fn statements(&mut self, text: &str, is_last: bool) -> io::Result<usize> {
-        // The line of the reading is that of the byte at `seen`.
+    /// Shows the statements of a piece that is text. Gives how much of it was read.
+    fn statements(&mut self, text: &str, is_last: bool, show: &mut dyn Show) -> io::Result<usize> {
+        // What is before `seen` was passed; it is where a line or the text begins.
         let mut seen = 0;
         let mut script = match Script::new(text) {
             Ok(script) => script,
             Err(error) => {
-                self.reading.statements_count += 1;
+                self.statements_count += 1;
                 self.wrong(&error, text, 0);
-                self.reading.line += count_lines(text.as_bytes());
+                show.wrong(text.as_bytes(), &mut self.tool.out)?;
+                self.pass(text);
                 return Ok(text.len());
             }
         };
         loop {
             let start = script.offset() as usize;
-            self.trees.reset_keeping(KEPT_BYTES);
-            let outcome = script.next_statement(self.trees);
-            let Some(outcome) = outcome else { break };
-            if let Err(error) = &outcome
-                && !is_last
-                && ends_too_early(error, text)
-            {
-                self.reading.line += count_lines(&text.as_bytes()[seen..start]);
+            let arena = self.statement_arena();
+            let Some(outcome) = script.next_statement(&arena) else {
+                self.pass(&text[seen..]);
+                show.rest(&text[start..], &mut self.tool.out)?;
+                return Ok(text.len());
+            };
+            if !is_last && outcome.as_ref().is_err_and(|error| ends_too_early(error, text)) {
+                self.pass(&text[seen..start]);
                 return Ok(start);
             }
-            self.reading.statements_count += 1;
-            match outcome {
-                Ok(tree) => show(self.tool, tree, &mut self.budgets.out)?,
+            self.statements_count += 1;
+            let line_start = text[seen..start].rfind('\n').map_or(seen, |at| seen + at + 1);
+            self.pass(&text[seen..line_start]);
+            seen = line_start;
+            let own = &text[start..script.offset() as usize];
+            let offset = self.offset + (start - seen) as u64;
+            let outcome = match outcome {
+                Ok(tree) => {
+                    let number = self.statements_count;
+                    let statement = Statement { number, text: own, line: self.line, offset };
+                    show.right(statement, tree, &arena, &mut self.tool.out)
+                }
                 Err(error) => {
-                    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1).max(seen);
-                    self.reading.line += count_lines(&text.as_bytes()[seen..line_start]);
-                    seen = line_start;
                     self.wrong(&error, text, seen);
+                    show.wrong(own.as_bytes(), &mut self.tool.out).map_err(Stopped::from)
+                }
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(Stopped::Output(error)) => return Err(error),
+                Err(Stopped::OutOfMemory(error)) => {
+                    self.wrong(&error.into(), text, seen);
+                    show.wrong(own.as_bytes(), &mut self.tool.out)?;
                 }
             }
         }
-        self.reading.line += count_lines(&text.as_bytes()[seen..]);
-        Ok(text.len())
+    }
+
+    /// An arena on a budget of its own; on the one above where there is no memory for that.
+    fn statement_arena(&self) -> Arena {
+        let statement = &self.tool.statement;
+        Arena::new(statement.child("parse", u64::MAX).as_ref().unwrap_or(statement))
+    }
+
+    /// Goes on behind `text`.
+    pub(super) fn pass(&mut self, text: &str) {
+        self.line += count_lines(text.as_bytes());
+        self.offset += text.len() as u64;
     }
 
     /// Reports a wrong statement. The line of the reading is that of the byte at `seen` in `text`.
-    fn wrong(&mut self, error: &Error, text: &str, seen: usize) {
-        self.reading.wrong_count += 1;
-        let refusal = matches!(error, Error::OutOfMemory(_)).then(|| refusal(&self.budgets.statement));
+    pub(super) fn wrong(&mut self, error: &Error, text: &str, seen: usize) {
+        self.wrong_count += 1;
+        let refusal = matches!(error, Error::OutOfMemory(_)).then(|| refusal(&self.tool.statement));
         let hint = error.hint();
         let finding = Finding::of_sql(error, hint.as_ref(), refusal.as_ref());
-        let place = Place { origin: self.reading.origin, line: self.reading.line };
+        let place = Place { origin: self.source.origin(), line: self.line };
         self.source.progress().suspend(|| finding.report(text, seen, place));
     }
 
-    fn not_utf8(&mut self, bytes: &[u8], valid_up_to: usize) {
-        self.reading.statements_count += 1;
-        self.reading.wrong_count += 1;
-        let line = self.reading.line + count_lines(&bytes[..valid_up_to]);
-        let origin = self.reading.origin;
-        self.source
-            .progress()
-            .suspend(|| complain(format_args!("error[22021]: {origin} line {line} is not valid UTF-8")));
-        self.reading.line += count_lines(bytes);
+    /// Reports a statement that is no text, and passes it.
+    pub(super) fn not_utf8(&mut self, bytes: &[u8], valid_up_to: usize) {
+        self.statements_count += 1;
+        self.wrong_count += 1;
+        let (origin, line) = (self.source.origin(), self.line + count_lines(&bytes[..valid_up_to]));
+        let message = format_args!("error[22021]: {origin} line {line} is not valid UTF-8");
+        self.source.progress().suspend(|| complain(message));
+        self.line += count_lines(bytes);
+        self.offset += bytes.len() as u64;
     }
+
+    /// Reports the statement that begins so many lines further on.
+    fn does_not_fit(&self, lines: usize) {
+        let (line, origin, record) = (self.line + lines, self.source.origin(), refusal(&self.tool.input));
+        complain(format_args!(
+            "error[53200]: the statement at line {line} of {origin} does not fit; what follows is not read: {record}"
+        ));
+    }
+}
+
+/// Parses a statement, which is right, as a text of its own: offsets in the tree are then its own.
+///
+/// # Errors
+/// There is no memory for a second tree.
+pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t>, AllocError> {
+    match parse(text, arena) {
+        Ok(tree) => Ok(tree),
+        Err(Error::OutOfMemory(error)) => Err(error),
+        Err(error) => unreachable!("the parser accepted this within its script: {error}"),
+    }
+}
+
+/// Calls `look` with the bytes of each statement up to its `;`, whatever they are.
+pub(super) fn each_statement(piece: &[u8], mut look: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let (mut splitter, mut start) = (Splitter::new(), 0);
+    while start < piece.len() {
+        let end = splitter.find_end(&piece[start..]).map_or(piece.len(), |length| start + length);
+        look(&piece[start..end])?;
+        start = end;
+    }
+    Ok(())
+}
+
+fn remove_front(bytes: &mut Vec<'_, u8>, count: usize) {
+    bytes.copy_within(count.., 0);
+    bytes.truncate(bytes.len() - count);
 }
 
 /// Whether the text may only have been cut at the wrong `;`.
 fn ends_too_early(error: &Error, text: &str) -> bool {
     text.ends_with(';') && error.span().is_some_and(|span| span.start as usize == text.len() - 1)
-}
-
-fn show(tool: &Sql, tree: Tree<'_>, out: &mut impl Write) -> io::Result<()> {
-    match tool {
-        Sql::Check(_) => Ok(()),
-        Sql::Print(_) => writeln!(out, "{tree};"),
-    }
 }
 
 fn count_lines(bytes: &[u8]) -> usize {

@@ -186,3 +186,104 @@ impl<'b> Source<'b> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam::Budget;
+
+    /// Gives `text` in reads of `size` bytes.
+    struct Slow<'t> {
+        text: &'t [u8],
+        size: usize,
+    }
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let count = self.size.min(self.text.len()).min(bytes.len());
+            bytes[..count].copy_from_slice(&self.text[..count]);
+            self.text = &self.text[count..];
+            Ok(count)
+        }
+    }
+
+    fn source<'b>(text: &'static str, size: usize, room: &'b Arena) -> Source<'b> {
+        let reader = Box::new(Slow { text: text.as_bytes(), size });
+        let buffer = room.alloc_slice_fill(READ_BYTES, 0).unwrap();
+        let progress = Progress::new(None);
+        Source { origin: "test", reader, buffer, filled: 0..0, is_at_end: false, progress }
+    }
+
+    #[test]
+    fn entries_are_the_same_however_the_text_arrives() {
+        let budget = Budget::root("root", 1 << 20).unwrap();
+        let text = "one\0two two\0\0four\0five";
+        for size in 1..=text.len() {
+            let room = Arena::new(&budget);
+            let mut source = source(text, size, &room);
+            let mut found = std::vec::Vec::new();
+            loop {
+                let arena = Arena::new(&budget);
+                match source.next_entry(&arena, &mut io::sink()).unwrap() {
+                    Some(Entry::Text(bytes)) => found.push(str::from_utf8(bytes).unwrap().to_owned()),
+                    Some(Entry::TooLong) => panic!("it fits"),
+                    None => break,
+                }
+            }
+            assert_eq!(found, ["one", "two two", "", "four", "five"], "reads of {size} bytes");
+        }
+    }
+
+    /// Aim: a text that does not fit takes nothing from those after it.
+    #[test]
+    fn an_entry_beyond_the_budget_is_passed_over() {
+        let root = Budget::root("root", 1 << 20).unwrap();
+        let room = Arena::new(&root);
+        let text = String::from("one\0") + &"x".repeat(200_000) + "\0three\0" + &"y".repeat(200_000);
+        for size in [7, 1000, READ_BYTES] {
+            let mut source = source(text.clone().leak(), size, &room);
+            let budget = root.child("input", 100_000).unwrap();
+            let mut found = std::vec::Vec::new();
+            loop {
+                let arena = Arena::new(&budget);
+                match source.next_entry(&arena, &mut io::sink()).unwrap() {
+                    Some(Entry::Text(bytes)) => found.push(str::from_utf8(bytes).unwrap().to_owned()),
+                    Some(Entry::TooLong) => found.push("too long".to_owned()),
+                    None => break,
+                }
+                drop(arena);
+                assert_eq!(budget.used(), 0);
+            }
+            assert_eq!(found, ["one", "too long", "three", "too long"], "reads of {size} bytes");
+        }
+    }
+
+    /// Aim: pieces end with a `;`, are as long as was asked for, and together are the text. Method: all sizes of reads;
+    /// each piece is first cut short and then extended.
+    #[test]
+    fn pieces_end_with_statements_and_can_be_extended() {
+        let budget = Budget::root("root", 1 << 20).unwrap();
+        let text = "select 1;select\n';'\n ;;/* ; */ ; select $a$;$a$ ;\n select 2 -- end";
+        for size in 1..=text.len() {
+            let room = Arena::new(&budget);
+            let mut source = source(text, size, &room);
+            let mut all = String::new();
+            loop {
+                let arena = Arena::new(&budget);
+                let mut piece = Vec::new_in(&arena);
+                let mut is_last = source.fill(&mut piece, 0, &mut io::sink()).unwrap();
+                let first = piece.len();
+                assert!(is_last || piece.ends_with(b";"), "reads of {size} bytes");
+                if !is_last {
+                    is_last = source.fill(&mut piece, 2 * first, &mut io::sink()).unwrap();
+                    assert!(is_last || (piece.ends_with(b";") && piece.len() >= 2 * first));
+                }
+                all += str::from_utf8(&piece).unwrap();
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(all, text, "reads of {size} bytes");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::str::Utf8Error;
 use cofferdam::Budget;
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::{Error, Script, Tree};
+use cofferdam_sql::{Error, Fingerprint, Script, Tree};
 
 use super::source::{Entry, Source};
 use super::{KEPT_BYTES, Tool, refusal};
@@ -64,6 +64,35 @@ pub(super) fn print(tool: &mut Tool, source: &mut Source<'_>) -> io::Result<u8> 
     })
 }
 
+/// `fingerprint -0`: a line for each text, with a blank between the fingerprints of its statements.
+///
+/// # Errors
+/// What the system says of the input or the output.
+pub(super) fn fingerprint(tool: &mut Tool, source: &mut Source<'_>) -> io::Result<u8> {
+    let mut arena = Arena::new(&tool.statement);
+    each_text(tool, source, |tool, text| {
+        arena.reset_keeping(KEPT_BYTES);
+        match text.and_then(|text| fingerprints_of(text, &arena, tool)) {
+            Ok(fingerprints) => {
+                for (index, fingerprint) in fingerprints.iter().enumerate() {
+                    write!(tool.out, "{}{fingerprint}", if index == 0 { "" } else { " " })?;
+                }
+                writeln!(tool.out)
+            }
+            Err(wrong) => wrong.write(&mut tool.out),
+        }
+    })
+}
+
+fn fingerprints_of<'t>(text: &'t str, arena: &'t Arena, tool: &Tool) -> Result<Vec<'t, Fingerprint>, Wrong> {
+    let mut fingerprints = Vec::new_in(arena);
+    for tree in trees_of(text, arena, tool)?.iter() {
+        let pushed = tree.fingerprint(arena).and_then(|fingerprint| fingerprints.push(fingerprint));
+        pushed.map_err(|error| Wrong::sql(error.into(), tool))?;
+    }
+    Ok(fingerprints)
+}
+
 /// The trees of all statements: nothing is printed of a text that is wrong at its end.
 fn trees_of<'t>(text: &'t str, arena: &'t Arena, tool: &Tool) -> Result<Vec<'t, Tree<'t>>, Wrong> {
     let mut script = Script::new(text).map_err(|error| Wrong::sql(error, tool))?;
@@ -91,7 +120,6 @@ fn each_text(
         look(tool, text)?;
         arena.reset_keeping(KEPT_BYTES);
     }
-    tool.out.flush()?;
     Ok(0)
 }
 

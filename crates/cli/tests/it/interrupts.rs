@@ -79,6 +79,18 @@ fn ctrl_c_ends_a_session_that_waits() {
 }
 
 #[test]
+fn ctrl_c_ends_a_look_into_sql() {
+    for arguments in [&["sql", "check"][..], &["sql", "check", "-0"], &["sql", "format"]] {
+        let mut child = start(arguments);
+        let stdin = child.stdin.as_mut().expect("a pipe");
+        stdin.write_all(b"select 1;\nselect 'it goes on").expect("a pipe");
+        std::thread::sleep(Duration::from_millis(200));
+        send("-INT", &child);
+        assert_eq!(code_of(&mut child), None, "the signal itself ends it");
+    }
+}
+
+#[test]
 fn the_demo_removes_its_files_when_it_is_interrupted() {
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let mut child = start(&["demo", "--scale", "1"]);

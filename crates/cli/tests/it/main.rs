@@ -8,6 +8,7 @@ mod interrupts;
 mod memory;
 mod output;
 mod sessions;
+mod sql_scripts;
 mod sql_texts;
 mod support;
 

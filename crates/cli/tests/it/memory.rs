@@ -38,7 +38,7 @@ fn a_dot_command_switches_the_tree() {
 }
 
 /// Peak of `untracked` in KiB, from the last tree of an output.
-fn untracked_kib(stdout: &str) -> f64 {
+pub(crate) fn untracked_kib(stdout: &str) -> f64 {
     let line = stdout.lines().rev().find(|line| line.contains("`- untracked")).expect("the node is there");
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (amount, unit) = (fields[fields.len() - 3], fields[fields.len() - 2]);

@@ -124,6 +124,5 @@ fn a_file_is_read_as_standard_input_is() {
         assert!(outcome.stderr.contains(missing), "{}", outcome.stderr);
         assert_eq!(outcome.stdout, "");
     }
-    assert_fails(&run(&["sql", "check", "-0"]), 2, &["<FILE>"]);
     assert_fails(&run(&["--memory", "2MiB", "sql", "check", "-0", "-"]), 2, &["too small"]);
 }

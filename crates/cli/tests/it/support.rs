@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the program left behind.
@@ -26,8 +26,18 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     run_with(arguments, b"")
 }
 
-/// Runs the program with this input.
+/// Runs the program with this input; what it writes is text.
 pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Outcome {
+    let output = output_with(arguments, input);
+    Outcome {
+        code: output.status.code().expect("no signal"),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// Runs the program with this input.
+pub(crate) fn output_with(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = program(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
@@ -37,11 +47,7 @@ pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Outcome {
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().expect("the program ends");
     writer.join().expect("the writer ends");
-    Outcome {
-        code: output.status.code().expect("no signal"),
-        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
-    }
+    output
 }
 
 /// A folder of files that goes at the end of the test.

@@ -99,8 +99,21 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             NodeKind::Star => unsupported("a table's row as a value"),
             NodeKind::AtTimeZone => unsupported("AT TIME ZONE"),
             NodeKind::Parameter => unsupported("a parameter"),
+            NodeKind::Indirection => unsupported("a subscript or a field of a value"),
+            NodeKind::Array | NodeKind::ArrayQuery => unsupported("an array"),
+            NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => unsupported("ANY, SOME or ALL"),
+            NodeKind::NamedArgument => unsupported("an argument with a name"),
+            NodeKind::OrderBy => unsupported("ORDER BY in a call"),
+            NodeKind::Default => unsupported("DEFAULT as a value"),
+            NodeKind::Overlaps => unsupported("OVERLAPS"),
+            NodeKind::Treat => unsupported("TREAT"),
+            NodeKind::ObjectName => unsupported("an operator with a schema"),
+            NodeKind::Form => unsupported("this form of expression"),
             NodeKind::Call => {
                 let call = views::Call::of(node).expect("the kind was looked at");
+                if call.is_variadic() {
+                    return unsupported("VARIADIC");
+                }
                 if Aggregates::function(call).is_some() {
                     self.enter_aggregate(node.span())?;
                 }
@@ -152,7 +165,7 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             views::Expr::Like(like) => self.like(like, done)?,
             views::Expr::Is(is) => {
                 let [arg] = take(done);
-                let (op, truth) = is_test(is);
+                let (op, truth) = is_test(is)?;
                 build.is(op, arg, truth, span)?
             }
             views::Expr::DistinctFrom(distinct) => {
@@ -316,8 +329,8 @@ fn take<'a, const N: usize>(done: &mut Operands<'_, 'a>) -> [&'a Expr<'a>; N] {
 }
 
 /// The operator of an `IS` test, and what errors call it when it tests a boolean.
-fn is_test(is: views::Is<'_>) -> (UnaryOp, Option<&'static str>) {
-    match (is.test(), is.is_negated()) {
+fn is_test<'a>(is: views::Is<'_>) -> Result<(UnaryOp, Option<&'static str>), Error<'a>> {
+    Ok(match (is.test(), is.is_negated()) {
         (IsTest::Null, false) => (UnaryOp::IsNull, None),
         (IsTest::Null, true) => (UnaryOp::IsNotNull, None),
         (IsTest::True, false) => (UnaryOp::IsTrue, Some("IS TRUE")),
@@ -326,5 +339,10 @@ fn is_test(is: views::Is<'_>) -> (UnaryOp, Option<&'static str>) {
         (IsTest::False, true) => (UnaryOp::IsNotFalse, Some("IS NOT FALSE")),
         (IsTest::Unknown, false) => (UnaryOp::IsNull, Some("IS UNKNOWN")),
         (IsTest::Unknown, true) => (UnaryOp::IsNotNull, Some("IS NOT UNKNOWN")),
-    }
+        (IsTest::Document, _) => return Err(Error::NotSupported { what: "IS DOCUMENT", span: is.span() }),
+        (IsTest::Json | IsTest::JsonArray | IsTest::JsonObject | IsTest::JsonScalar, _) => {
+            return Err(Error::NotSupported { what: "IS JSON", span: is.span() });
+        }
+        _ => return Err(Error::NotSupported { what: "IS NORMALIZED", span: is.span() }),
+    })
 }

@@ -93,8 +93,8 @@ impl<'a> Binder<'a, '_> {
             Some(TableExpr::Table(table)) => self.bind_table(from, table)?,
             Some(TableExpr::File(file)) => self.bind_file(from, file)?,
             Some(TableExpr::Derived(derived)) => self.bind_derived(from, derived)?,
-            Some(TableExpr::Function(function)) => {
-                return Err(Error::NotSupported { what: "a function in FROM", span: function.span() });
+            Some(table @ (TableExpr::Function(_) | TableExpr::RowsFrom(_))) => {
+                return Err(Error::NotSupported { what: "a function in FROM", span: table.span() });
             }
             Some(TableExpr::Join(join)) => {
                 let right = items.pop().expect("a join has two sides");
@@ -113,6 +113,9 @@ impl<'a> Binder<'a, '_> {
         let span = table.span();
         if table.catalog().is_some() || table.schema().is_some_and(|schema| schema != "public") {
             return Err(Error::NotSupported { what: "a table with a schema", span });
+        }
+        if table.sample().is_some() {
+            return Err(Error::NotSupported { what: "TABLESAMPLE", span });
         }
         let found = self.catalog.table(table.name(), self.arena);
         let source = match found.map_err(|error| Error::from_catalog(error, span))? {

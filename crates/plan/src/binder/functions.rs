@@ -40,7 +40,7 @@ const NAMES: [&str; 25] = [
 ];
 
 /// Parts of the grammar that look like calls and are not here yet.
-const UNSUPPORTED: [(&str, &str); 12] = [
+const UNSUPPORTED: [(&str, &str); 20] = [
     ("greatest", "GREATEST"),
     ("least", "LEAST"),
     ("position", "POSITION"),
@@ -50,9 +50,17 @@ const UNSUPPORTED: [(&str, &str); 12] = [
     ("current_timestamp", "CURRENT_TIMESTAMP"),
     ("localtime", "LOCALTIME"),
     ("localtimestamp", "LOCALTIMESTAMP"),
+    ("current_catalog", "CURRENT_CATALOG"),
+    ("current_role", "CURRENT_ROLE"),
+    ("current_schema", "CURRENT_SCHEMA"),
     ("current_user", "CURRENT_USER"),
+    ("session_user", "SESSION_USER"),
+    ("system_user", "SYSTEM_USER"),
+    ("user", "USER"),
     ("normalize", "NORMALIZE"),
     ("grouping", "GROUPING"),
+    ("merge_action", "MERGE_ACTION"),
+    ("collation for", "COLLATION FOR"),
 ];
 
 /// The call of a function that is no aggregate, with its bound arguments.
@@ -80,6 +88,14 @@ pub(super) fn bind<'a, 'q: 'a>(
         CallForm::TrimTrailing => trim(build, Function::TrimTrailing, args, span, true)?,
         CallForm::Position => return Err(Error::NotSupported { what: "POSITION", span }),
         CallForm::Overlay => return Err(Error::NotSupported { what: "OVERLAY", span }),
+        CallForm::SubstringForFrom => substring_for_from(build, args, span)?,
+        CallForm::SubstringSimilar => {
+            return Err(Error::NotSupported { what: "SUBSTRING with SIMILAR", span });
+        }
+        CallForm::NormalizeNfc
+        | CallForm::NormalizeNfd
+        | CallForm::NormalizeNfkc
+        | CallForm::NormalizeNfkd => return Err(Error::NotSupported { what: "NORMALIZE", span }),
     };
     bound.ok_or(()).map_err(|()| undefined(build, name, args, span))
 }
@@ -142,6 +158,12 @@ fn substring<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound
 fn substring_for<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
     let [text, count] = *args else { return Ok(None) };
     let start = build.literal(Value::Integer(1), Type::Integer, span)?;
+    substring(build, &[text, start, count], span)
+}
+
+/// `SUBSTRING(text FOR count FROM start)`.
+fn substring_for_from<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
+    let [text, count, start] = *args else { return Ok(None) };
     substring(build, &[text, start, count], span)
 }
 

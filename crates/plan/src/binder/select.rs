@@ -107,6 +107,9 @@ impl<'a> Binder<'a, '_> {
         if let Some(into) = select.made_table() {
             return Err(Error::NotSupported { what: "SELECT INTO", span: into.span() });
         }
+        if let Some(window) = select.windows().next() {
+            return Err(Error::NotSupported { what: "WINDOW", span: window.form().span() });
+        }
         for table in select.from() {
             self.bind_table_expr(&mut block.from, table, &scratch)?;
         }

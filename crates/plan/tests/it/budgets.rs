@@ -7,6 +7,7 @@ use cofferdam_plan::explain::{ExplainOptions, explain};
 use cofferdam_plan::{EmptyCatalog, Error, plan_explain, plan_query};
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
+use cofferdam_sql::views::forms::Explain;
 use cofferdam_testkit::Failure;
 use cofferdam_testkit::counting::Counting;
 use cofferdam_testkit::golden::{self, Script};
@@ -41,8 +42,10 @@ fn plan(sql: &str, budget: &Budget) -> Result<String, Failure> {
     };
     let outcome = match tree.statement() {
         Statement::Query(query) => plan_query(query, &TestCatalog, &arena),
-        Statement::Explain(explain) => plan_explain(explain, &TestCatalog, &arena),
-        other => panic!("not a query: {other:?}"),
+        Statement::Form(form) => {
+            let explain = Explain::of(form.node()).unwrap_or_else(|| panic!("not a query: {form:?}"));
+            plan_explain(explain, &TestCatalog, &arena)
+        }
     };
     match outcome {
         Ok(plan) => match explain(&plan, ExplainOptions::default(), &arena) {

@@ -177,6 +177,11 @@ fn sources_and_what_is_missing() {
         "SELECT 1 FROM t, LATERAL (SELECT 2) AS x",
         "SELECT 1 FROM generate_series(1, 2)",
         "SELECT 1 FROM t JOIN u USING (a) AS x",
+        "SELECT 1 FROM ROWS FROM (f(1), g(2)) AS x",
+        "SELECT 1 FROM XMLTABLE('/a' PASSING b COLUMNS c integer) AS x",
+        "SELECT 1 FROM JSON_TABLE('{}', '$' COLUMNS (c integer)) AS x",
+        "SELECT 1 FROM t TABLESAMPLE system (50)",
+        "SELECT 1 FROM t WINDOW w AS (ORDER BY a)",
         "SELECT '12:00'::time",
         "EXPLAIN ANALYZE SELECT 1",
     ] {

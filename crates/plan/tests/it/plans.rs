@@ -9,6 +9,7 @@ use cofferdam_plan::physical::{OperatorKind, PhysicalPlan};
 use cofferdam_plan::{Error, plan_explain, plan_query};
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
+use cofferdam_sql::views::forms::Explain;
 use cofferdam_types::{ArithmeticOp, Type, Value};
 
 use crate::catalog::TestCatalog;
@@ -30,8 +31,10 @@ pub(crate) fn with_plan<R>(
     let tree = parse(sql, &parse_arena).unwrap_or_else(|error| panic!("{sql}: {error}"));
     let outcome = match tree.statement() {
         Statement::Query(query) => plan_query(query, &TestCatalog, &arena),
-        Statement::Explain(explain) => plan_explain(explain, &TestCatalog, &arena),
-        other => panic!("not a query: {other:?}"),
+        Statement::Form(form) => {
+            let explain = Explain::of(form.node()).unwrap_or_else(|| panic!("not a query: {form:?}"));
+            plan_explain(explain, &TestCatalog, &arena)
+        }
     };
     if let Ok(plan) = &outcome {
         check(plan, &arena);

@@ -77,12 +77,23 @@ fn strings_of_all_forms() {
     assert_eq!(kinds("'a' -- more\n 'b'"), [T::String { has_escapes: true }]);
     assert_eq!(words(r"E'a\'b' e'\\'"), [r"E'a\'b'", r"e'\\'"]);
     assert_eq!(
-        kinds("B'01' x'fF' N'a' U&'a' u&\"a\""),
-        [T::BitString, T::HexString, T::NationalString, T::UnicodeString, T::UnicodeName]
+        kinds("B'01' x'fF' U&'a' u&\"a\""),
+        [T::BitString, T::HexString, T::UnicodeString, T::UnicodeName]
     );
     assert_eq!(words("U&'a' UESCAPE '!' U&'b' uescape_"), ["U&'a' UESCAPE '!'", "U&'b'", "uescape_"]);
-    assert_eq!(kinds("U&'a' UESCAPE"), [T::Bad(Mistake::InvalidEscapeCharacter)]);
-    assert_eq!(kinds("U&'a' UESCAPE 'f'"), [T::Bad(Mistake::InvalidEscapeCharacter)]);
+    assert_eq!(words("n'a' B'a''b'"), ["n", "'a'", "B'a'", "'b'"]);
+    assert_eq!(kinds("N'a'")[0], T::Keyword(Keyword::Nchar));
+    // What stands where the escape character should be is a token of its own, at which the error is shown.
+    for (text, after) in
+        [("U&'a' UESCAPE", ""), ("U&'a' UESCAPE 'f'", "'f'"), ("U&'a' UESCAPE U&'!'", "U&'!'")]
+    {
+        let found = tokens(text);
+        assert_eq!(found[0], (T::Bad(Mistake::InvalidEscapeCharacter), "U&'a' UESCAPE"));
+        assert_eq!(found.get(1).map_or("", |(_, word)| word), after);
+    }
+    for text in ["U&'a' UESCAPE E'!'", "U&\"a\" uescape $$!$$", "U&'a'\n'b' UESCAPE /* c */ '!'"] {
+        assert_eq!(words(text), [text]);
+    }
     assert_eq!(words("$$a$$ $x$ $y$ $$ $x$"), ["$$a$$", "$x$ $y$ $$ $x$"]);
     assert_eq!(words("$é$'$é$"), ["$é$'$é$"]);
     assert_eq!(

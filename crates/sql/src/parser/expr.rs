@@ -1,6 +1,7 @@
 //! Expressions: operands, operators by precedence, and what stands between them.
 
-use super::name::is_string;
+use super::name::{Last, is_string};
+use super::predicate::may_be_similar;
 use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, operator, paren};
 use crate::error::Hint;
@@ -46,6 +47,7 @@ struct Infix {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Action {
     Binary(BinaryOp),
+    Operator,
     And,
     Or,
     Cast,
@@ -89,7 +91,6 @@ impl<'a> Parser<'a, '_> {
             TokenKind::BitString => self.bit_string(0),
             TokenKind::HexString => self.bit_string(1),
             kind if is_string(kind) => self.literal(NodeKind::String),
-            TokenKind::NationalString => self.national_string(),
             TokenKind::Parameter => self.parameter(),
             TokenKind::LeftParen => self.left_paren(),
             TokenKind::Plus => self.prefix(UnaryOp::Plus, p::SIGN),
@@ -114,15 +115,6 @@ impl<'a> Parser<'a, '_> {
         Ok(step)
     }
 
-    /// `N'…'` is a string of type `nchar`.
-    fn national_string(&mut self) -> Parsed<Step<'a>> {
-        let span = self.token.span();
-        let type_name = self.node(NodeKind::Type, Span { start: span.start, len: 1 })?;
-        type_name.set_text("nchar");
-        type_name.set(flag::KEYWORD);
-        self.typed_literal(type_name)
-    }
-
     /// The string after a type.
     pub(super) fn typed_literal(&mut self, type_name: NodeRef<'a>) -> Parsed<Step<'a>> {
         let token = self.take();
@@ -136,12 +128,15 @@ impl<'a> Parser<'a, '_> {
     fn parameter(&mut self) -> Parsed<Step<'a>> {
         let node = self.node_here(NodeKind::Parameter)?;
         node.set_text(node.span().of(self.lexer.text()).get(1..).unwrap_or(""));
-        Ok(Step::Value(node))
+        self.indirection(node)
     }
 
     /// A prefix operator.
     fn prefix(&mut self, op: UnaryOp, precedence: u8) -> Parsed<Step<'a>> {
         let mode = self.stack.top().mode;
+        if mode == Mode::Primary {
+            return Err(self.unexpected(&["a value without operators"]));
+        }
         let node = self.node_here(NodeKind::Unary)?;
         node.set_detail(op.code());
         if op == UnaryOp::Other {
@@ -152,21 +147,35 @@ impl<'a> Parser<'a, '_> {
 
     pub(super) fn not_operand(&mut self) -> Parsed<Step<'a>> {
         let mode = self.stack.top().mode;
-        if mode == Mode::Simple {
+        if mode.is_simple() {
             return Err(self.unexpected(&["an expression without NOT"]));
         }
         let node = self.node_here(NodeKind::Not)?;
         self.want_expr(operator(Then::Not, node, p::NOT, mode))
     }
 
+    /// `OPERATOR(schema.+)` before its operand.
+    pub(super) fn prefix_by_name(&mut self) -> Parsed<Step<'a>> {
+        let mode = self.stack.top().mode;
+        if mode == Mode::Primary {
+            return Err(self.unexpected(&["a value without operators"]));
+        }
+        let node = self.node(NodeKind::Unary, self.token.span())?;
+        node.set_detail(UnaryOp::Other.code());
+        node.push(self.operator_in_parens()?);
+        self.want_expr(operator(Then::Unary, node, p::OTHER, mode))
+    }
+
     /// An operand that begins with a name that is no keyword: a column, a call, or a type before its string.
     pub(super) fn named_operand(&mut self) -> Parsed<Step<'a>> {
         let node = self.node(NodeKind::Column, self.token.span())?;
-        if self.dotted_name(node)? {
-            return self.star_of_table(node);
+        if self.dotted_name(node, Last::NameOrStar)? {
+            node.set_kind(NodeKind::Star);
+            return self.indirection(node);
         }
         match self.token.kind {
             TokenKind::LeftParen => self.call(node),
+            TokenKind::LeftBracket => self.indirection(node),
             kind if is_string(kind) => {
                 node.set_kind(NodeKind::Type);
                 self.typed_literal(node)
@@ -175,13 +184,12 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// `t.*`, which only an item of a select can be.
-    fn star_of_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.stack.top().then != Then::SelectItem {
-            return Err(self.unsupported("a table's row as a value (`t.*`)", node.span()));
+    /// `DEFAULT`, which PostgreSQL's grammar lets stand for any value.
+    pub(super) fn default(&mut self) -> Parsed<Step<'a>> {
+        if self.stack.top().mode.is_simple() {
+            return Err(self.unexpected(EXPRESSION));
         }
-        node.set_kind(NodeKind::Star);
-        Ok(Step::Done(node))
+        Ok(Step::Value(self.node_here(NodeKind::Default)?))
     }
 
     // ---- parentheses
@@ -217,7 +225,7 @@ impl<'a> Parser<'a, '_> {
             TokenKind::RightParen => {
                 self.take();
                 value.set_span(Span::new(frame.start, self.end));
-                Ok(Step::Value(value))
+                self.indirection(value)
             }
             TokenKind::Comma => {
                 let row = self.node(NodeKind::Row, Span { start: frame.start, len: 1 })?;
@@ -247,7 +255,12 @@ impl<'a> Parser<'a, '_> {
         }
         self.close(frame)?;
         row.set_end(self.end);
-        Ok(Step::Value(row))
+        self.row_value(row)
+    }
+
+    /// Whether a value begins with a parenthesis; so does a query that may have clauses from inside.
+    pub(super) fn is_in_parens(&self, value: NodeRef<'a>) -> bool {
+        self.lexer.text().as_bytes().get(value.span().start as usize) == Some(&b'(')
     }
 
     /// Reads the `)` of `frame`.
@@ -275,7 +288,10 @@ impl<'a> Parser<'a, '_> {
         };
         node.push(query);
         node.set_span(Span::new(start, self.end));
-        Ok(Step::Value(node))
+        match kind {
+            NodeKind::Subquery => self.indirection(node),
+            _ => Ok(Step::Value(node)),
+        }
     }
 
     // ---- operators
@@ -291,17 +307,20 @@ impl<'a> Parser<'a, '_> {
                 break;
             }
             if !is_operator || waits_inside {
-                // Without a LIKE that waits for it, ESCAPE is no operator; nor is a label, once no operator claims it.
+                // A label is no operator, once no operator claims it; nor is ESCAPE, which only the LIKE before it can
+                // claim, over all that waits inside.
                 let is_stray = infix.is_some_and(|infix| match infix.action {
-                    Action::Escape if top.then != Then::LikePattern => true,
-                    _ if top.mode == Mode::Primary => true,
+                    _ if matches!(top.mode, Mode::Primary | Mode::Call) => true,
+                    Action::Escape => top.then != Then::LikePattern,
                     _ => infix.may_be_label && !waits_inside,
                 });
                 if !is_stray {
                     break;
                 }
-                infix = None;
-                continue;
+                if !is_operator {
+                    infix = None;
+                    continue;
+                }
             }
             if let Some(infix) = infix
                 && top.precedence == infix.precedence
@@ -309,7 +328,7 @@ impl<'a> Parser<'a, '_> {
                 if !infix.is_associative {
                     return Err(self.not_associative(infix.precedence));
                 }
-                if infix.action.goes_on(top.then) {
+                if infix.action.goes_on(top.then) && !infix.may_be_label {
                     // `a AND b AND c` is one node: its frame stays and waits for the next operand.
                     top.node().push(value);
                     self.take();
@@ -354,17 +373,8 @@ impl<'a> Parser<'a, '_> {
             TokenKind::Operator if self.slice(self.token) == "||" => binary(p::OTHER, B::Concat),
             TokenKind::Operator => binary(p::OTHER, B::Other),
             TokenKind::ColonColon => left(p::CAST, Action::Cast),
-            TokenKind::LeftBracket => return Err(self.unsupported_here("an array subscript")),
-            TokenKind::Dot if self.ends_in_parens() => {
-                return Err(self.unsupported_here("the field of a value"));
-            }
             _ => None,
         })
-    }
-
-    /// Whether the last token is a `)`, after which PostgreSQL can select a field.
-    fn ends_in_parens(&self) -> bool {
-        self.lexer.text().as_bytes().get(..self.end as usize).is_some_and(|text| text.ends_with(b")"))
     }
 
     fn infix_word(&mut self, keyword: Keyword) -> Parsed<Option<Infix>> {
@@ -380,20 +390,16 @@ impl<'a> Parser<'a, '_> {
             K::In => alone(p::BETWEEN, Action::In),
             K::Like => alone(p::BETWEEN, Action::Like(LikeKind::Like)),
             K::Ilike => alone(p::BETWEEN, Action::Like(LikeKind::ILike)),
-            K::Similar if self.peeks(K::To) => alone(p::BETWEEN, Action::Like(LikeKind::SimilarTo)),
+            K::Similar => alone(p::BETWEEN, Action::Like(LikeKind::SimilarTo)),
             K::Not if self.negates() => alone(p::BETWEEN, Action::Not),
             K::Escape => alone(p::ESCAPE, Action::Escape),
             K::Collate => left(p::COLLATE, Action::Collate),
-            K::At if matches!(self.peek(), TokenKind::Keyword(K::Time | K::Local)) => {
-                left(p::AT, Action::AtTimeZone)
-            }
-            K::Overlaps => return Err(self.unsupported_here("OVERLAPS")),
-            K::Operator if self.peek() == TokenKind::LeftParen => {
-                return Err(self.unsupported_here("an operator with a schema"));
-            }
+            K::At => left(p::AT, Action::AtTimeZone),
+            K::Operator => left(p::OTHER, Action::Operator),
             _ => None,
         };
-        let infix = infix.filter(|infix| mode != Mode::Simple || infix.action == Action::Is);
+        let infix =
+            infix.filter(|infix| !mode.is_simple() || matches!(infix.action, Action::Is | Action::Operator));
         let may_be_label =
             infix.is_some() && mode == Mode::Item && keyword.is_bare_label() && self.label_ends_here();
         Ok(infix.map(|infix| Infix { may_be_label, ..infix }))
@@ -426,6 +432,9 @@ impl<'a> Parser<'a, '_> {
                     | K::Offset
                     | K::Fetch
                     | K::For
+                    | K::On
+                    | K::Returning
+                    | K::With
             ),
             _ => false,
         }
@@ -434,13 +443,14 @@ impl<'a> Parser<'a, '_> {
     fn apply(&mut self, infix: Infix, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         match infix.action {
             Action::Binary(op) => self.binary(op, infix.precedence, value),
+            Action::Operator => self.binary_by_name(value),
             Action::And => self.junction(NodeKind::And, Then::And, p::AND, value),
             Action::Or => self.junction(NodeKind::Or, Then::Or, p::OR, value),
             Action::Cast => self.cast_suffix(value),
             Action::Is => self.is_test(value),
             Action::IsNull { is_negated } => {
                 self.take();
-                self.is_node(value, IsTest::Null, is_negated)
+                Ok(Step::Value(self.is_node(value, IsTest::Null, is_negated)?))
             }
             Action::Not => {
                 self.take();
@@ -448,6 +458,7 @@ impl<'a> Parser<'a, '_> {
             }
             Action::Between => self.between(value, 0),
             Action::In => self.in_operator(value, 0),
+            Action::Like(LikeKind::SimilarTo) => self.similar(value),
             Action::Like(kind) => self.like(kind, value, 0),
             Action::Escape => self.escape(value),
             Action::Collate => self.collate(value),
@@ -478,6 +489,24 @@ impl<'a> Parser<'a, '_> {
         self.want_right(Then::Binary, node, precedence)
     }
 
+    /// `value OPERATOR(schema.+)`.
+    fn binary_by_name(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = self.around(NodeKind::Binary, value)?;
+        node.set_detail(BinaryOp::Other.code());
+        node.push(self.operator_in_parens()?);
+        self.want_right(Then::Binary, node, p::OTHER)
+    }
+
+    /// Reads `OPERATOR(schema.+)`; the current token is the word.
+    pub(super) fn operator_in_parens(&mut self) -> Parsed<NodeRef<'a>> {
+        let start = self.take().start;
+        self.expect(TokenKind::LeftParen, &["`(`"])?;
+        let node = self.operator_name()?;
+        self.expect(TokenKind::RightParen, &["`)`"])?;
+        node.set_span(Span::new(start, self.end));
+        Ok(node)
+    }
+
     /// `AND` or `OR`; one that is already on the left takes the operand in, as in PostgreSQL's own tree.
     fn junction(
         &mut self,
@@ -494,8 +523,12 @@ impl<'a> Parser<'a, '_> {
     fn cast_suffix(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         let node = self.around(NodeKind::Cast, value)?;
         self.take();
-        node.push(self.type_name()?);
-        Ok(Step::Value(node))
+        self.want_type(Frame::of(Then::CastSuffix, node))
+    }
+
+    pub(super) fn after_cast_suffix(&mut self, frame: Frame<'a>, type_name: NodeRef<'a>) -> Parsed<Step<'a>> {
+        frame.node().push(type_name);
+        Ok(Step::Value(frame.node()))
     }
 
     fn is_test(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
@@ -503,29 +536,75 @@ impl<'a> Parser<'a, '_> {
         const TESTS: &[&str] = &["NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT FROM"];
         self.take();
         let is_negated = self.take_word(K::Not);
-        let is_simple = self.stack.top().mode == Mode::Simple;
+        let is_simple = self.stack.top().mode.is_simple();
         let test = match self.token.keyword() {
             Some(K::Distinct) => return self.distinct_from(value, is_negated),
-            Some(K::Document | K::Normalized | K::Nfc | K::Nfd | K::Nfkc | K::Nfkd | K::Json) => {
-                return Err(self.unsupported_here("this test after IS"));
-            }
-            _ if is_simple => return Err(self.unexpected(&["DISTINCT FROM"])),
+            Some(K::Document) => IsTest::Document,
+            _ if is_simple => return Err(self.unexpected(&["DISTINCT FROM", "DOCUMENT"])),
             Some(K::Null) => IsTest::Null,
             Some(K::True) => IsTest::True,
             Some(K::False) => IsTest::False,
             Some(K::Unknown) => IsTest::Unknown,
+            Some(K::Normalized) => IsTest::Normalized,
+            Some(form @ (K::Nfc | K::Nfd | K::Nfkc | K::Nfkd)) => {
+                self.take();
+                if !self.is(K::Normalized) {
+                    return Err(self.unexpected(&["NORMALIZED"]));
+                }
+                match form {
+                    K::Nfc => IsTest::NormalizedNfc,
+                    K::Nfd => IsTest::NormalizedNfd,
+                    K::Nfkc => IsTest::NormalizedNfkc,
+                    _ => IsTest::NormalizedNfkd,
+                }
+            }
+            Some(K::Json) => return self.is_json(value, is_negated),
             _ => return Err(self.unexpected(TESTS)),
         };
         self.take();
-        self.is_node(value, test, is_negated)
+        let node = self.is_node(value, test, is_negated)?;
+        Ok(Step::Value(node))
     }
 
-    fn is_node(&mut self, value: NodeRef<'a>, test: IsTest, is_negated: bool) -> Parsed<Step<'a>> {
+    /// `IS JSON [VALUE | ARRAY | OBJECT | SCALAR] [{WITH | WITHOUT} UNIQUE [KEYS]]`.
+    fn is_json(&mut self, value: NodeRef<'a>, is_negated: bool) -> Parsed<Step<'a>> {
+        use Keyword as K;
+        self.take();
+        let word = self.token.keyword();
+        let test = match word {
+            Some(K::Value) => IsTest::Json,
+            Some(K::Array) => IsTest::JsonArray,
+            Some(K::Object) => IsTest::JsonObject,
+            Some(K::Scalar) => IsTest::JsonScalar,
+            _ => IsTest::Json,
+        };
+        if test != IsTest::Json || word == Some(K::Value) {
+            self.take();
+        }
+        let node = self.is_node(value, test, is_negated)?;
+        let is_unique = self.is(K::With);
+        if self.begins_with() || (self.is(K::Without) && !self.peeks(K::Time)) {
+            self.take();
+            self.expect_word(K::Unique, &["UNIQUE"])?;
+            self.take_word(K::Keys);
+            node.set(if is_unique { flag::UNIQUE_KEYS } else { 0 });
+            node.set_end(self.end);
+        }
+        Ok(Step::Value(node))
+    }
+
+    /// Whether the current token is a `WITH` of its own: before `TIME` or `ORDINALITY` it belongs to what follows.
+    pub(super) fn begins_with(&mut self) -> bool {
+        self.is(Keyword::With)
+            && !matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality))
+    }
+
+    fn is_node(&mut self, value: NodeRef<'a>, test: IsTest, is_negated: bool) -> Parsed<NodeRef<'a>> {
         let node = self.around(NodeKind::Is, value)?;
         node.set_detail(test.code());
         node.set(if is_negated { flag::NOT } else { 0 });
         node.set_end(self.end);
-        Ok(Step::Value(node))
+        Ok(node)
     }
 
     fn distinct_from(&mut self, value: NodeRef<'a>, is_negated: bool) -> Parsed<Step<'a>> {
@@ -576,6 +655,14 @@ impl<'a> Parser<'a, '_> {
         self.want_right(Then::LikePattern, node, p::BETWEEN)
     }
 
+    /// `SIMILAR TO`, or the `SIMILAR` in `SUBSTRING(a SIMILAR b ESCAPE c)`.
+    fn similar(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if may_be_similar(self.stack.top()) && !self.peeks(Keyword::To) {
+            return Ok(Step::Done(value));
+        }
+        self.like(LikeKind::SimilarTo, value, 0)
+    }
+
     /// `ESCAPE` after the pattern of the `LIKE` on top of the stack.
     fn escape(&mut self, pattern: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.take();
@@ -590,9 +677,7 @@ impl<'a> Parser<'a, '_> {
             return Err(self.unexpected(&["the name of a collation"]));
         }
         let node = self.node(NodeKind::Collate, value.span())?;
-        if self.dotted_name(node)? {
-            return Err(self.unexpected(&["the name of a collation"]));
-        }
+        self.dotted_name(node, Last::Name)?;
         node.push(value);
         node.set_span(Span::new(value.span().start, self.end));
         Ok(Step::Value(node))
@@ -605,7 +690,7 @@ impl<'a> Parser<'a, '_> {
             node.set_end(self.end);
             return Ok(Step::Value(node));
         }
-        self.take();
+        self.expect_word(Keyword::Time, &["TIME ZONE", "LOCAL"])?;
         self.expect_word(Keyword::Zone, &["ZONE"])?;
         self.want_right(Then::AtTimeZone, node, p::AT)
     }

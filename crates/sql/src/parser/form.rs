@@ -1,7 +1,7 @@
-//! Operands that begin with a keyword, calls, and the forms that SQL writes in words: `CASE`, `CAST`, `EXTRACT`, ….
+//! Operands that begin with a keyword, and the forms that SQL writes in words: `CASE`, `CAST`, `EXTRACT`, ….
 
 use super::name::is_string;
-use super::stack::{Frame, Then};
+use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
@@ -30,14 +30,15 @@ impl<'a> Parser<'a, '_> {
             | K::SystemUser
             | K::User
             | K::CurrentCatalog => self.bare_call(keyword),
-            K::CurrentSchema if self.peek() != TokenKind::LeftParen => self.bare_call(keyword),
-            K::Array => Err(self.unsupported_here("ARRAY")),
-            K::Any | K::Some | K::All => Err(self.unsupported_here("ANY, SOME or ALL after an operator")),
-            K::Collation if self.peeks(K::For) => Err(self.unsupported_here("COLLATION FOR")),
+            K::CurrentSchema => self.current_schema(),
+            K::Array => self.array(),
+            K::Any | K::Some | K::All => self.quantified(),
+            K::Default => self.default(),
+            K::Unique => self.unique(),
             _ => match keyword.category() {
                 Category::ColumnName => self.column_keyword_operand(keyword),
                 Category::Unreserved => self.unreserved_operand(keyword),
-                Category::TypeOrFunction => self.function_keyword_operand(),
+                Category::TypeOrFunction => self.function_keyword_operand(keyword),
                 Category::Reserved => Err(self.unexpected(&["an expression"])),
             },
         }
@@ -49,23 +50,30 @@ impl<'a> Parser<'a, '_> {
         Ok(Step::Value(node))
     }
 
-    /// An unreserved keyword is a name like any other, but a few begin types of several words.
+    /// An unreserved keyword is a name like any other, but one begins a type of two words and one an operator.
     fn unreserved_operand(&mut self, keyword: Keyword) -> Parsed<Step<'a>> {
-        if keyword == K::Double && self.peeks(K::Precision) {
-            return self.type_before_string();
+        match keyword {
+            K::Double if self.peeks(K::Precision) => self.type_before_string(),
+            K::Operator if self.peek() == TokenKind::LeftParen => self.prefix_by_name(),
+            _ => self.named_operand(),
         }
-        if keyword == K::Nulls && self.begins_nulls_order() {
-            return Err(self.unexpected(&["an expression"]));
-        }
-        self.named_operand()
     }
 
     /// A keyword that names functions and types but no columns: `left(…)`.
-    fn function_keyword_operand(&mut self) -> Parsed<Step<'a>> {
-        match self.peek() {
-            TokenKind::LeftParen => {}
-            kind if is_string(kind) => {}
-            _ => return Err(self.unexpected(&["an expression"])),
+    fn function_keyword_operand(&mut self, keyword: Keyword) -> Parsed<Step<'a>> {
+        let is_name = match self.peek() {
+            TokenKind::LeftParen => true,
+            // The name of an argument.
+            TokenKind::Arrow | TokenKind::ColonEqual => {
+                let top = self.stack.top();
+                top.then == Then::CallArg && top.outer.is_none()
+            }
+            TokenKind::Keyword(K::For) if keyword == K::Collation => return self.collation_for(),
+            kind => is_string(kind),
+        };
+        if !is_name {
+            self.take();
+            return Err(self.unexpected(&["`(`"]));
         }
         self.named_operand()
     }
@@ -75,7 +83,6 @@ impl<'a> Parser<'a, '_> {
         let next = self.peek();
         let is_call = next == TokenKind::LeftParen;
         match keyword {
-            K::Interval if is_string(next) || is_call => self.interval_literal(),
             K::Bigint
             | K::Bit
             | K::Boolean
@@ -86,6 +93,8 @@ impl<'a> Parser<'a, '_> {
             | K::Float
             | K::Int
             | K::Integer
+            | K::Interval
+            | K::Json
             | K::National
             | K::Nchar
             | K::Numeric
@@ -93,37 +102,96 @@ impl<'a> Parser<'a, '_> {
             | K::Smallint
             | K::Time
             | K::Timestamp
-            | K::Varchar
-            | K::Json
-                if is_string(next)
-                    || is_call
-                    || matches!(
-                        next,
-                        TokenKind::Keyword(K::Varying | K::With | K::Without | K::Char | K::Character)
-                    ) =>
-            {
-                self.type_before_string()
-            }
+            | K::Varchar => self.type_keyword_operand(keyword, next),
             K::Exists if is_call => self.exists(),
             K::Extract if is_call => self.extract(),
             K::Row if is_call => self.row(),
-            K::Coalesce | K::Greatest | K::Least | K::Nullif if is_call => self.keyword_call(keyword),
+            K::Coalesce | K::Greatest | K::Least | K::Nullif | K::Grouping if is_call => {
+                self.keyword_call(keyword)
+            }
             K::Substring | K::Position | K::Trim | K::Overlay if is_call => self.form_call(keyword),
-            _ if is_call => Err(self.unsupported_here("this form of call")),
-            _ => self.named_operand(),
+            K::Normalize if is_call => self.normalize(),
+            K::Treat if is_call => self.treat(),
+            K::MergeAction if is_call => self.merge_action(),
+            K::JsonArray
+            | K::JsonArrayagg
+            | K::JsonExists
+            | K::JsonObject
+            | K::JsonObjectagg
+            | K::JsonQuery
+            | K::JsonScalar
+            | K::JsonSerialize
+            | K::JsonValue
+            | K::Xmlconcat
+            | K::Xmlelement
+            | K::Xmlexists
+            | K::Xmlforest
+            | K::Xmlparse
+            | K::Xmlpi
+            | K::Xmlroot
+            | K::Xmlserialize
+                if is_call =>
+            {
+                Err(self.unsupported_here("this form of call"))
+            }
+            _ => self.column_keyword(next),
+        }
+    }
+
+    /// A keyword that begins a type that the grammar knows; it may also name a column.
+    fn type_keyword_operand(&mut self, keyword: Keyword, next: TokenKind) -> Parsed<Step<'a>> {
+        let begins_type = match next {
+            TokenKind::LeftParen if keyword == K::Json => {
+                return Err(self.unsupported_here("this form of call"));
+            }
+            TokenKind::LeftParen => true,
+            TokenKind::Keyword(K::Varying) => true,
+            TokenKind::Keyword(K::Char | K::Character) => keyword == K::National,
+            TokenKind::Keyword(K::With | K::Without) => {
+                matches!(keyword, K::Time | K::Timestamp) && self.has_time_zone()
+            }
+            kind => is_string(kind),
+        };
+        match keyword {
+            _ if !begins_type => self.column_keyword(next),
+            K::Interval => self.interval_literal(),
+            _ => self.type_before_string(),
+        }
+    }
+
+    /// Whether the word after the current token, `WITH` or `WITHOUT`, belongs to a type: a third token is looked at.
+    fn has_time_zone(&mut self) -> bool {
+        let is_with = self.peeks(K::With);
+        let mut lexer = self.lexer.clone();
+        match lexer.next_token().keyword() {
+            Some(K::Time) => true,
+            Some(K::Ordinality) => is_with,
+            _ => false,
+        }
+    }
+
+    /// A keyword that names a column, or with dots after it anything.
+    fn column_keyword(&mut self, next: TokenKind) -> Parsed<Step<'a>> {
+        if next == TokenKind::Dot {
+            return self.named_operand();
+        }
+        let token = self.take();
+        let node = self.node(NodeKind::Column, token.span())?;
+        node.set_text(self.name_text(token)?);
+        self.indirection(node)
+    }
+
+    /// `CURRENT_SCHEMA`, which is a value, or also a function or a type when it is written like one.
+    fn current_schema(&mut self) -> Parsed<Step<'a>> {
+        match self.peek() {
+            TokenKind::LeftParen => self.named_operand(),
+            kind if is_string(kind) => self.named_operand(),
+            TokenKind::Arrow | TokenKind::ColonEqual => self.function_keyword_operand(K::CurrentSchema),
+            _ => self.bare_call(K::CurrentSchema),
         }
     }
 
     // ---- types before strings
-
-    /// `double precision '1.5'`, `timestamp(3) '…'`.
-    fn type_before_string(&mut self) -> Parsed<Step<'a>> {
-        let type_name = self.type_name()?;
-        if !is_string(self.token.kind) || type_name.detail() != 0 {
-            return Err(self.unexpected(&["a string after the type"]));
-        }
-        self.typed_literal(type_name)
-    }
 
     /// `INTERVAL '3' MONTH`, `INTERVAL(3) '…'`.
     fn interval_literal(&mut self) -> Parsed<Step<'a>> {
@@ -151,86 +219,6 @@ impl<'a> Parser<'a, '_> {
 
     // ---- calls
 
-    /// A call of the function that `node` names; the current token is `(`.
-    pub(super) fn call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        node.set_kind(NodeKind::Call);
-        let start = self.take().start;
-        match self.token.kind {
-            TokenKind::RightParen => return self.end_call(node),
-            TokenKind::Star => {
-                self.take();
-                node.set(flag::STAR);
-                if self.token.kind != TokenKind::RightParen {
-                    return Err(self.unexpected(&["`)`"]));
-                }
-                return self.end_call(node);
-            }
-            TokenKind::Keyword(K::Distinct) => {
-                self.take();
-                node.set(flag::DISTINCT);
-            }
-            TokenKind::Keyword(K::All) => {
-                self.take();
-            }
-            TokenKind::Keyword(K::Variadic) => return Err(self.unsupported_here("VARIADIC")),
-            _ => {}
-        }
-        self.want_expr(paren(Then::CallArg, Some(node), start))
-    }
-
-    pub(super) fn after_call_arg(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let node = frame.node();
-        let is_name = value.kind() == NodeKind::Column && value.qualifier().is_none();
-        if is_name && matches!(self.token.kind, TokenKind::Arrow | TokenKind::ColonEqual) {
-            return Err(self.unsupported_here("an argument with a name"));
-        }
-        node.push(value);
-        match self.token.kind {
-            TokenKind::Comma => {
-                self.take();
-                if self.is(K::Variadic) {
-                    return Err(self.unsupported_here("VARIADIC"));
-                }
-                self.want_expr(frame)
-            }
-            TokenKind::RightParen => self.end_call(node),
-            TokenKind::Keyword(K::Order) if !node.has(flag::KEYWORD) => {
-                Err(self.unsupported_here("ORDER BY in a call"))
-            }
-            _ => {
-                self.push_frame(frame)?;
-                Err(self.unexpected(&["`)`", "`,`", "an operator"]))
-            }
-        }
-    }
-
-    /// Reads the `)` of a call and sees that nothing unsupported follows.
-    fn end_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        self.take();
-        node.set_end(self.end);
-        if node.has(flag::KEYWORD) {
-            return Ok(Step::Value(node));
-        }
-        let kind = self.token.kind;
-        match kind {
-            // In FROM these words are the function's alias.
-            TokenKind::Keyword(K::Over | K::Filter | K::Within)
-                if self.stack.top().then == Then::TableFunction =>
-            {
-                Ok(Step::Value(node))
-            }
-            TokenKind::Keyword(K::Over) => Err(self.unsupported_here("a window function (OVER)")),
-            TokenKind::Keyword(K::Filter) if self.peek() == TokenKind::LeftParen => {
-                Err(self.unsupported_here("FILTER"))
-            }
-            TokenKind::Keyword(K::Within) if self.peeks(K::Group) => {
-                Err(self.unsupported_here("WITHIN GROUP"))
-            }
-            _ if is_string(kind) => Err(self.unsupported_here("a type with modifiers before its string")),
-            _ => Ok(Step::Value(node)),
-        }
-    }
-
     /// `CURRENT_DATE` and other calls without parentheses; some take a precision.
     fn bare_call(&mut self, keyword: Keyword) -> Parsed<Step<'a>> {
         let node = self.node_here(NodeKind::Call)?;
@@ -254,6 +242,58 @@ impl<'a> Parser<'a, '_> {
         self.want_expr(paren(Then::FormArg, Some(node), start))
     }
 
+    /// `COLLATION FOR (value)`.
+    fn collation_for(&mut self) -> Parsed<Step<'a>> {
+        let node = self.node_here(NodeKind::Call)?;
+        node.set_text("collation for");
+        node.set(flag::KEYWORD);
+        self.take();
+        let start = self.expect(TokenKind::LeftParen, &["`(`"])?.start;
+        self.want_expr(paren(Then::FormArg, Some(node), start))
+    }
+
+    /// `MERGE_ACTION()`.
+    fn merge_action(&mut self) -> Parsed<Step<'a>> {
+        let node = self.node_here(NodeKind::Call)?;
+        node.set_text(K::MergeAction.word());
+        node.set(flag::KEYWORD);
+        self.take();
+        self.expect(TokenKind::RightParen, &["`)`"])?;
+        node.set_end(self.end);
+        Ok(Step::Value(node))
+    }
+
+    /// `NORMALIZE(value [, NFC])`.
+    fn normalize(&mut self) -> Parsed<Step<'a>> {
+        let node = self.node_here(NodeKind::Call)?;
+        node.set_text(K::Normalize.word());
+        node.set(flag::KEYWORD);
+        let start = self.take().start;
+        self.want_expr(paren(Then::NormalizeArg, Some(node), start))
+    }
+
+    pub(super) fn after_normalize_arg(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = frame.node();
+        node.push(value);
+        if self.take_if(TokenKind::Comma) {
+            let form = match self.token.keyword() {
+                Some(K::Nfc) => CallForm::NormalizeNfc,
+                Some(K::Nfd) => CallForm::NormalizeNfd,
+                Some(K::Nfkc) => CallForm::NormalizeNfkc,
+                Some(K::Nfkd) => CallForm::NormalizeNfkd,
+                _ => return self.form_failed(frame, &["NFC", "NFD", "NFKC", "NFKD"]),
+            };
+            self.take();
+            node.set_detail(form.code());
+            if self.token.kind != TokenKind::RightParen {
+                return self.form_failed(frame, &["`)`"]);
+            }
+        }
+        self.close(frame)?;
+        node.set_end(self.end);
+        Ok(Step::Value(node))
+    }
+
     /// `SUBSTRING`, `POSITION`, `TRIM`, `OVERLAY`: arguments with words between them.
     fn form_call(&mut self, keyword: Keyword) -> Parsed<Step<'a>> {
         let node = self.node_here(NodeKind::Call)?;
@@ -263,11 +303,22 @@ impl<'a> Parser<'a, '_> {
         let mut frame = paren(Then::FormArg, Some(node), start);
         match keyword {
             K::Trim => self.trim_side(node),
-            K::Position => frame.mode = super::stack::Mode::Simple,
-            _ if self.token.kind == TokenKind::RightParen => return self.end_call(node),
+            K::Position => frame.mode = Mode::Simple,
+            _ if self.token.kind == TokenKind::RightParen => {
+                self.take();
+                node.set_end(self.end);
+                return Ok(Step::Value(node));
+            }
+            // The name of an argument is seen before it is read: a call with names is written like any other.
+            _ if self.begins_named_argument() => frame.then = Then::CallArg,
             _ => {}
         }
         self.want_expr(frame)
+    }
+
+    fn begins_named_argument(&mut self) -> bool {
+        Self::is_type_or_function_name(self.token.kind)
+            && matches!(self.peek(), TokenKind::Arrow | TokenKind::ColonEqual)
     }
 
     /// `TRIM([BOTH | LEADING | TRAILING] [FROM] …`.
@@ -292,21 +343,17 @@ impl<'a> Parser<'a, '_> {
         let node = frame.node();
         node.push(value);
         let count = node.children_count();
-        let word = if self.token.kind == TokenKind::RightParen {
+        if self.token.kind == TokenKind::RightParen {
             return self.end_form(node, frame);
-        } else {
-            self.token.keyword()
-        };
+        }
+        let word = self.token.keyword();
         let form = match (node.name(), word, CallForm::from_code(node.detail()), count) {
             ("substring", Some(K::From), CallForm::Plain, 1) => CallForm::SubstringFrom,
             ("substring", Some(K::For), CallForm::Plain, 1) => CallForm::SubstringFor,
             ("substring", Some(K::For), CallForm::SubstringFrom, 2) => CallForm::SubstringFrom,
-            ("substring", Some(K::From), CallForm::SubstringFor, 2) => {
-                return Err(self.unsupported_here("FROM after FOR in SUBSTRING"));
-            }
-            ("substring", Some(K::Similar), CallForm::Plain, 1) => {
-                return Err(self.unsupported_here("SIMILAR in SUBSTRING"));
-            }
+            ("substring", Some(K::From), CallForm::SubstringFor, 2) => CallForm::SubstringForFrom,
+            ("substring", Some(K::Similar), CallForm::Plain, 1) => CallForm::SubstringSimilar,
+            ("substring", Some(K::Escape), CallForm::SubstringSimilar, 2) => CallForm::SubstringSimilar,
             ("overlay", Some(K::Placing), CallForm::Plain, 1) => CallForm::Overlay,
             ("overlay", Some(K::From), CallForm::Overlay, 2) => CallForm::Overlay,
             ("overlay", Some(K::For), CallForm::Overlay, 3) => CallForm::Overlay,
@@ -322,7 +369,11 @@ impl<'a> Parser<'a, '_> {
         node.set_detail(form.code());
         self.take();
         if form == CallForm::Position {
-            frame.mode = super::stack::Mode::Simple;
+            frame.mode = Mode::Simple;
+        }
+        if form == CallForm::Plain && matches!(node.name(), "substring" | "overlay") {
+            // After a comma it is a call like any other, whose arguments may have names.
+            frame.then = Then::CallArg;
         }
         self.want_expr(frame)
     }
@@ -338,7 +389,12 @@ impl<'a> Parser<'a, '_> {
             ("nullif", _) if count < 2 => &["`,`"],
             ("position", _) if count < 2 => &["IN"],
             (_, CallForm::Overlay) if count < 3 => &["FROM"],
-            _ => return self.end_call(node),
+            (_, CallForm::SubstringSimilar) if count < 3 => &["ESCAPE"],
+            _ => {
+                self.take();
+                node.set_end(self.end);
+                return Ok(Step::Value(node));
+            }
         };
         self.form_failed(frame, missing)
     }
@@ -357,7 +413,7 @@ impl<'a> Parser<'a, '_> {
         let start = self.take().start;
         if self.take_if(TokenKind::RightParen) {
             node.set_end(self.end);
-            return Ok(Step::Value(node));
+            return self.row_value(node);
         }
         self.want_expr(paren(Then::RowItem, Some(node), start))
     }
@@ -393,13 +449,24 @@ impl<'a> Parser<'a, '_> {
         self.want_expr(paren(Then::CastOperand, Some(node), start))
     }
 
+    /// `TREAT(value AS type)`.
+    fn treat(&mut self) -> Parsed<Step<'a>> {
+        let node = self.node_here(NodeKind::Treat)?;
+        let start = self.take().start;
+        self.want_expr(paren(Then::CastOperand, Some(node), start))
+    }
+
     pub(super) fn after_cast_operand(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let node = frame.node();
-        node.push(value);
+        frame.node().push(value);
         if !self.take_word(K::As) {
             return self.form_failed(frame, &["AS"]);
         }
-        node.push(self.type_name()?);
+        self.want_type(Frame { then: Then::CastType, ..frame })
+    }
+
+    pub(super) fn after_cast_type(&mut self, frame: Frame<'a>, type_name: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = frame.node();
+        node.push(type_name);
         self.close(frame)?;
         node.set_end(self.end);
         Ok(Step::Value(node))
@@ -465,7 +532,11 @@ impl<'a> Parser<'a, '_> {
 /// Whether another plain argument may follow.
 fn takes_comma(node: NodeRef<'_>, form: CallForm) -> bool {
     match form {
-        CallForm::Plain => node.name() != "nullif" || node.children_count() < 2,
+        CallForm::Plain => match node.name() {
+            "nullif" => node.children_count() < 2,
+            "collation for" => false,
+            _ => true,
+        },
         CallForm::TrimBoth | CallForm::TrimLeading | CallForm::TrimTrailing => true,
         _ => false,
     }

@@ -9,7 +9,7 @@ use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::{Keyword, Span};
+use crate::{Keyword, Span, print};
 
 /// A place in [`CODE`].
 pub(super) type Pc = u16;
@@ -20,6 +20,8 @@ pub(super) type Pc = u16;
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
+    /// The same for a word that is no keyword.
+    Word(u16),
     /// Reads a token that the tree implies.
     Skip(u16),
     /// Reads a node of a rule.
@@ -35,6 +37,8 @@ enum Op {
     /// The same for the current token and the next.
     IfGuard(u16, Pc),
     Jump(Pc),
+    /// Goes on at the place that a table has for the token.
+    Switch(u16),
     /// Sees that the token is in the set.
     Check(u16),
     Fail,
@@ -48,12 +52,10 @@ enum Op {
     End,
 }
 
+/// What the current token and those after it must be.
 struct Guard {
     is_negated: bool,
-    first: u16,
-    second: u16,
-    /// An empty set where two tokens decide.
-    third: u16,
+    sets: &'static [u16],
 }
 
 /// Nonterminals that are written by hand.
@@ -61,23 +63,40 @@ struct Guard {
 #[allow(dead_code, reason = "which of them occur is up to the grammar")]
 pub(super) enum Hook {
     Expr,
+    Constant,
+    SortKey,
     SimpleExpr,
     Primary,
     FunctionCall,
     Query,
     Table,
     Type,
+    SimpleType,
     FunctionType,
     ColumnName,
     TypeOrFunctionName,
     NonReservedWord,
     Label,
     AnyName,
+    QualifiedName,
+    OptionName,
+    ReservedWord,
     FunctionName,
     RoutineName,
     RoleName,
     NewRoleName,
+    RoleFlag,
     Target,
+    AnyStatement,
+    Item,
+    Statement,
+    RuleAction,
+    Application,
+    SettingName,
+    SettingValue,
+    SettingWord,
+    WordOrString,
+    Identifier,
     QualifiedOperator,
     AnyOperator,
     String,
@@ -107,6 +126,13 @@ macro_rules! forms {
 
 include!(concat!(env!("OUT_DIR"), "/forms.rs"));
 
+/// Where a choice of many alternatives goes on.
+struct Switch {
+    /// Class of the token -> index in `places`.
+    arms: &'static [u8; CLASSES_COUNT],
+    places: &'static [Pc],
+}
+
 impl Form {
     /// Its name in words: `CREATE INDEX`.
     pub fn name(self) -> &'static str {
@@ -122,6 +148,9 @@ impl Form {
     }
 }
 
+/// Classes of tokens: the keywords, and those after them.
+const CLASSES_COUNT: usize = Keyword::COUNT + 34;
+
 /// Marks a child in parentheses in a frame's slot.
 const IN_PARENS: u8 = 0x80;
 
@@ -136,35 +165,34 @@ fn class(kind: TokenKind) -> u16 {
         T::Number => 3,
         T::Parameter => 4,
         T::String { .. } | T::EscapeString | T::UnicodeString | T::DollarString => 5,
-        T::NationalString => 6,
-        T::BitString => 7,
-        T::HexString => 8,
-        T::LeftParen => 9,
-        T::RightParen => 10,
-        T::LeftBracket => 11,
-        T::RightBracket => 12,
-        T::Comma => 13,
-        T::Semicolon => 14,
-        T::Dot => 15,
-        T::DotDot => 16,
-        T::Colon => 17,
-        T::ColonColon => 18,
-        T::ColonEqual => 19,
-        T::Arrow => 20,
-        T::Plus => 21,
-        T::Minus => 22,
-        T::Star => 23,
-        T::Slash => 24,
-        T::Percent => 25,
-        T::Caret => 26,
-        T::Less => 27,
-        T::Greater => 28,
-        T::Equal => 29,
-        T::LessOrEqual => 30,
-        T::GreaterOrEqual => 31,
-        T::NotEqual => 32,
-        T::Operator => 33,
-        T::Stray | T::Bad(_) => 34,
+        T::BitString => 6,
+        T::HexString => 7,
+        T::LeftParen => 8,
+        T::RightParen => 9,
+        T::LeftBracket => 10,
+        T::RightBracket => 11,
+        T::Comma => 12,
+        T::Semicolon => 13,
+        T::Dot => 14,
+        T::DotDot => 15,
+        T::Colon => 16,
+        T::ColonColon => 17,
+        T::ColonEqual => 18,
+        T::Arrow => 19,
+        T::Plus => 20,
+        T::Minus => 21,
+        T::Star => 22,
+        T::Slash => 23,
+        T::Percent => 24,
+        T::Caret => 25,
+        T::Less => 26,
+        T::Greater => 27,
+        T::Equal => 28,
+        T::LessOrEqual => 29,
+        T::GreaterOrEqual => 30,
+        T::NotEqual => 31,
+        T::Operator => 32,
+        T::Stray | T::Bad(_) => 33,
     };
     Keyword::COUNT as u16 + after_keywords
 }
@@ -172,10 +200,6 @@ fn class(kind: TokenKind) -> u16 {
 fn is_in(set: u16, class: u16) -> bool {
     let words = &SETS[usize::from(set)];
     words[usize::from(class / 64)] & (1 << (class % 64)) != 0
-}
-
-fn is_empty(set: u16) -> bool {
-    SETS[usize::from(set)] == [0; 9]
 }
 
 impl<'a> Parser<'a, '_> {
@@ -204,23 +228,41 @@ impl<'a> Parser<'a, '_> {
         Ok(node)
     }
 
+    /// The current token as the tables number it. `WITH` before `TIME` and `ORDINALITY` belongs to them, as PostgreSQL's
+    /// lexer sees it, so no rule can begin with it.
+    fn class_here(&mut self) -> u16 {
+        let kind = self.token.kind;
+        let belongs_to_next = kind == TokenKind::Keyword(Keyword::With)
+            && matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality));
+        class(if belongs_to_next { TokenKind::Stray } else { kind })
+    }
+
     /// Where the machine goes on after a test or a jump.
     fn test(&mut self, op: Op, pc: Pc) -> Pc {
         let (holds, otherwise) = match op {
-            Op::If(set, otherwise) => (is_in(set, class(self.token.kind)), otherwise),
-            Op::IfToken(token, otherwise) => (class(self.token.kind) == token, otherwise),
+            Op::If(set, otherwise) => (is_in(set, self.class_here()), otherwise),
+            Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
+            Op::Switch(switch) => {
+                let Switch { arms, places } = &SWITCHES[usize::from(switch)];
+                return places[usize::from(arms[usize::from(self.class_here())])];
+            }
             _ => return pc + 1,
         };
         if holds { pc + 1 } else { otherwise }
     }
 
     fn guard_holds(&mut self, guard: u16) -> bool {
-        let Guard { is_negated, first, second, third } = GUARDS[usize::from(guard)];
-        let holds = is_in(first, class(self.token.kind))
-            && is_in(second, class(self.peek()))
-            && (is_empty(third) || is_in(third, class(self.peek_beyond())));
+        let Guard { is_negated, sets } = GUARDS[usize::from(guard)];
+        let holds = sets.iter().enumerate().all(|(index, set)| {
+            let kind = match index {
+                0 => self.token.kind,
+                1 => self.peek(),
+                _ => self.peek_second(),
+            };
+            is_in(*set, class(kind))
+        });
         holds != is_negated
     }
 
@@ -231,14 +273,23 @@ impl<'a> Parser<'a, '_> {
             let op = CODE[usize::from(pc)];
             match op {
                 Op::Take(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
+                        return Err(self.unexpected_at(pc));
+                    }
+                    self.take_word_into(node)?;
+                    pc += 1;
+                }
+                Op::Word(word) => {
+                    let is_name = matches!(self.token.kind, TokenKind::Name { .. });
+                    let word = WORDS.get(usize::from(word)).copied().unwrap_or("");
+                    if !is_name || !self.slice(self.token).eq_ignore_ascii_case(word) {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take_word_into(node)?;
                     pc += 1;
                 }
                 Op::Skip(token) => {
-                    if class(self.token.kind) != token {
+                    if self.class_here() != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take();
@@ -246,7 +297,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::Check(set) => {
-                    if !is_in(set, class(self.token.kind)) {
+                    if !is_in(set, self.class_here()) {
                         return Err(self.unexpected_at(pc));
                     }
                     pc += 1;
@@ -262,6 +313,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Op::Become(form) => {
                     node.set_form(form);
+                    self.check_place(form)?;
                     pc += 1;
                 }
                 Op::Form(form) => {
@@ -286,6 +338,7 @@ impl<'a> Parser<'a, '_> {
                     pc += 1;
                 }
                 Op::End => {
+                    self.check_form(node)?;
                     if self.stack.top().then != Then::Form {
                         return Ok(Step::Done(node));
                     }
@@ -294,8 +347,18 @@ impl<'a> Parser<'a, '_> {
                     node = frame.node();
                     pc = place(frame);
                 }
-                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) => pc = self.test(op, pc),
+                Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) | Op::Switch(_) => {
+                    pc = self.test(op, pc)
+                }
             }
+        }
+    }
+
+    /// The nonterminal that the form of `frame` waits for.
+    pub(super) fn awaited_hook(frame: &Frame<'a>) -> Option<Hook> {
+        match CODE.get(usize::from(place(*frame)).wrapping_sub(1)) {
+            Some(Op::Hook(hook)) if frame.then == Then::Form => Some(*hook),
+            _ => None,
         }
     }
 
@@ -334,8 +397,37 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(Frame { mode: Mode::Simple, ..frame })?;
                 return Ok(Hooked::Step(Step::Operand));
             }
+            Hook::Constant => {
+                self.push_frame(frame)?;
+                return self.constant_value().map(Hooked::Step);
+            }
+            Hook::SortKey => {
+                self.push_frame(frame)?;
+                return self.want_expr(Frame::new(Then::SortKey)).map(Hooked::Step);
+            }
+            Hook::FunctionCall => {
+                return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
+            }
             Hook::Query => Step::Query,
+            Hook::AnyStatement => {
+                self.push_frame(frame)?;
+                return self.statement().map(Hooked::Step);
+            }
             Hook::Table => Step::Table,
+            Hook::Type => return self.want_type(frame).map(Hooked::Step),
+            Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
+            Hook::FunctionType => return self.want_function_type(frame).map(Hooked::Step),
+            Hook::Primary => {
+                self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+                return Ok(Hooked::Step(Step::Operand));
+            }
+            Hook::Item => return self.item(frame),
+            Hook::Target => return self.target(frame),
+            Hook::Application => return self.application(frame),
+            Hook::Statement | Hook::RuleAction => {
+                self.push_frame(frame)?;
+                return self.statement_in_form(hook).map(Hooked::Step);
+            }
             _ => return self.simple_hook(hook).map(Hooked::Value),
         };
         self.push_frame(frame)?;
@@ -352,6 +444,7 @@ impl<'a> Parser<'a, '_> {
                 (Self::is_column_name(kind) || Self::is_type_or_function_name(kind), &["a word"])
             }
             Hook::Label => (Self::is_label(kind), &["a word"]),
+            Hook::Identifier => (super::name::is_plain_name(kind), &["a name"]),
             Hook::String => (super::name::is_string(kind), &["a string"]),
             Hook::Integer => (kind == TokenKind::Integer, &["a number"]),
             Hook::Number => (kind == TokenKind::Number, &["a number"]),
@@ -371,20 +464,30 @@ impl<'a> Parser<'a, '_> {
             token.span(),
         )?;
         node.set_text(self.name_text(token)?);
+        if matches!(hook, Hook::NonReservedWord | Hook::Label) {
+            node.set(super::setting::word_flags(token.kind));
+        }
         Ok(node)
     }
 
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
-            Hook::Type => self.type_name(),
-            Hook::FunctionType => self.function_type(),
+            Hook::Parameter => self.parameter_name(),
             Hook::AnyName => self.object_name(),
+            Hook::QualifiedName => self.qualified_name(),
+            Hook::OptionName => self.option_name(),
+            Hook::ReservedWord => self.reserved_word(),
+            Hook::SettingName => self.setting_name(),
+            Hook::SettingValue => self.setting_value(),
+            Hook::SettingWord => self.setting_word(),
+            Hook::WordOrString => self.word_or_string(),
             Hook::FunctionName => self.function_name(),
             Hook::RoutineName => self.routine_name(),
             Hook::QualifiedOperator => self.operator_name(),
             Hook::AnyOperator => self.operator_sign(),
             Hook::RoleName => self.role_name(false),
             Hook::NewRoleName => self.role_name(true),
+            Hook::RoleFlag => self.role_flag(),
             Hook::SignedInteger => self.signed_number(true),
             Hook::SignedNumber => self.signed_number(false),
             _ => Err(self.unsupported_here("this part of a statement")),
@@ -399,7 +502,7 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// What a nonterminal written by hand gives at once.
-enum Hooked<'a> {
+pub(super) enum Hooked<'a> {
     Value(NodeRef<'a>),
     /// It needs steps; the frame of the form is on the stack.
     Step(Step<'a>),
@@ -420,7 +523,12 @@ fn hang<'a>(frame: Frame<'a>, child: NodeRef<'a>) {
     if slot != 0 && child.kind().has_slot() {
         child.set_detail(slot);
     }
-    if frame.precedence & IN_PARENS != 0 {
+    let fits = match frame.mode {
+        Mode::Primary => print::is_primary(child),
+        Mode::Simple => print::is_simple(child),
+        _ => true,
+    };
+    if frame.precedence & IN_PARENS != 0 || !fits {
         child.set(flag::PARENS);
     }
     frame.node().push(child);

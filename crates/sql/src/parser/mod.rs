@@ -20,19 +20,28 @@
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
 //! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
 
+mod call;
+mod check;
+mod check_object;
 mod expr;
 mod form;
 mod forms;
+mod indirection;
 mod name;
 mod object;
+mod predicate;
 mod query;
 mod recovery;
 mod select;
+mod setting;
 mod stack;
 mod statement;
 mod table;
 mod tail;
 mod type_name;
+mod window;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cofferdam_arena::Arena;
 
@@ -44,7 +53,9 @@ use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
 pub use forms::Form;
-use stack::{Frame, Mode, Stack, Then};
+pub(crate) use indirection::ends;
+use stack::{Frame, Mode, Room, Stack, Then};
+pub(crate) use type_name::FIRST_BOUND;
 
 /// Parses one statement, with or without a `;` at its end.
 ///
@@ -55,9 +66,26 @@ use stack::{Frame, Mode, Stack, Then};
 /// [`Error::Syntax`] and [`Error::Unsupported`] for the text, [`Error::OutOfMemory`] when the budget is used up; the
 /// arena may then hold parts of a tree, which its reset removes.
 pub fn parse<'a>(text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+    parse_unless(None, text, arena)
+}
+
+/// Parses like [`parse`], and gives up soon after another thread has set `cancel`.
+///
+/// # Errors
+/// As [`parse`], and [`Error::Cancelled`].
+pub fn parse_cancellable<'a>(
+    text: &'a str,
+    arena: &'a Arena,
+    cancel: &AtomicBool,
+) -> Result<Tree<'a>, Error> {
+    parse_unless(Some(cancel), text, arena)
+}
+
+fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
     let mut lexer = Lexer::new(text)?;
-    let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &nesting);
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
+    parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -74,8 +102,8 @@ pub(crate) fn parse_next<'a>(
     lexer: &mut Lexer<'a>,
     arena: &'a Arena,
 ) -> Result<Tree<'a>, Error> {
-    let nesting = Arena::new(arena.budget());
-    let mut parser = Parser::new(first, lexer.clone(), arena, &nesting);
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(first, lexer.clone(), arena, &mut room);
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
     lexer.seek(parser.behind_semicolon());
     match outcome {
@@ -86,6 +114,26 @@ pub(crate) fn parse_next<'a>(
         Err(failed) => Err(parser.explain(failed)),
     }
 }
+
+/// Parses one expression, such as a condition that is put into a query.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
+    let mut lexer = Lexer::new(text)?;
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
+    match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
+        Ok(root) => {
+            root.finish_root();
+            Ok(root)
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// Steps of the parser, of tens of nanoseconds each, between two looks at whether it is cancelled.
+const STEPS_BETWEEN_LOOKS: u32 = 1 << 14;
 
 /// The parser gave up; the reason is in [`Parser::failure`].
 pub(crate) struct Failed;
@@ -126,11 +174,18 @@ pub(crate) struct Parser<'a, 's> {
     end: u32,
     stack: Stack<'s, 'a>,
     failure: Option<Error>,
+    /// Who asks for the tree no longer wants it.
+    cancel: Option<&'s AtomicBool>,
+    steps: u32,
 }
+
+/// What a parser takes of the native stack, in bytes: its place in the text, the tokens that it looked ahead at, and the
+/// stack of what is open, up to the depth at which it goes on in the statement's budget.
+pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
 
 impl<'a, 's> Parser<'a, 's> {
     /// A parser at `token`, behind which `lexer` stands.
-    fn new(token: Token, lexer: Lexer<'a>, arena: &'a Arena, nesting: &'s Arena) -> Parser<'a, 's> {
+    fn new(token: Token, lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
         Parser {
             arena,
             texts: Texts::new(arena),
@@ -138,15 +193,29 @@ impl<'a, 's> Parser<'a, 's> {
             token,
             ahead: None,
             end: 0,
-            stack: Stack::new(nesting),
+            stack: Stack::new(room),
             failure: None,
+            cancel: None,
+            steps: 0,
         }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
     /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
-        let mut step = self.statement()?;
+        let step = self.statement()?;
+        self.run_from(step)
+    }
+
+    fn run_from(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
+            self.steps = self.steps.wrapping_add(1);
+            if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
+                return Err(self.fail(Error::Cancelled));
+            }
             step = match step {
                 Step::Operand => self.operand()?,
                 Step::Value(value) => self.infix(value)?,
@@ -213,6 +282,15 @@ impl<'a, 's> Parser<'a, 's> {
             Then::FormArg => self.after_form_arg(frame, node),
             Then::ExtractSource => self.after_extract_source(frame, node),
             Then::CastOperand => self.after_cast_operand(frame, node),
+            Then::CastType => self.after_cast_type(frame, node),
+            Then::CastSuffix => self.after_cast_suffix(frame, node),
+            Then::TypeModifier => self.after_type_modifier(frame, node),
+            Then::NormalizeArg => self.after_normalize_arg(frame, node),
+            Then::Subscript => self.after_subscript(frame, node),
+            Then::ArrayElement => self.after_array_element(frame, node),
+            Then::QuantifiedItem => self.after_quantified_item(frame, node),
+            Then::OverlapsItem => self.after_overlaps_item(frame, node),
+            Then::CallOrderItem => self.after_call_order_item(frame, node),
             Then::CaseOperand => self.after_case_operand(frame, node),
             Then::CaseWhen => self.after_case_when(frame, node),
             Then::CaseResult => self.after_case_result(frame, node),
@@ -221,7 +299,8 @@ impl<'a, 's> Parser<'a, 's> {
             Then::BetweenLow => self.after_between_low(frame, node),
             Then::SubqueryParen => self.after_subquery(frame, node, NodeKind::Subquery),
             Then::ExistsParen => self.after_subquery(frame, node, NodeKind::Exists),
-            Then::InQueryParen => self.after_in_query(frame, node),
+            Then::InQueryParen | Then::QuantifiedQuery => self.after_in_query(frame, node),
+            Then::UniqueQuery => self.after_unique_query(frame),
             Then::DerivedParen => self.after_derived(frame, node),
             Then::QueryParen => self.after_query_paren(frame, node),
             Then::CteQuery => self.after_cte_query(frame, node),
@@ -239,6 +318,9 @@ impl<'a, 's> Parser<'a, 's> {
             Then::SelectHaving => self.after_select_having(frame, node),
             Then::ValuesItem => self.after_values_item(frame, node),
             Then::OrderItem => self.after_order_item(frame, node),
+            Then::SortKey => self.sort_key(node).map(Step::Done),
+            Then::Constant => self.after_constant(node),
+            Then::WindowItem => self.after_window_item(frame, node),
             Then::Limit => self.after_limit(frame, node),
             Then::LimitComma => self.after_limit_comma(frame),
             Then::FetchCount => self.after_fetch_count(frame, node),
@@ -247,8 +329,18 @@ impl<'a, 's> Parser<'a, 's> {
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
             Then::JoinOn => self.after_join_on(frame, node),
+            Then::FormItem => self.after_form_item(node),
             Then::TableFunction => self.after_table_function(frame, node),
-            Then::Explain => self.after_explained(frame, node),
+            Then::RowsFromItem => self.after_rows_from_item(frame, node),
+            Then::RowsFromFunction => self.after_rows_from_function(frame, node),
+            Then::AliasColumn => self.after_alias_column(frame, node),
+            Then::ColumnType => self.after_column_type(frame, node),
+            Then::Sample => {
+                frame.node().push(node);
+                Ok(Step::TableValue(frame.node()))
+            }
+            Then::FormTable => self.after_form_table(frame, node),
+            Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),
         }
     }
@@ -274,8 +366,8 @@ impl<'a, 's> Parser<'a, 's> {
         self.ahead.map_or(TokenKind::End, |token| token.kind)
     }
 
-    /// The kind of the token after the next, which is not kept.
-    fn peek_beyond(&mut self) -> TokenKind {
+    /// The kind of the token after that; the lexer reads it again when its turn comes.
+    fn peek_second(&mut self) -> TokenKind {
         self.peek();
         self.lexer.clone().next_token().kind
     }
@@ -365,7 +457,7 @@ impl<'a, 's> Parser<'a, 's> {
     fn text_failed(&mut self, error: TextError, span: Span) -> Failed {
         match error {
             TextError::Memory(error) => self.fail(Error::from(error)),
-            TextError::Escape => self.invalid_escape(span),
+            TextError::Escape(at) => self.invalid_escape(span, at),
         }
     }
 }

@@ -1,13 +1,29 @@
 //! Names and strings.
 
 use super::{Failed, Parsed, Parser};
-use crate::error::{Error, QUALIFIER_BYTES_LIMIT};
+use crate::error::{Error, Mistake, QUALIFIER_BYTES_LIMIT};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef};
 use crate::token::{Token, TokenKind};
 use crate::{Keyword, Span};
 
 const NAME: &[&str] = &["a name"];
+
+/// What may stand after the dots of a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Name,
+    NameOrStar,
+}
+
+impl Last {
+    fn expected(self) -> &'static [&'static str] {
+        match self {
+            Last::Name => NAME,
+            Last::NameOrStar => &["a name", "`*`"],
+        }
+    }
+}
 
 impl<'a> Parser<'a, '_> {
     /// Whether the token can name a column, a table or an alias (`ColId`).
@@ -40,10 +56,33 @@ impl<'a> Parser<'a, '_> {
         let raw = self.slice(token);
         let result = match token.kind {
             TokenKind::Name { has_capitals: true } => self.texts.fold(raw),
-            TokenKind::Keyword(keyword) if raw != keyword.word() => Ok(keyword.word()),
+            TokenKind::Keyword(keyword) => return self.keyword_text(keyword, token),
             kind => self.texts.unquote(kind, raw),
         };
         result.map_err(|error| self.text_failed(error, token.span()))
+    }
+
+    /// What a keyword says as a name. A few are none before certain words, wherever they stand, because PostgreSQL takes
+    /// the two for one: `NULLS FIRST`.
+    fn keyword_text(&mut self, keyword: Keyword, token: Token) -> Parsed<&'a str> {
+        use Keyword as K;
+        let partners: &[Keyword] = match keyword {
+            K::Not => &[K::Between, K::In, K::Like, K::Ilike, K::Similar],
+            K::Nulls => &[K::First, K::Last],
+            K::With => &[K::Time, K::Ordinality],
+            K::Without => &[K::Time],
+            K::Format => &[K::Json],
+            _ => &[],
+        };
+        if !partners.is_empty() {
+            let is_taken = self.token.start >= token.end;
+            let next = if is_taken { self.token.kind } else { self.peek() };
+            if partners.iter().any(|partner| next == TokenKind::Keyword(*partner)) {
+                return Err(self.mistake(Mistake::Unexpected, token.span(), None));
+            }
+        }
+        let raw = self.slice(token);
+        Ok(if raw == keyword.word() { raw } else { keyword.word() })
     }
 
     /// What a string says.
@@ -63,15 +102,15 @@ impl<'a> Parser<'a, '_> {
 
     /// Reads a name with dots into `node`: its last two parts go into the node, those before become its children. The
     /// first part is the current token and is known to fit. True when the name ended with `.*`.
-    pub(super) fn dotted_name(&mut self, node: NodeRef<'a>) -> Parsed<bool> {
+    pub(super) fn dotted_name(&mut self, node: NodeRef<'a>, end: Last) -> Parsed<bool> {
         let mut outer: Option<(Token, &'a str)> = None;
         let mut last = self.take();
         let mut name = self.name_text(last)?;
         while self.token.kind == TokenKind::Dot {
             self.take();
-            let is_star = self.token.kind == TokenKind::Star;
+            let is_star = end == Last::NameOrStar && self.token.kind == TokenKind::Star;
             if !is_star && !Self::is_label(self.token.kind) {
-                return Err(self.unexpected(&["a name", "`*`"]));
+                return Err(self.unexpected(end.expected()));
             }
             if let Some((token, name)) = outer.replace((last, name)) {
                 self.push_outer_name(node, token, name)?;

@@ -1,14 +1,27 @@
 //! What stands for an object in a form: dotted names, operators, roles, and numbers with a sign.
 
-use super::name::is_plain_name;
+use super::name::{Last, is_plain_name};
 use super::{Parsed, Parser};
-use crate::Span;
-use crate::error::Mistake;
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
-use crate::token::TokenKind;
+use crate::token::{Token, TokenKind};
 
 const NAME: &[&str] = &["a name"];
+const ROLE_FLAGS: &[&str] = &[
+    "superuser",
+    "nosuperuser",
+    "createrole",
+    "nocreaterole",
+    "replication",
+    "noreplication",
+    "createdb",
+    "nocreatedb",
+    "login",
+    "nologin",
+    "bypassrls",
+    "nobypassrls",
+    "noinherit",
+];
 const ROLE: &[&str] = &["the name of a role"];
 
 impl<'a> Parser<'a, '_> {
@@ -18,11 +31,54 @@ impl<'a> Parser<'a, '_> {
             return Err(self.unexpected(NAME));
         }
         let node = self.node(NodeKind::ObjectName, self.token.span())?;
-        if self.dotted_name(node)? {
-            let star = Span::new(self.end.saturating_sub(1), self.end);
-            return Err(self.mistake(Mistake::Unexpected, star, None));
+        self.dotted_name(node, Last::Name)?;
+        Ok(node)
+    }
+
+    /// A name with dots where PostgreSQL's rules take a `*` too and refuse it when the next token is known
+    /// (`ColId indirection`).
+    pub(super) fn indirect_name(&mut self) -> Parsed<NodeRef<'a>> {
+        if !Self::is_column_name(self.token.kind) {
+            return Err(self.unexpected(NAME));
+        }
+        let node = self.node(NodeKind::ObjectName, self.token.span())?;
+        if self.dotted_name(node, Last::NameOrStar)? {
+            return Err(self.unexpected(&[]));
         }
         Ok(node)
+    }
+
+    /// The name of an option: any word, and possibly what it belongs to before it.
+    pub(super) fn option_name(&mut self) -> Parsed<NodeRef<'a>> {
+        let node = self.node(NodeKind::ObjectName, self.token.span())?;
+        let first = self.any_word()?;
+        let first_name = self.name_text(first)?;
+        if self.take_if(TokenKind::Dot) {
+            let second = self.any_word()?;
+            let second_name = self.name_text(second)?;
+            self.set_qualified(node, (first, first_name), (second, second_name))?;
+        } else {
+            node.set_text(first_name);
+        }
+        node.set_end(self.end);
+        Ok(node)
+    }
+
+    fn any_word(&mut self) -> Parsed<Token> {
+        if Self::is_label(self.token.kind) { Ok(self.take()) } else { Err(self.unexpected(&["a word"])) }
+    }
+
+    /// A reserved word as the value of an option.
+    pub(super) fn reserved_word(&mut self) -> Parsed<NodeRef<'a>> {
+        match self.token.keyword() {
+            Some(keyword) if keyword.category() == Category::Reserved => {
+                let node = self.node_here(NodeKind::Name)?;
+                node.set_text(keyword.word());
+                node.set(flag::KEYWORD);
+                Ok(node)
+            }
+            _ => Err(self.unexpected(&["a word"])),
+        }
     }
 
     /// The name of a function (`func_name`): a keyword that names only columns needs a schema's dot after it, one that
@@ -40,7 +96,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn routine_name(&mut self) -> Parsed<NodeRef<'a>> {
         let kind = self.token.kind;
         if Self::is_column_name(kind) {
-            let node = self.object_name()?;
+            let node = self.indirect_name()?;
             let is_single = node.qualifier().is_none();
             if is_single && !Self::is_type_or_function_name(kind) && self.token.kind == TokenKind::LeftParen {
                 return Err(self.unexpected(&["`.`"]));
@@ -110,6 +166,29 @@ impl<'a> Parser<'a, '_> {
         self.take();
         let node = self.node(NodeKind::Name, token.span())?;
         node.set_text(name);
+        Ok(node)
+    }
+
+    /// A property of a role that PostgreSQL's grammar has no keyword for.
+    pub(super) fn role_flag(&mut self) -> Parsed<NodeRef<'a>> {
+        let token = self.token;
+        let name = self.name_text(token)?;
+        if !is_plain_name(token.kind) || !ROLE_FLAGS.contains(&name) {
+            return Err(self.unexpected(&["an option of a role"]));
+        }
+        self.take();
+        let node = self.node(NodeKind::Name, token.span())?;
+        node.set_text(name);
+        Ok(node)
+    }
+
+    /// A parameter, `$1`.
+    pub(super) fn parameter_name(&mut self) -> Parsed<NodeRef<'a>> {
+        if self.token.kind != TokenKind::Parameter {
+            return Err(self.unexpected(&["a parameter"]));
+        }
+        let node = self.node_here(NodeKind::Parameter)?;
+        node.set_text(node.span().of(self.lexer.text()).get(1..).unwrap_or(""));
         Ok(node)
     }
 

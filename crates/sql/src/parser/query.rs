@@ -1,8 +1,10 @@
 //! Queries: `WITH`, parentheses, set operations, `VALUES`. A select is in `select.rs`, what follows a query in `tail.rs`.
 
-use super::stack::{Frame, Then};
-use super::{Parsed, Parser, Step, paren};
+use super::name::{is_plain_name, is_string};
+use super::stack::{Frame, Mode, Then};
+use super::{Form, Parsed, Parser, Step, paren};
 use crate::error::Mistake;
+use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
 use crate::views::{Materialized, SetOperator};
@@ -10,6 +12,7 @@ use crate::{Keyword, Span};
 use Keyword as K;
 
 const QUERY: &[&str] = &["SELECT", "VALUES", "`(`"];
+const CONSTANT: &[&str] = &["a constant"];
 
 impl<'a> Parser<'a, '_> {
     pub(super) fn query(&mut self) -> Parsed<Step<'a>> {
@@ -31,19 +34,15 @@ impl<'a> Parser<'a, '_> {
             TokenKind::Keyword(K::Select) => self.select(),
             TokenKind::Keyword(K::Values) => self.values(),
             TokenKind::Keyword(K::Table) => self.table_query(),
-            TokenKind::Keyword(K::Insert | K::Update | K::Delete | K::Merge) if self.is_in_with() => {
-                Err(self.unsupported_here("a statement in WITH that changes data"))
-            }
             TokenKind::LeftParen => {
                 let start = self.take().start;
                 self.want_query(paren(Then::QueryParen, None, start))
             }
-            _ => Err(self.unexpected(QUERY)),
+            _ => match self.change_in_query() {
+                Some(form) => self.enter(form),
+                None => Err(self.unexpected(QUERY)),
+            },
         }
-    }
-
-    fn is_in_with(&self) -> bool {
-        matches!(self.stack.top().then, Then::CteQuery | Then::WithBody)
     }
 
     // ---- WITH
@@ -72,18 +71,58 @@ impl<'a> Parser<'a, '_> {
         let (cte, with) = (frame.node(), frame.outer());
         cte.push(query);
         cte.set_end(self.end);
-        with.push(cte);
-        match self.token.kind {
-            TokenKind::Comma => {
-                self.take();
-                self.cte(with)
-            }
-            TokenKind::Keyword(K::Search | K::Cycle) => Err(self.unsupported_here("SEARCH or CYCLE")),
-            _ => {
-                self.push_frame(Frame::of(Then::WithBody, with))?;
-                Ok(Step::QueryBody)
-            }
+        match self.token.keyword() {
+            Some(K::Search) => self.cte_search(Form::Search, with, cte),
+            Some(K::Cycle) => self.cte_search(Form::Cycle, with, cte),
+            _ => self.end_cte(with, cte),
         }
+    }
+
+    /// `SEARCH …` or `CYCLE …` after a named query; the current token begins it.
+    fn cte_search(&mut self, form: Form, with: NodeRef<'a>, cte: NodeRef<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(Frame { outer: Some(with), ..Frame::of(Then::CteSearch, cte) })?;
+        self.enter(form)
+    }
+
+    pub(super) fn after_cte_search(&mut self, frame: Frame<'a>, form: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let (cte, with) = (frame.node(), frame.outer());
+        cte.push(form);
+        if form.form() == Some(Form::Search) && self.is(K::Cycle) {
+            return self.cte_search(Form::Cycle, with, cte);
+        }
+        self.end_cte(with, cte)
+    }
+
+    /// Waits for a constant (`AexprConst`) that goes on as the frame on top says.
+    pub(super) fn constant_value(&mut self) -> Parsed<Step<'a>> {
+        let begins_constant = match self.token.kind {
+            TokenKind::Keyword(keyword) => {
+                keyword.category() != Category::Reserved || matches!(keyword, K::True | K::False | K::Null)
+            }
+            kind => is_plain_name(kind) || is_constant(kind),
+        };
+        if !begins_constant {
+            return Err(self.unexpected(CONSTANT));
+        }
+        self.want_expr(Frame { mode: Mode::Primary, ..Frame::new(Then::Constant) })
+    }
+
+    pub(super) fn after_constant(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        use NodeKind::{BitString, Boolean, Integer, Null, Number, String, TypedLiteral};
+        match value.kind() {
+            BitString | Boolean | Integer | Null | Number | String | TypedLiteral => Ok(Step::Done(value)),
+            _ => Err(self.unexpected(&["a string"])),
+        }
+    }
+
+    fn end_cte(&mut self, with: NodeRef<'a>, cte: NodeRef<'a>) -> Parsed<Step<'a>> {
+        with.push(cte);
+        if self.take_if(TokenKind::Comma) {
+            return self.cte(with);
+        }
+        let precedence = self.changes_after_with();
+        self.push_frame(Frame { precedence, ..Frame::of(Then::WithBody, with) })?;
+        Ok(Step::QueryBody)
     }
 
     pub(super) fn after_with_body(&mut self, frame: Frame<'a>, query: NodeRef<'a>) -> Parsed<Step<'a>> {
@@ -169,4 +208,10 @@ impl<'a> Parser<'a, '_> {
         }
         Ok(Step::QueryValue(values))
     }
+}
+
+/// Whether the token is a constant by itself.
+fn is_constant(kind: TokenKind) -> bool {
+    use TokenKind::{BitString, HexString, Integer, Number};
+    is_string(kind) || matches!(kind, Integer | Number | BitString | HexString)
 }

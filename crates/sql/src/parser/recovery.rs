@@ -22,6 +22,9 @@ impl Parser<'_, '_> {
         expected: &'static [&'static str],
         hint: Option<Hint>,
     ) -> Failed {
+        if let Some(failed) = self.failed_before_it() {
+            return failed;
+        }
         let token = self.token;
         if let TokenKind::Bad(mistake) = token.kind {
             let opens = matches!(
@@ -39,13 +42,55 @@ impl Parser<'_, '_> {
         self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected, hint }))
     }
 
+    /// What PostgreSQL sees before it asks whether the current token can stand here: an escape in it that means nothing,
+    /// and what is wrong with the token after it where two are read as one.
+    fn failed_before_it(&mut self) -> Option<Failed> {
+        let token = self.token;
+        match token.kind {
+            TokenKind::EscapeString | TokenKind::UnicodeString | TokenKind::UnicodeName => {
+                self.string_text(token).err()
+            }
+            TokenKind::Bad(Mistake::InvalidEscapeCharacter) => {
+                self.take();
+                match self.token.kind {
+                    TokenKind::Bad(mistake) if mistake != Mistake::InvalidEscapeCharacter => {
+                        Some(self.unexpected(&[]))
+                    }
+                    _ => Some(self.mistake(Mistake::InvalidEscapeCharacter, self.token.span(), None)),
+                }
+            }
+            TokenKind::Keyword(
+                Keyword::Not | Keyword::Nulls | Keyword::With | Keyword::Without | Keyword::Format,
+            ) if matches!(self.peek(), TokenKind::Bad(_)) => {
+                self.take();
+                Some(self.unexpected(&[]))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn mistake(&mut self, mistake: Mistake, span: Span, hint: Option<Hint>) -> Failed {
         let found = Excerpt::of(self.lexer.slice(span));
         self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected: &[], hint }))
     }
 
-    pub(super) fn invalid_escape(&mut self, span: Span) -> Failed {
-        self.mistake(Mistake::InvalidEscape, span, None)
+    pub(super) fn mistake_with(
+        &mut self,
+        mistake: Mistake,
+        span: Span,
+        expected: &'static [&'static str],
+    ) -> Failed {
+        let found = Excerpt::of(self.lexer.slice(span));
+        self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected, hint: None }))
+    }
+
+    /// An escape in the text of `token` means no character; it stands `at` bytes into the token.
+    pub(super) fn invalid_escape(&mut self, token: Span, at: usize) -> Failed {
+        let found = Excerpt::of(self.lexer.slice(token));
+        // A text is shorter than 4 GiB.
+        let start = token.start.saturating_add(at as u32).min(token.end());
+        let (mistake, span) = (Mistake::InvalidEscape, Span::new(start, token.end()));
+        self.fail(Error::Syntax(SyntaxError { mistake, span, found, expected: &[], hint: None }))
     }
 
     /// Common mistakes that end in this token.

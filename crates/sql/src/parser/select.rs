@@ -112,7 +112,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Whether the current token is a label without `AS`.
-    fn has_bare_label(&mut self) -> bool {
+    pub(super) fn has_bare_label(&mut self) -> bool {
         // `NULLS FIRST` are two words of `ORDER BY` wherever they stand.
         Self::is_bare_label(self.token.kind) && !(self.is(K::Nulls) && self.begins_nulls_order())
     }
@@ -122,7 +122,7 @@ impl<'a> Parser<'a, '_> {
         matches!(self.peek(), TokenKind::Keyword(K::First | K::Last))
     }
 
-    fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
+    pub(super) fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         if self.take_word(K::As) && !Self::is_label(self.token.kind) {
             return Err(self.unexpected(&["a label"]));
         }
@@ -268,7 +268,7 @@ impl<'a> Parser<'a, '_> {
 
     fn select_having(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
         if !self.is(K::Having) {
-            return self.end_select(select);
+            return self.after_having(select);
         }
         let clause = self.node_here(NodeKind::Having)?;
         self.want_expr(Frame { outer: Some(select), ..Frame::of(Then::SelectHaving, clause) })
@@ -277,13 +277,14 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn after_select_having(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         frame.node().push(value);
         frame.outer().push(frame.node());
-        self.end_select(frame.outer())
+        self.after_having(frame.outer())
     }
 
-    fn end_select(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if self.is(K::Window) {
-            return Err(self.unsupported_here("WINDOW"));
-        }
+    fn after_having(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if self.is(K::Window) { self.select_window(select) } else { self.end_select(select) }
+    }
+
+    pub(super) fn end_select(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
         select.set_end(self.end);
         Ok(Step::QueryValue(select))
     }

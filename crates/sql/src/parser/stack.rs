@@ -4,7 +4,9 @@
 //! nothing on the native stack. The first frames are in the parser itself; deeper ones are in segments of doubling size
 //! in an arena of their own, which is released when parsing ends.
 
-use cofferdam_arena::{AllocError, Arena};
+use std::cell::OnceCell;
+
+use cofferdam_arena::{AllocError, Arena, Budget};
 
 use crate::node::NodeRef;
 
@@ -31,6 +33,15 @@ pub(crate) enum Then {
     FormArg,
     ExtractSource,
     CastOperand,
+    CastType,
+    CastSuffix,
+    TypeModifier,
+    NormalizeArg,
+    Subscript,
+    ArrayElement,
+    QuantifiedItem,
+    OverlapsItem,
+    CallOrderItem,
     CaseOperand,
     CaseWhen,
     CaseResult,
@@ -41,6 +52,8 @@ pub(crate) enum Then {
     SubqueryParen,
     ExistsParen,
     InQueryParen,
+    QuantifiedQuery,
+    UniqueQuery,
     DerivedParen,
     QueryParen,
     CteQuery,
@@ -56,6 +69,9 @@ pub(crate) enum Then {
     SelectHaving,
     ValuesItem,
     OrderItem,
+    SortKey,
+    Constant,
+    WindowItem,
     Limit,
     LimitComma,
     FetchCount,
@@ -66,8 +82,15 @@ pub(crate) enum Then {
     JoinRight,
     JoinOn,
     TableFunction,
-    // Statements around a query.
-    Explain,
+    RowsFromItem,
+    RowsFromFunction,
+    AliasColumn,
+    ColumnType,
+    Sample,
+    FormTable,
+    CteSearch,
+    // Items of a form.
+    FormItem,
     // Forms that the grammar declares; `start` is a place in their code and `precedence` a label.
     Form,
 }
@@ -88,15 +111,25 @@ pub(crate) enum Mode {
     Simple,
     /// Any, and a keyword after it may be its label: an item of a select.
     Item,
-    /// An operand without operators (`c_expr`); under [`Then::TableFunction`] a call without `FILTER` and `OVER`.
+    /// A value without operators around it (`c_expr`).
     Primary,
+    /// A call without `FILTER`, `OVER` and the like (`func_expr_windowless`).
+    Call,
+}
+
+impl Mode {
+    /// Whether the expression may not have `AND`, `IN`, `LIKE` and the like.
+    pub(crate) fn is_simple(self) -> bool {
+        matches!(self, Mode::Simple | Mode::Primary)
+    }
 }
 
 /// One level of nesting.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) then: Then,
-    /// For an operator, its precedence; for a clause at the end of a query, those before it.
+    /// For an operator, its precedence; for a clause at the end of a query, those before it; for what follows `WITH`, which
+    /// statements that change data may.
     pub(crate) precedence: u8,
     pub(crate) mode: Mode,
     /// Where it opened, for a parenthesis.
@@ -131,53 +164,75 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 
 const INLINE_FRAMES: usize = 24;
 const FIRST_SEGMENT_FRAMES: usize = 64;
-const SEGMENTS_COUNT: usize = 26;
+const SEGMENTS_COUNT: usize = 27;
 
-/// Frames that are not inline; each segment has twice as many as the one before it.
-type Segments<'s, 'a> = [&'s mut [Frame<'a>]; SEGMENTS_COUNT];
+/// Where the levels of a stack are kept: the first ones here, deeper ones in an arena that is made when they come.
+pub(crate) struct Room<'a> {
+    budget: &'a Budget,
+    inline: [Frame<'a>; INLINE_FRAMES],
+    deeper: OnceCell<Arena>,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn new(budget: &'a Budget) -> Room<'a> {
+        Room { budget, inline: [Frame::new(Then::Finish); INLINE_FRAMES], deeper: OnceCell::new() }
+    }
+}
 
 pub(crate) struct Stack<'s, 'a> {
-    arena: &'s Arena,
+    budget: &'a Budget,
+    deeper: &'s OnceCell<Arena>,
     top: Frame<'a>,
-    /// How many frames are under the top.
-    depth: usize,
-    inline: [Frame<'a>; INLINE_FRAMES],
-    /// Made when the inline frames are used up.
-    segments: Option<&'s mut Segments<'s, 'a>>,
+    /// The segment that the next frame goes to, and the frames in it.
+    segment: &'s mut [Frame<'a>],
+    used: usize,
+    /// The other segments, the first one included; that of `segment` is empty here.
+    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
+    segment_index: usize,
 }
 
 impl<'s, 'a> Stack<'s, 'a> {
-    pub(crate) fn new(arena: &'s Arena) -> Stack<'s, 'a> {
-        let finish = Frame::new(Then::Finish);
-        Stack { arena, top: finish, depth: 0, inline: [finish; INLINE_FRAMES], segments: None }
+    pub(crate) fn new(room: &'s mut Room<'a>) -> Stack<'s, 'a> {
+        Stack {
+            budget: room.budget,
+            deeper: &room.deeper,
+            top: Frame::new(Then::Finish),
+            segment: &mut room.inline,
+            used: 0,
+            segments: std::array::from_fn(|_| Default::default()),
+            segment_index: 0,
+        }
     }
 
     /// The innermost level; [`Then::Finish`] at the outside.
+    #[inline(always)]
     pub(crate) fn top(&self) -> &Frame<'a> {
         &self.top
     }
 
     #[inline]
     pub(crate) fn push(&mut self, frame: Frame<'a>) -> Result<(), AllocError> {
-        match self.inline.get_mut(self.depth) {
-            Some(place) => *place = self.top,
-            None => *self.deep_place()? = self.top,
+        if self.used == self.segment.len() {
+            self.next_segment()?;
         }
-        self.top = frame;
-        self.depth += 1;
+        if let Some(place) = self.segment.get_mut(self.used) {
+            *place = std::mem::replace(&mut self.top, frame);
+        }
+        self.used += 1;
         Ok(())
     }
 
     /// Takes the innermost level off.
     #[inline]
     pub(crate) fn pop(&mut self) -> Frame<'a> {
-        let Some(depth) = self.depth.checked_sub(1) else { return self.top };
-        self.depth = depth;
-        let under = match self.inline.get(depth) {
-            Some(frame) => *frame,
-            None => self.deep_frame().unwrap_or(Frame::new(Then::Finish)),
-        };
-        std::mem::replace(&mut self.top, under)
+        if self.used == 0 && !self.previous_segment() {
+            return self.top;
+        }
+        self.used -= 1;
+        match self.segment.get(self.used) {
+            Some(under) => std::mem::replace(&mut self.top, *under),
+            None => self.top,
+        }
     }
 
     /// The innermost parenthesis that is open: takes levels off until it is found.
@@ -191,35 +246,32 @@ impl<'s, 'a> Stack<'s, 'a> {
         None
     }
 
-    /// Which segment the frame at `depth` is in, and where.
-    fn segment(&self) -> (usize, usize) {
-        let after = self.depth.saturating_sub(INLINE_FRAMES);
-        let index = (after / FIRST_SEGMENT_FRAMES + 1).ilog2();
-        (index as usize, after - FIRST_SEGMENT_FRAMES * ((1 << index) - 1))
-    }
-
-    /// The place for the frame at `depth`, which is not inline.
     #[cold]
-    fn deep_place(&mut self) -> Result<&mut Frame<'a>, AllocError> {
-        let (index, at) = self.segment();
-        let segments = match self.segments.take() {
-            Some(segments) => segments,
-            None => self.arena.alloc_with(|| std::array::from_fn(|_| Default::default()))?,
-        };
-        let segments = self.segments.insert(segments);
-        let segment = segments.get_mut(index).expect("a text of 4 GiB does not nest deeper");
-        if segment.is_empty() {
-            *segment =
-                self.arena.alloc_slice_fill(FIRST_SEGMENT_FRAMES << index, Frame::new(Then::Finish))?;
+    fn next_segment(&mut self) -> Result<(), AllocError> {
+        let next = self.segment_index + 1;
+        if self.segments.get(next).is_some_and(|segment| segment.is_empty()) {
+            let arena = self.deeper.get_or_init(|| Arena::new(self.budget));
+            let frames = FIRST_SEGMENT_FRAMES << self.segment_index;
+            self.segments[next] = arena.alloc_slice_fill(frames, Frame::new(Then::Finish))?;
         }
-        Ok(segment.get_mut(at).expect("a segment is as long as its index says"))
+        self.go_to_segment(next);
+        self.used = 0;
+        Ok(())
     }
 
-    /// The frame at `depth`, which is not inline.
+    /// Whether there is one.
     #[cold]
-    fn deep_frame(&self) -> Option<Frame<'a>> {
-        let (index, at) = self.segment();
-        self.segments.as_ref()?.get(index)?.get(at).copied()
+    fn previous_segment(&mut self) -> bool {
+        let Some(previous) = self.segment_index.checked_sub(1) else { return false };
+        self.go_to_segment(previous);
+        self.used = self.segment.len();
+        true
+    }
+
+    fn go_to_segment(&mut self, index: usize) {
+        let other = std::mem::take(&mut self.segments[index]);
+        self.segments[self.segment_index] = std::mem::replace(&mut self.segment, other);
+        self.segment_index = index;
     }
 }
 

@@ -1,19 +1,20 @@
 //! What stands in `FROM`: tables, files, queries, joins and their aliases.
 
-use super::name::{is_plain_name, is_string};
+use super::name::{Last, is_plain_name, is_string};
 use super::stack::{Frame, Mode, Then};
-use super::{Parsed, Parser, Step, paren};
+use super::{Form, Parsed, Parser, Step, paren};
 use crate::error::{Hint, Mistake};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
 use crate::views::JoinKind;
+use crate::views::forms::{JsonTable, XmlColumnOption, XmlTable};
 use crate::{Keyword, Span};
 use Keyword as K;
 
 const TABLE: &[&str] = &["a table", "a file in quotes", "`(`"];
 
-/// What the columns of an alias may be.
+/// What the columns of an alias may be; kept in [`Frame::precedence`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Columns {
     /// Names alone.
@@ -60,16 +61,15 @@ impl<'a> Parser<'a, '_> {
             K::Lateral => self.lateral(),
             K::Only => {
                 let node = self.only()?;
-                self.end_table(node)
+                self.alias(node)
             }
-            K::Rows if self.peeks(K::From) => Err(self.unsupported_here("ROWS FROM")),
-            K::Xmltable | K::JsonTable if self.peek() == TokenKind::LeftParen => {
-                Err(self.unsupported_here("a function in FROM"))
-            }
-            _ if self.begins_function(keyword) => self.keyword_function(keyword, 0),
+            K::Rows if self.peeks(K::From) => self.rows_from(0),
+            K::Xmltable if self.peek() == TokenKind::LeftParen => self.form_table(Form::XmlTable, 0),
+            K::JsonTable if self.peek() == TokenKind::LeftParen => self.form_table(Form::JsonTable, 0),
+            _ if self.begins_function(keyword) => self.table_function(0),
             _ => match keyword.category() {
                 Category::Unreserved | Category::ColumnName => self.named_table(),
-                Category::TypeOrFunction => self.function_by_keyword(0),
+                Category::TypeOrFunction => self.table_function(0),
                 Category::Reserved => Err(self.unexpected(TABLE)),
             },
         }
@@ -79,22 +79,15 @@ impl<'a> Parser<'a, '_> {
     fn named_table(&mut self) -> Parsed<Step<'a>> {
         let first = self.token;
         let node = self.node(NodeKind::Table, first.span())?;
-        let has_star = self.dotted_name(node)?;
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
         if self.token.kind == TokenKind::LeftParen && !has_star && names_function(first.kind, node) {
-            return self.function(node, 0);
+            let frame = self.function_frame(0, first.span())?;
+            self.push_frame(frame)?;
+            return self.call(node);
         }
         self.check_relation_name(node, has_star)?;
         self.take_if(TokenKind::Star);
-        self.end_table(node)
-    }
-
-    /// After the name of a table: its alias.
-    fn end_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        self.alias(node)?;
-        if self.is(K::Tablesample) {
-            return Err(self.unsupported_here("TABLESAMPLE"));
-        }
-        Ok(Step::TableValue(node))
+        self.alias(node)
     }
 
     /// The name of a table and nothing more (`qualified_name`).
@@ -103,7 +96,7 @@ impl<'a> Parser<'a, '_> {
             return Err(self.unexpected(&["a table"]));
         }
         let node = self.node(kind, self.token.span())?;
-        let has_star = self.dotted_name(node)?;
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
         self.check_relation_name(node, has_star)?;
         Ok(node)
     }
@@ -201,49 +194,168 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// A frame for the call of a function in `FROM`, which begins at the current token.
-    fn function_frame(&mut self, flags: u16) -> Parsed<Frame<'a>> {
-        let node = self.node(NodeKind::TableFunction, self.token.span())?;
-        node.set(flags);
-        Ok(Frame { mode: Mode::Primary, ..Frame::of(Then::TableFunction, node) })
-    }
-
-    fn keyword_function(&mut self, keyword: Keyword, flags: u16) -> Parsed<Step<'a>> {
-        let frame = self.function_frame(flags)?;
-        self.push_frame(frame)?;
-        self.keyword_operand(keyword)
-    }
-
-    /// A keyword that names functions but no tables: `left(…)`.
-    fn function_by_keyword(&mut self, flags: u16) -> Parsed<Step<'a>> {
-        let token = self.take();
+    /// Waits for a call that begins here (`func_expr_windowless`) and goes on as `frame` says.
+    pub(super) fn function_call(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        let kind = self.token.kind;
+        if let TokenKind::Keyword(keyword) = kind
+            && self.begins_function(keyword)
+        {
+            self.push_frame(frame)?;
+            return self.keyword_operand(keyword);
+        }
+        let node = self.node(NodeKind::Call, self.token.span())?;
+        if Self::is_column_name(kind) {
+            let has_star = self.dotted_name(node, Last::NameOrStar)?;
+            if has_star || !names_function(kind, node) {
+                return Err(self.unexpected(&["`.`"]));
+            }
+        } else if Self::is_type_or_function_name(kind) {
+            let token = self.take();
+            node.set_text(self.name_text(token)?);
+        } else {
+            return Err(self.unexpected(&["a function"]));
+        }
         if self.token.kind != TokenKind::LeftParen {
             return Err(self.unexpected(&["`(`"]));
         }
-        let node = self.node(NodeKind::Table, token.span())?;
-        node.set_text(self.name_text(token)?);
-        self.function(node, flags)
-    }
-
-    /// The function that `node` names; the current token is `(`.
-    fn function(&mut self, node: NodeRef<'a>, flags: u16) -> Parsed<Step<'a>> {
-        let frame = self.function_frame(flags)?;
         self.push_frame(frame)?;
         self.call(node)
+    }
+
+    /// A frame for a function in `FROM`, which begins at `span`.
+    fn function_frame(&mut self, flags: u16, span: Span) -> Parsed<Frame<'a>> {
+        let node = self.node(NodeKind::TableFunction, span)?;
+        node.set(flags);
+        Ok(Frame { mode: Mode::Call, ..Frame::of(Then::TableFunction, node) })
+    }
+
+    /// A function in `FROM` that begins here.
+    fn table_function(&mut self, flags: u16) -> Parsed<Step<'a>> {
+        let frame = self.function_frame(flags, self.token.span())?;
+        self.function_call(frame)
     }
 
     pub(super) fn after_table_function(&mut self, frame: Frame<'a>, call: NodeRef<'a>) -> Parsed<Step<'a>> {
         let node = frame.node();
         node.push(call);
-        node.set_span(call.span());
+        self.end_function(node)
+    }
+
+    /// `WITH ORDINALITY` and the alias of a function.
+    fn end_function(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         if self.is(K::With) && matches!(self.peek(), TokenKind::Keyword(K::Ordinality | K::Time)) {
             self.take();
             self.expect_word(K::Ordinality, &["ORDINALITY"])?;
             node.set(flag::ORDINALITY);
             node.set_end(self.end);
         }
-        self.alias(node)?;
-        Ok(Step::TableValue(node))
+        self.alias(node)
+    }
+
+    /// `ROWS FROM (f(…) [AS (columns)], …)`.
+    fn rows_from(&mut self, flags: u16) -> Parsed<Step<'a>> {
+        let node = self.node_here(NodeKind::RowsFrom)?;
+        node.set(flags);
+        self.take();
+        let start = self.expect(TokenKind::LeftParen, &["`(`"])?.start;
+        self.function_call(Frame { mode: Mode::Call, ..paren(Then::RowsFromItem, Some(node), start) })
+    }
+
+    pub(super) fn after_rows_from_item(&mut self, frame: Frame<'a>, call: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let function = self.node(NodeKind::TableFunction, call.span())?;
+        function.push(call);
+        if !self.take_word(K::As) {
+            return self.after_rows_from_function(frame, function);
+        }
+        if self.token.kind != TokenKind::LeftParen {
+            return Err(self.unexpected(&["`(`"]));
+        }
+        self.push_frame(Frame { then: Then::RowsFromFunction, ..frame })?;
+        self.alias_without_name(function)
+    }
+
+    pub(super) fn after_rows_from_function(
+        &mut self,
+        frame: Frame<'a>,
+        function: NodeRef<'a>,
+    ) -> Parsed<Step<'a>> {
+        let node = frame.node();
+        node.push(function);
+        if self.take_if(TokenKind::Comma) {
+            return self.function_call(Frame { then: Then::RowsFromItem, ..frame });
+        }
+        self.close(frame)?;
+        node.set_end(self.end);
+        self.end_function(node)
+    }
+
+    /// `XMLTABLE (…)` or `JSON_TABLE (…)`.
+    fn form_table(&mut self, form: Form, flags: u16) -> Parsed<Step<'a>> {
+        let node = self.node(NodeKind::TableFunction, self.token.span())?;
+        node.set(flags);
+        self.push_frame(Frame::of(Then::FormTable, node))?;
+        self.enter(form)
+    }
+
+    pub(super) fn after_form_table(&mut self, frame: Frame<'a>, form: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = frame.node();
+        self.check_json_path(form)?;
+        self.check_xml_columns(form)?;
+        node.push(form);
+        self.alias(node)
+    }
+
+    /// The path of a `JSON_TABLE` is an expression in the grammar, but must be a string.
+    fn check_json_path(&mut self, form: NodeRef<'a>) -> Parsed<()> {
+        let path = JsonTable::of(form).and_then(JsonTable::path);
+        match path.map(|path| path.node()) {
+            Some(path) if path.kind() != NodeKind::String => {
+                Err(self.mistake(Mistake::PathIsNoString, path.span(), None))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the token can begin a call.
+    fn begins_table_function(kind: TokenKind) -> bool {
+        use Keyword::{
+            Cast, CurrentCatalog, CurrentDate, CurrentRole, CurrentTime, CurrentTimestamp, CurrentUser,
+            Localtime, Localtimestamp, SessionUser, SystemUser, User,
+        };
+        Self::is_column_name(kind)
+            || Self::is_type_or_function_name(kind)
+            || matches!(
+                kind,
+                TokenKind::Keyword(
+                    Cast | CurrentCatalog
+                        | CurrentDate
+                        | CurrentRole
+                        | CurrentTime
+                        | CurrentTimestamp
+                        | CurrentUser
+                        | Localtime
+                        | Localtimestamp
+                        | SessionUser
+                        | SystemUser
+                        | User
+                )
+            )
+    }
+
+    /// Each option of a column of an `XMLTABLE` is given once.
+    fn check_xml_columns(&mut self, form: NodeRef<'a>) -> Parsed<()> {
+        let Some(table) = XmlTable::of(form) else { return Ok(()) };
+        for column in table.columns() {
+            let mut known = [false; 3];
+            for option in column.form().node().children().filter_map(XmlColumnOption::of) {
+                let option = option.form();
+                let kind = if option.says(K::Path) { 0 } else { 1 + usize::from(option.says(K::Default)) };
+                if std::mem::replace(&mut known[kind], true) {
+                    return Err(self.mistake(Mistake::RepeatedOption, option.span(), None));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What may follow `LATERAL`: a query or a function.
@@ -258,22 +370,14 @@ impl<'a> Parser<'a, '_> {
                 node.set(flag::LATERAL);
                 self.want_query(paren(Then::DerivedParen, Some(node), paren_start))
             }
-            TokenKind::Keyword(K::Rows) if self.peeks(K::From) => Err(self.unsupported_here("ROWS FROM")),
-            TokenKind::Keyword(K::Xmltable | K::JsonTable) if self.peek() == TokenKind::LeftParen => {
-                Err(self.unsupported_here("a function in FROM"))
+            TokenKind::Keyword(K::Rows) if self.peeks(K::From) => self.rows_from(flag::LATERAL),
+            TokenKind::Keyword(K::Xmltable) if self.peek() == TokenKind::LeftParen => {
+                self.form_table(Form::XmlTable, flag::LATERAL)
             }
-            TokenKind::Keyword(keyword) if self.begins_function(keyword) => {
-                self.keyword_function(keyword, flag::LATERAL)
+            TokenKind::Keyword(K::JsonTable) if self.peek() == TokenKind::LeftParen => {
+                self.form_table(Form::JsonTable, flag::LATERAL)
             }
-            kind if Self::is_column_name(kind) => {
-                let node = self.node(NodeKind::Table, self.token.span())?;
-                let has_star = self.dotted_name(node)?;
-                if self.token.kind == TokenKind::LeftParen && !has_star && names_function(kind, node) {
-                    return self.function(node, flag::LATERAL);
-                }
-                Err(self.unexpected(&["`(`"]))
-            }
-            kind if Self::is_type_or_function_name(kind) => self.function_by_keyword(flag::LATERAL),
+            _ if Self::begins_table_function(kind) => self.table_function(flag::LATERAL),
             _ => Err(self.unexpected(AFTER_LATERAL)),
         }
     }
@@ -284,8 +388,7 @@ impl<'a> Parser<'a, '_> {
         let token = self.take();
         let node = self.node(NodeKind::File, token.span())?;
         node.set_text(self.string_text(token)?);
-        self.alias(node)?;
-        Ok(Step::TableValue(node))
+        self.alias(node)
     }
 
     fn table_in_parens(&mut self) -> Parsed<Step<'a>> {
@@ -305,8 +408,7 @@ impl<'a> Parser<'a, '_> {
         };
         node.push(query);
         node.set_end(self.end);
-        self.alias(node)?;
-        Ok(Step::TableValue(node))
+        self.alias(node)
     }
 
     pub(super) fn after_table_paren(&mut self, frame: Frame<'a>, table: NodeRef<'a>) -> Parsed<Step<'a>> {
@@ -320,95 +422,136 @@ impl<'a> Parser<'a, '_> {
             return Ok(Step::QueryValue(query));
         }
         let is_bare_join = table.kind() == NodeKind::Join && table.child_of_kind(NodeKind::Alias).is_none();
+        if table.kind() == NodeKind::File {
+            // PostgreSQL has no files here, so it is wrong where it begins.
+            return Err(self.mistake(Mistake::Unexpected, table.span(), None));
+        }
         if self.token.kind != TokenKind::RightParen || !(is_bare_query || is_bare_join) {
             self.push_frame(frame)?;
             return Err(self.unexpected(&["JOIN", "a query in the parentheses"]));
         }
         self.take();
         table.set_span(Span::new(frame.start, self.end));
-        self.alias(table)?;
-        Ok(Step::TableValue(table))
+        self.alias(table)
     }
 
     // ---- aliases
 
-    /// `[AS] name [(columns)]` after a table, if present. After a function the columns may have types, and if they do,
-    /// the name may be missing.
-    fn alias(&mut self, table: NodeRef<'a>) -> Parsed<()> {
+    /// `[AS] name [(columns)]` after a table, if present.
+    fn alias(&mut self, table: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let columns = match table.kind() {
+            NodeKind::File => Columns::Mixed,
+            NodeKind::RowsFrom => Columns::LikeFirst,
+            NodeKind::TableFunction if !is_form_table(table) => Columns::LikeFirst,
+            _ => Columns::Names,
+        };
         let has_as = self.take_word(K::As);
         if !has_as && !Self::is_column_name(self.token.kind) {
-            return Ok(());
+            return self.end_table(table);
         }
-        let start = self.token.start;
-        let is_function = table.kind() == NodeKind::TableFunction;
-        if has_as && is_function && self.token.kind == TokenKind::LeftParen {
-            let alias = self.node(NodeKind::Alias, Span { start, len: 0 })?;
-            self.alias_columns(alias, Columns::Typed)?;
-            table.push(alias);
-            return Ok(());
+        if has_as && columns == Columns::LikeFirst && self.token.kind == TokenKind::LeftParen {
+            return self.alias_without_name(table);
         }
         let (name, span) = self.column_name()?;
         let alias = self.node(NodeKind::Alias, span)?;
         alias.set_text(name);
         if self.token.kind == TokenKind::LeftParen {
-            let columns = match table.kind() {
-                NodeKind::File => Columns::Mixed,
-                NodeKind::TableFunction => Columns::LikeFirst,
-                _ => Columns::Names,
-            };
-            self.alias_columns(alias, columns)?;
+            return self.alias_columns(table, alias, columns);
         }
         table.push(alias);
-        Ok(())
+        self.end_table(table)
+    }
+
+    /// `(columns with types)` after a function and `AS`.
+    fn alias_without_name(&mut self, table: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let alias = self.node(NodeKind::Alias, Span { start: self.token.start, len: 0 })?;
+        self.alias_columns(table, alias, Columns::Typed)
     }
 
     /// The columns of an alias; the current token is `(`.
-    fn alias_columns(&mut self, alias: NodeRef<'a>, mut columns: Columns) -> Parsed<()> {
-        let is_function = columns == Columns::LikeFirst;
-        self.take();
+    fn alias_columns(
+        &mut self,
+        table: NodeRef<'a>,
+        alias: NodeRef<'a>,
+        columns: Columns,
+    ) -> Parsed<Step<'a>> {
+        let start = self.take().start;
+        let frame = paren(Then::AliasColumn, Some(alias), start);
+        self.alias_column(Frame { outer: Some(table), precedence: columns as u8, ..frame })
+    }
+
+    /// Columns up to one that has a type, or to the end; the frame says what they may be.
+    fn alias_column(&mut self, mut frame: Frame<'a>) -> Parsed<Step<'a>> {
         loop {
             let (name, span) = self.column_name()?;
             let column = self.node(NodeKind::ColumnDef, span)?;
             column.set_text(name);
             let has_ended = matches!(self.token.kind, TokenKind::Comma | TokenKind::RightParen);
-            if columns == Columns::LikeFirst {
-                columns = if has_ended { Columns::Names } else { Columns::Typed };
+            if frame.precedence == Columns::LikeFirst as u8 {
+                frame.precedence = if has_ended { Columns::Names } else { Columns::Typed } as u8;
             }
-            match columns {
-                Columns::Names if !has_ended => {
-                    let hint = (!is_function).then_some(Hint::TypesBelongToFiles);
-                    return Err(self.unexpected_with(&["`)`", "`,`"], hint));
-                }
-                Columns::Typed => self.column_type(column)?,
-                Columns::Mixed if !has_ended => self.column_type(column)?,
-                _ => {}
+            let is_plain = frame.precedence == Columns::Names as u8;
+            if is_plain && !has_ended {
+                let is_function =
+                    matches!(frame.outer().kind(), NodeKind::TableFunction | NodeKind::RowsFrom);
+                let hint = (!is_function).then_some(Hint::TypesBelongToFiles);
+                return Err(self.unexpected_with(&["`)`", "`,`"], hint));
             }
-            alias.push(column);
+            if frame.precedence == Columns::Typed as u8 || !has_ended {
+                self.push_frame(frame)?;
+                return self.want_type(Frame::of(Then::ColumnType, column));
+            }
+            frame.node().push(column);
             if !self.take_if(TokenKind::Comma) {
-                break;
+                return self.end_alias(frame);
             }
         }
-        self.expect(TokenKind::RightParen, &["`)`", "`,`"])?;
-        alias.set_end(self.end);
-        Ok(())
     }
 
-    /// The type of a column and its collation, if it has one.
-    fn column_type(&mut self, column: NodeRef<'a>) -> Parsed<()> {
-        column.push(self.type_name()?);
+    /// After the type of a column: its collation, if it has one.
+    pub(super) fn after_column_type(&mut self, frame: Frame<'a>, type_name: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let column = frame.node();
+        column.push(type_name);
         if self.is(K::Collate) {
             let start = self.take().start;
             if !Self::is_column_name(self.token.kind) {
                 return Err(self.unexpected(&["the name of a collation"]));
             }
             let collation = self.node(NodeKind::Collate, self.token.span())?;
-            if self.dotted_name(collation)? {
-                return Err(self.unexpected(&["the name of a collation"]));
-            }
+            self.dotted_name(collation, Last::Name)?;
             collation.set_span(Span::new(start, self.end));
             column.push(collation);
         }
-        Ok(())
+        Ok(Step::Done(column))
+    }
+
+    pub(super) fn after_alias_column(&mut self, frame: Frame<'a>, column: NodeRef<'a>) -> Parsed<Step<'a>> {
+        frame.node().push(column);
+        if self.take_if(TokenKind::Comma) { self.alias_column(frame) } else { self.end_alias(frame) }
+    }
+
+    fn end_alias(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
+        if self.token.kind != TokenKind::RightParen {
+            self.push_frame(frame)?;
+            return Err(self.unexpected(&["`)`", "`,`"]));
+        }
+        self.take();
+        let (alias, table) = (frame.node(), frame.outer());
+        alias.set_end(self.end);
+        table.push(alias);
+        self.end_table(table)
+    }
+
+    /// After the alias of a table, or where it has none.
+    fn end_table(&mut self, table: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if self.is(K::Tablesample) && table.kind() == NodeKind::Table {
+            self.push_frame(Frame::of(Then::Sample, table))?;
+            return self.enter(Form::Sample);
+        }
+        if self.stack.top().then == Then::RowsFromFunction {
+            return Ok(Step::Done(table));
+        }
+        Ok(Step::TableValue(table))
     }
 
     /// `(a, b)`: names, as children of `node`; the current token is `(`.
@@ -521,6 +664,11 @@ impl<'a> Parser<'a, '_> {
 
 fn needs_condition(join: NodeRef<'_>) -> bool {
     join.detail() != JoinKind::Cross.code() && !join.has(flag::NATURAL)
+}
+
+/// Whether it is `XMLTABLE` or `JSON_TABLE`, whose columns have their types already.
+fn is_form_table(function: NodeRef<'_>) -> bool {
+    function.first_child().is_some_and(|form| matches!(form.form(), Some(Form::XmlTable | Form::JsonTable)))
 }
 
 /// Whether a name that began with this token can be a function's (`func_name`).

@@ -26,7 +26,7 @@ impl<'a> Parser<'a, '_> {
             Some(K::Order) => {
                 let clause = self.node_here(NodeKind::OrderBy)?;
                 self.expect_word(K::By, &["BY"])?;
-                self.sort_key(query, clause)
+                self.order_item(query, clause)
             }
             Some(K::Limit | K::Offset | K::Fetch | K::For) => self.next_clause(query, 0),
             _ => Ok(Step::Done(query)),
@@ -86,11 +86,6 @@ impl<'a> Parser<'a, '_> {
             query.insert(clause, |other| clause_rank(other) > rank);
         }
         self.next_clause(query, had | is)
-    }
-
-    /// Whether the query begins with a parenthesis, so that it may have clauses from inside.
-    fn is_in_parens(&self, query: NodeRef<'a>) -> bool {
-        self.lexer.text().as_bytes().get(query.span().start as usize) == Some(&b'(')
     }
 
     /// All clauses of a query are there: sees that they go together.
@@ -171,11 +166,20 @@ impl<'a> Parser<'a, '_> {
         Span::new(limit.start + with.unwrap_or(0), limit.end())
     }
 
-    fn sort_key(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
+    fn order_item(&mut self, query: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.want_expr(Frame { outer: Some(query), ..Frame::of(Then::OrderItem, clause) })
     }
 
     pub(super) fn after_order_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
+        frame.node().push(self.sort_key(value)?);
+        if self.take_if(TokenKind::Comma) {
+            return self.order_item(frame.outer(), frame.node());
+        }
+        self.end_clause(frame.outer(), frame.node(), 0, had::ORDER)
+    }
+
+    /// The key of an `ORDER BY` whose expression was read, with the words after it.
+    pub(super) fn sort_key(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let key = self.node(NodeKind::SortKey, value.span())?;
         key.push(value);
         match self.token.keyword() {
@@ -191,33 +195,26 @@ impl<'a> Parser<'a, '_> {
             _ => {}
         }
         if self.is(K::Nulls) {
+            // Only with one of these words after it does it belong to the key.
             match self.peek() {
                 TokenKind::Keyword(K::First) => key.set(flag::NULLS_FIRST),
                 TokenKind::Keyword(K::Last) => key.set(flag::NULLS_LAST),
-                _ => return Err(self.unexpected(&["`,`", "LIMIT"])),
+                _ => return Err(self.unexpected(&["NULLS FIRST", "NULLS LAST"])),
             }
             self.take();
             self.take();
         }
         key.set_end(self.end);
-        frame.node().push(key);
-        if self.take_if(TokenKind::Comma) {
-            return self.sort_key(frame.outer(), frame.node());
-        }
-        self.end_clause(frame.outer(), frame.node(), 0, had::ORDER)
+        Ok(key)
     }
 
     /// `USING <` or `USING OPERATOR(schema.<)`.
     fn sort_operator(&mut self, key: NodeRef<'a>) -> Parsed<()> {
         self.take();
-        if !self.take_word(K::Operator) {
-            let operator = self.operator_sign()?;
-            key.push(operator);
-            return Ok(());
-        }
-        self.expect(TokenKind::LeftParen, &["`(`"])?;
-        let operator = self.operator_name()?;
-        self.expect(TokenKind::RightParen, &["`)`"])?;
+        let operator = match self.token.keyword() {
+            Some(K::Operator) => self.operator_in_parens()?,
+            _ => self.operator_sign()?,
+        };
         key.push(operator);
         Ok(())
     }

@@ -179,3 +179,16 @@ fn what_others_get_wrong_is_rejected() {
         with(text, |tree| assert!(matches!(tree, Err(Error::Syntax(_))), "{text}"));
     }
 }
+
+#[test]
+fn a_cancelled_parse_ends_soon() {
+    let budget = Budget::root("cancel", 256 << 20).expect("a budget");
+    let arena = Arena::new(&budget);
+    let text = format!("SELECT {}1", "1 + ".repeat(1 << 17));
+    let cancel = AtomicBool::new(true);
+    let error = parse_cancellable(&text, &arena, &cancel).expect_err("it is cancelled");
+    assert_eq!((error.sqlstate(), error.to_string().as_str()), ("57014", "the statement was cancelled"));
+    assert!(budget.used() < 4 << 20, "it took {} bytes", budget.used());
+    cancel.store(false, Ordering::Relaxed);
+    assert!(parse_cancellable(&text, &arena, &cancel).is_ok());
+}

@@ -1,7 +1,8 @@
 //! Views of expressions.
 
-use super::{Query, details, views};
+use super::{Query, SortKey, details, views};
 use crate::node::{Children, flag};
+use crate::parser::ends;
 use crate::{Node, NodeKind, Span};
 
 /// An expression.
@@ -53,6 +54,24 @@ pub enum Expr<'a> {
     Subquery(Subquery<'a>),
     /// `(a, b)`.
     Row(Row<'a>),
+    /// `t.*` as one value.
+    TableRow(TableRow<'a>),
+    /// `(a).b[1]`.
+    Indirection(Indirection<'a>),
+    /// `ARRAY[a, b]`.
+    Array(Array<'a>),
+    /// `ARRAY(SELECT …)`.
+    ArrayQuery(ArrayQuery<'a>),
+    /// `a = ANY (b)`.
+    Quantified(Quantified<'a>),
+    /// `name => a`, only as an argument of a call.
+    NamedArgument(NamedArgument<'a>),
+    /// `DEFAULT`.
+    Default(Default<'a>),
+    /// `(a, b) OVERLAPS (c, d)`.
+    Overlaps(Overlaps<'a>),
+    /// `TREAT(a AS type)`.
+    Treat(Treat<'a>),
     /// No expression: only in a tree that the parser did not make.
     Invalid(&'a Node<'a>),
 }
@@ -90,6 +109,15 @@ impl<'a> Expr<'a> {
             NodeKind::Exists => Self::Exists(Exists(node)),
             NodeKind::Subquery => Self::Subquery(Subquery(node)),
             NodeKind::Row => Self::Row(Row(node)),
+            NodeKind::Star => Self::TableRow(TableRow(node)),
+            NodeKind::Indirection => Self::Indirection(Indirection(node)),
+            NodeKind::Array => Self::Array(Array(node)),
+            NodeKind::ArrayQuery => Self::ArrayQuery(ArrayQuery(node)),
+            NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => Self::Quantified(Quantified(node)),
+            NodeKind::NamedArgument => Self::NamedArgument(NamedArgument(node)),
+            NodeKind::Default => Self::Default(Default(node)),
+            NodeKind::Overlaps => Self::Overlaps(Overlaps(node)),
+            NodeKind::Treat => Self::Treat(Treat(node)),
             _ => Self::Invalid(node),
         }
     }
@@ -119,6 +147,15 @@ impl<'a> Expr<'a> {
             | Self::Exists(Exists(node))
             | Self::Subquery(Subquery(node))
             | Self::Row(Row(node))
+            | Self::TableRow(TableRow(node))
+            | Self::Indirection(Indirection(node))
+            | Self::Array(Array(node))
+            | Self::ArrayQuery(ArrayQuery(node))
+            | Self::Quantified(Quantified(node))
+            | Self::NamedArgument(NamedArgument(node))
+            | Self::Default(Default(node))
+            | Self::Overlaps(Overlaps(node))
+            | Self::Treat(Treat(node))
             | Self::Invalid(node) => node,
             Self::Literal(literal) => literal.node(),
         }
@@ -257,6 +294,26 @@ views! {
     Subquery = Subquery;
     /// Several values as one.
     Row = Row;
+    /// All columns of a table as one value: `t.*` where an expression stands.
+    TableRow = Star;
+    /// A value and what is selected of it.
+    Indirection = Indirection;
+    /// An array by its elements.
+    Array = Array;
+    /// An array of what a query finds.
+    ArrayQuery = ArrayQuery;
+    /// A comparison with some or all of many values.
+    Quantified = QuantifiedArray | QuantifiedQuery;
+    /// An argument with the name of its parameter.
+    NamedArgument = NamedArgument;
+    /// `DEFAULT`.
+    Default = Default;
+    /// Whether two spans of time overlap.
+    Overlaps = Overlaps;
+    /// `TREAT`.
+    Treat = Treat;
+    /// `OPERATOR(schema.+)`: an operator by its whole name.
+    OperatorName = ObjectName;
     /// The name of a type, with modifiers.
     TypeName = Type;
 }
@@ -300,6 +357,16 @@ details! {
         True /** `IS TRUE`. */,
         False /** `IS FALSE`. */,
         Unknown /** `IS UNKNOWN`. */,
+        Document /** `IS DOCUMENT`. */,
+        Normalized /** `IS NORMALIZED`. */,
+        NormalizedNfc /** `IS NFC NORMALIZED`. */,
+        NormalizedNfd /** `IS NFD NORMALIZED`. */,
+        NormalizedNfkc /** `IS NFKC NORMALIZED`. */,
+        NormalizedNfkd /** `IS NFKD NORMALIZED`. */,
+        Json /** `IS JSON` or `IS JSON VALUE`. */,
+        JsonArray /** `IS JSON ARRAY`. */,
+        JsonObject /** `IS JSON OBJECT`. */,
+        JsonScalar /** `IS JSON SCALAR`. */,
     }
 
     /// How a call is written.
@@ -307,11 +374,17 @@ details! {
         Plain /** `f(a, b)`. */,
         SubstringFrom /** `SUBSTRING(a FROM b [FOR c])`: arguments in this order. */,
         SubstringFor /** `SUBSTRING(a FOR c)`: two arguments. */,
+        SubstringForFrom /** `SUBSTRING(a FOR c FROM b)`: arguments in this order. */,
+        SubstringSimilar /** `SUBSTRING(a SIMILAR b ESCAPE c)`: arguments in this order. */,
         Position /** `POSITION(a IN b)`. */,
         TrimBoth /** `TRIM([BOTH] [a] FROM b)`: the text comes last when there are two. */,
         TrimLeading /** `TRIM(LEADING …)`. */,
         TrimTrailing /** `TRIM(TRAILING …)`. */,
         Overlay /** `OVERLAY(a PLACING b FROM c [FOR d])`: arguments in this order. */,
+        NormalizeNfc /** `NORMALIZE(a, NFC)`. */,
+        NormalizeNfd /** `NORMALIZE(a, NFD)`. */,
+        NormalizeNfkc /** `NORMALIZE(a, NFKC)`. */,
+        NormalizeNfkd /** `NORMALIZE(a, NFKD)`. */,
     }
 }
 
@@ -333,6 +406,38 @@ impl BinaryOp {
             Self::GreaterOrEqual => ">=",
             Self::Concat => "||",
             Self::Other => "",
+        }
+    }
+}
+
+impl LikeKind {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Like => "LIKE",
+            Self::ILike => "ILIKE",
+            Self::SimilarTo => "SIMILAR TO",
+        }
+    }
+}
+
+impl IsTest {
+    /// The words after `IS`.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::True => "TRUE",
+            Self::False => "FALSE",
+            Self::Unknown => "UNKNOWN",
+            Self::Document => "DOCUMENT",
+            Self::Normalized => "NORMALIZED",
+            Self::NormalizedNfc => "NFC NORMALIZED",
+            Self::NormalizedNfd => "NFD NORMALIZED",
+            Self::NormalizedNfkc => "NFKC NORMALIZED",
+            Self::NormalizedNfkd => "NFKD NORMALIZED",
+            Self::Json => "JSON",
+            Self::JsonArray => "JSON ARRAY",
+            Self::JsonObject => "JSON OBJECT",
+            Self::JsonScalar => "JSON SCALAR",
         }
     }
 }
@@ -403,13 +508,18 @@ impl<'a> Unary<'a> {
         match self.op() {
             UnaryOp::Minus => "-",
             UnaryOp::Plus => "+",
-            UnaryOp::Other => self.0.name(),
+            UnaryOp::Other => operator_text(self.0),
         }
+    }
+
+    /// The operator's whole name, when it is written as `OPERATOR(schema.+)`.
+    pub fn operator_name(self) -> Option<OperatorName<'a>> {
+        self.0.first_child().and_then(OperatorName::of)
     }
 
     /// The operand.
     pub fn operand(self) -> Expr<'a> {
-        expr(self.0, 0)
+        last_expr(self.0)
     }
 }
 
@@ -422,9 +532,14 @@ impl<'a> Binary<'a> {
     /// The operator's sign, [`BinaryOp::symbol`] where it has one.
     pub fn operator_text(self) -> &'a str {
         match self.op() {
-            BinaryOp::Other => self.0.name(),
+            BinaryOp::Other => operator_text(self.0),
             op => op.symbol(),
         }
+    }
+
+    /// The operator's whole name, when it is written as `OPERATOR(schema.+)`.
+    pub fn operator_name(self) -> Option<OperatorName<'a>> {
+        self.0.child(1).and_then(OperatorName::of)
     }
 
     /// The left operand.
@@ -434,7 +549,24 @@ impl<'a> Binary<'a> {
 
     /// The right operand.
     pub fn right(self) -> Expr<'a> {
-        expr(self.0, 1)
+        last_expr(self.0)
+    }
+}
+
+impl<'a> OperatorName<'a> {
+    /// The operator's sign.
+    pub fn sign(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The schema before it.
+    pub fn schema(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// The names before the schema, outermost first.
+    pub fn outer(self) -> impl Iterator<Item = &'a str> + Clone {
+        outer(self.0)
     }
 }
 
@@ -555,6 +687,11 @@ impl<'a> Is<'a> {
     pub fn is_negated(self) -> bool {
         self.0.has(flag::NOT)
     }
+
+    /// `IS JSON … WITH UNIQUE KEYS`.
+    pub fn has_unique_keys(self) -> bool {
+        self.0.has(flag::UNIQUE_KEYS)
+    }
 }
 
 impl<'a> DistinctFrom<'a> {
@@ -626,14 +763,26 @@ impl<'a> Call<'a> {
         self.0.qualifier()
     }
 
-    /// The arguments, in order; none for `f(*)`.
+    /// The arguments, in order; none for `f(*)`. One with a name is [`Expr::NamedArgument`].
     pub fn args(self) -> Exprs<'a> {
         let named = self.0.children().take_while(|node| node.kind() == NodeKind::Name).count();
         let mut children = self.0.children();
         for _ in 0..named {
             children.next();
         }
-        Exprs::new(children)
+        let clauses = u32::from(self.0.has(flag::ORDERED));
+        Exprs::new(children.without_last(clauses))
+    }
+
+    /// The sort keys of `ORDER BY` in the parentheses.
+    pub fn order_by(self) -> impl Iterator<Item = SortKey<'a>> + Clone {
+        let clause = self.0.has(flag::ORDERED).then(|| self.0.child_of_kind(NodeKind::OrderBy)).flatten();
+        clause.map(Node::children).unwrap_or_default().filter_map(SortKey::of)
+    }
+
+    /// Whether the last argument is an array of the values for a variadic parameter: `f(a, VARIADIC b)`.
+    pub fn is_variadic(self) -> bool {
+        self.0.has(flag::VARIADIC)
     }
 
     /// `f(DISTINCT …)`.
@@ -724,6 +873,162 @@ impl<'a> Row<'a> {
     }
 }
 
+impl<'a> TableRow<'a> {
+    /// The table.
+    pub fn table(self) -> Option<&'a str> {
+        self.0.qualifier()
+    }
+
+    /// The names before the table, outermost first.
+    pub fn outer(self) -> impl Iterator<Item = &'a str> + Clone {
+        outer(self.0)
+    }
+}
+
+/// One step of an [`Indirection`] or a [`Target`](super::Target).
+#[derive(Clone, Copy, Debug)]
+pub enum Selection<'a> {
+    /// `.name`.
+    Field(&'a str),
+    /// `.*`.
+    AllFields,
+    /// `[index]`.
+    Index(Expr<'a>),
+    /// `[low:high]`.
+    Slice {
+        /// The lower end.
+        low: Option<Expr<'a>>,
+        /// The upper end.
+        high: Option<Expr<'a>>,
+    },
+}
+
+impl<'a> Indirection<'a> {
+    /// The value that something is selected of.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// What is selected, step by step.
+    pub fn selections(self) -> impl Iterator<Item = Selection<'a>> + Clone {
+        rest(self.0).map(Selection::of)
+    }
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn of(step: &'a Node<'a>) -> Selection<'a> {
+        match step.kind() {
+            NodeKind::Field => Selection::Field(step.name()),
+            NodeKind::AllFields => Selection::AllFields,
+            NodeKind::Slice => {
+                let mut ends = step.children();
+                let mut end = |bit| (step.detail() & bit != 0).then(|| ends.next().map(Expr::of)).flatten();
+                Selection::Slice { low: end(ends::LOW), high: end(ends::HIGH) }
+            }
+            _ => Selection::Index(expr(step, 0)),
+        }
+    }
+}
+
+impl<'a> Array<'a> {
+    /// The elements; in `ARRAY[[1, 2], [3, 4]]` they are arrays.
+    pub fn elements(self) -> Exprs<'a> {
+        Exprs::new(self.0.children())
+    }
+}
+
+impl<'a> ArrayQuery<'a> {
+    /// The query.
+    pub fn query(self) -> Query<'a> {
+        Query(self.0.first_child().unwrap_or(self.0))
+    }
+}
+
+impl<'a> Quantified<'a> {
+    /// What is compared.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The operator's sign; `None` for `LIKE` and `ILIKE`.
+    pub fn operator_text(self) -> Option<&'a str> {
+        if self.0.has(flag::LIKE) {
+            return None;
+        }
+        Some(match BinaryOp::from_code(self.0.detail()) {
+            BinaryOp::Other => operator_text(self.0),
+            op => op.symbol(),
+        })
+    }
+
+    /// The operator's whole name, when it is written as `OPERATOR(schema.+)`.
+    pub fn operator_name(self) -> Option<OperatorName<'a>> {
+        self.0.child(1).and_then(OperatorName::of)
+    }
+
+    /// How text is matched, for `LIKE ANY` and `ILIKE ANY`.
+    pub fn like(self) -> Option<LikeKind> {
+        self.0.has(flag::LIKE).then(|| LikeKind::from_code(self.0.detail()))
+    }
+
+    /// `NOT LIKE ANY`.
+    pub fn is_negated(self) -> bool {
+        self.0.has(flag::NOT)
+    }
+
+    /// Whether it must hold for `ALL`, not for `ANY`.
+    pub fn is_all(self) -> bool {
+        self.0.has(flag::ALL)
+    }
+
+    /// The array whose elements it is compared with, when there is no query.
+    pub fn array(self) -> Option<Expr<'a>> {
+        (self.0.kind() == NodeKind::QuantifiedArray).then(|| last_expr(self.0))
+    }
+
+    /// The query whose rows it is compared with.
+    pub fn query(self) -> Option<Query<'a>> {
+        let query = self.0.children().last()?;
+        (self.0.kind() == NodeKind::QuantifiedQuery).then_some(Query(query))
+    }
+}
+
+impl<'a> NamedArgument<'a> {
+    /// The name of the parameter.
+    pub fn name(self) -> &'a str {
+        self.0.name()
+    }
+
+    /// The value.
+    pub fn value(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+}
+
+impl<'a> Overlaps<'a> {
+    /// The first span: its start, and its end or length.
+    pub fn left(self) -> Row<'a> {
+        Row(self.0.first_child().unwrap_or(self.0))
+    }
+
+    /// The second span.
+    pub fn right(self) -> Row<'a> {
+        Row(self.0.child(1).unwrap_or(self.0))
+    }
+}
+
+impl<'a> Treat<'a> {
+    /// The value.
+    pub fn operand(self) -> Expr<'a> {
+        expr(self.0, 0)
+    }
+
+    /// The type it is treated as.
+    pub fn type_name(self) -> TypeName<'a> {
+        TypeName(self.0.child(1).unwrap_or(self.0))
+    }
+}
+
 impl<'a> TypeName<'a> {
     /// The type's own name in lower case: for SQL's own types its SQL name (`integer`, `double precision`, `decimal`,
     /// `timestamp with time zone`), otherwise as it is written.
@@ -753,12 +1058,18 @@ impl<'a> TypeName<'a> {
 
     /// The modifiers in parentheses: `10, 2` in `decimal(10, 2)`.
     pub fn modifiers(self) -> impl Iterator<Item = Expr<'a>> + Clone {
-        self.0.children().filter(|node| node.kind() != NodeKind::Name).map(Expr::of)
+        let is_modifier = |node: &&Node<'_>| !matches!(node.kind(), NodeKind::Name | NodeKind::ArrayBound);
+        self.0.children().filter(is_modifier).map(Expr::of)
     }
 
-    /// The number of `[]` after it.
-    pub fn array_dimensions(self) -> u8 {
-        self.0.detail()
+    /// The number of `[]` after it, with a size or without.
+    pub fn array_dimensions(self) -> usize {
+        usize::from(self.0.detail()) + self.array_sizes().count()
+    }
+
+    /// The bounds from the first that has a size on, as they are written; a bound without a size is empty.
+    pub fn array_sizes(self) -> impl Iterator<Item = &'a str> + Clone {
+        self.0.children().filter(|node| node.kind() == NodeKind::ArrayBound).map(Node::name)
     }
 
     /// The fields of an interval, `month` or `day to second`; empty when they are not given.
@@ -790,6 +1101,15 @@ const INTERVAL_MASK: u16 = 0xF;
 
 fn expr<'a>(node: &'a Node<'a>, index: u32) -> Expr<'a> {
     Expr::of(node.child(index).unwrap_or(node))
+}
+
+fn last_expr<'a>(node: &'a Node<'a>) -> Expr<'a> {
+    Expr::of(node.children().last().unwrap_or(node))
+}
+
+/// The sign of an operator that is kept by its text, or by its whole name.
+fn operator_text<'a>(node: &'a Node<'a>) -> &'a str {
+    node.child_of_kind(NodeKind::ObjectName).map_or(node.name(), Node::name)
 }
 
 /// The names of the qualifiers further out than the one in the node.

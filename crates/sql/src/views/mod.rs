@@ -7,21 +7,24 @@
 pub(crate) mod expr;
 pub mod forms;
 pub(crate) mod query;
+mod statement;
 mod table;
 
 pub use expr::{
-    AtTimeZone, Between, Binary, BinaryOp, BitString, Boolean, Call, CallForm, Case, Cast, Collate,
-    ColumnRef, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Is, IsTest, Junction, Like,
-    LikeKind, Literal, Not, Parameter, Row, Subquery, TypeName, TypedLiteral, Unary, UnaryOp, When,
+    Array, ArrayQuery, AtTimeZone, Between, Binary, BinaryOp, BitString, Boolean, Call, CallForm, Case, Cast,
+    Collate, ColumnRef, Default, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Indirection,
+    Is, IsTest, Junction, Like, LikeKind, Literal, NamedArgument, Not, OperatorName, Overlaps, Parameter,
+    Quantified, Row, Selection, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
 };
 pub use query::{
-    Cte, Distinct, Explain, ExplainOption, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength,
-    Locking, Materialized, NullsOrder, Query, QueryBody, Reset, Select, SelectItem, Set, SetOperation,
-    SetOperator, SetValue, Show, SortKey, Statement, Values, With,
+    Cte, Distinct, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength, Locking, Materialized,
+    NullsOrder, Query, QueryBody, Select, SelectItem, SetOperation, SetOperator, SortKey, Statement, Values,
+    With,
 };
+pub use statement::{SettingValue, Target};
 pub use table::{
-    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, TableExpr, TableFunction,
-    TableRef,
+    Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, RowsFrom, TableExpr,
+    TableFunction, TableRef,
 };
 
 /// Declares views: a pointer to a node of one kind.

@@ -1,6 +1,6 @@
 //! Views of statements and of the clauses of a query.
 
-use super::forms::ObjectName;
+use super::forms::{Cycle, ObjectName, Search, Window};
 use super::{ColumnDef, Expr, Exprs, TableExpr, TableRef, details, views};
 use crate::node::{Children, flag};
 use crate::{Node, NodeKind, Span};
@@ -10,14 +10,6 @@ use crate::{Node, NodeKind, Span};
 pub enum Statement<'a> {
     /// `SELECT`, `VALUES` or a set operation.
     Query(Query<'a>),
-    /// `EXPLAIN`.
-    Explain(Explain<'a>),
-    /// `SET name = value`.
-    Set(Set<'a>),
-    /// `SHOW name`.
-    Show(Show<'a>),
-    /// `RESET name`.
-    Reset(Reset<'a>),
     /// Any other statement; [`super::forms`] has a view for each.
     Form(super::forms::FormRef<'a>),
 }
@@ -27,10 +19,6 @@ impl<'a> Statement<'a> {
     pub fn of(node: &'a Node<'a>) -> Option<Self> {
         Some(match node.kind() {
             NodeKind::Select | NodeKind::Values | NodeKind::SetOperation => Self::Query(Query(node)),
-            NodeKind::Explain => Self::Explain(Explain(node)),
-            NodeKind::Set => Self::Set(Set(node)),
-            NodeKind::Show => Self::Show(Show(node)),
-            NodeKind::Reset => Self::Reset(Reset(node)),
             NodeKind::Form => Self::Form(super::forms::FormRef::of(node)?),
             _ => return None,
         })
@@ -58,16 +46,6 @@ views! {
     SortKey = SortKey;
     /// `FOR UPDATE` and the like.
     Locking = Locking;
-    /// `EXPLAIN [(options)] statement`.
-    Explain = Explain;
-    /// One option of `EXPLAIN`.
-    ExplainOption = ExplainOption;
-    /// `SET name = values`.
-    Set = Set;
-    /// `SHOW name`.
-    Show = Show;
-    /// `RESET name`.
-    Reset = Reset;
 }
 
 details! {
@@ -221,7 +199,7 @@ impl<'a> Select<'a> {
             .children()
             .skip_while(|node| matches!(node.kind(), NodeKind::With | NodeKind::DistinctOn))
             .take_while(|node| !is_clause(node.kind()))
-            .map(select_item)
+            .map(SelectItem::of)
     }
 
     /// The table that its rows go into.
@@ -252,6 +230,11 @@ impl<'a> Select<'a> {
     /// Whether equal grouping sets count once: `GROUP BY DISTINCT`.
     pub fn groups_distinct(self) -> bool {
         self.0.child_of_kind(NodeKind::GroupBy).is_some_and(|clause| clause.has(flag::DISTINCT))
+    }
+
+    /// The windows of `WINDOW`, in order.
+    pub fn windows(self) -> impl Iterator<Item = Window<'a>> + Clone {
+        clause(self.0, NodeKind::Windows).filter_map(Window::of)
     }
 
     /// The condition of `HAVING`.
@@ -393,14 +376,24 @@ impl<'a> Cte<'a> {
         self.0.children().filter_map(ColumnDef::of)
     }
 
-    /// Whether it is computed once.
-    pub fn materialized(self) -> Materialized {
-        Materialized::from_code(self.0.detail())
+    /// The query; `None` when it is a statement that changes data.
+    pub fn query(self) -> Option<Query<'a>> {
+        self.0.children().find_map(Query::of)
     }
 
-    /// The query; `None` only in a tree that the parser did not make.
-    pub fn query(self) -> Option<Query<'a>> {
-        self.0.children().last().and_then(Query::of)
+    /// How its recursion goes: `SEARCH …`.
+    pub fn search(self) -> Option<Search<'a>> {
+        self.0.children().find_map(Search::of)
+    }
+
+    /// What its recursion must not repeat: `CYCLE …`.
+    pub fn cycle(self) -> Option<Cycle<'a>> {
+        self.0.children().find_map(Cycle::of)
+    }
+
+    /// What gives its rows: a query, or a statement that changes data, with `RETURNING`.
+    pub fn statement(self) -> Option<Statement<'a>> {
+        self.0.children().last().and_then(Statement::of)
     }
 }
 
@@ -452,91 +445,10 @@ impl<'a> SortKey<'a> {
     }
 }
 
-impl<'a> Explain<'a> {
-    /// The options, in order; `EXPLAIN ANALYZE` and `EXPLAIN VERBOSE` are options without a value.
-    pub fn options(self) -> impl Iterator<Item = ExplainOption<'a>> + Clone {
-        self.0.children().filter_map(ExplainOption::of)
-    }
-
-    /// The statement to explain; `None` only in a tree that the parser did not make.
-    pub fn statement(self) -> Option<Statement<'a>> {
-        self.0.children().last().and_then(Statement::of)
-    }
-}
-
-impl<'a> ExplainOption<'a> {
-    /// Its name in lower case, such as `analyze` or `memory`.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-
-    /// Its value as it is written, without quotes.
-    pub fn value(self) -> Option<&'a str> {
-        self.0.first_child().map(Node::name)
-    }
-
-    /// Its value as a switch: absent, `true`, `on` and `1` are on; `None` when it is no boolean.
-    pub fn is_on(self) -> Option<bool> {
-        const ON: [&str; 3] = ["true", "on", "1"];
-        const OFF: [&str; 3] = ["false", "off", "0"];
-        let Some(value) = self.value() else { return Some(true) };
-        if ON.iter().any(|word| value.eq_ignore_ascii_case(word)) {
-            return Some(true);
-        }
-        OFF.iter().any(|word| value.eq_ignore_ascii_case(word)).then_some(false)
-    }
-}
-
-/// A value of `SET`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SetValue<'a> {
-    /// The text, without quotes; a number keeps its sign.
-    pub text: &'a str,
-    /// Where it stands.
-    pub span: Span,
-    /// Whether it was a string in quotes.
-    pub is_string: bool,
-}
-
-impl<'a> Set<'a> {
-    /// The setting's name, `a.b` for one with a prefix.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-
-    /// `SET LOCAL`: for the current transaction only.
-    pub fn is_local(self) -> bool {
-        self.0.has(flag::LOCAL)
-    }
-
-    /// The values, in order; none for `DEFAULT`.
-    pub fn values(self) -> impl ExactSizeIterator<Item = SetValue<'a>> + Clone {
-        self.0.children().map(|node| SetValue {
-            text: node.name(),
-            span: node.span(),
-            is_string: node.kind() == NodeKind::String,
-        })
-    }
-}
-
-impl<'a> Show<'a> {
-    /// The setting's name; `all` for `SHOW ALL`.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-}
-
-impl<'a> Reset<'a> {
-    /// The setting's name; `all` for `RESET ALL`.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-}
-
 /// Whether a child of a select is one of its clauses and not one of its items.
 pub(crate) fn is_clause(kind: NodeKind) -> bool {
-    use NodeKind::{From, GroupBy, Having, Into, Limit, Locking, Offset, OrderBy, Where};
-    matches!(kind, Into | From | Where | GroupBy | Having | OrderBy | Limit | Offset | Locking)
+    use NodeKind::{From, GroupBy, Having, Into, Limit, Locking, Offset, OrderBy, Where, Windows};
+    matches!(kind, Into | From | Where | GroupBy | Having | Windows | OrderBy | Limit | Offset | Locking)
 }
 
 /// The children of the clause of this kind; none when the query lacks it.
@@ -544,13 +456,15 @@ fn clause<'a>(query: &'a Node<'a>, kind: NodeKind) -> Children<'a> {
     query.child_of_kind(kind).map(Node::children).unwrap_or_default()
 }
 
-fn select_item<'a>(node: &'a Node<'a>) -> SelectItem<'a> {
-    match node.kind() {
-        NodeKind::Star => SelectItem::Star { qualifier: node.qualifier(), span: node.span() },
-        NodeKind::Aliased => {
-            let expr = Expr::of(node.first_child().unwrap_or(node));
-            SelectItem::Expr { expr, alias: Some(node.name()) }
+impl<'a> SelectItem<'a> {
+    pub(crate) fn of(node: &'a Node<'a>) -> SelectItem<'a> {
+        match node.kind() {
+            NodeKind::Star => Self::Star { qualifier: node.qualifier(), span: node.span() },
+            NodeKind::Aliased => {
+                let expr = Expr::of(node.first_child().unwrap_or(node));
+                Self::Expr { expr, alias: Some(node.name()) }
+            }
+            _ => Self::Expr { expr: Expr::of(node), alias: None },
         }
-        _ => SelectItem::Expr { expr: Expr::of(node), alias: None },
     }
 }

@@ -1,5 +1,6 @@
 //! Views of what stands in `FROM`.
 
+use super::forms::{FormRef, Sample};
 use super::{Expr, Query, TypeName, details, views};
 use crate::node::flag;
 use crate::{Node, NodeKind, Span};
@@ -15,6 +16,8 @@ pub enum TableExpr<'a> {
     Derived(Derived<'a>),
     /// A function.
     Function(TableFunction<'a>),
+    /// Several functions side by side.
+    RowsFrom(RowsFrom<'a>),
     /// A join of two others.
     Join(Join<'a>),
 }
@@ -27,6 +30,7 @@ impl<'a> TableExpr<'a> {
             NodeKind::File => Self::File(FileRef(node)),
             NodeKind::Derived => Self::Derived(Derived(node)),
             NodeKind::TableFunction => Self::Function(TableFunction(node)),
+            NodeKind::RowsFrom => Self::RowsFrom(RowsFrom(node)),
             NodeKind::Join => Self::Join(Join(node)),
             _ => return None,
         })
@@ -39,6 +43,7 @@ impl<'a> TableExpr<'a> {
             Self::File(view) => view.0,
             Self::Derived(view) => view.0,
             Self::Function(view) => view.0,
+            Self::RowsFrom(view) => view.0,
             Self::Join(view) => view.0,
         }
     }
@@ -63,6 +68,8 @@ views! {
     Derived = Derived;
     /// A function as a table: `generate_series(1, 3) WITH ORDINALITY AS t(a, b)`.
     TableFunction = TableFunction;
+    /// Functions side by side: `ROWS FROM (f(1), g(2) AS (a integer)) AS t`.
+    RowsFrom = RowsFrom;
     /// Two tables joined.
     Join = Join;
     /// The name that a table goes by, and names (and for files types) of its columns.
@@ -114,6 +121,11 @@ impl<'a> TableRef<'a> {
         self.0.child_of_kind(NodeKind::Name).map(Node::name)
     }
 
+    /// `TABLESAMPLE`: a part of its rows.
+    pub fn sample(self) -> Option<Sample<'a>> {
+        self.0.children().find_map(Sample::of)
+    }
+
     /// `ONLY`: without the tables that inherit from it.
     pub fn is_only(self) -> bool {
         self.0.has(flag::ONLY)
@@ -155,9 +167,37 @@ impl<'a> Derived<'a> {
 }
 
 impl<'a> TableFunction<'a> {
-    /// The call; functions that the grammar knows, such as `CAST`, are among them.
+    /// The call; functions that the grammar knows, such as `CAST`, are among them. For `XMLTABLE` and `JSON_TABLE` see
+    /// [`Self::form`].
     pub fn call(self) -> Expr<'a> {
         Expr::of(self.0.first_child().unwrap_or(self.0))
+    }
+
+    /// `XMLTABLE` or `JSON_TABLE`.
+    pub fn form(self) -> Option<FormRef<'a>> {
+        self.0.first_child().and_then(FormRef::of)
+    }
+
+    /// `LATERAL`, which is what a function in `FROM` always is.
+    pub fn is_lateral(self) -> bool {
+        self.0.has(flag::LATERAL)
+    }
+
+    /// `WITH ORDINALITY`: a last column counts the rows.
+    pub fn has_ordinality(self) -> bool {
+        self.0.has(flag::ORDINALITY)
+    }
+
+    /// Its alias, where the types of its columns may stand; with types its name may be empty.
+    pub fn alias(self) -> Option<Alias<'a>> {
+        alias(self.0)
+    }
+}
+
+impl<'a> RowsFrom<'a> {
+    /// The functions, in order; an alias of one has no name but types for its columns.
+    pub fn functions(self) -> impl Iterator<Item = TableFunction<'a>> + Clone {
+        self.0.children().filter_map(TableFunction::of)
     }
 
     /// `LATERAL`, which is what a function in `FROM` always is.

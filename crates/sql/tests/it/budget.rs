@@ -1,7 +1,7 @@
 //! Too little memory is a typed error at every limit, and gives everything back.
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_sql::{Error, parse};
+use cofferdam_sql::{Error, FormatError, Layout, format, parse};
 
 const TEXTS: &[&str] = &[
     "SELECT 1",
@@ -76,4 +76,60 @@ fn an_arena_is_used_again_after_a_failure() {
     assert!(matches!(parse(&long, &arena), Err(Error::OutOfMemory(_))));
     arena.reset();
     assert!(parse("SELECT 1", &arena).is_ok());
+}
+
+/// What is done with a statement under a limit: a tree, its text, its layout, its fingerprint.
+fn whole_way(text: &str, budget: &Budget) -> Result<(), bool> {
+    let arena = Arena::new(budget);
+    let is_memory = |error: Error| matches!(error, Error::OutOfMemory(_));
+    let tree = parse(text, &arena).map_err(is_memory)?;
+    tree.fingerprint(&arena).map_err(|_| true)?;
+    let mut layout = String::new();
+    match format(tree, Layout::default(), &mut layout, &arena) {
+        Ok(()) => {}
+        Err(FormatError::OutOfMemory(_)) => return Err(true),
+        Err(error) => panic!("{text}: {error}"),
+    }
+    assert!(!tree.to_string().is_empty() && !layout.is_empty());
+    Ok(())
+}
+
+/// Every limit from zero until the outcome is not that of memory.
+fn sweep(text: &str) {
+    let root = Budget::root("root", 64 << 20).expect("a budget");
+    for limit_bytes in (0..).step_by(1024) {
+        let statement = root.child("statement", limit_bytes).expect("a child");
+        let outcome = whole_way(text, &statement);
+        assert_eq!(statement.used(), 0, "all is given back under {limit_bytes} bytes: {text}");
+        assert!(statement.peak() <= limit_bytes, "{text}");
+        if outcome != Err(true) {
+            break;
+        }
+        assert!(limit_bytes < 4 << 20, "it fits into 4 MiB: {text}");
+    }
+}
+
+/// Every charge refused, until there are no more.
+fn refuse_each(text: &str) {
+    let root = Budget::root("root", 64 << 20).expect("a budget");
+    for nth in 1.. {
+        let budget = root.child("statement", u64::MAX).expect("a child");
+        budget.inject_refusal(nth);
+        let outcome = whole_way(text, &budget);
+        assert_eq!(budget.used(), 0, "all is given back after refusal {nth}: {text}");
+        if outcome != Err(true) {
+            break;
+        }
+    }
+}
+
+/// Aim: at every limit, and whichever charge is refused, each statement of PostgreSQL's own tests gives a typed error or
+/// what it gives with all the memory it wants, and everything back. Method: all statements, a step of the budget's unit
+/// at a time, through parsing, printing, laying out and fingerprinting.
+#[test]
+fn every_statement_of_the_corpus_survives_every_limit_and_refusal() {
+    for (text, _) in crate::corpus::regress() {
+        sweep(&text);
+        refuse_each(&text);
+    }
 }

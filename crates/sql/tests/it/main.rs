@@ -2,10 +2,14 @@
 #![allow(clippy::disallowed_types)]
 
 mod budget;
+mod changes;
 mod corpus;
 mod depth;
 mod golden;
+mod layout;
+mod names;
 mod random;
+mod rewrite;
 mod size;
 
 use cofferdam_arena::{Arena, Budget};

@@ -1,0 +1,53 @@
+//! `check`, `print` and `fingerprint` of a script: at most a line for each statement.
+
+use std::io::{self, Write};
+
+use cofferdam_arena::Arena;
+use cofferdam_sql::Tree;
+
+use super::Out;
+use super::script::{Reading, Show, Statement, Stopped};
+
+/// `check`: what is wrong is reported, and at the end how many there were. Gives the exit code.
+///
+/// # Errors
+/// What the system says of the input or the output.
+pub(super) fn check(reading: &mut Reading<'_>) -> io::Result<u8> {
+    let code = reading.show(&mut Nothing)?;
+    let (wrong, all) = (reading.wrong_count, reading.statements_count);
+    writeln!(reading.out(), "{wrong} of {all} statements wrong")?;
+    Ok(code)
+}
+
+struct Nothing;
+
+impl Show for Nothing {
+    fn right(&mut self, _: Statement<'_>, _: Tree<'_>, _: &Arena, _: &mut Out) -> Result<(), Stopped> {
+        Ok(())
+    }
+}
+
+/// `print`: each statement in canonical form, with a `;`.
+pub(super) struct Canonical;
+
+impl Show for Canonical {
+    fn right(&mut self, _: Statement<'_>, tree: Tree<'_>, _: &Arena, out: &mut Out) -> Result<(), Stopped> {
+        Ok(writeln!(out, "{tree};")?)
+    }
+}
+
+/// `fingerprint`: each statement's fingerprint, and the statement in canonical form.
+pub(super) struct Fingerprints;
+
+impl Show for Fingerprints {
+    fn right(
+        &mut self,
+        _: Statement<'_>,
+        tree: Tree<'_>,
+        arena: &Arena,
+        out: &mut Out,
+    ) -> Result<(), Stopped> {
+        let fingerprint = tree.fingerprint(arena)?;
+        Ok(writeln!(out, "{fingerprint}  {tree};")?)
+    }
+}
