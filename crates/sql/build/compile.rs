@@ -82,7 +82,7 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         program: Program::default(),
         form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
         rule: "",
-        slots: Vec::new(),
+        slots: slots(grammar),
         tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
@@ -155,8 +155,8 @@ struct Compiler<'g> {
     form_of: HashMap<String, usize>,
     /// The rule that is compiled.
     rule: &'g str,
-    /// Its labels so far.
-    slots: Vec<String>,
+    /// The number of each label.
+    slots: HashMap<String, usize>,
     /// Jumps to the start of a form that a node becomes.
     tails: Vec<(usize, usize)>,
     problems: Vec<String>,
@@ -432,7 +432,6 @@ impl<'g> Compiler<'g> {
 
     fn rule(&mut self, rule: &'g Rule) {
         self.rule = &rule.name;
-        self.slots.clear();
         self.depth = 0;
         if rule.is_node() && self.is_choice_nullable(&rule.body) {
             self.problem("a node must not be empty".to_owned());
@@ -708,11 +707,9 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                // Words have no slot, so rules that share a piece may have different words before it.
                 if !is_words(item) {
-                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
-                    let slot = slot_of(&self.slots, name);
+                    let slot = self.slots.get(name).copied().unwrap_or(0);
                     self.emit(Op::Slot(slot));
                 }
                 self.item(item, rest, pending);
@@ -849,16 +846,43 @@ fn is_noise(items: &[Item]) -> bool {
     items.iter().all(|item| matches!(item, Item::Token(_) | Item::Guard { .. }))
 }
 
-/// The number of a label among those of its rule, from 1.
-pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
-    // The same label in several alternatives is the same slot.
-    let mut seen: Vec<&String> = Vec::new();
-    for slot in slots {
-        if !seen.contains(&slot) {
-            seen.push(slot);
+/// A number for each label, from 1: the same in all rules, so that forms which several rules make are read in one way,
+/// and different for labels that stand in one rule.
+pub(crate) fn slots(grammar: &Grammar) -> HashMap<String, usize> {
+    let rules: Vec<Vec<&str>> = grammar
+        .rules
+        .iter()
+        .filter(|rule| rule.is_node())
+        .map(|rule| {
+            let mut labels = Vec::new();
+            labels_of(grammar, &rule.body, &mut labels, 0);
+            labels
+        })
+        .collect();
+    let mut slots: HashMap<String, usize> = HashMap::new();
+    for label in rules.iter().flatten() {
+        if slots.contains_key(*label) {
+            continue;
         }
+        let beside = rules.iter().filter(|labels| labels.contains(label)).flatten();
+        let taken: HashSet<usize> = beside.filter_map(|other| slots.get(*other).copied()).collect();
+        let slot = (1..).find(|slot| !taken.contains(slot)).unwrap_or(0);
+        slots.insert((*label).to_owned(), slot);
     }
-    seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+    slots
+}
+
+/// The labels of what is no words, in the pieces of the rule too.
+fn labels_of<'g>(grammar: &'g Grammar, choice: &'g Choice, to: &mut Vec<&'g str>, depth: usize) {
+    for_each(choice, &mut |item| match item {
+        Item::Label(label, inner) if !is_words(inner) => to.push(label),
+        Item::Rule(name) if depth < 60 => {
+            if let Some(rule) = grammar.get(name).filter(|rule| !rule.is_node()) {
+                labels_of(grammar, &rule.body, to, depth + 1);
+            }
+        }
+        _ => {}
+    });
 }
 
 /// What a word that is no keyword says: `'MEMORY'` in the notation.

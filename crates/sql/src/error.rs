@@ -99,6 +99,8 @@ pub enum Mistake {
     RepeatedClause,
     /// A property that contradicts one before it.
     Contradiction,
+    /// A property that a constraint of this kind cannot have.
+    NotOfThisConstraint,
     /// `.*` before more of a name.
     MisplacedStar,
     /// A row of `OVERLAPS` that has not two values.
@@ -251,6 +253,7 @@ impl fmt::Display for SyntaxError {
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
             Mistake::Contradiction => "a property contradicts one before it",
+            Mistake::NotOfThisConstraint => "a constraint of this kind has no such property",
             Mistake::MisplacedStar => "`*` stands before more of a name",
             Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
             Mistake::NotAModifier => "this cannot be a modifier of a type",

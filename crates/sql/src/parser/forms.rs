@@ -214,12 +214,13 @@ impl<'a> Parser<'a, '_> {
     /// Reads a statement that the grammar declares; the current token begins it.
     pub(super) fn declared_statement(&mut self) -> Parsed<Step<'a>> {
         let mut pc = STATEMENT;
+        let here = self.class_here();
         loop {
             match CODE[usize::from(pc)] {
                 Op::Form(form) => return self.enter(form),
                 Op::Hook(_) => return Ok(Step::Query),
                 Op::Fail => return Err(self.unexpected(&["a statement"])),
-                op => pc = self.test(op, pc),
+                op => pc = self.test(op, pc, here),
             }
         }
     }
@@ -239,16 +240,17 @@ impl<'a> Parser<'a, '_> {
         class(if belongs_to_next { TokenKind::Stray } else { kind })
     }
 
-    /// Where the machine goes on after a test or a jump.
-    fn test(&mut self, op: Op, pc: Pc) -> Pc {
+    /// Where the machine goes on after a test or a jump at a token of the class `here`.
+    #[inline(always)]
+    fn test(&mut self, op: Op, pc: Pc, here: u16) -> Pc {
         let (holds, otherwise) = match op {
-            Op::If(set, otherwise) => (is_in(set, self.class_here()), otherwise),
-            Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
+            Op::If(set, otherwise) => (is_in(set, here), otherwise),
+            Op::IfToken(token, otherwise) => (here == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
             Op::Switch(switch) => {
                 let Switch { arms, places } = &SWITCHES[usize::from(switch)];
-                return places[usize::from(arms[usize::from(self.class_here())])];
+                return places[usize::from(arms[usize::from(here)])];
             }
             _ => return pc + 1,
         };
@@ -271,17 +273,19 @@ impl<'a> Parser<'a, '_> {
     /// Goes on with the form in `node` at `pc`.
     fn run_form(&mut self, mut node: NodeRef<'a>, mut pc: Pc) -> Parsed<Step<'a>> {
         let mut slot = 0;
+        let mut here = self.class_here();
         loop {
             let op = CODE[usize::from(pc)];
             match op {
                 Op::Take(token) | Op::Noise(token) => {
-                    if self.class_here() != token {
+                    if here != token {
                         return Err(self.unexpected_at(pc));
                     }
                     let words = self.take_word_into(node)?;
                     if matches!(op, Op::Noise(_)) {
                         words::mark_last(words);
                     }
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::Word(word) => {
@@ -291,18 +295,20 @@ impl<'a> Parser<'a, '_> {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take_word_into(node)?;
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::Skip(token) => {
-                    if self.class_here() != token {
+                    if here != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take();
                     node.set_end(self.end);
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::Check(set) => {
-                    if !is_in(set, self.class_here()) {
+                    if !is_in(set, here) {
                         return Err(self.unexpected_at(pc));
                     }
                     pc += 1;
@@ -340,6 +346,7 @@ impl<'a> Parser<'a, '_> {
                         Hooked::Step(step) => return Ok(step),
                     }
                     slot = 0;
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::End => {
@@ -353,7 +360,7 @@ impl<'a> Parser<'a, '_> {
                     pc = place(frame);
                 }
                 Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) | Op::Switch(_) => {
-                    pc = self.test(op, pc)
+                    pc = self.test(op, pc, here)
                 }
             }
         }

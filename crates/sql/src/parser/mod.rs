@@ -18,7 +18,7 @@
 //! associative or, for comparisons and the like, an error.
 //!
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
-//! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
+//! calls. To add a statement: a rule in `grammar/`, see its `README.md`.
 
 mod call;
 mod check;

@@ -105,7 +105,7 @@ impl<'a> Parser<'a, '_> {
         if self.token.kind != TokenKind::LeftParen {
             return Err(self.unexpected(&["`(`"]));
         }
-        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.push_frame(Frame { mode: Mode::Call, ..frame })?;
         self.call(node).map(Hooked::Step)
     }
 

@@ -112,6 +112,8 @@ fn thirty_thousand_queries_in_queries() {
         ("(", "SELECT 1", " UNION SELECT 2)"),
         ("WITH a AS (", "SELECT 1", ") SELECT 2"),
         ("SELECT 1 UNION ", "SELECT 2", ""),
+        ("INSERT INTO t WITH a AS (", "DELETE FROM t RETURNING 1", ") SELECT 1 RETURNING 1"),
+        ("WITH a AS (", "MERGE INTO t USING u ON a WHEN MATCHED THEN DELETE", ") UPDATE t SET a = 1"),
         ("SELECT 1 EXCEPT (", "SELECT 2", ")"),
         ("(", "SELECT 1", " FOR UPDATE)"),
         ("(", "(SELECT 1 ORDER BY 1 FETCH FIRST ROW WITH TIES)", " FOR SHARE SKIP LOCKED)"),

@@ -11,6 +11,7 @@ mod names;
 mod random;
 mod rewrite;
 mod size;
+mod tables;
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_sql::{Error, Tree, parse};
