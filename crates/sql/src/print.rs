@@ -304,7 +304,7 @@ impl Printer<'_, '_> {
             N::Limit if node.has(flag::TIES) => self.word(" FETCH FIRST"),
             N::Limit => self.word(" LIMIT"),
             N::Locking => {
-                self.word(if is_first_outside(node) { ")" } else { "" })?;
+                self.word(if node.has(flag::FIRST_OUTSIDE) { ")" } else { "" })?;
                 self.word(match LockStrength::from_code(node.detail()) {
                     LockStrength::Update => " FOR UPDATE",
                     LockStrength::NoKeyUpdate => " FOR NO KEY UPDATE",
@@ -711,14 +711,6 @@ fn is_search(node: &Node<'_>) -> bool {
 /// Whether it is the first after the parentheses of a named query.
 fn is_first_search(cte: &Node<'_>, form: &Node<'_>) -> bool {
     cte.children().find(|child| is_search(child)).is_some_and(|first| std::ptr::addr_eq(first, form))
-}
-
-/// Whether a lock is the first outside of the parentheses around the rest of its query.
-fn is_first_outside(lock: &Node<'_>) -> bool {
-    lock.parent().is_some_and(|query| {
-        let first = query.child_of_kind(NodeKind::Locking);
-        query.has(flag::LOCKED_OUTSIDE) && first.is_some_and(|first| std::ptr::addr_eq(first, lock))
-    })
 }
 
 fn starts_with(node: &Node<'_>, kind: NodeKind) -> bool {

@@ -18,11 +18,12 @@
 //! associative or, for comparisons and the like, an error.
 //!
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
-//! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
+//! calls. To add a statement: a rule in `grammar/`, see its `README.md`.
 
 mod call;
 mod check;
 mod check_object;
+mod check_query;
 mod expr;
 mod form;
 mod forms;
@@ -39,7 +40,6 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
-mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,7 +55,7 @@ pub(crate) use expr::precedence;
 pub use forms::Form;
 pub(crate) use indirection::ends;
 use stack::{Frame, Mode, Room, Stack, Then};
-pub(crate) use type_name::FIRST_BOUND;
+pub(crate) use type_name::{FIRST_BOUND, small_integer};
 
 /// Parses one statement, with or without a `;` at its end.
 ///
@@ -82,9 +82,9 @@ pub fn parse_cancellable<'a>(
 }
 
 fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
@@ -95,11 +95,15 @@ fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena
     }
 }
 
-/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
-/// that `;`, also where the statement is wrong.
-pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+/// Parses the statement that begins with `first`, behind which `lexer` stands, up to its `;` or the end of the text, and
+/// leaves `lexer` behind that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(
+    first: Token,
+    lexer: &mut Lexer<'a>,
+    arena: &'a Arena,
+) -> Result<Tree<'a>, Error> {
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer.clone(), arena, &mut room);
+    let mut parser = Parser::new(first, lexer.clone(), arena, &mut room);
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
     lexer.seek(parser.behind_semicolon());
     match outcome {
@@ -116,9 +120,9 @@ pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<
 /// # Errors
 /// As [`parse`].
 pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -182,8 +186,8 @@ pub(crate) struct Parser<'a, 's> {
 pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
 
 impl<'a, 's> Parser<'a, 's> {
-    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
-        let token = lexer.next_token();
+    /// A parser at `token`, behind which `lexer` stands.
+    fn new(token: Token, lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
         Parser {
             arena,
             texts: Texts::new(arena),
@@ -338,6 +342,7 @@ impl<'a, 's> Parser<'a, 's> {
                 frame.node().push(node);
                 Ok(Step::TableValue(frame.node()))
             }
+            Then::NoTable => Err(self.unexpected(&["a table"])),
             Then::FormTable => self.after_form_table(frame, node),
             Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),

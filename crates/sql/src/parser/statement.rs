@@ -79,7 +79,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     pub(super) fn after_form_item(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let has_label = self.is(K::As) || self.has_bare_label();
+        let has_label = self.is(K::As) || Self::is_bare_label(self.token.kind);
         Ok(Step::Done(if has_label { self.labelled(value)? } else { value }))
     }
 
@@ -105,7 +105,7 @@ impl<'a> Parser<'a, '_> {
         if self.token.kind != TokenKind::LeftParen {
             return Err(self.unexpected(&["`(`"]));
         }
-        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.push_frame(Frame { mode: Mode::Call, ..frame })?;
         self.call(node).map(Hooked::Step)
     }
 

@@ -12,6 +12,7 @@ mod objects;
 mod random;
 mod rewrite;
 mod size;
+mod tables;
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_sql::{Error, Tree, parse};
