@@ -185,9 +185,15 @@ impl<'a> Lexer<'a> {
                 self.skip_run();
             }
         }
-        if matches!(self.at(self.position), b'-' | b'/') { self.skip_comments() } else { Ok(()) }
+        let is_comment = match self.at(self.position) {
+            b'-' => self.at(self.position + 1) == b'-',
+            b'/' => self.at(self.position + 1) == b'*',
+            _ => false,
+        };
+        if is_comment { self.skip_comments() } else { Ok(()) }
     }
 
+    #[inline(never)]
     fn skip_run(&mut self) {
         loop {
             let blanks = Window::at(self.bytes, self.position).blanks();
@@ -198,6 +204,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline(never)]
     fn skip_comments(&mut self) -> Result<(), usize> {
         loop {
             match (self.at(self.position), self.at(self.position + 1)) {
@@ -315,6 +322,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline(never)]
     fn stray(&mut self, start: usize) -> TokenKind {
         // Bytes of longer characters are letters, so this is one byte of ASCII.
         self.position = start + 1;
@@ -414,6 +422,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// `$1`, `$tag$text$tag$`, or a stray `$`.
+    #[inline(never)]
     fn dollar(&mut self, start: usize) -> TokenKind {
         if self.at(start + 1).is_ascii_digit() {
             let mut end = start + 1;
@@ -520,6 +529,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline(never)]
     fn quoted_name(&mut self, start: usize) -> TokenKind {
         let mut has_escapes = false;
         let mut from = start + 1;

@@ -54,6 +54,12 @@ impl Window {
         run(masks::name_bytes(self.0))
     }
 
+    /// How many bytes come before the first that ends a statement or may open a quote or a comment.
+    #[inline(always)]
+    pub(crate) fn plain_bytes(self) -> usize {
+        run(!masks::openers(self.0))
+    }
+
     /// Where `byte` is for the first time; [`WINDOW_BYTES`] where it is not.
     #[inline(always)]
     pub(crate) fn find(self, byte: u8) -> usize {
@@ -151,6 +157,13 @@ mod masks {
     }
 
     #[inline(always)]
+    pub(super) fn openers(bytes: [u8; WINDOW_BYTES]) -> u32 {
+        let bytes = Register::new(bytes);
+        let quotes = bytes.equal(b'\'').or(bytes.equal(b'"')).or(bytes.equal(b'$'));
+        bytes.equal(b';').or(bytes.equal(b'-')).or(bytes.equal(b'/')).or(quotes).mask()
+    }
+
+    #[inline(always)]
     pub(super) fn name_bytes(bytes: [u8; WINDOW_BYTES]) -> u32 {
         let bytes = Register::new(bytes);
         let letters = bytes.or(Register::all(0x20)).within(b'a', 26);
@@ -183,6 +196,10 @@ mod bytewise {
 
     pub(super) fn equal(bytes: [u8; WINDOW_BYTES], byte: u8) -> u32 {
         mask(bytes, |found| found == byte)
+    }
+
+    pub(super) fn openers(bytes: [u8; WINDOW_BYTES]) -> u32 {
+        mask(bytes, |byte| matches!(byte, b';' | b'-' | b'/' | b'\'' | b'"' | b'$'))
     }
 
     pub(super) fn name_bytes(bytes: [u8; WINDOW_BYTES]) -> u32 {
@@ -233,7 +250,8 @@ mod tests {
     fn runs_end_at_any_byte() {
         type Mask = fn([u8; WINDOW_BYTES]) -> u32;
         type Case = (Mask, Mask, u8, fn(u8) -> bool);
-        let cases: [Case; 4] = [
+        let cases: [Case; 5] = [
+            (masks::openers, bytewise::openers, b'$', |byte| b";-/'\"$".contains(&byte)),
             (masks::blanks, bytewise::blanks, b'\n', |byte| matches!(byte, b' ' | b'\t'..=b'\r')),
             (masks::digits, bytewise::digits, b'7', |byte| byte.is_ascii_digit()),
             (masks::name_bytes, bytewise::name_bytes, b'x', |byte| {

@@ -82,9 +82,9 @@ pub fn parse_cancellable<'a>(
 }
 
 fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
@@ -95,11 +95,15 @@ fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena
     }
 }
 
-/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
-/// that `;`, also where the statement is wrong.
-pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+/// Parses the statement that begins with `first`, behind which `lexer` stands, up to its `;` or the end of the text, and
+/// leaves `lexer` behind that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(
+    first: Token,
+    lexer: &mut Lexer<'a>,
+    arena: &'a Arena,
+) -> Result<Tree<'a>, Error> {
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer.clone(), arena, &mut room);
+    let mut parser = Parser::new(first, lexer.clone(), arena, &mut room);
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
     lexer.seek(parser.behind_semicolon());
     match outcome {
@@ -116,9 +120,9 @@ pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<
 /// # Errors
 /// As [`parse`].
 pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -180,8 +184,8 @@ pub(crate) struct Parser<'a, 's> {
 pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
 
 impl<'a, 's> Parser<'a, 's> {
-    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
-        let token = lexer.next_token();
+    /// A parser at `token`, behind which `lexer` stands.
+    fn new(token: Token, lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
         Parser {
             arena,
             texts: Texts::new(arena),
