@@ -50,6 +50,7 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
+            Form::WindowFrame => self.check_window_frame(node),
             Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
             Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain => self.check_collations(node),

@@ -27,6 +27,7 @@ mod expr;
 mod form;
 mod forms;
 mod indirection;
+mod json;
 mod name;
 mod object;
 mod predicate;
@@ -287,6 +288,11 @@ impl<'a, 's> Parser<'a, 's> {
             Then::QuantifiedItem => self.after_quantified_item(frame, node),
             Then::OverlapsItem => self.after_overlaps_item(frame, node),
             Then::CallOrderItem => self.after_call_order_item(frame, node),
+            Then::CallClause => self.after_call_clause(frame, node),
+            Then::FormOperand => Ok(Step::Value(node)),
+            Then::JsonKey => self.after_json_key(node),
+            Then::JsonMember => self.after_json_member(frame, node),
+            Then::JsonOptions => self.after_json_options(frame, node),
             Then::CaseOperand => self.after_case_operand(frame, node),
             Then::CaseWhen => self.after_case_when(frame, node),
             Then::CaseResult => self.after_case_result(frame, node),
@@ -321,6 +327,7 @@ impl<'a, 's> Parser<'a, 's> {
             Then::LimitComma => self.after_limit_comma(frame),
             Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
+            Then::NoTable => Err(self.unexpected(&[])),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),

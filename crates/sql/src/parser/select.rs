@@ -113,13 +113,7 @@ impl<'a> Parser<'a, '_> {
 
     /// Whether the current token is a label without `AS`.
     pub(super) fn has_bare_label(&mut self) -> bool {
-        // `NULLS FIRST` are two words of `ORDER BY` wherever they stand.
-        Self::is_bare_label(self.token.kind) && !(self.is(K::Nulls) && self.begins_nulls_order())
-    }
-
-    /// Whether `NULLS` is followed by `FIRST` or `LAST`.
-    pub(super) fn begins_nulls_order(&mut self) -> bool {
-        matches!(self.peek(), TokenKind::Keyword(K::First | K::Last))
+        Self::is_bare_label(self.token.kind) && !self.is_half_a_word()
     }
 
     pub(super) fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {

@@ -85,6 +85,11 @@ impl<'a> Parser<'a, '_> {
             self.push_frame(frame)?;
             return self.call(node);
         }
+        if self.token.kind == TokenKind::LeftBracket {
+            // PostgreSQL reads a subscript as a part of any name, and then finds that it is none of a table.
+            self.push_frame(Frame { mode: Mode::Primary, ..Frame::new(Then::NoTable) })?;
+            return self.indirection(node);
+        }
         self.check_relation_name(node, has_star)?;
         self.take_if(TokenKind::Star);
         self.alias(node)
@@ -446,7 +451,7 @@ impl<'a> Parser<'a, '_> {
             _ => Columns::Names,
         };
         let has_as = self.take_word(K::As);
-        if !has_as && !Self::is_column_name(self.token.kind) {
+        if !has_as && (!Self::is_column_name(self.token.kind) || self.is_half_a_word()) {
             return self.end_table(table);
         }
         if has_as && columns == Columns::LikeFirst && self.token.kind == TokenKind::LeftParen {

@@ -6,7 +6,7 @@ use crate::Keyword;
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef};
 use crate::token::TokenKind;
-use crate::views::forms::{FormRef, WindowBound, WindowFrame, WindowSpecification};
+use crate::views::forms::{FormRef, WindowBound, WindowFrame};
 use Keyword as K;
 
 impl<'a> Parser<'a, '_> {
@@ -25,9 +25,6 @@ impl<'a> Parser<'a, '_> {
     }
 
     pub(super) fn after_window_item(&mut self, frame: Frame<'a>, window: NodeRef<'a>) -> Parsed<Step<'a>> {
-        if let Some(specification) = window.children().find_map(WindowSpecification::of) {
-            self.check_window(specification)?;
-        }
         frame.node().push(window);
         if self.take_if(TokenKind::Comma) {
             return self.window_item(frame.outer(), frame.node());
@@ -37,9 +34,8 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Sees that the frame of a window begins before it ends.
-    pub(super) fn check_window(&mut self, specification: WindowSpecification<'a>) -> Parsed<()> {
-        let Some(frame) = specification.frame() else { return Ok(()) };
-        let Some((mistake, bound)) = wrong_bound(frame) else { return Ok(()) };
+    pub(super) fn check_window_frame(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let Some((mistake, bound)) = WindowFrame::of(node).and_then(wrong_bound) else { return Ok(()) };
         Err(self.mistake(mistake, bound.form().span(), None))
     }
 }
