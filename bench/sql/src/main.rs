@@ -27,6 +27,9 @@ fn main() -> ExitCode {
     for corpus in &corpora {
         speed::rows(&mut session, corpus, &peers);
     }
+    if let Some(regress) = corpora.iter().find(|corpus| corpus.name == "regress") {
+        speed::script_rows(&mut session, regress, &peers);
+    }
     memory::statements(&mut session, &corpora, &peers);
     for corpus in &corpora {
         memory::corpus(&mut session, corpus, &peers);

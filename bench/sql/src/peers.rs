@@ -4,6 +4,7 @@
 use crate::corpora::Sql;
 use bench_harness::black_box;
 use cofferdam_arena::{Arena, Budget, Reservoir, ReservoirOptions};
+use cofferdam_sql::Script;
 
 /// A parser beside ours.
 #[derive(Clone, Copy)]
@@ -14,6 +15,8 @@ pub struct Peer {
     pub accepts: fn(&Sql) -> bool,
     /// Parses one text after the other, each of which it accepts, and forgets the trees.
     pub pass: fn(&[Sql]),
+    /// Whether a text may also be a script.
+    pub takes_scripts: bool,
     /// The most bytes that one text made it hold where the counting allocator does not see them.
     pub hidden_bytes: Option<fn(&Sql) -> u64>,
 }
@@ -73,6 +76,24 @@ pub fn ours(texts: &[Sql], arena: &mut Arena) {
     }
 }
 
+/// Parses the statements of a script one after the other, straight through it, and forgets the trees.
+pub fn ours_script(script: &Sql, arena: &mut Arena) {
+    let mut script = Script::new(script.as_str()).expect("a script without NUL bytes");
+    while let Some(outcome) = script.next_statement(arena) {
+        assert!(black_box(outcome).is_ok(), "only accepted texts are measured");
+        arena.reset_keeping(KEPT_BYTES);
+    }
+}
+
+/// The same in two steps: where the statements end, as in a text that streams in, and then each.
+pub fn ours_split(script: &Sql, arena: &mut Arena) {
+    for span in cofferdam_sql::statements(script.as_str()) {
+        let text = span.of(script.as_str());
+        assert!(black_box(cofferdam_sql::parse(text, arena)).is_ok(), "only accepted texts are measured");
+        arena.reset_keeping(KEPT_BYTES);
+    }
+}
+
 #[cfg(feature = "peers")]
 mod rust {
     use super::{Peer, Sql, black_box};
@@ -85,6 +106,7 @@ mod rust {
         name: "sqlparser-rs",
         accepts: |text| sqlparser(text).is_ok_and(|statements| !statements.is_empty()),
         pass: |texts| texts.iter().for_each(|text| drop(black_box(sqlparser(text)))),
+        takes_scripts: true,
         hidden_bytes: None,
     };
 
@@ -96,6 +118,7 @@ mod rust {
         name: "turso_parser",
         accepts: |text| turso(text) == Some(1),
         pass: |texts| texts.iter().for_each(|text| _ = black_box(turso(text))),
+        takes_scripts: false,
         hidden_bytes: None,
     };
 
@@ -119,6 +142,7 @@ mod rust {
                 bump.reset();
             }
         },
+        takes_scripts: false,
         hidden_bytes: None,
     };
 
@@ -143,6 +167,7 @@ mod rust {
             accepted.unwrap_or(false)
         },
         pass: |texts| texts.iter().for_each(|text| _ = black_box(qusql(text))),
+        takes_scripts: false,
         hidden_bytes: None,
     };
 
@@ -171,6 +196,7 @@ mod postgres {
         name: "postgresql",
         accepts: raw_parse,
         pass: |texts| texts.iter().for_each(|text| _ = black_box(raw_parse(text))),
+        takes_scripts: true,
         hidden_bytes: Some(|text| {
             // SAFETY: the text ends with a NUL byte, and nobody else uses this thread's context meanwhile.
             unsafe {

@@ -28,6 +28,37 @@ pub fn rows(session: &mut Session, corpus: &Corpus, peers: &[Peer]) {
     }
 }
 
+/// Rows about the statements of `corpus` as one script, for the peers that take a script whole.
+pub fn script_rows(session: &mut Session, corpus: &Corpus, peers: &[Peer]) {
+    for peer in peers.iter().filter(|peer| peer.takes_scripts) {
+        let name = format!("sql/script/{}", peer.name);
+        if !session.options().wants(&name) {
+            continue;
+        }
+        let mut arena = Arena::new(&peers::statement());
+        let mut accepts = |text: &&Sql| peers::ours_accepts(text, &mut arena) && (peer.accepts)(text);
+        let texts: Vec<&str> = corpus.texts.iter().filter(&mut accepts).map(Sql::as_str).collect();
+        let script = Sql::new(&texts.join("\n;\n")).expect("statements have no NUL bytes");
+        if texts.is_empty() || !(peer.accepts)(&script) {
+            println!("SKIPPED: {name}: there is no script that both accept");
+            continue;
+        }
+        script_row(session, name.leak(), *peer, texts.len(), script);
+    }
+}
+
+fn script_row(session: &mut Session, name: &'static str, peer: Peer, count: usize, script: Sql) {
+    let about = format!("{count} statements, {} bytes that both accept, as one script", script.len()).leak();
+    session.row(name, |name| {
+        let (mine, split, theirs) = (script.clone(), script.clone(), [script.clone()]);
+        let [mut arena, mut split_arena] = [(); 2].map(|()| Arena::new(&peers::statement()));
+        Row::new(name, about, script.len() as u64, bar("script", peer.name))
+            .ours("cofferdam-sql", move || peers::ours_script(&mine, &mut arena))
+            .info("ours, split first", move || peers::ours_split(&split, &mut split_arena))
+            .peer(peer.name, move || (peer.pass)(&theirs))
+    });
+}
+
 fn row_name(corpus: &Corpus, peer: &Peer) -> String {
     format!("sql/{}/{}", corpus.name, peer.name)
 }

@@ -672,8 +672,12 @@ impl Arena {
         }
     }
 
-    /// Forgets every allocation; keeps chunks of up to `bytes` together and gives the others back. Looks at each chunk.
+    /// Forgets every allocation; keeps chunks of up to `bytes` together and gives the others back. Looks at each chunk
+    /// where they are more than that.
     pub fn reset_keeping(&mut self, bytes: usize) {
+        if self.charged_kib.get() as usize * CHUNK_BYTES_MIN <= bytes {
+            return self.reset();
+        }
         let mut chunk = self.head.get();
         let (mut kept, mut out) = (Chain::EMPTY, Chain::EMPTY);
         while let Some(here) = chunk {

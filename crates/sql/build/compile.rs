@@ -10,6 +10,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 #[allow(dead_code, reason = "the fields are written out by `Debug`")]
 pub(crate) enum Op {
     Take(usize),
+    Noise(usize),
     Word(usize),
     Skip(usize),
     Form(usize),
@@ -19,12 +20,29 @@ pub(crate) enum Op {
     IfToken(usize, usize),
     IfGuard(usize, usize),
     Jump(usize),
+    Switch(usize),
     Check(usize),
     Fail,
     Parens,
     Slot(usize),
     Become(usize),
     End,
+}
+
+/// Where a choice of many goes on, by the class of the current token: `places[arms[class]]`.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Switch {
+    pub(crate) arms: Vec<u8>,
+    pub(crate) places: Vec<usize>,
+}
+
+/// Choices of fewer alternatives are tested one after the other.
+const SWITCH_MIN: usize = 4;
+
+/// One alternative of a switch: what it can begin with, and where it is tested.
+struct Arm {
+    begins: Set,
+    place: usize,
 }
 
 #[derive(PartialEq, Eq)]
@@ -39,6 +57,7 @@ pub(crate) struct Program {
     pub(crate) code: Vec<Op>,
     pub(crate) sets: Vec<Set>,
     pub(crate) guards: Vec<Guard>,
+    pub(crate) switches: Vec<Switch>,
     /// Words that are no keywords.
     pub(crate) words: Vec<String>,
     /// Place in the code, what is expected there.
@@ -63,10 +82,11 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         program: Program::default(),
         form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
         rule: "",
-        slots: Vec::new(),
+        slots: slots(grammar),
         tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
+        is_noise: false,
     };
     compiler.check_names()?;
     compiler.follow_sets();
@@ -135,12 +155,14 @@ struct Compiler<'g> {
     form_of: HashMap<String, usize>,
     /// The rule that is compiled.
     rule: &'g str,
-    /// Its labels so far.
-    slots: Vec<String>,
+    /// The number of each label.
+    slots: HashMap<String, usize>,
     /// Jumps to the start of a form that a node becomes.
     tails: Vec<(usize, usize)>,
     problems: Vec<String>,
     depth: usize,
+    /// Whether the words that are compiled say nothing: they are optional, have no label, and nothing else is with them.
+    is_noise: bool,
 }
 
 impl<'g> Compiler<'g> {
@@ -410,7 +432,6 @@ impl<'g> Compiler<'g> {
 
     fn rule(&mut self, rule: &'g Rule) {
         self.rule = &rule.name;
-        self.slots.clear();
         self.depth = 0;
         if rule.is_node() && self.is_choice_nullable(&rule.body) {
             self.problem("a node must not be empty".to_owned());
@@ -481,6 +502,8 @@ impl<'g> Compiler<'g> {
             return self.sequence(choice[0], follow, pending);
         }
         let mut ends = Vec::new();
+        let switch = self.begin_switch(choice.len());
+        let mut arms = Vec::new();
         for (index, items) in choice.iter().copied().enumerate() {
             let is_last = index + 1 == choice.len();
             let is_empty = items.iter().all(|item| self.is_nullable(item))
@@ -489,6 +512,7 @@ impl<'g> Compiler<'g> {
                 if !is_last {
                     self.problem("an alternative that may be empty must be the last".to_owned());
                 }
+                self.end_switch(switch, arms);
                 let mut inner = pending.clone();
                 self.sequence(items, follow, &mut inner);
                 *pending = inner;
@@ -505,19 +529,54 @@ impl<'g> Compiler<'g> {
             if otherwise == Otherwise::GoesOn {
                 others = others.or(follow);
             }
+            arms.push(self.arm(items));
             let skips = self.condition(items, others, otherwise == Otherwise::GoesOnGreedily);
+            self.is_noise = otherwise != Otherwise::Fails && is_noise(items);
             self.sequence(items, follow, &mut Vec::new());
+            self.is_noise = false;
             if !is_last || otherwise == Otherwise::Fails {
                 ends.push(self.emit(Op::Jump(0)));
             }
             skips.into_iter().for_each(|at| self.patch(at));
         }
+        self.end_switch(switch, arms);
         choice.iter().for_each(|items| self.whats(items, pending));
         if otherwise == Otherwise::Fails {
             let at = self.emit(Op::Fail);
             self.program.expected.push((at, std::mem::take(pending)));
         }
         ends.into_iter().for_each(|at| self.patch(at));
+    }
+
+    /// Where a switch over so many alternatives will stand, if it is worth one.
+    fn begin_switch(&mut self, alternatives: usize) -> Option<usize> {
+        (alternatives >= SWITCH_MIN).then(|| self.emit(Op::Switch(0)))
+    }
+
+    /// The alternative that is about to be compiled.
+    fn arm(&self, items: &'g [Item]) -> Arm {
+        let begins = match items.first() {
+            Some(Item::Guard { is_negated: false, tokens }) => self.guard_sets(&tokens[0]),
+            Some(Item::Guard { .. }) => self.first_of_sequence(&items[1..]),
+            _ => self.first_of_sequence(items),
+        };
+        Arm { begins, place: self.here() }
+    }
+
+    /// Fills the switch in: a token goes to the first alternative that it can begin, or to where the code goes on here.
+    fn end_switch(&mut self, switch: Option<usize>, arms: Vec<Arm>) {
+        let Some(at) = switch else { return };
+        let class_arm = |class| arms.iter().position(|arm| arm.begins.has(class)).unwrap_or(arms.len());
+        let switch = Switch {
+            arms: (0..self.tokens.classes_count()).map(|class| class_arm(class) as u8).collect(),
+            places: arms.iter().map(|arm| arm.place).chain([self.here()]).collect(),
+        };
+        let switches = &mut self.program.switches;
+        let index = switches.iter().position(|other| *other == switch).unwrap_or_else(|| {
+            switches.push(switch);
+            switches.len() - 1
+        });
+        self.program.code[at] = Op::Switch(index);
     }
 
     /// The tests before an alternative: where they stand, to be sent on when they fail.
@@ -617,7 +676,8 @@ impl<'g> Compiler<'g> {
                 }
                 None => {
                     let class = self.tokens.class(word).unwrap_or(0);
-                    self.take(Op::Take(class), class, pending);
+                    let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
+                    self.take(op, class, pending);
                 }
             },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
@@ -647,11 +707,9 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                // Words have no slot, so rules that share a piece may have different words before it.
                 if !is_words(item) {
-                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
-                    let slot = slot_of(&self.slots, name);
+                    let slot = self.slots.get(name).copied().unwrap_or(0);
                     self.emit(Op::Slot(slot));
                 }
                 self.item(item, rest, pending);
@@ -670,14 +728,20 @@ impl<'g> Compiler<'g> {
     }
 
     fn repeat(&mut self, body: &'g Choice, rest: Set, again: Set, start: usize, pending: &mut Vec<String>) {
+        let switch = self.begin_switch(body.len());
+        let mut arms = Vec::new();
         for (index, items) in body.iter().enumerate() {
+            arms.push(self.arm(items));
             let others =
                 body[index + 1..].iter().map(|other| self.first_of_sequence(other)).fold(rest, Set::or);
             let skips = self.condition(items, others, false);
+            self.is_noise = is_noise(items);
             self.sequence(items, rest.or(again), &mut Vec::new());
+            self.is_noise = false;
             self.emit(Op::Jump(start));
             skips.into_iter().for_each(|at| self.patch(at));
         }
+        self.end_switch(switch, arms);
         body.iter().for_each(|items| self.whats(items, pending));
     }
 
@@ -777,16 +841,48 @@ pub(crate) fn is_words(item: &Item) -> bool {
     }
 }
 
-/// The number of a label among those of its rule, from 1.
-pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
-    // The same label in several alternatives is the same slot.
-    let mut seen: Vec<&String> = Vec::new();
-    for slot in slots {
-        if !seen.contains(&slot) {
-            seen.push(slot);
+/// Whether an optional sequence says nothing, as `[WORK]` or `[RESTRICT]` do: it is words alone, without a label.
+fn is_noise(items: &[Item]) -> bool {
+    items.iter().all(|item| matches!(item, Item::Token(_) | Item::Guard { .. }))
+}
+
+/// A number for each label, from 1: the same in all rules, so that forms which several rules make are read in one way,
+/// and different for labels that stand in one rule.
+pub(crate) fn slots(grammar: &Grammar) -> HashMap<String, usize> {
+    let rules: Vec<Vec<&str>> = grammar
+        .rules
+        .iter()
+        .filter(|rule| rule.is_node())
+        .map(|rule| {
+            let mut labels = Vec::new();
+            labels_of(grammar, &rule.body, &mut labels, 0);
+            labels
+        })
+        .collect();
+    let mut slots: HashMap<String, usize> = HashMap::new();
+    for label in rules.iter().flatten() {
+        if slots.contains_key(*label) {
+            continue;
         }
+        let beside = rules.iter().filter(|labels| labels.contains(label)).flatten();
+        let taken: HashSet<usize> = beside.filter_map(|other| slots.get(*other).copied()).collect();
+        let slot = (1..).find(|slot| !taken.contains(slot)).unwrap_or(0);
+        slots.insert((*label).to_owned(), slot);
     }
-    seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+    slots
+}
+
+/// The labels of what is no words, in the pieces of the rule too.
+fn labels_of<'g>(grammar: &'g Grammar, choice: &'g Choice, to: &mut Vec<&'g str>, depth: usize) {
+    for_each(choice, &mut |item| match item {
+        Item::Label(label, inner) if !is_words(inner) => to.push(label),
+        Item::Rule(name) if depth < 60 => {
+            if let Some(rule) = grammar.get(name).filter(|rule| !rule.is_node()) {
+                labels_of(grammar, &rule.body, to, depth + 1);
+            }
+        }
+        _ => {}
+    });
 }
 
 /// What a word that is no keyword says: `'MEMORY'` in the notation.

@@ -11,6 +11,8 @@
 //! Prints the statements, the bytes, and the nanoseconds per byte of the quickest and the middle pass.
 //! `bench/sql-instructions.sh` counts the instructions of `pass`.
 
+#![allow(clippy::disallowed_types, reason = "a tool outside of every budget")]
+
 use cofferdam_arena::{Arena, Budget, Interner, Names, Overlay};
 use cofferdam_sql::{Lexer, Script, TokenKind, interner, parse, statements};
 use std::hint::black_box;

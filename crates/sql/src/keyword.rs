@@ -1,7 +1,9 @@
 //! The keywords of PostgreSQL 18 with their categories, and how they are found.
 //!
-//! A word is hashed over its first and last eight bytes, folded to lower case, and its length; the table is built at
-//! compile time, a quarter full, so that a word that is no keyword nearly always ends at an empty slot.
+//! A word of up to 16 bytes is a number, and hashed and compared as one; the table is built at compile time, a quarter
+//! full, so that a word that is no keyword nearly always ends at an empty slot.
+
+use crate::window::{WINDOW_BYTES, Word};
 
 /// Where a keyword may stand as a name without quotes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -52,16 +54,31 @@ impl Keyword {
     }
 
     pub(crate) fn find_bytes(bytes: &[u8]) -> Option<Keyword> {
-        if bytes.len() < LEN_MIN || bytes.len() > LEN_MAX {
-            return None;
+        if bytes.len() > SHORT_BYTES_MAX {
+            return LONG
+                .iter()
+                .copied()
+                .find(|keyword| keyword.word().as_bytes().eq_ignore_ascii_case(bytes));
         }
-        let mut slot = hash(bytes) as usize % SLOTS_COUNT;
+        let mut short = [0; SHORT_BYTES_MAX];
+        for (to, from) in short.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        let keyword = Keyword::find_short(Word(u128::from_le_bytes(short)))?;
+        keyword.word().as_bytes().eq_ignore_ascii_case(bytes).then_some(keyword)
+    }
+
+    /// The keyword that a word of name bytes is.
+    #[inline(always)]
+    pub(crate) fn find_short(word: Word) -> Option<Keyword> {
+        let folded = word.folded();
+        let mut slot = hash(folded);
         loop {
-            let index = usize::from(SLOTS[slot].checked_sub(1)?);
-            if WORDS[index].as_bytes().eq_ignore_ascii_case(bytes) {
+            let index = usize::from(SLOTS[slot % SLOTS_COUNT].checked_sub(1)?);
+            if SHORT[index] == folded {
                 return Some(ALL[index]);
             }
-            slot = (slot + 1) % SLOTS_COUNT;
+            slot += 1;
         }
     }
 
@@ -91,50 +108,51 @@ impl Keyword {
     }
 }
 
-const LEN_MIN: usize = 2;
-const LEN_MAX: usize = 19;
+/// The longest word in bytes that is found by its hash.
+const SHORT_BYTES_MAX: usize = WINDOW_BYTES;
 const SLOTS_COUNT: usize = 2048;
+
+/// The keywords as numbers, folded; those that are too long as that of no word.
+static SHORT: [u128; Keyword::COUNT] = {
+    let mut short = [0; Keyword::COUNT];
+    let mut index = 0;
+    while index < WORDS.len() {
+        let word = WORDS[index].as_bytes();
+        let mut at = word.len();
+        while at > 0 && word.len() <= SHORT_BYTES_MAX {
+            at -= 1;
+            short[index] = short[index] << 8 | word[at] as u128;
+        }
+        short[index] = Word(short[index]).folded();
+        index += 1;
+    }
+    short
+};
+
+/// The keywords that are too long for [`SHORT`].
+const LONG: &[Keyword] = &[Keyword::CurrentTimestamp];
 
 /// Slot -> index of a keyword + 1, or 0 when the slot is empty; collisions go to the next slot.
 static SLOTS: [u16; SLOTS_COUNT] = {
     let mut slots = [0; SLOTS_COUNT];
     let mut index = 0;
     while index < WORDS.len() {
-        let word = WORDS[index].as_bytes();
-        assert!(word.len() >= LEN_MIN && word.len() <= LEN_MAX, "a keyword has 2 to 19 letters");
-        let mut slot = hash(word) as usize % SLOTS_COUNT;
-        while slots[slot] != 0 {
-            slot = (slot + 1) % SLOTS_COUNT;
+        let mut slot = hash(SHORT[index]);
+        while slots[slot % SLOTS_COUNT] != 0 {
+            slot += 1;
         }
+        slots[slot % SLOTS_COUNT] = index as u16 + 1;
         index += 1;
-        slots[slot] = index as u16;
     }
     slots
 };
 
-/// Hashes a word of at least two bytes without regard to the case of its letters.
-const fn hash(word: &[u8]) -> u32 {
-    let (head, tail) = match (word.first_chunk::<8>(), word.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => (short(word), 0),
-    };
-    // Setting bit 5 folds letters; it also merges `_` with DEL and so on, which the comparison after it sorts out.
-    let mixed = (head | FOLD).wrapping_add((tail | FOLD).rotate_left(29)).wrapping_add(word.len() as u64);
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u32
-}
-
-const FOLD: u64 = 0x2020_2020_2020_2020;
-
-/// Two to seven bytes as one number.
-const fn short(word: &[u8]) -> u64 {
-    let (head, tail) = match (word.first_chunk::<4>(), word.last_chunk::<4>()) {
-        (Some(head), Some(tail)) => (u32::from_le_bytes(*head), u32::from_le_bytes(*tail)),
-        _ => match (word.first_chunk::<2>(), word.last_chunk::<2>()) {
-            (Some(head), Some(tail)) => (u16::from_le_bytes(*head) as u32, u16::from_le_bytes(*tail) as u32),
-            _ => (0, 0),
-        },
-    };
-    (head as u64) | ((tail as u64) << 32)
+/// Hashes a folded word.
+#[inline(always)]
+const fn hash(folded: u128) -> usize {
+    let (head, tail) = (folded as u64, (folded >> 64) as u64);
+    let mixed = head.wrapping_add(tail.rotate_left(29));
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use memchr::{memchr, memchr2};
 use crate::error::{Error, Mistake, TEXT_BYTES_LIMIT};
 use crate::text::single_character;
 use crate::token::{Token, TokenKind};
+use crate::window::{WINDOW_BYTES, Window};
 use crate::{Keyword, Span};
 
 /// The tokens of a text, one at a time.
@@ -83,6 +84,17 @@ static NAME_BYTES: [u8; 256] = {
         byte += 1;
     }
     table
+};
+
+/// The operators of one sign.
+static SIGNS: [TokenKind; 256] = {
+    let mut signs = [TokenKind::Operator; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        signs[byte] = operator_kind(&[byte as u8]);
+        byte += 1;
+    }
+    signs
 };
 
 /// The longest operator in bytes.
@@ -165,11 +177,36 @@ impl<'a> Lexer<'a> {
     }
 
     /// Skips white space and comments; `Err` is where a comment opened that has no end.
+    #[inline(always)]
     fn skip_blanks(&mut self) -> Result<(), usize> {
-        loop {
-            while self.class_at(self.position) == Class::Space {
-                self.position += 1;
+        if self.class_at(self.position) == Class::Space {
+            self.position += 1;
+            if self.class_at(self.position) == Class::Space {
+                self.skip_run();
             }
+        }
+        let is_comment = match self.at(self.position) {
+            b'-' => self.at(self.position + 1) == b'-',
+            b'/' => self.at(self.position + 1) == b'*',
+            _ => false,
+        };
+        if is_comment { self.skip_comments() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn skip_run(&mut self) {
+        loop {
+            let blanks = Window::at(self.bytes, self.position).blanks();
+            self.position += blanks;
+            if blanks < WINDOW_BYTES {
+                return;
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn skip_comments(&mut self) -> Result<(), usize> {
+        loop {
             match (self.at(self.position), self.at(self.position + 1)) {
                 (b'-', b'-') => self.position = line_end(self.bytes, self.position + 2),
                 (b'/', b'*') => {
@@ -177,6 +214,7 @@ impl<'a> Lexer<'a> {
                 }
                 _ => return Ok(()),
             }
+            self.skip_run();
         }
     }
 
@@ -185,30 +223,56 @@ impl<'a> Lexer<'a> {
         kind
     }
 
+    #[inline(always)]
     fn name(&mut self, start: usize) -> TokenKind {
-        let mut end = start;
-        let mut seen = 0;
-        while let Some(&byte) = self.bytes.get(end) {
-            let bits = NAME_BYTES[usize::from(byte)];
-            if bits == 0 {
-                break;
-            }
-            seen |= bits;
-            end += 1;
+        match Window::inside(self.bytes, start) {
+            Some(window) => self.name_in(window, start),
+            None => self.name_in(Window::at(self.bytes, start), start),
         }
-        self.position = end;
-        let has_capitals = seen & CAPITAL != 0;
-        if seen & WIDE == 0
-            && let Some(word) = self.bytes.get(start..end)
-            && let Some(keyword) = Keyword::find_bytes(word)
-        {
-            return TokenKind::Keyword(keyword);
-        }
-        TokenKind::Name { has_capitals }
     }
 
+    #[inline(always)]
+    fn name_in(&mut self, window: Window, start: usize) -> TokenKind {
+        let len = window.name_bytes();
+        let word = window.word(len);
+        if len == WINDOW_BYTES || word.is_wide() {
+            return self.long_name(start);
+        }
+        self.position = start + len;
+        match Keyword::find_short(word) {
+            Some(keyword) => TokenKind::Keyword(keyword),
+            None => TokenKind::Name { has_capitals: word.has_capitals() },
+        }
+    }
+
+    /// A name that may be longer than a window, or have letters that are not ASCII.
+    #[inline(never)]
+    fn long_name(&mut self, start: usize) -> TokenKind {
+        self.position = start;
+        loop {
+            let len = Window::at(self.bytes, self.position).name_bytes();
+            self.position += len;
+            if len < WINDOW_BYTES {
+                break;
+            }
+        }
+        let word = self.bytes.get(start..self.position).unwrap_or_default();
+        match Keyword::find_bytes(word) {
+            Some(keyword) => TokenKind::Keyword(keyword),
+            None => TokenKind::Name { has_capitals: word.iter().any(u8::is_ascii_uppercase) },
+        }
+    }
+
+    #[inline(always)]
     fn prefixed(&mut self, start: usize, byte: u8) -> TokenKind {
-        let after = self.at(start + 1);
+        match self.at(start + 1) {
+            after @ (b'\'' | b'&') => self.quoted_form(start, byte, after),
+            _ => self.name(start),
+        }
+    }
+
+    #[inline(never)]
+    fn quoted_form(&mut self, start: usize, byte: u8, after: u8) -> TokenKind {
         match (byte | 0x20, after) {
             (b'e', b'\'') => self.escape_string(start + 2),
             (b'b', b'\'') => self.bit_string(start + 2, TokenKind::BitString),
@@ -245,7 +309,7 @@ impl<'a> Lexer<'a> {
     fn dot(&mut self, start: usize) -> TokenKind {
         match self.at(start + 1) {
             b'.' => self.take(2, TokenKind::DotDot),
-            b'0'..=b'9' => self.number(start),
+            b'0'..=b'9' => self.long_number(start),
             _ => self.take(1, TokenKind::Dot),
         }
     }
@@ -258,6 +322,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline(never)]
     fn stray(&mut self, start: usize) -> TokenKind {
         // Bytes of longer characters are letters, so this is one byte of ASCII.
         self.position = start + 1;
@@ -265,7 +330,23 @@ impl<'a> Lexer<'a> {
     }
 
     /// A number that begins with a digit or with a point before a digit.
+    #[inline(always)]
     fn number(&mut self, start: usize) -> TokenKind {
+        if let Some(window) = Window::inside(self.bytes, start) {
+            let end = start + window.digits();
+            let after = self.at(end);
+            // Neither a point nor anything that a name can have follows: plain digits.
+            if after != b'.' && NAME_BYTES[usize::from(after)] == 0 {
+                self.position = end;
+                return TokenKind::Integer;
+            }
+        }
+        self.long_number(start)
+    }
+
+    /// A number that is more than a few digits.
+    #[inline(never)]
+    fn long_number(&mut self, start: usize) -> TokenKind {
         if self.at(start) == b'0' {
             let is_digit: Option<fn(u8) -> bool> = match self.at(start + 1) | 0x20 {
                 b'x' => Some(|byte| byte.is_ascii_hexdigit()),
@@ -341,6 +422,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// `$1`, `$tag$text$tag$`, or a stray `$`.
+    #[inline(never)]
     fn dollar(&mut self, start: usize) -> TokenKind {
         if self.at(start + 1).is_ascii_digit() {
             let mut end = start + 1;
@@ -371,7 +453,22 @@ impl<'a> Lexer<'a> {
     }
 
     /// A plain string whose text begins at `start`.
+    #[inline(always)]
     fn string(&mut self, start: usize) -> TokenKind {
+        if let Some(window) = Window::inside(self.bytes, start) {
+            let end = start + window.find(b'\'');
+            // Another quote goes on with it, and blanks with a line break or comments may do so.
+            let may_go_on = |class| matches!(class, Class::Quote | Class::Space | Class::Operator);
+            if self.at(end) == b'\'' && !may_go_on(self.class_at(end + 1)) {
+                self.position = end + 1;
+                return TokenKind::String { has_escapes: false };
+            }
+        }
+        self.long_string(start)
+    }
+
+    #[inline(never)]
+    fn long_string(&mut self, start: usize) -> TokenKind {
         let mut has_escapes = false;
         let mut from = start;
         loop {
@@ -391,7 +488,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn string_as(&mut self, start: usize, kind: TokenKind) -> TokenKind {
-        match self.string(start) {
+        match self.long_string(start) {
             TokenKind::String { .. } => kind,
             bad => bad,
         }
@@ -432,6 +529,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline(never)]
     fn quoted_name(&mut self, start: usize) -> TokenKind {
         let mut has_escapes = false;
         let mut from = start + 1;
@@ -497,7 +595,17 @@ impl<'a> Lexer<'a> {
 
     /// An operator: the longest run of its signs, cut before a comment and, for SQL's sake, before a `+` or `-` at its
     /// end unless it has a sign that SQL itself does not use.
+    #[inline(always)]
     fn operator(&mut self, start: usize) -> TokenKind {
+        if self.class_at(start + 1) != Class::Operator {
+            self.position = start + 1;
+            return SIGNS[usize::from(self.at(start))];
+        }
+        self.long_operator(start)
+    }
+
+    #[inline(never)]
+    fn long_operator(&mut self, start: usize) -> TokenKind {
         let mut end = start + 1;
         while self.class_at(end) == Class::Operator
             && !matches!((self.at(end), self.at(end + 1)), (b'-', b'-') | (b'/', b'*'))
@@ -520,7 +628,7 @@ fn token(kind: TokenKind, start: usize, end: usize) -> Token {
     Token { kind, start: start as u32, end: end as u32 }
 }
 
-fn operator_kind(signs: &[u8]) -> TokenKind {
+const fn operator_kind(signs: &[u8]) -> TokenKind {
     match signs {
         b"+" => TokenKind::Plus,
         b"-" => TokenKind::Minus,

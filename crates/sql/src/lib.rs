@@ -30,6 +30,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `lexer`, `token`, `keyword` | text to tokens, one at a time, by PostgreSQL's lexical rules and keyword table |
+//! | `window` | sixteen bytes of a text at once; the only file with `unsafe`, for the instructions of x86-64 |
 //! | `text` | what names and strings say: folding and unescaping into the arena, packed between the nodes |
 //! | `parser` | the grammar: functions, an explicit stack of what is open, operators by precedence |
 //! | `node` | the uniform tree: 64 bytes a node, walks without a stack |
@@ -41,7 +42,7 @@
 //!
 //! Who owns memory: the caller's arena owns the nodes and the few rewritten texts; the text itself is borrowed. The
 //! parser's stack has 24 levels inside of it, and an arena of its own on the same budget for deeper nesting.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod error;
@@ -51,6 +52,7 @@ mod keyword;
 mod lexer;
 mod names;
 mod node;
+mod normalize;
 mod outline;
 mod parser;
 mod print;
@@ -61,6 +63,7 @@ mod text;
 mod token;
 mod tree;
 pub mod views;
+mod window;
 mod words;
 
 pub use error::{
@@ -72,6 +75,7 @@ pub use keyword::{Category, Keyword};
 pub use lexer::Lexer;
 pub use names::interner;
 pub use node::{Children, Node, NodeKind, Span, Visit, Walk, same_tree};
+pub use normalize::normalize;
 pub use outline::{Label, Outline};
 pub use parser::{Form, PARSER_BYTES, parse, parse_cancellable, parse_expression};
 pub use rewrite::RewriteError;

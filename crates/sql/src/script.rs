@@ -47,12 +47,17 @@ impl<'a> Script<'a> {
     where
         'a: 't,
     {
-        self.skip_semicolons();
-        if self.peek() == TokenKind::End {
-            return None;
-        }
         let mut lexer: Lexer<'t> = self.lexer.clone();
-        let outcome = parse_next(&mut lexer, arena);
+        let first = loop {
+            let token = lexer.next_token();
+            self.lexer.seek(lexer.offset());
+            match token.kind {
+                TokenKind::End => return None,
+                TokenKind::Semicolon => {}
+                _ => break token,
+            }
+        };
+        let outcome = parse_next(first, &mut lexer, arena);
         self.lexer.seek(lexer.offset());
         Some(outcome)
     }
@@ -60,16 +65,6 @@ impl<'a> Script<'a> {
     /// The offset up to which the text was read: that of the first byte behind the last statement and its `;`.
     pub fn offset(&self) -> u32 {
         self.lexer.offset()
-    }
-
-    fn peek(&self) -> TokenKind {
-        self.lexer.clone().next_token().kind
-    }
-
-    fn skip_semicolons(&mut self) {
-        while self.peek() == TokenKind::Semicolon {
-            self.lexer.next_token();
-        }
     }
 }
 

@@ -19,6 +19,7 @@
 use memchr::{memchr, memchr2};
 
 use crate::Span;
+use crate::window::{WINDOW_BYTES, Window};
 
 /// Finds the ends of statements in a text that comes in pieces.
 #[derive(Clone, Debug, Default)]
@@ -175,6 +176,7 @@ impl Splitter {
     }
 
     fn text(&mut self, text: &[u8], word: Word) -> Progress {
+        let word = if word == Word::None { self.plain_text(text) } else { word };
         let Some(&byte) = text.get(self.position) else { return Progress::NeedsMore };
         let mut state = State::default();
         match byte {
@@ -182,7 +184,7 @@ impl Splitter {
                 self.position += 1;
                 return Progress::End;
             }
-            b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => {
+            space if is_space(&space) => {
                 self.position += 1;
                 self.state = state;
                 return Progress::Read;
@@ -213,6 +215,28 @@ impl Splitter {
         self.state = state;
         self.position += 1;
         Progress::Read
+    }
+
+    /// Reads on, from outside of any word, to the first byte that may open something or end the statement: the word that
+    /// ends there.
+    fn plain_text(&mut self, text: &[u8]) -> Word {
+        let start = self.position;
+        loop {
+            let plain = Window::at(text, self.position).plain_bytes();
+            self.position = text.len().min(self.position + plain);
+            if plain < WINDOW_BYTES || self.position == text.len() {
+                break;
+            }
+        }
+        let read = text.get(start..self.position).unwrap_or_default();
+        self.has_words = self.has_words || !read.iter().all(is_space);
+        let word = match text.get(self.position) {
+            Some(b'\'' | b'$') | None => last_word(read),
+            // What follows does not depend on the word before it.
+            Some(_) => Word::None,
+        };
+        self.state = State::Text { word };
+        word
     }
 
     fn line_comment(&mut self, text: &[u8], after: After) -> Progress {
@@ -332,6 +356,22 @@ enum Progress {
     End,
 }
 
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C)
+}
+
+/// The word that a text without `$` ends in; it begins at its first letter.
+fn last_word(text: &[u8]) -> Word {
+    let is_in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | 0x80..);
+    let start = text.iter().rposition(|byte| !is_in_word(byte)).map_or(0, |at| at + 1);
+    let run = text.get(start..).unwrap_or_default();
+    match run.iter().position(|byte| !byte.is_ascii_digit()) {
+        None => Word::None,
+        Some(first) if matches!(run.get(first..), Some([b'e' | b'E'])) => Word::E,
+        Some(_) => Word::Other,
+    }
+}
+
 fn rest(text: &[u8], from: usize) -> &[u8] {
     text.get(from..).unwrap_or_default()
 }
@@ -367,8 +407,7 @@ impl Iterator for Statements<'_> {
                 }
             }
             is_blank &= splitter.is_blank_at_end();
-            let blanks =
-                pending.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C));
+            let blanks = pending.iter().take_while(|byte| is_space(byte));
             let (start, end) = (self.start + blanks.count(), self.start + length);
             self.start = end;
             if !is_blank {

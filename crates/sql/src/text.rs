@@ -77,11 +77,22 @@ impl<'a> Texts<'a> {
     }
 
     /// What a quoted token says. `raw` is the whole token.
+    #[inline]
     pub(crate) fn unquote(&mut self, kind: TokenKind, raw: &'a str) -> Result<&'a str, TextError> {
         match kind {
+            TokenKind::Name { .. } | TokenKind::Keyword(_) | TokenKind::Integer | TokenKind::Number => {
+                Ok(raw)
+            }
             TokenKind::String { has_escapes: false } | TokenKind::QuotedName { has_escapes: false } => {
                 Ok(inside(raw, 1, 1))
             }
+            _ => self.unescaped(kind, raw),
+        }
+    }
+
+    #[inline(never)]
+    fn unescaped(&mut self, kind: TokenKind, raw: &'a str) -> Result<&'a str, TextError> {
+        match kind {
             TokenKind::DollarString => {
                 let tag = dollar_tag_end(raw.as_bytes(), 0).unwrap_or(0);
                 Ok(inside(raw, tag, tag))

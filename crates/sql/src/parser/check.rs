@@ -37,12 +37,12 @@ impl<'a> Parser<'a, '_> {
                 self.check_attributes(node, a::ENFORCEMENT | a::NOT_VALID | a::NO_INHERIT)
             }
             Form::NotNullConstraint => self.check_attributes(node, a::NOT_VALID | a::NO_INHERIT),
-            Form::UniqueConstraint
-            | Form::PrimaryKey
-            | Form::ExclusionConstraint
-            | Form::CreateConstraintTrigger => {
-                self.check_attributes(node, a::DEFERRAL)?;
-                self.check_trigger(node)
+            Form::UniqueConstraint | Form::PrimaryKey | Form::ExclusionConstraint => {
+                self.check_attributes(node, a::DEFERRAL)
+            }
+            Form::CreateConstraintTrigger => {
+                self.check_trigger(node)?;
+                self.check_attributes(node, a::DEFERRAL)
             }
             Form::ForeignKey => self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NOT_VALID),
             Form::DomainCheck => self.check_attributes(node, a::NOT_VALID | a::NO_INHERIT),
@@ -50,7 +50,7 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
-            Form::WindowFrame => self.check_window_frame(node),
+            Form::CreateRecursiveView => self.check_recursive_view(node),
             Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
             Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain => self.check_collations(node),
@@ -63,6 +63,11 @@ impl<'a> Parser<'a, '_> {
             }
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
+            Form::WindowFrame
+            | Form::XmlTableColumn
+            | Form::JsonTable
+            | Form::JsonTableColumn
+            | Form::JsonValue => self.check_query_form(form, node),
             _ => self.check_object_form(form, node),
         }
     }
@@ -79,7 +84,9 @@ impl<'a> Parser<'a, '_> {
             }
         }
         match first {
-            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => Err(self.misplaced(first.span(), &[])),
+            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => {
+                Err(self.mistake(Mistake::NotOfThisConstraint, first.span(), None))
+            }
             _ => Ok(()),
         }
     }
@@ -90,12 +97,20 @@ impl<'a> Parser<'a, '_> {
         let word = |event: NodeRef<'a>| first_word(event);
         for (index, event) in events().enumerate() {
             if events().take(index).any(|other| word(other) == word(event)) {
-                return Err(self.mistake(Mistake::RepeatedClause, event.span(), None));
+                // PostgreSQL sees that an `UPDATE` is complete when it sees what follows.
+                let follows =
+                    event.next_sibling().filter(|_| word(event) == Some(TokenKind::Keyword(K::Update)));
+                let span = follows.map_or(event.span(), |follows| follows.span());
+                return Err(self.mistake(Mistake::RepeatedClause, span, None));
             }
         }
         let is_replaced = node.form() == Some(Form::CreateConstraintTrigger)
             && words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::Replace));
-        if is_replaced { Err(self.misplaced(Span { len: 6, ..node.span() }, &[])) } else { Ok(()) }
+        if is_replaced {
+            Err(self.misplaced(Span { len: 6, ..node.span() }, &["CREATE CONSTRAINT TRIGGER"]))
+        } else {
+            Ok(())
+        }
     }
 
     /// A column has one collation.
@@ -168,6 +183,16 @@ impl<'a> Parser<'a, '_> {
                 if !number.name().parse::<u16>().is_ok_and(|number| (1..=0x7FFF).contains(&number)) =>
             {
                 Err(self.misplaced(number.span(), &["a number from 1 to 32767"]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A recursive view cannot be written to, so nothing of it is checked.
+    fn check_recursive_view(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        match node.children().filter(|child| child.kind() == NodeKind::Words).last() {
+            Some(words) if first_word(words) == Some(TokenKind::Keyword(K::With)) => {
+                Err(self.misplaced(words.span(), &["the end of the statement"]))
             }
             _ => Ok(()),
         }

@@ -18,11 +18,12 @@
 //! associative or, for comparisons and the like, an error.
 //!
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
-//! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
+//! calls. To add a statement: a rule in `grammar/`, see its `README.md`.
 
 mod call;
 mod check;
 mod check_object;
+mod check_query;
 mod expr;
 mod form;
 mod forms;
@@ -40,7 +41,6 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
-mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,7 +56,7 @@ pub(crate) use expr::precedence;
 pub use forms::Form;
 pub(crate) use indirection::ends;
 use stack::{Frame, Mode, Room, Stack, Then};
-pub(crate) use type_name::FIRST_BOUND;
+pub(crate) use type_name::{FIRST_BOUND, small_integer};
 
 /// Parses one statement, with or without a `;` at its end.
 ///
@@ -83,9 +83,9 @@ pub fn parse_cancellable<'a>(
 }
 
 fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena) -> Result<Tree<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     parser.cancel = cancel;
     match parser.run().and_then(|root| parser.finish(root)) {
         Ok(root) => {
@@ -96,11 +96,15 @@ fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena
     }
 }
 
-/// Parses the statement that begins where `lexer` stands, up to its `;` or the end of the text, and leaves `lexer` behind
-/// that `;`, also where the statement is wrong.
-pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<Tree<'a>, Error> {
+/// Parses the statement that begins with `first`, behind which `lexer` stands, up to its `;` or the end of the text, and
+/// leaves `lexer` behind that `;`, also where the statement is wrong.
+pub(crate) fn parse_next<'a>(
+    first: Token,
+    lexer: &mut Lexer<'a>,
+    arena: &'a Arena,
+) -> Result<Tree<'a>, Error> {
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer.clone(), arena, &mut room);
+    let mut parser = Parser::new(first, lexer.clone(), arena, &mut room);
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
     lexer.seek(parser.behind_semicolon());
     match outcome {
@@ -117,9 +121,9 @@ pub(crate) fn parse_next<'a>(lexer: &mut Lexer<'a>, arena: &'a Arena) -> Result<
 /// # Errors
 /// As [`parse`].
 pub fn parse_expression<'a>(text: &'a str, arena: &'a Arena) -> Result<&'a Node<'a>, Error> {
-    let lexer = Lexer::new(text)?;
+    let mut lexer = Lexer::new(text)?;
     let mut room = Room::new(arena.budget());
-    let mut parser = Parser::new(lexer, arena, &mut room);
+    let mut parser = Parser::new(lexer.next_token(), lexer, arena, &mut room);
     match parser.run_from(Step::Operand).and_then(|root| parser.finish(root)) {
         Ok(root) => {
             root.finish_root();
@@ -156,6 +160,8 @@ pub(crate) enum Step<'a> {
     Table,
     /// This is a table; a join may follow.
     TableValue(NodeRef<'a>),
+    /// Any statement begins here.
+    Statement,
     /// The construct on top of the stack has what it waited for.
     Done(NodeRef<'a>),
 }
@@ -181,8 +187,8 @@ pub(crate) struct Parser<'a, 's> {
 pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
 
 impl<'a, 's> Parser<'a, 's> {
-    fn new(mut lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
-        let token = lexer.next_token();
+    /// A parser at `token`, behind which `lexer` stands.
+    fn new(token: Token, lexer: Lexer<'a>, arena: &'a Arena, room: &'s mut Room<'a>) -> Parser<'a, 's> {
         Parser {
             arena,
             texts: Texts::new(arena),
@@ -222,6 +228,7 @@ impl<'a, 's> Parser<'a, 's> {
                 Step::QueryTail(query) => self.query_tail(query)?,
                 Step::Table => self.table()?,
                 Step::TableValue(table) => self.join(table)?,
+                Step::Statement => self.statement()?,
                 Step::Done(node) => match self.stack.pop() {
                     Frame { then: Then::Finish, .. } => return Ok(node),
                     frame => self.resume(frame, node)?,
@@ -327,7 +334,6 @@ impl<'a, 's> Parser<'a, 's> {
             Then::LimitComma => self.after_limit_comma(frame),
             Then::FetchCount => self.after_fetch_count(frame, node),
             Then::Offset => self.after_offset(frame, node),
-            Then::NoTable => Err(self.unexpected(&[])),
             Then::FromItem => self.after_from_item(frame, node),
             Then::TableParen => self.after_table_paren(frame, node),
             Then::JoinRight => self.after_join_right(frame, node),
@@ -342,6 +348,7 @@ impl<'a, 's> Parser<'a, 's> {
                 frame.node().push(node);
                 Ok(Step::TableValue(frame.node()))
             }
+            Then::NoTable => Err(self.unexpected(&["a table"])),
             Then::FormTable => self.after_form_table(frame, node),
             Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),

@@ -83,7 +83,6 @@ pub(crate) enum Then {
     Offset,
     // Tables inside of something.
     FromItem,
-    NoTable,
     TableParen,
     JoinRight,
     JoinOn,
@@ -94,6 +93,7 @@ pub(crate) enum Then {
     ColumnType,
     Sample,
     FormTable,
+    NoTable,
     CteSearch,
     // Items of a form.
     FormItem,
