@@ -6,6 +6,8 @@ use cofferdam::Splitter;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
+use crate::position::Position;
+
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 4096;
 /// What some editors begin UTF-8 with.
@@ -46,8 +48,8 @@ pub(crate) struct Script<R> {
     rest_len: usize,
     is_at_end: bool,
     is_at_start: bool,
-    /// The line that the next piece begins with, from 1.
-    line: usize,
+    /// Where the next piece begins.
+    position: Position,
 }
 
 /// A piece while it is being read.
@@ -69,22 +71,29 @@ enum Front {
 impl<R: Read> Script<R> {
     /// A script at its start.
     pub(crate) fn new(source: R) -> Script<R> {
-        Script { source, rest: [0; READ_BYTES], rest_len: 0, is_at_end: false, is_at_start: true, line: 1 }
+        Script {
+            source,
+            rest: [0; READ_BYTES],
+            rest_len: 0,
+            is_at_end: false,
+            is_at_start: true,
+            position: Position::START,
+        }
     }
 
-    /// The line that reading stands at, from 1.
-    pub(crate) fn line(&self) -> usize {
-        self.line
+    /// Where reading stands.
+    pub(crate) fn position(&self) -> Position {
+        self.position
     }
 
-    /// The next piece and the line that it begins with; `None` at the end. Reads on only while no piece is complete.
+    /// The next piece and where it begins; `None` at the end. Reads on only while no piece is complete.
     ///
     /// # Errors
     /// [`ReadError`]; what follows cannot be read then.
     pub(crate) fn next_piece<'b>(
         &mut self,
         arena: &'b Arena,
-    ) -> Result<Option<(Piece<'b>, usize)>, ReadError> {
+    ) -> Result<Option<(Piece<'b>, Position)>, ReadError> {
         let mut pending = Pending { bytes: Vec::new_in(arena), splitter: Splitter::new(), scanned: 0 };
         pending.bytes.extend_from_slice(&self.rest[..self.rest_len])?;
         loop {
@@ -117,7 +126,7 @@ impl<R: Read> Script<R> {
     }
 
     fn skip(&mut self, pending: &mut Pending<'_>, length: usize) {
-        self.line += count_lines(&pending.bytes[..length]);
+        self.position = self.position.after(&pending.bytes[..length]);
         pending.bytes.copy_within(length.., 0);
         pending.bytes.truncate(pending.bytes.len() - length);
         pending.splitter = Splitter::new();
@@ -129,13 +138,13 @@ impl<R: Read> Script<R> {
         mut pending: Pending<'b>,
         length: usize,
         piece: impl FnOnce(&'b [u8]) -> Piece<'b>,
-    ) -> (Piece<'b>, usize) {
-        let line = self.line;
-        self.line += count_lines(&pending.bytes[..length]);
+    ) -> (Piece<'b>, Position) {
+        let position = self.position;
+        self.position = self.position.after(&pending.bytes[..length]);
         self.rest_len = pending.bytes.len() - length;
         self.rest[..self.rest_len].copy_from_slice(&pending.bytes[length..]);
         pending.bytes.truncate(length);
-        (piece(pending.bytes.into_slice()), line)
+        (piece(pending.bytes.into_slice()), position)
     }
 
     fn read_on(&mut self, bytes: &mut Vec<'_, u8>) -> Result<(), ReadError> {
@@ -195,10 +204,6 @@ fn is_blank(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| cofferdam::statements(text).next().is_none())
 }
 
-fn count_lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'\n').count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,12 +230,12 @@ mod tests {
         let mut found = vec![];
         loop {
             let arena = Arena::new(&root);
-            let Some((piece, line)) = script.next_piece(&arena).unwrap() else { return found };
+            let Some((piece, position)) = script.next_piece(&arena).unwrap() else { return found };
             let (kind, bytes) = match piece {
                 Piece::DotCommand(bytes) => ("command", bytes),
                 Piece::Statement(bytes) => ("statement", bytes),
             };
-            found.push((line, format!("{kind} {}", str::from_utf8(bytes).unwrap().trim_end())));
+            found.push((position.line, format!("{kind} {}", str::from_utf8(bytes).unwrap().trim_end())));
         }
     }
 

@@ -7,6 +7,7 @@
 //! | `input` | statements from standard input, in a bounded buffer |
 //! | `format` | rows as a table, RFC 4180 or JSON, in constant memory |
 //! | `interrupt` | Ctrl-C |
+//! | `position` | lines and columns |
 //! | `report` | errors with the place in the statement |
 //! | `untracked` | the counting global allocator, and its budget |
 //! | `sql` | looking into SQL without running it |
@@ -26,6 +27,7 @@ mod demo;
 mod format;
 mod input;
 mod interrupt;
+mod position;
 mod report;
 mod session;
 mod sql;

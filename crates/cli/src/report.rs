@@ -11,17 +11,21 @@ use cofferdam_sql::Hint;
 use crate::args::Mode;
 use crate::complain;
 use crate::format::escaped::Escaped;
+use crate::position::Position;
 
 /// The most bytes of a statement's line that are shown.
 const EXCERPT_BYTES_MAX: usize = 160;
+
+/// Stands in a drawing where the name of the input goes: a character that means nothing.
+const PLACE: &str = "\u{E000}";
 
 /// Where a statement was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     /// Such as `-c` or `stdin`.
     pub origin: &'a str,
-    /// The line on which the statement's text begins, from 1.
-    pub line: usize,
+    /// Where the statement's text begins.
+    pub position: Position,
 }
 
 /// The part of a text that an error is shown in.
@@ -29,7 +33,8 @@ struct Excerpt<'t> {
     text: &'t str,
     /// The offset of its first byte in the whole text.
     start: usize,
-    line: usize,
+    /// Where it stands.
+    position: Position,
     marked: Range<usize>,
 }
 
@@ -84,7 +89,8 @@ impl<'e> Finding<'e> {
         Finding { sqlstate, message: error, span, opened, hint, out_of_memory }
     }
 
-    /// Draws it to standard error. `sql` is cut at `seen`, the byte that stands on the line of `place`.
+    /// Draws it to standard error. `place` is that of the byte at `seen` in `sql`, before or in the first line that is
+    /// drawn.
     pub(crate) fn report(&self, sql: &str, seen: usize, place: Place<'_>) {
         match self.span {
             None => complain(self.without_place()),
@@ -93,28 +99,29 @@ impl<'e> Finding<'e> {
     }
 
     fn with_place(&self, sql: &str, seen: usize, span: Span, place: Place<'_>) -> String {
-        let message = Escaped(self.message).to_string();
+        let message = Escaped(self.message).to_string().replace(PLACE, "\u{FFFD}");
         let title = Level::ERROR.primary_title(message.as_str()).id(self.sqlstate);
-        let excerpt = Excerpt::around(sql, seen, span, place.line);
-        let mut source =
-            excerpt.source(place).annotation(AnnotationKind::Primary.span(excerpt.marked.clone()));
+        let excerpt = Excerpt::around(sql, seen, span, place.position);
+        let mut source = excerpt.source().annotation(AnnotationKind::Primary.span(excerpt.marked.clone()));
         let mut elsewhere = None;
         if let Some(opened) = self.opened.filter(|&opened| opened != span.start) {
             match excerpt.place_of(opened) {
                 Some(place) => source = source.annotation(opened_here(place)),
                 None => {
-                    elsewhere = Some(Excerpt::around(sql, seen, Span { start: opened, len: 1 }, place.line))
+                    let opened = Span { start: opened, len: 1 };
+                    elsewhere = Some(Excerpt::around(sql, seen, opened, place.position));
                 }
             }
         }
         let mut group = Group::with_title(title).element(source);
         if let Some(opened) = &elsewhere {
-            group = group.element(opened.source(place).annotation(opened_here(opened.marked.clone())));
+            group = group.element(opened.source().annotation(opened_here(opened.marked.clone())));
         }
         if let Some(hint) = self.hint {
             group = group.element(Level::HELP.message(Escaped(hint).to_string()));
         }
-        render(group)
+        let excerpts = std::iter::once(&excerpt).chain(&elsewhere);
+        excerpts.fold(render(group), |drawing, excerpt| excerpt.with_place(&drawing, place.origin))
     }
 
     /// In the same form without a drawing, where no part of the statement's text is to blame.
@@ -136,9 +143,9 @@ impl<'e> Finding<'e> {
     fn in_one_line(&self, sql: &str, place: Place<'_>) -> String {
         let mut text = format!("error[{}]: {}", self.sqlstate, Escaped(self.message));
         if let Some(span) = self.span {
-            let excerpt = Excerpt::around(sql, 0, span, place.line);
+            let excerpt = Excerpt::around(sql, 0, span, place.position);
             // Writing to a string does not fail.
-            let _ = write!(text, " ({}, line {})", place.origin, excerpt.line);
+            let _ = write!(text, " ({}, line {})", place.origin, excerpt.position.line);
         }
         if let Some(hint) = self.hint {
             let _ = write!(text, "; {}", Escaped(hint));
@@ -182,8 +189,9 @@ fn notes(record: &OutOfMemory) -> Vec<String> {
 }
 
 impl<'t> Excerpt<'t> {
-    /// The line of `span`, or of a long line the part around it. `line` is that of the byte at `seen`, before `span`.
-    fn around(sql: &'t str, seen: usize, span: Span, line: usize) -> Excerpt<'t> {
+    /// The line of `span`, or of a long line the part around it. `position` is that of the byte at `seen`, before
+    /// `span`.
+    fn around(sql: &'t str, seen: usize, span: Span, position: Position) -> Excerpt<'t> {
         let start = sql.floor_char_boundary((span.start as usize).min(sql.len()));
         let line_start = sql[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = sql[start..].find('\n').map_or(sql.len(), |at| start + at);
@@ -191,9 +199,8 @@ impl<'t> Excerpt<'t> {
         let to = sql.floor_char_boundary(line_end.min(from + EXCERPT_BYTES_MAX)).max(start);
         let end = (span.start as usize).saturating_add(span.len as usize);
         let end = sql.floor_char_boundary(end.clamp(start, to));
-        let before = sql.as_bytes().get(seen..line_start).unwrap_or_default();
-        let line = line + before.iter().filter(|&&byte| byte == b'\n').count();
-        Excerpt { text: &sql[from..to], start: from, line, marked: start - from..end - from }
+        let position = position.after(sql.as_bytes().get(seen..from).unwrap_or_default());
+        Excerpt { text: &sql[from..to], start: from, position, marked: start - from..end - from }
     }
 
     /// Where a byte of the whole text stands in it, if it does.
@@ -202,14 +209,23 @@ impl<'t> Excerpt<'t> {
         (at < self.text.len()).then_some(at..at + 1)
     }
 
-    fn source(&self, place: Place<'t>) -> Snippet<'t, Annotation<'t>> {
-        Snippet::source(self.text).line_start(self.line).path(place.origin)
+    fn source(&self) -> Snippet<'t, Annotation<'t>> {
+        Snippet::source(self.text).line_start(self.position.line).path(PLACE)
+    }
+
+    /// The drawing with the place of what is marked in the whole input, where it says the place in the excerpt.
+    fn with_place(&self, drawing: &str, origin: &str) -> String {
+        let before = &self.text.as_bytes()[..self.marked.start];
+        let drawn = Position { column: 0, ..self.position }.after(before);
+        let Position { line, column } = self.position.after(before);
+        let place = format!("{}:{line}:{}", Escaped(origin), column + 1);
+        drawing.replacen(&format!("{PLACE}:{}:{}", drawn.line, drawn.column + 1), &place, 1)
     }
 }
 
 impl fmt::Debug for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?} {:?}", self.line, self.text, self.marked)
+        write!(f, "{}: {:?} {:?}", self.position.line, self.text, self.marked)
     }
 }
 
@@ -218,7 +234,7 @@ mod tests {
     use super::*;
 
     fn excerpt(sql: &str, start: u32, len: u32) -> String {
-        format!("{:?}", Excerpt::around(sql, 0, Span { start, len }, 1))
+        format!("{:?}", Excerpt::around(sql, 0, Span { start, len }, Position::START))
     }
 
     #[test]
@@ -233,8 +249,8 @@ mod tests {
     #[test]
     fn of_a_long_line_only_a_part_is_shown() {
         let sql = format!("{}é!{}", "é".repeat(1000), "ü".repeat(1000));
-        let excerpt = Excerpt::around(&sql, 0, Span { start: 2002, len: 1 }, 7);
+        let excerpt = Excerpt::around(&sql, 0, Span { start: 2002, len: 1 }, Position { line: 7, column: 0 });
         assert!(excerpt.text.len() <= EXCERPT_BYTES_MAX);
-        assert_eq!((&excerpt.text[excerpt.marked.clone()], excerpt.line), ("!", 7));
+        assert_eq!((&excerpt.text[excerpt.marked.clone()], excerpt.position.line), ("!", 7));
     }
 }

@@ -15,6 +15,7 @@ use crate::format::escaped::Escaped;
 use crate::format::{Stopped, write_rows};
 use crate::input::{Piece, ReadError, Script};
 use crate::interrupt;
+use crate::position::Position;
 use crate::report::{Place, report};
 use crate::untracked::{LIMIT_BYTES, Untracked};
 
@@ -90,10 +91,12 @@ impl Session {
         if text.trim_start().starts_with('.') {
             return self.run_command(text.as_bytes()).map(|_| ());
         }
+        let (mut position, mut seen) = (Position::START, 0);
         for span in statements(text) {
             let (start, end) = (span.start as usize, (span.start + span.len) as usize);
-            let line = 1 + text[..start].bytes().filter(|&byte| byte == b'\n').count();
-            self.run_statement(&text[start..end], Place { origin, line })?;
+            position = position.after(&text.as_bytes()[seen..start]);
+            seen = start;
+            self.run_statement(&text[start..end], Place { origin, position })?;
             if interrupt::exit_code().is_some() {
                 break;
             }
@@ -120,12 +123,12 @@ impl Session {
             let flow = match script.next_piece(&arena) {
                 Ok(None) => return Ok(()),
                 Ok(Some((Piece::DotCommand(line), _))) => self.run_command(line)?,
-                Ok(Some((Piece::Statement(bytes), line))) => {
-                    self.run_bytes(bytes, Place { origin: "stdin", line })?;
+                Ok(Some((Piece::Statement(bytes), position))) => {
+                    self.run_bytes(bytes, Place { origin: "stdin", position })?;
                     Flow::Next
                 }
                 Err(error) => {
-                    self.input_failed(error, script.line());
+                    self.input_failed(error, script.position().line);
                     return Ok(());
                 }
             };
@@ -155,7 +158,7 @@ impl Session {
         match std::str::from_utf8(bytes) {
             Ok(sql) => self.run_statement(sql, place),
             Err(error) => {
-                let line = place.line + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+                let line = place.position.after(&bytes[..error.valid_up_to()]).line;
                 self.fail(format_args!("error[22021]: {} line {line} is not valid UTF-8", place.origin));
                 Ok(())
             }

@@ -10,6 +10,7 @@ use crate::tokens::{HOOKS, Set, Tokens};
 #[allow(dead_code, reason = "the fields are written out by `Debug`")]
 pub(crate) enum Op {
     Take(usize),
+    Noise(usize),
     Word(usize),
     Skip(usize),
     Form(usize),
@@ -81,10 +82,11 @@ pub(crate) fn compile(grammar: &Grammar, tokens: &Tokens) -> Result<Program, Str
         program: Program::default(),
         form_of: names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
         rule: "",
-        slots: Vec::new(),
+        slots: slots(grammar),
         tails: Vec::new(),
         problems: Vec::new(),
         depth: 0,
+        is_noise: false,
     };
     compiler.check_names()?;
     compiler.follow_sets();
@@ -153,12 +155,14 @@ struct Compiler<'g> {
     form_of: HashMap<String, usize>,
     /// The rule that is compiled.
     rule: &'g str,
-    /// Its labels so far.
-    slots: Vec<String>,
+    /// The number of each label.
+    slots: HashMap<String, usize>,
     /// Jumps to the start of a form that a node becomes.
     tails: Vec<(usize, usize)>,
     problems: Vec<String>,
     depth: usize,
+    /// Whether the words that are compiled say nothing: they are optional, have no label, and nothing else is with them.
+    is_noise: bool,
 }
 
 impl<'g> Compiler<'g> {
@@ -428,7 +432,6 @@ impl<'g> Compiler<'g> {
 
     fn rule(&mut self, rule: &'g Rule) {
         self.rule = &rule.name;
-        self.slots.clear();
         self.depth = 0;
         if rule.is_node() && self.is_choice_nullable(&rule.body) {
             self.problem("a node must not be empty".to_owned());
@@ -528,7 +531,9 @@ impl<'g> Compiler<'g> {
             }
             arms.push(self.arm(items));
             let skips = self.condition(items, others, otherwise == Otherwise::GoesOnGreedily);
+            self.is_noise = otherwise != Otherwise::Fails && is_noise(items);
             self.sequence(items, follow, &mut Vec::new());
+            self.is_noise = false;
             if !is_last || otherwise == Otherwise::Fails {
                 ends.push(self.emit(Op::Jump(0)));
             }
@@ -671,7 +676,8 @@ impl<'g> Compiler<'g> {
                 }
                 None => {
                     let class = self.tokens.class(word).unwrap_or(0);
-                    self.take(Op::Take(class), class, pending);
+                    let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
+                    self.take(op, class, pending);
                 }
             },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
@@ -701,11 +707,9 @@ impl<'g> Compiler<'g> {
             Item::List(element) => self.list(element, rest, false, pending),
             Item::Parens { item, is_optional } => self.parens(item, *is_optional, rest, pending),
             Item::Label(name, item) => {
-                // Words have no slot, so rules that share a piece may have different words before it.
                 if !is_words(item) {
-                    self.slots.push(name.clone());
                     // Checks and parentheses come before the child that the slot is for.
-                    let slot = slot_of(&self.slots, name);
+                    let slot = self.slots.get(name).copied().unwrap_or(0);
                     self.emit(Op::Slot(slot));
                 }
                 self.item(item, rest, pending);
@@ -731,7 +735,9 @@ impl<'g> Compiler<'g> {
             let others =
                 body[index + 1..].iter().map(|other| self.first_of_sequence(other)).fold(rest, Set::or);
             let skips = self.condition(items, others, false);
+            self.is_noise = is_noise(items);
             self.sequence(items, rest.or(again), &mut Vec::new());
+            self.is_noise = false;
             self.emit(Op::Jump(start));
             skips.into_iter().for_each(|at| self.patch(at));
         }
@@ -835,16 +841,48 @@ pub(crate) fn is_words(item: &Item) -> bool {
     }
 }
 
-/// The number of a label among those of its rule, from 1.
-pub(crate) fn slot_of(slots: &[String], name: &str) -> usize {
-    // The same label in several alternatives is the same slot.
-    let mut seen: Vec<&String> = Vec::new();
-    for slot in slots {
-        if !seen.contains(&slot) {
-            seen.push(slot);
+/// Whether an optional sequence says nothing, as `[WORK]` or `[RESTRICT]` do: it is words alone, without a label.
+fn is_noise(items: &[Item]) -> bool {
+    items.iter().all(|item| matches!(item, Item::Token(_) | Item::Guard { .. }))
+}
+
+/// A number for each label, from 1: the same in all rules, so that forms which several rules make are read in one way,
+/// and different for labels that stand in one rule.
+pub(crate) fn slots(grammar: &Grammar) -> HashMap<String, usize> {
+    let rules: Vec<Vec<&str>> = grammar
+        .rules
+        .iter()
+        .filter(|rule| rule.is_node())
+        .map(|rule| {
+            let mut labels = Vec::new();
+            labels_of(grammar, &rule.body, &mut labels, 0);
+            labels
+        })
+        .collect();
+    let mut slots: HashMap<String, usize> = HashMap::new();
+    for label in rules.iter().flatten() {
+        if slots.contains_key(*label) {
+            continue;
         }
+        let beside = rules.iter().filter(|labels| labels.contains(label)).flatten();
+        let taken: HashSet<usize> = beside.filter_map(|other| slots.get(*other).copied()).collect();
+        let slot = (1..).find(|slot| !taken.contains(slot)).unwrap_or(0);
+        slots.insert((*label).to_owned(), slot);
     }
-    seen.iter().position(|slot| *slot == name).map_or(0, |index| index + 1)
+    slots
+}
+
+/// The labels of what is no words, in the pieces of the rule too.
+fn labels_of<'g>(grammar: &'g Grammar, choice: &'g Choice, to: &mut Vec<&'g str>, depth: usize) {
+    for_each(choice, &mut |item| match item {
+        Item::Label(label, inner) if !is_words(inner) => to.push(label),
+        Item::Rule(name) if depth < 60 => {
+            if let Some(rule) = grammar.get(name).filter(|rule| !rule.is_node()) {
+                labels_of(grammar, &rule.body, to, depth + 1);
+            }
+        }
+        _ => {}
+    });
 }
 
 /// What a word that is no keyword says: `'MEMORY'` in the notation.

@@ -1,8 +1,9 @@
 //! Writes the tables as Rust.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
-use crate::compile::{Op, Program, form_names, is_words, slot_of};
+use crate::compile::{Op, Program, form_names, slots};
 use crate::syntax::{Choice, Grammar, Item};
 use crate::tokens::{Category, HOOKS, Keyword, View};
 
@@ -103,10 +104,11 @@ pub(crate) fn views(grammar: &Grammar) -> Result<String, String> {
         .into_iter()
         .map(|name| FormView { name, doc: String::new(), fields: Vec::new() })
         .collect();
+    let slots = slots(grammar);
     for rule in grammar.rules.iter().filter(|rule| rule.is_node()) {
         let mut walk = Walk {
             grammar,
-            slots: Vec::new(),
+            slots: &slots,
             forms: &mut forms,
             depth: 0,
             repeats: 0,
@@ -201,12 +203,24 @@ fn variants(grammar: &Grammar, name: &str) -> Vec<String> {
     names
 }
 
+/// The form and those that it may turn into.
+fn reached(grammar: &Grammar, name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    let mut index = 0;
+    while index < names.len() {
+        let more = variants(grammar, &names[index]);
+        names.extend(more.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        index += 1;
+    }
+    names
+}
+
 /// A label that was seen on the way to where a node turns into another form.
 type Seen<'g> = (&'g str, &'g Item);
 
 struct Walk<'g, 'f> {
     grammar: &'g Grammar,
-    slots: Vec<String>,
+    slots: &'f HashMap<String, usize>,
     forms: &'f mut Vec<FormView>,
     depth: usize,
     /// How many repeated parts are open.
@@ -224,8 +238,7 @@ impl<'g> Walk<'g, '_> {
         }
     }
 
-    /// Follows the rule in the order in which it is compiled, so that labels get the same slots. A form that the node
-    /// becomes has the labels `before` it too.
+    /// Sees the labels of the rule. A form that the node becomes has those `before` it too.
     fn choice(&mut self, choice: &'g Choice, form: &str, before: &mut Vec<Seen<'g>>) {
         let start = before.len();
         let mut seen = Vec::new();
@@ -242,7 +255,9 @@ impl<'g> Walk<'g, '_> {
                                 self.rule
                             ));
                         }
-                        self.field(label, item, &form);
+                        for target in reached(self.grammar, name) {
+                            self.field(label, item, &target);
+                        }
                     }
                 }
                 self.item(item, &form, before);
@@ -279,9 +294,6 @@ impl<'g> Walk<'g, '_> {
             }
             Item::List(item) | Item::Parens { item, .. } => self.item(item, form, before),
             Item::Label(label, item) => {
-                if !is_words(item) {
-                    self.slots.push(label.clone());
-                }
                 self.field(label, item, form);
                 before.push((label, item));
                 self.item(item, form, before);
@@ -291,7 +303,7 @@ impl<'g> Walk<'g, '_> {
     }
 
     fn field(&mut self, label: &str, item: &Item, form: &str) {
-        let slot = slot_of(&self.slots, label);
+        let slot = self.slots.get(label).copied().unwrap_or(0);
         let (mut what, mut doc) = match self.kind(item) {
             Ok(kind) => kind,
             Err(problem) => {

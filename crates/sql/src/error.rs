@@ -99,6 +99,8 @@ pub enum Mistake {
     RepeatedClause,
     /// A property that contradicts one before it.
     Contradiction,
+    /// A property that a constraint of this kind cannot have.
+    NotOfThisConstraint,
     /// `.*` before more of a name.
     MisplacedStar,
     /// A row of `OVERLAPS` that has not two values.
@@ -117,6 +119,8 @@ pub enum Mistake {
     FrameStart,
     /// The frame of a window that ends before it begins.
     FrameEnd,
+    /// An option that is none.
+    UnknownOption,
     /// A second option of the same kind.
     RepeatedOption,
     /// The path of a `JSON_TABLE` that is no string.
@@ -249,6 +253,7 @@ impl fmt::Display for SyntaxError {
             Mistake::OperatorTooLong => "an operator of more than 63 characters",
             Mistake::RepeatedClause => "a clause is given twice",
             Mistake::Contradiction => "a property contradicts one before it",
+            Mistake::NotOfThisConstraint => "a constraint of this kind has no such property",
             Mistake::MisplacedStar => "`*` stands before more of a name",
             Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
             Mistake::NotAModifier => "this cannot be a modifier of a type",
@@ -257,6 +262,7 @@ impl fmt::Display for SyntaxError {
             Mistake::TiesWithSkipLocked => "WITH TIES and SKIP LOCKED together",
             Mistake::FrameStart => "a frame of a window cannot start here",
             Mistake::FrameEnd => "a frame of a window cannot end here",
+            Mistake::UnknownOption => "an unknown option",
             Mistake::RepeatedOption => "an option is given twice",
             Mistake::PathIsNoString => "the path of a JSON_TABLE must be a string",
             Mistake::TooManyNames => "a table's name has more than three parts",

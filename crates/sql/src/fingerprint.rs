@@ -1,24 +1,37 @@
 //! Which statements are the same but for their literals.
 //!
-//! The fingerprint of a statement is a hash over its tree from the leaves up. Literals and parameters count for nothing,
-//! so lists of them fold into one; aliases, the order of select items, of conditions joined by `AND` or `OR`, of tables
-//! and of arguments do not matter either, nor do digits at the end of a table's name that only number it. Two statements
-//! have the same fingerprint here when they have the same one in `pg_query` and `pg_stat_statements`-like tools built on
-//! it; the numbers themselves differ from theirs.
+//! The fingerprint of a statement is a hash over its tree from the leaves up. Two statements have the same one when they
+//! have the same one in `pg_query` (libpg_query 18) and in the tools that are built on it; the numbers themselves differ
+//! from theirs. So these count for nothing:
 //!
-//! Costs 8 bytes in the caller's arena for each node on the way from the root to where the hash is, siblings included.
+//! - literals and parameters, casts of them, and clauses that consist of nothing else: `a IN (1, 2)` is `a = 3`;
+//! - the order of select items, tables, values and arguments, and that one of them comes twice;
+//! - names of select items, of queries and functions in `FROM`, of prepared statements, cursors and savepoints;
+//! - two digits and more in a row in the name of a table, and its schema in a query;
+//! - noise: `WORK`, `COLUMN`, `AS`, `INNER`, `ASC` where it is the default.
+//!
+//! A table with an alias goes by its alias. How that is done: each node gives a [`Hash`], which may be nothing; a list is
+//! nothing when its elements are, and is its element when there is one. The modules beside this one say what each
+//! construct is made of: `query`, `expr`, `name` (names and types) and `form` (what the grammar declares).
+
+mod expr;
+mod form;
+mod hash;
+mod name;
+mod query;
+mod session;
 
 use std::fmt;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
+use self::hash::{Hash, NOTHING};
 use crate::Tree;
-use crate::node::{Node, NodeKind, Visit, flag};
-use crate::views::UnaryOp;
+use crate::node::{Node, NodeKind, Visit};
 
-/// A hash of a statement without its literals. The same in every process and on every machine; shown as 16 hexadecimal
-/// digits.
+/// A hash of a statement without its literals: see [`Tree::fingerprint`]. The same in every process and on every machine;
+/// shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Fingerprint(pub u64);
 
@@ -29,7 +42,23 @@ impl fmt::Display for Fingerprint {
 }
 
 impl Tree<'_> {
-    /// The fingerprint of the statement; `scratch` holds what is needed to find it.
+    /// The fingerprint of the statement: the same for statements that differ only in literals, in the order of things
+    /// that have none, or in names that mean nothing outside of the statement.
+    ///
+    /// `scratch` holds 8 bytes for each child of each node on the way from the root to where the hash is, and 8 for each
+    /// level; at most twice that while it grows. The time is linear in the number of nodes, and n log n in that of the
+    /// elements of a list.
+    ///
+    /// ```
+    /// use cofferdam_arena::{Arena, Budget};
+    ///
+    /// let budget = Budget::root("process", 1 << 20).unwrap();
+    /// let (arena, scratch) = (Arena::new(&budget), Arena::new(&budget));
+    /// let of = |text| cofferdam_sql::parse(text, &arena).unwrap().fingerprint(&scratch).unwrap();
+    ///
+    /// assert_eq!(of("SELECT a, b FROM t WHERE a IN (1, 2)"), of("select b, a AS x from t where a in ($1)"));
+    /// assert_ne!(of("SELECT a, b FROM t WHERE a IN (1, 2)"), of("SELECT a, b FROM t WHERE b IN (1, 2)"));
+    /// ```
     ///
     /// # Errors
     /// [`AllocError`] when the budget of `scratch` is used up.
@@ -40,7 +69,6 @@ impl Tree<'_> {
         for visit in self.walk() {
             match visit {
                 Visit::Enter(_) => starts.push(hashes.len())?,
-                // The hashes of its operands go on as those of its parent's.
                 Visit::Leave(node) if goes_on_in_parent(node) => drop(starts.pop()),
                 Visit::Leave(node) => {
                     let start = starts.pop().unwrap_or(0);
@@ -54,96 +82,55 @@ impl Tree<'_> {
     }
 }
 
-/// What counts for nothing.
-const NOTHING: u64 = 0;
-
-/// A hash in the making: a folded multiplication for each word.
-#[derive(Clone, Copy)]
-struct Hasher(u64);
-
-impl Hasher {
-    fn word(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ 0x9E37_79B9_7F4A_7C15) * u128::from(word ^ 0xE703_7ED1_A0B4_28DB);
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.word(text.len() as u64);
-        let mut chunks = text.as_bytes().chunks_exact(8);
-        for chunk in &mut chunks {
-            self.word(u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
-        }
-        let mut last = [0; 8];
-        last.iter_mut().zip(chunks.remainder()).for_each(|(to, from)| *to = *from);
-        self.word(u64::from_le_bytes(last));
-    }
-
-    fn ordered(&mut self, hashes: &[u64]) {
-        for (index, hash) in hashes.iter().enumerate().filter(|(_, hash)| **hash != NOTHING) {
-            self.word(index as u64);
-            self.word(*hash);
-        }
-    }
-
-    /// Hashes in any order, each once.
-    fn set(&mut self, hashes: &mut [u64]) {
-        hashes.sort_unstable();
-        let mut previous = NOTHING;
-        for hash in hashes.iter().copied() {
-            if hash != previous {
-                self.word(hash);
-            }
-            previous = hash;
-        }
-        self.word(1);
-    }
-
-    fn finish(self) -> u64 {
-        self.0.max(1)
-    }
-}
-
 /// The hash of `node` from those of its children.
-fn hash_of<'a>(node: &'a Node<'a>, children: &mut [u64]) -> u64 {
+fn hash_of<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     use NodeKind as N;
-    let mut hasher = Hasher(0);
     match node.kind() {
-        N::Null | N::Boolean | N::Integer | N::Number | N::String | N::BitString
-            if !node.has(flag::KEYWORD) =>
-        {
-            return NOTHING;
+        N::Select
+        | N::Values
+        | N::SetOperation
+        | N::With
+        | N::Cte
+        | N::DistinctOn
+        | N::Aliased
+        | N::From
+        | N::Where
+        | N::Into
+        | N::GroupBy
+        | N::GroupingSet
+        | N::Having
+        | N::OrderBy
+        | N::SortKey
+        | N::Limit
+        | N::Offset
+        | N::Locking
+        | N::Table
+        | N::File
+        | N::Derived
+        | N::TableFunction
+        | N::Join
+        | N::Using
+        | N::On
+        | N::Alias
+        | N::ColumnDef => query::hash(node, children),
+        N::Name | N::ObjectName | N::Field | N::AllFields | N::Target | N::Type | N::ArrayBound => {
+            name::hash(node, children)
         }
-        N::Parameter | N::Alias => return NOTHING,
-        N::Aliased => return children.first().copied().unwrap_or(NOTHING),
-        N::Unary if is_negative_number(node) => return NOTHING,
-        N::And | N::Or | N::From | N::Values => {
-            hasher.word(node.kind() as u64);
-            hasher.set(children);
-        }
-        _ => {
-            hasher.word(node.kind() as u64);
-            hasher.word(u64::from(node.detail()));
-            hasher.word(u64::from(node.flags()));
-            hasher.text(node.qualifier().unwrap_or(""));
-            hasher.text(node.name());
-            hasher.ordered(children);
-        }
+        N::Form | N::List | N::Words => form::hash(node, children),
+        _ => expr::hash(node, children),
     }
-    hasher.finish()
 }
 
-fn is_negative_number(node: &Node<'_>) -> bool {
-    node.detail() == UnaryOp::Minus.code()
-        && node
-            .first_child()
-            .is_some_and(|child| matches!(child.kind(), NodeKind::Integer | NodeKind::Number))
-}
-
-/// `(a AND b) AND c` is one list in PostgreSQL.
+/// Whether the children of `node` count as those of its parent: `(a AND b) AND c` is one list in PostgreSQL, and the four
+/// values of an `OVERLAPS` are arguments of one function.
 fn goes_on_in_parent<'a>(node: &'a Node<'a>) -> bool {
-    matches!(node.kind(), NodeKind::And | NodeKind::Or)
-        && node.parent().is_some_and(|parent| {
+    let Some(parent) = node.parent() else { return false };
+    match node.kind() {
+        NodeKind::And | NodeKind::Or => {
             parent.kind() == node.kind()
                 && parent.first_child().is_some_and(|first| std::ptr::eq(first, node))
-        })
+        }
+        NodeKind::Row => parent.kind() == NodeKind::Overlaps,
+        _ => false,
+    }
 }

@@ -287,6 +287,8 @@ pub(crate) mod flag {
     pub(crate) const OPERAND: u16 = 1 << 5;
     /// A name that is a word of the grammar, such as the type `integer` or the function `coalesce`.
     pub(crate) const KEYWORD: u16 = 1 << 6;
+    /// A literal of a form that is no expression, so that no parameter can stand for it.
+    pub(crate) const PLAIN: u16 = 1 << 6;
     /// A call that is written without parentheses, such as `current_date`.
     pub(crate) const BARE: u16 = 1 << 7;
     /// The value of a boolean literal.
@@ -317,10 +319,18 @@ pub(crate) mod flag {
     pub(crate) const COLUMN_TYPE: u16 = 1 << 1;
     /// An object that is an operator.
     pub(crate) const OPERATOR: u16 = 1;
+    /// An object that is a table or another relation.
+    pub(crate) const RELATION: u16 = 1 << 1;
     /// `FOR READ ONLY` after a query without other locks.
     pub(crate) const READ_ONLY: u16 = 1 << 3;
     /// A query whose `WITH TIES` is in parentheses that its `SKIP LOCKED` is not in, because both together are an error.
     pub(crate) const LOCKED_OUTSIDE: u16 = 1 << 14;
+    /// The first lock outside of those parentheses.
+    pub(crate) const FIRST_OUTSIDE: u16 = 1 << 13;
+    /// A query that has a lock.
+    pub(crate) const LOCKED: u16 = 1 << 11;
+    /// A query that has `WITH TIES`.
+    pub(crate) const TIED: u16 = 1 << 12;
     /// `ONLY` before a table.
     pub(crate) const ONLY: u16 = 1 << 13;
     /// `WITH TIES` of a `FETCH FIRST`.

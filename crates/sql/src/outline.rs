@@ -104,6 +104,9 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     Some(match (kind, bit) {
         (N::Select | N::Values | N::SetOperation, flag::READ_ONLY) => "read only",
         (N::Select | N::Values | N::SetOperation, flag::LOCKED_OUTSIDE) => "locked outside",
+        (N::Select | N::Values | N::SetOperation, flag::LOCKED) => "locked",
+        (N::Select | N::Values | N::SetOperation, flag::TIED) => "tied",
+        (N::Locking, flag::FIRST_OUTSIDE) => "first outside",
         (N::Select, flag::KEYWORD) => "table",
         (N::With, flag::RECURSIVE) => "recursive",
         (N::Table, flag::ONLY) => "only",
@@ -116,9 +119,15 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
     })
 }
 
-/// Types keep the fields of an interval among their flags.
+/// Types keep the fields of an interval among their flags, forms which of their words are noise; what is known from the
+/// form around it is not shown.
 fn shows(kind: NodeKind, bit: u16) -> bool {
-    kind != NodeKind::Type || bit == flag::KEYWORD
+    match kind {
+        NodeKind::Type => bit == flag::KEYWORD,
+        NodeKind::Form | NodeKind::Words | NodeKind::String | NodeKind::Integer | NodeKind::Number => false,
+        NodeKind::ObjectName => !matches!(bit, flag::RELATION | flag::OPERATOR),
+        _ => true,
+    }
 }
 
 fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
@@ -138,6 +147,8 @@ fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
         NodeKind::BitString if code == 1 => f.write_str(" hex"),
         NodeKind::Type => {
             let fields = crate::views::TypeName(node);
+            f.write_str(if fields.is_set() { " setof" } else { "" })?;
+            f.write_str(if fields.is_of_column() { " of column" } else { "" })?;
             match fields.interval_fields() {
                 "" => Ok(()),
                 words => write!(f, " [{words}]"),

@@ -32,11 +32,21 @@ impl fmt::Display for Node<'_> {
 
 /// Prints `root` and what is under it. The siblings and parents of `root` do not matter.
 fn print<'a>(root: &Node<'a>, f: &mut Formatter<'_>) -> fmt::Result {
-    let mut printer = Printer { f, is_first: true, is_open: false };
+    print_with(root, f, None)
+}
+
+/// The same; with the number of a parameter, that one and those after it stand for the literals.
+pub(crate) fn print_with<'a>(root: &Node<'a>, f: &mut Formatter<'_>, parameter: Option<u64>) -> fmt::Result {
+    let mut printer = Printer { f, is_first: true, is_open: false, parameter };
     printer.open(root)?;
     for child in root.children() {
-        for visit in Walk::new(child) {
+        let mut walk = Walk::new(child);
+        while let Some(visit) = walk.next() {
             match visit {
+                Visit::Enter(node) if printer.replaces(node) => {
+                    printer.replace(node)?;
+                    walk.skip_children(node);
+                }
                 Visit::Enter(node) => printer.enter(node)?,
                 Visit::Leave(node) => printer.leave(node)?,
             }
@@ -51,9 +61,38 @@ struct Printer<'f, 'w> {
     is_first: bool,
     /// Whether the last words end with a parenthesis or the like that opens.
     is_open: bool,
+    /// The number of the next parameter that stands for a literal, when literals are not printed.
+    parameter: Option<u64>,
 }
 
 impl Printer<'_, '_> {
+    // ---- literals that parameters stand for
+
+    /// Whether a parameter stands for the literal in `node`.
+    fn replaces(&self, node: &Node<'_>) -> bool {
+        self.parameter.is_some() && node.kind() != NodeKind::TypedLiteral && is_replaceable(node)
+    }
+
+    fn replace<'a>(&mut self, node: &'a Node<'a>) -> fmt::Result {
+        if let Some(parent) = node.parent() {
+            self.before(parent, node)?;
+        }
+        self.next_parameter()
+    }
+
+    fn next_parameter(&mut self) -> fmt::Result {
+        let number = self.parameter.unwrap_or(1);
+        self.parameter = Some(number.saturating_add(1));
+        write!(self.f, "${number}")
+    }
+
+    /// Whether the string of a literal with its type, `DATE '…'`, becomes a parameter that is cast.
+    fn casts(&self, node: &Node<'_>) -> bool {
+        self.parameter.is_some() && is_replaceable(node)
+    }
+
+    // ---- nodes
+
     fn enter<'a>(&mut self, node: &'a Node<'a>) -> fmt::Result {
         let Some(parent) = node.parent() else { return self.open(node) };
         self.before(parent, node)?;
@@ -69,7 +108,7 @@ impl Printer<'_, '_> {
         if parent.kind() == NodeKind::Form && node.has(flag::PARENS) {
             self.word(")")?;
         }
-        if needs_parens(parent, node) {
+        if needs_parens(parent, node) && !self.replaces(node) {
             self.word(")")?;
         }
         if !matches!(node.kind(), NodeKind::With | NodeKind::DistinctOn | NodeKind::Name)
@@ -168,6 +207,7 @@ impl Printer<'_, '_> {
         let is_joined = is_start
             || self.is_open
             || part.kind() == NodeKind::With
+            || are_arguments(form, part)
             || (part.kind() == NodeKind::Words && words::joins(part.name()));
         self.is_open = false;
         self.word(if is_joined { "" } else { " " })?;
@@ -303,7 +343,7 @@ impl Printer<'_, '_> {
             N::Limit if node.has(flag::TIES) => self.word(" FETCH FIRST"),
             N::Limit => self.word(" LIMIT"),
             N::Locking => {
-                self.word(if is_first_outside(node) { ")" } else { "" })?;
+                self.word(if node.has(flag::FIRST_OUTSIDE) { ")" } else { "" })?;
                 self.word(match LockStrength::from_code(node.detail()) {
                     LockStrength::Update => " FOR UPDATE",
                     LockStrength::NoKeyUpdate => " FOR NO KEY UPDATE",
@@ -351,6 +391,11 @@ impl Printer<'_, '_> {
     fn open_expr(&mut self, node: &Node<'_>) -> fmt::Result {
         use NodeKind as N;
         match node.kind() {
+            N::TypedLiteral if self.casts(node) => {
+                self.word("CAST(")?;
+                self.next_parameter()?;
+                self.word(" AS ")
+            }
             N::Null => self.word("NULL"),
             N::Boolean => self.word(if node.has(flag::TRUE) { "TRUE" } else { "FALSE" }),
             N::Integer | N::Number => self.word(node.name()),
@@ -474,7 +519,7 @@ impl Printer<'_, '_> {
         self.word(type_words(node.name()).0)?;
         match (fields_of(node), node.parent()) {
             ("", _) => Ok(()),
-            (fields, Some(literal)) if literal.kind() == NodeKind::TypedLiteral => {
+            (fields, Some(literal)) if literal.kind() == NodeKind::TypedLiteral && !self.casts(literal) => {
                 self.word(" ")?;
                 self.string(literal.name())?;
                 write!(self.f, " {fields}")
@@ -589,6 +634,9 @@ impl Printer<'_, '_> {
     }
 
     fn close_typed_literal(&mut self, node: &Node<'_>) -> fmt::Result {
+        if self.casts(node) {
+            return self.word(")");
+        }
         let is_printed = node.first_child().is_some_and(|type_name| !fields_of(type_name).is_empty());
         if is_printed {
             return Ok(());
@@ -672,6 +720,26 @@ fn is_plain(name: &str) -> bool {
         && Keyword::find(name).is_none_or(|keyword| keyword.category() == Category::Unreserved)
 }
 
+/// Whether it is what stands in parentheses right after the name of a function or an operator.
+fn are_arguments<'a>(form: &'a Node<'a>, part: &'a Node<'a>) -> bool {
+    use Form::{
+        AggregateSignature, CreateAggregate, CreateFunction, CreateProcedure, OperatorSignature, Signature,
+    };
+    let opens = part.has(flag::PARENS) || (part.kind() == NodeKind::Words && part.name().starts_with('('));
+    let has_arguments = matches!(
+        form.form(),
+        Some(
+            AggregateSignature
+                | CreateAggregate
+                | CreateFunction
+                | CreateProcedure
+                | OperatorSignature
+                | Signature
+        )
+    );
+    opens && has_arguments && place(form, part) == 1
+}
+
 /// Whether the children of kind `Name` are values of their own and not parts of their parent's name.
 fn is_value_list(parent: &Node<'_>) -> bool {
     matches!(parent.kind(), NodeKind::Form | NodeKind::List)
@@ -690,14 +758,6 @@ fn is_search(node: &Node<'_>) -> bool {
 /// Whether it is the first after the parentheses of a named query.
 fn is_first_search(cte: &Node<'_>, form: &Node<'_>) -> bool {
     cte.children().find(|child| is_search(child)).is_some_and(|first| std::ptr::addr_eq(first, form))
-}
-
-/// Whether a lock is the first outside of the parentheses around the rest of its query.
-fn is_first_outside(lock: &Node<'_>) -> bool {
-    lock.parent().is_some_and(|query| {
-        let first = query.child_of_kind(NodeKind::Locking);
-        query.has(flag::LOCKED_OUTSIDE) && first.is_some_and(|first| std::ptr::addr_eq(first, lock))
-    })
 }
 
 fn starts_with(node: &Node<'_>, kind: NodeKind) -> bool {
@@ -744,6 +804,41 @@ fn binary_text<'a>(node: &Node<'a>) -> &'a str {
         BinaryOp::Other => node.name(),
         op => op.symbol(),
     }
+}
+
+/// Whether a parameter can stand for what `node` is: it is a literal, and where it stands PostgreSQL's grammar does not
+/// have just constants. A sign belongs to its number.
+fn is_replaceable(node: &Node<'_>) -> bool {
+    use NodeKind as N;
+    let parent = node.parent();
+    let has_sign = parent.is_some_and(is_minus);
+    let is_literal = match node.kind() {
+        N::Null | N::Boolean | N::BitString | N::TypedLiteral => true,
+        N::String => !node.has(flag::PLAIN),
+        N::Integer | N::Number => !node.has(flag::PLAIN) && !has_sign,
+        N::Unary => is_minus(node) && !has_sign && is_signed_number(node),
+        _ => false,
+    };
+    is_literal
+        && parent.is_none_or(|parent| match parent.kind() {
+            N::Type => false,
+            N::Call => !parent.has(flag::BARE),
+            N::Form => !matches!(parent.form(), Some(Form::Constant | Form::JsonTable)),
+            _ => true,
+        })
+}
+
+fn is_minus(node: &Node<'_>) -> bool {
+    node.kind() == NodeKind::Unary && UnaryOp::from_code(node.detail()) == UnaryOp::Minus
+}
+
+/// Whether there is a number behind one or more signs.
+fn is_signed_number(node: &Node<'_>) -> bool {
+    let mut operand = node.first_child();
+    while let Some(inner) = operand.filter(|inner| is_minus(inner)) {
+        operand = inner.first_child();
+    }
+    operand.is_some_and(|inner| matches!(inner.kind(), NodeKind::Integer | NodeKind::Number))
 }
 
 // ---- parentheses

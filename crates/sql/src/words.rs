@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Formatter, Write};
 
+use crate::Node;
 use crate::lexer::Lexer;
 use crate::token::{Token, TokenKind};
 
@@ -13,6 +14,24 @@ pub(crate) fn tokens(words: &str) -> impl Iterator<Item = (Token, &str)> {
         let token = lexer.next_token();
         (token.kind != TokenKind::End).then(|| (token, lexer.slice(token.span())))
     })
+}
+
+/// How many of the first words of a run can be marked as noise: the other bits of its flags are taken.
+const MARKS_COUNT: usize = 15;
+
+/// Marks the last of the words in `run` as noise, which counts for nothing.
+pub(crate) fn mark_last(run: &Node<'_>) {
+    let index = tokens(run.name()).count().saturating_sub(1);
+    if index < MARKS_COUNT {
+        run.set(1 << index);
+    }
+}
+
+/// The words in `run` that are not noise.
+pub(crate) fn meant<'a>(run: &Node<'a>) -> impl Iterator<Item = (Token, &'a str)> {
+    let marks = run.flags();
+    let is_noise = move |index: usize| index < MARKS_COUNT && marks & (1 << index) != 0;
+    tokens(run.name()).enumerate().filter(move |(index, _)| !is_noise(*index)).map(|(_, word)| word)
 }
 
 /// Whether both say the same in whatever letters.

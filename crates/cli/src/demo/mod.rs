@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use cofferdam::{Error, human_bytes};
 
 use crate::args::{Demo, Limits, Mode, Table};
+use crate::position::Position;
 use crate::report::{Place, report};
 use crate::session::Session;
 use crate::{FAILED, USAGE, complain, interrupt};
@@ -156,6 +157,6 @@ fn run_query(session: &mut Session, query: &DemoQuery, scale: f64) -> io::Result
 
 fn failed(session: &mut Session, query: &DemoQuery, error: &Error) -> io::Result<bool> {
     session.out().flush()?;
-    report(error, query.sql, Place { origin: query.name, line: 1 }, Mode::Table);
+    report(error, query.sql, Place { origin: query.name, position: Position::START }, Mode::Table);
     Ok(false)
 }

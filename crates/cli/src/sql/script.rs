@@ -10,6 +10,7 @@ use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse};
 use super::source::{ReadError, Source};
 use super::{Out, Tool, refusal};
 use crate::input::BYTE_ORDER_MARK;
+use crate::position::Position;
 use crate::report::{Finding, Place};
 use crate::{FAILED, complain};
 
@@ -62,7 +63,7 @@ impl<'s> Statement<'s> {
     /// The statement without what stands before its first word or sign that is no `;`.
     pub(super) fn trimmed(self) -> Statement<'s> {
         let (gap, text) = self.text.split_at(words_start(self.text));
-        let line = self.line + count_lines(gap.as_bytes());
+        let line = Position { line: self.line, column: 0 }.after(gap.as_bytes()).line;
         Statement { text, line, offset: self.offset + gap.len() as u64, ..self }
     }
 }
@@ -100,8 +101,8 @@ impl From<io::Error> for Stopped {
 pub(super) struct Reading<'b> {
     tool: &'b mut Tool,
     source: Source<'b>,
-    /// The line, from 1, and the offset of what is looked at.
-    line: usize,
+    /// Where what is looked at stands, and its offset in bytes.
+    position: Position,
     offset: u64,
     pub(super) statements_count: u64,
     pub(super) wrong_count: u64,
@@ -109,7 +110,7 @@ pub(super) struct Reading<'b> {
 
 impl<'b> Reading<'b> {
     pub(super) fn new(tool: &'b mut Tool, source: Source<'b>) -> Reading<'b> {
-        Reading { tool, source, line: 1, offset: 0, statements_count: 0, wrong_count: 0 }
+        Reading { tool, source, position: Position::START, offset: 0, statements_count: 0, wrong_count: 0 }
     }
 
     /// The offset of what is looked at, in bytes.
@@ -165,7 +166,7 @@ impl<'b> Reading<'b> {
                     Err(ReadError::Io(error)) => return Err(error),
                     Err(ReadError::OutOfMemory) => {
                         let blanks = piece.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-                        self.does_not_fit(count_lines(&piece[..blanks]));
+                        self.does_not_fit(&piece[..blanks]);
                         return Ok(FAILED);
                     }
                 };
@@ -222,7 +223,7 @@ impl<'b> Reading<'b> {
             let outcome = match outcome {
                 Ok(tree) => {
                     let number = self.statements_count;
-                    let statement = Statement { number, text: own, line: self.line, offset };
+                    let statement = Statement { number, text: own, line: self.position.line, offset };
                     show.right(statement, tree, &arena, &mut self.tool.out)
                 }
                 Err(error) => {
@@ -249,8 +250,7 @@ impl<'b> Reading<'b> {
 
     /// Goes on behind `text`.
     pub(super) fn pass(&mut self, text: &str) {
-        self.line += count_lines(text.as_bytes());
-        self.offset += text.len() as u64;
+        self.pass_bytes(text.as_bytes());
     }
 
     /// Reports a wrong statement. The line of the reading is that of the byte at `seen` in `text`.
@@ -259,7 +259,7 @@ impl<'b> Reading<'b> {
         let refusal = matches!(error, Error::OutOfMemory(_)).then(|| refusal(&self.tool.statement));
         let hint = error.hint();
         let finding = Finding::of_sql(error, hint.as_ref(), refusal.as_ref());
-        let place = Place { origin: self.source.origin(), line: self.line };
+        let place = Place { origin: self.source.origin(), position: self.position };
         self.source.progress().suspend(|| finding.report(text, seen, place));
     }
 
@@ -267,16 +267,21 @@ impl<'b> Reading<'b> {
     pub(super) fn not_utf8(&mut self, bytes: &[u8], valid_up_to: usize) {
         self.statements_count += 1;
         self.wrong_count += 1;
-        let (origin, line) = (self.source.origin(), self.line + count_lines(&bytes[..valid_up_to]));
+        let (origin, line) = (self.source.origin(), self.position.after(&bytes[..valid_up_to]).line);
         let message = format_args!("error[22021]: {origin} line {line} is not valid UTF-8");
         self.source.progress().suspend(|| complain(message));
-        self.line += count_lines(bytes);
+        self.pass_bytes(bytes);
+    }
+
+    fn pass_bytes(&mut self, bytes: &[u8]) {
+        self.position = self.position.after(bytes);
         self.offset += bytes.len() as u64;
     }
 
-    /// Reports the statement that begins so many lines further on.
-    fn does_not_fit(&self, lines: usize) {
-        let (line, origin, record) = (self.line + lines, self.source.origin(), refusal(&self.tool.input));
+    /// Reports the statement that begins behind `blanks`.
+    fn does_not_fit(&self, blanks: &[u8]) {
+        let (line, origin, record) =
+            (self.position.after(blanks).line, self.source.origin(), refusal(&self.tool.input));
         complain(format_args!(
             "error[53200]: the statement at line {line} of {origin} does not fit; what follows is not read: {record}"
         ));
@@ -314,8 +319,4 @@ fn remove_front(bytes: &mut Vec<'_, u8>, count: usize) {
 /// Whether the text may only have been cut at the wrong `;`.
 fn ends_too_early(error: &Error, text: &str) -> bool {
     text.ends_with(';') && error.span().is_some_and(|span| span.start as usize == text.len() - 1)
-}
-
-fn count_lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'\n').count()
 }

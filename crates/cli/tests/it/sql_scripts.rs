@@ -53,6 +53,27 @@ fn check_reports_each_wrong_statement_with_its_line() {
     assert_eq!(right(&["check"], ""), "0 of 0 statements wrong\n");
 }
 
+/// Aim: places are those in the whole input. Method: mistakes behind other statements of their line, behind a `;` inside
+/// of a statement, and far to the right; one of them with the sign that stands for places in a drawing.
+#[test]
+fn places_are_those_in_the_input() {
+    let rule = "create rule r as on insert to t do also (select 1; select 2);";
+    let far = format!("select '{}' é x;", "é".repeat(100_000));
+    for (script, place) in [
+        ("select 'é'; select (1".to_owned(), "--> stdin:1:22"),
+        (format!("select 1;\n{rule} select a b c"), "--> stdin:2:74"),
+        (far, "--> stdin:1:100013"),
+        ("select a b \u{E000}:1:12".to_owned(), "--> stdin:1:12"),
+    ] {
+        let outcome = sql(&["check"], script.as_bytes());
+        assert_fails(&outcome, 1, &[place]);
+        assert!(outcome.stdout.starts_with("1 of "), "{outcome:?}");
+    }
+    let outcome = run(&["-c", "select 1 as a; select 2 b c"]);
+    assert_fails(&outcome, 1, &["--> -c:1:27"]);
+    assert_fails(&run_with(&[], b"select 1 as a; select 2 b c;"), 1, &["--> stdin:1:27"]);
+}
+
 #[test]
 fn what_opened_on_the_same_line_is_marked_there() {
     let outcome = sql(&["check"], b"select (1;");
@@ -63,6 +84,17 @@ fn what_opened_on_the_same_line_is_marked_there() {
 fn print_writes_one_statement_a_line() {
     let script = "select  A,\n'x' -- one\n; ;;select \"B c\" from T";
     assert_eq!(right(&["print"], script), "SELECT a, 'x';\nSELECT \"B c\" FROM t;\n");
+}
+
+#[test]
+fn a_semicolon_inside_of_a_statement_does_not_end_it() {
+    let script = "create rule r as on insert to t do also (select 1; select 2);select 3;\
+                  create function f() returns int begin atomic select 1; select 2; end; select 4";
+    let printed = right(&["print"], script);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), 4, "{printed}");
+    assert!(lines[0].ends_with("(SELECT 1; SELECT 2);") && lines[2].ends_with("SELECT 2; END;"), "{printed}");
+    assert_eq!((lines[1], lines[3]), ("SELECT 3;", "SELECT 4;"));
 }
 
 #[test]

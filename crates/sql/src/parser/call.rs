@@ -1,6 +1,5 @@
 //! Calls: arguments with and without names, `VARIADIC`, `DISTINCT`, `ORDER BY`; and what may follow the `)`.
 
-use super::forms::Hook;
 use super::name::is_string;
 use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, paren};
@@ -159,8 +158,7 @@ impl<'a> Parser<'a, '_> {
 
     /// Whether the call on top of the stack can be nothing but one, and not a window function either.
     fn is_plain_call(&self) -> bool {
-        let top = self.stack.top();
-        top.mode == Mode::Call || Self::awaited_hook(top) == Some(Hook::Application)
+        self.stack.top().mode == Mode::Call
     }
 
     /// Reads the `)` of a call and sees that nothing unsupported follows.

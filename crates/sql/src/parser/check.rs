@@ -37,12 +37,12 @@ impl<'a> Parser<'a, '_> {
                 self.check_attributes(node, a::ENFORCEMENT | a::NOT_VALID | a::NO_INHERIT)
             }
             Form::NotNullConstraint => self.check_attributes(node, a::NOT_VALID | a::NO_INHERIT),
-            Form::UniqueConstraint
-            | Form::PrimaryKey
-            | Form::ExclusionConstraint
-            | Form::CreateConstraintTrigger => {
-                self.check_attributes(node, a::DEFERRAL)?;
-                self.check_trigger(node)
+            Form::UniqueConstraint | Form::PrimaryKey | Form::ExclusionConstraint => {
+                self.check_attributes(node, a::DEFERRAL)
+            }
+            Form::CreateConstraintTrigger => {
+                self.check_trigger(node)?;
+                self.check_attributes(node, a::DEFERRAL)
             }
             Form::ForeignKey => self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NOT_VALID),
             Form::DomainCheck => self.check_attributes(node, a::NOT_VALID | a::NO_INHERIT),
@@ -50,7 +50,6 @@ impl<'a> Parser<'a, '_> {
             Form::AlterConstraint => {
                 self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NO_INHERIT)
             }
-            Form::CreateTable => self.check_explained(node),
             Form::CreateRecursiveView => self.check_recursive_view(node),
             Form::CreateSchema => self.check_schema(node),
             Form::CreateTrigger => self.check_trigger(node),
@@ -64,6 +63,11 @@ impl<'a> Parser<'a, '_> {
             }
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
+            Form::WindowFrame
+            | Form::XmlTableColumn
+            | Form::JsonTable
+            | Form::JsonTableColumn
+            | Form::JsonValue => self.check_query_form(form, node),
             _ => self.check_object_form(form, node),
         }
     }
@@ -80,7 +84,9 @@ impl<'a> Parser<'a, '_> {
             }
         }
         match first {
-            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => Err(self.misplaced(first.span(), &[])),
+            Some(first) if seen & !(allowed | a::ALWAYS) != 0 => {
+                Err(self.mistake(Mistake::NotOfThisConstraint, first.span(), None))
+            }
             _ => Ok(()),
         }
     }
@@ -91,12 +97,20 @@ impl<'a> Parser<'a, '_> {
         let word = |event: NodeRef<'a>| first_word(event);
         for (index, event) in events().enumerate() {
             if events().take(index).any(|other| word(other) == word(event)) {
-                return Err(self.mistake(Mistake::RepeatedClause, event.span(), None));
+                // PostgreSQL sees that an `UPDATE` is complete when it sees what follows.
+                let follows =
+                    event.next_sibling().filter(|_| word(event) == Some(TokenKind::Keyword(K::Update)));
+                let span = follows.map_or(event.span(), |follows| follows.span());
+                return Err(self.mistake(Mistake::RepeatedClause, span, None));
             }
         }
         let is_replaced = node.form() == Some(Form::CreateConstraintTrigger)
             && words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::Replace));
-        if is_replaced { Err(self.misplaced(Span { len: 6, ..node.span() }, &[])) } else { Ok(()) }
+        if is_replaced {
+            Err(self.misplaced(Span { len: 6, ..node.span() }, &["CREATE CONSTRAINT TRIGGER"]))
+        } else {
+            Ok(())
+        }
     }
 
     /// A column has one collation.
@@ -205,24 +219,6 @@ impl<'a> Parser<'a, '_> {
             self.take();
         }
         Err(self.unexpected(&["the columns"]))
-    }
-
-    /// Only a table that is made from a query has a plan: otherwise what shows that it is none is wrong.
-    fn check_explained(&mut self, node: NodeRef<'a>) -> Parsed<()> {
-        let outer = self.stack.top().node.and_then(|outer| outer.form());
-        if outer != Some(Form::Explain) {
-            return Ok(());
-        }
-        let Some(body) = node.children().nth(1) else { return Ok(()) };
-        let element = body.first_child();
-        let span = match (body.kind(), element.and_then(|element| element.form())) {
-            (NodeKind::List, Some(Form::ColumnDefinition)) => element
-                .and_then(|column| column.children().nth(1))
-                .map_or(body.span(), |type_name| type_name.span()),
-            (NodeKind::List, Some(_)) => element.map_or(body.span(), |element| element.span()),
-            _ => body.span(),
-        };
-        Err(self.misplaced(span, &["AS"]))
     }
 
     fn misplaced(&mut self, span: Span, expected: &'static [&'static str]) -> Failed {

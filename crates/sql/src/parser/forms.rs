@@ -9,7 +9,7 @@ use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
-use crate::{Keyword, Span, print};
+use crate::{Keyword, Span, print, words};
 
 /// A place in [`CODE`].
 pub(super) type Pc = u16;
@@ -20,6 +20,8 @@ pub(super) type Pc = u16;
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
+    /// The same for one that says nothing.
+    Noise(u16),
     /// The same for a word that is no keyword.
     Word(u16),
     /// Reads a token that the tree implies.
@@ -149,7 +151,7 @@ impl Form {
 }
 
 /// Classes of tokens: the keywords, and those after them.
-const CLASSES_COUNT: usize = Keyword::COUNT + 34;
+const CLASSES_COUNT: usize = Keyword::COUNT + 35;
 
 /// Marks a child in parentheses in a frame's slot.
 const IN_PARENS: u8 = 0x80;
@@ -197,6 +199,9 @@ fn class(kind: TokenKind) -> u16 {
     Keyword::COUNT as u16 + after_keywords
 }
 
+/// The class after those of [`class`].
+const WITH_LA: u16 = Keyword::COUNT as u16 + 34;
+
 fn is_in(set: u16, class: u16) -> bool {
     let words = &SETS[usize::from(set)];
     words[usize::from(class / 64)] & (1 << (class % 64)) != 0
@@ -212,12 +217,13 @@ impl<'a> Parser<'a, '_> {
     /// Reads a statement that the grammar declares; the current token begins it.
     pub(super) fn declared_statement(&mut self) -> Parsed<Step<'a>> {
         let mut pc = STATEMENT;
+        let here = self.class_here();
         loop {
             match CODE[usize::from(pc)] {
                 Op::Form(form) => return self.enter(form),
                 Op::Hook(_) => return Ok(Step::Query),
                 Op::Fail => return Err(self.unexpected(&["a statement"])),
-                op => pc = self.test(op, pc),
+                op => pc = self.test(op, pc, here),
             }
         }
     }
@@ -229,24 +235,25 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// The current token as the tables number it. `WITH` before `TIME` and `ORDINALITY` belongs to them, as PostgreSQL's
-    /// lexer sees it, so no rule can begin with it.
+    /// lexer sees it, so that only rules that say so (`WITH_LA`) can begin with it.
     fn class_here(&mut self) -> u16 {
         let kind = self.token.kind;
         let belongs_to_next = kind == TokenKind::Keyword(Keyword::With)
             && matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality));
-        class(if belongs_to_next { TokenKind::Stray } else { kind })
+        if belongs_to_next { WITH_LA } else { class(kind) }
     }
 
-    /// Where the machine goes on after a test or a jump.
-    fn test(&mut self, op: Op, pc: Pc) -> Pc {
+    /// Where the machine goes on after a test or a jump at a token of the class `here`.
+    #[inline(always)]
+    fn test(&mut self, op: Op, pc: Pc, here: u16) -> Pc {
         let (holds, otherwise) = match op {
-            Op::If(set, otherwise) => (is_in(set, self.class_here()), otherwise),
-            Op::IfToken(token, otherwise) => (self.class_here() == token, otherwise),
+            Op::If(set, otherwise) => (is_in(set, here), otherwise),
+            Op::IfToken(token, otherwise) => (here == token, otherwise),
             Op::IfGuard(guard, otherwise) => (self.guard_holds(guard), otherwise),
             Op::Jump(target) => return target,
             Op::Switch(switch) => {
                 let Switch { arms, places } = &SWITCHES[usize::from(switch)];
-                return places[usize::from(arms[usize::from(self.class_here())])];
+                return places[usize::from(arms[usize::from(here)])];
             }
             _ => return pc + 1,
         };
@@ -269,14 +276,19 @@ impl<'a> Parser<'a, '_> {
     /// Goes on with the form in `node` at `pc`.
     fn run_form(&mut self, mut node: NodeRef<'a>, mut pc: Pc) -> Parsed<Step<'a>> {
         let mut slot = 0;
+        let mut here = self.class_here();
         loop {
             let op = CODE[usize::from(pc)];
             match op {
-                Op::Take(token) => {
-                    if self.class_here() != token {
+                Op::Take(token) | Op::Noise(token) => {
+                    if here != token {
                         return Err(self.unexpected_at(pc));
                     }
-                    self.take_word_into(node)?;
+                    let words = self.take_word_into(node)?;
+                    if matches!(op, Op::Noise(_)) {
+                        words::mark_last(words);
+                    }
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::Word(word) => {
@@ -286,18 +298,20 @@ impl<'a> Parser<'a, '_> {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take_word_into(node)?;
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::Skip(token) => {
-                    if self.class_here() != token {
+                    if here != token {
                         return Err(self.unexpected_at(pc));
                     }
                     self.take();
                     node.set_end(self.end);
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::Check(set) => {
-                    if !is_in(set, self.class_here()) {
+                    if !is_in(set, here) {
                         return Err(self.unexpected_at(pc));
                     }
                     pc += 1;
@@ -335,6 +349,7 @@ impl<'a> Parser<'a, '_> {
                         Hooked::Step(step) => return Ok(step),
                     }
                     slot = 0;
+                    here = self.class_here();
                     pc += 1;
                 }
                 Op::End => {
@@ -348,7 +363,7 @@ impl<'a> Parser<'a, '_> {
                     pc = place(frame);
                 }
                 Op::If(..) | Op::IfToken(..) | Op::IfGuard(..) | Op::Jump(_) | Op::Switch(_) => {
-                    pc = self.test(op, pc)
+                    pc = self.test(op, pc, here)
                 }
             }
         }
@@ -369,25 +384,27 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Reads a token into the words of a form.
-    fn take_word_into(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+    fn take_word_into(&mut self, node: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         let token = self.take();
+        node.set_end(token.end);
         match node.last_child() {
             None => {
                 let from = if node.name().is_empty() { token.start } else { node.span().start };
                 node.set_words(self.lexer.slice(Span::new(from, token.end)));
+                Ok(node)
             }
             Some(words) if words.kind() == NodeKind::Words => {
                 words.set_end(token.end);
                 words.set_words(self.lexer.slice(words.span()));
+                Ok(words)
             }
             Some(_) => {
                 let words = self.node(NodeKind::Words, token.span())?;
                 words.set_words(self.lexer.slice(token.span()));
                 node.push(words);
+                Ok(words)
             }
         }
-        node.set_end(token.end);
-        Ok(())
     }
 
     fn hook(&mut self, hook: Hook, frame: Frame<'a>) -> Parsed<Hooked<'a>> {
@@ -409,10 +426,7 @@ impl<'a> Parser<'a, '_> {
                 return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
             }
             Hook::Query => Step::Query,
-            Hook::AnyStatement => {
-                self.push_frame(frame)?;
-                return self.statement().map(Hooked::Step);
-            }
+            Hook::AnyStatement => Step::Statement,
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
             Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),
@@ -428,10 +442,21 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(frame)?;
                 return self.statement_in_form(hook).map(Hooked::Step);
             }
-            _ => return self.simple_hook(hook).map(Hooked::Value),
+            _ => return self.marked_hook(hook).map(Hooked::Value),
         };
         self.push_frame(frame)?;
         Ok(Hooked::Step(step))
+    }
+
+    /// A nonterminal that needs nothing of the stack, marked as what the grammar itself reads.
+    fn marked_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
+        let node = self.simple_hook(hook)?;
+        match node.kind() {
+            NodeKind::String | NodeKind::Integer | NodeKind::Number => node.set(flag::PLAIN),
+            NodeKind::ObjectName if hook == Hook::QualifiedName => node.set(flag::RELATION),
+            _ => {}
+        }
+        Ok(node)
     }
 
     /// A nonterminal that needs nothing of the stack.
@@ -463,7 +488,11 @@ impl<'a> Parser<'a, '_> {
             },
             token.span(),
         )?;
-        node.set_text(self.name_text(token)?);
+        node.set_text(match (hook, token.kind) {
+            // `EXPLAIN (FORMAT JSON)`: as an option it is a word before this word too.
+            (Hook::NonReservedWord, TokenKind::Keyword(Keyword::Format)) => Keyword::Format.word(),
+            _ => self.name_text(token)?,
+        });
         if matches!(hook, Hook::NonReservedWord | Hook::Label) {
             node.set(super::setting::word_flags(token.kind));
         }

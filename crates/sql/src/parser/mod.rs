@@ -18,11 +18,12 @@
 //! associative or, for comparisons and the like, an error.
 //!
 //! To add an expression: a frame in [`stack::Then`], a place in `expr.rs` that pushes it and a function that `resume`
-//! calls. To add a statement: a keyword in `statement.rs`, a [`NodeKind`], a view, and its text in `print.rs`.
+//! calls. To add a statement: a rule in `grammar/`, see its `README.md`.
 
 mod call;
 mod check;
 mod check_object;
+mod check_query;
 mod expr;
 mod form;
 mod forms;
@@ -39,7 +40,6 @@ mod statement;
 mod table;
 mod tail;
 mod type_name;
-mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,7 +55,7 @@ pub(crate) use expr::precedence;
 pub use forms::Form;
 pub(crate) use indirection::ends;
 use stack::{Frame, Mode, Room, Stack, Then};
-pub(crate) use type_name::FIRST_BOUND;
+pub(crate) use type_name::{FIRST_BOUND, small_integer};
 
 /// Parses one statement, with or without a `;` at its end.
 ///
@@ -159,6 +159,8 @@ pub(crate) enum Step<'a> {
     Table,
     /// This is a table; a join may follow.
     TableValue(NodeRef<'a>),
+    /// Any statement begins here.
+    Statement,
     /// The construct on top of the stack has what it waited for.
     Done(NodeRef<'a>),
 }
@@ -225,6 +227,7 @@ impl<'a, 's> Parser<'a, 's> {
                 Step::QueryTail(query) => self.query_tail(query)?,
                 Step::Table => self.table()?,
                 Step::TableValue(table) => self.join(table)?,
+                Step::Statement => self.statement()?,
                 Step::Done(node) => match self.stack.pop() {
                     Frame { then: Then::Finish, .. } => return Ok(node),
                     frame => self.resume(frame, node)?,
@@ -339,6 +342,7 @@ impl<'a, 's> Parser<'a, 's> {
                 frame.node().push(node);
                 Ok(Step::TableValue(frame.node()))
             }
+            Then::NoTable => Err(self.unexpected(&["a table"])),
             Then::FormTable => self.after_form_table(frame, node),
             Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),

@@ -131,7 +131,11 @@ impl Parser<'_, '_> {
             return Some(Hint::ReservedWord(keyword));
         }
         let is_clause = CLAUSES.contains(&keyword) || MORE_CLAUSES.contains(&keyword);
-        if expected == ["the end of the statement"] && !keyword.is_bare_label() && !is_clause {
+        if expected == ["the end of the statement"]
+            && keyword != Keyword::As
+            && !keyword.is_bare_label()
+            && !is_clause
+        {
             return Some(Hint::LabelNeedsAs(keyword));
         }
         None

@@ -1,7 +1,7 @@
-//! `SELECT` and its clauses up to `HAVING`; `TABLE`, which is short for one.
+//! `SELECT` and its clauses up to `WINDOW`; `TABLE`, which is short for one.
 
 use super::stack::{Frame, Mode, Then};
-use super::{Parsed, Parser, Step, paren};
+use super::{Form, Parsed, Parser, Step, paren};
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
 use crate::views::{GroupingKind, IntoKind};
@@ -99,7 +99,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn after_select_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         let select = frame.node();
         let is_star = value.kind() == NodeKind::Star && value.qualifier().is_none();
-        let has_label = !is_star && (self.is(K::As) || self.has_bare_label());
+        let has_label = !is_star && (self.is(K::As) || Self::is_bare_label(self.token.kind));
         let item = if has_label { self.labelled(value)? } else { value };
         select.push(item);
         match self.token.kind {
@@ -109,17 +109,6 @@ impl<'a> Parser<'a, '_> {
             }
             _ => self.select_from(select),
         }
-    }
-
-    /// Whether the current token is a label without `AS`.
-    pub(super) fn has_bare_label(&mut self) -> bool {
-        // `NULLS FIRST` are two words of `ORDER BY` wherever they stand.
-        Self::is_bare_label(self.token.kind) && !(self.is(K::Nulls) && self.begins_nulls_order())
-    }
-
-    /// Whether `NULLS` is followed by `FIRST` or `LAST`.
-    pub(super) fn begins_nulls_order(&mut self) -> bool {
-        matches!(self.peek(), TokenKind::Keyword(K::First | K::Last))
     }
 
     pub(super) fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
@@ -205,34 +194,32 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// One item of `GROUP BY`, whose frame has the select as its outer node, or of `GROUPING SETS`, whose frame has none.
-    fn group_item(&mut self, frame: Frame<'a>) -> Parsed<Step<'a>> {
-        let kind = self.token.kind;
-        let set = match kind {
-            TokenKind::Keyword(K::Rollup) => GroupingKind::Rollup,
-            TokenKind::Keyword(K::Cube) => GroupingKind::Cube,
-            TokenKind::Keyword(K::Grouping) if self.peeks(K::Sets) => GroupingKind::Sets,
-            TokenKind::LeftParen if self.peek() == TokenKind::RightParen => GroupingKind::Empty,
-            _ => return self.want_expr(frame),
-        };
-        let has_list = matches!(set, GroupingKind::Rollup | GroupingKind::Cube);
-        if has_list && self.peek() != TokenKind::LeftParen {
-            return self.want_expr(frame);
-        }
-        self.push_frame(frame)?;
-        let node = self.node_here(NodeKind::GroupingSet)?;
-        node.set_detail(set.code());
-        let start = self.take().start;
-        match set {
-            GroupingKind::Empty => {
-                node.set_end(self.end);
-                Ok(Step::Done(node))
-            }
-            GroupingKind::Sets => {
-                let start = self.expect(TokenKind::LeftParen, &["`(`"])?.start;
-                self.group_item(paren(Then::GroupItem, Some(node), start))
-            }
-            GroupingKind::Rollup | GroupingKind::Cube => {
-                self.want_expr(paren(Then::GroupingItem, Some(node), start))
+    fn group_item(&mut self, mut frame: Frame<'a>) -> Parsed<Step<'a>> {
+        loop {
+            let kind = self.token.kind;
+            let set = match kind {
+                TokenKind::Keyword(K::Rollup) if self.peek() == TokenKind::LeftParen => GroupingKind::Rollup,
+                TokenKind::Keyword(K::Cube) if self.peek() == TokenKind::LeftParen => GroupingKind::Cube,
+                TokenKind::Keyword(K::Grouping) if self.peeks(K::Sets) => GroupingKind::Sets,
+                TokenKind::LeftParen if self.peek() == TokenKind::RightParen => GroupingKind::Empty,
+                _ => return self.want_expr(frame),
+            };
+            self.push_frame(frame)?;
+            let node = self.node_here(NodeKind::GroupingSet)?;
+            node.set_detail(set.code());
+            let start = self.take().start;
+            match set {
+                GroupingKind::Empty => {
+                    node.set_end(self.end);
+                    return Ok(Step::Done(node));
+                }
+                GroupingKind::Rollup | GroupingKind::Cube => {
+                    return self.want_expr(paren(Then::GroupingItem, Some(node), start));
+                }
+                GroupingKind::Sets => {
+                    let start = self.expect(TokenKind::LeftParen, &["`(`"])?.start;
+                    frame = paren(Then::GroupItem, Some(node), start);
+                }
             }
         }
     }
@@ -287,5 +274,28 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn end_select(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
         select.set_end(self.end);
         Ok(Step::QueryValue(select))
+    }
+
+    /// `WINDOW w AS (…), …`; the current token is `WINDOW`.
+    pub(super) fn select_window(&mut self, select: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let clause = self.node_here(NodeKind::Windows)?;
+        self.window_item(select, clause)
+    }
+
+    fn window_item(&mut self, select: NodeRef<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
+        if !Self::is_column_name(self.token.kind) {
+            return Err(self.unexpected(&["the name of a window"]));
+        }
+        self.push_frame(Frame { outer: Some(select), ..Frame::of(Then::WindowItem, clause) })?;
+        self.enter(Form::Window)
+    }
+
+    pub(super) fn after_window_item(&mut self, frame: Frame<'a>, window: NodeRef<'a>) -> Parsed<Step<'a>> {
+        frame.node().push(window);
+        if self.take_if(TokenKind::Comma) {
+            return self.window_item(frame.outer(), frame.node());
+        }
+        frame.outer().push(frame.node());
+        self.end_select(frame.outer())
     }
 }

@@ -88,6 +88,7 @@ pub(crate) enum Then {
     ColumnType,
     Sample,
     FormTable,
+    NoTable,
     CteSearch,
     // Items of a form.
     FormItem,

@@ -45,7 +45,9 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn changes_after_with(&self) -> u8 {
         let top = self.stack.top();
         match (top.then, Self::awaited_hook(top)) {
-            (Then::Finish | Then::CteQuery, _) | (_, Some(Hook::Statement)) => changes::ALL,
+            (Then::Finish | Then::CteQuery, _) | (_, Some(Hook::Statement | Hook::AnyStatement)) => {
+                changes::ALL
+            }
             (_, Some(Hook::RuleAction)) => changes::ALL_BUT_MERGE,
             _ => changes::NONE,
         }
@@ -79,7 +81,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     pub(super) fn after_form_item(&mut self, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let has_label = self.is(K::As) || self.has_bare_label();
+        let has_label = self.is(K::As) || Self::is_bare_label(self.token.kind);
         Ok(Step::Done(if has_label { self.labelled(value)? } else { value }))
     }
 
@@ -105,7 +107,7 @@ impl<'a> Parser<'a, '_> {
         if self.token.kind != TokenKind::LeftParen {
             return Err(self.unexpected(&["`(`"]));
         }
-        self.push_frame(Frame { mode: Mode::Primary, ..frame })?;
+        self.push_frame(Frame { mode: Mode::Call, ..frame })?;
         self.call(node).map(Hooked::Step)
     }
 

@@ -8,7 +8,6 @@ use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
 use crate::views::JoinKind;
-use crate::views::forms::{JsonTable, XmlColumnOption, XmlTable};
 use crate::{Keyword, Span};
 use Keyword as K;
 
@@ -85,9 +84,20 @@ impl<'a> Parser<'a, '_> {
             self.push_frame(frame)?;
             return self.call(node);
         }
+        if self.token.kind == TokenKind::LeftBracket && !has_star {
+            return self.no_table(node);
+        }
         self.check_relation_name(node, has_star)?;
         self.take_if(TokenKind::Star);
         self.alias(node)
+    }
+
+    /// A subscript after a name in `FROM`: PostgreSQL reads all that could be a column, and then complains at the next
+    /// token.
+    fn no_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        node.set_kind(NodeKind::Column);
+        self.push_frame(Frame { mode: Mode::Primary, ..Frame::new(Then::NoTable) })?;
+        self.indirection(node)
     }
 
     /// The name of a table and nothing more (`qualified_name`).
@@ -206,6 +216,9 @@ impl<'a> Parser<'a, '_> {
         let node = self.node(NodeKind::Call, self.token.span())?;
         if Self::is_column_name(kind) {
             let has_star = self.dotted_name(node, Last::NameOrStar)?;
+            if self.token.kind == TokenKind::LeftBracket && !has_star {
+                return self.no_table(node);
+            }
             if has_star || !names_function(kind, node) {
                 return Err(self.unexpected(&["`.`"]));
             }
@@ -299,63 +312,8 @@ impl<'a> Parser<'a, '_> {
 
     pub(super) fn after_form_table(&mut self, frame: Frame<'a>, form: NodeRef<'a>) -> Parsed<Step<'a>> {
         let node = frame.node();
-        self.check_json_path(form)?;
-        self.check_xml_columns(form)?;
         node.push(form);
         self.alias(node)
-    }
-
-    /// The path of a `JSON_TABLE` is an expression in the grammar, but must be a string.
-    fn check_json_path(&mut self, form: NodeRef<'a>) -> Parsed<()> {
-        let path = JsonTable::of(form).and_then(JsonTable::path);
-        match path.map(|path| path.node()) {
-            Some(path) if path.kind() != NodeKind::String => {
-                Err(self.mistake(Mistake::PathIsNoString, path.span(), None))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the token can begin a call.
-    fn begins_table_function(kind: TokenKind) -> bool {
-        use Keyword::{
-            Cast, CurrentCatalog, CurrentDate, CurrentRole, CurrentTime, CurrentTimestamp, CurrentUser,
-            Localtime, Localtimestamp, SessionUser, SystemUser, User,
-        };
-        Self::is_column_name(kind)
-            || Self::is_type_or_function_name(kind)
-            || matches!(
-                kind,
-                TokenKind::Keyword(
-                    Cast | CurrentCatalog
-                        | CurrentDate
-                        | CurrentRole
-                        | CurrentTime
-                        | CurrentTimestamp
-                        | CurrentUser
-                        | Localtime
-                        | Localtimestamp
-                        | SessionUser
-                        | SystemUser
-                        | User
-                )
-            )
-    }
-
-    /// Each option of a column of an `XMLTABLE` is given once.
-    fn check_xml_columns(&mut self, form: NodeRef<'a>) -> Parsed<()> {
-        let Some(table) = XmlTable::of(form) else { return Ok(()) };
-        for column in table.columns() {
-            let mut known = [false; 3];
-            for option in column.form().node().children().filter_map(XmlColumnOption::of) {
-                let option = option.form();
-                let kind = if option.says(K::Path) { 0 } else { 1 + usize::from(option.says(K::Default)) };
-                if std::mem::replace(&mut known[kind], true) {
-                    return Err(self.mistake(Mistake::RepeatedOption, option.span(), None));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What may follow `LATERAL`: a query or a function.
@@ -377,7 +335,8 @@ impl<'a> Parser<'a, '_> {
             TokenKind::Keyword(K::JsonTable) if self.peek() == TokenKind::LeftParen => {
                 self.form_table(Form::JsonTable, flag::LATERAL)
             }
-            _ if Self::begins_table_function(kind) => self.table_function(flag::LATERAL),
+            TokenKind::Keyword(_) => self.table_function(flag::LATERAL),
+            _ if is_plain_name(kind) => self.table_function(flag::LATERAL),
             _ => Err(self.unexpected(AFTER_LATERAL)),
         }
     }

@@ -17,6 +17,8 @@ mod had {
     pub(super) const OFFSET: u8 = 1 << 2;
     pub(super) const LOCKS: u8 = 1 << 3;
     pub(super) const TIES: u8 = 1 << 4;
+    /// `SKIP LOCKED`.
+    pub(super) const SKIPS: u8 = 1 << 5;
 }
 
 impl<'a> Parser<'a, '_> {
@@ -49,11 +51,11 @@ impl<'a> Parser<'a, '_> {
                 self.want_count(Then::Offset, query, clause, had)
             }
             Some(K::For) if had & had::LOCKS == 0 => {
-                self.locks(query)?;
+                let skips = if self.locks(query)? { had::SKIPS } else { 0 };
                 // After a limit and locks there is nothing more; after locks alone a limit may follow.
                 let is_over = had & (had::LIMIT | had::OFFSET) != 0;
                 let over = if is_over { had::LIMIT | had::OFFSET } else { 0 };
-                self.next_clause(query, had | had::LOCKS | over)
+                self.next_clause(query, had | had::LOCKS | skips | over)
             }
             Some(K::Limit | K::Fetch) if query.child_of_kind(NodeKind::Limit).is_some() => self.given_twice(),
             Some(K::Offset) if query.child_of_kind(NodeKind::Offset).is_some() => self.given_twice(),
@@ -105,13 +107,20 @@ impl<'a> Parser<'a, '_> {
         if had & (had::ORDER | had::LIMIT | had::OFFSET) != 0 {
             self.refuse_repeated(query)?;
         }
-        let ties = query.child_of_kind(NodeKind::Limit).filter(|limit| limit.has(flag::TIES));
-        let Some(ties) = ties.filter(|_| had & had::TIES == 0) else { return Ok(()) };
+        if !query.has(flag::TIED) || had & had::TIES != 0 {
+            return Ok(());
+        }
         if had & had::OFFSET != 0 {
             // As in PostgreSQL, which takes it for a limit of its own.
-            ties.clear(flag::TIES);
-        } else if query.children().any(skips_locked) {
+            query.clear(flag::TIED);
+            if let Some(limit) = query.child_of_kind(NodeKind::Limit) {
+                limit.clear(flag::TIES);
+            }
+        } else if had & had::SKIPS != 0 && !query.has(flag::LOCKED_OUTSIDE) {
             query.set(flag::LOCKED_OUTSIDE);
+            if let Some(lock) = query.child_of_kind(NodeKind::Locking) {
+                lock.set(flag::FIRST_OUTSIDE);
+            }
         }
         Ok(())
     }
@@ -328,6 +337,7 @@ impl<'a> Parser<'a, '_> {
                 self.take();
                 self.expect_word(K::Ties, &["TIES"])?;
                 clause.set(flag::TIES);
+                frame.outer().set(flag::TIED);
                 is |= had::TIES;
             }
             _ => return Err(self.unexpected(&["ONLY", "WITH TIES"])),
@@ -337,9 +347,9 @@ impl<'a> Parser<'a, '_> {
 
     // ---- FOR UPDATE and the like
 
-    /// One or more locking clauses, or `FOR READ ONLY`, which means nothing.
-    fn locks(&mut self, query: NodeRef<'a>) -> Parsed<()> {
-        let mut is_first = true;
+    /// One or more locking clauses, or `FOR READ ONLY`, which means nothing. True when one of them skips locked rows.
+    fn locks(&mut self, query: NodeRef<'a>) -> Parsed<bool> {
+        let (mut is_first, mut skips_locked) = (true, false);
         while self.is(K::For) {
             let lock = self.node_here(NodeKind::Locking)?;
             let strength = match self.token.keyword() {
@@ -357,11 +367,11 @@ impl<'a> Parser<'a, '_> {
                 Some(K::Read) if is_first => {
                     self.take();
                     self.expect_word(K::Only, &["ONLY"])?;
-                    if query.child_of_kind(NodeKind::Locking).is_none() {
+                    if !query.has(flag::LOCKED) {
                         query.set(flag::READ_ONLY);
                     }
                     query.set_end(self.end);
-                    return Ok(());
+                    return Ok(false);
                 }
                 _ => return Err(self.unexpected(&["UPDATE", "SHARE", "NO KEY UPDATE", "KEY SHARE"])),
             };
@@ -378,13 +388,15 @@ impl<'a> Parser<'a, '_> {
             } else if self.take_word(K::Skip) {
                 self.expect_word(K::Locked, &["LOCKED"])?;
                 lock.set(flag::SKIP_LOCKED);
+                skips_locked = true;
             }
             lock.set_end(self.end);
             query.clear(flag::READ_ONLY);
+            query.set(flag::LOCKED);
             query.push(lock);
             is_first = false;
         }
-        Ok(())
+        Ok(skips_locked)
     }
 
     /// `OF a, b`, if present.

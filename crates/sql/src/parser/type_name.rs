@@ -373,7 +373,7 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// The value of an integer with or without a radix, when it is below 2³¹.
-pub(super) fn small_integer(text: &str) -> Option<u32> {
+pub(crate) fn small_integer(text: &str) -> Option<u32> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
         [b'0', b'o' | b'O', digits @ ..] => (digits, 8),

@@ -1,6 +1,8 @@
 //! Views of parts of statements that are no forms, and what forms have besides their labels.
 
-use super::forms::{Delete, Explain, FormRef, Insert, Merge, Update, UtilityOption};
+use super::forms::{
+    Definition, Delete, Explain, FormRef, Insert, Merge, StorageOption, Update, UtilityOption,
+};
 use super::{Selection, With, views};
 use crate::{Node, NodeKind, Span};
 
@@ -48,10 +50,24 @@ impl<'a> SettingValue<'a> {
     }
 }
 
+macro_rules! option_values {
+    ($($name:ident)*) => {$(
+        impl<'a> $name<'a> {
+            /// Its value as a text: a number with its sign, what a string says, or a word such as `off`; `None` when there
+            /// is none, or one that is more than that.
+            pub fn value(self) -> Option<&'a str> {
+                let word = self.type_name().filter(|name| name.schema().is_none()).map(|name| name.name());
+                self.number().or(self.text()).or(self.word()).or(word)
+            }
+        }
+    )*};
+}
+option_values! { StorageOption Definition }
+
 impl<'a> UtilityOption<'a> {
     /// Its name in lower case, such as `analyze` or `memory`.
     pub fn name(self) -> &'a str {
-        self.word().unwrap_or("analyze")
+        self.word().unwrap_or(if self.format() { "format" } else { "analyze" })
     }
 
     /// Its value as a switch: on where none is written; `None` when it is no boolean.

@@ -57,6 +57,13 @@ fn a_hundred_thousand_parentheses() {
 }
 
 #[test]
+fn a_hundred_thousand_functions_in_functions() {
+    let text = nested(100_000, "CREATE FUNCTION f() BEGIN ATOMIC ", "", "; END");
+    let text = text.replacen("ATOMIC ; END", "ATOMIC END", 1);
+    assert!(nodes(&text, 256 * MIB).is_some());
+}
+
+#[test]
 fn a_hundred_thousand_queries_in_from() {
     let text = format!("SELECT * FROM {}", nested(100_000, "(SELECT * FROM ", "t", ")"));
     assert_eq!(nodes(&text, 64 * MIB), Some(400_004));
@@ -112,10 +119,51 @@ fn thirty_thousand_queries_in_queries() {
         ("(", "SELECT 1", " UNION SELECT 2)"),
         ("WITH a AS (", "SELECT 1", ") SELECT 2"),
         ("SELECT 1 UNION ", "SELECT 2", ""),
+        ("INSERT INTO t WITH a AS (", "DELETE FROM t RETURNING 1", ") SELECT 1 RETURNING 1"),
+        ("WITH a AS (", "MERGE INTO t USING u ON a WHEN MATCHED THEN DELETE", ") UPDATE t SET a = 1"),
         ("SELECT 1 EXCEPT (", "SELECT 2", ")"),
+        ("(", "SELECT 1", " FOR UPDATE)"),
+        ("(", "(SELECT 1 ORDER BY 1 FETCH FIRST ROW WITH TIES)", " FOR SHARE SKIP LOCKED)"),
+        ("(", "SELECT 1 LIMIT 2", " FOR READ ONLY)"),
+        ("WITH a AS MATERIALIZED (", "TABLE b", ") TABLE c"),
+        ("SELECT 1 ORDER BY (", "TABLE b", ") LIMIT 2"),
+        ("SELECT 1 WINDOW w AS (ORDER BY (", "TABLE b", ") ROWS 1 PRECEDING)"),
     ] {
         let text = nested(30_000, open, inside, close);
         assert!(nodes(&text, 256 * MIB).is_some(), "{open}");
+    }
+}
+
+#[test]
+fn ten_thousand_functions_and_forms_in_each_other() {
+    for (first, open, inside, close, last) in [
+        ("SELECT FROM ", "LATERAL (SELECT FROM ", "t", ") AS x (a)", ""),
+        ("SELECT FROM ", "f((SELECT FROM ", "t", ")) WITH ORDINALITY AS x (a integer)", ""),
+        ("SELECT FROM ", "ROWS FROM (f((SELECT FROM ", "t", ")) AS (a integer))", ""),
+        ("SELECT FROM ", "XMLTABLE((SELECT 1 FROM ", "t", ") PASSING a COLUMNS b integer)", ""),
+        ("SELECT FROM ", "t TABLESAMPLE f((SELECT 1 FROM ", "t", "))", ""),
+        ("SELECT 1 GROUP BY ", "GROUPING SETS (", "a", ", ())", ""),
+        ("SELECT FROM JSON_TABLE(a, '$' COLUMNS (", "NESTED '$' COLUMNS (", "b integer", ")", "))"),
+    ] {
+        let text = format!("{first}{}{last}", nested(10_000, open, inside, close));
+        assert!(nodes(&text, 256 * MIB).is_some_and(|count| count > 10_000), "{open}");
+    }
+}
+
+#[test]
+fn long_lists_of_every_clause() {
+    for (first, more, last) in [
+        ("SELECT a GROUP BY a", ", ()", ""),
+        ("SELECT a WINDOW b AS ()", ", c AS (b)", ""),
+        ("SELECT a FOR UPDATE", " FOR SHARE", ""),
+        ("SELECT a FOR UPDATE OF a", ", b.c", ""),
+        ("WITH a AS (TABLE b)", ", c AS (TABLE d)", " TABLE e"),
+        ("SELECT FROM f() AS a (b integer", ", c text COLLATE d", ")"),
+        ("SELECT FROM ROWS FROM (f()", ", f()", ")"),
+        ("SELECT FROM JSON_TABLE(a, '$' COLUMNS (b integer", ", c text", "))"),
+    ] {
+        let text = format!("{first}{}{last}", more.repeat(20_000));
+        assert!(nodes(&text, 256 * MIB).is_some_and(|count| count > 20_000), "{first}");
     }
 }
 
@@ -164,6 +212,9 @@ fn time_grows_with_the_text() {
         ("SELECT a", ".a"),
         ("SELECT a FROM t", " JOIN t ON a"),
         ("SELECT a", "::b"),
+        ("SELECT a FROM t", " FOR UPDATE OF t"),
+        ("SELECT a FROM t GROUP BY a", ", ROLLUP (a)"),
+        ("SELECT a FROM t", ", LATERAL f(1) AS x"),
     ] {
         let time = |count: usize| {
             let text = format!("{first}{}", more.repeat(count));

@@ -8,9 +8,11 @@ mod depth;
 mod golden;
 mod layout;
 mod names;
+mod objects;
 mod random;
 mod rewrite;
 mod size;
+mod tables;
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_sql::{Error, Tree, parse};

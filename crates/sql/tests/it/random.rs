@@ -111,7 +111,11 @@ impl Writer {
                     w.in_parens(|w| w.list(3, Writer::name));
                 }
                 w.word("AS");
+                let materialized = w.random.pick(&["", "MATERIALIZED", "NOT MATERIALIZED"]);
+                w.words(materialized);
                 w.in_parens(Writer::query);
+                w.maybe(10, "SEARCH DEPTH FIRST BY a, b SET c");
+                w.maybe(10, "CYCLE a SET b TO TRUE DEFAULT 'x' USING c");
             });
         }
         // A query in parentheses that stands alone must not get clauses a second time.
@@ -129,22 +133,71 @@ impl Writer {
             self.words(operator);
             self.query_operand();
         }
-        if self.maybe(30, "ORDER BY") {
+        let is_ordered = self.maybe(30, "ORDER BY");
+        if is_ordered {
             self.list(3, |w| {
                 w.expr();
-                let order = w.random.pick(&["", "ASC", "DESC", "NULLS FIRST", "DESC NULLS LAST"]);
+                let order = w.random.pick(&[
+                    "",
+                    "ASC",
+                    "DESC",
+                    "NULLS FIRST",
+                    "DESC NULLS LAST",
+                    "USING >=",
+                    "USING OPERATOR( s . <#> ) NULLS LAST",
+                ]);
                 w.words(order);
             });
         }
-        if self.maybe(20, "LIMIT") {
-            if !self.maybe(10, "ALL") {
+        let locks_first = self.random.chance(5);
+        if locks_first {
+            self.locks();
+        }
+        self.limits(is_ordered);
+        if !locks_first && self.random.chance(10) {
+            self.locks();
+        }
+    }
+
+    fn limits(&mut self, is_ordered: bool) {
+        let offset_first = self.maybe(5, "OFFSET");
+        if offset_first {
+            self.operand();
+        }
+        match self.random.below(10) {
+            0 => self.words("LIMIT ALL"),
+            1 | 2 => {
+                self.word("LIMIT");
                 self.expr();
             }
-        } else {
-            self.maybe(10, "FETCH FIRST 3 ROWS ONLY");
+            3 => {
+                let fetch = self.random.pick(&["FETCH FIRST ROW ONLY", "FETCH NEXT - 3.5 ROWS ONLY"]);
+                self.words(fetch);
+            }
+            4 if is_ordered => {
+                self.words("FETCH FIRST (");
+                self.expr();
+                self.words(") ROWS WITH TIES");
+            }
+            _ => {}
         }
-        if self.maybe(10, "OFFSET") {
-            self.expr();
+        if !offset_first && self.maybe(10, "OFFSET") {
+            if self.random.chance(30) { self.words("3 ROWS") } else { self.expr() }
+        }
+    }
+
+    fn locks(&mut self) {
+        if self.maybe(10, "FOR READ ONLY") {
+            return;
+        }
+        for _ in 0..=self.random.below(2) {
+            let lock = self.random.pick(&["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]);
+            self.word("FOR");
+            self.words(lock);
+            if self.maybe(30, "OF") {
+                self.list(2, Writer::name);
+            }
+            self.maybe(20, "NOWAIT");
         }
     }
 
@@ -158,6 +211,11 @@ impl Writer {
             0 => {
                 self.word("VALUES");
                 self.list(3, |w| w.in_parens(|w| w.list(3, Writer::expr)));
+            }
+            1 => {
+                let table =
+                    self.random.pick(&["TABLE t", "TABLE ONLY s . t", "TABLE ONLY ( t )", "TABLE t *"]);
+                self.words(table);
             }
             _ => self.select(),
         }
@@ -187,6 +245,11 @@ impl Writer {
                 w.words(alias);
             }
         });
+        if self.maybe(3, "INTO") {
+            let kind = self.random.pick(&["", "TABLE", "TEMP", "LOCAL TEMPORARY TABLE", "UNLOGGED"]);
+            self.words(kind);
+            self.word("made");
+        }
         if self.maybe(80, "FROM") {
             self.list(2, Writer::table);
         }
@@ -194,23 +257,104 @@ impl Writer {
             self.expr();
         }
         if self.maybe(20, "GROUP BY") {
-            self.list(3, Writer::expr);
+            let kind = self.random.pick(&["", "", "ALL", "DISTINCT"]);
+            self.words(kind);
+            self.list(3, Writer::group);
         }
         if self.maybe(10, "HAVING") {
             self.expr();
+        }
+        if self.maybe(5, "WINDOW") {
+            self.list(2, |w| {
+                w.name();
+                w.word("AS");
+                w.in_parens(Writer::window);
+            });
+        }
+    }
+
+    fn group(&mut self) {
+        self.fuel = self.fuel.saturating_sub(1);
+        match if self.fuel == 0 { 9 } else { self.random.below(10) } {
+            0 => self.words("( )"),
+            1 => {
+                let set = self.random.pick(&["ROLLUP", "CUBE"]);
+                self.word(set);
+                self.in_parens(|w| w.list(2, Writer::expr));
+            }
+            2 => {
+                self.words("GROUPING SETS");
+                self.in_parens(|w| w.list(2, Writer::group));
+            }
+            _ => self.expr(),
+        }
+    }
+
+    fn window(&mut self) {
+        if self.random.chance(30) {
+            self.name();
+        }
+        if self.maybe(30, "PARTITION BY") {
+            self.list(2, Writer::expr);
+        }
+        if self.maybe(30, "ORDER BY") {
+            self.list(2, Writer::expr);
+        }
+        if self.random.chance(50) {
+            let kind = self.random.pick(&["ROWS", "RANGE", "GROUPS"]);
+            self.word(kind);
+            if self.maybe(50, "BETWEEN") {
+                self.operand();
+                self.words("PRECEDING AND");
+                if !self.maybe(50, "CURRENT ROW") {
+                    self.operand();
+                    self.word("FOLLOWING");
+                }
+            } else {
+                self.words("UNBOUNDED PRECEDING");
+            }
+            let without = self.random.pick(&["", "EXCLUDE TIES", "EXCLUDE NO OTHERS"]);
+            self.words(without);
         }
     }
 
     fn table(&mut self) {
         self.fuel = self.fuel.saturating_sub(1);
-        let choice = if self.fuel == 0 { 0 } else { self.random.below(8) };
+        let choice = if self.fuel == 0 { 0 } else { self.random.below(11) };
         match choice {
             0..3 => {
+                self.maybe(5, "ONLY");
                 for _ in 0..self.random.below(3) {
                     self.name();
                     self.word(".");
                 }
                 self.name();
+                self.table_alias(false);
+                if self.maybe(5, "TABLESAMPLE s . system") {
+                    self.in_parens(Writer::expr);
+                    self.maybe(50, "REPEATABLE ( 1 )");
+                }
+            }
+            8 => {
+                self.maybe(30, "LATERAL");
+                self.function();
+                self.maybe(30, "WITH ORDINALITY");
+                self.table_alias(false);
+            }
+            9 => {
+                self.words("ROWS FROM");
+                self.in_parens(|w| {
+                    w.list(2, |w| {
+                        w.function();
+                        w.maybe(30, "AS ( a integer , b text COLLATE \"C\" )");
+                    });
+                });
+                self.maybe(30, "WITH ORDINALITY");
+                self.table_alias(false);
+            }
+            10 => {
+                self.maybe(50, "LATERAL");
+                self.in_parens(Writer::query);
                 self.table_alias(false);
             }
             3 => {
@@ -226,6 +370,20 @@ impl Writer {
                 self.table_alias(false);
             }
             _ => self.join(),
+        }
+    }
+
+    fn function(&mut self) {
+        match self.random.below(4) {
+            0 => self.word("CURRENT_DATE"),
+            1 => {
+                self.word("COALESCE");
+                self.in_parens(|w| w.list(2, Writer::expr));
+            }
+            _ => {
+                self.word("f");
+                self.in_parens(|w| w.list(2, Writer::expr));
+            }
         }
     }
 
