@@ -336,6 +336,8 @@ fn parts_with<'a>(
 ) -> Hash {
     let mut run = None;
     let mut collation = NOTHING;
+    // Found out once: a form may have many names.
+    let renames = is_rename(node);
     for (child, hash) in node.children().zip(children.iter().copied()) {
         if child.kind() == NodeKind::Words {
             run = Some(child);
@@ -358,7 +360,7 @@ fn parts_with<'a>(
         if child.form() == Some(Form::ColumnCollation) {
             // It may stand anywhere among the constraints of a column.
             collation = hash;
-        } else if !is_ignored(form, child) {
+        } else if !(is_ignored(form, child) || renames && is_renamed(form, child)) {
             let slot = if form == Form::OperatorSignature { 0 } else { child.slot() };
             hasher = hasher.part(1 + u64::from(slot), hash);
         }
@@ -416,8 +418,7 @@ fn is_ignored<'a>(form: Form, part: &'a Node<'a>) -> bool {
         F::CreateFunction | F::CreateProcedure => part.form() == Some(F::FunctionOption),
         F::Role => part.name() != "public",
         F::CreateTrigger | F::CreateConstraintTrigger if part.form() == Some(F::TriggerEvent) => true,
-        _ if part.form() == Some(F::ConstraintAttribute) => has_attributes(form),
-        _ => is_name && is_renamed(form, part),
+        _ => part.form() == Some(F::ConstraintAttribute) && has_attributes(form),
     }
 }
 
@@ -426,12 +427,14 @@ fn has_attributes(form: Form) -> bool {
     !matches!(form, Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain | Form::AlterConstraint)
 }
 
-/// Whether a name is an old or a new one in a `RENAME`; of some kinds of objects the old one counts.
-fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
+fn is_rename<'a>(node: &'a Node<'a>) -> bool {
+    says(node, Keyword::Rename) || node.children().any(|part| part.form() == Some(Form::Rename))
+}
+
+/// Whether a part of a `RENAME` is the old or the new name; of some kinds of objects the old one counts.
+fn is_renamed<'a>(form: Form, part: &'a Node<'a>) -> bool {
     use Form as F;
-    let Some(parent) = name.parent() else { return false };
-    let is_rename = |part: &Node<'_>| part.form() == Some(F::Rename);
-    if !says(parent, Keyword::Rename) && !parent.children().any(is_rename) {
+    if part.kind() != NodeKind::Name {
         return false;
     }
     let is_object = matches!(
@@ -445,9 +448,8 @@ fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
             | F::AlterOperatorClass
             | F::AlterOperatorFamily
     );
-    let is_first = parent.child_of_kind(NodeKind::Name).is_some_and(|first| std::ptr::eq(first, name));
-    // A column and a table are renamed in different ways, whatever their names.
-    !(is_object && is_first)
+    let first = part.parent().and_then(|form| form.child_of_kind(NodeKind::Name));
+    !(is_object && first.is_some_and(|first| std::ptr::eq(first, part)))
 }
 
 // ---- the tables of statements
