@@ -85,14 +85,19 @@ impl<'a> Parser<'a, '_> {
             return self.call(node);
         }
         if self.token.kind == TokenKind::LeftBracket && !has_star {
-            // PostgreSQL reads all that could be a column, and then complains at the next token.
-            node.set_kind(NodeKind::Column);
-            self.push_frame(Frame { mode: Mode::Primary, ..Frame::new(Then::NoTable) })?;
-            return self.indirection(node);
+            return self.no_table(node);
         }
         self.check_relation_name(node, has_star)?;
         self.take_if(TokenKind::Star);
         self.alias(node)
+    }
+
+    /// A subscript after a name in `FROM`: PostgreSQL reads all that could be a column, and then complains at the next
+    /// token.
+    fn no_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        node.set_kind(NodeKind::Column);
+        self.push_frame(Frame { mode: Mode::Primary, ..Frame::new(Then::NoTable) })?;
+        self.indirection(node)
     }
 
     /// The name of a table and nothing more (`qualified_name`).
@@ -211,6 +216,9 @@ impl<'a> Parser<'a, '_> {
         let node = self.node(NodeKind::Call, self.token.span())?;
         if Self::is_column_name(kind) {
             let has_star = self.dotted_name(node, Last::NameOrStar)?;
+            if self.token.kind == TokenKind::LeftBracket && !has_star {
+                return self.no_table(node);
+            }
             if has_star || !names_function(kind, node) {
                 return Err(self.unexpected(&["`.`"]));
             }
