@@ -86,6 +86,8 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("NotEqual", "<>"),
     ("Operator", ""),
     ("Stray", ""),
+    // `WITH` before `TIME` and `ORDINALITY`.
+    ("WITH_LA", ""),
 ];
 
 pub(crate) const WORDS_PER_SET: usize = 9;
@@ -232,7 +234,8 @@ impl Tokens {
             if !sign.is_empty() {
                 by_word.insert(format!("'{sign}'"), class);
             }
-            words.push(if sign.is_empty() { (*name).to_owned() } else { format!("`{sign}`") });
+            let name = name.trim_end_matches("_LA");
+            words.push(if sign.is_empty() { name.to_owned() } else { format!("`{sign}`") });
         }
         by_word.insert("'!='".to_owned(), by_word["NotEqual"]);
         let mut tokens = Tokens { by_word, words, hooks: HashMap::new() };

@@ -125,7 +125,7 @@ fn shows(kind: NodeKind, bit: u16) -> bool {
     match kind {
         NodeKind::Type => bit == flag::KEYWORD,
         NodeKind::Form | NodeKind::Words | NodeKind::String | NodeKind::Integer | NodeKind::Number => false,
-        NodeKind::ObjectName => bit != flag::RELATION,
+        NodeKind::ObjectName => !matches!(bit, flag::RELATION | flag::OPERATOR),
         _ => true,
     }
 }
@@ -147,6 +147,8 @@ fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
         NodeKind::BitString if code == 1 => f.write_str(" hex"),
         NodeKind::Type => {
             let fields = crate::views::TypeName(node);
+            f.write_str(if fields.is_set() { " setof" } else { "" })?;
+            f.write_str(if fields.is_of_column() { " of column" } else { "" })?;
             match fields.interval_fields() {
                 "" => Ok(()),
                 words => write!(f, " [{words}]"),

@@ -207,6 +207,7 @@ impl Printer<'_, '_> {
         let is_joined = is_start
             || self.is_open
             || part.kind() == NodeKind::With
+            || are_arguments(form, part)
             || (part.kind() == NodeKind::Words && words::joins(part.name()));
         self.is_open = false;
         self.word(if is_joined { "" } else { " " })?;
@@ -717,6 +718,26 @@ fn is_plain(name: &str) -> bool {
     is_word
         && starts_well
         && Keyword::find(name).is_none_or(|keyword| keyword.category() == Category::Unreserved)
+}
+
+/// Whether it is what stands in parentheses right after the name of a function or an operator.
+fn are_arguments<'a>(form: &'a Node<'a>, part: &'a Node<'a>) -> bool {
+    use Form::{
+        AggregateSignature, CreateAggregate, CreateFunction, CreateProcedure, OperatorSignature, Signature,
+    };
+    let opens = part.has(flag::PARENS) || (part.kind() == NodeKind::Words && part.name().starts_with('('));
+    let has_arguments = matches!(
+        form.form(),
+        Some(
+            AggregateSignature
+                | CreateAggregate
+                | CreateFunction
+                | CreateProcedure
+                | OperatorSignature
+                | Signature
+        )
+    );
+    opens && has_arguments && place(form, part) == 1
 }
 
 /// Whether the children of kind `Name` are values of their own and not parts of their parent's name.

@@ -4,10 +4,10 @@ use super::{Failed, Parsed, Parser};
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, same_tree};
 use crate::views::forms::{
-    AggregateSignature, AlterGroup, AlterRole, Argument, CreateAggregate, CreateFunction, PublicationObject,
-    Role,
+    AggregateSignature, AlterGroup, AlterRole, AlterType, Argument, CreateAggregate, CreateFunction,
+    PublicationObject, Role,
 };
-use crate::{Form, Span};
+use crate::{Form, Keyword, Span, words};
 
 impl<'a> Parser<'a, '_> {
     /// Checks a form that is complete.
@@ -17,8 +17,30 @@ impl<'a> Parser<'a, '_> {
             Form::CreateAggregate | Form::AggregateSignature => self.check_aggregate(node),
             Form::AlterRole | Form::AlterGroup => self.check_renamed_role(node),
             Form::CreatePublication | Form::AlterPublication => self.check_publication(node),
+            Form::RoleOption | Form::RoleChange => self.check_old_word(node, Keyword::Unencrypted),
+            Form::ExtensionOption => self.check_old_word(node, Keyword::From),
+            Form::CreateCompositeType | Form::RenameAttribute => self.check_composite_name(node),
+            Form::AlterType
+                if AlterType::of(node).is_some_and(|alter| alter.attributes().next().is_some()) =>
+            {
+                self.check_composite_name(node)
+            }
+            Form::CreateAssertion => Err(self.unsupported("CREATE ASSERTION", node.span())),
             _ => Ok(()),
         }
+    }
+
+    /// A composite type is a kind of table, and named like one.
+    fn check_composite_name(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let name = node.first_child().filter(|name| name.children_count() > 1);
+        name.map_or(Ok(()), |name| Err(self.mistake(Mistake::TooManyNames, name.span(), None)))
+    }
+
+    /// PostgreSQL had options that begin with `word`, and its grammar still reads them.
+    fn check_old_word(&mut self, node: NodeRef<'a>, word: Keyword) -> Parsed<()> {
+        let is_old =
+            words::tokens(node.name()).next().is_some_and(|(token, _)| token.keyword() == Some(word));
+        if is_old { Err(self.misfit(node.span())) } else { Ok(()) }
     }
 
     /// A function that returns a table has its output there and in no argument.

@@ -151,7 +151,7 @@ impl Form {
 }
 
 /// Classes of tokens: the keywords, and those after them.
-const CLASSES_COUNT: usize = Keyword::COUNT + 34;
+const CLASSES_COUNT: usize = Keyword::COUNT + 35;
 
 /// Marks a child in parentheses in a frame's slot.
 const IN_PARENS: u8 = 0x80;
@@ -199,6 +199,9 @@ fn class(kind: TokenKind) -> u16 {
     Keyword::COUNT as u16 + after_keywords
 }
 
+/// The class after those of [`class`].
+const WITH_LA: u16 = Keyword::COUNT as u16 + 34;
+
 fn is_in(set: u16, class: u16) -> bool {
     let words = &SETS[usize::from(set)];
     words[usize::from(class / 64)] & (1 << (class % 64)) != 0
@@ -232,12 +235,12 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// The current token as the tables number it. `WITH` before `TIME` and `ORDINALITY` belongs to them, as PostgreSQL's
-    /// lexer sees it, so no rule can begin with it.
+    /// lexer sees it, so that only rules that say so (`WITH_LA`) can begin with it.
     fn class_here(&mut self) -> u16 {
         let kind = self.token.kind;
         let belongs_to_next = kind == TokenKind::Keyword(Keyword::With)
             && matches!(self.peek(), TokenKind::Keyword(Keyword::Time | Keyword::Ordinality));
-        class(if belongs_to_next { TokenKind::Stray } else { kind })
+        if belongs_to_next { WITH_LA } else { class(kind) }
     }
 
     /// Where the machine goes on after a test or a jump at a token of the class `here`.
@@ -423,10 +426,7 @@ impl<'a> Parser<'a, '_> {
                 return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
             }
             Hook::Query => Step::Query,
-            Hook::AnyStatement => {
-                self.push_frame(frame)?;
-                return self.statement().map(Hooked::Step);
-            }
+            Hook::AnyStatement => Step::Statement,
             Hook::Table => Step::Table,
             Hook::Type => return self.want_type(frame).map(Hooked::Step),
             Hook::SimpleType => return self.want_simple_type(frame).map(Hooked::Step),

@@ -159,6 +159,8 @@ pub(crate) enum Step<'a> {
     Table,
     /// This is a table; a join may follow.
     TableValue(NodeRef<'a>),
+    /// Any statement begins here.
+    Statement,
     /// The construct on top of the stack has what it waited for.
     Done(NodeRef<'a>),
 }
@@ -225,6 +227,7 @@ impl<'a, 's> Parser<'a, 's> {
                 Step::QueryTail(query) => self.query_tail(query)?,
                 Step::Table => self.table()?,
                 Step::TableValue(table) => self.join(table)?,
+                Step::Statement => self.statement()?,
                 Step::Done(node) => match self.stack.pop() {
                     Frame { then: Then::Finish, .. } => return Ok(node),
                     frame => self.resume(frame, node)?,

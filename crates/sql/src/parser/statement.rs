@@ -45,7 +45,9 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn changes_after_with(&self) -> u8 {
         let top = self.stack.top();
         match (top.then, Self::awaited_hook(top)) {
-            (Then::Finish | Then::CteQuery, _) | (_, Some(Hook::Statement)) => changes::ALL,
+            (Then::Finish | Then::CteQuery, _) | (_, Some(Hook::Statement | Hook::AnyStatement)) => {
+                changes::ALL
+            }
             (_, Some(Hook::RuleAction)) => changes::ALL_BUT_MERGE,
             _ => changes::NONE,
         }

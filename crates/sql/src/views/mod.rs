@@ -6,6 +6,7 @@
 
 pub(crate) mod expr;
 pub mod forms;
+mod function;
 pub(crate) mod query;
 mod statement;
 mod table;

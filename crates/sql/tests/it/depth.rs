@@ -57,6 +57,13 @@ fn a_hundred_thousand_parentheses() {
 }
 
 #[test]
+fn a_hundred_thousand_functions_in_functions() {
+    let text = nested(100_000, "CREATE FUNCTION f() BEGIN ATOMIC ", "", "; END");
+    let text = text.replacen("ATOMIC ; END", "ATOMIC END", 1);
+    assert!(nodes(&text, 256 * MIB).is_some());
+}
+
+#[test]
 fn a_hundred_thousand_queries_in_from() {
     let text = format!("SELECT * FROM {}", nested(100_000, "(SELECT * FROM ", "t", ")"));
     assert_eq!(nodes(&text, 64 * MIB), Some(400_004));

@@ -9,6 +9,7 @@ mod fingerprint;
 mod golden;
 mod layout;
 mod names;
+mod objects;
 mod random;
 mod rewrite;
 mod size;
