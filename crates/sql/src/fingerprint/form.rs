@@ -70,7 +70,10 @@ fn meaning(form: Option<Form>, keyword: Keyword) -> Option<Keyword> {
         | (F::OperatorClassItem, K::For | K::Search)
         | (F::CreateServer, K::Version | K::Null)
         | (F::AlterServer, K::Null)
-        | (F::Refresh | F::CreateTableAs | F::CreateMaterializedView, K::With | K::Data)
+        | (
+            F::Refresh | F::CreateTableAs | F::CreateMaterializedView | F::ExplainedCreate,
+            K::With | K::Data,
+        )
         | (F::ColumnReferences | F::ForeignKey, K::Match | K::Simple)
         | (F::UniqueConstraint | F::ColumnUnique | F::CreateIndex, K::Nulls | K::Distinct)
         | (F::GeneratedColumn, K::Virtual)
@@ -206,6 +209,10 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
             let is_inner = node.children().filter(|child| child.kind() == NodeKind::Name).count() > 1;
             begin(F::Rename).number(is_inner.into()).number(says(node, K::Constraint).into()).finish()
         }
+        F::AlterConstraint => {
+            let given = given_attributes(node) + (u64::from(says(node, K::Inherit)) << 3);
+            parts(begin(form).number(attributes(node)).number(given), form, node, children)
+        }
         F::CreateTrigger | F::CreateConstraintTrigger => {
             // In any order.
             let parts = node.children().zip(children.iter().copied());
@@ -287,6 +294,21 @@ fn attributes<'a>(node: &'a Node<'a>) -> u64 {
                 () if says(K::Inherit) => 0b1000,
                 () if says(K::Enforced) && says(K::Not) => 0b1_0000,
                 () => 0,
+            }
+        },
+    )
+}
+
+/// Which kinds of attributes are given at all.
+fn given_attributes<'a>(node: &'a Node<'a>) -> u64 {
+    use Keyword as K;
+    node.children().filter(|child| child.form() == Some(Form::ConstraintAttribute)).fold(
+        0,
+        |bits, attribute| {
+            bits | match () {
+                () if says(attribute, K::Enforced) => 0b1,
+                () if says(attribute, K::Inherit) => 0b10,
+                () => 0b100,
             }
         },
     )
@@ -387,7 +409,7 @@ fn is_default<'a>(form: Form, part: &'a Node<'a>, words: Option<&'a Node<'a>>) -
     match (form, part.kind()) {
         (F::ExclusionConstraint, NodeKind::Name) => part.name() == "btree",
         (F::CreateIndex, NodeKind::Name) => part.name() == "btree" && is_after(K::Using),
-        (F::CreateTableAs, NodeKind::Name) => is_after(K::Execute),
+        (F::CreateTableAs | F::ExplainedCreate, NodeKind::Name) => is_after(K::Execute),
         (F::CreatePolicy, NodeKind::Name) => part.name() == "permissive" && is_after(K::As),
         (F::CreatePolicy, NodeKind::List) => {
             let mut roles = part.children().map(|role| role.first_child().map_or("", Node::name));
@@ -424,7 +446,7 @@ fn is_ignored<'a>(form: Form, part: &'a Node<'a>) -> bool {
 
 /// Whether the attributes of such a constraint are flags of it; elsewhere they stand for themselves.
 fn has_attributes(form: Form) -> bool {
-    !matches!(form, Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain | Form::AlterConstraint)
+    !matches!(form, Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain)
 }
 
 fn is_rename<'a>(node: &'a Node<'a>) -> bool {
