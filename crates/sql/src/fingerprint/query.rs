@@ -2,6 +2,7 @@
 
 use super::hash::{Hash, Hasher, NOTHING, counts, list, set, text};
 use super::name;
+use crate::Form;
 use crate::node::{Node, NodeKind, flag};
 use crate::views::{IntoKind, JoinKind};
 
@@ -172,7 +173,7 @@ fn into<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
 fn table<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     let relation = match node.child_of_kind(NodeKind::Alias) {
         Some(alias) => name::aliased_relation(node, children, alias.name()),
-        None => name::relation(node, children, false),
+        None => name::relation(node, children, is_of_statistics(node)),
     };
     let mut samples = node.children().zip(children.iter().copied());
     let sample = samples.find(|(child, _)| child.kind() == NodeKind::Form).map(|(_, hash)| hash);
@@ -180,6 +181,12 @@ fn table<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
         Some(sample) => Hasher::of(NodeKind::TableFunction).part(0, relation).part(1, sample).finish(),
         None => relation,
     }
+}
+
+/// Whether statistics are kept about the table, so that its schema counts as in other definitions.
+fn is_of_statistics<'a>(table: &'a Node<'a>) -> bool {
+    let statement = table.parent().filter(|list| list.kind() == NodeKind::List).and_then(Node::parent);
+    statement.and_then(Node::form) == Some(Form::CreateStatistics)
 }
 
 fn table_function<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
