@@ -158,7 +158,8 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn prefix_by_name(&mut self) -> Parsed<Step<'a>> {
         let mode = self.stack.top().mode;
         if mode == Mode::Primary {
-            return Err(self.unexpected(&["a value without operators"]));
+            // Where no operator can stand it is the name of a function.
+            return self.named_operand();
         }
         let node = self.node(NodeKind::Unary, self.token.span())?;
         node.set_detail(UnaryOp::Other.code());

@@ -62,18 +62,9 @@ impl<'a> Parser<'a, '_> {
         result.map_err(|error| self.text_failed(error, token.span()))
     }
 
-    /// What a keyword says as a name. A few are none before certain words, wherever they stand, because PostgreSQL takes
-    /// the two for one: `NULLS FIRST`.
+    /// What a keyword says as a name, unless it is none before the word that stands after it.
     fn keyword_text(&mut self, keyword: Keyword, token: Token) -> Parsed<&'a str> {
-        use Keyword as K;
-        let partners: &[Keyword] = match keyword {
-            K::Not => &[K::Between, K::In, K::Like, K::Ilike, K::Similar],
-            K::Nulls => &[K::First, K::Last],
-            K::With => &[K::Time, K::Ordinality],
-            K::Without => &[K::Time],
-            K::Format => &[K::Json],
-            _ => &[],
-        };
+        let partners = partners(keyword);
         if !partners.is_empty() {
             let is_taken = self.token.start >= token.end;
             let next = if is_taken { self.token.kind } else { self.peek() };
@@ -83,6 +74,12 @@ impl<'a> Parser<'a, '_> {
         }
         let raw = self.slice(token);
         Ok(if raw == keyword.word() { raw } else { keyword.word() })
+    }
+
+    /// Whether the current token and the next are one word to PostgreSQL, which is no name.
+    pub(super) fn is_half_a_word(&mut self) -> bool {
+        let partners = self.token.keyword().map_or(&[][..], partners);
+        !partners.is_empty() && partners.iter().any(|partner| self.peeks(*partner))
     }
 
     /// What a string says.
@@ -180,6 +177,19 @@ impl<'a> Parser<'a, '_> {
         let quotes = u32::from(matches!(token.kind, TokenKind::QuotedName { .. }));
         let span = Span::new(token.start + quotes, token.end - quotes);
         (self.lexer.slice(span) == name && token.kind != TokenKind::UnicodeName).then_some(span)
+    }
+}
+
+/// The words that PostgreSQL takes for one with a word before them, as in `NULLS FIRST`; that is no name anywhere.
+fn partners(keyword: Keyword) -> &'static [Keyword] {
+    use Keyword as K;
+    match keyword {
+        K::Not => &[K::Between, K::In, K::Like, K::Ilike, K::Similar],
+        K::Nulls => &[K::First, K::Last],
+        K::With => &[K::Time, K::Ordinality],
+        K::Without => &[K::Time],
+        K::Format => &[K::Json],
+        _ => &[],
     }
 }
 
