@@ -172,6 +172,7 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "sort_key" "SortKey" "an expression" SortKey,
     "b_expr" "SimpleExpr" "an expression" Expr,
     "c_expr" "Primary" "a value" Expr,
+    "json_key" "JsonKey" "a key" Expr,
     "func_expr" "FunctionCall" "a function call" Expr,
     "query" "Query" "a query" Query,
     "table" "Table" "a table" Table,
@@ -285,7 +286,7 @@ impl Tokens {
                      LOCALTIME LOCALTIMESTAMP SESSION_USER SYSTEM_USER USER";
         let names = of(&[Unreserved, ColumnName, TypeOrFunction]);
         match hook {
-            "expr" | "b_expr" | "sort_key" => names
+            "expr" | "b_expr" | "sort_key" | "json_key" => names
                 .or(self.set(values))
                 .or(self.set(constants))
                 .or(self.set("'+' '-' Operator DEFAULT NOT UNIQUE")),

@@ -105,6 +105,8 @@ pub enum Mistake {
     MisplacedStar,
     /// A row of `OVERLAPS` that has not two values.
     OverlapsNeedsPairs,
+    /// `WITHIN GROUP` after a call with `DISTINCT`, `VARIADIC` or `ORDER BY`.
+    WithinGroup,
     /// An argument with a name, or `ORDER BY`, in the modifiers of a type.
     NotAModifier,
     /// A precision of `float` that is not between 1 and 53.
@@ -256,6 +258,7 @@ impl fmt::Display for SyntaxError {
             Mistake::NotOfThisConstraint => "a constraint of this kind has no such property",
             Mistake::MisplacedStar => "`*` stands before more of a name",
             Mistake::OverlapsNeedsPairs => "OVERLAPS needs two values on each side",
+            Mistake::WithinGroup => "WITHIN GROUP after DISTINCT, VARIADIC or ORDER BY in the call",
             Mistake::NotAModifier => "this cannot be a modifier of a type",
             Mistake::FloatPrecision => "the precision of float must be from 1 to 53",
             Mistake::TiesWithoutOrder => "WITH TIES without ORDER BY",

@@ -179,7 +179,8 @@ pub enum NodeKind {
     Else,
     /// `CAST(… AS …)` or `…::…`: operand type.
     Cast,
-    /// A call: \[outer qualifiers…\] arguments… \[OrderBy\].
+    /// A call: \[outer qualifiers…\] arguments… \[OrderBy\] \[JsonOptions\] \[WithinGroup\] \[Filter\] \[Over\].
+    /// The last four are forms.
     Call,
     /// `EXTRACT(field FROM source)`: source.
     Extract,
@@ -307,6 +308,14 @@ pub(crate) mod flag {
     pub(crate) const RECURSIVE: u16 = 1 << 13;
     /// `ORDER BY` among the arguments of a call.
     pub(crate) const ORDERED: u16 = 1 << 9;
+    /// `WITHIN GROUP` after a call.
+    pub(crate) const WITHIN: u16 = 1 << 11;
+    /// `FILTER` after a call.
+    pub(crate) const FILTERED: u16 = 1 << 12;
+    /// `OVER` after a call.
+    pub(crate) const WINDOWED: u16 = 1 << 3;
+    /// Properties of a JSON value among the arguments of a call.
+    pub(crate) const OPTIONS: u16 = 1 << 10;
     /// `VARIADIC` before the last argument of a call.
     pub(crate) const VARIADIC: u16 = 1 << 13;
     /// `ROW` written out before `(…)`.

@@ -122,8 +122,14 @@ fn own_word(kind: NodeKind, bit: u16) -> Option<&'static str> {
 /// Types keep the fields of an interval among their flags, forms which of their words are noise; what is known from the
 /// form around it is not shown.
 fn shows(kind: NodeKind, bit: u16) -> bool {
+    const CALL: u16 =
+        flag::DISTINCT | flag::STAR | flag::OPERAND | flag::KEYWORD | flag::BARE | flag::EXPLICIT;
     match kind {
         NodeKind::Type => bit == flag::KEYWORD,
+        // The clauses of a call are seen below it.
+        NodeKind::Call => bit & CALL != 0,
+        NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => bit & (flag::NOT | flag::ALL) != 0,
+        NodeKind::Is => bit == flag::NOT,
         NodeKind::Form | NodeKind::Words | NodeKind::String | NodeKind::Integer | NodeKind::Number => false,
         NodeKind::ObjectName => !matches!(bit, flag::RELATION | flag::OPERATOR),
         _ => true,
@@ -138,12 +144,24 @@ fn detail<'a>(f: &mut fmt::Formatter<'_>, node: &'a Node<'a>) -> fmt::Result {
         NodeKind::Join => write!(f, " {:?}", JoinKind::from_code(code)),
         NodeKind::SetOperation => write!(f, " {:?}", SetOperator::from_code(code)),
         NodeKind::Like => write!(f, " {:?}", LikeKind::from_code(code)),
-        NodeKind::Is => write!(f, " {:?}", IsTest::from_code(code)),
+        NodeKind::Is => {
+            let keys = if node.has(flag::UNIQUE_KEYS) { " unique keys" } else { "" };
+            write!(f, " {:?}{keys}", IsTest::from_code(code))
+        }
+        NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery if node.has(flag::LIKE) => {
+            write!(f, " {:?}", LikeKind::from_code(code))
+        }
+        NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => {
+            write!(f, " {:?}", BinaryOp::from_code(code))
+        }
         NodeKind::GroupingSet => write!(f, " {:?}", GroupingKind::from_code(code)),
         NodeKind::Locking => write!(f, " {:?}", LockStrength::from_code(code)),
         NodeKind::Into if code != 0 => write!(f, " {:?}", IntoKind::from_code(code)),
         NodeKind::Cte if code != 0 => write!(f, " materialized {:?}", Materialized::from_code(code)),
-        NodeKind::Call if code != 0 => write!(f, " {:?}", CallForm::from_code(code)),
+        NodeKind::Call => {
+            f.write_str(if node.has(flag::VARIADIC) { " variadic" } else { "" })?;
+            if code == 0 { Ok(()) } else { write!(f, " {:?}", CallForm::from_code(code)) }
+        }
         NodeKind::BitString if code == 1 => f.write_str(" hex"),
         NodeKind::Type => {
             let fields = crate::views::TypeName(node);

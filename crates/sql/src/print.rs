@@ -138,6 +138,7 @@ impl Printer<'_, '_> {
             (N::Form, _) => self.before_part(parent, node),
             (N::List, _) => self.list(""),
             (N::Call, N::OrderBy) => Ok(()),
+            (N::Call, N::Form) if clause_of(node).is_some() => self.call_clause(parent, node),
             (N::Call, _) if parent.has(flag::VARIADIC) && is_last_argument(node) => {
                 self.call_word(parent, index)?;
                 self.word("VARIADIC ")
@@ -311,6 +312,17 @@ impl Printer<'_, '_> {
             },
         };
         self.word(word)
+    }
+
+    /// Before a clause of a call that the grammar declares; the `)` of the call comes before the first that follows it.
+    fn call_clause(&mut self, call: &Node<'_>, clause: &Node<'_>) -> fmt::Result {
+        let earlier = match clause_of(clause) {
+            Some(flag::OPTIONS) => return self.word(if self.is_first { "" } else { " " }),
+            Some(flag::WINDOWED) => flag::WITHIN | flag::FILTERED,
+            Some(flag::FILTERED) => flag::WITHIN,
+            _ => 0,
+        };
+        self.word(if call.has(earlier) { " " } else { ") " })
     }
 
     // ---- the beginning of a node
@@ -586,7 +598,8 @@ impl Printer<'_, '_> {
                     _ => "",
                 };
                 self.word(form)?;
-                let is_open = !node.has(flag::BARE) || node.first_child().is_some();
+                let has_clauses = node.has(flag::WITHIN | flag::FILTERED | flag::WINDOWED);
+                let is_open = (!node.has(flag::BARE) || node.first_child().is_some()) && !has_clauses;
                 self.word(if is_open { ")" } else { "" })
             }
             N::Collate => {
@@ -796,7 +809,18 @@ fn has_operator_name(node: &Node<'_>) -> bool {
 
 /// Whether `node` is the last argument of its call.
 fn is_last_argument(node: &Node<'_>) -> bool {
-    node.next_sibling().is_none_or(|next| next.kind() == NodeKind::OrderBy)
+    node.next_sibling().is_none_or(|next| next.kind() == NodeKind::OrderBy || clause_of(next).is_some())
+}
+
+/// The flag of a call that has this clause, when the form is one.
+fn clause_of(node: &Node<'_>) -> Option<u16> {
+    match node.form()? {
+        Form::JsonOptions => Some(flag::OPTIONS),
+        Form::WithinGroup => Some(flag::WITHIN),
+        Form::Filter => Some(flag::FILTERED),
+        Form::Over => Some(flag::WINDOWED),
+        _ => None,
+    }
 }
 
 fn binary_text<'a>(node: &Node<'a>) -> &'a str {

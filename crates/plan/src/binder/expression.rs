@@ -12,7 +12,7 @@ use std::ops::Range;
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{self, IsTest, LikeKind};
-use cofferdam_sql::{Node, NodeKind, Visit, Walk};
+use cofferdam_sql::{Form, Node, NodeKind, Visit, Walk};
 use cofferdam_types::Type;
 
 use super::aggregate::Aggregates;
@@ -108,7 +108,7 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             NodeKind::Overlaps => unsupported("OVERLAPS"),
             NodeKind::Treat => unsupported("TREAT"),
             NodeKind::ObjectName => unsupported("an operator with a schema"),
-            NodeKind::Form => unsupported("this form of expression"),
+            NodeKind::Form => unsupported(node.form().map_or("this form of expression", Form::name)),
             NodeKind::Call => {
                 let call = views::Call::of(node).expect("the kind was looked at");
                 if call.is_variadic() {

@@ -54,7 +54,7 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
         N::Between => {
             let ends = set(children.get_mut(1..).unwrap_or_default());
             Hasher::of(N::Between)
-                .number(u64::from(node.flags()))
+                .number(u64::from(node.flags() & (flag::NOT | flag::SYMMETRIC)))
                 .part(LEFT, first)
                 .part(RIGHT, ends)
                 .finish()
@@ -91,7 +91,7 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
         N::Else => first,
         N::NamedArgument => Hasher::of(N::NamedArgument).text(node.name()).part(LEFT, first).finish(),
         _ => {
-            let hasher = Hasher::of(node.kind()).number(u64::from(node.flags()));
+            let hasher = Hasher::of(node.kind()).number(u64::from(node.has(flag::NOT)));
             let parts = children.iter().copied().enumerate();
             parts.fold(hasher, |hasher, (index, hash)| hasher.part(index as u64, hash)).finish()
         }

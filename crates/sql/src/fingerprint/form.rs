@@ -70,7 +70,10 @@ fn meaning(form: Option<Form>, keyword: Keyword) -> Option<Keyword> {
         | (F::OperatorClassItem, K::For | K::Search)
         | (F::CreateServer, K::Version | K::Null)
         | (F::AlterServer, K::Null)
-        | (F::Refresh | F::CreateTableAs | F::CreateMaterializedView, K::With | K::Data)
+        | (
+            F::Refresh | F::CreateTableAs | F::CreateMaterializedView | F::ExplainedCreate,
+            K::With | K::Data,
+        )
         | (F::ColumnReferences | F::ForeignKey, K::Match | K::Simple)
         | (F::UniqueConstraint | F::ColumnUnique | F::CreateIndex, K::Nulls | K::Distinct)
         | (F::GeneratedColumn, K::Virtual)
@@ -206,6 +209,10 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
             let is_inner = node.children().filter(|child| child.kind() == NodeKind::Name).count() > 1;
             begin(F::Rename).number(is_inner.into()).number(says(node, K::Constraint).into()).finish()
         }
+        F::AlterConstraint => {
+            let given = given_attributes(node) + (u64::from(says(node, K::Inherit)) << 3);
+            parts(begin(form).number(attributes(node)).number(given), form, node, children)
+        }
         F::CreateTrigger | F::CreateConstraintTrigger => {
             // In any order.
             let parts = node.children().zip(children.iter().copied());
@@ -292,6 +299,21 @@ fn attributes<'a>(node: &'a Node<'a>) -> u64 {
     )
 }
 
+/// Which kinds of attributes are given at all.
+fn given_attributes<'a>(node: &'a Node<'a>) -> u64 {
+    use Keyword as K;
+    node.children().filter(|child| child.form() == Some(Form::ConstraintAttribute)).fold(
+        0,
+        |bits, attribute| {
+            bits | match () {
+                () if says(attribute, K::Enforced) => 0b1,
+                () if says(attribute, K::Inherit) => 0b10,
+                () => 0b100,
+            }
+        },
+    )
+}
+
 /// An extension, which a language without a handler is as well.
 fn extension<'a>(has_flag: bool, node: &'a Node<'a>, children: &[Hash]) -> Hash {
     let mut options = List::EMPTY;
@@ -336,6 +358,8 @@ fn parts_with<'a>(
 ) -> Hash {
     let mut run = None;
     let mut collation = NOTHING;
+    // Found out once: a form may have many names.
+    let renames = is_rename(node);
     for (child, hash) in node.children().zip(children.iter().copied()) {
         if child.kind() == NodeKind::Words {
             run = Some(child);
@@ -358,7 +382,7 @@ fn parts_with<'a>(
         if child.form() == Some(Form::ColumnCollation) {
             // It may stand anywhere among the constraints of a column.
             collation = hash;
-        } else if !is_ignored(form, child) {
+        } else if !(is_ignored(form, child) || renames && is_renamed(form, child)) {
             let slot = if form == Form::OperatorSignature { 0 } else { child.slot() };
             hasher = hasher.part(1 + u64::from(slot), hash);
         }
@@ -385,7 +409,7 @@ fn is_default<'a>(form: Form, part: &'a Node<'a>, words: Option<&'a Node<'a>>) -
     match (form, part.kind()) {
         (F::ExclusionConstraint, NodeKind::Name) => part.name() == "btree",
         (F::CreateIndex, NodeKind::Name) => part.name() == "btree" && is_after(K::Using),
-        (F::CreateTableAs, NodeKind::Name) => is_after(K::Execute),
+        (F::CreateTableAs | F::ExplainedCreate, NodeKind::Name) => is_after(K::Execute),
         (F::CreatePolicy, NodeKind::Name) => part.name() == "permissive" && is_after(K::As),
         (F::CreatePolicy, NodeKind::List) => {
             let mut roles = part.children().map(|role| role.first_child().map_or("", Node::name));
@@ -416,22 +440,23 @@ fn is_ignored<'a>(form: Form, part: &'a Node<'a>) -> bool {
         F::CreateFunction | F::CreateProcedure => part.form() == Some(F::FunctionOption),
         F::Role => part.name() != "public",
         F::CreateTrigger | F::CreateConstraintTrigger if part.form() == Some(F::TriggerEvent) => true,
-        _ if part.form() == Some(F::ConstraintAttribute) => has_attributes(form),
-        _ => is_name && is_renamed(form, part),
+        _ => part.form() == Some(F::ConstraintAttribute) && has_attributes(form),
     }
 }
 
 /// Whether the attributes of such a constraint are flags of it; elsewhere they stand for themselves.
 fn has_attributes(form: Form) -> bool {
-    !matches!(form, Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain | Form::AlterConstraint)
+    !matches!(form, Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain)
 }
 
-/// Whether a name is an old or a new one in a `RENAME`; of some kinds of objects the old one counts.
-fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
+fn is_rename<'a>(node: &'a Node<'a>) -> bool {
+    says(node, Keyword::Rename) || node.children().any(|part| part.form() == Some(Form::Rename))
+}
+
+/// Whether a part of a `RENAME` is the old or the new name; of some kinds of objects the old one counts.
+fn is_renamed<'a>(form: Form, part: &'a Node<'a>) -> bool {
     use Form as F;
-    let Some(parent) = name.parent() else { return false };
-    let is_rename = |part: &Node<'_>| part.form() == Some(F::Rename);
-    if !says(parent, Keyword::Rename) && !parent.children().any(is_rename) {
+    if part.kind() != NodeKind::Name {
         return false;
     }
     let is_object = matches!(
@@ -445,9 +470,8 @@ fn is_renamed<'a>(form: Form, name: &'a Node<'a>) -> bool {
             | F::AlterOperatorClass
             | F::AlterOperatorFamily
     );
-    let is_first = parent.child_of_kind(NodeKind::Name).is_some_and(|first| std::ptr::eq(first, name));
-    // A column and a table are renamed in different ways, whatever their names.
-    !(is_object && is_first)
+    let first = part.parent().and_then(|form| form.child_of_kind(NodeKind::Name));
+    !(is_object && first.is_some_and(|first| std::ptr::eq(first, part)))
 }
 
 // ---- the tables of statements

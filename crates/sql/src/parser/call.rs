@@ -2,7 +2,7 @@
 
 use super::name::is_string;
 use super::stack::{Frame, Mode, Then};
-use super::{Parsed, Parser, Step, paren};
+use super::{Form, Parsed, Parser, Step, paren};
 use crate::Keyword;
 use crate::error::Mistake;
 use crate::keyword::Category;
@@ -74,6 +74,9 @@ impl<'a> Parser<'a, '_> {
             }
             None => {}
         }
+        if self.begins_json_value(node) {
+            return self.json_member(frame, value);
+        }
         node.push(value);
         match self.token.kind {
             TokenKind::Comma if frame.precedence != said::VARIADIC => {
@@ -143,9 +146,10 @@ impl<'a> Parser<'a, '_> {
     /// Reads the `)` of a call that has arguments and nothing before them: such a call may turn out to be a type with its
     /// modifiers, before its string.
     fn end_plain_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let step = self.end_call(node)?;
+        self.take();
+        node.set_end(self.end);
         if !is_string(self.token.kind) || self.is_plain_call() {
-            return Ok(step);
+            return self.after_call(node);
         }
         let is_clause = |child: &NodeRef<'a>| child.kind() == NodeKind::OrderBy;
         let is_named = |child: &NodeRef<'a>| child.kind() == NodeKind::NamedArgument;
@@ -161,18 +165,53 @@ impl<'a> Parser<'a, '_> {
         self.stack.top().mode == Mode::Call
     }
 
-    /// Reads the `)` of a call and sees that nothing unsupported follows.
+    /// Reads the `)` of a call.
     fn end_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         self.take();
         node.set_end(self.end);
+        self.after_call(node)
+    }
+
+    /// What may follow the `)` of a call.
+    fn after_call(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
         match self.token.kind {
-            // In FROM these words are the function's alias.
-            TokenKind::Keyword(K::Over | K::Filter | K::Within) if self.is_plain_call() => {
-                Ok(Step::Value(node))
+            // Elsewhere these words are an alias.
+            TokenKind::Keyword(K::Over | K::Filter | K::Within) if !self.is_plain_call() => {
+                self.call_clause(node)
             }
-            TokenKind::Keyword(K::Over) => Err(self.unsupported_here("a window function (OVER)")),
-            TokenKind::Keyword(K::Filter) => Err(self.unsupported_here("FILTER")),
-            TokenKind::Keyword(K::Within) => Err(self.unsupported_here("WITHIN GROUP")),
+            _ => Ok(Step::Value(node)),
+        }
+    }
+
+    /// The next clause after a call: `WITHIN GROUP`, `FILTER`, `OVER`, each at most once and in this order.
+    fn call_clause(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let form = match self.token.keyword() {
+            Some(K::Within) if !node.has(flag::WITHIN | flag::FILTERED | flag::WINDOWED) => Form::WithinGroup,
+            Some(K::Filter) if !node.has(flag::FILTERED | flag::WINDOWED) => Form::Filter,
+            Some(K::Over) if !node.has(flag::WINDOWED) => Form::Over,
+            _ => return self.end_clauses(node),
+        };
+        self.push_frame(Frame::of(Then::CallClause, node))?;
+        self.enter(form)
+    }
+
+    pub(super) fn after_call_clause(&mut self, frame: Frame<'a>, clause: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = frame.node();
+        node.set(match clause.form() {
+            Some(Form::WithinGroup) => flag::WITHIN,
+            Some(Form::Filter) => flag::FILTERED,
+            _ => flag::WINDOWED,
+        });
+        node.push(clause);
+        self.call_clause(node)
+    }
+
+    fn end_clauses(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let within = node.children().find(|child| child.form() == Some(Form::WithinGroup));
+        match within {
+            Some(within) if node.has(flag::ORDERED | flag::DISTINCT | flag::VARIADIC) => {
+                Err(self.mistake(Mistake::WithinGroup, within.span(), None))
+            }
             _ => Ok(Step::Value(node)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::name::is_string;
 use super::stack::{Frame, Mode, Then};
-use super::{Parsed, Parser, Step, paren};
+use super::{Form, Parsed, Parser, Step, paren};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::TokenKind;
@@ -113,37 +113,19 @@ impl<'a> Parser<'a, '_> {
             K::Normalize if is_call => self.normalize(),
             K::Treat if is_call => self.treat(),
             K::MergeAction if is_call => self.merge_action(),
-            K::JsonArray
-            | K::JsonArrayagg
-            | K::JsonExists
-            | K::JsonObject
-            | K::JsonObjectagg
-            | K::JsonQuery
-            | K::JsonScalar
-            | K::JsonSerialize
-            | K::JsonValue
-            | K::Xmlconcat
-            | K::Xmlelement
-            | K::Xmlexists
-            | K::Xmlforest
-            | K::Xmlparse
-            | K::Xmlpi
-            | K::Xmlroot
-            | K::Xmlserialize
-                if is_call =>
-            {
-                Err(self.unsupported_here("this form of call"))
-            }
-            _ => self.column_keyword(next),
+            K::JsonObject if is_call => self.json_object(),
+            K::JsonArray if is_call => self.json_array(),
+            _ => match declared_form(keyword) {
+                Some(form) if is_call => self.form_operand(form),
+                _ => self.column_keyword(next),
+            },
         }
     }
 
     /// A keyword that begins a type that the grammar knows; it may also name a column.
     fn type_keyword_operand(&mut self, keyword: Keyword, next: TokenKind) -> Parsed<Step<'a>> {
         let begins_type = match next {
-            TokenKind::LeftParen if keyword == K::Json => {
-                return Err(self.unsupported_here("this form of call"));
-            }
+            TokenKind::LeftParen if keyword == K::Json => return self.form_operand(Form::JsonParse),
             TokenKind::LeftParen => true,
             TokenKind::Keyword(K::Varying) => true,
             TokenKind::Keyword(K::Char | K::Character) => keyword == K::National,
@@ -527,6 +509,28 @@ impl<'a> Parser<'a, '_> {
         node.set_span(Span::new(node.span().start, self.end));
         Ok(Step::Value(node))
     }
+}
+
+/// The form of the grammar that this keyword and a parenthesis begin.
+fn declared_form(keyword: Keyword) -> Option<Form> {
+    Some(match keyword {
+        K::JsonArrayagg => Form::JsonArrayAgg,
+        K::JsonExists => Form::JsonExists,
+        K::JsonObjectagg => Form::JsonObjectAgg,
+        K::JsonQuery => Form::JsonQuery,
+        K::JsonScalar => Form::JsonScalar,
+        K::JsonSerialize => Form::JsonSerialize,
+        K::JsonValue => Form::JsonValueOf,
+        K::Xmlconcat => Form::XmlConcat,
+        K::Xmlelement => Form::XmlElement,
+        K::Xmlexists => Form::XmlExists,
+        K::Xmlforest => Form::XmlForest,
+        K::Xmlparse => Form::XmlParse,
+        K::Xmlpi => Form::XmlPi,
+        K::Xmlroot => Form::XmlRoot,
+        K::Xmlserialize => Form::XmlSerialize,
+        _ => return None,
+    })
 }
 
 /// Whether another plain argument may follow.

@@ -36,6 +36,8 @@ enum Op {
     If(u16, Pc),
     /// The same for a single token.
     IfToken(u16, Pc),
+    /// The same, and reads the token like `Take` when it is the one.
+    TryTake(u16, Pc),
     /// The same for the current token and the next.
     IfGuard(u16, Pc),
     Jump(Pc),
@@ -69,6 +71,7 @@ pub(super) enum Hook {
     SortKey,
     SimpleExpr,
     Primary,
+    JsonKey,
     FunctionCall,
     Query,
     Table,
@@ -214,6 +217,23 @@ impl<'a> Parser<'a, '_> {
         self.run_form(node, STARTS[form as usize])
     }
 
+    /// Goes on with `form` after its first part, an expression that was read before it was known what it is.
+    pub(super) fn enter_after(&mut self, form: Form, first: NodeRef<'a>) -> Parsed<Step<'a>> {
+        let node = self.form_node(form)?;
+        node.set_span(first.span());
+        let start = usize::from(STARTS[form as usize]);
+        let ops = CODE.iter().skip(start);
+        let before = ops.take_while(|op| !matches!(op, Op::Hook(_))).count();
+        node.push(first);
+        self.run_form(node, (start + before + 1) as Pc)
+    }
+
+    /// Reads a value that the grammar declares; it is an operand.
+    pub(super) fn form_operand(&mut self, form: Form) -> Parsed<Step<'a>> {
+        self.push_frame(Frame::new(Then::FormOperand))?;
+        self.enter(form)
+    }
+
     /// Reads a statement that the grammar declares; the current token begins it.
     pub(super) fn declared_statement(&mut self) -> Parsed<Step<'a>> {
         let mut pc = STATEMENT;
@@ -288,6 +308,15 @@ impl<'a> Parser<'a, '_> {
                     if matches!(op, Op::Noise(_)) {
                         words::mark_last(words);
                     }
+                    here = self.class_here();
+                    pc += 1;
+                }
+                Op::TryTake(token, otherwise) => {
+                    if here != token {
+                        pc = otherwise;
+                        continue;
+                    }
+                    self.take_word_into(node)?;
                     here = self.class_here();
                     pc += 1;
                 }
@@ -422,6 +451,10 @@ impl<'a> Parser<'a, '_> {
                 self.push_frame(frame)?;
                 return self.want_expr(Frame::new(Then::SortKey)).map(Hooked::Step);
             }
+            Hook::JsonKey => {
+                self.push_frame(frame)?;
+                return self.want_expr(Frame::new(Then::JsonKey)).map(Hooked::Step);
+            }
             Hook::FunctionCall => {
                 return self.function_call(Frame { mode: Mode::Call, ..frame }).map(Hooked::Step);
             }
@@ -490,7 +523,9 @@ impl<'a> Parser<'a, '_> {
         )?;
         node.set_text(match (hook, token.kind) {
             // `EXPLAIN (FORMAT JSON)`: as an option it is a word before this word too.
-            (Hook::NonReservedWord, TokenKind::Keyword(Keyword::Format)) => Keyword::Format.word(),
+            (Hook::NonReservedWord | Hook::Label, TokenKind::Keyword(Keyword::Format)) => {
+                Keyword::Format.word()
+            }
             _ => self.name_text(token)?,
         });
         if matches!(hook, Hook::NonReservedWord | Hook::Label) {

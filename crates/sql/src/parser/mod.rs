@@ -28,6 +28,7 @@ mod expr;
 mod form;
 mod forms;
 mod indirection;
+mod json;
 mod name;
 mod object;
 mod predicate;
@@ -294,6 +295,11 @@ impl<'a, 's> Parser<'a, 's> {
             Then::QuantifiedItem => self.after_quantified_item(frame, node),
             Then::OverlapsItem => self.after_overlaps_item(frame, node),
             Then::CallOrderItem => self.after_call_order_item(frame, node),
+            Then::CallClause => self.after_call_clause(frame, node),
+            Then::FormOperand => Ok(Step::Value(node)),
+            Then::JsonKey => self.after_json_key(node),
+            Then::JsonMember => self.after_json_member(frame, node),
+            Then::JsonOptions => self.after_json_options(frame, node),
             Then::CaseOperand => self.after_case_operand(frame, node),
             Then::CaseWhen => self.after_case_when(frame, node),
             Then::CaseResult => self.after_case_result(frame, node),

@@ -55,6 +55,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn name_text(&mut self, token: Token) -> Parsed<&'a str> {
         let raw = self.slice(token);
         let result = match token.kind {
+            TokenKind::Name { has_capitals: false } => return Ok(raw),
             TokenKind::Name { has_capitals: true } => self.texts.fold(raw),
             TokenKind::Keyword(keyword) => return self.keyword_text(keyword, token),
             kind => self.texts.unquote(kind, raw),
@@ -62,18 +63,9 @@ impl<'a> Parser<'a, '_> {
         result.map_err(|error| self.text_failed(error, token.span()))
     }
 
-    /// What a keyword says as a name. A few are none before certain words, wherever they stand, because PostgreSQL takes
-    /// the two for one: `NULLS FIRST`.
+    /// What a keyword says as a name, unless it is none before the word that stands after it.
     fn keyword_text(&mut self, keyword: Keyword, token: Token) -> Parsed<&'a str> {
-        use Keyword as K;
-        let partners: &[Keyword] = match keyword {
-            K::Not => &[K::Between, K::In, K::Like, K::Ilike, K::Similar],
-            K::Nulls => &[K::First, K::Last],
-            K::With => &[K::Time, K::Ordinality],
-            K::Without => &[K::Time],
-            K::Format => &[K::Json],
-            _ => &[],
-        };
+        let partners = partners(keyword);
         if !partners.is_empty() {
             let is_taken = self.token.start >= token.end;
             let next = if is_taken { self.token.kind } else { self.peek() };
@@ -83,6 +75,12 @@ impl<'a> Parser<'a, '_> {
         }
         let raw = self.slice(token);
         Ok(if raw == keyword.word() { raw } else { keyword.word() })
+    }
+
+    /// Whether the current token and the next are one word to PostgreSQL, which is no name.
+    pub(super) fn is_half_a_word(&mut self) -> bool {
+        let partners = self.token.keyword().map_or(&[][..], partners);
+        !partners.is_empty() && partners.iter().any(|partner| self.peeks(*partner))
     }
 
     /// What a string says.
@@ -103,8 +101,13 @@ impl<'a> Parser<'a, '_> {
     /// Reads a name with dots into `node`: its last two parts go into the node, those before become its children. The
     /// first part is the current token and is known to fit. True when the name ended with `.*`.
     pub(super) fn dotted_name(&mut self, node: NodeRef<'a>, end: Last) -> Parsed<bool> {
-        let mut outer: Option<(Token, &'a str)> = None;
         let mut last = self.take();
+        if last.kind == (TokenKind::Name { has_capitals: false }) && self.token.kind != TokenKind::Dot {
+            node.set_text(self.slice(last));
+            node.set_end(last.end);
+            return Ok(false);
+        }
+        let mut outer: Option<(Token, &'a str)> = None;
         let mut name = self.name_text(last)?;
         while self.token.kind == TokenKind::Dot {
             self.take();
@@ -180,6 +183,19 @@ impl<'a> Parser<'a, '_> {
         let quotes = u32::from(matches!(token.kind, TokenKind::QuotedName { .. }));
         let span = Span::new(token.start + quotes, token.end - quotes);
         (self.lexer.slice(span) == name && token.kind != TokenKind::UnicodeName).then_some(span)
+    }
+}
+
+/// The words that PostgreSQL takes for one with a word before them, as in `NULLS FIRST`; that is no name anywhere.
+fn partners(keyword: Keyword) -> &'static [Keyword] {
+    use Keyword as K;
+    match keyword {
+        K::Not => &[K::Between, K::In, K::Like, K::Ilike, K::Similar],
+        K::Nulls => &[K::First, K::Last],
+        K::With => &[K::Time, K::Ordinality],
+        K::Without => &[K::Time],
+        K::Format => &[K::Json],
+        _ => &[],
     }
 }
 

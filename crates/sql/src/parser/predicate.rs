@@ -112,7 +112,8 @@ impl<'a> Parser<'a, '_> {
             return Err(self.unexpected(&["an expression"]));
         }
         let word = self.take();
-        if self.take_word(K::Nulls) {
+        if self.is(K::Nulls) && !self.is_half_a_word() {
+            self.take();
             self.take_word(K::Not);
             self.expect_word(K::Distinct, &["DISTINCT"])?;
         }

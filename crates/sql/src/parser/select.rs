@@ -99,7 +99,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn after_select_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
         let select = frame.node();
         let is_star = value.kind() == NodeKind::Star && value.qualifier().is_none();
-        let has_label = !is_star && (self.is(K::As) || Self::is_bare_label(self.token.kind));
+        let has_label = !is_star && (self.is(K::As) || self.has_bare_label());
         let item = if has_label { self.labelled(value)? } else { value };
         select.push(item);
         match self.token.kind {
@@ -109,6 +109,11 @@ impl<'a> Parser<'a, '_> {
             }
             _ => self.select_from(select),
         }
+    }
+
+    /// Whether the current token is a label without `AS`.
+    fn has_bare_label(&mut self) -> bool {
+        Self::is_bare_label(self.token.kind) && !self.is_half_a_word()
     }
 
     pub(super) fn labelled(&mut self, value: NodeRef<'a>) -> Parsed<NodeRef<'a>> {

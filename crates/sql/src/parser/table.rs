@@ -405,7 +405,7 @@ impl<'a> Parser<'a, '_> {
             _ => Columns::Names,
         };
         let has_as = self.take_word(K::As);
-        if !has_as && !Self::is_column_name(self.token.kind) {
+        if !has_as && (!Self::is_column_name(self.token.kind) || self.is_half_a_word()) {
             return self.end_table(table);
         }
         if has_as && columns == Columns::LikeFirst && self.token.kind == TokenKind::LeftParen {

@@ -259,18 +259,22 @@ impl<'a> Parser<'a, '_> {
 
     /// Whether a value may stand before `ROWS`: no operator outside of parentheses but the sign of a number.
     fn is_plain_count(&self, value: NodeRef<'a>) -> bool {
+        let is_signed = value.kind() == NodeKind::Unary && value.detail() != UnaryOp::Other.code();
+        self.is_primary(value)
+            || value.first_child().is_some_and(|number| {
+                let is_number = matches!(number.kind(), NodeKind::Integer | NodeKind::Number);
+                is_signed && is_number && !self.is_in_parens(number)
+            })
+    }
+
+    /// Whether a value was written without an operator outside of parentheses (`c_expr`).
+    pub(super) fn is_primary(&self, value: NodeRef<'a>) -> bool {
         let start = value.span().start;
-        let first = value.first_child();
-        let begins_itself = first.is_none_or(|first| first.span().start != start);
-        if self.lexer.text().as_bytes().get(start as usize) == Some(&b'(') && begins_itself {
+        let begins_itself = value.first_child().is_none_or(|first| first.span().start != start);
+        if begins_itself && self.is_in_parens(value) {
             return true;
         }
         match value.kind() {
-            NodeKind::Unary => first.is_some_and(|number| {
-                let is_number = matches!(number.kind(), NodeKind::Integer | NodeKind::Number);
-                let is_signed = value.detail() != UnaryOp::Other.code();
-                is_number && is_signed && !self.is_in_parens(number)
-            }),
             NodeKind::Cast => begins_itself,
             _ => is_primary(value),
         }

@@ -1,9 +1,10 @@
 //! Views of expressions.
 
+use super::forms::{self, FormRef};
 use super::{Query, SortKey, details, views};
 use crate::node::{Children, flag};
 use crate::parser::ends;
-use crate::{Node, NodeKind, Span};
+use crate::{Form, Node, NodeKind, Span};
 
 /// An expression.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,8 @@ pub enum Expr<'a> {
     Overlaps(Overlaps<'a>),
     /// `TREAT(a AS type)`.
     Treat(Treat<'a>),
+    /// A function that the grammar declares: those for JSON and XML.
+    Form(FormRef<'a>),
     /// No expression: only in a tree that the parser did not make.
     Invalid(&'a Node<'a>),
 }
@@ -118,7 +121,10 @@ impl<'a> Expr<'a> {
             NodeKind::Default => Self::Default(Default(node)),
             NodeKind::Overlaps => Self::Overlaps(Overlaps(node)),
             NodeKind::Treat => Self::Treat(Treat(node)),
-            _ => Self::Invalid(node),
+            _ => match FormRef::of(node) {
+                Some(form) if is_value(form.form()) => Self::Form(form),
+                _ => Self::Invalid(node),
+            },
         }
     }
 
@@ -158,6 +164,7 @@ impl<'a> Expr<'a> {
             | Self::Treat(Treat(node))
             | Self::Invalid(node) => node,
             Self::Literal(literal) => literal.node(),
+            Self::Form(form) => form.node(),
         }
     }
 
@@ -165,6 +172,32 @@ impl<'a> Expr<'a> {
     pub fn span(self) -> Span {
         self.node().span()
     }
+}
+
+/// Whether a form stands where an expression can.
+fn is_value(form: Form) -> bool {
+    matches!(
+        form,
+        Form::JsonArray
+            | Form::JsonArrayAgg
+            | Form::JsonArrayQuery
+            | Form::JsonExists
+            | Form::JsonMember
+            | Form::JsonObjectAgg
+            | Form::JsonParse
+            | Form::JsonQuery
+            | Form::JsonScalar
+            | Form::JsonSerialize
+            | Form::JsonValueOf
+            | Form::XmlConcat
+            | Form::XmlElement
+            | Form::XmlExists
+            | Form::XmlForest
+            | Form::XmlParse
+            | Form::XmlPi
+            | Form::XmlRoot
+            | Form::XmlSerialize
+    )
 }
 
 /// Expressions in a list, in order.
@@ -763,14 +796,16 @@ impl<'a> Call<'a> {
         self.0.qualifier()
     }
 
-    /// The arguments, in order; none for `f(*)`. One with a name is [`Expr::NamedArgument`].
+    /// The arguments, in order; none for `f(*)`. One with a name is [`Expr::NamedArgument`]; the members of a
+    /// `JSON_OBJECT` are forms, [`forms::JsonMember`].
     pub fn args(self) -> Exprs<'a> {
         let named = self.0.children().take_while(|node| node.kind() == NodeKind::Name).count();
         let mut children = self.0.children();
         for _ in 0..named {
             children.next();
         }
-        let clauses = u32::from(self.0.has(flag::ORDERED));
+        let flags = flag::ORDERED | flag::OPTIONS | flag::WITHIN | flag::FILTERED | flag::WINDOWED;
+        let clauses = (self.0.flags() & flags).count_ones();
         Exprs::new(children.without_last(clauses))
     }
 
@@ -778,6 +813,26 @@ impl<'a> Call<'a> {
     pub fn order_by(self) -> impl Iterator<Item = SortKey<'a>> + Clone {
         let clause = self.0.has(flag::ORDERED).then(|| self.0.child_of_kind(NodeKind::OrderBy)).flatten();
         clause.map(Node::children).unwrap_or_default().filter_map(SortKey::of)
+    }
+
+    /// `WITHIN GROUP (ORDER BY …)` after it.
+    pub fn within_group(self) -> Option<forms::WithinGroup<'a>> {
+        self.0.children().find_map(forms::WithinGroup::of)
+    }
+
+    /// `FILTER (WHERE …)` after it.
+    pub fn filter(self) -> Option<forms::Filter<'a>> {
+        self.0.children().find_map(forms::Filter::of)
+    }
+
+    /// `OVER …` after it.
+    pub fn over(self) -> Option<forms::Over<'a>> {
+        self.0.children().find_map(forms::Over::of)
+    }
+
+    /// What `JSON_OBJECT` does with nulls and keys that repeat.
+    pub fn json_options(self) -> Option<forms::JsonOptions<'a>> {
+        self.0.children().find_map(forms::JsonOptions::of)
     }
 
     /// Whether the last argument is an array of the values for a variadic parameter: `f(a, VARIADIC b)`.

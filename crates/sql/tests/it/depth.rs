@@ -92,6 +92,30 @@ fn thirty_thousand_levels_of_every_expression() {
         ("COALESCE(", "1", ", 2)"),
         ("a LIKE b ESCAPE (", "c", ")"),
         ("a || (", "c", ")"),
+        ("a[", "1", "]"),
+        ("a[1:", "1", "]"),
+        ("ARRAY[", "1", "]"),
+        ("ARRAY(SELECT ", "1", ")"),
+        ("a = ANY (", "b", ")"),
+        ("a LIKE ALL (SELECT ", "b", ")"),
+        ("f(a => ", "1", ")"),
+        ("f(1 ORDER BY ", "1", ")"),
+        ("(1, 2) OVERLAPS (3, ", "4", ")"),
+        ("1::t(1 + ", "1", ")"),
+        ("TREAT(", "1", " AS t)"),
+        ("COLLATION FOR (", "a", ")"),
+        ("NORMALIZE(", "a", ", NFC)"),
+        ("SUBSTRING(a SIMILAR ", "b", " ESCAPE c)"),
+        ("OPERATOR(s.-) ", "a", ""),
+        ("f(1) FILTER (WHERE ", "a", ")"),
+        ("f(1) OVER (ORDER BY ", "a", ")"),
+        ("f(1) WITHIN GROUP (ORDER BY ", "a", ")"),
+        ("JSON_OBJECT(a : ", "b", ")"),
+        ("JSON_OBJECT(", "b", " : a)"),
+        ("JSON_ARRAY(SELECT ", "b", ")"),
+        ("JSON_ARRAY(", "b", ")"),
+        ("XMLCONCAT(", "a", ")"),
+        ("XMLEXISTS(a PASSING (", "b", "))"),
     ] {
         let text = format!("SELECT {}", nested(30_000, open, inside, close));
         let count = nodes(&text, 256 * MIB).unwrap_or_else(|| panic!("{open} fits"));
@@ -187,6 +211,13 @@ fn long_lists_of_every_kind() {
         format!("{})", list("SELECT f(1", ", 1")),
         list("SELECT a FROM t", ", t"),
         list("SELECT a", ".a"),
+        list("SELECT a", "[1]"),
+        list("SELECT (a)", ".a"),
+        list("SELECT a::t", "[1]"),
+        format!("{}]", list("SELECT ARRAY[1", ", 1")),
+        format!("SELECT ARRAY{}", nested(200_000, "[", "", "]")),
+        format!("{})", list("SELECT JSON_OBJECT(a : b", ", a : b")),
+        format!("{})", list("SELECT 'a'::t(1", ", 1")),
     ] {
         assert!(nodes(&text, 256 * MIB).is_some_and(|count| count > 200_000), "{}", &text[..20]);
     }
@@ -194,7 +225,20 @@ fn long_lists_of_every_kind() {
 
 #[test]
 fn unclosed_nesting_is_an_error_in_linear_time() {
-    for open in ["(", "f(", "(SELECT ", "CASE ", "a IN (", "a + ("] {
+    for open in [
+        "(",
+        "f(",
+        "(SELECT ",
+        "CASE ",
+        "a IN (",
+        "a + (",
+        "a[",
+        "ARRAY[",
+        "a = ANY (",
+        "a::t(a + ",
+        "f() OVER (ORDER BY ",
+        "JSON_OBJECT(",
+    ] {
         let text = format!("SELECT {}", open.repeat(100_000));
         let budget = Budget::root("test", 256 * MIB).expect("a budget");
         let arena = Arena::new(&budget);
@@ -212,6 +256,8 @@ fn time_grows_with_the_text() {
         ("SELECT a", ".a"),
         ("SELECT a FROM t", " JOIN t ON a"),
         ("SELECT a", "::b"),
+        ("SELECT a", "[1]"),
+        ("SELECT a::b", "[1]"),
         ("SELECT a FROM t", " FOR UPDATE OF t"),
         ("SELECT a FROM t GROUP BY a", ", ROLLUP (a)"),
         ("SELECT a FROM t", ", LATERAL f(1) AS x"),

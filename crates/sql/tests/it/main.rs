@@ -5,6 +5,7 @@ mod budget;
 mod changes;
 mod corpus;
 mod depth;
+mod fingerprint;
 mod golden;
 mod layout;
 mod names;

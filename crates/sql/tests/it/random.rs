@@ -443,7 +443,7 @@ impl Writer {
         if self.fuel == 0 {
             return self.leaf();
         }
-        match self.random.below(26) {
+        match self.random.below(30) {
             0..6 => self.leaf(),
             6..9 => self.in_parens(Writer::expr),
             9..13 => {
@@ -490,6 +490,10 @@ impl Writer {
                 self.word("EXISTS");
                 self.in_parens(Writer::query);
             }
+            25 => self.selection(),
+            26 => self.array(),
+            27 => self.quantified(),
+            28 => self.document(),
             _ => {
                 self.maybe(50, "ROW");
                 self.in_parens(|w| {
@@ -497,6 +501,110 @@ impl Writer {
                     w.word(",");
                     w.expr();
                 });
+            }
+        }
+    }
+
+    /// A field or an element of a value.
+    fn selection(&mut self) {
+        if self.random.chance(50) {
+            self.name()
+        } else {
+            self.in_parens(Writer::expr)
+        }
+        match self.random.below(4) {
+            0 => {
+                self.words("[ :");
+                self.expr();
+                self.word("]");
+            }
+            1 => {
+                self.word("[");
+                self.expr();
+                let end = self.random.pick(&[": ]", "]", "] . name", "] . *"]);
+                self.words(end);
+            }
+            2 => self.words(". a [ 1 : 2 ] [ 3 ]"),
+            _ => self.words(". b . \"C\""),
+        }
+    }
+
+    fn array(&mut self) {
+        self.word("ARRAY");
+        match self.random.below(3) {
+            0 => self.in_parens(Writer::query),
+            1 => {
+                self.word("[");
+                self.list(3, Writer::expr);
+                self.word("]");
+            }
+            _ => {
+                self.words("[ [");
+                self.list(2, Writer::expr);
+                self.words("] , [ ] ]");
+            }
+        }
+    }
+
+    fn quantified(&mut self) {
+        self.operand();
+        let operator = self.random.pick(&["=", "<>", "LIKE", "NOT ILIKE", "+", "~", "OPERATOR ( s . = )"]);
+        self.words(operator);
+        let quantifier = self.random.pick(&["ANY", "ALL", "SOME"]);
+        self.word(quantifier);
+        if self.random.chance(50) { self.in_parens(Writer::expr) } else { self.in_parens(Writer::query) }
+    }
+
+    /// Functions that the grammar declares, and clauses after calls.
+    fn document(&mut self) {
+        match self.random.below(6) {
+            0 => {
+                self.words("JSON_OBJECT (");
+                self.list(2, |w| {
+                    w.operand();
+                    let separator = w.random.pick(&[":", "VALUE"]);
+                    w.word(separator);
+                    w.expr();
+                });
+                let end = self.random.pick(&[")", "NULL ON NULL WITH UNIQUE KEYS )", "RETURNING jsonb )"]);
+                self.words(end);
+            }
+            1 => {
+                self.words("XMLELEMENT ( NAME a , XMLATTRIBUTES (");
+                self.expr();
+                self.words("AS b ) ,");
+                self.list(2, Writer::expr);
+                self.word(")");
+            }
+            2 => {
+                self.words("JSON_QUERY (");
+                self.expr();
+                self.words("FORMAT JSON , '$' PASSING");
+                self.expr();
+                self.words("AS x WITH WRAPPER KEEP QUOTES EMPTY ON ERROR )");
+            }
+            3 => {
+                self.words("f (");
+                self.list(2, Writer::expr);
+                self.words(") FILTER ( WHERE");
+                self.expr();
+                self.words(") OVER ( PARTITION BY");
+                self.list(2, Writer::expr);
+                self.words("ROWS 1 PRECEDING )");
+            }
+            4 => {
+                self.words("percentile ( 0.5 ) WITHIN GROUP ( ORDER BY");
+                self.expr();
+                self.words("DESC ) OVER w");
+            }
+            _ => {
+                self.words("f ( a =>");
+                self.expr();
+                self.words(", VARIADIC");
+                self.expr();
+                self.words("ORDER BY");
+                self.expr();
+                self.word(")");
             }
         }
     }
@@ -553,7 +661,14 @@ impl Writer {
                 }
             }
             _ => {
-                let suffix = self.random.pick(&["AT TIME ZONE 'UTC'", "AT LOCAL", "COLLATE \"C\""]);
+                let suffix = self.random.pick(&[
+                    "AT TIME ZONE 'UTC'",
+                    "AT LOCAL",
+                    "COLLATE \"C\"",
+                    "IS JSON ARRAY WITH UNIQUE KEYS",
+                    "IS NOT NFC NORMALIZED",
+                    "IS DOCUMENT",
+                ]);
                 self.words(suffix);
             }
         }
