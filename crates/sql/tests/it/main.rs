@@ -12,6 +12,7 @@ mod names;
 mod objects;
 mod random;
 mod rewrite;
+mod rows;
 mod size;
 mod tables;
 
