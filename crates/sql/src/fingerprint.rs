@@ -108,6 +108,7 @@ fn hash_of<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
         | N::File
         | N::Derived
         | N::TableFunction
+        | N::RowsFrom
         | N::Join
         | N::Using
         | N::On

@@ -36,6 +36,7 @@
 //! | `node` | the uniform tree: 64 bytes a node, walks without a stack |
 //! | [`views`] | typed views over the nodes, which is what consumers read |
 //! | `print`, `outline` | a tree as canonical SQL, and as indented text for people |
+//! | `fingerprint`, `normalize` | which statements are the same but for their literals, and what they look like without |
 //! | `split` | where statements end in a script, also while it streams in |
 //! | `script` | the statements of a text, one after the other, the wrong ones included |
 //! | `error` | what went wrong, where, what was expected, and a hint |
@@ -57,6 +58,7 @@ mod outline;
 mod parser;
 mod print;
 mod rewrite;
+mod rows;
 mod script;
 mod split;
 mod text;
@@ -79,6 +81,7 @@ pub use normalize::normalize;
 pub use outline::{Label, Outline};
 pub use parser::{Form, PARSER_BYTES, parse, parse_cancellable, parse_expression};
 pub use rewrite::RewriteError;
+pub use rows::InsertRows;
 pub use script::Script;
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};

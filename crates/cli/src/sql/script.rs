@@ -135,14 +135,13 @@ impl<'b> Reading<'b> {
                 return reading.statements(text, is_last, show);
             }
             // What is wrong with the text of one statement says nothing of the others.
-            each_statement(piece, |bytes| match str::from_utf8(bytes) {
+            each_statement(piece, is_last, |bytes| match str::from_utf8(bytes) {
                 Ok(text) => reading.statements(text, true, show).map(drop),
                 Err(error) => {
                     reading.not_utf8(bytes, error.valid_up_to());
                     show.wrong(bytes, &mut reading.tool.out)
                 }
-            })?;
-            Ok(piece.len())
+            })
         })
     }
 
@@ -300,15 +299,23 @@ pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t
     }
 }
 
-/// Calls `look` with the bytes of each statement up to its `;`, whatever they are.
-pub(super) fn each_statement(piece: &[u8], mut look: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Calls `look` with the bytes of each statement up to its `;`, whatever they are, and where the piece is the last also
+/// with those behind them. Gives how much of the piece that was.
+pub(super) fn each_statement(
+    piece: &[u8],
+    is_last: bool,
+    mut look: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<usize> {
     let (mut splitter, mut start) = (Splitter::new(), 0);
-    while start < piece.len() {
-        let end = splitter.find_end(&piece[start..]).map_or(piece.len(), |length| start + length);
-        look(&piece[start..end])?;
-        start = end;
+    while let Some(length) = splitter.find_end(&piece[start..]) {
+        look(&piece[start..start + length])?;
+        start += length;
     }
-    Ok(())
+    if is_last && start < piece.len() {
+        look(&piece[start..])?;
+        start = piece.len();
+    }
+    Ok(start)
 }
 
 fn remove_front(bytes: &mut Vec<'_, u8>, count: usize) {
@@ -316,7 +323,7 @@ fn remove_front(bytes: &mut Vec<'_, u8>, count: usize) {
     bytes.truncate(bytes.len() - count);
 }
 
-/// Whether the text may only have been cut at the wrong `;`.
+/// Whether the text may only have been cut at the wrong `;`: the parser went on behind it.
 fn ends_too_early(error: &Error, text: &str) -> bool {
-    text.ends_with(';') && error.span().is_some_and(|span| span.start as usize == text.len() - 1)
+    text.ends_with(';') && error.span().is_some_and(|span| span.start as usize == text.len())
 }

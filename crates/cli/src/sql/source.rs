@@ -144,7 +144,7 @@ impl<'b> Source<'b> {
         least: usize,
         out: &mut dyn Write,
     ) -> Result<bool, ReadError> {
-        let mut splitter = Splitter::new();
+        let mut splitter = Splitter::at_each_semicolon();
         let mut end = 0;
         loop {
             while let Some(length) = splitter.find_end(&piece[end..]) {

@@ -17,8 +17,8 @@ const TEXT_BYTES_MAX: usize = 80;
 /// What the system says of the input or the output.
 pub(super) fn show(reading: &mut Reading<'_>) -> io::Result<u8> {
     writeln!(reading.out(), "{:>10} {:>10}  {:<24}  text", "start", "end", "kind")?;
-    reading.pieces(|reading, piece, _| {
-        each_statement(piece, |bytes| {
+    reading.pieces(|reading, piece, is_last| {
+        each_statement(piece, is_last, |bytes| {
             match str::from_utf8(bytes) {
                 Ok(text) => {
                     show_text(reading, text)?;
@@ -27,8 +27,7 @@ pub(super) fn show(reading: &mut Reading<'_>) -> io::Result<u8> {
                 Err(error) => reading.not_utf8(bytes, error.valid_up_to()),
             }
             Ok(())
-        })?;
-        Ok(piece.len())
+        })
     })
 }
 

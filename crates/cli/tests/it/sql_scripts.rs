@@ -1,6 +1,9 @@
 //! `sql` over scripts: each tool, wrong statements, and what a long input takes.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 use cofferdam_testkit::footprint;
 
@@ -95,6 +98,58 @@ fn a_semicolon_inside_of_a_statement_does_not_end_it() {
     assert_eq!(lines.len(), 4, "{printed}");
     assert!(lines[0].ends_with("(SELECT 1; SELECT 2);") && lines[2].ends_with("SELECT 2; END;"), "{printed}");
     assert_eq!((lines[1], lines[3]), ("SELECT 3;", "SELECT 4;"));
+}
+
+/// Aim: a statement with statements inside is one, however it arrives. Method: input that is written a part at a time, to
+/// a tool that reads what is there; the same with a byte before it that makes its text none.
+#[test]
+fn a_body_that_arrives_in_parts_is_one_statement() {
+    let parts = [
+        "select 0; create rule r as on insert to t do also (select 1;",
+        " select 2); create function f() returns int begin atomic select 3;",
+        " select 4;",
+        " end; select 5;",
+    ];
+    for (tool, expected) in [("print", 4), ("check", 1), ("fingerprint", 4)] {
+        let mut child =
+            program(&["sql", tool]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        for part in parts {
+            stdin.write_all(part.as_bytes()).expect("it reads");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        let lines = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success(), "{lines}");
+        assert_eq!(lines.lines().count(), expected, "{lines}");
+    }
+    let mut input = b"select '\xFF';".to_vec();
+    input.extend_from_slice(parts.concat().as_bytes());
+    let outcome = sql(&["check"], &input);
+    assert_eq!(outcome.stdout, "1 of 5 statements wrong\n", "{outcome:?}");
+    // Across reads of 64 KiB.
+    let body =
+        format!("create function f() begin atomic {} end;", "select 1, 'xxxxxxxxxxxxxxxx';\n".repeat(20_000));
+    for text in [body.repeat(3), format!("select '\0';{body}select 1;{body}")] {
+        let outcome = sql(&["check"], text.as_bytes());
+        let wrong = usize::from(text.contains('\0'));
+        assert_eq!(
+            outcome.stdout,
+            format!("{wrong} of {} statements wrong\n", 3 + wrong),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+/// Aim: an action that is not closed does not swallow what is behind it.
+#[test]
+fn what_is_open_ends_where_it_is_wrong() {
+    let open = "create rule r as on insert to t do also (select 1; create table t (a int); ";
+    let more = "select 1, 'xxxxxxxxxxxxxxxx';\n".repeat(200_000);
+    let outcome = run_with(&["--memory", "4MiB", "sql", "check"], format!("{open}{more}").as_bytes());
+    assert_eq!(outcome.stdout, "1 of 200001 statements wrong\n", "{}", outcome.stderr);
 }
 
 #[test]

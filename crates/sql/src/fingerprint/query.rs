@@ -2,6 +2,7 @@
 
 use super::hash::{Hash, Hasher, NOTHING, counts, list, set, text};
 use super::name;
+use crate::Form;
 use crate::node::{Node, NodeKind, flag};
 use crate::views::{IntoKind, JoinKind};
 
@@ -29,16 +30,25 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
             .finish(),
         N::SortKey => {
             let operator = children.get(1).copied().unwrap_or(NOTHING);
-            hasher_with_flags(node).part(0, first).part(1, operator).finish()
+            let order = flag::ASCENDING | flag::DESCENDING | flag::NULLS_FIRST | flag::NULLS_LAST;
+            with_flags(node, order).part(0, first).part(1, operator).finish()
         }
         N::Locking => {
             let tables = list(children.iter().copied());
-            hasher_with_flags(node).number(u64::from(node.detail())).part(0, tables).finish()
+            let waiting = flag::NOWAIT | flag::SKIP_LOCKED;
+            with_flags(node, waiting).number(u64::from(node.detail())).part(0, tables).finish()
         }
         N::Table => table(node, children),
         N::File => Hasher::of(N::File).text(node.name()).finish(),
-        N::Derived => hasher_with_flags(node).part(0, first).finish(),
+        N::Derived => with_flags(node, flag::LATERAL).part(0, first).finish(),
         N::TableFunction => table_function(node, children),
+        N::RowsFrom => {
+            let parts = node.children().zip(children.iter().copied());
+            let functions = parts.filter(|(child, _)| child.kind() != N::Alias).map(|(_, hash)| hash);
+            let hasher = with_flags(node, flag::LATERAL | flag::ORDINALITY).part(0, list(functions));
+            let alias = node.child_of_kind(N::Alias).and(children.last().copied()).unwrap_or(NOTHING);
+            hasher.part(1, alias).finish()
+        }
         N::Join => join(node, children),
         N::Alias => list(children.iter().copied()),
         N::ColumnDef => column_definition(node, children),
@@ -46,8 +56,9 @@ pub(super) fn hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     }
 }
 
-fn hasher_with_flags(node: &Node<'_>) -> Hasher {
-    Hasher::of(node.kind()).number(u64::from(node.flags()))
+/// Begins the hash of a node with those of `flags` that it has.
+fn with_flags(node: &Node<'_>, flags: u16) -> Hasher {
+    Hasher::of(node.kind()).number(u64::from(node.flags() & flags))
 }
 
 /// A select, a `VALUES` or a set operation: all are one kind to PostgreSQL.
@@ -162,7 +173,7 @@ fn into<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
 fn table<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     let relation = match node.child_of_kind(NodeKind::Alias) {
         Some(alias) => name::aliased_relation(node, children, alias.name()),
-        None => name::relation(node, children, false),
+        None => name::relation(node, children, is_of_statistics(node)),
     };
     let mut samples = node.children().zip(children.iter().copied());
     let sample = samples.find(|(child, _)| child.kind() == NodeKind::Form).map(|(_, hash)| hash);
@@ -172,9 +183,15 @@ fn table<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     }
 }
 
+/// Whether statistics are kept about the table, so that its schema counts as in other definitions.
+fn is_of_statistics<'a>(table: &'a Node<'a>) -> bool {
+    let statement = table.parent().filter(|list| list.kind() == NodeKind::List).and_then(Node::parent);
+    statement.and_then(Node::form) == Some(Form::CreateStatistics)
+}
+
 fn table_function<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     let parts = children.iter().copied().enumerate();
-    let hasher = hasher_with_flags(node);
+    let hasher = with_flags(node, flag::LATERAL | flag::ORDINALITY);
     parts.fold(hasher, |hasher, (index, hash)| hasher.part(index as u64, hash)).finish()
 }
 

@@ -77,6 +77,35 @@ const fn alone(precedence: u8, action: Action) -> Option<Infix> {
     Some(Infix { precedence, is_associative: false, action, may_be_label: false })
 }
 
+/// Which keywords do something between two operands: those that `infix_word` knows.
+static IS_INFIX: [bool; Keyword::COUNT] = {
+    use Keyword as K;
+    let words = [
+        K::And,
+        K::Or,
+        K::Is,
+        K::Isnull,
+        K::Notnull,
+        K::Between,
+        K::In,
+        K::Like,
+        K::Ilike,
+        K::Similar,
+        K::Not,
+        K::Escape,
+        K::Collate,
+        K::At,
+        K::Operator,
+    ];
+    let mut table = [false; Keyword::COUNT];
+    let mut index = 0;
+    while index < words.len() {
+        table[words[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 impl<'a> Parser<'a, '_> {
     // ---- operands
 
@@ -299,7 +328,16 @@ impl<'a> Parser<'a, '_> {
 
     /// A value stands before the current token: completes the operators that end here and starts the one that follows.
     pub(super) fn infix(&mut self, mut value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let mut infix = self.infix_here()?;
+        let mut infix = if self.may_be_infix() { self.infix_here()? } else { None };
+        if infix.is_none() {
+            // The expression ends here, and with it all operators that wait for this operand.
+            while self.stack.top().then.is_operator() {
+                let frame = self.stack.pop();
+                frame.node().push(value);
+                value = frame.node();
+            }
+            return Ok(Step::Done(value));
+        }
         loop {
             let top = *self.stack.top();
             let is_operator = top.then.is_operator();
@@ -349,6 +387,15 @@ impl<'a> Parser<'a, '_> {
     fn not_associative(&mut self, precedence: u8) -> super::Failed {
         let hint = (precedence == p::COMPARISON).then_some(Hint::ComparisonChain);
         self.unexpected_with(&[], hint)
+    }
+
+    /// Whether the current token can stand between two operands, or end a value in another way than by not belonging to it.
+    fn may_be_infix(&self) -> bool {
+        match self.token.kind {
+            TokenKind::Comma | TokenKind::RightParen | TokenKind::End | TokenKind::Semicolon => false,
+            TokenKind::Keyword(keyword) => IS_INFIX[keyword as usize],
+            _ => true,
+        }
     }
 
     /// What the current token does after a value; `None` when the expression ends before it.

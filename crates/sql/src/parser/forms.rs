@@ -36,6 +36,8 @@ enum Op {
     If(u16, Pc),
     /// The same for a single token.
     IfToken(u16, Pc),
+    /// The same, and reads the token like `Take` when it is the one.
+    TryTake(u16, Pc),
     /// The same for the current token and the next.
     IfGuard(u16, Pc),
     Jump(Pc),
@@ -307,6 +309,15 @@ impl<'a> Parser<'a, '_> {
                     if matches!(op, Op::Noise(_)) {
                         words::mark_last(words);
                     }
+                    here = self.class_here();
+                    pc += 1;
+                }
+                Op::TryTake(token, otherwise) => {
+                    if here != token {
+                        pc = otherwise;
+                        continue;
+                    }
+                    self.take_word_into(node)?;
                     here = self.class_here();
                     pc += 1;
                 }

@@ -55,6 +55,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn name_text(&mut self, token: Token) -> Parsed<&'a str> {
         let raw = self.slice(token);
         let result = match token.kind {
+            TokenKind::Name { has_capitals: false } => return Ok(raw),
             TokenKind::Name { has_capitals: true } => self.texts.fold(raw),
             TokenKind::Keyword(keyword) => return self.keyword_text(keyword, token),
             kind => self.texts.unquote(kind, raw),
@@ -100,8 +101,13 @@ impl<'a> Parser<'a, '_> {
     /// Reads a name with dots into `node`: its last two parts go into the node, those before become its children. The
     /// first part is the current token and is known to fit. True when the name ended with `.*`.
     pub(super) fn dotted_name(&mut self, node: NodeRef<'a>, end: Last) -> Parsed<bool> {
-        let mut outer: Option<(Token, &'a str)> = None;
         let mut last = self.take();
+        if last.kind == (TokenKind::Name { has_capitals: false }) && self.token.kind != TokenKind::Dot {
+            node.set_text(self.slice(last));
+            node.set_end(last.end);
+            return Ok(false);
+        }
+        let mut outer: Option<(Token, &'a str)> = None;
         let mut name = self.name_text(last)?;
         while self.token.kind == TokenKind::Dot {
             self.take();

@@ -1,6 +1,6 @@
 //! Golden scripts: `tests/golden/*/*.txt`, each a list of cases.
 //!
-//! A case is a command (`tree`, `print`, `error`, `tokens` or `split`), its input in lines that begin with `> `, a line
+//! A case is a command (`tree`, `print`, `normal`, `classes`, `error`, `tokens` or `split`), its input in lines that begin with `> `, a line
 //! `---`, and the output up to an empty line. `UPDATE_GOLDEN=1` writes the outputs anew.
 
 use std::fmt::Write;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_sql::{Error, Lexer, TokenKind, statements};
 
+use crate::fingerprint::{fingerprint, normal_form};
 use crate::parsed;
 
 #[test]
@@ -92,11 +93,28 @@ fn run(command: &str, input: &str) -> String {
             }
             Err(error) => show(input, error),
         }),
+        "normal" => format!("{}\n", normal_form(input)),
+        "classes" => classes(input),
         "error" => parsed(input, 1 << 20, |tree| show(input, tree.expect_err(input))),
         "tokens" => tokens(input),
         "split" => statements(input).map(|span| format!("{span:?} {:?}\n", span.of(input))).collect(),
         other => panic!("`{other}` is no command of golden scripts"),
     }
+}
+
+/// A number for each line of the input, the same for statements with the same fingerprint.
+fn classes(input: &str) -> String {
+    let mut seen = Vec::new();
+    let numbers = input.lines().map(|text| {
+        let fingerprint = fingerprint(text);
+        let known = seen.iter().position(|other| *other == fingerprint);
+        let index = known.unwrap_or_else(|| {
+            seen.push(fingerprint);
+            seen.len() - 1
+        });
+        (index + 1).to_string()
+    });
+    numbers.collect::<Vec<_>>().join(" ") + "\n"
 }
 
 fn show(input: &str, error: Error) -> String {

@@ -5,12 +5,14 @@ mod budget;
 mod changes;
 mod corpus;
 mod depth;
+mod fingerprint;
 mod golden;
 mod layout;
 mod names;
 mod objects;
 mod random;
 mod rewrite;
+mod rows;
 mod size;
 mod tables;
 
