@@ -610,7 +610,14 @@ impl Printer<'_, '_> {
             N::Is => {
                 let not = if node.has(flag::NOT) { " NOT" } else { "" };
                 let test = IsTest::from_code(node.detail()).words();
-                let keys = if node.has(flag::UNIQUE_KEYS) { " WITH UNIQUE KEYS" } else { "" };
+                let keys = match IsTest::from_code(node.detail()) {
+                    _ if node.has(flag::UNIQUE_KEYS) => " WITH UNIQUE KEYS",
+                    // Without these words it could take the `WITH` of what it stands in.
+                    IsTest::Json | IsTest::JsonArray | IsTest::JsonObject | IsTest::JsonScalar => {
+                        " WITHOUT UNIQUE KEYS"
+                    }
+                    _ => "",
+                };
                 write!(self.f, " IS{not} {test}{keys}")
             }
             _ => Ok(()),
@@ -900,6 +907,9 @@ fn needs_parens<'a>(parent: &'a Node<'a>, node: &'a Node<'a>) -> bool {
         N::Between => inner <= outer,
         N::InList | N::InQuery => index() == 0 && inner <= outer,
         N::Collate => inner < outer,
+        N::Call if CallForm::from_code(parent.detail()) == CallForm::SubstringSimilar => {
+            index() < 2 && inner <= p::BETWEEN
+        }
         N::Call if CallForm::from_code(parent.detail()) == CallForm::Position => {
             inner < p::OTHER || is_not_simple(node)
         }
