@@ -7,6 +7,7 @@ use cofferdam_sql::Tree;
 
 use super::Out;
 use super::script::{Reading, Show, Statement, Stopped};
+use crate::format::escaped::Escaped;
 
 /// `check`: what is wrong is reported, and at the end how many there were. Gives the exit code.
 ///
@@ -36,7 +37,7 @@ impl Show for Canonical {
     }
 }
 
-/// `fingerprint`: each statement's fingerprint, and the statement in canonical form.
+/// `fingerprint`: each statement's fingerprint, and the statement in canonical form, on one line for people.
 pub(super) struct Fingerprints;
 
 impl Show for Fingerprints {
@@ -48,6 +49,6 @@ impl Show for Fingerprints {
         out: &mut Out,
     ) -> Result<(), Stopped> {
         let fingerprint = tree.fingerprint(arena)?;
-        Ok(writeln!(out, "{fingerprint}  {tree};")?)
+        Ok(writeln!(out, "{fingerprint}  {};", Escaped(tree))?)
     }
 }

@@ -29,14 +29,14 @@ mod texts;
 mod tokens;
 mod tree;
 
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write as _};
 
 use cofferdam::{Budget, BudgetOptions, OutOfMemory, human_bytes};
 use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Sql};
 use crate::untracked::{LIMIT_BYTES, Untracked};
-use crate::{FAILED, USAGE, complain, session};
+use crate::{FAILED, USAGE, complain, interrupt, session};
 use script::Reading;
 use source::{ReadError, Source};
 
@@ -86,7 +86,17 @@ pub(crate) fn run(tool: &Sql, limits: Limits, show_memory: bool) -> io::Result<u
             return Ok(FAILED);
         }
     };
-    let code = dispatch(tool, &mut budgets, source)?;
+    if let Err(error) = interrupt::end_work() {
+        complain(format_args!("warning: Ctrl-C will end the program at once: {error}"));
+    }
+    let outcome = interrupt::busy(|| dispatch(tool, &mut budgets, source));
+    let code = match (outcome, interrupt::exit_code()) {
+        (Err(error), Some(code)) if error.kind() == ErrorKind::Interrupted => {
+            complain("error[57014]: canceling due to user request; what follows is not read");
+            code
+        }
+        (outcome, _) => outcome?,
+    };
     budgets.out.flush()?;
     budgets.finish(show_memory);
     Ok(code)

@@ -5,14 +5,14 @@ use std::io;
 use cofferdam::Splitter;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse};
+use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse_cancellable};
 
 use super::source::{ReadError, Source};
 use super::{Out, Tool, refusal};
 use crate::input::BYTE_ORDER_MARK;
 use crate::position::Position;
 use crate::report::{Finding, Place};
-use crate::{FAILED, complain};
+use crate::{FAILED, complain, interrupt};
 
 /// What a tool does with the statements of a script.
 pub(super) trait Show {
@@ -192,7 +192,7 @@ impl<'b> Reading<'b> {
         // What is before `seen` was passed; it is where a line or the text begins.
         let mut seen = 0;
         let mut script = match Script::new(text) {
-            Ok(script) => script,
+            Ok(script) => script.cancellable(interrupt::flag()),
             Err(error) => {
                 self.statements_count += 1;
                 self.wrong(&error, text, 0);
@@ -209,6 +209,7 @@ impl<'b> Reading<'b> {
                 show.rest(&text[start..], &mut self.tool.out)?;
                 return Ok(text.len());
             };
+            interrupt::check()?;
             if !is_last && outcome.as_ref().is_err_and(|error| ends_too_early(error, text)) {
                 self.pass(&text[seen..start]);
                 return Ok(start);
@@ -290,11 +291,12 @@ impl<'b> Reading<'b> {
 /// Parses a statement, which is right, as a text of its own: offsets in the tree are then its own.
 ///
 /// # Errors
-/// There is no memory for a second tree.
-pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t>, AllocError> {
-    match parse(text, arena) {
+/// There is no memory for a second tree, or a signal came.
+pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t>, Stopped> {
+    match parse_cancellable(text, arena, interrupt::flag()) {
         Ok(tree) => Ok(tree),
-        Err(Error::OutOfMemory(error)) => Err(error),
+        Err(Error::OutOfMemory(error)) => Err(error.into()),
+        Err(Error::Cancelled) => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
         Err(error) => unreachable!("the parser accepted this within its script: {error}"),
     }
 }

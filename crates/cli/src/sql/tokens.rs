@@ -7,6 +7,7 @@ use cofferdam_sql::{Category, Lexer, TokenKind};
 
 use super::script::{Reading, each_statement};
 use crate::format::escaped::Escaped;
+use crate::interrupt;
 
 /// The longest text of a token that is shown, in bytes.
 const TEXT_BYTES_MAX: usize = 80;
@@ -41,6 +42,7 @@ fn show_text(reading: &mut Reading<'_>, text: &str) -> io::Result<()> {
         }
     };
     loop {
+        interrupt::check()?;
         let token = lexer.next_token();
         if token.kind == TokenKind::End {
             return Ok(());

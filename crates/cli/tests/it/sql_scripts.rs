@@ -185,6 +185,8 @@ fn fingerprints_do_not_see_literals() {
     assert_eq!(fingerprints[0], fingerprints[1]);
     assert_ne!(fingerprints[0], fingerprints[2]);
     assert!(lines.ends_with("  SELECT a;\n"));
+    let line = right(&["fingerprint"], "select 'a\n\u{1b}[2J'");
+    assert!(line.ends_with("  SELECT 'a\\n\\u{1b}[2J';\n"), "{line}");
     let outcome = sql(&["fingerprint", "-0"], b"select 7\0select 1; select a\0\0selec\0");
     let expected = format!("{0}\n{0} {1}\n\nERR 0 ", fingerprints[0], fingerprints[2]);
     assert!(outcome.code == 0 && outcome.stdout.starts_with(&expected), "{outcome:?}");

@@ -98,16 +98,20 @@ fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena
 }
 
 /// Parses the statement that begins with `first`, behind which `lexer` stands, up to its `;` or the end of the text, and
-/// leaves `lexer` behind that `;`, also where the statement is wrong.
+/// leaves `lexer` behind that `;`, also where the statement is wrong; not where it is cancelled.
 pub(crate) fn parse_next<'a>(
     first: Token,
     lexer: &mut Lexer<'a>,
     arena: &'a Arena,
+    cancel: Option<&AtomicBool>,
 ) -> Result<Tree<'a>, Error> {
     let mut room = Room::new(arena.budget());
     let mut parser = Parser::new(first, lexer.clone(), arena, &mut room);
+    parser.cancel = cancel;
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
-    lexer.seek(parser.behind_semicolon());
+    if !matches!(parser.failure, Some(Error::Cancelled)) {
+        lexer.seek(parser.behind_semicolon());
+    }
     match outcome {
         Ok(root) => {
             root.finish_root();
