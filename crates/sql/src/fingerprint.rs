@@ -13,7 +13,7 @@
 //! Only what lies a hundred nodes deep and more, which counts for nothing there, counts here. The numbers may change when
 //! the grammar does.
 //!
-//! A table with an alias goes by its alias. How that is done: each node gives a [`Hash`], which may be nothing; a list is
+//! A table with an alias goes by its alias. How that is done: each node gives a `Hash`, which may be nothing; a list is
 //! nothing when its elements are, and is its element when there is one. The modules beside this one say what each
 //! construct is made of: `query`, `expr`, `name` (names and types), `form` (what the grammar declares) and `session` (settings,
 //! cursors, options).
