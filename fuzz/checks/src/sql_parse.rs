@@ -166,12 +166,21 @@ pub fn check(data: &[u8]) {
 }
 
 /// The golden scripts, whose statements are the lines that begin with `> `.
-const GOLDEN: [&str; 5] = [
+const GOLDEN: [&str; 14] = [
+    include_str!("../../../crates/sql/tests/golden/print/alter.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/calls.txt"),
     include_str!("../../../crates/sql/tests/golden/print/canonical.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/catalog.txt"),
     include_str!("../../../crates/sql/tests/golden/print/changes.txt"),
     include_str!("../../../crates/sql/tests/golden/print/clauses.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/drop.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/functions.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/indexes.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/roles.txt"),
     include_str!("../../../crates/sql/tests/golden/print/session.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/tables.txt"),
     include_str!("../../../crates/sql/tests/golden/print/upkeep.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/values.txt"),
 ];
 
 /// A statement of the golden scripts with up to three words replaced by those of others.
