@@ -77,6 +77,25 @@ fn places_are_those_in_the_input() {
     assert_fails(&run_with(&[], b"select 1 as a; select 2 b c;"), 1, &["--> stdin:1:27"]);
 }
 
+/// Aim: the place of a mistake is right wherever it stands on a line, and costs the same. Method: wrong statements on one
+/// line, with wide letters, behind each other and behind long right ones.
+#[test]
+fn each_place_on_a_long_line_is_right() {
+    let mut script = String::from("\n");
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        for filler in ["", "  ", "select 'é';"] {
+            script += &filler.repeat(number % 50);
+            script += "select 'é' b c;";
+            expected.push(script.lines().nth(1).expect("the line").chars().count() - 1);
+        }
+    }
+    let outcome = sql(&["check"], script.as_bytes());
+    let places = outcome.stderr.lines().filter_map(|line| line.trim().strip_prefix("--> stdin:2:"));
+    let places: Vec<usize> = places.map(|column| column.parse().expect("a number")).collect();
+    assert_eq!(places, expected);
+}
+
 #[test]
 fn what_opened_on_the_same_line_is_marked_there() {
     let outcome = sql(&["check"], b"select (1;");
