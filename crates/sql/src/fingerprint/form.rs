@@ -152,7 +152,7 @@ fn is_set<'a>(form: Option<Form>, list: &'a Node<'a>) -> bool {
 
 fn is_table(kind: NodeKind) -> bool {
     use NodeKind as N;
-    matches!(kind, N::Table | N::File | N::Derived | N::TableFunction | N::Join)
+    matches!(kind, N::Table | N::File | N::Derived | N::TableFunction | N::RowsFrom | N::Join)
 }
 
 // ---- forms

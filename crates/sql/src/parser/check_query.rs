@@ -4,9 +4,7 @@ use super::{Form, Parsed, Parser};
 use crate::Keyword;
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef};
-use crate::views::forms::{
-    FormRef, JsonTable, JsonTableColumn, JsonValue, WindowBound, WindowFrame, XmlColumnOption,
-};
+use crate::views::forms::{FormRef, JsonTable, WindowBound, WindowFrame, XmlColumnOption};
 use Keyword as K;
 
 impl<'a> Parser<'a, '_> {
@@ -16,10 +14,6 @@ impl<'a> Parser<'a, '_> {
             Form::WindowFrame => WindowFrame::of(node).and_then(wrong_bound),
             Form::XmlTableColumn => wrong_option(node),
             Form::JsonTable => JsonTable::of(node).and_then(wrong_path),
-            Form::JsonValue => wrong_encoding(node, JsonValue::of(node).and_then(JsonValue::encoding)),
-            Form::JsonTableColumn => {
-                wrong_encoding(node, JsonTableColumn::of(node).and_then(JsonTableColumn::encoding))
-            }
             _ => None,
         };
         match wrong {
@@ -87,13 +81,4 @@ fn wrong_option(column: NodeRef<'_>) -> Option<(Mistake, NodeRef<'_>)> {
 fn wrong_path(table: JsonTable<'_>) -> Option<(Mistake, NodeRef<'_>)> {
     let path = table.path()?.node();
     (path.kind() != NodeKind::String).then_some((Mistake::PathIsNoString, path))
-}
-
-/// An encoding of JSON that PostgreSQL does not know; it is the last name among the parts of its form.
-fn wrong_encoding<'a>(form: NodeRef<'a>, encoding: Option<&str>) -> Option<(Mistake, NodeRef<'a>)> {
-    const ENCODINGS: [&str; 3] = ["utf8", "utf16", "utf32"];
-    let encoding = encoding?;
-    let is_known = ENCODINGS.iter().any(|known| known.eq_ignore_ascii_case(encoding));
-    let name = form.children().filter(|child| child.kind() == NodeKind::Name).last()?;
-    (!is_known).then_some((Mistake::UnknownOption, name))
 }

@@ -72,6 +72,7 @@ pub(super) enum Hook {
     SimpleExpr,
     Primary,
     JsonKey,
+    JsonEncoding,
     FunctionCall,
     Query,
     Table,
@@ -537,6 +538,7 @@ impl<'a> Parser<'a, '_> {
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
             Hook::Parameter => self.parameter_name(),
+            Hook::JsonEncoding => self.json_encoding(),
             Hook::AnyName => self.object_name(),
             Hook::QualifiedName => self.qualified_name(),
             Hook::OptionName => self.option_name(),

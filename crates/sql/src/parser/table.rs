@@ -84,7 +84,9 @@ impl<'a> Parser<'a, '_> {
             self.push_frame(frame)?;
             return self.call(node);
         }
-        if self.token.kind == TokenKind::LeftBracket && !has_star {
+        let goes_on =
+            self.token.kind == TokenKind::LeftBracket || (has_star && self.token.kind == TokenKind::Dot);
+        if goes_on {
             return self.no_table(node);
         }
         self.check_relation_name(node, has_star)?;

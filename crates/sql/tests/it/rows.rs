@@ -7,8 +7,10 @@ fn arena() -> Arena {
     Arena::new(&Budget::root("rows", 64 << 20).expect("a budget"))
 }
 
-/// The rows as text, or where and why there are no more.
-fn rows(text: &str) -> Option<(String, Vec<String>, Option<(u32, String)>)> {
+/// What is read of a statement: its head, its rows, and where and why there are no more.
+type Read = (String, Vec<String>, Option<(u32, String)>);
+
+fn rows(text: &str) -> Option<Read> {
     let head = arena();
     let mut rows = match InsertRows::open(text, &head) {
         Ok(rows) => rows?,
