@@ -280,7 +280,9 @@ impl<'b> Reading<'b> {
     }
 
     /// Reports the statement that begins behind `blanks`.
-    fn does_not_fit(&self, blanks: &[u8]) {
+    fn does_not_fit(&mut self, blanks: &[u8]) {
+        self.statements_count += 1;
+        self.wrong_count += 1;
         let (line, origin, record) =
             (self.position.after(blanks).line, self.source.origin(), refusal(&self.tool.input));
         complain(format_args!(
