@@ -11,7 +11,7 @@ use super::source::{ReadError, Source};
 use super::{Out, Tool, refusal};
 use crate::input::BYTE_ORDER_MARK;
 use crate::position::Position;
-use crate::report::{Finding, Place};
+use crate::report::{EXCERPT_BYTES_BEFORE_MAX, Finding, Place};
 use crate::{FAILED, complain, interrupt};
 
 /// What a tool does with the statements of a script.
@@ -189,7 +189,7 @@ impl<'b> Reading<'b> {
 
     /// Shows the statements of a piece that is text. Gives how much of it was read.
     fn statements(&mut self, text: &str, is_last: bool, show: &mut dyn Show) -> io::Result<usize> {
-        // What is before `seen` was passed; it is where a line or the text begins.
+        // What is before `seen` was passed; it is on the line of the statement, before what is shown of it.
         let mut seen = 0;
         let mut script = match Script::new(text) {
             Ok(script) => script.cancellable(interrupt::flag()),
@@ -215,9 +215,10 @@ impl<'b> Reading<'b> {
                 return Ok(start);
             }
             self.statements_count += 1;
-            let line_start = text[seen..start].rfind('\n').map_or(seen, |at| seen + at + 1);
-            self.pass(&text[seen..line_start]);
-            seen = line_start;
+            let before = text.floor_char_boundary(start.saturating_sub(EXCERPT_BYTES_BEFORE_MAX)).max(seen);
+            let shown = text[before..start].rfind('\n').map_or(before, |at| before + at + 1);
+            self.pass(&text[seen..shown]);
+            seen = shown;
             let own = &text[start..script.offset() as usize];
             let offset = self.offset + (start - seen) as u64;
             let outcome = match outcome {
@@ -279,7 +280,9 @@ impl<'b> Reading<'b> {
     }
 
     /// Reports the statement that begins behind `blanks`.
-    fn does_not_fit(&self, blanks: &[u8]) {
+    fn does_not_fit(&mut self, blanks: &[u8]) {
+        self.statements_count += 1;
+        self.wrong_count += 1;
         let (line, origin, record) =
             (self.position.after(blanks).line, self.source.origin(), refusal(&self.tool.input));
         complain(format_args!(

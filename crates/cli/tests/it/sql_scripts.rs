@@ -77,6 +77,25 @@ fn places_are_those_in_the_input() {
     assert_fails(&run_with(&[], b"select 1 as a; select 2 b c;"), 1, &["--> stdin:1:27"]);
 }
 
+/// Aim: the place of a mistake is right wherever it stands on a line, and costs the same. Method: wrong statements on one
+/// line, with wide letters, behind each other and behind long right ones.
+#[test]
+fn each_place_on_a_long_line_is_right() {
+    let mut script = String::from("\n");
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        for filler in ["", "  ", "select 'é';"] {
+            script += &filler.repeat(number % 50);
+            script += "select 'é' b c;";
+            expected.push(script.lines().nth(1).expect("the line").chars().count() - 1);
+        }
+    }
+    let outcome = sql(&["check"], script.as_bytes());
+    let places = outcome.stderr.lines().filter_map(|line| line.trim().strip_prefix("--> stdin:2:"));
+    let places: Vec<usize> = places.map(|column| column.parse().expect("a number")).collect();
+    assert_eq!(places, expected);
+}
+
 #[test]
 fn what_opened_on_the_same_line_is_marked_there() {
     let outcome = sql(&["check"], b"select (1;");
@@ -331,6 +350,66 @@ fn statements_that_do_not_fit_are_errors() {
         let outcome = run_with(&[&["--memory", "4MiB", "sql"], tool].concat(), long.as_bytes());
         let parts = ["error[53200]: the statement at line 2 of stdin does not fit; what follows is not read"];
         assert_fails(&outcome, 1, &parts);
+        assert!(tool != ["check"] || outcome.stdout == "1 of 2 statements wrong\n", "{outcome:?}");
+    }
+}
+
+/// Aim: at every limit a tool refuses to start, or says which statement does not fit and goes on, or gives what it gives
+/// with ample memory. Method: every tool under limits from the smallest on, over a script with a statement that needs
+/// more than the smallest have.
+#[test]
+fn every_limit_gives_the_answer_or_a_typed_error() {
+    let large = format!("select {}", vec!["f(A, 'x')"; 2500].join(", "));
+    let (script, texts) =
+        (format!("select 1;\n{large};\nselect 2;\n"), format!("select 1\0{large}\0select 2\0"));
+    let by_nul: [&[&str]; 3] = [&["check", "-0"], &["print", "-0"], &["fingerprint", "-0"]];
+    let tools = TOOLS
+        .map(|tool| (tool, script.as_bytes()))
+        .into_iter()
+        .chain(by_nul.map(|tool| (tool, texts.as_bytes())));
+    for (tool, input) in tools {
+        let ample = sql(tool, input);
+        let (mut refused, mut failed) = (0, 0);
+        for limit_kib in (2048..).step_by(48) {
+            let outcome = run_with(&[&["--memory", &format!("{limit_kib}KiB"), "sql"], tool].concat(), input);
+            assert!(
+                !outcome.stderr.contains("panicked") && !outcome.stderr.contains("warning"),
+                "{outcome:?}"
+            );
+            // The last chunk is as large as what there is, which the figures tell.
+            if outcome == ample || (tool == ["stats"] && outcome.code == ample.code) {
+                break;
+            }
+            let is_shown =
+                outcome.stdout.contains("out of memory") || outcome.stderr.contains("error[53200]");
+            match outcome.code {
+                2 => refused += usize::from(outcome.stderr.contains("is too small")),
+                0 | 1 if is_shown || tool == ["print", "-0"] => failed += 1,
+                _ => panic!("{tool:?} under {limit_kib} KiB: {outcome:?}"),
+            }
+            assert!(limit_kib < 8192, "{tool:?} fits into 8 MiB");
+        }
+        assert!(refused > 0 && (failed > 0 || tool == ["tokens"]), "{tool:?}: {refused} and {failed}");
+    }
+}
+
+#[test]
+fn a_tool_ends_quietly_when_nobody_reads_on() {
+    let folder = Folder::new();
+    folder.file("long.sql", "select a, 'x' from t where b = 1;\n".repeat(20_000));
+    let path = folder.path().join("long.sql");
+    for tool in TOOLS {
+        let arguments = [&["sql"], tool, &[path.to_str().expect("UTF-8")]].concat();
+        let mut child =
+            program(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), &b""[..]), "{tool:?}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let Ok(full) = full else { continue };
+        let output = program(&arguments).stdout(full).output().expect("it ends");
+        assert_eq!(output.status.code(), Some(1), "{tool:?}");
+        assert!(output.stderr.starts_with(b"error: No space left"), "{tool:?}");
     }
 }
 
