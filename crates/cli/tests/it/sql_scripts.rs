@@ -18,6 +18,7 @@ const TOOLS: [&[&str]; 9] = [
     &["format"],
     &["format", "--keywords", "lower", "--width", "20", "--indent", "2"],
     &["fingerprint"],
+    &["normalize"],
     &["tokens"],
     &["stats"],
 ];
@@ -193,6 +194,12 @@ fn parse_draws_boxes() {
     );
     let long = right(&["parse", "--dot"], &format!("select '{}'", "x".repeat(100_000)));
     assert!(long.len() < 400 && long.contains("xxx…\"];"), "{long}");
+}
+
+#[test]
+fn normal_forms_have_parameters_for_literals() {
+    let lines = right(&["normalize"], "select a from t where b = 'x' limit 3; select $1, 2;");
+    assert_eq!(lines, "SELECT a FROM t WHERE b = $1 LIMIT $2;\nSELECT $1, $2;\n");
 }
 
 #[test]
