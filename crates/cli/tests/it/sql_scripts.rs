@@ -10,7 +10,7 @@ use cofferdam_testkit::footprint;
 use crate::memory::untracked_kib;
 use crate::support::{Folder, Outcome, assert_fails, output_with, program, run, run_with};
 
-const TOOLS: [&[&str]; 9] = [
+const TOOLS: [&[&str]; 10] = [
     &["check"],
     &["parse"],
     &["parse", "--dot"],
