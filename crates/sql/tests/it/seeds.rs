@@ -7,6 +7,7 @@ use cofferdam_sql::{Error, Layout, Lexer, Node, TokenKind, Visit, format, normal
 use cofferdam_testkit::counting::{Counting, Counts};
 
 use crate::corpus::{regress, tpch};
+use crate::golden;
 
 /// Swallows what is written.
 struct Sink(u64);
@@ -38,7 +39,7 @@ fn texts() -> Vec<String> {
         format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000)),
         format!("SELECT {}", "CASE WHEN a THEN ".repeat(100)),
     ];
-    regress().into_iter().map(|(text, _)| text).chain(tpch()).chain(own).collect()
+    regress().into_iter().map(|(text, _)| text).chain(tpch()).chain(golden::texts()).chain(own).collect()
 }
 
 /// Aim: the figures of the parse phase are what was taken, and nothing is taken before it is needed. Method: on the global
@@ -113,7 +114,8 @@ fn seed_31_trees_own_no_boxes() {
 /// the test of seed 31 sees.)
 #[test]
 fn seed_29_a_second_parse_allocates_nothing() {
-    let texts: Vec<String> = regress().into_iter().map(|(text, _)| text).chain(tpch()).collect();
+    let texts = regress().into_iter().map(|(text, _)| text).chain(tpch()).chain(golden::texts());
+    let texts: Vec<String> = texts.collect();
     let root = Budget::root("root", 1 << 30).expect("a budget");
     let mut arena = Arena::new(&root);
     let pass = |arena: &mut Arena| {
