@@ -77,10 +77,3 @@ fn too_little_memory_is_an_error() {
     let error = format(tree, Layout::default(), &mut out, &Arena::new(&none)).expect_err("there is no room");
     assert!(matches!(error, FormatError::OutOfMemory(_)));
 }
-
-#[test]
-fn the_letter_of_a_string_stays_at_its_string() {
-    let text = "SELECT N'a', E'\\n', B'01', X'ff', U&'b', nchar 'c'";
-    assert_eq!(formatted(text), text.replace("nchar", "NCHAR"));
-    assert_eq!(formatted_as(text, Layout { width: 8, ..Layout::default() }).matches("N'a'").count(), 1);
-}
