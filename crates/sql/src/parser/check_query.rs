@@ -1,12 +1,10 @@
 //! What PostgreSQL's grammar refuses of windows and of tables out of documents although its rules let it through.
 
 use super::{Form, Parsed, Parser};
-use crate::Keyword;
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef};
-use crate::views::forms::{
-    FormRef, JsonTable, JsonTableColumn, JsonValue, WindowBound, WindowFrame, XmlColumnOption,
-};
+use crate::views::forms::{FormRef, JsonTable, WindowBound, WindowFrame, XmlColumnOption};
+use crate::{Keyword, words};
 use Keyword as K;
 
 impl<'a> Parser<'a, '_> {
@@ -16,11 +14,7 @@ impl<'a> Parser<'a, '_> {
             Form::WindowFrame => WindowFrame::of(node).and_then(wrong_bound),
             Form::XmlTableColumn => wrong_option(node),
             Form::JsonTable => JsonTable::of(node).and_then(wrong_path),
-            Form::JsonValue => wrong_encoding(node, JsonValue::of(node).and_then(JsonValue::encoding)),
-            Form::JsonTableColumn => {
-                wrong_encoding(node, JsonTableColumn::of(node).and_then(JsonTableColumn::encoding))
-            }
-            _ => None,
+            _ => wrong_encoding(node),
         };
         match wrong {
             Some((mistake, part)) => Err(self.mistake(mistake, part.span(), None)),
@@ -89,11 +83,17 @@ fn wrong_path(table: JsonTable<'_>) -> Option<(Mistake, NodeRef<'_>)> {
     (path.kind() != NodeKind::String).then_some((Mistake::PathIsNoString, path))
 }
 
-/// An encoding of JSON that PostgreSQL does not know; it is the last name among the parts of its form.
-fn wrong_encoding<'a>(form: NodeRef<'a>, encoding: Option<&str>) -> Option<(Mistake, NodeRef<'a>)> {
+/// An encoding of JSON that PostgreSQL does not know.
+fn wrong_encoding(form: NodeRef<'_>) -> Option<(Mistake, NodeRef<'_>)> {
     const ENCODINGS: [&str; 3] = ["utf8", "utf16", "utf32"];
-    let encoding = encoding?;
-    let is_known = ENCODINGS.iter().any(|known| known.eq_ignore_ascii_case(encoding));
-    let name = form.children().filter(|child| child.kind() == NodeKind::Name).last()?;
-    (!is_known).then_some((Mistake::UnknownOption, name))
+    let mut words = form.name();
+    for part in form.children() {
+        let is_encoding = part.kind() == NodeKind::Name
+            && words::tokens(words).last().is_some_and(|(token, _)| token.keyword() == Some(K::Encoding));
+        if is_encoding && !ENCODINGS.iter().any(|known| known.eq_ignore_ascii_case(part.name())) {
+            return Some((Mistake::UnknownOption, part));
+        }
+        words = if part.kind() == NodeKind::Words { part.name() } else { "" };
+    }
+    None
 }
