@@ -1,7 +1,7 @@
 //! What PostgreSQL's grammar refuses although its rules let it through: properties that contradict each other or do not
 //! belong to the construct that they stand at.
 
-use super::{Failed, Parsed, Parser};
+use super::{Failed, Parsed, Parser, small_integer};
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef};
 use crate::token::TokenKind;
@@ -65,6 +65,7 @@ impl<'a> Parser<'a, '_> {
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
             Form::WindowFrame
+            | Form::WindowBound
             | Form::XmlTableColumn
             | Form::JsonTable
             | Form::JsonTableColumn
@@ -191,7 +192,7 @@ impl<'a> Parser<'a, '_> {
         let number = node.first_child().filter(|child| child.kind() == NodeKind::Integer);
         match number {
             Some(number)
-                if !number.name().parse::<u16>().is_ok_and(|number| (1..=0x7FFF).contains(&number)) =>
+                if !small_integer(number.name()).is_some_and(|number| (1..=0x7FFF).contains(&number)) =>
             {
                 Err(self.misplaced(number.span(), &["a number from 1 to 32767"]))
             }

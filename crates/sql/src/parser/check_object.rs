@@ -2,7 +2,8 @@
 
 use super::{Failed, Parsed, Parser};
 use crate::error::Mistake;
-use crate::node::{NodeKind, NodeRef, same_tree};
+use crate::node::{NodeKind, NodeRef, flag, same_tree};
+use crate::token::TokenKind;
 use crate::views::forms::{
     AggregateSignature, AlterType, Argument, Copy, CreateAggregate, CreateFunction, PublicationObject, Role,
 };
@@ -83,9 +84,17 @@ impl<'a> Parser<'a, '_> {
 
     /// An argument of an aggregate is no output.
     fn check_argument(&mut self, node: NodeRef<'a>) -> Parsed<()> {
-        let is_output = Argument::of(node).is_some_and(|one| one.mode_out() || one.mode_inout());
+        let Some(argument) = Argument::of(node).filter(|one| one.mode_out() || one.mode_inout()) else {
+            return Ok(());
+        };
         let list = self.stack.second().node.and_then(|list| list.form());
-        if is_output && matches!(list, Some(Form::CreateAggregate | Form::AggregateSignature)) {
+        // A single word may be a name or a type: PostgreSQL looks at the next token first.
+        let is_one_word =
+            argument.name().is_none() && argument.type_name().is_some_and(|kind| is_word(kind.node()));
+        let is_seen = !is_one_word
+            || matches!(self.token.kind, TokenKind::Comma | TokenKind::RightParen)
+            || self.is(Keyword::Order);
+        if is_seen && matches!(list, Some(Form::CreateAggregate | Form::AggregateSignature)) {
             return Err(self.misfit(node.span()));
         }
         Ok(())
@@ -152,6 +161,11 @@ impl<'a> Parser<'a, '_> {
 /// The first argument, and whether it is the only one.
 fn of_one<'a>(mut arguments: impl Iterator<Item = Argument<'a>>) -> (Option<Argument<'a>>, bool) {
     (arguments.next(), arguments.next().is_none())
+}
+
+/// Whether a type is a name alone.
+fn is_word(kind: NodeRef<'_>) -> bool {
+    !kind.has(flag::KEYWORD | flag::SETOF) && kind.first_child().is_none() && kind.qualifier().is_none()
 }
 
 /// Whether it is one name, as a schema has.

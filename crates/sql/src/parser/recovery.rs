@@ -1,5 +1,6 @@
 //! Turning a token that cannot stand where it stands into an error that helps.
 
+use super::stack::Then;
 use super::{Failed, Parser};
 use crate::error::{Error, Excerpt, Hint, Mistake, SyntaxError};
 use crate::keyword::Category;
@@ -76,6 +77,10 @@ impl Parser<'_, '_> {
     /// stand where it stands: `NULLS FIRST`, `NOT LIKE`.
     fn one_with_word_before(&self) -> Option<Span> {
         use Keyword as K;
+        if self.stack.top().then == Then::Not {
+            // Before an operand it is an operator of its own.
+            return None;
+        }
         let word = match self.token.keyword()? {
             K::Between | K::In | K::Like | K::Ilike | K::Similar => K::Not,
             K::First | K::Last => K::Nulls,

@@ -343,7 +343,7 @@ impl<'a> Parser<'a, '_> {
             Some(node) => node,
             None => self.node(NodeKind::Derived, Span { start: frame.start, len: 0 })?,
         };
-        node.push(query);
+        node.enclose(query);
         node.set_end(self.end);
         self.alias(node)
     }
@@ -385,6 +385,9 @@ impl<'a> Parser<'a, '_> {
         let has_as = self.take_word(K::As);
         if !has_as && (!Self::is_column_name(self.token.kind) || self.is_half_a_word()) {
             return self.end_table(table);
+        }
+        if table.kind() == NodeKind::Derived {
+            table.end_enclosing();
         }
         if has_as && columns == Columns::LikeFirst && self.token.kind == TokenKind::LeftParen {
             return self.alias_without_name(table);
