@@ -2,10 +2,12 @@
 
 Reads `crates/sql/grammar/*.syntax` (the notation is in the README there) and derives texts from the rule `statement`,
 with samples for the nonterminals that are written by hand. What PostgreSQL rejects of them shows where the grammar is too
-wide; `oracle.py print --corpus` over them shows what is printed wrongly; mutants of them show where it is too narrow.
+wide; `oracle.py print` over them shows what is printed wrongly; mutants of them show where it is too narrow.
 
+    python oracle/oracle.py verdicts --derive 5000
     python oracle/generate.py --count 5000 --seed 1 > generated.nul
-    python oracle/oracle.py verdicts --corpus generated.nul
+
+A nonterminal without samples is an error, whether a text needs it or not.
 """
 
 import argparse
@@ -33,6 +35,9 @@ FUNCTION_NAMES = NAMES + "left; binary; overlaps; ilike".split("; ")
 SAMPLES = {
     "expr": EXPRESSIONS,
     "item": EXPRESSIONS + [" *", " a AS b", " a b"],
+    "sort_key": EXPRESSIONS + ["a DESC", "a NULLS FIRST", "a USING >", "a USING OPERATOR(s.<) NULLS LAST"],
+    "json_key": PRIMARY + ["a || b"],
+    "const": ["1", "'x'", "TRUE", "NULL", "1.5", "-2", "B'1'", "int '1'", "interval '1' day", "f(1) 'x'"],
     "b_expr": SIMPLE,
     "c_expr": PRIMARY,
     "func_expr": CALLS,
@@ -41,11 +46,15 @@ SAMPLES = {
     "table": TABLES,
     "type": TYPES,
     "func_type": TYPES + ["SETOF int", "t.a%TYPE", "SETOF s.t.a%TYPE"],
+    "simple_type": [kind for kind in TYPES if "[" not in kind and "ARRAY" not in kind],
     "col_id": COLUMN_NAMES,
     "type_function_name": FUNCTION_NAMES,
     "nonreserved_word": COLUMN_NAMES + FUNCTION_NAMES,
     "col_label": COLUMN_NAMES + FUNCTION_NAMES + ["select", "table", "all"],
     "identifier": ["a", '"B"'],
+    "option_name": ["a", "toast.a", "select", "fillfactor", "table.all"],
+    "reserved_word": ["select", "all", "on", "true"],
+    "role_flag": ["superuser", "nologin", "bypassrls", "noinherit", '"createdb"'],
     "any_name": ["t", "s.t", "c.s.t", '"T".x'],
     "qualified_name": ["t", "s.t", "c.s.t", '"T".x'],
     "func_name": ["f", "s.f", "left"],
@@ -67,13 +76,14 @@ SAMPLES = {
     "setting_word": ["on", "a", "true", "x"],
     "word_or_string": ["a", "'x'"],
     "statement": ["SELECT 1", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t"],
+    "any_statement": ["SELECT 1", "INSERT INTO t VALUES (1)", "CREATE TABLE t ()", "NOTIFY a", "ROLLBACK"],
     "rule_action": ["SELECT 1", "INSERT INTO t VALUES (1)", "NOTIFY a"],
 }
 WORD = re.compile(r"'[^']*'|<[^>]*>|\.\.\.|->|\[!|&!\(|&\(|[A-Za-z_][A-Za-z_0-9]*|#[^\n]*|\S")
 
 
 def read_rules():
-    """Rule name -> words of its body."""
+    """Rule name -> words of its body. Each nonterminal among them has samples."""
     rules = {}
     for path in sorted(GRAMMAR.glob("*.syntax")):
         current = None
@@ -87,7 +97,11 @@ def read_rules():
                 rules[current] = body
             else:
                 rules[current] += "\n" + line
-    return {name: [word for word in WORD.findall(body) if not word.startswith("#")] for name, body in rules.items()}
+    words = {name: [word for word in WORD.findall(body) if not word.startswith("#")] for name, body in rules.items()}
+    used = {word[1:-1] for body in words.values() for word in body if re.fullmatch("<[a-z_]+>", word)}
+    if missing := sorted(used - SAMPLES.keys()):
+        raise SystemExit(f"there are no samples for {', '.join(missing)}")
+    return words
 
 
 class Reader:
@@ -134,17 +148,17 @@ class Reader:
                 pass
             return None
         elif word == "->":
-            self.take()
-            return None
+            item = ("become", self.take())
         elif self.peek() == ":":
             self.take()
             return self.item()
         elif word.startswith("'"):
-            item = ("text", word[1:-1])
+            # A word that is no keyword of PostgreSQL's is none of its grammar either.
+            item = ("own" if word[1:-1].isalpha() else "text", word[1:-1])
         elif word.startswith("<"):
             item = ("hook", word[1:-1])
         elif word.upper() == word:
-            item = ("text", word)
+            item = ("text", word.removesuffix("_LA"))
         else:
             item = ("rule", word)
         if self.peek() == "...":
@@ -153,10 +167,16 @@ class Reader:
         return item
 
 
+def theirs(choice):
+    """The alternatives without those that only this project's grammar has."""
+    kind, alternatives = choice
+    return (kind, [items for items in alternatives if all(item[0] != "own" for item in items)])
+
+
 class Generator:
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.rules = {name: Reader(words).choice() for name, words in read_rules().items()}
+        self.rules = {name: theirs(Reader(words).choice()) for name, words in read_rules().items()}
         self.taken = {}
 
     def statement(self, rule="statement"):
@@ -166,21 +186,21 @@ class Generator:
         return " ".join(words)
 
     def rule(self, name, words, depth):
-        self.node(self.rules[name], words, depth + 1, name)
+        self.node(self.rules[name], words, depth + 1)
 
-    def node(self, node, words, depth, place):
+    def node(self, node, words, depth):
         kind, value = node
         self.budget -= 1
         is_short = self.budget < 0 or depth > 40
         if kind == "text":
             words.append(value)
         elif kind == "hook":
-            samples = SAMPLES.get(value)
-            if samples is None:
-                raise SystemExit(f"there is no sample for <{value}>, which rule {place} uses")
-            words.append(self.random.choice(samples).strip())
+            words.append(self.random.choice(SAMPLES[value]).strip())
         elif kind == "rule":
             self.rule(value, words, depth)
+        elif kind == "become":
+            if value in self.rules:
+                self.rule(value, words, depth)
         elif kind == "choice":
             # The alternative that was taken least often so far, mostly.
             counts = self.taken.setdefault(id(node), [0] * len(value))
@@ -191,18 +211,26 @@ class Generator:
                 index = min(range(len(value)), key=lambda index: len(value[index]))
             counts[index] += 1
             for item in value[index]:
-                self.node(item, words, depth, place)
+                self.node(item, words, depth)
         elif kind == "optional":
             if not is_short and self.random.random() < 0.5:
-                self.node(value, words, depth, place)
+                self.node(value, words, depth)
         elif kind == "repeat":
             while not is_short and self.random.random() < 0.5 and self.budget > 0:
-                self.node(value, words, depth, place)
+                self.node(value, words, depth)
         elif kind == "list":
-            self.node(value, words, depth, place)
+            self.node(value, words, depth)
             while not is_short and self.random.random() < 0.35 and self.budget > 0:
                 words.append(",")
-                self.node(value, words, depth, place)
+                self.node(value, words, depth)
+
+
+def statements(count, seed, rule="statement"):
+    """As many texts that derive from the rule."""
+    generator = Generator(seed)
+    if rule not in generator.rules:
+        raise SystemExit(f"there is no rule {rule} in {GRAMMAR}")
+    return [generator.statement(rule) for _ in range(count)]
 
 
 def main():
@@ -211,11 +239,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rule", default="statement", help="derive from this rule instead")
     options = parser.parse_args()
-    generator = Generator(options.seed)
-    if options.rule not in generator.rules:
-        raise SystemExit(f"there is no rule {options.rule} in {GRAMMAR}")
-    statements = (generator.statement(options.rule) for _ in range(options.count))
-    sys.stdout.write("\0".join(statements))
+    sys.stdout.write("\0".join(statements(options.count, options.seed, options.rule)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import corpus
+import generate
 from postgres import Accepted, Missing, NoVerdict, Postgres, Rejected
 from subject import Subject
 
@@ -53,7 +54,8 @@ class Oracle:
         self.options = options
         self.subject = Subject(options.program)
         self.postgres = Postgres()
-        self.texts = corpus.load(options.corpus)
+        derived = generate.statements(options.derive, options.seed)
+        self.texts = derived + (corpus.load(options.corpus) if options.corpus or not derived else [])
         self.truth = list(self.postgres.each("verdict", [(text,) for text in self.texts]))
         print(f"{len(self.texts)} texts, {self.subject.program}, {self.postgres.version}\n")
 
@@ -257,6 +259,9 @@ def options():
     parser = argparse.ArgumentParser(description="Asks PostgreSQL's own parser whether `cofferdam sql` is right.")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--corpus", action="append", default=[], metavar="FILE", help="texts, separated by NUL bytes")
+    common.add_argument(
+        "--derive", type=int, default=0, metavar="N", help="ask about N statements that derive from the grammar"
+    )
     common.add_argument("--program", metavar="PATH", help="the program; by default that of the release build")
     common.add_argument("--show", type=int, default=20, metavar="N", help="how many groups of failures are shown")
     common.add_argument("--seed", type=int, default=1, metavar="S", help="the seed of what is chosen by chance")

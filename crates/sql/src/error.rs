@@ -159,6 +159,8 @@ pub enum Hint {
     JoinNeedsCondition,
     /// `LIMIT a, b`.
     LimitComma,
+    /// A name with a subscript or `.*` where it can have none.
+    PlainName,
     /// A word that is nearly this keyword.
     Misspelled(Keyword),
 }
@@ -315,6 +317,7 @@ impl fmt::Display for Hint {
             Hint::JoinNeedsCondition => {
                 f.write_str("a join needs `ON` or `USING`; `CROSS JOIN` has no condition")
             }
+            Hint::PlainName => f.write_str("the name before it can have no subscript and no `.*`"),
             Hint::LimitComma => f.write_str("write `LIMIT count OFFSET start`"),
             Hint::Misspelled(word) => write!(f, "was `{}` meant?", word.word()),
         }

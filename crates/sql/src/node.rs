@@ -546,11 +546,26 @@ impl<'a> Node<'a> {
         self.widen(child);
     }
 
-    /// Takes the only child off again.
+    /// Hangs on the only child, so that [`take_only_child`](Node::take_only_child) gives it as it was: its loose end is
+    /// kept in place of this node's own, up to [`end_enclosing`](Node::end_enclosing).
+    pub(crate) fn enclose(&'a self, child: &'a Node<'a>) {
+        let loose_end = child.next.get();
+        self.push(child);
+        self.next.set(loose_end);
+    }
+
+    /// Lets a node that encloses a child have more children.
+    pub(crate) fn end_enclosing(&'a self) {
+        debug_assert!(self.children_count.get() == 1, "only one child is enclosed");
+        self.next.set(self.first.get());
+    }
+
+    /// Takes an enclosed child off again; more may be hung under it then.
     pub(crate) fn take_only_child(&'a self) -> Option<&'a Node<'a>> {
         let child = self.first.take()?;
         self.children_count.set(0);
         child.parent.set(None);
+        child.next.set(self.next.take());
         Some(child)
     }
 

@@ -1,9 +1,10 @@
-//! `check`, `print` and `fingerprint` of a script: at most a line for each statement.
+//! `check`, `print`, `normalize` and `fingerprint` of a script: at most a line for each statement.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use cofferdam_arena::Arena;
-use cofferdam_sql::Tree;
+use cofferdam_sql::{Tree, normalize};
 
 use super::Out;
 use super::script::{Reading, Show, Statement, Stopped};
@@ -34,6 +35,23 @@ pub(super) struct Canonical;
 impl Show for Canonical {
     fn right(&mut self, _: Statement<'_>, tree: Tree<'_>, _: &Arena, out: &mut Out) -> Result<(), Stopped> {
         Ok(writeln!(out, "{tree};")?)
+    }
+}
+
+/// `normalize`: each statement in canonical form with parameters for its literals, with a `;`.
+pub(super) struct Normal;
+
+impl Show for Normal {
+    fn right(&mut self, _: Statement<'_>, tree: Tree<'_>, _: &Arena, out: &mut Out) -> Result<(), Stopped> {
+        Ok(writeln!(out, "{};", Normalized(tree))?)
+    }
+}
+
+struct Normalized<'a>(Tree<'a>);
+
+impl fmt::Display for Normalized<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        normalize(self.0, f)
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `source` | a file or standard input in bounded memory |
 //! | `texts` | texts separated by NUL bytes: `check -0`, `print -0`, `fingerprint -0` |
 //! | `script` | the statements of a script, past those that are wrong |
-//! | `lines` | `check`, `print`, `fingerprint`: at most a line for each statement |
+//! | `lines` | `check`, `print`, `normalize`, `fingerprint`: at most a line for each statement |
 //! | `tree`, `format`, `tokens`, `stats` | the tools of these names; `tree` is `parse` |
 //! | `progress` | how far a long input is read |
 //!
@@ -115,6 +115,7 @@ fn dispatch(tool: &Sql, budgets: &mut Tool, mut source: Source<'_>) -> io::Resul
         Sql::Check(_) => lines::check(reading),
         Sql::Print(_) => reading.show(&mut lines::Canonical),
         Sql::Fingerprint(_) => reading.show(&mut lines::Fingerprints),
+        Sql::Normalize(_) => reading.show(&mut lines::Normal),
         Sql::Parse(parse) if parse.dot => tree::draw(reading),
         Sql::Parse(_) => reading.show(&mut tree::AsText::default()),
         Sql::Format(options) => format::show(options, reading),

@@ -403,7 +403,12 @@ fn parts_with<'a>(
             continue;
         }
         // A clause that is a constant, `WHERE true`, counts as none.
-        let left_out = usize::from(!counts(hash) && (is_expression(child.kind()) || child.form().is_some()));
+        let left_out = match child.form() {
+            _ if counts(hash) => 0,
+            Some(Form::UpdateAction | Form::DeleteAction) => 0,
+            Some(_) => 1,
+            None => usize::from(is_expression(child.kind())),
+        };
         if let Some(words) = words.filter(|_| has_words) {
             hasher = hasher.part(0, words_hash(words, left_out));
         }
@@ -447,7 +452,10 @@ fn is_default<'a>(form: Form, part: &'a Node<'a>, words: Option<&'a Node<'a>>) -
         (F::ExclusionConstraint, NodeKind::Name) => part.name() == "btree",
         (F::CreateIndex, NodeKind::Name) => part.name() == "btree" && is_after(K::Using),
         (F::CreateTableAs | F::ExplainedCreate, NodeKind::Name) => is_after(K::Execute),
-        (F::CreatePolicy, NodeKind::Name) => part.name() == "permissive" && is_after(K::As),
+        (F::CreatePolicy, NodeKind::Form) => {
+            part.form() == Some(F::PolicyMode)
+                && part.first_child().is_some_and(|word| word.name() == "permissive")
+        }
         (F::CreatePolicy, NodeKind::List) => {
             let mut roles = part.children().map(|role| role.first_child().map_or("", Node::name));
             roles.next() == Some("public") && roles.next().is_none()

@@ -1,7 +1,7 @@
 //! What PostgreSQL's grammar refuses although its rules let it through: properties that contradict each other or do not
 //! belong to the construct that they stand at.
 
-use super::{Failed, Parsed, Parser};
+use super::{Failed, Parsed, Parser, small_integer};
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef};
 use crate::token::TokenKind;
@@ -41,7 +41,8 @@ impl<'a> Parser<'a, '_> {
                 self.check_attributes(node, a::DEFERRAL)
             }
             Form::CreateConstraintTrigger => {
-                self.check_trigger(node)?;
+                self.check_contradictions(node)?;
+                self.check_replaced(node)?;
                 self.check_attributes(node, a::DEFERRAL)
             }
             Form::ForeignKey => self.check_attributes(node, a::DEFERRAL | a::ENFORCEMENT | a::NOT_VALID),
@@ -52,34 +53,29 @@ impl<'a> Parser<'a, '_> {
             }
             Form::CreateRecursiveView => self.check_recursive_view(node),
             Form::CreateSchema => self.check_schema(node),
-            Form::CreateTrigger => self.check_trigger(node),
+            Form::TriggerEvent => self.check_trigger_event(node),
             Form::ColumnDefinition | Form::ColumnOptions | Form::CreateDomain => self.check_collations(node),
             Form::GeneratedColumn => self.check_generated(node),
             Form::PartitionBy => {
                 self.check_word(node, &["list", "range", "hash"], &["LIST", "RANGE", "HASH"])
             }
-            Form::CreatePolicy => {
+            Form::PolicyMode => {
                 self.check_word(node, &["permissive", "restrictive"], &["PERMISSIVE", "RESTRICTIVE"])
             }
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
-            Form::WindowFrame | Form::XmlTableColumn | Form::JsonTable => self.check_query_form(form, node),
+            Form::WindowFrame | Form::WindowBound | Form::XmlTableColumn | Form::JsonTable => {
+                self.check_query_form(form, node)
+            }
             _ => self.check_object_form(form, node),
         }
     }
 
     /// Sees that the properties of a constraint fit together and are among those that its kind can have.
     fn check_attributes(&mut self, node: NodeRef<'a>, allowed: u8) -> Parsed<()> {
-        let mut seen = 0;
-        let mut first = None;
-        for child in node.children().filter(|child| child.form() == Some(Form::ConstraintAttribute)) {
-            seen |= attribute_of(child);
-            first = first.or(Some(child));
-            if a::CONTRADICTIONS.iter().any(|pair| seen & pair == *pair) {
-                return Err(self.mistake(Mistake::Contradiction, child.span(), None));
-            }
-        }
-        match first {
+        self.check_contradictions(node)?;
+        let seen = attributes(node).fold(0, |seen, child| seen | attribute_of(child));
+        match attributes(node).next() {
             Some(first) if seen & !(allowed | a::ALWAYS) != 0 => {
                 Err(self.mistake(Mistake::NotOfThisConstraint, first.span(), None))
             }
@@ -87,26 +83,38 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// Sees that no event of a trigger is named twice, and that nothing stands that a constraint trigger cannot have.
-    fn check_trigger(&mut self, node: NodeRef<'a>) -> Parsed<()> {
-        let events = || node.children().filter(|child| child.form() == Some(Form::TriggerEvent));
-        let word = |event: NodeRef<'a>| first_word(event);
-        for (index, event) in events().enumerate() {
-            if events().take(index).any(|other| word(other) == word(event)) {
-                // PostgreSQL sees that an `UPDATE` is complete when it sees what follows.
-                let follows =
-                    event.next_sibling().filter(|_| word(event) == Some(TokenKind::Keyword(K::Update)));
-                let span = follows.map_or(event.span(), |follows| follows.span());
-                return Err(self.mistake(Mistake::RepeatedClause, span, None));
+    /// Sees that no property of a constraint contradicts one before it.
+    pub(super) fn check_contradictions(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let mut seen = 0;
+        for child in attributes(node) {
+            seen |= attribute_of(child);
+            if a::CONTRADICTIONS.iter().any(|pair| seen & pair == *pair) {
+                return Err(self.mistake(Mistake::Contradiction, child.span(), None));
             }
         }
-        let is_replaced = node.form() == Some(Form::CreateConstraintTrigger)
-            && words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::Replace));
-        if is_replaced {
-            Err(self.misplaced(Span { len: 6, ..node.span() }, &["CREATE CONSTRAINT TRIGGER"]))
-        } else {
-            Ok(())
+        Ok(())
+    }
+
+    /// Sees that a trigger is not replaced where it cannot be.
+    fn check_replaced(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        if words::tokens(node.name()).any(|(token, _)| token.keyword() == Some(K::Replace)) {
+            return Err(self.misplaced(Span { len: 6, ..node.span() }, &["CREATE CONSTRAINT TRIGGER"]));
         }
+        Ok(())
+    }
+
+    /// Sees that no event of a trigger is named twice.
+    fn check_trigger_event(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let events = self.stack.top().node.into_iter().flat_map(|trigger| trigger.children());
+        let mut events = events.filter(|child| child.form() == Some(Form::TriggerEvent));
+        let word = first_word(node);
+        if !events.any(|other| first_word(other) == word) {
+            return Ok(());
+        }
+        // PostgreSQL sees that an `UPDATE` is complete when it sees what follows.
+        let is_update = word == Some(TokenKind::Keyword(K::Update));
+        let span = if is_update { self.token.span() } else { node.span() };
+        Err(self.mistake(Mistake::RepeatedClause, span, None))
     }
 
     /// A column has one collation.
@@ -138,9 +146,7 @@ impl<'a> Parser<'a, '_> {
         choice: &[&str],
         expected: &'static [&'static str],
     ) -> Parsed<()> {
-        let mut names = node.children().filter(|child| child.kind() == NodeKind::Name);
-        let name = if node.form() == Some(Form::CreatePolicy) { names.nth(1) } else { names.next() };
-        match name {
+        match node.child_of_kind(NodeKind::Name) {
             Some(name) if !choice.iter().any(|word| word.eq_ignore_ascii_case(name.name())) => {
                 Err(self.misplaced(name.span(), expected))
             }
@@ -176,7 +182,7 @@ impl<'a> Parser<'a, '_> {
         let number = node.first_child().filter(|child| child.kind() == NodeKind::Integer);
         match number {
             Some(number)
-                if !number.name().parse::<u16>().is_ok_and(|number| (1..=0x7FFF).contains(&number)) =>
+                if !small_integer(number.name()).is_some_and(|number| (1..=0x7FFF).contains(&number)) =>
             {
                 Err(self.misplaced(number.span(), &["a number from 1 to 32767"]))
             }
@@ -225,6 +231,11 @@ impl<'a> Parser<'a, '_> {
 /// The first keyword of a form.
 fn first_word(node: NodeRef<'_>) -> Option<TokenKind> {
     words::tokens(node.name()).next().map(|(token, _)| token.kind)
+}
+
+/// The properties of a constraint.
+fn attributes(node: NodeRef<'_>) -> impl Iterator<Item = NodeRef<'_>> {
+    node.children().filter(|child| child.form() == Some(Form::ConstraintAttribute))
 }
 
 fn attribute_of(node: NodeRef<'_>) -> u8 {

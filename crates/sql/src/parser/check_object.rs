@@ -2,10 +2,10 @@
 
 use super::{Failed, Parsed, Parser};
 use crate::error::Mistake;
-use crate::node::{NodeKind, NodeRef, same_tree};
+use crate::node::{NodeKind, NodeRef, flag, same_tree};
+use crate::token::TokenKind;
 use crate::views::forms::{
-    AggregateSignature, AlterGroup, AlterRole, AlterType, Argument, CreateAggregate, CreateFunction,
-    PublicationObject, Role,
+    AggregateSignature, AlterType, Argument, Copy, CreateAggregate, CreateFunction, PublicationObject, Role,
 };
 use crate::{Form, Keyword, Span, words};
 
@@ -13,9 +13,19 @@ impl<'a> Parser<'a, '_> {
     /// Checks a form that is complete.
     pub(super) fn check_object_form(&mut self, form: Form, node: NodeRef<'a>) -> Parsed<()> {
         match form {
+            Form::MatchPartial => Err(self.unsupported("MATCH PARTIAL", node.span())),
+            Form::DropEnumValue => {
+                let drop = node.children().filter(|child| child.kind() == NodeKind::Words).last();
+                Err(self.unsupported("dropping a value of an enumeration", drop.unwrap_or(node).span()))
+            }
+            Form::UpdateAction if node.child_of_kind(NodeKind::List).is_some() => {
+                Err(self.unsupported("a column list after ON UPDATE", node.span()))
+            }
+            Form::Copy => self.check_copy(node),
+            Form::Role => self.check_role(node),
+            Form::Argument => self.check_argument(node),
             Form::CreateFunction => self.check_result_columns(node),
             Form::CreateAggregate | Form::AggregateSignature => self.check_aggregate(node),
-            Form::AlterRole | Form::AlterGroup => self.check_renamed_role(node),
             Form::CreatePublication | Form::AlterPublication => self.check_publication(node),
             Form::RoleOption | Form::RoleChange => self.check_old_word(node, Keyword::Unencrypted),
             Form::ExtensionOption => self.check_old_word(node, Keyword::From),
@@ -25,7 +35,10 @@ impl<'a> Parser<'a, '_> {
             {
                 self.check_composite_name(node)
             }
-            Form::CreateAssertion => Err(self.unsupported("CREATE ASSERTION", node.span())),
+            Form::CreateAssertion => {
+                self.check_contradictions(node)?;
+                Err(self.unsupported("CREATE ASSERTION", node.span()))
+            }
             _ => Ok(()),
         }
     }
@@ -53,43 +66,68 @@ impl<'a> Parser<'a, '_> {
         output.map_or(Ok(()), |output| Err(self.misfit(output.form().span())))
     }
 
-    /// An aggregate has no output arguments, and where its direct arguments are variadic the others are the same.
+    /// Where the direct arguments of an aggregate are variadic, the others are the same.
     fn check_aggregate(&mut self, node: NodeRef<'a>) -> Parsed<()> {
         let lists = match (CreateAggregate::of(node), AggregateSignature::of(node)) {
-            (Some(aggregate), _) => {
-                (last_and_count(aggregate.arguments()), last_and_count(aggregate.ordered()))
-            }
-            (_, Some(aggregate)) => {
-                (last_and_count(aggregate.arguments()), last_and_count(aggregate.ordered()))
-            }
+            (Some(aggregate), _) => (aggregate.arguments().last(), of_one(aggregate.ordered())),
+            (_, Some(aggregate)) => (aggregate.arguments().last(), of_one(aggregate.ordered())),
             _ => return Ok(()),
         };
-        let list = node.children().filter(|child| child.kind() == NodeKind::List);
-        let mut arguments = list.flat_map(|list| list.children()).filter_map(Argument::of);
-        if let Some(output) = arguments.find(|one| one.mode_out() || one.mode_inout()) {
-            return Err(self.misfit(output.form().span()));
-        }
-        let ((Some(direct), _), (Some(ordered), ordered_count)) = lists else { return Ok(()) };
+        let (Some(direct), (Some(ordered), is_one)) = lists else { return Ok(()) };
         let same_type = direct.type_name().zip(ordered.type_name());
         let is_same = same_type.is_some_and(|(direct, ordered)| same_tree(direct.node(), ordered.node()));
-        if direct.variadic() && !(ordered_count == 1 && ordered.variadic() && is_same) {
+        if direct.variadic() && !(is_one && ordered.variadic() && is_same) {
             return Err(self.misfit(ordered.form().span()));
         }
         Ok(())
     }
 
-    /// What gets a new name must be a role by its own name.
-    fn check_renamed_role(&mut self, node: NodeRef<'a>) -> Parsed<()> {
-        let (role, new_name) = match (AlterRole::of(node), AlterGroup::of(node)) {
-            (Some(alter), _) => (alter.role(), alter.new_name()),
-            (_, Some(alter)) => (alter.role(), alter.new_name()),
-            _ => return Ok(()),
+    /// An argument of an aggregate is no output.
+    fn check_argument(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let Some(argument) = Argument::of(node).filter(|one| one.mode_out() || one.mode_inout()) else {
+            return Ok(());
         };
-        let is_named = |role: &Role<'a>| role.name().is_some_and(|name| name != "public");
-        match role.filter(|role| new_name.is_some() && !is_named(role)) {
-            Some(role) => Err(self.misfit(role.form().span())),
-            None => Ok(()),
+        let list = self.stack.second().node.and_then(|list| list.form());
+        // A single word may be a name or a type: PostgreSQL looks at the next token first.
+        let is_one_word =
+            argument.name().is_none() && argument.type_name().is_some_and(|kind| is_word(kind.node()));
+        let is_seen = !is_one_word
+            || matches!(self.token.kind, TokenKind::Comma | TokenKind::RightParen)
+            || self.is(Keyword::Order);
+        if is_seen && matches!(list, Some(Form::CreateAggregate | Form::AggregateSignature)) {
+            return Err(self.misfit(node.span()));
         }
+        Ok(())
+    }
+
+    /// What gets a new name must be a role by its own name. PostgreSQL knows when it sees the token after the role.
+    fn check_role(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let gets_name = match self.stack.top().node.and_then(|outer| outer.form()) {
+            Some(Form::AlterRole) => self.is(Keyword::Rename),
+            Some(Form::AlterGroup) => !self.is(Keyword::Add) && !self.is(Keyword::Drop),
+            _ => false,
+        };
+        let is_named = Role::of(node).and_then(Role::name).is_some_and(|name| name != "public");
+        if gets_name && !is_named { Err(self.misfit(node.span())) } else { Ok(()) }
+    }
+
+    /// A program gets or gives what is copied through a command, and only rows that come in can be chosen.
+    fn check_copy(&mut self, node: NodeRef<'a>) -> Parsed<()> {
+        let Some(copy) = Copy::of(node) else { return Ok(()) };
+        if copy.program() && copy.file().is_none() {
+            // PostgreSQL complains at what stands where delimiters may stand.
+            let words: &[Keyword] = match copy.table() {
+                Some(_) => &[Keyword::Using, Keyword::Delimiters, Keyword::Stdin, Keyword::Stdout],
+                None => &[Keyword::To],
+            };
+            let span = words.iter().find_map(|word| copy.form().place_of(*word)).unwrap_or(node.span());
+            return Err(self.mistake_with(Mistake::Unexpected, span, &["a command in quotes"]));
+        }
+        if copy.to() && copy.condition().is_some() {
+            let span = copy.form().place_of(Keyword::Where).unwrap_or(node.span());
+            return Err(self.mistake_with(Mistake::Unexpected, span, &["the end of the statement"]));
+        }
+        Ok(())
     }
 
     /// The first object of a publication says what it is; those after it that do not are of the same kind, which must
@@ -120,8 +158,14 @@ impl<'a> Parser<'a, '_> {
     }
 }
 
-fn last_and_count<'a>(arguments: impl Iterator<Item = Argument<'a>>) -> (Option<Argument<'a>>, usize) {
-    arguments.fold((None, 0), |(_, count), argument| (Some(argument), count + 1))
+/// The first argument, and whether it is the only one.
+fn of_one<'a>(mut arguments: impl Iterator<Item = Argument<'a>>) -> (Option<Argument<'a>>, bool) {
+    (arguments.next(), arguments.next().is_none())
+}
+
+/// Whether a type is a name alone.
+fn is_word(kind: NodeRef<'_>) -> bool {
+    !kind.has(flag::KEYWORD | flag::SETOF) && kind.first_child().is_none() && kind.qualifier().is_none()
 }
 
 /// Whether it is one name, as a schema has.

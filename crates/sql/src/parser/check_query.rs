@@ -3,7 +3,7 @@
 use super::{Form, Parsed, Parser};
 use crate::Keyword;
 use crate::error::Mistake;
-use crate::node::{NodeKind, NodeRef};
+use crate::node::{NodeKind, NodeRef, flag};
 use crate::views::forms::{FormRef, JsonTable, WindowBound, WindowFrame, XmlColumnOption};
 use Keyword as K;
 
@@ -13,6 +13,10 @@ impl<'a> Parser<'a, '_> {
         let wrong = match form {
             Form::WindowFrame => WindowFrame::of(node).and_then(wrong_bound),
             Form::XmlTableColumn => wrong_option(node),
+            Form::WindowBound => {
+                enclose_words(node);
+                None
+            }
             Form::JsonTable => JsonTable::of(node).and_then(wrong_path),
             _ => None,
         };
@@ -20,6 +24,16 @@ impl<'a> Parser<'a, '_> {
             Some((mistake, part)) => Err(self.mistake(mistake, part.span(), None)),
             None => Ok(()),
         }
+    }
+}
+
+/// A column whose name would be a word of the bound stands in parentheses, as it must have been.
+fn enclose_words(bound: NodeRef<'_>) {
+    if let Some(column) = bound.child_of_kind(NodeKind::Column)
+        && column.qualifier().is_none()
+        && matches!(column.name(), "unbounded" | "current")
+    {
+        column.set(flag::PARENS);
     }
 }
 

@@ -316,12 +316,14 @@ impl<'a> Parser<'a, '_> {
             Some(node) => node,
             None => self.node(kind, Span { start, len: 0 })?,
         };
-        node.push(query);
-        node.set_span(Span::new(start, self.end));
-        match kind {
-            NodeKind::Subquery => self.indirection(node),
-            _ => Ok(Step::Value(node)),
+        let is_value = kind == NodeKind::Subquery;
+        if is_value {
+            node.enclose(query)
+        } else {
+            node.push(query)
         }
+        node.set_span(Span::new(start, self.end));
+        if is_value { self.indirection(node) } else { Ok(Step::Value(node)) }
     }
 
     // ---- operators

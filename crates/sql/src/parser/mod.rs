@@ -232,6 +232,8 @@ pub(crate) struct Parser<'a, 's> {
     end: u32,
     stack: Stack<'s, 'a>,
     failure: Option<Error>,
+    /// What looked like a name but goes on as no name does: it is read to its end before it is refused.
+    no_name: Option<NodeRef<'a>>,
     /// Who asks for the tree no longer wants it.
     cancel: Option<&'s AtomicBool>,
     steps: u32,
@@ -267,6 +269,7 @@ impl<'a, 's> Parser<'a, 's> {
             end: 0,
             stack: Stack::new(room),
             failure: None,
+            no_name: None,
             cancel: None,
             steps: 0,
             rows: Rows::All,
@@ -280,11 +283,19 @@ impl<'a, 's> Parser<'a, 's> {
 
     /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
-        let step = self.statement()?;
-        self.run_from(step)
+        self.run_from(Step::Statement)
     }
 
     fn run_from(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
+        loop {
+            match (self.run_steps(step), self.no_name.take()) {
+                (Err(_), Some(node)) => step = self.rest_of_no_name(node)?,
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
+    fn run_steps(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
             self.steps = self.steps.wrapping_add(1);
             if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
@@ -419,7 +430,7 @@ impl<'a, 's> Parser<'a, 's> {
                 frame.node().push(node);
                 Ok(Step::TableValue(frame.node()))
             }
-            Then::NoTable => Err(self.unexpected(&["a table"])),
+            Then::NoName => Err(self.unexpected_with(&[], Some(Hint::PlainName))),
             Then::FormTable => self.after_form_table(frame, node),
             Then::CteSearch => self.after_cte_search(frame, node),
             Then::Form => self.after_form_part(frame, node),

@@ -1,6 +1,7 @@
 //! Names and strings.
 
-use super::{Failed, Parsed, Parser};
+use super::stack::{Frame, Mode, Then};
+use super::{Failed, Parsed, Parser, Step};
 use crate::error::{Error, Mistake, QUALIFIER_BYTES_LIMIT};
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef};
@@ -140,6 +141,24 @@ impl<'a> Parser<'a, '_> {
         part.set_text(name);
         node.push(part);
         Ok(())
+    }
+
+    /// Sees that the name that ends here has no `*` and no subscript, where PostgreSQL reads a name as it reads a column
+    /// (`ColId indirection`): it complains at the next token after all that belongs to the column.
+    pub(super) fn check_plain_name(&mut self, node: NodeRef<'a>, has_star: bool) -> Parsed<()> {
+        if !has_star && self.token.kind != TokenKind::LeftBracket {
+            return Ok(());
+        }
+        node.set_kind(NodeKind::Column);
+        self.no_name = Some(node);
+        Err(Failed)
+    }
+
+    /// What belongs to a column that stands where a name should stand.
+    #[cold]
+    pub(super) fn rest_of_no_name(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
+        self.push_frame(Frame { mode: Mode::Primary, ..Frame::new(Then::NoName) })?;
+        self.indirection(node)
     }
 
     fn set_star(&mut self, node: NodeRef<'a>, qualifier: Option<(Token, &'a str)>) -> Parsed<()> {

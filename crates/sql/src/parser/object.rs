@@ -35,16 +35,15 @@ impl<'a> Parser<'a, '_> {
         Ok(node)
     }
 
-    /// A name with dots where PostgreSQL's rules take a `*` too and refuse it when the next token is known
-    /// (`ColId indirection`).
+    /// A name with dots where PostgreSQL's rules take a `*` and subscripts too and refuse them when the next
+    /// token is known (`ColId indirection`).
     pub(super) fn indirect_name(&mut self) -> Parsed<NodeRef<'a>> {
         if !Self::is_column_name(self.token.kind) {
             return Err(self.unexpected(NAME));
         }
         let node = self.node(NodeKind::ObjectName, self.token.span())?;
-        if self.dotted_name(node, Last::NameOrStar)? {
-            return Err(self.unexpected(&[]));
-        }
+        let has_star = self.dotted_name(node, Last::NameOrStar)?;
+        self.check_plain_name(node, has_star)?;
         Ok(node)
     }
 

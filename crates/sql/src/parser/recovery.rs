@@ -1,5 +1,6 @@
 //! Turning a token that cannot stand where it stands into an error that helps.
 
+use super::stack::Then;
 use super::{Failed, Parser};
 use crate::error::{Error, Excerpt, Hint, Mistake, SyntaxError};
 use crate::keyword::Category;
@@ -36,6 +37,9 @@ impl Parser<'_, '_> {
             );
             return self.mistake(mistake, token.span(), opens.then_some(Hint::OpenedAt(token.start)));
         }
+        if let Some(span) = self.one_with_word_before() {
+            return self.mistake(Mistake::Unexpected, span, None);
+        }
         let hint = hint.or_else(|| self.likely_reason(expected));
         let found = Excerpt::of(self.slice(token));
         let (mistake, span) = (Mistake::Unexpected, token.span());
@@ -67,6 +71,30 @@ impl Parser<'_, '_> {
             }
             _ => None,
         }
+    }
+
+    /// The word before the current token where PostgreSQL takes the two for one, so that it is that word which cannot
+    /// stand where it stands: `NULLS FIRST`, `NOT LIKE`.
+    fn one_with_word_before(&self) -> Option<Span> {
+        use Keyword as K;
+        if self.stack.top().then == Then::Not {
+            // Before an operand it is an operator of its own.
+            return None;
+        }
+        let word = match self.token.keyword()? {
+            K::Between | K::In | K::Like | K::Ilike | K::Similar => K::Not,
+            K::First | K::Last => K::Nulls,
+            K::Time => K::Without,
+            K::Json => K::Format,
+            _ => return None,
+        };
+        let before = self.lexer.slice(Span::new(0, self.end));
+        let start = before.len().checked_sub(word.word().len())?;
+        let is_whole = !before
+            .get(..start)?
+            .ends_with(|letter: char| letter.is_alphanumeric() || "_$\"".contains(letter));
+        let is_there = is_whole && before.get(start..)?.eq_ignore_ascii_case(word.word());
+        is_there.then(|| Span::new(start as u32, self.end))
     }
 
     pub(super) fn mistake(&mut self, mistake: Mistake, span: Span, hint: Option<Hint>) -> Failed {

@@ -93,7 +93,7 @@ pub(crate) enum Then {
     ColumnType,
     Sample,
     FormTable,
-    NoTable,
+    NoName,
     CteSearch,
     // Items of a form.
     FormItem,
@@ -224,6 +224,15 @@ impl<'s, 'a> Stack<'s, 'a> {
     #[inline(always)]
     pub(crate) fn top(&self) -> &Frame<'a> {
         &self.top
+    }
+
+    /// The level around the innermost one.
+    pub(crate) fn second(&self) -> Frame<'a> {
+        let segment = match (self.used, self.segment_index.checked_sub(1)) {
+            (0, Some(previous)) => self.segments.get(previous).and_then(|segment| segment.last()),
+            (used, _) => used.checked_sub(1).and_then(|last| self.segment.get(last)),
+        };
+        segment.copied().unwrap_or(Frame::new(Then::Finish))
     }
 
     #[inline]

@@ -84,22 +84,9 @@ impl<'a> Parser<'a, '_> {
             self.push_frame(frame)?;
             return self.call(node);
         }
-        let goes_on =
-            self.token.kind == TokenKind::LeftBracket || (has_star && self.token.kind == TokenKind::Dot);
-        if goes_on {
-            return self.no_table(node);
-        }
         self.check_relation_name(node, has_star)?;
         self.take_if(TokenKind::Star);
         self.alias(node)
-    }
-
-    /// A subscript after a name in `FROM`: PostgreSQL reads all that could be a column, and then complains at the next
-    /// token.
-    fn no_table(&mut self, node: NodeRef<'a>) -> Parsed<Step<'a>> {
-        node.set_kind(NodeKind::Column);
-        self.push_frame(Frame { mode: Mode::Primary, ..Frame::new(Then::NoTable) })?;
-        self.indirection(node)
     }
 
     /// The name of a table and nothing more (`qualified_name`).
@@ -114,16 +101,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn check_relation_name(&mut self, node: NodeRef<'a>, has_star: bool) -> Parsed<()> {
-        if has_star {
-            // PostgreSQL reads all that could be a column, and then complains at the next token.
-            while self.take_if(TokenKind::Dot) {
-                if self.token.kind != TokenKind::Star && !Self::is_label(self.token.kind) {
-                    break;
-                }
-                self.take();
-            }
-            return Err(self.unexpected(&["a table without `.*`"]));
-        }
+        self.check_plain_name(node, has_star)?;
         if node.children_count() > 1 {
             return Err(self.mistake(Mistake::TooManyNames, node.span(), None));
         }
@@ -218,10 +196,8 @@ impl<'a> Parser<'a, '_> {
         let node = self.node(NodeKind::Call, self.token.span())?;
         if Self::is_column_name(kind) {
             let has_star = self.dotted_name(node, Last::NameOrStar)?;
-            if self.token.kind == TokenKind::LeftBracket && !has_star {
-                return self.no_table(node);
-            }
-            if has_star || !names_function(kind, node) {
+            self.check_plain_name(node, has_star)?;
+            if !names_function(kind, node) {
                 return Err(self.unexpected(&["`.`"]));
             }
         } else if Self::is_type_or_function_name(kind) {
@@ -367,7 +343,7 @@ impl<'a> Parser<'a, '_> {
             Some(node) => node,
             None => self.node(NodeKind::Derived, Span { start: frame.start, len: 0 })?,
         };
-        node.push(query);
+        node.enclose(query);
         node.set_end(self.end);
         self.alias(node)
     }
@@ -409,6 +385,9 @@ impl<'a> Parser<'a, '_> {
         let has_as = self.take_word(K::As);
         if !has_as && (!Self::is_column_name(self.token.kind) || self.is_half_a_word()) {
             return self.end_table(table);
+        }
+        if table.kind() == NodeKind::Derived {
+            table.end_enclosing();
         }
         if has_as && columns == Columns::LikeFirst && self.token.kind == TokenKind::LeftParen {
             return self.alias_without_name(table);
