@@ -25,7 +25,7 @@ use crate::{Category, Form, Keyword, Tree};
 pub struct Layout {
     /// Lines get no longer than this many characters where a break helps.
     pub width: usize,
-    /// Blanks of one level.
+    /// Blanks of one level; no line gets more of them than half of `width`.
     pub indent: usize,
     /// How keywords are written.
     pub keywords: KeywordCase,
@@ -474,7 +474,9 @@ impl Writer<'_, '_, '_> {
                 } else if let Some(group) = self.group_of(mark)
                     && group.is_broken
                 {
+                    // Deep nesting must not make lines that are blanks alone: half the width is enough to see it.
                     let indent = group.indent + usize::from(mark.levels) * self.layout.indent;
+                    let indent = indent.min(self.layout.width / 2);
                     new_line = Some(new_line.map_or(indent, |before| before.max(indent)));
                 }
             }

@@ -77,3 +77,12 @@ fn too_little_memory_is_an_error() {
     let error = format(tree, Layout::default(), &mut out, &Arena::new(&none)).expect_err("there is no room");
     assert!(matches!(error, FormatError::OutOfMemory(_)));
 }
+
+#[test]
+fn deep_nesting_makes_a_text_of_linear_length() {
+    let depth = 2000;
+    let text = format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(depth), " END".repeat(depth));
+    let out = formatted(&text);
+    assert!(out.len() < 300 * depth, "{} bytes", out.len());
+    assert_eq!(formatted(&out), out);
+}
