@@ -603,7 +603,7 @@ struct Written {
 
 impl Written {
     fn after(previous: Option<Written>, token: Token) -> Written {
-        let is_prefix = is_operator(token.kind) && !previous.is_some_and(|left| left.ends_operand());
+        let is_prefix = token.kind.is_operator() && !previous.is_some_and(|left| left.ends_operand());
         Written { token, is_prefix }
     }
 
@@ -619,29 +619,9 @@ impl Written {
             T::LeftParen | T::LeftBracket | T::Comma | T::Semicolon | T::Dot | T::Arrow | T::ColonEqual => {
                 false
             }
-            kind => !is_operator(kind),
+            kind => !kind.is_operator(),
         }
     }
-}
-
-fn is_operator(kind: TokenKind) -> bool {
-    use TokenKind as T;
-    matches!(
-        kind,
-        T::Plus
-            | T::Minus
-            | T::Star
-            | T::Slash
-            | T::Percent
-            | T::Caret
-            | T::Less
-            | T::Greater
-            | T::Equal
-            | T::LessOrEqual
-            | T::GreaterOrEqual
-            | T::NotEqual
-            | T::Operator
-    )
 }
 
 /// Whether a blank stands between two tokens on a line.
@@ -659,7 +639,7 @@ fn needs_space(left: Written, right: Token) -> bool {
             left.token.end != right.start
         }
         // `*` in a list of items is no operator, and two prefix operators together would be another.
-        (T::Plus | T::Minus | T::Operator, kind) if left.is_prefix => is_operator(kind),
+        (T::Plus | T::Minus | T::Operator, kind) if left.is_prefix => kind.is_operator(),
         _ => true,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::name::{Last, is_string};
 use super::predicate::may_be_similar;
+use super::select::ends_items;
 use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, operator, paren};
 use crate::error::Hint;
@@ -463,31 +464,8 @@ impl<'a> Parser<'a, '_> {
 
     /// Whether the token after the current one ends an item of a select, so that the current one is its label.
     fn label_ends_here(&mut self) -> bool {
-        use Keyword as K;
-        match self.peek() {
-            TokenKind::Comma | TokenKind::RightParen | TokenKind::Semicolon | TokenKind::End => true,
-            TokenKind::Keyword(keyword) => matches!(
-                keyword,
-                K::From
-                    | K::Into
-                    | K::Where
-                    | K::Group
-                    | K::Having
-                    | K::Window
-                    | K::Union
-                    | K::Intersect
-                    | K::Except
-                    | K::Order
-                    | K::Limit
-                    | K::Offset
-                    | K::Fetch
-                    | K::For
-                    | K::On
-                    | K::Returning
-                    | K::With
-            ),
-            _ => false,
-        }
+        let next = self.peek();
+        next == TokenKind::Comma || ends_items(next)
     }
 
     fn apply(&mut self, infix: Infix, value: NodeRef<'a>) -> Parsed<Step<'a>> {

@@ -16,7 +16,6 @@ pub(super) type Pc = u16;
 
 /// What the machine does in one step.
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "which of them occur is up to the grammar")]
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
@@ -64,7 +63,6 @@ struct Guard {
 
 /// Nonterminals that are written by hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "which of them occur is up to the grammar")]
 pub(super) enum Hook {
     Expr,
     Constant,
@@ -110,7 +108,6 @@ pub(super) enum Hook {
     Number,
     SignedInteger,
     SignedNumber,
-    BitString,
     Parameter,
 }
 

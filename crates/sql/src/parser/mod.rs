@@ -22,13 +22,11 @@
 
 mod call;
 mod check;
-mod check_object;
-mod check_query;
 mod expr;
-mod form;
 mod forms;
 mod indirection;
 mod json;
+mod keyword_operand;
 mod name;
 mod object;
 mod predicate;
