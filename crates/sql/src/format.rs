@@ -57,6 +57,10 @@ pub enum FormatError {
     Write,
 }
 
+/// The widest indentation in characters: what is deeper stands below each other, so that the text grows with the depth and
+/// not with its square.
+const INDENT_LIMIT: usize = 160;
+
 impl From<AllocError> for FormatError {
     fn from(error: AllocError) -> FormatError {
         FormatError::OutOfMemory(error)
@@ -95,12 +99,26 @@ pub fn format(
     scratch: &Arena,
 ) -> Result<(), FormatError> {
     let mut marks = Vec::new_in(scratch);
+    // For each tree of joins that is open, the `FROM` that it stands in.
+    let mut froms = Vec::new_in(scratch);
     for visit in tree.walk() {
-        if let Visit::Enter(node) = visit {
-            mark(node, tree.text(), &mut marks)?;
-            if let Some((start, end)) = names(node, tree.text()) {
-                marks.push(Mark { role: Role::Names, ..Mark::group(start, end) })?;
+        match visit {
+            Visit::Enter(node) => {
+                if is_outermost_join(node) {
+                    froms.push(node.parent().filter(|parent| parent.kind() == NodeKind::From))?;
+                }
+                match froms.last() {
+                    Some(from) if node.kind() == NodeKind::Join => {
+                        mark_join(node, *from, tree.text(), &mut marks)?;
+                    }
+                    _ => mark(node, tree.text(), &mut marks)?,
+                }
+                if let Some((start, end)) = names(node, tree.text()) {
+                    marks.push(Mark { role: Role::Names, ..Mark::group(start, end) })?;
+                }
             }
+            Visit::Leave(node) if is_outermost_join(node) => drop(froms.pop()),
+            Visit::Leave(_) => {}
         }
     }
     // At the same place wider groups come first, then what was marked first: a group, its break, the groups inside.
@@ -172,12 +190,6 @@ fn mark<'a>(node: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Result<(),
             marks.push(group)?;
             for table in node.children().skip(1) {
                 marks.push(group.place(table.span().start, 1))?;
-            }
-        }
-        N::Join => {
-            if let (Some(left), Some(from)) = (node.first_child(), ancestor(node, N::From)) {
-                let from = Mark::group(from.span().start, from.span().end());
-                marks.push(from.place(next_token(text, left.span().end()), 1))?;
             }
         }
         N::GroupBy | N::OrderBy => {
@@ -267,18 +279,24 @@ fn after_as(text: &str, position: u32) -> u32 {
     if token.keyword() == Some(Keyword::As) { lexer.next_token().start } else { token.start }
 }
 
-fn ancestor<'a>(node: &'a Node<'a>, kind: NodeKind) -> Option<&'a Node<'a>> {
-    let mut parent = node.parent();
-    while let Some(node) = parent {
-        if node.kind() == kind {
-            return Some(node);
-        }
-        if node.kind() != NodeKind::Join {
-            return None;
-        }
-        parent = node.parent();
+/// Whether it is a join that is no part of another.
+fn is_outermost_join(node: &Node<'_>) -> bool {
+    let is_join = |node: &Node<'_>| node.kind() == NodeKind::Join;
+    is_join(node) && !node.parent().is_some_and(is_join)
+}
+
+/// A line for each join of `FROM`.
+fn mark_join(
+    node: &Node<'_>,
+    from: Option<&Node<'_>>,
+    text: &str,
+    marks: &mut Marks<'_>,
+) -> Result<(), AllocError> {
+    if let (Some(left), Some(from)) = (node.first_child(), from) {
+        let from = Mark::group(from.span().start, from.span().end());
+        marks.push(from.place(next_token(text, left.span().end()), 1))?;
     }
-    None
+    Ok(())
 }
 
 fn mark_query<'a>(
@@ -531,6 +549,7 @@ impl Writer<'_, '_, '_> {
     }
 
     fn break_line(&mut self, indent: usize) -> Result<(), FormatError> {
+        let indent = indent.min(INDENT_LIMIT);
         self.write("\n")?;
         for _ in 0..indent {
             self.out.write_char(' ')?;
