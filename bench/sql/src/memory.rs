@@ -8,6 +8,7 @@ use crate::corpora::{Corpus, Sql};
 use crate::peers::{self, Peer};
 use bench_harness::{Bound, Session, Verdict};
 use cofferdam_arena::{Arena, Budget};
+use cofferdam_sql::InsertRows;
 use cofferdam_testkit::counting::{Counting, Counts};
 
 /// The rows about single statements: their charge, and that of the 1 MB INSERT in proportion to it.
@@ -34,6 +35,27 @@ pub fn statements(session: &mut Session, corpora: &[Corpus], peers: &[Peer]) {
             session.figure(limited(name, "times", times, 8.0, None));
         }
     }
+    let name = "sql/streamed/insert";
+    if session.options().wants(name) {
+        for text in corpora.iter().filter(|corpus| corpus.name == "insert").flat_map(|corpus| &corpus.texts) {
+            let (peak, rows) = streamed(text);
+            println!("\n{name}: {} bytes of text, {rows} rows one at a time; charged {peak} B", text.len());
+            session.figure(limited(name, "B", Some(peak as f64), 256.0 * 1024.0, None));
+        }
+    }
+}
+
+/// Reads the rows of an `INSERT` one at a time: the peak that is charged, in bytes, and their number.
+fn streamed(text: &Sql) -> (u64, usize) {
+    let budget = heap_statement();
+    let (head, mut row_arena) = (Arena::new(&budget), Arena::new(&budget));
+    let mut rows = InsertRows::open(text.as_str(), &head).expect("room").expect("an INSERT with VALUES");
+    let mut count = 0;
+    while rows.next_row(&row_arena).expect("rows that parse").is_some() {
+        count += 1;
+        row_arena.reset();
+    }
+    (budget.peak(), count)
 }
 
 /// The rows about a whole corpus: calls of the allocator in steady state, and the share of memory that lay idle.

@@ -53,15 +53,18 @@ pub struct Growth {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Basis {
-    /// The next chunk is as large as all chunks together.
+    /// The next chunk is as large as all chunks together; from [`QUARTERS_FROM`] on, a quarter of that.
     Total,
     /// The next chunk is twice as large as the last.
     Last,
 }
 
+/// Bytes from which on a statement's arena grows by quarters.
+const QUARTERS_FROM: usize = 32 << 10;
+
 impl Growth {
-    /// A statement's: a first chunk of 1 KiB, then as much again each time up to 1 MiB, so that a simple query stays
-    /// under 2 KiB and no arena takes more than twice what it holds.
+    /// A statement's: a first chunk of 1 KiB, then as much again each time, so that a simple query stays under 2 KiB;
+    /// from 32 KiB on about a quarter as much, up to 1 MiB, so that what is charged stays near what is held.
     pub const STATEMENT: Growth = Growth { first_log2: 10, max_log2: 20, basis: Basis::Total };
     /// The seeds' block chain for work that is known to be large: 64 KiB, 128 KiB, … 1 MiB.
     pub const CHAIN: Growth = Growth { first_log2: 16, max_log2: 20, basis: Basis::Last };
@@ -88,7 +91,9 @@ impl Growth {
 
     fn next_bytes(self, total_bytes: usize, last_bytes: usize) -> usize {
         let grown = match self.basis {
-            Basis::Total => total_bytes,
+            Basis::Total if total_bytes < QUARTERS_FROM => total_bytes,
+            // The power of two at or below a quarter.
+            Basis::Total => 1 << (total_bytes.ilog2() - 2),
             Basis::Last => last_bytes.saturating_mul(2),
         };
         grown.clamp(1 << self.first_log2, 1 << self.max_log2)

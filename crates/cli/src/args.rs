@@ -81,6 +81,10 @@ pub(crate) enum Sql {
     ///
     /// With -0, each text has one line of output: the fingerprints of its statements, or ERR as `check` says it.
     Fingerprint(Texts),
+    /// Prints each statement in canonical form with parameters ($1, $2, …) for its literals.
+    ///
+    /// Statements with one fingerprint may differ in the order of their parts; those with one normal form do not.
+    Normalize(Script),
     /// Shows the words and signs of a script and where each stands, in bytes.
     Tokens(Script),
     /// Shows what the statements of a script take to parse: nodes, bytes by stage, the peak.
@@ -152,7 +156,7 @@ impl Sql {
             Sql::Check(texts) | Sql::Print(texts) | Sql::Fingerprint(texts) => &texts.script,
             Sql::Parse(parse) => &parse.script,
             Sql::Format(format) => &format.script,
-            Sql::Tokens(script) | Sql::Stats(script) => script,
+            Sql::Normalize(script) | Sql::Tokens(script) | Sql::Stats(script) => script,
         }
     }
 }

@@ -4,6 +4,7 @@
 //!   while the program waits for input       the signal's own effect: the process ends
 //!   while a statement runs                  the statement is cancelled (57014); what comes after it is not run, except
 //!                                           where a person sits at the prompt; a second signal ends the process
+//!   while `sql` looks at its input          it ends with what it has written so far; a second signal ends the process
 //!   during the demo                         the query is cancelled or the generator stopped, and the files are removed
 //! ```
 //!
@@ -36,6 +37,30 @@ pub(crate) fn cancel_statements(canceller: &Canceller) -> io::Result<()> {
     set_flags(SIGINT, canceller)
 }
 
+/// From here on Ctrl-C is for [`check`] to find while the program is [`busy`], and otherwise ends the process.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn end_work() -> io::Result<()> {
+    flag::register_conditional_default(SIGINT, &IS_IDLE)?;
+    flag::register_conditional_default(SIGINT, &HAS_COME)?;
+    flag::register_usize(SIGINT, &NUMBER, SIGINT as usize)?;
+    flag::register(SIGINT, &HAS_COME).map(|_| ())
+}
+
+/// What a signal sets.
+pub(crate) fn flag() -> &'static AtomicBool {
+    &HAS_COME
+}
+
+/// Whether the work shall go on.
+///
+/// # Errors
+/// Of the kind [`Interrupted`](io::ErrorKind::Interrupted), when a signal has come.
+pub(crate) fn check() -> io::Result<()> {
+    if HAS_COME.load(Ordering::Relaxed) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+}
+
 /// From here on no signal that can be caught ends the process; whoever runs asks [`exit_code`].
 ///
 /// # Errors
@@ -55,6 +80,17 @@ pub(crate) fn busy<T>(work: impl FnOnce() -> T) -> T {
     IS_IDLE.store(false, Ordering::SeqCst);
     let result = work();
     IS_IDLE.store(true, Ordering::SeqCst);
+    result
+}
+
+/// Waits for input within what is [`busy`]: a signal may end the process meanwhile.
+///
+/// # Errors
+/// As `wait` and [`check`].
+pub(crate) fn waiting<T>(wait: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let was_idle = IS_IDLE.swap(true, Ordering::SeqCst);
+    let result = check().and_then(|()| wait());
+    IS_IDLE.store(was_idle, Ordering::SeqCst);
     result
 }
 

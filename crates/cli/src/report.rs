@@ -15,6 +15,8 @@ use crate::position::Position;
 
 /// The most bytes of a statement's line that are shown.
 const EXCERPT_BYTES_MAX: usize = 160;
+/// The most bytes before the place that are shown.
+pub(crate) const EXCERPT_BYTES_BEFORE_MAX: usize = EXCERPT_BYTES_MAX / 2;
 
 /// Stands in a drawing where the name of the input goes: a character that means nothing.
 const PLACE: &str = "\u{E000}";
@@ -193,10 +195,11 @@ impl<'t> Excerpt<'t> {
     /// `span`.
     fn around(sql: &'t str, seen: usize, span: Span, position: Position) -> Excerpt<'t> {
         let start = sql.floor_char_boundary((span.start as usize).min(sql.len()));
-        let line_start = sql[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = sql[start..].find('\n').map_or(sql.len(), |at| start + at);
-        let from = sql.floor_char_boundary(line_start.max(start.saturating_sub(EXCERPT_BYTES_MAX / 2)));
-        let to = sql.floor_char_boundary(line_end.min(from + EXCERPT_BYTES_MAX)).max(start);
+        // A line may be as long as the text, so no more of it is looked at than is shown.
+        let before = sql.floor_char_boundary(start.saturating_sub(EXCERPT_BYTES_BEFORE_MAX));
+        let from = sql[before..start].rfind('\n').map_or(before, |at| before + at + 1);
+        let behind = sql.floor_char_boundary(from + EXCERPT_BYTES_MAX).max(start);
+        let to = sql[start..behind].find('\n').map_or(behind, |at| start + at);
         let end = (span.start as usize).saturating_add(span.len as usize);
         let end = sql.floor_char_boundary(end.clamp(start, to));
         let position = position.after(sql.as_bytes().get(seen..from).unwrap_or_default());

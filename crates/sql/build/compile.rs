@@ -18,6 +18,7 @@ pub(crate) enum Op {
     Hook(usize),
     If(usize, usize),
     IfToken(usize, usize),
+    TryTake(usize, usize),
     IfGuard(usize, usize),
     Jump(usize),
     Switch(usize),
@@ -35,6 +36,9 @@ pub(crate) struct Switch {
     pub(crate) arms: Vec<u8>,
     pub(crate) places: Vec<usize>,
 }
+
+/// Fewer optional parts in a row are tested one after the other.
+const SHORTCUT_MIN: usize = 3;
 
 /// Choices of fewer alternatives are tested one after the other.
 const SWITCH_MIN: usize = 4;
@@ -388,6 +392,7 @@ impl<'g> Compiler<'g> {
         match &mut self.program.code[at] {
             Op::If(_, target)
             | Op::IfToken(_, target)
+            | Op::TryTake(_, target)
             | Op::IfGuard(_, target)
             | Op::Jump(target)
             | Op::List(target) => {
@@ -659,10 +664,33 @@ impl<'g> Compiler<'g> {
     }
 
     fn sequence(&mut self, items: &'g [Item], follow: Set, pending: &mut Vec<String>) {
+        let mut shortcut: Option<(usize, usize)> = None;
         for (index, item) in items.iter().enumerate() {
+            if let Some((at, _)) = shortcut.take_if(|(_, end)| *end == index) {
+                self.patch(at);
+            }
+            let run = items[index..].iter().take_while(|item| is_optional(item)).count();
+            if shortcut.is_none() && run >= SHORTCUT_MIN {
+                shortcut = Some((self.skip_unless_any(&items[index..index + run]), index + run));
+            }
             let rest = self.rest(&items[index + 1..], follow);
             self.item(item, rest, pending);
         }
+        if let Some((at, _)) = shortcut {
+            self.patch(at);
+        }
+    }
+
+    /// One test that skips a run of optional parts when none of them begins here; gives its place.
+    fn skip_unless_any(&mut self, items: &'g [Item]) -> usize {
+        let mut begins = Set::default();
+        for item in items {
+            if let Item::Optional { body, .. } | Item::Repeat(body) = item {
+                begins = body.iter().map(|items| self.arm(items).begins).fold(begins, Set::or);
+            }
+        }
+        let set = self.set(begins);
+        self.emit(Op::If(set, 0))
     }
 
     fn item(&mut self, item: &'g Item, rest: Set, pending: &mut Vec<String>) {
@@ -676,8 +704,18 @@ impl<'g> Compiler<'g> {
                 }
                 None => {
                     let class = self.tokens.class(word).unwrap_or(0);
-                    let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
-                    self.take(op, class, pending);
+                    match self.program.code.last_mut() {
+                        // What was tested just now needs no second look; only the test leads here.
+                        Some(last @ Op::IfToken(..)) if !self.is_noise => {
+                            debug_assert!(matches!(last, Op::IfToken(tested, _) if *tested == class));
+                            *last = Op::TryTake(class, 0);
+                            pending.clear();
+                        }
+                        _ => {
+                            let op = if self.is_noise { Op::Noise(class) } else { Op::Take(class) };
+                            self.take(op, class, pending);
+                        }
+                    }
                 }
             },
             Item::Rule(name) => self.other_rule(name, item, rest, pending),
@@ -839,6 +877,10 @@ pub(crate) fn is_words(item: &Item) -> bool {
         Item::Group(body) => body.iter().all(|items| matches!(items.as_slice(), [Item::Token(_)])),
         _ => false,
     }
+}
+
+fn is_optional(item: &Item) -> bool {
+    matches!(item, Item::Optional { .. } | Item::Repeat(_))
 }
 
 /// Whether an optional sequence says nothing, as `[WORK]` or `[RESTRICT]` do: it is words alone, without a label.

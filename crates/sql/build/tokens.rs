@@ -173,6 +173,7 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "b_expr" "SimpleExpr" "an expression" Expr,
     "c_expr" "Primary" "a value" Expr,
     "json_key" "JsonKey" "a key" Expr,
+    "json_encoding" "JsonEncoding" "UTF8, UTF16 or UTF32" Text,
     "func_expr" "FunctionCall" "a function call" Expr,
     "query" "Query" "a query" Query,
     "table" "Table" "a table" Table,
@@ -317,7 +318,7 @@ impl Tokens {
                 .enumerate()
                 .filter(|(_, keyword)| keyword.category == Reserved)
                 .fold(Set::default(), |set, (index, _)| set.or(Set::one(index))),
-            "col_id" | "any_name" | "qualified_name" | "setting_name" | "target" => {
+            "col_id" | "json_encoding" | "any_name" | "qualified_name" | "setting_name" | "target" => {
                 of(&[Unreserved, ColumnName])
             }
             "type_function_name" => of(&[Unreserved, TypeOrFunction]),

@@ -8,11 +8,15 @@
 //! - the order of select items, tables, values and arguments, and that one of them comes twice;
 //! - names of select items, of queries and functions in `FROM`, of prepared statements, cursors and savepoints;
 //! - two digits and more in a row in the name of a table, and its schema in a query;
-//! - noise: `WORK`, `COLUMN`, `AS`, `INNER`, `ASC` where it is the default.
+//! - noise and what is the default: `WORK`, `COLUMN`, `INNER`, `RESTRICT`, `USING btree`.
 //!
-//! A table with an alias goes by its alias. How that is done: each node gives a [`Hash`], which may be nothing; a list is
+//! Only what lies a hundred nodes deep and more, which counts for nothing there, counts here. The numbers may change when
+//! the grammar does.
+//!
+//! A table with an alias goes by its alias. How that is done: each node gives a `Hash`, which may be nothing; a list is
 //! nothing when its elements are, and is its element when there is one. The modules beside this one say what each
-//! construct is made of: `query`, `expr`, `name` (names and types) and `form` (what the grammar declares).
+//! construct is made of: `query`, `expr`, `name` (names and types), `form` (what the grammar declares) and `session` (settings,
+//! cursors, options).
 
 mod expr;
 mod form;

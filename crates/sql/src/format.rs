@@ -668,6 +668,8 @@ fn needs_space(left: Written, right: Token) -> bool {
         (T::LeftParen | T::LeftBracket | T::Dot | T::ColonColon | T::Colon, _) => false,
         (_, T::RightParen | T::RightBracket | T::LeftBracket | T::Comma | T::Semicolon | T::Dot) => false,
         (_, T::ColonColon | T::Colon) => false,
+        // `N'text'` is two tokens.
+        (T::Keyword(Keyword::Nchar), T::String { .. }) => left.token.end != right.start,
         (T::Keyword(keyword), T::LeftParen) => left.token.end != right.start || takes_space(keyword),
         // A call and the modifiers of a type stay together; where the author put a blank it was not one of them.
         (T::Name { .. } | T::QuotedName { .. } | T::UnicodeName | T::RightParen, T::LeftParen) => {

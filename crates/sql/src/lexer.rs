@@ -18,6 +18,8 @@ pub struct Lexer<'a> {
     text: &'a str,
     bytes: &'a [u8],
     position: usize,
+    /// Up to here there are only `+` and `-`, each a token; less than the position where that is not known.
+    signs_end: usize,
 }
 
 /// What a byte can begin or continue.
@@ -113,12 +115,12 @@ impl<'a> Lexer<'a> {
         if let Some(offset) = memchr(0, bytes) {
             return Err(Error::NulByte { offset: offset as u32 });
         }
-        Ok(Lexer { text, bytes, position: 0 })
+        Ok(Lexer { text, bytes, position: 0, signs_end: 0 })
     }
 
     /// A lexer in the middle of a text that another has been through: `position` is between two tokens.
     pub(crate) fn from(text: &'a str, position: u32) -> Lexer<'a> {
-        Lexer { text, bytes: text.as_bytes(), position: position as usize }
+        Lexer { text, bytes: text.as_bytes(), position: position as usize, signs_end: 0 }
     }
 
     /// The text.
@@ -134,6 +136,7 @@ impl<'a> Lexer<'a> {
     /// Goes on at `offset`, which must be where a token ends.
     pub(crate) fn seek(&mut self, offset: u32) {
         self.position = offset as usize;
+        self.signs_end = 0;
     }
 
     /// The piece of the text under `span`.
@@ -606,6 +609,10 @@ impl<'a> Lexer<'a> {
 
     #[inline(never)]
     fn long_operator(&mut self, start: usize) -> TokenKind {
+        if start < self.signs_end {
+            self.position = start + 1;
+            return SIGNS[usize::from(self.at(start))];
+        }
         let mut end = start + 1;
         while self.class_at(end) == Class::Operator
             && !matches!((self.at(end), self.at(end + 1)), (b'-', b'-') | (b'/', b'*'))
@@ -614,6 +621,7 @@ impl<'a> Lexer<'a> {
         }
         let run = self.bytes.get(start..end).unwrap_or_default();
         if !run.iter().any(|sign| b"~!@#^&|`?%".contains(sign)) {
+            self.signs_end = end;
             while end > start + 1 && matches!(self.at(end - 1), b'+' | b'-') {
                 end -= 1;
             }
@@ -648,7 +656,6 @@ const fn operator_kind(signs: &[u8]) -> TokenKind {
     }
 }
 
-/// The end of the line that goes on at `from`; the line break is not part of it.
 /// The length of the comment that `text` begins with, without the line break that ends it.
 pub(crate) fn comment_bytes(text: &str) -> usize {
     match text.as_bytes() {
@@ -657,6 +664,7 @@ pub(crate) fn comment_bytes(text: &str) -> usize {
     }
 }
 
+/// The end of the line that goes on at `from`; the line break is not part of it.
 fn line_end(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     memchr2(b'\n', b'\r', rest).map_or(bytes.len(), |at| from + at)

@@ -32,17 +32,23 @@
 //! | `lexer`, `token`, `keyword` | text to tokens, one at a time, by PostgreSQL's lexical rules and keyword table |
 //! | `window` | sixteen bytes of a text at once; the only file with `unsafe`, for the instructions of x86-64 |
 //! | `text` | what names and strings say: folding and unescaping into the arena, packed between the nodes |
-//! | `parser` | the grammar: functions, an explicit stack of what is open, operators by precedence |
-//! | `node` | the uniform tree: 64 bytes a node, walks without a stack |
+//! | `parser` | queries and expressions: functions, an explicit stack of what is open, operators by precedence |
+//! | `grammar/`, `build/` | all other statements and clauses: rules, compiled to a table that `parser/forms.rs` runs |
+//! | `node`, `tree` | the uniform tree: 64 bytes a node, walks without a stack |
 //! | [`views`] | typed views over the nodes, which is what consumers read |
-//! | `print`, `outline` | a tree as canonical SQL, and as indented text for people |
-//! | `fingerprint`, `normalize` | which statements are the same but for their literals, and what they look like without |
+//! | `print`, `words`, `outline` | a tree as canonical SQL, and as indented text for people |
+//! | `format` | a tree laid out in lines, its comments kept |
+//! | `fingerprint`, `normalize` | what statements have in common: a hash, a text with parameters for literals |
+//! | `names` | a tree's names as symbols of an interner that knows the keywords |
+//! | `rewrite` | changes to a tree |
 //! | `split` | where statements end in a script, also while it streams in |
 //! | `script` | the statements of a text, one after the other, the wrong ones included |
+//! | `rows` | the rows of an `INSERT` one at a time |
 //! | `error` | what went wrong, where, what was expected, and a hint |
 //!
 //! Who owns memory: the caller's arena owns the nodes and the few rewritten texts; the text itself is borrowed. The
-//! parser's stack has 24 levels inside of it, and an arena of its own on the same budget for deeper nesting.
+//! parser's stack has 24 levels inside of it, and an arena of its own on the same budget for deeper nesting. Nothing here
+//! takes memory from anywhere else (`docs/BUDGETS.md`); `docs/ARCHITECTURE.md` tells how the parts work together.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
@@ -58,6 +64,7 @@ mod outline;
 mod parser;
 mod print;
 mod rewrite;
+mod rows;
 mod script;
 mod split;
 mod text;
@@ -80,6 +87,7 @@ pub use normalize::normalize;
 pub use outline::{Label, Outline};
 pub use parser::{Form, PARSER_BYTES, parse, parse_cancellable, parse_expression};
 pub use rewrite::RewriteError;
+pub use rows::InsertRows;
 pub use script::Script;
 pub use split::{Open, Splitter, Statements, statements};
 pub use token::{Token, TokenKind};

@@ -18,6 +18,8 @@
 //! # Ok::<(), cofferdam_sql::Error>(())
 //! ```
 
+use std::sync::atomic::AtomicBool;
+
 use cofferdam_arena::Arena;
 
 use crate::parser::parse_next;
@@ -27,6 +29,7 @@ use crate::{Error, Lexer, TokenKind, Tree};
 #[derive(Clone, Debug)]
 pub struct Script<'a> {
     lexer: Lexer<'a>,
+    cancel: Option<&'a AtomicBool>,
 }
 
 impl<'a> Script<'a> {
@@ -35,7 +38,13 @@ impl<'a> Script<'a> {
     /// # Errors
     /// As [`Lexer::new`].
     pub fn new(text: &'a str) -> Result<Script<'a>, Error> {
-        Lexer::new(text).map(|lexer| Script { lexer })
+        Lexer::new(text).map(|lexer| Script { lexer, cancel: None })
+    }
+
+    /// The same script, whose statements are given up soon after another thread has set `cancel`: they are
+    /// [`Error::Cancelled`] then.
+    pub fn cancellable(self, cancel: &'a AtomicBool) -> Script<'a> {
+        Script { cancel: Some(cancel), ..self }
     }
 
     /// Parses the next statement that is not empty; `None` at the end of the text. Offsets are those in the whole text.
@@ -57,7 +66,7 @@ impl<'a> Script<'a> {
                 _ => break token,
             }
         };
-        let outcome = parse_next(first, &mut lexer, arena);
+        let outcome = parse_next(first, &mut lexer, arena, self.cancel);
         self.lexer.seek(lexer.offset());
         Some(outcome)
     }
@@ -87,6 +96,22 @@ mod tests {
         }
         assert!(script.next_statement(&arena).is_none(), "the end stays the end");
         found
+    }
+
+    #[test]
+    fn a_script_is_cancelled() {
+        let text = format!("select 1{}; select 2", "+1".repeat(100_000));
+        let arena = Arena::new(&Budget::root("script", 64 << 20).unwrap());
+        let cancel = AtomicBool::new(false);
+        let mut script = Script::new(&text).unwrap().cancellable(&cancel);
+        cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(matches!(script.next_statement(&arena), Some(Err(Error::Cancelled))));
+        assert!((script.offset() as usize) < text.len() / 2, "what follows is not looked at");
+        cancel.store(false, std::sync::atomic::Ordering::Relaxed);
+        let mut script = Script::new(&text).unwrap().cancellable(&cancel);
+        assert!(
+            script.next_statement(&arena).unwrap().is_ok() && script.next_statement(&arena).unwrap().is_ok()
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! [`Splitter`] looks at each byte once, however the text is cut into pieces: it is a state machine over bytes that knows
 //! quotes, dollar quotes and comments by the rules of the [`Lexer`](crate::Lexer). It looks for a `;` outside of all of
-//! them; parentheses do not matter, so that a statement that lacks one does not swallow those after it.
+//! them, and outside of the two constructs that have statements inside: the body of a function between `BEGIN ATOMIC`
+//! and `END`, and the actions of a rule in parentheses after `DO`. Other parentheses do not matter, so that a statement
+//! that lacks one does not swallow those after it. (`body.rs` has the words.)
 //!
 //! ```
 //! use cofferdam_sql::{Splitter, statements};
@@ -14,9 +16,16 @@
 //! let mut splitter = Splitter::new();
 //! assert_eq!(splitter.find_end(b"select 'a;"), None);
 //! assert_eq!(splitter.find_end(b"select 'a;b'; select 2"), Some(13));
+//!
+//! let script = "create function f() returns int begin atomic select 1; select 2; end; select 3;";
+//! assert_eq!(statements(script).count(), 2);
 //! ```
 
+mod body;
+
 use memchr::{memchr, memchr2};
+
+use body::Body;
 
 use crate::Span;
 use crate::window::{WINDOW_BYTES, Window};
@@ -29,6 +38,9 @@ pub struct Splitter {
     state: State,
     /// Whether anything but blanks and comments was read.
     has_words: bool,
+    /// Whether the text ended in a sign that more text may make the opening of a comment.
+    is_undecided: bool,
+    body: Body,
 }
 
 /// What is open at the end of the text that was read.
@@ -106,19 +118,21 @@ impl Splitter {
         Splitter::default()
     }
 
+    /// A splitter at the start of a text, to which a `;` ends a statement also where that may go on behind it: for those
+    /// who ask the parser.
+    pub fn at_each_semicolon() -> Splitter {
+        Splitter { body: Body::ignored(), ..Splitter::default() }
+    }
+
     /// Reads on in `pending`, the text from the start of the current statement, of which earlier calls may have seen a
     /// beginning. Gives the length of the first statement with its `;` when it is complete; the next call then starts
     /// at the text after it. `None` when more text is needed.
     pub fn find_end(&mut self, pending: &[u8]) -> Option<usize> {
-        while self.position < pending.len() {
-            match self.step(pending) {
-                Progress::Read => {}
-                Progress::NeedsMore => return None,
-                Progress::End => {
-                    let end = self.position;
-                    *self = Splitter::new();
-                    return Some(end);
-                }
+        while let Some(is_end) = self.progress(pending) {
+            if is_end {
+                let end = self.position;
+                *self = Splitter { body: self.body.next(), ..Splitter::default() };
+                return Some(end);
             }
         }
         None
@@ -132,7 +146,7 @@ impl Splitter {
     /// Whether a text that ends here says nothing since the last statement; a comment that is not closed is an error to
     /// be told of.
     pub fn is_blank_at_end(&self) -> bool {
-        self.is_blank() && self.open() != Open::Comment
+        self.is_blank() && !self.is_undecided && self.open() != Open::Comment
     }
 
     /// What is open where the reading stopped.
@@ -176,13 +190,21 @@ impl Splitter {
     }
 
     fn text(&mut self, text: &[u8], word: Word) -> Progress {
-        let word = if word == Word::None { self.plain_text(text) } else { word };
+        let word = match word {
+            Word::None if self.body.wants_words() => match self.whole_word(text) {
+                Some(progress) => return progress,
+                None => Word::None,
+            },
+            Word::None => self.plain_text(text),
+            word => word,
+        };
         let Some(&byte) = text.get(self.position) else { return Progress::NeedsMore };
         let mut state = State::default();
         match byte {
             b';' => {
                 self.position += 1;
-                return Progress::End;
+                self.state = state;
+                return if self.body.semicolon() { Progress::End } else { Progress::Read };
             }
             space if is_space(&space) => {
                 self.position += 1;
@@ -190,7 +212,10 @@ impl Splitter {
                 return Progress::Read;
             }
             b'-' | b'/' => match (byte, text.get(self.position + 1)) {
-                (_, None) => return Progress::NeedsMore,
+                (_, None) => {
+                    self.is_undecided = true;
+                    return Progress::NeedsMore;
+                }
                 (b'-', Some(b'-')) => {
                     self.position += 2;
                     self.state = State::LineComment { after: After::Text };
@@ -211,10 +236,31 @@ impl Splitter {
             b'0'..=b'9' | b'$' if word != Word::None => state = State::Text { word: Word::Other },
             _ => {}
         }
+        self.body.sign(byte);
         self.has_words = true;
         self.state = state;
         self.position += 1;
         Progress::Read
+    }
+
+    /// Reads the word that begins here and tells it to the body; `None` where none begins.
+    fn whole_word(&mut self, text: &[u8]) -> Option<Progress> {
+        let pending = rest(text, self.position);
+        if !matches!(pending.first(), Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..)) {
+            return None;
+        }
+        self.has_words = true;
+        let looked_at = pending.get(..body::WORD_BYTES_MAX + 1).unwrap_or(pending);
+        let run = looked_at.iter().take_while(|byte| is_in_word(byte) || **byte == b'$').count();
+        if run == pending.len() && run <= body::WORD_BYTES_MAX {
+            return Some(Progress::NeedsMore);
+        }
+        let found = pending.get(..run).unwrap_or_default();
+        self.body.word(found);
+        self.position += run;
+        let word = if matches!(found, [b'e' | b'E']) { Word::E } else { Word::Other };
+        self.state = State::Text { word };
+        Some(Progress::Read)
     }
 
     /// Reads on, from outside of any word, to the first byte that may open something or end the statement: the word that
@@ -360,9 +406,13 @@ fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C)
 }
 
+/// Whether a word without `$` may have this byte.
+fn is_in_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | 0x80..)
+}
+
 /// The word that a text without `$` ends in; it begins at its first letter.
 fn last_word(text: &[u8]) -> Word {
-    let is_in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | 0x80..);
     let start = text.iter().rposition(|byte| !is_in_word(byte)).map_or(0, |at| at + 1);
     let run = text.get(start..).unwrap_or_default();
     match run.iter().position(|byte| !byte.is_ascii_digit()) {
@@ -420,6 +470,7 @@ impl Iterator for Statements<'_> {
 impl Splitter {
     /// One step: whether it ended the statement; `None` at the end of the text.
     fn progress(&mut self, text: &[u8]) -> Option<bool> {
+        self.is_undecided = false;
         if self.position >= text.len() {
             return None;
         }
@@ -456,6 +507,72 @@ mod tests {
             "1",
         ];
         assert_eq!(texts(script), expected);
+    }
+
+    #[test]
+    fn semicolons_inside_of_bodies_and_actions_do_not_count() {
+        let script = "create or replace function f(begin atomic) returns int /* ; */ begin -- ;
+            atomic select case when a then 1 end; select ';' as end;
+            create procedure \"g\"() BEGIN Atomic END; create rule a as on insert to t do (select 1; select 2);
+            end;
+            create rule b as on insert to t where (c = 1) do also (select (1); notify d);
+            create function f() returns int return (1;create function f() as $$ begin atomic; $$;
+            create rule e as on insert to t where (a;create rule e as on insert to t do instead nothing;
+            select begin atomic;create table function begin atomic;end;create or select;rule (do (1;";
+        let found = texts(script);
+        let expected = [
+            "create or replace function",
+            "create rule b",
+            "create function f() returns int return (1;",
+            "create function f() as",
+            "create rule e as on insert to t where (a;",
+            "create rule e as on insert to t do instead nothing;",
+            "select begin atomic;",
+            "create table function begin atomic;",
+            "end;",
+            "create or select;",
+            "rule (do (1;",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        assert!(
+            found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)),
+            "{found:#?}"
+        );
+        for size in 1..script.len() {
+            assert_eq!(ends(script.as_bytes(), size).len(), found.len(), "pieces of {size} bytes");
+        }
+        let mut splitter = Splitter::at_each_semicolon();
+        let (mut count, mut start) = (0, 0);
+        while let Some(end) = splitter.find_end(&script.as_bytes()[start..]) {
+            (count, start) = (count + 1, start + end);
+        }
+        assert_eq!(count, 17);
+    }
+
+    /// Aim: bodies close where they opened, and one that does not takes the rest.
+    #[test]
+    fn bodies_in_bodies_are_counted() {
+        let script = "create function f() begin atomic ".repeat(100_000) + &"end;".repeat(100_000);
+        assert_eq!(texts(&script).len(), 1);
+        assert_eq!(texts(&format!("{script}end;select 1")).len(), 3);
+        let open = format!("create function f() begin atomic select {};", "x;".repeat(100_000));
+        assert_eq!(texts(&open).len(), 1);
+    }
+
+    /// Aim: what is too short to tell is not taken for nothing.
+    #[test]
+    fn a_sign_that_may_open_a_comment_is_not_blank() {
+        for text in ["-", "/", " -", "/* */ /", "s", "cr"] {
+            assert_eq!(texts(text), [text.trim_start()], "{text}");
+            let mut splitter = Splitter::new();
+            assert!(splitter.find_end(text.as_bytes()).is_none() && !splitter.is_blank_at_end(), "{text}");
+        }
+        for text in ["--", "/**/", "-- x\n", ""] {
+            let mut splitter = Splitter::new();
+            splitter.find_end(&text.as_bytes()[..text.len().min(1)]);
+            splitter.find_end(text.as_bytes());
+            assert!(texts(text).is_empty() && splitter.is_blank_at_end(), "{text}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! from the grammar, or a statement of the golden scripts, sometimes with words replaced. It checks
 //!
 //! - **fixpoint**: what parses prints as a text that parses to the same tree and prints the same again;
+//! - **normal forms** parse and have the fingerprint of what they were made from;
 //! - **layouts** have the tokens of the text, parse to its tree and are their own layouts; a printed text has the
 //!   fingerprint of the text that it was printed from; a copy of a tree is the same tree;
+//! - **rows** of an `INSERT` read one at a time are those of the whole statement;
 //! - **errors** point into the text, at characters' edges, and carry a SQLSTATE;
 //! - **budgets**: under a small limit the outcome is the same one or a refusal, never another tree;
 //! - **splitting** finds the same ends of statements however the text is cut into pieces.
@@ -16,7 +18,8 @@
 use crate::Decisions;
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_sql::{
-    Error, KeywordCase, Layout, Lexer, Span, Splitter, TokenKind, Tree, format, parse, same_tree, statements,
+    Error, InsertRows, KeywordCase, Layout, Lexer, Span, Splitter, TokenKind, Tree, format, normalize, parse,
+    same_tree, statements,
 };
 
 /// Words that the grammar knows, and some that it does not.
@@ -163,15 +166,25 @@ pub fn check(data: &[u8]) {
     };
     check_parse(&text, &mut decisions);
     check_split(&text, &mut decisions);
+    check_rows(&text);
 }
 
 /// The golden scripts, whose statements are the lines that begin with `> `.
-const GOLDEN: [&str; 5] = [
+const GOLDEN: [&str; 14] = [
+    include_str!("../../../crates/sql/tests/golden/print/alter.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/calls.txt"),
     include_str!("../../../crates/sql/tests/golden/print/canonical.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/catalog.txt"),
     include_str!("../../../crates/sql/tests/golden/print/changes.txt"),
     include_str!("../../../crates/sql/tests/golden/print/clauses.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/drop.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/functions.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/indexes.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/roles.txt"),
     include_str!("../../../crates/sql/tests/golden/print/session.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/tables.txt"),
     include_str!("../../../crates/sql/tests/golden/print/upkeep.txt"),
+    include_str!("../../../crates/sql/tests/golden/print/values.txt"),
 ];
 
 /// A statement of the golden scripts with up to three words replaced by those of others.
@@ -372,6 +385,11 @@ fn check_parse(text: &str, decisions: &mut Decisions<'_>) {
 fn check_tree<'a>(text: &str, tree: Tree<'a>, printed: Tree<'a>, arena: &'a Arena) {
     let fingerprint = tree.fingerprint(arena).expect("room");
     assert_eq!(printed.fingerprint(arena).expect("room"), fingerprint, "{text}\nand {printed}");
+    let mut normal = String::new();
+    normalize(tree, &mut normal).expect("a string takes all");
+    let again = parse(&normal, arena)
+        .unwrap_or_else(|error| panic!("{text}\nis normalized as\n{normal}\nwhich does not parse: {error}"));
+    assert_eq!(again.fingerprint(arena).expect("room"), fingerprint, "{text}\nnormalized as {normal}");
     let copy = tree.root().copy(arena).expect("room");
     assert!(same_tree(tree.root(), copy), "a copy differs: {text}");
     let layout = Layout { width: 40, keywords: KeywordCase::Keep, ..Layout::default() };
@@ -394,6 +412,31 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
         let token = lexer.next_token();
         (token.kind != TokenKind::End).then(|| token.span().of(text))
     })
+}
+
+/// The rows of an `INSERT` one at a time against the whole statement.
+fn check_rows(text: &str) {
+    let arena = Arena::new(&budget(u64::MAX));
+    let Ok(Some(mut rows)) = InsertRows::open(text, &arena) else { return };
+    let mut printed = rows.head().to_string();
+    let mut separator = " ";
+    let outcome = loop {
+        match rows.next_row(&arena) {
+            Ok(Some(row)) => printed = format!("{printed}{separator}{}", row.node()),
+            Ok(None) => break Ok(printed),
+            Err(error) => break Err(error.to_string()),
+        }
+        separator = ", ";
+    };
+    match (parse(text, &arena), outcome) {
+        (Ok(tree), Ok(printed)) => assert_eq!(printed, tree.to_string(), "{text}"),
+        (Ok(tree), Err(error)) => {
+            let goes_on = ["ON CONFLICT", "RETURNING"].iter().any(|word| tree.to_string().contains(word));
+            assert!(goes_on, "{text}\nis right, but its rows are not: {error}");
+        }
+        (Err(error), Ok(printed)) => panic!("{text}\nis wrong ({error}), but its rows are {printed}"),
+        (Err(_), Err(_)) => {}
+    }
 }
 
 fn is_refusal(error: &Error) -> bool {

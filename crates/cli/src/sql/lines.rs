@@ -1,12 +1,14 @@
-//! `check`, `print` and `fingerprint` of a script: at most a line for each statement.
+//! `check`, `print`, `normalize` and `fingerprint` of a script: at most a line for each statement.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use cofferdam_arena::Arena;
-use cofferdam_sql::Tree;
+use cofferdam_sql::{Tree, normalize};
 
 use super::Out;
 use super::script::{Reading, Show, Statement, Stopped};
+use crate::format::escaped::Escaped;
 
 /// `check`: what is wrong is reported, and at the end how many there were. Gives the exit code.
 ///
@@ -36,7 +38,24 @@ impl Show for Canonical {
     }
 }
 
-/// `fingerprint`: each statement's fingerprint, and the statement in canonical form.
+/// `normalize`: each statement in canonical form with parameters for its literals, with a `;`.
+pub(super) struct Normal;
+
+impl Show for Normal {
+    fn right(&mut self, _: Statement<'_>, tree: Tree<'_>, _: &Arena, out: &mut Out) -> Result<(), Stopped> {
+        Ok(writeln!(out, "{};", Normalized(tree))?)
+    }
+}
+
+struct Normalized<'a>(Tree<'a>);
+
+impl fmt::Display for Normalized<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        normalize(self.0, f)
+    }
+}
+
+/// `fingerprint`: each statement's fingerprint, and the statement in canonical form, on one line for people.
 pub(super) struct Fingerprints;
 
 impl Show for Fingerprints {
@@ -48,6 +67,6 @@ impl Show for Fingerprints {
         out: &mut Out,
     ) -> Result<(), Stopped> {
         let fingerprint = tree.fingerprint(arena)?;
-        Ok(writeln!(out, "{fingerprint}  {tree};")?)
+        Ok(writeln!(out, "{fingerprint}  {};", Escaped(tree))?)
     }
 }

@@ -5,7 +5,7 @@
 //! | `source` | a file or standard input in bounded memory |
 //! | `texts` | texts separated by NUL bytes: `check -0`, `print -0`, `fingerprint -0` |
 //! | `script` | the statements of a script, past those that are wrong |
-//! | `lines` | `check`, `print`, `fingerprint`: at most a line for each statement |
+//! | `lines` | `check`, `print`, `normalize`, `fingerprint`: at most a line for each statement |
 //! | `tree`, `format`, `tokens`, `stats` | the tools of these names; `tree` is `parse` |
 //! | `progress` | how far a long input is read |
 //!
@@ -29,14 +29,14 @@ mod texts;
 mod tokens;
 mod tree;
 
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write as _};
 
 use cofferdam::{Budget, BudgetOptions, OutOfMemory, human_bytes};
 use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Sql};
 use crate::untracked::{LIMIT_BYTES, Untracked};
-use crate::{FAILED, USAGE, complain, session};
+use crate::{FAILED, USAGE, complain, interrupt, session};
 use script::Reading;
 use source::{ReadError, Source};
 
@@ -86,7 +86,17 @@ pub(crate) fn run(tool: &Sql, limits: Limits, show_memory: bool) -> io::Result<u
             return Ok(FAILED);
         }
     };
-    let code = dispatch(tool, &mut budgets, source)?;
+    if let Err(error) = interrupt::end_work() {
+        complain(format_args!("warning: Ctrl-C will end the program at once: {error}"));
+    }
+    let outcome = interrupt::busy(|| dispatch(tool, &mut budgets, source));
+    let code = match (outcome, interrupt::exit_code()) {
+        (Err(error), Some(code)) if error.kind() == ErrorKind::Interrupted => {
+            complain("error[57014]: canceling due to user request; what follows is not read");
+            code
+        }
+        (outcome, _) => outcome?,
+    };
     budgets.out.flush()?;
     budgets.finish(show_memory);
     Ok(code)
@@ -105,6 +115,7 @@ fn dispatch(tool: &Sql, budgets: &mut Tool, mut source: Source<'_>) -> io::Resul
         Sql::Check(_) => lines::check(reading),
         Sql::Print(_) => reading.show(&mut lines::Canonical),
         Sql::Fingerprint(_) => reading.show(&mut lines::Fingerprints),
+        Sql::Normalize(_) => reading.show(&mut lines::Normal),
         Sql::Parse(parse) if parse.dot => tree::draw(reading),
         Sql::Parse(_) => reading.show(&mut tree::AsText::default()),
         Sql::Format(options) => format::show(options, reading),

@@ -5,14 +5,14 @@ use std::io;
 use cofferdam::Splitter;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse};
+use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse_cancellable};
 
 use super::source::{ReadError, Source};
 use super::{Out, Tool, refusal};
 use crate::input::BYTE_ORDER_MARK;
 use crate::position::Position;
-use crate::report::{Finding, Place};
-use crate::{FAILED, complain};
+use crate::report::{EXCERPT_BYTES_BEFORE_MAX, Finding, Place};
+use crate::{FAILED, complain, interrupt};
 
 /// What a tool does with the statements of a script.
 pub(super) trait Show {
@@ -135,14 +135,13 @@ impl<'b> Reading<'b> {
                 return reading.statements(text, is_last, show);
             }
             // What is wrong with the text of one statement says nothing of the others.
-            each_statement(piece, |bytes| match str::from_utf8(bytes) {
+            each_statement(piece, is_last, |bytes| match str::from_utf8(bytes) {
                 Ok(text) => reading.statements(text, true, show).map(drop),
                 Err(error) => {
                     reading.not_utf8(bytes, error.valid_up_to());
                     show.wrong(bytes, &mut reading.tool.out)
                 }
-            })?;
-            Ok(piece.len())
+            })
         })
     }
 
@@ -190,10 +189,10 @@ impl<'b> Reading<'b> {
 
     /// Shows the statements of a piece that is text. Gives how much of it was read.
     fn statements(&mut self, text: &str, is_last: bool, show: &mut dyn Show) -> io::Result<usize> {
-        // What is before `seen` was passed; it is where a line or the text begins.
+        // What is before `seen` was passed; it is on the line of the statement, before what is shown of it.
         let mut seen = 0;
         let mut script = match Script::new(text) {
-            Ok(script) => script,
+            Ok(script) => script.cancellable(interrupt::flag()),
             Err(error) => {
                 self.statements_count += 1;
                 self.wrong(&error, text, 0);
@@ -210,14 +209,16 @@ impl<'b> Reading<'b> {
                 show.rest(&text[start..], &mut self.tool.out)?;
                 return Ok(text.len());
             };
+            interrupt::check()?;
             if !is_last && outcome.as_ref().is_err_and(|error| ends_too_early(error, text)) {
                 self.pass(&text[seen..start]);
                 return Ok(start);
             }
             self.statements_count += 1;
-            let line_start = text[seen..start].rfind('\n').map_or(seen, |at| seen + at + 1);
-            self.pass(&text[seen..line_start]);
-            seen = line_start;
+            let before = text.floor_char_boundary(start.saturating_sub(EXCERPT_BYTES_BEFORE_MAX)).max(seen);
+            let shown = text[before..start].rfind('\n').map_or(before, |at| before + at + 1);
+            self.pass(&text[seen..shown]);
+            seen = shown;
             let own = &text[start..script.offset() as usize];
             let offset = self.offset + (start - seen) as u64;
             let outcome = match outcome {
@@ -279,7 +280,9 @@ impl<'b> Reading<'b> {
     }
 
     /// Reports the statement that begins behind `blanks`.
-    fn does_not_fit(&self, blanks: &[u8]) {
+    fn does_not_fit(&mut self, blanks: &[u8]) {
+        self.statements_count += 1;
+        self.wrong_count += 1;
         let (line, origin, record) =
             (self.position.after(blanks).line, self.source.origin(), refusal(&self.tool.input));
         complain(format_args!(
@@ -291,24 +294,33 @@ impl<'b> Reading<'b> {
 /// Parses a statement, which is right, as a text of its own: offsets in the tree are then its own.
 ///
 /// # Errors
-/// There is no memory for a second tree.
-pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t>, AllocError> {
-    match parse(text, arena) {
+/// There is no memory for a second tree, or a signal came.
+pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t>, Stopped> {
+    match parse_cancellable(text, arena, interrupt::flag()) {
         Ok(tree) => Ok(tree),
-        Err(Error::OutOfMemory(error)) => Err(error),
+        Err(Error::OutOfMemory(error)) => Err(error.into()),
+        Err(Error::Cancelled) => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
         Err(error) => unreachable!("the parser accepted this within its script: {error}"),
     }
 }
 
-/// Calls `look` with the bytes of each statement up to its `;`, whatever they are.
-pub(super) fn each_statement(piece: &[u8], mut look: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Calls `look` with the bytes of each statement up to its `;`, whatever they are, and where the piece is the last also
+/// with those behind them. Gives how much of the piece that was.
+pub(super) fn each_statement(
+    piece: &[u8],
+    is_last: bool,
+    mut look: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<usize> {
     let (mut splitter, mut start) = (Splitter::new(), 0);
-    while start < piece.len() {
-        let end = splitter.find_end(&piece[start..]).map_or(piece.len(), |length| start + length);
-        look(&piece[start..end])?;
-        start = end;
+    while let Some(length) = splitter.find_end(&piece[start..]) {
+        look(&piece[start..start + length])?;
+        start += length;
     }
-    Ok(())
+    if is_last && start < piece.len() {
+        look(&piece[start..])?;
+        start = piece.len();
+    }
+    Ok(start)
 }
 
 fn remove_front(bytes: &mut Vec<'_, u8>, count: usize) {
@@ -316,7 +328,7 @@ fn remove_front(bytes: &mut Vec<'_, u8>, count: usize) {
     bytes.truncate(bytes.len() - count);
 }
 
-/// Whether the text may only have been cut at the wrong `;`.
+/// Whether the text may only have been cut at the wrong `;`: the parser went on behind it.
 fn ends_too_early(error: &Error, text: &str) -> bool {
-    text.ends_with(';') && error.span().is_some_and(|span| span.start as usize == text.len() - 1)
+    text.ends_with(';') && error.span().is_some_and(|span| span.start as usize == text.len())
 }

@@ -14,6 +14,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
 use super::progress::Progress;
+use crate::interrupt;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -144,7 +145,7 @@ impl<'b> Source<'b> {
         least: usize,
         out: &mut dyn Write,
     ) -> Result<bool, ReadError> {
-        let mut splitter = Splitter::new();
+        let mut splitter = Splitter::at_each_semicolon();
         let mut end = 0;
         loop {
             while let Some(length) = splitter.find_end(&piece[end..]) {
@@ -171,9 +172,9 @@ impl<'b> Source<'b> {
     fn read(&mut self, out: &mut dyn Write) -> io::Result<()> {
         out.flush()?;
         let count = loop {
-            match self.reader.read(self.buffer) {
+            match interrupt::waiting(|| self.reader.read(self.buffer)) {
                 Ok(count) => break count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => interrupt::check()?,
                 Err(error) => {
                     let message = format!("could not read {}: {error}", self.origin);
                     return Err(io::Error::new(error.kind(), message));

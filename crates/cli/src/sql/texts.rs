@@ -12,6 +12,7 @@ use cofferdam_sql::{Error, Fingerprint, Script, Tree};
 use super::source::{Entry, Source};
 use super::{KEPT_BYTES, Tool, refusal};
 use crate::format::escaped::Escaped;
+use crate::interrupt;
 
 /// Why a text is not SQL.
 enum Wrong {
@@ -29,6 +30,7 @@ pub(super) fn check(tool: &mut Tool, source: &mut Source<'_>) -> io::Result<u8> 
     let mut arena = Arena::new(&tool.statement);
     each_text(tool, source, |tool, text| {
         let outcome = text.and_then(|text| check_text(text, &mut arena, tool));
+        interrupt::check()?;
         match outcome {
             Ok(()) => tool.out.write_all(b"OK\n"),
             Err(wrong) => wrong.write(&mut tool.out),
@@ -37,7 +39,7 @@ pub(super) fn check(tool: &mut Tool, source: &mut Source<'_>) -> io::Result<u8> 
 }
 
 fn check_text(text: &str, arena: &mut Arena, tool: &Tool) -> Result<(), Wrong> {
-    let mut script = Script::new(text).map_err(|error| Wrong::sql(error, tool))?;
+    let mut script = script(text, tool)?;
     loop {
         arena.reset_keeping(KEPT_BYTES);
         match script.next_statement(arena) {
@@ -45,6 +47,13 @@ fn check_text(text: &str, arena: &mut Arena, tool: &Tool) -> Result<(), Wrong> {
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(Wrong::sql(error, tool)),
         }
+    }
+}
+
+fn script<'t>(text: &'t str, tool: &Tool) -> Result<Script<'t>, Wrong> {
+    match Script::new(text) {
+        Ok(script) => Ok(script.cancellable(interrupt::flag())),
+        Err(error) => Err(Wrong::sql(error, tool)),
     }
 }
 
@@ -57,6 +66,7 @@ pub(super) fn print(tool: &mut Tool, source: &mut Source<'_>) -> io::Result<u8> 
     each_text(tool, source, |tool, text| {
         arena.reset_keeping(KEPT_BYTES);
         let trees = text.and_then(|text| trees_of(text, &arena, tool));
+        interrupt::check()?;
         for (index, tree) in trees.iter().flat_map(|trees| trees.iter()).enumerate() {
             write!(tool.out, "{}{tree}", if index == 0 { "" } else { "; " })?;
         }
@@ -72,7 +82,9 @@ pub(super) fn fingerprint(tool: &mut Tool, source: &mut Source<'_>) -> io::Resul
     let mut arena = Arena::new(&tool.statement);
     each_text(tool, source, |tool, text| {
         arena.reset_keeping(KEPT_BYTES);
-        match text.and_then(|text| fingerprints_of(text, &arena, tool)) {
+        let outcome = text.and_then(|text| fingerprints_of(text, &arena, tool));
+        interrupt::check()?;
+        match outcome {
             Ok(fingerprints) => {
                 for (index, fingerprint) in fingerprints.iter().enumerate() {
                     write!(tool.out, "{}{fingerprint}", if index == 0 { "" } else { " " })?;
@@ -95,7 +107,7 @@ fn fingerprints_of<'t>(text: &'t str, arena: &'t Arena, tool: &Tool) -> Result<V
 
 /// The trees of all statements: nothing is printed of a text that is wrong at its end.
 fn trees_of<'t>(text: &'t str, arena: &'t Arena, tool: &Tool) -> Result<Vec<'t, Tree<'t>>, Wrong> {
-    let mut script = Script::new(text).map_err(|error| Wrong::sql(error, tool))?;
+    let mut script = script(text, tool)?;
     let mut trees = Vec::new_in(arena);
     while let Some(outcome) = script.next_statement(arena) {
         let tree = outcome.map_err(|error| Wrong::sql(error, tool))?;

@@ -7,6 +7,7 @@ use cofferdam_sql::{Category, Lexer, TokenKind};
 
 use super::script::{Reading, each_statement};
 use crate::format::escaped::Escaped;
+use crate::interrupt;
 
 /// The longest text of a token that is shown, in bytes.
 const TEXT_BYTES_MAX: usize = 80;
@@ -17,8 +18,8 @@ const TEXT_BYTES_MAX: usize = 80;
 /// What the system says of the input or the output.
 pub(super) fn show(reading: &mut Reading<'_>) -> io::Result<u8> {
     writeln!(reading.out(), "{:>10} {:>10}  {:<24}  text", "start", "end", "kind")?;
-    reading.pieces(|reading, piece, _| {
-        each_statement(piece, |bytes| {
+    reading.pieces(|reading, piece, is_last| {
+        each_statement(piece, is_last, |bytes| {
             match str::from_utf8(bytes) {
                 Ok(text) => {
                     show_text(reading, text)?;
@@ -27,8 +28,7 @@ pub(super) fn show(reading: &mut Reading<'_>) -> io::Result<u8> {
                 Err(error) => reading.not_utf8(bytes, error.valid_up_to()),
             }
             Ok(())
-        })?;
-        Ok(piece.len())
+        })
     })
 }
 
@@ -42,6 +42,7 @@ fn show_text(reading: &mut Reading<'_>, text: &str) -> io::Result<()> {
         }
     };
     loop {
+        interrupt::check()?;
         let token = lexer.next_token();
         if token.kind == TokenKind::End {
             return Ok(());

@@ -90,6 +90,36 @@ fn ctrl_c_ends_a_look_into_sql() {
     }
 }
 
+/// Aim: a tool that works ends with what it has written, and says so by its exit code. Method: a small statement, and one
+/// that takes minutes; the signal comes when the small one's line is there.
+#[test]
+fn ctrl_c_ends_long_work_of_a_look_into_sql() {
+    let folder = Folder::new();
+    let long = format!("select 1{}", "+1".repeat(10_000_000));
+    folder.file("script.sql", format!("select a;\n{long};\nselect b;"));
+    folder.file("texts.nul", format!("select a\0{long}\0select b"));
+    for (tool, file) in [
+        (&["check"][..], "script.sql"),
+        (&["parse"], "script.sql"),
+        (&["format"], "script.sql"),
+        (&["tokens"], "script.sql"),
+        (&["check", "-0"], "texts.nul"),
+        (&["print", "-0"], "texts.nul"),
+        (&["fingerprint", "-0"], "texts.nul"),
+    ] {
+        let path = folder.path().join(file);
+        let arguments = [&["--memory", "8GiB", "sql"], tool, &[path.to_str().expect("UTF-8")]].concat();
+        let mut child =
+            program(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        // The input is read within milliseconds, and looked at for seconds.
+        std::thread::sleep(Duration::from_millis(1000));
+        send("-INT", &child);
+        assert_eq!(code_of(&mut child), Some(130), "{tool:?}");
+        let errors = errors_of(child);
+        assert!(errors.contains("error[57014]: canceling due to user request"), "{tool:?}: {errors}");
+    }
+}
+
 #[test]
 fn the_demo_removes_its_files_when_it_is_interrupted() {
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {

@@ -1,13 +1,16 @@
 //! `sql` over scripts: each tool, wrong statements, and what a long input takes.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 use cofferdam_testkit::footprint;
 
 use crate::memory::untracked_kib;
 use crate::support::{Folder, Outcome, assert_fails, output_with, program, run, run_with};
 
-const TOOLS: [&[&str]; 9] = [
+const TOOLS: [&[&str]; 10] = [
     &["check"],
     &["parse"],
     &["parse", "--dot"],
@@ -15,6 +18,7 @@ const TOOLS: [&[&str]; 9] = [
     &["format"],
     &["format", "--keywords", "lower", "--width", "20", "--indent", "2"],
     &["fingerprint"],
+    &["normalize"],
     &["tokens"],
     &["stats"],
 ];
@@ -74,6 +78,25 @@ fn places_are_those_in_the_input() {
     assert_fails(&run_with(&[], b"select 1 as a; select 2 b c;"), 1, &["--> stdin:1:27"]);
 }
 
+/// Aim: the place of a mistake is right wherever it stands on a line, and costs the same. Method: wrong statements on one
+/// line, with wide letters, behind each other and behind long right ones.
+#[test]
+fn each_place_on_a_long_line_is_right() {
+    let mut script = String::from("\n");
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        for filler in ["", "  ", "select 'é';"] {
+            script += &filler.repeat(number % 50);
+            script += "select 'é' b c;";
+            expected.push(script.lines().nth(1).expect("the line").chars().count() - 1);
+        }
+    }
+    let outcome = sql(&["check"], script.as_bytes());
+    let places = outcome.stderr.lines().filter_map(|line| line.trim().strip_prefix("--> stdin:2:"));
+    let places: Vec<usize> = places.map(|column| column.parse().expect("a number")).collect();
+    assert_eq!(places, expected);
+}
+
 #[test]
 fn what_opened_on_the_same_line_is_marked_there() {
     let outcome = sql(&["check"], b"select (1;");
@@ -95,6 +118,58 @@ fn a_semicolon_inside_of_a_statement_does_not_end_it() {
     assert_eq!(lines.len(), 4, "{printed}");
     assert!(lines[0].ends_with("(SELECT 1; SELECT 2);") && lines[2].ends_with("SELECT 2; END;"), "{printed}");
     assert_eq!((lines[1], lines[3]), ("SELECT 3;", "SELECT 4;"));
+}
+
+/// Aim: a statement with statements inside is one, however it arrives. Method: input that is written a part at a time, to
+/// a tool that reads what is there; the same with a byte before it that makes its text none.
+#[test]
+fn a_body_that_arrives_in_parts_is_one_statement() {
+    let parts = [
+        "select 0; create rule r as on insert to t do also (select 1;",
+        " select 2); create function f() returns int begin atomic select 3;",
+        " select 4;",
+        " end; select 5;",
+    ];
+    for (tool, expected) in [("print", 4), ("check", 1), ("fingerprint", 4)] {
+        let mut child =
+            program(&["sql", tool]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        for part in parts {
+            stdin.write_all(part.as_bytes()).expect("it reads");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        let lines = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success(), "{lines}");
+        assert_eq!(lines.lines().count(), expected, "{lines}");
+    }
+    let mut input = b"select '\xFF';".to_vec();
+    input.extend_from_slice(parts.concat().as_bytes());
+    let outcome = sql(&["check"], &input);
+    assert_eq!(outcome.stdout, "1 of 5 statements wrong\n", "{outcome:?}");
+    // Across reads of 64 KiB.
+    let body =
+        format!("create function f() begin atomic {} end;", "select 1, 'xxxxxxxxxxxxxxxx';\n".repeat(20_000));
+    for text in [body.repeat(3), format!("select '\0';{body}select 1;{body}")] {
+        let outcome = sql(&["check"], text.as_bytes());
+        let wrong = usize::from(text.contains('\0'));
+        assert_eq!(
+            outcome.stdout,
+            format!("{wrong} of {} statements wrong\n", 3 + wrong),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+/// Aim: an action that is not closed does not swallow what is behind it.
+#[test]
+fn what_is_open_ends_where_it_is_wrong() {
+    let open = "create rule r as on insert to t do also (select 1; create table t (a int); ";
+    let more = "select 1, 'xxxxxxxxxxxxxxxx';\n".repeat(200_000);
+    let outcome = run_with(&["--memory", "4MiB", "sql", "check"], format!("{open}{more}").as_bytes());
+    assert_eq!(outcome.stdout, "1 of 200001 statements wrong\n", "{}", outcome.stderr);
 }
 
 #[test]
@@ -122,6 +197,12 @@ fn parse_draws_boxes() {
 }
 
 #[test]
+fn normal_forms_have_parameters_for_literals() {
+    let lines = right(&["normalize"], "select a from t where b = 'x' limit 3; select $1, 2;");
+    assert_eq!(lines, "SELECT a FROM t WHERE b = $1 LIMIT $2;\nSELECT $1, $2;\n");
+}
+
+#[test]
 fn fingerprints_do_not_see_literals() {
     let lines = right(&["fingerprint"], "select 1; select 2; select a;");
     let fingerprints: Vec<&str> = lines.lines().map(|line| line.split("  ").next().expect("one")).collect();
@@ -130,6 +211,8 @@ fn fingerprints_do_not_see_literals() {
     assert_eq!(fingerprints[0], fingerprints[1]);
     assert_ne!(fingerprints[0], fingerprints[2]);
     assert!(lines.ends_with("  SELECT a;\n"));
+    let line = right(&["fingerprint"], "select 'a\n\u{1b}[2J'");
+    assert!(line.ends_with("  SELECT 'a\\n\\u{1b}[2J';\n"), "{line}");
     let outcome = sql(&["fingerprint", "-0"], b"select 7\0select 1; select a\0\0selec\0");
     let expected = format!("{0}\n{0} {1}\n\nERR 0 ", fingerprints[0], fingerprints[2]);
     assert!(outcome.code == 0 && outcome.stdout.starts_with(&expected), "{outcome:?}");
@@ -235,12 +318,18 @@ fn nothing_in_a_statement_stops_those_after_it() {
             "parse" => "Integer \\\"42\\\" ".to_owned(),
             "format" => "42;".to_owned(),
             "print" | "fingerprint" => "SELECT 42;".to_owned(),
+            "normalize" => "SELECT $1;".to_owned(),
             "tokens" => "integer                   42".to_owned(),
             "stats" => "8 statements".to_owned(),
             _ => "6 of 14 statements wrong".to_owned(),
         };
         let rights = if tool == ["parse"] { "Integer \"42\" " } else { &rights };
-        let expected = if matches!(tool[0], "stats" | "check") { 1 } else { bad.len() };
+        let expected = match tool[0] {
+            "stats" | "check" => 1,
+            // The deep one that is right has the same normal form.
+            "normalize" => bad.len() + 1,
+            _ => bad.len(),
+        };
         assert_eq!(stdout.matches(rights).count(), expected, "{tool:?}");
     }
 }
@@ -274,6 +363,66 @@ fn statements_that_do_not_fit_are_errors() {
         let outcome = run_with(&[&["--memory", "4MiB", "sql"], tool].concat(), long.as_bytes());
         let parts = ["error[53200]: the statement at line 2 of stdin does not fit; what follows is not read"];
         assert_fails(&outcome, 1, &parts);
+        assert!(tool != ["check"] || outcome.stdout == "1 of 2 statements wrong\n", "{outcome:?}");
+    }
+}
+
+/// Aim: at every limit a tool refuses to start, or says which statement does not fit and goes on, or gives what it gives
+/// with ample memory. Method: every tool under limits from the smallest on, over a script with a statement that needs
+/// more than the smallest have.
+#[test]
+fn every_limit_gives_the_answer_or_a_typed_error() {
+    let large = format!("select {}", vec!["f(A, 'x')"; 2500].join(", "));
+    let (script, texts) =
+        (format!("select 1;\n{large};\nselect 2;\n"), format!("select 1\0{large}\0select 2\0"));
+    let by_nul: [&[&str]; 3] = [&["check", "-0"], &["print", "-0"], &["fingerprint", "-0"]];
+    let tools = TOOLS
+        .map(|tool| (tool, script.as_bytes()))
+        .into_iter()
+        .chain(by_nul.map(|tool| (tool, texts.as_bytes())));
+    for (tool, input) in tools {
+        let ample = sql(tool, input);
+        let (mut refused, mut failed) = (0, 0);
+        for limit_kib in (2048..).step_by(48) {
+            let outcome = run_with(&[&["--memory", &format!("{limit_kib}KiB"), "sql"], tool].concat(), input);
+            assert!(
+                !outcome.stderr.contains("panicked") && !outcome.stderr.contains("warning"),
+                "{outcome:?}"
+            );
+            // The last chunk is as large as what there is, which the figures tell.
+            if outcome == ample || (tool == ["stats"] && outcome.code == ample.code) {
+                break;
+            }
+            let is_shown =
+                outcome.stdout.contains("out of memory") || outcome.stderr.contains("error[53200]");
+            match outcome.code {
+                2 => refused += usize::from(outcome.stderr.contains("is too small")),
+                0 | 1 if is_shown || tool == ["print", "-0"] => failed += 1,
+                _ => panic!("{tool:?} under {limit_kib} KiB: {outcome:?}"),
+            }
+            assert!(limit_kib < 8192, "{tool:?} fits into 8 MiB");
+        }
+        assert!(refused > 0 && (failed > 0 || tool == ["tokens"]), "{tool:?}: {refused} and {failed}");
+    }
+}
+
+#[test]
+fn a_tool_ends_quietly_when_nobody_reads_on() {
+    let folder = Folder::new();
+    folder.file("long.sql", "select a, 'x' from t where b = 1;\n".repeat(20_000));
+    let path = folder.path().join("long.sql");
+    for tool in TOOLS {
+        let arguments = [&["sql"], tool, &[path.to_str().expect("UTF-8")]].concat();
+        let mut child =
+            program(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), &b""[..]), "{tool:?}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let Ok(full) = full else { continue };
+        let output = program(&arguments).stdout(full).output().expect("it ends");
+        assert_eq!(output.status.code(), Some(1), "{tool:?}");
+        assert!(output.stderr.starts_with(b"error: No space left"), "{tool:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::hash::{CONSTANT, Hash, Hasher, NOTHING, NUMBER, counts, is_constant, list, set, text};
 use super::name;
+use crate::Form;
 use crate::node::{Node, NodeKind, flag};
 use crate::views::{BinaryOp, CallForm, IsTest, LikeKind, UnaryOp};
 
@@ -249,6 +250,17 @@ fn call<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
     let clauses = node.children().skip(names_count).take_while(|child| !is_clause_of_call(child)).count();
     let (arguments, clauses) =
         children.get_mut(names_count..).unwrap_or_default().split_at_mut_checked(clauses).unwrap_or_default();
+    let first = node.children().nth(names_count);
+    if node.name() == "json_object"
+        && node.has(flag::KEYWORD)
+        && first.is_none_or(|first| is_clause_of_call(first) || first.form().is_some())
+    {
+        return Hasher::of(NodeKind::Case)
+            .text(node.name())
+            .part(ARGUMENTS, list(arguments.iter().copied()))
+            .part(RIGHT, list(clauses.iter().copied()))
+            .finish();
+    }
     if node.has(flag::KEYWORD)
         && let Some(hash) = keyword_call(node, arguments)
     {
@@ -269,7 +281,7 @@ fn call<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
 
 /// What stands in a call after its arguments.
 fn is_clause_of_call(child: &Node<'_>) -> bool {
-    matches!(child.kind(), NodeKind::OrderBy | NodeKind::Form | NodeKind::Where)
+    child.kind() == NodeKind::OrderBy || child.form().is_some_and(|form| form != Form::JsonMember)
 }
 
 /// A call by a keyword, unless it is written like any other.

@@ -53,7 +53,7 @@ fn words_hash<'a>(run: &'a Node<'a>, left_out: usize) -> Hash {
 /// Whether a token only holds the others together.
 fn is_sign(kind: TokenKind) -> bool {
     use TokenKind as T;
-    matches!(kind, T::LeftParen | T::RightParen | T::Comma | T::Semicolon | T::Equal | T::Star)
+    matches!(kind, T::LeftParen | T::RightParen | T::Comma | T::Semicolon | T::Colon | T::Equal | T::Star)
 }
 
 /// The word that says the same as `keyword`; none for what is the default, or goes without saying.
@@ -74,7 +74,7 @@ fn meaning(form: Option<Form>, keyword: Keyword) -> Option<Keyword> {
             F::Refresh | F::CreateTableAs | F::CreateMaterializedView | F::ExplainedCreate,
             K::With | K::Data,
         )
-        | (F::ColumnReferences | F::ForeignKey, K::Match | K::Simple)
+        | (F::ColumnReferences | F::ForeignKey, K::Match | K::Simple | K::On | K::Update | K::Delete)
         | (F::UniqueConstraint | F::ColumnUnique | F::CreateIndex, K::Nulls | K::Distinct)
         | (F::GeneratedColumn, K::Virtual)
         | (F::CreateView | F::CreateRecursiveView, K::Cascaded)
@@ -83,13 +83,17 @@ fn meaning(form: Option<Form>, keyword: Keyword) -> Option<Keyword> {
         | (F::CreateTrigger, K::For | K::Each | K::Statement)
         | (F::CreatePolicy, K::For | K::All)
         | (F::SetType | F::AlterAttribute, K::Set | K::Data)
-        | (F::JsonTableColumn, K::Path) => return None,
+        | (F::JsonTableColumn, K::Path)
+        | (F::JsonMember, K::Value)
+        | (F::WindowFrame, K::Exclude | K::No | K::Others)
+        | (F::XmlParse, K::Preserve | K::Strip | K::Whitespace) => return None,
         (F::UpdateAction | F::DeleteAction, K::Restrict) => K::Restrict,
         (_, K::Restrict) => return None,
         (F::RoutineOption, K::Returns) => K::Strict,
         (F::AlterRole | F::RoleOption | F::RoleChange | F::DefaultScope, K::User) => K::Role,
         (F::DropUser | F::DropGroup, K::User | K::Group) => K::Role,
         (F::GrantOption, K::Option) => K::True,
+        (F::AlterDefaultPrivileges, K::Routines) => K::Functions,
         (F::CreateTrigger | F::CreateConstraintTrigger | F::CreateEventTrigger, K::Procedure) => K::Function,
         (_, K::Temp) => K::Temporary,
         (_, K::Analyse) => K::Analyze,
@@ -108,7 +112,24 @@ fn list_hash<'a>(node: &'a Node<'a>, children: &mut [Hash]) -> Hash {
             }
         }
     }
+    if matches!(form, Some(Form::CreatePublication | Form::AlterPublication)) {
+        publish_schemas(node, children);
+    }
     if is_set(form, node) { set(children) } else { list(children.iter().copied()) }
+}
+
+/// An object of a publication that does not say what it is, is what the one before it is: here a schema.
+fn publish_schemas<'a>(list: &'a Node<'a>, children: &mut [Hash]) {
+    let mut is_schema = false;
+    for (object, hash) in list.children().zip(children.iter_mut()) {
+        let says = |keyword| says(object, keyword);
+        is_schema = says(Keyword::Tables) || (is_schema && !says(Keyword::Table));
+        let name =
+            object.children().find(|part| matches!(part.kind(), NodeKind::Name | NodeKind::ObjectName));
+        if let Some(name) = name.filter(|_| is_schema) {
+            *hash = begin(Form::PublicationObject).number(1).text(name.name()).finish();
+        }
+    }
 }
 
 /// Whether the order of a list's elements means nothing.
@@ -123,14 +144,15 @@ fn is_set<'a>(form: Option<Form>, list: &'a Node<'a>) -> bool {
         Some(F::Privilege | F::Grant | F::Revoke) => first.kind() == NodeKind::Name,
         Some(F::CreateAggregate) => first.form() == Some(F::Argument),
         Some(F::PartitionBound) => first.form() == Some(F::HashPart),
-        Some(F::CreateTrigger | F::CreateConstraintTrigger | F::Sample) => true,
+        Some(F::CreateTrigger | F::CreateConstraintTrigger | F::Sample | F::XmlConcat) => true,
+        Some(F::XmlElement) => is_expression(first.kind()),
         _ => false,
     }
 }
 
 fn is_table(kind: NodeKind) -> bool {
     use NodeKind as N;
-    matches!(kind, N::Table | N::File | N::Derived | N::TableFunction | N::Join)
+    matches!(kind, N::Table | N::File | N::Derived | N::TableFunction | N::RowsFrom | N::Join)
 }
 
 // ---- forms
@@ -174,6 +196,23 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
         F::Constant => NOTHING,
         F::PolicyUsing | F::PolicyCheck if !children.iter().any(|hash| counts(*hash)) => NOTHING,
         F::XmlColumnOption if !says(node, K::Not) && !children.iter().any(|hash| counts(*hash)) => NOTHING,
+        F::Filter if !children.iter().any(|hash| counts(*hash)) => NOTHING,
+        F::WindowSpecification => parts_alone(begin(form), form, node, children),
+        F::XmlVersion => list(children.iter().copied()),
+        // Whether the document stands alone is a constant.
+        F::XmlRoot => begin(form).part(0, set(children)).finish(),
+        F::JsonOptions | F::JsonArrayOptions => {
+            // Nulls are kept in objects and left out of arrays.
+            let keeps_nulls = says(node, K::Null) && !says(node, K::Absent);
+            let nulls = if form == F::JsonOptions { says(node, K::Absent) } else { keeps_nulls };
+            let is_unique = says(node, K::Unique) && says(node, K::With);
+            let returning = list(children.iter().copied());
+            match (nulls, is_unique, counts(returning)) {
+                (false, false, false) => NOTHING,
+                _ => begin(form).number(nulls.into()).number(is_unique.into()).part(0, returning).finish(),
+            }
+        }
+        F::JsonParse => parts_alone(flags(form, node, &[(K::Unique, K::Without)]), form, node, children),
         F::SetColumnDefault | F::DropColumnDefault => {
             parts_alone(begin(F::SetColumnDefault), form, node, children)
         }
@@ -203,6 +242,7 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
         | F::PrimaryKey
         | F::ExclusionConstraint
         | F::ForeignKey
+        | F::CreateConstraintTrigger
         | F::DomainCheck
         | F::DomainNotNull => parts(begin(form).number(attributes(node)), form, node, children),
         F::RenameColumn | F::RenameInTable => {
@@ -212,13 +252,6 @@ fn form_hash<'a>(form: Form, node: &'a Node<'a>, children: &mut [Hash]) -> Hash 
         F::AlterConstraint => {
             let given = given_attributes(node) + (u64::from(says(node, K::Inherit)) << 3);
             parts(begin(form).number(attributes(node)).number(given), form, node, children)
-        }
-        F::CreateTrigger | F::CreateConstraintTrigger => {
-            // In any order.
-            let parts = node.children().zip(children.iter().copied());
-            let events = parts.filter(|(part, _)| part.form() == Some(F::TriggerEvent));
-            let events = events.fold(0_u64, |sum, (_, hash)| sum.wrapping_add(hash));
-            self::parts(begin(form).number(attributes(node)).number(events), form, node, children)
         }
         F::DropUser | F::DropGroup => parts(begin(F::DropRole), form, node, children),
         F::FunctionBlock => {
@@ -357,7 +390,7 @@ fn parts_with<'a>(
     children: &[Hash],
 ) -> Hash {
     let mut run = None;
-    let mut collation = NOTHING;
+    let mut unordered = NOTHING;
     // Found out once: a form may have many names.
     let renames = is_rename(node);
     for (child, hash) in node.children().zip(children.iter().copied()) {
@@ -379,9 +412,8 @@ fn parts_with<'a>(
         if let Some(words) = words.filter(|_| has_words) {
             hasher = hasher.part(0, words_hash(words, left_out));
         }
-        if child.form() == Some(Form::ColumnCollation) {
-            // It may stand anywhere among the constraints of a column.
-            collation = hash;
+        if is_unordered(child) {
+            unordered = unordered.wrapping_add(hash);
         } else if !(is_ignored(form, child) || renames && is_renamed(form, child)) {
             let slot = if form == Form::OperatorSignature { 0 } else { child.slot() };
             hasher = hasher.part(1 + u64::from(slot), hash);
@@ -390,7 +422,17 @@ fn parts_with<'a>(
     if let Some(words) = run.filter(|_| has_words) {
         hasher = hasher.part(0, words_hash(words, 0));
     }
-    hasher.part(TARGET + 1, collation).finish()
+    hasher.part(TARGET + 1, unordered).finish()
+}
+
+/// Whether a part may stand anywhere among the others of its form.
+fn is_unordered(part: &Node<'_>) -> bool {
+    use Form as F;
+    let form = part.form();
+    matches!(
+        form,
+        Some(F::ColumnCollation | F::TriggerEvent | F::UpdateAction | F::DeleteAction | F::XmlColumnOption)
+    )
 }
 
 fn is_expression(kind: NodeKind) -> bool {
@@ -442,7 +484,6 @@ fn is_ignored<'a>(form: Form, part: &'a Node<'a>) -> bool {
         F::CreateTablespace | F::JsonTableColumn => part.kind() == NodeKind::String,
         F::CreateFunction | F::CreateProcedure => part.form() == Some(F::FunctionOption),
         F::Role => part.name() != "public",
-        F::CreateTrigger | F::CreateConstraintTrigger if part.form() == Some(F::TriggerEvent) => true,
         _ => part.form() == Some(F::ConstraintAttribute) && has_attributes(form),
     }
 }

@@ -136,10 +136,9 @@ fn option(name: &str, value: Hash) -> Hash {
 /// An option in parentheses.
 fn written_option<'a>(node: &'a Node<'a>, children: &[Hash]) -> Hash {
     let mut parts = node.children().zip(children.iter().copied());
-    let word = words::tokens(node.name()).next();
-    let name = match word {
-        // `ANALYZE`, which no other name can be.
-        Some(_) => "analyze",
+    let name = match words::tokens(node.name()).next().and_then(|(token, _)| token.keyword()) {
+        Some(Keyword::Analyse) => Keyword::Analyze.word(),
+        Some(keyword) => keyword.word(),
         None => parts.next().map_or("", |(name, _)| name.name()),
     };
     let value = parts.map(|(part, hash)| match part.kind() {

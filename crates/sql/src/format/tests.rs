@@ -19,6 +19,7 @@ fn formatted(text: &str) -> String {
 fn what_fits_stays_on_its_line() {
     assert_eq!(formatted("select  a,b\nfrom t\twhere a=-1"), "SELECT a, b FROM t WHERE a = -1");
     assert_eq!(formatted("select count(*),t.*,- -1 , 2*-3"), "SELECT count(*), t.*, - -1, 2 * -3");
+    assert_eq!(formatted("select N'x',nchar 'y'"), "SELECT N'x', nchar 'y'");
     assert_eq!(formatted("select a in(1),a::int,f (x)"), "SELECT a IN (1), a::int, f (x)");
 }
 

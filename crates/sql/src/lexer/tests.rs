@@ -51,6 +51,20 @@ fn operators_end_where_postgresql_ends_them() {
     assert_eq!(kinds(&"~".repeat(64)), [T::Bad(Mistake::OperatorTooLong)]);
 }
 
+/// Aim: signs that are tokens of their own cost the same each, and a long run that is one token is one. Method: as many
+/// as would take hours if each looked at all behind it.
+#[test]
+fn runs_of_plus_and_minus_are_read_once() {
+    let signs = "+-".repeat(500_000);
+    for before in ["1", "<", ""] {
+        let text = format!("{before}{signs}1");
+        assert_eq!(tokens(&text).len(), signs.len() + 1 + usize::from(!before.is_empty()));
+        assert_eq!(kinds(&format!("{text}{signs}*")).last(), Some(&T::Bad(Mistake::OperatorTooLong)));
+    }
+    assert_eq!(words("+-+--c\n+-*+-@ +-"), ["+", "-", "+", "+-*+-@", "+", "-"]);
+    assert_eq!(words("<+-/*c*/+-"), ["<", "+", "-", "+", "-"]);
+}
+
 #[test]
 fn numbers_of_all_forms() {
     for text in ["0", "42", "1_000_000", "0x1F_ff", "0b_101", "0o17", "0XfF"] {

@@ -64,19 +64,9 @@ impl<'a> Parser<'a, '_> {
             }
             Form::PartitionBound => self.check_hash(node),
             Form::SetStatistics => self.check_column_number(node),
-            Form::WindowFrame
-            | Form::WindowBound
-            | Form::XmlTableColumn
-            | Form::JsonTable
-            | Form::JsonTableColumn
-            | Form::JsonOptions
-            | Form::JsonArrayOptions
-            | Form::JsonArray
-            | Form::JsonArrayQuery
-            | Form::JsonSerialize
-            | Form::JsonValueOf
-            | Form::JsonQuery
-            | Form::JsonValue => self.check_query_form(form, node),
+            Form::WindowFrame | Form::WindowBound | Form::XmlTableColumn | Form::JsonTable => {
+                self.check_query_form(form, node)
+            }
             _ => self.check_object_form(form, node),
         }
     }

@@ -1,10 +1,10 @@
 //! What PostgreSQL's grammar refuses of windows and of tables out of documents although its rules let it through.
 
 use super::{Form, Parsed, Parser};
+use crate::Keyword;
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::views::forms::{FormRef, JsonTable, WindowBound, WindowFrame, XmlColumnOption};
-use crate::{Keyword, words};
 use Keyword as K;
 
 impl<'a> Parser<'a, '_> {
@@ -18,7 +18,7 @@ impl<'a> Parser<'a, '_> {
                 None
             }
             Form::JsonTable => JsonTable::of(node).and_then(wrong_path),
-            _ => wrong_encoding(node),
+            _ => None,
         };
         match wrong {
             Some((mistake, part)) => Err(self.mistake(mistake, part.span(), None)),
@@ -95,19 +95,4 @@ fn wrong_option(column: NodeRef<'_>) -> Option<(Mistake, NodeRef<'_>)> {
 fn wrong_path(table: JsonTable<'_>) -> Option<(Mistake, NodeRef<'_>)> {
     let path = table.path()?.node();
     (path.kind() != NodeKind::String).then_some((Mistake::PathIsNoString, path))
-}
-
-/// An encoding of JSON that PostgreSQL does not know.
-fn wrong_encoding(form: NodeRef<'_>) -> Option<(Mistake, NodeRef<'_>)> {
-    const ENCODINGS: [&str; 3] = ["utf8", "utf16", "utf32"];
-    let mut words = form.name();
-    for part in form.children() {
-        let is_encoding = part.kind() == NodeKind::Name
-            && words::tokens(words).last().is_some_and(|(token, _)| token.keyword() == Some(K::Encoding));
-        if is_encoding && !ENCODINGS.iter().any(|known| known.eq_ignore_ascii_case(part.name())) {
-            return Some((Mistake::UnknownOption, part));
-        }
-        words = if part.kind() == NodeKind::Words { part.name() } else { "" };
-    }
-    None
 }

@@ -585,6 +585,9 @@ impl<'a> Parser<'a, '_> {
         use Keyword as K;
         const TESTS: &[&str] = &["NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT FROM"];
         self.take();
+        if self.is(K::Not) && self.is_half_a_word() {
+            return Err(self.unexpected(TESTS));
+        }
         let is_negated = self.take_word(K::Not);
         let is_simple = self.stack.top().mode.is_simple();
         let test = match self.token.keyword() {

@@ -36,6 +36,8 @@ enum Op {
     If(u16, Pc),
     /// The same for a single token.
     IfToken(u16, Pc),
+    /// The same, and reads the token like `Take` when it is the one.
+    TryTake(u16, Pc),
     /// The same for the current token and the next.
     IfGuard(u16, Pc),
     Jump(Pc),
@@ -70,6 +72,7 @@ pub(super) enum Hook {
     SimpleExpr,
     Primary,
     JsonKey,
+    JsonEncoding,
     FunctionCall,
     Query,
     Table,
@@ -309,6 +312,15 @@ impl<'a> Parser<'a, '_> {
                     here = self.class_here();
                     pc += 1;
                 }
+                Op::TryTake(token, otherwise) => {
+                    if here != token {
+                        pc = otherwise;
+                        continue;
+                    }
+                    self.take_word_into(node)?;
+                    here = self.class_here();
+                    pc += 1;
+                }
                 Op::Word(word) => {
                     let is_name = matches!(self.token.kind, TokenKind::Name { .. });
                     let word = WORDS.get(usize::from(word)).copied().unwrap_or("");
@@ -526,6 +538,7 @@ impl<'a> Parser<'a, '_> {
     fn composed_hook(&mut self, hook: Hook) -> Parsed<NodeRef<'a>> {
         match hook {
             Hook::Parameter => self.parameter_name(),
+            Hook::JsonEncoding => self.json_encoding(),
             Hook::AnyName => self.object_name(),
             Hook::QualifiedName => self.qualified_name(),
             Hook::OptionName => self.option_name(),

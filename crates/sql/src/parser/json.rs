@@ -4,6 +4,7 @@
 use super::stack::{Frame, Then};
 use super::{Form, Parsed, Parser, Step, paren};
 use crate::Keyword as K;
+use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::print;
 use crate::token::TokenKind;
@@ -95,5 +96,17 @@ impl<'a> Parser<'a, '_> {
         self.close(frame)?;
         frame.node().set_end(self.end);
         Ok(Step::Value(frame.node()))
+    }
+
+    /// The name of an encoding after `FORMAT JSON ENCODING`.
+    pub(super) fn json_encoding(&mut self) -> Parsed<NodeRef<'a>> {
+        const ENCODINGS: [&str; 3] = ["utf8", "utf16", "utf32"];
+        let (name, span) = self.column_name()?;
+        if !ENCODINGS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(self.mistake(Mistake::UnknownOption, span, None));
+        }
+        let node = self.node(NodeKind::Name, span)?;
+        node.set_text(name);
+        Ok(node)
     }
 }

@@ -51,6 +51,7 @@ use crate::lexer::Lexer;
 use crate::node::{Node, NodeKind, NodeRef};
 use crate::text::{TextError, Texts};
 use crate::token::{Token, TokenKind};
+use crate::views::Row;
 use crate::{Keyword, Span, Tree};
 pub(crate) use expr::precedence;
 pub use forms::Form;
@@ -97,20 +98,74 @@ fn parse_unless<'a>(cancel: Option<&AtomicBool>, text: &'a str, arena: &'a Arena
 }
 
 /// Parses the statement that begins with `first`, behind which `lexer` stands, up to its `;` or the end of the text, and
-/// leaves `lexer` behind that `;`, also where the statement is wrong.
+/// leaves `lexer` behind that `;`, also where the statement is wrong; not where it is cancelled.
 pub(crate) fn parse_next<'a>(
     first: Token,
     lexer: &mut Lexer<'a>,
     arena: &'a Arena,
+    cancel: Option<&AtomicBool>,
 ) -> Result<Tree<'a>, Error> {
     let mut room = Room::new(arena.budget());
     let mut parser = Parser::new(first, lexer.clone(), arena, &mut room);
+    parser.cancel = cancel;
     let outcome = parser.run().and_then(|root| parser.finish_one(root));
-    lexer.seek(parser.behind_semicolon());
+    if !matches!(parser.failure, Some(Error::Cancelled)) {
+        lexer.seek(parser.behind_semicolon());
+    }
     match outcome {
         Ok(root) => {
             root.finish_root();
             Ok(Tree::new(lexer.text(), root))
+        }
+        Err(failed) => Err(parser.explain(failed)),
+    }
+}
+
+/// An `INSERT … VALUES` that was read up to its first row.
+pub(crate) struct RowsHead<'a> {
+    pub(crate) tree: Tree<'a>,
+    pub(crate) lexer: Lexer<'a>,
+    /// What stands where the first row must begin; the lexer is behind it.
+    pub(crate) token: Token,
+}
+
+/// Reads an `INSERT` up to its `VALUES`; `None` when there are none where rows can be read apart.
+pub(crate) fn parse_rows_head<'a>(text: &'a str, arena: &'a Arena) -> Result<Option<RowsHead<'a>>, Error> {
+    let mut lexer = Lexer::new(text)?;
+    let mut room = Room::new(arena.budget());
+    let first = lexer.next_token();
+    if first.kind != TokenKind::Keyword(Keyword::Insert) {
+        return Ok(None);
+    }
+    let mut parser = Parser::new(first, lexer, arena, &mut room);
+    parser.rows = Rows::Apart;
+    let failed = match parser.run() {
+        Ok(root) => return parser.finish(root).map(|_| None).map_err(|failed| parser.explain(failed)),
+        Err(failed) => failed,
+    };
+    let Some(values) = parser.rows_of else { return Err(parser.explain(failed)) };
+    let insert = parser.stack.top().node();
+    insert.push(values);
+    insert.finish_root();
+    let mut lexer = parser.lexer.clone();
+    lexer.seek(parser.token.end);
+    Ok(Some(RowsHead { tree: Tree::new(text, insert), lexer, token: parser.token }))
+}
+
+/// Reads the row that begins with `first`, behind which `lexer` stands. Gives the token that the next row begins with, if
+/// there is one.
+pub(crate) fn parse_row<'a>(
+    first: Token,
+    lexer: Lexer<'a>,
+    arena: &'a Arena,
+) -> Result<(Row<'a>, Option<Token>), Error> {
+    let mut room = Room::new(arena.budget());
+    let mut parser = Parser::new(first, lexer, arena, &mut room);
+    parser.rows = Rows::One;
+    match parser.row_apart() {
+        Ok((row, next)) => {
+            row.finish_root();
+            Ok((Row::of(row).expect("the parser gives a row"), next))
         }
         Err(failed) => Err(parser.explain(failed)),
     }
@@ -182,6 +237,20 @@ pub(crate) struct Parser<'a, 's> {
     /// Who asks for the tree no longer wants it.
     cancel: Option<&'s AtomicBool>,
     steps: u32,
+    rows: Rows,
+    /// The `VALUES` before whose rows the parser stopped.
+    rows_of: Option<NodeRef<'a>>,
+}
+
+/// How much of `VALUES` is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// All rows.
+    All,
+    /// None, where they are those of the statement itself.
+    Apart,
+    /// One row alone.
+    One,
 }
 
 /// What a parser takes of the native stack, in bytes: its place in the text, the tokens that it looked ahead at, and the
@@ -203,6 +272,8 @@ impl<'a, 's> Parser<'a, 's> {
             no_name: None,
             cancel: None,
             steps: 0,
+            rows: Rows::All,
+            rows_of: None,
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::name::{is_plain_name, is_string};
 use super::stack::{Frame, Mode, Then};
-use super::{Form, Parsed, Parser, Step, paren};
+use super::{Failed, Form, Parsed, Parser, Rows, Step, paren};
 use crate::error::Mistake;
 use crate::keyword::Category;
 use crate::node::{NodeKind, NodeRef, flag};
-use crate::token::TokenKind;
+use crate::token::{Token, TokenKind};
 use crate::views::{Materialized, SetOperator};
 use crate::{Keyword, Span};
 use Keyword as K;
@@ -185,6 +185,10 @@ impl<'a> Parser<'a, '_> {
 
     fn values(&mut self) -> Parsed<Step<'a>> {
         let values = self.node_here(NodeKind::Values)?;
+        if self.rows == Rows::Apart && self.stack.has_one_level() {
+            self.rows_of = Some(values);
+            return Err(Failed);
+        }
         self.values_row(values)
     }
 
@@ -202,11 +206,35 @@ impl<'a> Parser<'a, '_> {
         }
         self.close(frame)?;
         row.set_end(self.end);
+        if self.rows == Rows::One && self.stack.is_empty() {
+            return Ok(Step::Done(row));
+        }
         values.push(row);
         if self.take_if(TokenKind::Comma) {
             return self.values_row(values);
         }
         Ok(Step::QueryValue(values))
+    }
+
+    /// Reads a row of `VALUES` alone, and what stands after it; gives the token that the next row begins with.
+    pub(super) fn row_apart(&mut self) -> Parsed<(NodeRef<'a>, Option<Token>)> {
+        const AFTER_ROW: &[&str] = &["`,`", "the end of the statement"];
+        let token = self.expect(TokenKind::LeftParen, &["`(`"])?;
+        let row = self.node(NodeKind::Row, token.span())?;
+        let step =
+            self.want_expr(Frame { outer: Some(row), ..paren(Then::ValuesItem, Some(row), token.start) })?;
+        let row = self.run_from(step)?;
+        match self.token.kind {
+            TokenKind::Comma => {
+                self.take();
+                Ok((row, Some(self.token)))
+            }
+            TokenKind::Semicolon | TokenKind::End => self.finish(row).map(|row| (row, None)),
+            TokenKind::Keyword(K::On | K::Returning) => {
+                Err(self.unsupported_here("ON CONFLICT or RETURNING after rows that are read one at a time"))
+            }
+            _ => Err(self.unexpected(AFTER_ROW)),
+        }
     }
 }
 

@@ -210,6 +210,16 @@ impl<'s, 'a> Stack<'s, 'a> {
         }
     }
 
+    /// Whether nothing is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.used == 0 && self.segment_index == 0
+    }
+
+    /// Whether one thing is open and nothing in it.
+    pub(crate) fn has_one_level(&self) -> bool {
+        self.used == 1 && self.segment_index == 0
+    }
+
     /// The innermost level; [`Then::Finish`] at the outside.
     #[inline(always)]
     pub(crate) fn top(&self) -> &Frame<'a> {

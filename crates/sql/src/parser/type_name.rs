@@ -10,7 +10,7 @@ use crate::Keyword;
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, flag};
 use crate::token::{Token, TokenKind};
-use crate::views::expr::INTERVAL_SHIFT;
+use crate::views::type_name::INTERVAL_SHIFT;
 use Keyword as K;
 
 /// The detail byte of the first bound that is a node.

@@ -3,7 +3,6 @@
 use super::forms::{self, FormRef};
 use super::{Query, SortKey, details, views};
 use crate::node::{Children, flag};
-use crate::parser::ends;
 use crate::{Form, Node, NodeKind, Span};
 
 /// An expression.
@@ -928,252 +927,26 @@ impl<'a> Row<'a> {
     }
 }
 
-impl<'a> TableRow<'a> {
-    /// The table.
-    pub fn table(self) -> Option<&'a str> {
-        self.0.qualifier()
-    }
-
-    /// The names before the table, outermost first.
-    pub fn outer(self) -> impl Iterator<Item = &'a str> + Clone {
-        outer(self.0)
-    }
-}
-
-/// One step of an [`Indirection`] or a [`Target`](super::Target).
-#[derive(Clone, Copy, Debug)]
-pub enum Selection<'a> {
-    /// `.name`.
-    Field(&'a str),
-    /// `.*`.
-    AllFields,
-    /// `[index]`.
-    Index(Expr<'a>),
-    /// `[low:high]`.
-    Slice {
-        /// The lower end.
-        low: Option<Expr<'a>>,
-        /// The upper end.
-        high: Option<Expr<'a>>,
-    },
-}
-
-impl<'a> Indirection<'a> {
-    /// The value that something is selected of.
-    pub fn operand(self) -> Expr<'a> {
-        expr(self.0, 0)
-    }
-
-    /// What is selected, step by step.
-    pub fn selections(self) -> impl Iterator<Item = Selection<'a>> + Clone {
-        rest(self.0).map(Selection::of)
-    }
-}
-
-impl<'a> Selection<'a> {
-    pub(crate) fn of(step: &'a Node<'a>) -> Selection<'a> {
-        match step.kind() {
-            NodeKind::Field => Selection::Field(step.name()),
-            NodeKind::AllFields => Selection::AllFields,
-            NodeKind::Slice => {
-                let mut ends = step.children();
-                let mut end = |bit| (step.detail() & bit != 0).then(|| ends.next().map(Expr::of)).flatten();
-                Selection::Slice { low: end(ends::LOW), high: end(ends::HIGH) }
-            }
-            _ => Selection::Index(expr(step, 0)),
-        }
-    }
-}
-
-impl<'a> Array<'a> {
-    /// The elements; in `ARRAY[[1, 2], [3, 4]]` they are arrays.
-    pub fn elements(self) -> Exprs<'a> {
-        Exprs::new(self.0.children())
-    }
-}
-
-impl<'a> ArrayQuery<'a> {
-    /// The query.
-    pub fn query(self) -> Query<'a> {
-        Query(self.0.first_child().unwrap_or(self.0))
-    }
-}
-
-impl<'a> Quantified<'a> {
-    /// What is compared.
-    pub fn operand(self) -> Expr<'a> {
-        expr(self.0, 0)
-    }
-
-    /// The operator's sign; `None` for `LIKE` and `ILIKE`.
-    pub fn operator_text(self) -> Option<&'a str> {
-        if self.0.has(flag::LIKE) {
-            return None;
-        }
-        Some(match BinaryOp::from_code(self.0.detail()) {
-            BinaryOp::Other => operator_text(self.0),
-            op => op.symbol(),
-        })
-    }
-
-    /// The operator's whole name, when it is written as `OPERATOR(schema.+)`.
-    pub fn operator_name(self) -> Option<OperatorName<'a>> {
-        self.0.child(1).and_then(OperatorName::of)
-    }
-
-    /// How text is matched, for `LIKE ANY` and `ILIKE ANY`.
-    pub fn like(self) -> Option<LikeKind> {
-        self.0.has(flag::LIKE).then(|| LikeKind::from_code(self.0.detail()))
-    }
-
-    /// `NOT LIKE ANY`.
-    pub fn is_negated(self) -> bool {
-        self.0.has(flag::NOT)
-    }
-
-    /// Whether it must hold for `ALL`, not for `ANY`.
-    pub fn is_all(self) -> bool {
-        self.0.has(flag::ALL)
-    }
-
-    /// The array whose elements it is compared with, when there is no query.
-    pub fn array(self) -> Option<Expr<'a>> {
-        (self.0.kind() == NodeKind::QuantifiedArray).then(|| last_expr(self.0))
-    }
-
-    /// The query whose rows it is compared with.
-    pub fn query(self) -> Option<Query<'a>> {
-        let query = self.0.children().last()?;
-        (self.0.kind() == NodeKind::QuantifiedQuery).then_some(Query(query))
-    }
-}
-
-impl<'a> NamedArgument<'a> {
-    /// The name of the parameter.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-
-    /// The value.
-    pub fn value(self) -> Expr<'a> {
-        expr(self.0, 0)
-    }
-}
-
-impl<'a> Overlaps<'a> {
-    /// The first span: its start, and its end or length.
-    pub fn left(self) -> Row<'a> {
-        Row(self.0.first_child().unwrap_or(self.0))
-    }
-
-    /// The second span.
-    pub fn right(self) -> Row<'a> {
-        Row(self.0.child(1).unwrap_or(self.0))
-    }
-}
-
-impl<'a> Treat<'a> {
-    /// The value.
-    pub fn operand(self) -> Expr<'a> {
-        expr(self.0, 0)
-    }
-
-    /// The type it is treated as.
-    pub fn type_name(self) -> TypeName<'a> {
-        TypeName(self.0.child(1).unwrap_or(self.0))
-    }
-}
-
-impl<'a> TypeName<'a> {
-    /// The type's own name in lower case: for SQL's own types its SQL name (`integer`, `double precision`, `decimal`,
-    /// `timestamp with time zone`), otherwise as it is written.
-    pub fn name(self) -> &'a str {
-        self.0.name()
-    }
-
-    /// The schema before it.
-    pub fn schema(self) -> Option<&'a str> {
-        self.0.qualifier()
-    }
-
-    /// Whether the grammar itself knows the type (`integer` and the like), so that no schema can hide it.
-    pub fn is_keyword(self) -> bool {
-        self.0.has(flag::KEYWORD)
-    }
-
-    /// Whether it says `SETOF`: a function's result of any number of rows.
-    pub fn is_set(self) -> bool {
-        self.0.has(flag::SETOF)
-    }
-
-    /// Whether it is the type of the column that its name names: `t.c%TYPE`.
-    pub fn is_of_column(self) -> bool {
-        self.0.has(flag::COLUMN_TYPE)
-    }
-
-    /// The modifiers in parentheses: `10, 2` in `decimal(10, 2)`.
-    pub fn modifiers(self) -> impl Iterator<Item = Expr<'a>> + Clone {
-        let is_modifier = |node: &&Node<'_>| !matches!(node.kind(), NodeKind::Name | NodeKind::ArrayBound);
-        self.0.children().filter(is_modifier).map(Expr::of)
-    }
-
-    /// The number of `[]` after it, with a size or without.
-    pub fn array_dimensions(self) -> usize {
-        usize::from(self.0.detail()) + self.array_sizes().count()
-    }
-
-    /// The bounds from the first that has a size on, as they are written; a bound without a size is empty.
-    pub fn array_sizes(self) -> impl Iterator<Item = &'a str> + Clone {
-        self.0.children().filter(|node| node.kind() == NodeKind::ArrayBound).map(Node::name)
-    }
-
-    /// The fields of an interval, `month` or `day to second`; empty when they are not given.
-    pub fn interval_fields(self) -> &'static str {
-        let code = (self.0.flags() >> INTERVAL_SHIFT) & INTERVAL_MASK;
-        INTERVAL_FIELDS.get(usize::from(code)).copied().unwrap_or("")
-    }
-}
-
-/// The fields that an interval can be cut to; their index is kept among the flags of the type.
-pub(crate) const INTERVAL_FIELDS: [&str; 14] = [
-    "",
-    "year",
-    "month",
-    "day",
-    "hour",
-    "minute",
-    "second",
-    "year to month",
-    "day to hour",
-    "day to minute",
-    "day to second",
-    "hour to minute",
-    "hour to second",
-    "minute to second",
-];
-pub(crate) const INTERVAL_SHIFT: u32 = 8;
-const INTERVAL_MASK: u16 = 0xF;
-
-fn expr<'a>(node: &'a Node<'a>, index: u32) -> Expr<'a> {
+pub(super) fn expr<'a>(node: &'a Node<'a>, index: u32) -> Expr<'a> {
     Expr::of(node.child(index).unwrap_or(node))
 }
 
-fn last_expr<'a>(node: &'a Node<'a>) -> Expr<'a> {
+pub(super) fn last_expr<'a>(node: &'a Node<'a>) -> Expr<'a> {
     Expr::of(node.children().last().unwrap_or(node))
 }
 
 /// The sign of an operator that is kept by its text, or by its whole name.
-fn operator_text<'a>(node: &'a Node<'a>) -> &'a str {
+pub(super) fn operator_text<'a>(node: &'a Node<'a>) -> &'a str {
     node.child_of_kind(NodeKind::ObjectName).map_or(node.name(), Node::name)
 }
 
 /// The names of the qualifiers further out than the one in the node.
-fn outer<'a>(node: &'a Node<'a>) -> impl Iterator<Item = &'a str> + Clone {
+pub(super) fn outer<'a>(node: &'a Node<'a>) -> impl Iterator<Item = &'a str> + Clone {
     node.children().take_while(|child| child.kind() == NodeKind::Name).map(Node::name)
 }
 
 /// The children after the first.
-fn rest<'a>(node: &'a Node<'a>) -> Children<'a> {
+pub(super) fn rest<'a>(node: &'a Node<'a>) -> Children<'a> {
     let mut children = node.children();
     children.next();
     children

@@ -8,20 +8,23 @@ pub(crate) mod expr;
 pub mod forms;
 mod function;
 pub(crate) mod query;
+mod selection;
 mod statement;
 mod table;
+pub(crate) mod type_name;
 
 pub use expr::{
     Array, ArrayQuery, AtTimeZone, Between, Binary, BinaryOp, BitString, Boolean, Call, CallForm, Case, Cast,
     Collate, ColumnRef, Default, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Indirection,
     Is, IsTest, Junction, Like, LikeKind, Literal, NamedArgument, Not, OperatorName, Overlaps, Parameter,
-    Quantified, Row, Selection, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
+    Quantified, Row, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
 };
 pub use query::{
     Cte, Distinct, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength, Locking, Materialized,
     NullsOrder, Query, QueryBody, Select, SelectItem, SetOperation, SetOperator, SortKey, Statement, Values,
     With,
 };
+pub use selection::Selection;
 pub use statement::{SettingValue, Target};
 pub use table::{
     Alias, ColumnDef, Derived, FileRef, Join, JoinCondition, JoinKind, Names, RowsFrom, TableExpr,

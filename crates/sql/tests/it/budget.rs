@@ -123,12 +123,13 @@ fn refuse_each(text: &str) {
     }
 }
 
-/// Aim: at every limit, and whichever charge is refused, each statement of PostgreSQL's own tests gives a typed error or
-/// what it gives with all the memory it wants, and everything back. Method: all statements, a step of the budget's unit
-/// at a time, through parsing, printing, laying out and fingerprinting.
+/// Aim: at every limit, and whichever charge is refused, each statement of the golden scripts and of PostgreSQL's own
+/// tests gives a typed error or what it gives with all the memory it wants, and everything back. Method: all statements,
+/// a step of the budget's unit at a time, through parsing, printing, laying out and fingerprinting.
 #[test]
-fn every_statement_of_the_corpus_survives_every_limit_and_refusal() {
-    for (text, _) in crate::corpus::regress() {
+fn every_statement_survives_every_limit_and_refusal() {
+    let corpus = crate::corpus::regress().into_iter().map(|(text, _)| text);
+    for text in crate::golden::texts().into_iter().chain(corpus) {
         sweep(&text);
         refuse_each(&text);
     }

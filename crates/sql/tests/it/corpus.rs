@@ -96,8 +96,12 @@ fn is_slice(path: &Path) -> bool {
 /// Aim: the splitter and the lexer agree on where statements end. Method: all statements that end cleanly, as a script.
 #[test]
 fn a_script_falls_into_its_statements() {
-    let texts: Vec<_> =
-        regress().into_iter().filter(|(text, _)| statements(&format!("{text}\n;")).count() == 1).collect();
+    // What lacks the end of a function's body would go on in the next text.
+    let ends_here = |text: &str| {
+        let text = format!("{text}\n;");
+        Splitter::new().find_end(text.as_bytes()) == Some(text.len())
+    };
+    let texts: Vec<_> = regress().into_iter().filter(|(text, _)| ends_here(text)).collect();
     let script: String = texts.iter().map(|(text, _)| format!("{text}\n;")).collect();
     let found: Vec<&str> = statements(&script).map(|span| span.of(&script)).collect();
     assert_eq!(found.len(), texts.len());

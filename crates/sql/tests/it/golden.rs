@@ -31,6 +31,26 @@ fn golden_scripts_give_their_outputs() {
     assert!(failures.is_empty(), "{failures}UPDATE_GOLDEN=1 accepts the new outputs");
 }
 
+/// The inputs of all cases but those of other commands than `print`, `tree` and `error`.
+pub(crate) fn texts() -> Vec<String> {
+    let mut scripts = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), &mut scripts);
+    let mut texts = Vec::new();
+    for script in scripts {
+        let script = std::fs::read_to_string(&script).expect("a golden script");
+        for case in script.split("\n\n") {
+            let lines = case.lines().skip_while(|line| line.starts_with('#'));
+            let mut lines = lines.take_while(|line| *line != "---");
+            if matches!(lines.next(), Some("print" | "tree" | "error")) {
+                let input: Vec<&str> = lines.map(|line| line.trim_start_matches('>').trim_start()).collect();
+                texts.push(input.join("\n"));
+            }
+        }
+    }
+    assert!(texts.len() > 1_000, "{} inputs", texts.len());
+    texts
+}
+
 fn collect(folder: &Path, scripts: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder of golden scripts") {
         let path = entry.expect("an entry").path();

@@ -37,10 +37,10 @@ fn laid_out(text: &str, layout: Layout) -> Option<String> {
 }
 
 /// Aim: the layout of a statement has its tokens and comments, parses, and is its own layout. Method: every statement of
-/// PostgreSQL's tests and of TPC-H, in a wide and in a narrow layout.
+/// PostgreSQL's tests, of the golden scripts and of TPC-H, in a wide and in a narrow layout.
 #[test]
 fn layouts_keep_every_token_and_comment() {
-    let texts = crate::corpus::regress().into_iter().map(|(text, _)| text);
+    let texts = crate::corpus::regress().into_iter().map(|(text, _)| text).chain(crate::golden::texts());
     let mut unstable = Vec::new();
     let mut count = 0;
     for text in texts.chain(crate::corpus::tpch()) {

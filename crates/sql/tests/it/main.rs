@@ -12,11 +12,17 @@ mod names;
 mod objects;
 mod random;
 mod rewrite;
+mod rows;
+mod seeds;
 mod size;
 mod tables;
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_sql::{Error, Tree, parse};
+use cofferdam_testkit::counting::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Parses `text` under a fresh budget of `limit_bytes` and looks at the result.
 fn parsed<R>(text: &str, limit_bytes: u64, look: impl FnOnce(Result<Tree<'_>, Error>) -> R) -> R {
