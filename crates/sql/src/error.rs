@@ -161,6 +161,10 @@ pub enum Hint {
     LimitComma,
     /// A name with a subscript or `.*` where it can have none.
     PlainName,
+    /// `==` for `=`.
+    EqualSign,
+    /// A word where a string is needed.
+    StringQuotes,
     /// A word that is nearly this keyword.
     Misspelled(Keyword),
 }
@@ -318,6 +322,8 @@ impl fmt::Display for Hint {
                 f.write_str("a join needs `ON` or `USING`; `CROSS JOIN` has no condition")
             }
             Hint::PlainName => f.write_str("the name before it can have no subscript and no `.*`"),
+            Hint::EqualSign => f.write_str("equality is written `=`"),
+            Hint::StringQuotes => f.write_str("a string is written in single quotes"),
             Hint::LimitComma => f.write_str("write `LIMIT count OFFSET start`"),
             Hint::Misspelled(word) => write!(f, "was `{}` meant?", word.word()),
         }

@@ -95,12 +95,26 @@ pub fn format(
     scratch: &Arena,
 ) -> Result<(), FormatError> {
     let mut marks = Vec::new_in(scratch);
+    // For each tree of joins that is open, the `FROM` that it stands in.
+    let mut froms = Vec::new_in(scratch);
     for visit in tree.walk() {
-        if let Visit::Enter(node) = visit {
-            mark(node, tree.text(), &mut marks)?;
-            if let Some((start, end)) = names(node, tree.text()) {
-                marks.push(Mark { role: Role::Names, ..Mark::group(start, end) })?;
+        match visit {
+            Visit::Enter(node) => {
+                if is_outermost_join(node) {
+                    froms.push(node.parent().filter(|parent| parent.kind() == NodeKind::From))?;
+                }
+                match froms.last() {
+                    Some(from) if node.kind() == NodeKind::Join => {
+                        mark_join(node, *from, tree.text(), &mut marks)?;
+                    }
+                    _ => mark(node, tree.text(), &mut marks)?,
+                }
+                if let Some((start, end)) = names(node, tree.text()) {
+                    marks.push(Mark { role: Role::Names, ..Mark::group(start, end) })?;
+                }
             }
+            Visit::Leave(node) if is_outermost_join(node) => drop(froms.pop()),
+            Visit::Leave(_) => {}
         }
     }
     // At the same place wider groups come first, then what was marked first: a group, its break, the groups inside.
@@ -172,12 +186,6 @@ fn mark<'a>(node: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Result<(),
             marks.push(group)?;
             for table in node.children().skip(1) {
                 marks.push(group.place(table.span().start, 1))?;
-            }
-        }
-        N::Join => {
-            if let (Some(left), Some(from)) = (node.first_child(), ancestor(node, N::From)) {
-                let from = Mark::group(from.span().start, from.span().end());
-                marks.push(from.place(next_token(text, left.span().end()), 1))?;
             }
         }
         N::GroupBy | N::OrderBy => {
@@ -267,18 +275,24 @@ fn after_as(text: &str, position: u32) -> u32 {
     if token.keyword() == Some(Keyword::As) { lexer.next_token().start } else { token.start }
 }
 
-fn ancestor<'a>(node: &'a Node<'a>, kind: NodeKind) -> Option<&'a Node<'a>> {
-    let mut parent = node.parent();
-    while let Some(node) = parent {
-        if node.kind() == kind {
-            return Some(node);
-        }
-        if node.kind() != NodeKind::Join {
-            return None;
-        }
-        parent = node.parent();
+/// Whether it is a join that is no part of another.
+fn is_outermost_join(node: &Node<'_>) -> bool {
+    let is_join = |node: &Node<'_>| node.kind() == NodeKind::Join;
+    is_join(node) && !node.parent().is_some_and(is_join)
+}
+
+/// A line for each join of `FROM`.
+fn mark_join(
+    node: &Node<'_>,
+    from: Option<&Node<'_>>,
+    text: &str,
+    marks: &mut Marks<'_>,
+) -> Result<(), AllocError> {
+    if let (Some(left), Some(from)) = (node.first_child(), from) {
+        let from = Mark::group(from.span().start, from.span().end());
+        marks.push(from.place(next_token(text, left.span().end()), 1))?;
     }
-    None
+    Ok(())
 }
 
 fn mark_query<'a>(
@@ -474,7 +488,7 @@ impl Writer<'_, '_, '_> {
                 } else if let Some(group) = self.group_of(mark)
                     && group.is_broken
                 {
-                    // Deep nesting must not make lines that are blanks alone: half the width is enough to see it.
+                    // Half the width is enough to see the nesting; the text then grows with the depth and not with its square.
                     let indent = group.indent + usize::from(mark.levels) * self.layout.indent;
                     let indent = indent.min(self.layout.width / 2);
                     new_line = Some(new_line.map_or(indent, |before| before.max(indent)));

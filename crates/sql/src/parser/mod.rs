@@ -323,7 +323,7 @@ impl<'a, 's> Parser<'a, 's> {
         match self.token.kind {
             TokenKind::End => Ok(root),
             _ if has_ended => Err(self.unexpected_with(&["the end of the text"], Some(Hint::OneStatement))),
-            _ => Err(self.unexpected(&["the end of the statement"])),
+            _ => Err(self.unexpected_end(root)),
         }
     }
 
@@ -331,8 +331,22 @@ impl<'a, 's> Parser<'a, 's> {
     fn finish_one(&mut self, root: NodeRef<'a>) -> Parsed<NodeRef<'a>> {
         match self.token.kind {
             TokenKind::Semicolon | TokenKind::End => Ok(root),
-            _ => Err(self.unexpected(&["the end of the statement"])),
+            _ => Err(self.unexpected_end(root)),
         }
+    }
+
+    /// More follows the statement in `root`. A comma can be missing only where it ends with a list or a query.
+    fn unexpected_end(&mut self, root: NodeRef<'a>) -> Failed {
+        let ends_with_list = root.last_child().is_some_and(|last| last.kind() != NodeKind::Words);
+        let failed = self.unexpected(&["the end of the statement"]);
+        if let Some(Error::Syntax(error)) = &mut self.failure
+            && error.hint == Some(Hint::MissingComma)
+            && root.kind() == NodeKind::Form
+            && !ends_with_list
+        {
+            error.hint = None;
+        }
+        failed
     }
 
     /// The offset just after the next `;`, or the end of the text.

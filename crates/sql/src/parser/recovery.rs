@@ -136,11 +136,27 @@ impl Parser<'_, '_> {
             TokenKind::Name { .. } if expected == ["a statement"] => self.misspelled_statement(text),
             TokenKind::Keyword(keyword) => self.reason_at_keyword(keyword, expected),
             TokenKind::Name { .. } => {
-                let misspelled = nearest(text, CLAUSES).or_else(|| nearest(self.last_word(), CLAUSES));
+                let misspelled = self.misspelled(text, expected);
                 misspelled.map(Hint::Misspelled).or_else(|| self.comma_or_end(expected))
             }
+            TokenKind::Operator if text == "==" => Some(Hint::EqualSign),
             _ => self.comma_or_end(expected),
         }
+    }
+
+    /// The keyword that the name `text`, or the word before it, was meant to be.
+    fn misspelled(&self, text: &str, expected: &[&str]) -> Option<Keyword> {
+        let is_object = expected.iter().any(|what| matches!(*what, "TABLE" | "FUNCTION"));
+        let of_expected = || {
+            let keywords = expected.iter().filter_map(|word| Keyword::find(word));
+            keywords.into_iter().find(|keyword| nearest(text, &[*keyword]).is_some())
+        };
+        of_expected()
+            .or_else(|| is_object.then(|| nearest(text, OBJECTS)).flatten())
+            .or_else(|| nearest(text, CLAUSES))
+            .or_else(|| nearest(text, WORDS))
+            .or_else(|| nearest(self.last_word(), CLAUSES))
+            .or_else(|| nearest(self.last_word(), &[Keyword::Column]))
     }
 
     /// The word before the current token, which may have been taken for an alias: `FROM t WHER a = 1`.
@@ -154,8 +170,15 @@ impl Parser<'_, '_> {
         if self.follows_comma() {
             return Some(Hint::ExtraComma);
         }
-        let wants_name = expected.iter().any(|what| matches!(*what, "a name" | "a table" | "an expression"));
-        if wants_name && keyword.category() != Category::Unreserved && !CLAUSES.contains(&keyword) {
+        let wants_name = expected.iter().any(|what| {
+            matches!(*what, "a name" | "a table" | "an expression" | "a column" | "a column or a constraint")
+        });
+        let is_named = ["table", "into", "update", "view"]
+            .iter()
+            .any(|word| self.last_word().eq_ignore_ascii_case(word));
+        let begins_source = matches!(keyword, Keyword::From | Keyword::Where);
+        let is_name = (is_named && !begins_source) || !CLAUSES.contains(&keyword);
+        if wants_name && is_name && keyword.category() != Category::Unreserved {
             return Some(Hint::ReservedWord(keyword));
         }
         let is_clause = CLAUSES.contains(&keyword) || MORE_CLAUSES.contains(&keyword);
@@ -179,6 +202,10 @@ impl Parser<'_, '_> {
                 | TokenKind::Number
                 | TokenKind::String { .. }
         );
+        let is_name = matches!(self.token.kind, TokenKind::Name { .. } | TokenKind::QuotedName { .. });
+        if is_name && expected.iter().any(|what| matches!(*what, "a string" | "a file in quotes")) {
+            return Some(Hint::StringQuotes);
+        }
         if is_value && (expected.contains(&"`,`") || expected == ["the end of the statement"]) {
             return Some(Hint::MissingComma);
         }
@@ -203,6 +230,39 @@ const CLAUSES: &[Keyword] = &[
     Keyword::Union,
     Keyword::Join,
     Keyword::On,
+];
+
+/// Kinds of objects.
+const OBJECTS: &[Keyword] = &[
+    Keyword::Table,
+    Keyword::View,
+    Keyword::Index,
+    Keyword::Sequence,
+    Keyword::Function,
+    Keyword::Procedure,
+    Keyword::Trigger,
+    Keyword::Schema,
+    Keyword::Database,
+    Keyword::Extension,
+    Keyword::Role,
+    Keyword::User,
+    Keyword::Type,
+    Keyword::Domain,
+    Keyword::Policy,
+    Keyword::Materialized,
+    Keyword::Unique,
+    Keyword::Temporary,
+];
+
+/// Words in the middle of statements that are easily taken for names when they are misspelled.
+const WORDS: &[Keyword] = &[
+    Keyword::Exists,
+    Keyword::Transaction,
+    Keyword::Column,
+    Keyword::Constraint,
+    Keyword::Cascade,
+    Keyword::Restrict,
+    Keyword::Returning,
 ];
 
 /// Words that begin clauses but are too rare to be what was meant.

@@ -279,6 +279,10 @@ fn settings_and_options_are_read_through_views() {
             matches!(explain.statement(), Some(Statement::Form(form)) if Delete::of(form.node()).is_some())
         );
     });
+    form("copy t from 'x'", &|form| {
+        let copy = Copy::of(form.node()).expect("a COPY");
+        assert!(copy.file() == Some("x") && copy.condition().is_none());
+    });
     form("copy t (a, b) from program 'x' with (format csv, force_null (a, b), x *) where a > 1", &|form| {
         let copy = Copy::of(form.node()).expect("a COPY");
         let options: Vec<String> = copy

@@ -130,6 +130,8 @@ fn thirty_thousand_tables_in_tables() {
         ("(a CROSS JOIN ", "b CROSS JOIN c", ")"),
         ("(a JOIN ", "b CROSS JOIN c", " ON true)"),
         ("a JOIN ", "b", " ON true"),
+        ("(", "(SELECT 1)", " FOR SHARE)"),
+        ("(", "(SELECT 1)", " UNION SELECT 2)"),
     ] {
         let text = format!("SELECT * FROM {}", nested(30_000, open, inside, close));
         assert!(nodes(&text, 256 * MIB).is_some_and(|count| count > 30_000), "{open}");
