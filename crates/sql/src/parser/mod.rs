@@ -282,10 +282,7 @@ impl<'a, 's> Parser<'a, 's> {
 
     fn run_from(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
-            self.steps = self.steps.wrapping_add(1);
-            if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
-                return Err(self.fail(Error::Cancelled));
-            }
+            self.look_for_cancel()?;
             step = match step {
                 Step::Operand => self.operand()?,
                 Step::Value(value) => self.infix(value)?,
