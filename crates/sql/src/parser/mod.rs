@@ -274,6 +274,16 @@ impl<'a, 's> Parser<'a, 's> {
         self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
+    /// Counts a step, and gives up when the parser is cancelled.
+    #[inline(always)]
+    fn look_for_cancel(&mut self) -> Parsed<()> {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
+            return Err(self.fail(Error::Cancelled));
+        }
+        Ok(())
+    }
+
     /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
         let step = self.statement()?;
@@ -425,10 +435,10 @@ impl<'a, 's> Parser<'a, 's> {
     fn take(&mut self) -> Token {
         let taken = self.token;
         self.end = taken.end;
-        self.token = match self.ahead.take() {
-            Some(token) => token,
-            None => self.lexer.next_token(),
-        };
+        match self.ahead.take() {
+            Some(token) => self.token = token,
+            None => self.lexer.read_into(&mut self.token),
+        }
         taken
     }
 
