@@ -137,6 +137,26 @@ impl<'a> Parser<'a, '_> {
         Ok(Step::Value(node))
     }
 
+    /// Reads a constant that says what it shows; `None` where there is none.
+    pub(super) fn plain_constant(&mut self) -> Parsed<Option<NodeRef<'a>>> {
+        let (kind, flags) = match self.token.kind {
+            TokenKind::Integer => (NodeKind::Integer, 0),
+            TokenKind::Number => (NodeKind::Number, 0),
+            TokenKind::String { has_escapes: false } => (NodeKind::String, 0),
+            TokenKind::Keyword(Keyword::Null) => (NodeKind::Null, 0),
+            TokenKind::Keyword(Keyword::True) => (NodeKind::Boolean, flag::TRUE),
+            TokenKind::Keyword(Keyword::False) => (NodeKind::Boolean, 0),
+            _ => return Ok(None),
+        };
+        let token = self.take();
+        let node = self.node(kind, token.span())?;
+        match kind {
+            NodeKind::Null | NodeKind::Boolean => node.set(flags),
+            _ => node.set_text(self.string_text(token)?),
+        }
+        Ok(Some(node))
+    }
+
     fn bit_string(&mut self, detail: u8) -> Parsed<Step<'a>> {
         let step = self.literal(NodeKind::BitString)?;
         if let Step::Value(node) = step {

@@ -279,6 +279,16 @@ impl<'a, 's> Parser<'a, 's> {
         self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
+    /// Counts a step, and gives up when the parser is cancelled.
+    #[inline(always)]
+    fn look_for_cancel(&mut self) -> Parsed<()> {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
+            return Err(self.fail(Error::Cancelled));
+        }
+        Ok(())
+    }
+
     /// Parses the statement.
     fn run(&mut self) -> Parsed<NodeRef<'a>> {
         self.run_from(Step::Statement)
@@ -295,10 +305,7 @@ impl<'a, 's> Parser<'a, 's> {
 
     fn run_steps(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
-            self.steps = self.steps.wrapping_add(1);
-            if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && self.is_cancelled() {
-                return Err(self.fail(Error::Cancelled));
-            }
+            self.look_for_cancel()?;
             step = match step {
                 Step::Operand => self.operand()?,
                 Step::Value(value) => self.infix(value)?,
@@ -455,10 +462,10 @@ impl<'a, 's> Parser<'a, 's> {
     fn take(&mut self) -> Token {
         let taken = self.token;
         self.end = taken.end;
-        self.token = match self.ahead.take() {
-            Some(token) => token,
-            None => self.lexer.next_token(),
-        };
+        match self.ahead.take() {
+            Some(token) => self.token = token,
+            None => self.lexer.read_into(&mut self.token),
+        }
         taken
     }
 

@@ -155,6 +155,11 @@ impl<'a> Frame<'a> {
         Frame { node: Some(node), ..Frame::new(then) }
     }
 
+    /// A place for a frame. All its bytes are zero, which is quick to write.
+    const fn none() -> Frame<'a> {
+        Frame { start: 0, ..Frame::new(Then::Finish) }
+    }
+
     /// The node that it builds; the frames of parentheses alone have none.
     pub(crate) fn node(&self) -> NodeRef<'a> {
         self.node.expect("a frame that is asked for its node was made with one")
@@ -181,7 +186,7 @@ pub(crate) struct Room<'a> {
 
 impl<'a> Room<'a> {
     pub(crate) fn new(budget: &'a Budget) -> Room<'a> {
-        Room { budget, inline: [Frame::new(Then::Finish); INLINE_FRAMES], deeper: OnceCell::new() }
+        Room { budget, inline: [Frame::none(); INLINE_FRAMES], deeper: OnceCell::new() }
     }
 }
 
@@ -192,8 +197,8 @@ pub(crate) struct Stack<'s, 'a> {
     /// The segment that the next frame goes to, and the frames in it.
     segment: &'s mut [Frame<'a>],
     used: usize,
-    /// The other segments, the first one included; that of `segment` is empty here.
-    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
+    /// The other segments, the first one included; that of `segment` is empty here. None before there is a second one.
+    segments: &'s mut [&'s mut [Frame<'a>]],
     segment_index: usize,
 }
 
@@ -205,7 +210,7 @@ impl<'s, 'a> Stack<'s, 'a> {
             top: Frame::new(Then::Finish),
             segment: &mut room.inline,
             used: 0,
-            segments: std::array::from_fn(|_| Default::default()),
+            segments: &mut [],
             segment_index: 0,
         }
     }
@@ -274,8 +279,11 @@ impl<'s, 'a> Stack<'s, 'a> {
     #[cold]
     fn next_segment(&mut self) -> Result<(), AllocError> {
         let next = self.segment_index + 1;
+        let arena = self.deeper.get_or_init(|| Arena::new(self.budget));
+        if self.segments.is_empty() {
+            self.segments = arena.alloc_slice_fill_with(SEGMENTS_COUNT, |_| Default::default())?;
+        }
         if self.segments.get(next).is_some_and(|segment| segment.is_empty()) {
-            let arena = self.deeper.get_or_init(|| Arena::new(self.budget));
             let frames = FIRST_SEGMENT_FRAMES << self.segment_index;
             self.segments[next] = arena.alloc_slice_fill(frames, Frame::new(Then::Finish))?;
         }
