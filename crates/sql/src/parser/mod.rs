@@ -306,9 +306,16 @@ impl<'a, 's> Parser<'a, 's> {
     fn run_steps(&mut self, mut step: Step<'a>) -> Parsed<NodeRef<'a>> {
         loop {
             self.look_for_cancel()?;
+            // The steps of expressions, most of all, follow each other in this order, which is easier to guess than one
+            // place that goes on to all of them.
+            if matches!(step, Step::Operand) {
+                step = self.operand()?;
+            }
+            if let Step::Value(value) = step {
+                step = self.infix(value)?;
+            }
             step = match step {
-                Step::Operand => self.operand()?,
-                Step::Value(value) => self.infix(value)?,
+                Step::Operand | Step::Value(_) => continue,
                 Step::Query => self.query()?,
                 Step::QueryBody => self.query_body()?,
                 Step::QueryValue(query) => self.set_operation(query)?,
