@@ -175,7 +175,7 @@ mod spin {
 /// Runs `work` on a thread of its own.
 ///
 /// # Panics
-/// It panics, or has not come to its end after a minute.
+/// It panics, or has not come to its end after a minute; after a quarter of an hour where it is interpreted.
 #[cfg(all(test, not(loom)))]
 pub(crate) fn finishes(work: impl FnOnce() + Send + 'static) {
     extern crate std;
@@ -184,7 +184,8 @@ pub(crate) fn finishes(work: impl FnOnce() + Send + 'static) {
         work();
         done.send(()).expect("somebody waits");
     });
-    let outcome = finished.recv_timeout(core::time::Duration::from_secs(60));
+    let seconds = if cfg!(miri) { 15 * 60 } else { 60 };
+    let outcome = finished.recv_timeout(core::time::Duration::from_secs(seconds));
     assert_ne!(outcome, Err(std::sync::mpsc::RecvTimeoutError::Timeout), "a deadlock");
     worker.join().expect("the worker's own assertions hold");
 }
