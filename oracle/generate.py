@@ -75,6 +75,7 @@ SAMPLES = {
     "setting_name": ["a", "a.b", "work_mem"],
     "setting_value": ["1", "'x'", "on", "off", "-1", "a", "true"],
     "setting_word": ["on", "a", "true", "x"],
+    "json_encoding": ["utf8", "UTF16", "utf32"],
     "word_or_string": ["a", "'x'"],
     "statement": ["SELECT 1", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t"],
     "any_statement": ["SELECT 1", "INSERT INTO t VALUES (1)", "CREATE TABLE t ()", "NOTIFY a", "ROLLBACK"],

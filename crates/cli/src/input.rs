@@ -205,14 +205,14 @@ fn is_blank(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use cofferdam::Budget;
 
-    /// Gives `text` in pieces of `size` bytes.
-    struct Slow<'t> {
-        text: &'t [u8],
-        size: usize,
+    /// Gives `text` in reads of `size` bytes.
+    pub(crate) struct Slow<'t> {
+        pub(crate) text: &'t [u8],
+        pub(crate) size: usize,
     }
 
     impl Read for Slow<'_> {

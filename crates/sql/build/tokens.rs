@@ -211,7 +211,6 @@ pub(crate) const HOOKS: &[Hook] = hooks! {
     "number" "Number" "a number" Text,
     "signed_integer" "SignedInteger" "a number" Text,
     "signed_number" "SignedNumber" "a number" Text,
-    "bit_string" "BitString" "a bit string" Text,
     "parameter" "Parameter" "a parameter" Text,
 };
 
@@ -331,7 +330,6 @@ impl Tokens {
             "number" => self.set("Number"),
             "signed_integer" => self.set("Integer '+' '-'"),
             "signed_number" => self.set("Integer Number '+' '-'"),
-            "bit_string" => self.set("BitString HexString"),
             _ => self.set("Parameter"),
         }
     }

@@ -25,7 +25,7 @@ use crate::{Category, Form, Keyword, Tree};
 pub struct Layout {
     /// Lines get no longer than this many characters where a break helps.
     pub width: usize,
-    /// Blanks of one level.
+    /// Blanks of one level; no line gets more of them than half of `width`.
     pub indent: usize,
     /// How keywords are written.
     pub keywords: KeywordCase,
@@ -56,10 +56,6 @@ pub enum FormatError {
     /// The writer failed.
     Write,
 }
-
-/// The widest indentation in characters: what is deeper stands below each other, so that the text grows with the depth and
-/// not with its square.
-const INDENT_LIMIT: usize = 160;
 
 impl From<AllocError> for FormatError {
     fn from(error: AllocError) -> FormatError {
@@ -492,7 +488,9 @@ impl Writer<'_, '_, '_> {
                 } else if let Some(group) = self.group_of(mark)
                     && group.is_broken
                 {
+                    // Half the width is enough to see the nesting; the text then grows with the depth and not with its square.
                     let indent = group.indent + usize::from(mark.levels) * self.layout.indent;
+                    let indent = indent.min(self.layout.width / 2);
                     new_line = Some(new_line.map_or(indent, |before| before.max(indent)));
                 }
             }
@@ -549,7 +547,6 @@ impl Writer<'_, '_, '_> {
     }
 
     fn break_line(&mut self, indent: usize) -> Result<(), FormatError> {
-        let indent = indent.min(INDENT_LIMIT);
         self.write("\n")?;
         for _ in 0..indent {
             self.out.write_char(' ')?;
@@ -620,7 +617,7 @@ struct Written {
 
 impl Written {
     fn after(previous: Option<Written>, token: Token) -> Written {
-        let is_prefix = is_operator(token.kind) && !previous.is_some_and(|left| left.ends_operand());
+        let is_prefix = token.kind.is_operator() && !previous.is_some_and(|left| left.ends_operand());
         Written { token, is_prefix }
     }
 
@@ -636,29 +633,9 @@ impl Written {
             T::LeftParen | T::LeftBracket | T::Comma | T::Semicolon | T::Dot | T::Arrow | T::ColonEqual => {
                 false
             }
-            kind => !is_operator(kind),
+            kind => !kind.is_operator(),
         }
     }
-}
-
-fn is_operator(kind: TokenKind) -> bool {
-    use TokenKind as T;
-    matches!(
-        kind,
-        T::Plus
-            | T::Minus
-            | T::Star
-            | T::Slash
-            | T::Percent
-            | T::Caret
-            | T::Less
-            | T::Greater
-            | T::Equal
-            | T::LessOrEqual
-            | T::GreaterOrEqual
-            | T::NotEqual
-            | T::Operator
-    )
 }
 
 /// Whether a blank stands between two tokens on a line.
@@ -676,7 +653,7 @@ fn needs_space(left: Written, right: Token) -> bool {
             left.token.end != right.start
         }
         // `*` in a list of items is no operator, and two prefix operators together would be another.
-        (T::Plus | T::Minus | T::Operator, kind) if left.is_prefix => is_operator(kind),
+        (T::Plus | T::Minus | T::Operator, kind) if left.is_prefix => kind.is_operator(),
         _ => true,
     }
 }

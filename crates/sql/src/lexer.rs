@@ -29,8 +29,6 @@ enum Class {
     Space,
     /// Begins and continues a name.
     Letter,
-    /// A letter that also begins a quoted form: `E'`, `B'`, `X'`, `N'`, `U&'`.
-    Prefix,
     Digit,
     /// A sign of one byte.
     Sign,
@@ -49,7 +47,6 @@ static CLASSES: [Class; 256] = {
     while byte < 256 {
         classes[byte] = match byte as u8 {
             b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => Class::Space,
-            b'e' | b'E' | b'b' | b'B' | b'x' | b'X' | b'n' | b'N' | b'u' | b'U' => Class::Prefix,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xFF => Class::Letter,
             b'0'..=b'9' => Class::Digit,
             b'(' | b')' | b'[' | b']' | b',' | b';' => Class::Sign,
@@ -88,12 +85,12 @@ static NAME_BYTES: [u8; 256] = {
     table
 };
 
-/// The operators of one sign.
+/// The tokens of one sign.
 static SIGNS: [TokenKind; 256] = {
     let mut signs = [TokenKind::Operator; 256];
     let mut byte = 0;
     while byte < 256 {
-        signs[byte] = operator_kind(&[byte as u8]);
+        signs[byte] = sign_kind(&[byte as u8]);
         byte += 1;
     }
     signs
@@ -146,29 +143,45 @@ impl<'a> Lexer<'a> {
 
     /// The next token; [`TokenKind::End`] at the end, again and again.
     pub fn next_token(&mut self) -> Token {
-        if let Err(start) = self.skip_blanks() {
-            let end = self.bytes.len();
-            self.position = end;
-            return token(TokenKind::Bad(Mistake::UnterminatedComment), start, end);
+        let mut next = token(TokenKind::End, 0, 0);
+        self.read_into(&mut next);
+        next
+    }
+
+    /// Makes `next` the next token. It is written where it is to stay, because a token that is written in pieces and
+    /// copied at once makes the processor wait for all of them.
+    pub(crate) fn read_into(&mut self, next: &mut Token) {
+        loop {
+            self.skip_space();
+            let start = self.position;
+            let kind = match self.bytes.get(start) {
+                None => TokenKind::End,
+                Some(&byte) => match CLASSES[usize::from(byte)] {
+                    Class::Letter => self.name(start),
+                    Class::Sign => self.take(1, SIGNS[usize::from(byte)]),
+                    Class::Digit => self.number(start),
+                    Class::Dot => self.dot(start),
+                    Class::Operator => match self.operator(start, byte) {
+                        Some(kind) => kind,
+                        None => match self.skip_comments() {
+                            Ok(()) => continue,
+                            Err(start) => {
+                                let kind = self.open_ended(Mistake::UnterminatedComment);
+                                *next = token(kind, start, self.position);
+                                return;
+                            }
+                        },
+                    },
+                    Class::Quote => self.string(start + 1),
+                    Class::DoubleQuote => self.quoted_name(start),
+                    Class::Colon => self.colon(),
+                    Class::Dollar => self.dollar(start),
+                    Class::Stray | Class::Space => self.stray(start),
+                },
+            };
+            *next = token(kind, start, self.position);
+            return;
         }
-        let start = self.position;
-        let Some(&byte) = self.bytes.get(start) else {
-            return token(TokenKind::End, start, start);
-        };
-        let kind = match CLASSES[usize::from(byte)] {
-            Class::Letter => self.name(start),
-            Class::Prefix => self.prefixed(start, byte),
-            Class::Sign => self.sign(byte),
-            Class::Digit => self.number(start),
-            Class::Dot => self.dot(start),
-            Class::Operator => self.operator(start),
-            Class::Quote => self.string(start + 1),
-            Class::DoubleQuote => self.quoted_name(start),
-            Class::Colon => self.colon(),
-            Class::Dollar => self.dollar(start),
-            Class::Stray | Class::Space => self.stray(start),
-        };
-        token(kind, start, self.position)
     }
 
     fn at(&self, position: usize) -> u8 {
@@ -180,20 +193,18 @@ impl<'a> Lexer<'a> {
     }
 
     /// Skips white space and comments; `Err` is where a comment opened that has no end.
-    #[inline(always)]
     fn skip_blanks(&mut self) -> Result<(), usize> {
+        self.skip_space();
+        self.skip_comments()
+    }
+
+    /// Skips white space. Whether a token has a blank before it is hard to guess, so the first one costs no branch.
+    #[inline(always)]
+    fn skip_space(&mut self) {
+        self.position += usize::from(self.class_at(self.position) == Class::Space);
         if self.class_at(self.position) == Class::Space {
-            self.position += 1;
-            if self.class_at(self.position) == Class::Space {
-                self.skip_run();
-            }
+            self.skip_run();
         }
-        let is_comment = match self.at(self.position) {
-            b'-' => self.at(self.position + 1) == b'-',
-            b'/' => self.at(self.position + 1) == b'*',
-            _ => false,
-        };
-        if is_comment { self.skip_comments() } else { Ok(()) }
     }
 
     #[inline(never)]
@@ -241,6 +252,11 @@ impl<'a> Lexer<'a> {
         if len == WINDOW_BYTES || word.is_wide() {
             return self.long_name(start);
         }
+        if len == 1
+            && let Some(kind) = self.quoted_form(start)
+        {
+            return kind;
+        }
         self.position = start + len;
         match Keyword::find_short(word) {
             Some(keyword) => TokenKind::Keyword(keyword),
@@ -266,17 +282,18 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// What a letter alone begins: `E'…'`, `B'…'`, `X'…'`, `N'…'`, `U&'…'` and `U&"…"`.
     #[inline(always)]
-    fn prefixed(&mut self, start: usize, byte: u8) -> TokenKind {
+    fn quoted_form(&mut self, start: usize) -> Option<TokenKind> {
         match self.at(start + 1) {
-            after @ (b'\'' | b'&') => self.quoted_form(start, byte, after),
-            _ => self.name(start),
+            after @ (b'\'' | b'&') => self.quoted_form_at(start, after),
+            _ => None,
         }
     }
 
     #[inline(never)]
-    fn quoted_form(&mut self, start: usize, byte: u8, after: u8) -> TokenKind {
-        match (byte | 0x20, after) {
+    fn quoted_form_at(&mut self, start: usize, after: u8) -> Option<TokenKind> {
+        Some(match (self.at(start) | 0x20, after) {
             (b'e', b'\'') => self.escape_string(start + 2),
             (b'b', b'\'') => self.bit_string(start + 2, TokenKind::BitString),
             (b'x', b'\'') => self.bit_string(start + 2, TokenKind::HexString),
@@ -291,22 +308,10 @@ impl<'a> Lexer<'a> {
                     let kind = self.unicode_name(start);
                     self.with_uescape(kind)
                 }
-                _ => self.name(start),
+                _ => return None,
             },
-            _ => self.name(start),
-        }
-    }
-
-    fn sign(&mut self, byte: u8) -> TokenKind {
-        let kind = match byte {
-            b'(' => TokenKind::LeftParen,
-            b')' => TokenKind::RightParen,
-            b'[' => TokenKind::LeftBracket,
-            b']' => TokenKind::RightBracket,
-            b',' => TokenKind::Comma,
-            _ => TokenKind::Semicolon,
-        };
-        self.take(1, kind)
+            _ => return None,
+        })
     }
 
     fn dot(&mut self, start: usize) -> TokenKind {
@@ -411,7 +416,7 @@ impl<'a> Lexer<'a> {
 
     /// A letter right after a number is a mistake: `1a`.
     fn without_junk(&mut self, kind: TokenKind) -> TokenKind {
-        if !matches!(self.class_at(self.position), Class::Letter | Class::Prefix) {
+        if self.class_at(self.position) != Class::Letter {
             return kind;
         }
         self.junk()
@@ -597,26 +602,26 @@ impl<'a> Lexer<'a> {
     }
 
     /// An operator: the longest run of its signs, cut before a comment and, for SQL's sake, before a `+` or `-` at its
-    /// end unless it has a sign that SQL itself does not use.
+    /// end unless it has a sign that SQL itself does not use. `None` where a comment begins.
     #[inline(always)]
-    fn operator(&mut self, start: usize) -> TokenKind {
+    fn operator(&mut self, start: usize, byte: u8) -> Option<TokenKind> {
         if self.class_at(start + 1) != Class::Operator {
-            self.position = start + 1;
-            return SIGNS[usize::from(self.at(start))];
+            return Some(self.take(1, SIGNS[usize::from(byte)]));
         }
         self.long_operator(start)
     }
 
     #[inline(never)]
-    fn long_operator(&mut self, start: usize) -> TokenKind {
+    fn long_operator(&mut self, start: usize) -> Option<TokenKind> {
         if start < self.signs_end {
             self.position = start + 1;
-            return SIGNS[usize::from(self.at(start))];
+            return Some(SIGNS[usize::from(self.at(start))]);
+        }
+        if self.opens_comment(start) {
+            return None;
         }
         let mut end = start + 1;
-        while self.class_at(end) == Class::Operator
-            && !matches!((self.at(end), self.at(end + 1)), (b'-', b'-') | (b'/', b'*'))
-        {
+        while self.class_at(end) == Class::Operator && !self.opens_comment(end) {
             end += 1;
         }
         let run = self.bytes.get(start..end).unwrap_or_default();
@@ -627,7 +632,11 @@ impl<'a> Lexer<'a> {
             }
         }
         self.position = end;
-        operator_kind(self.bytes.get(start..end).unwrap_or_default())
+        Some(sign_kind(self.bytes.get(start..end).unwrap_or_default()))
+    }
+
+    fn opens_comment(&self, position: usize) -> bool {
+        matches!((self.at(position), self.at(position + 1)), (b'-', b'-') | (b'/', b'*'))
     }
 }
 
@@ -636,7 +645,7 @@ fn token(kind: TokenKind, start: usize, end: usize) -> Token {
     Token { kind, start: start as u32, end: end as u32 }
 }
 
-const fn operator_kind(signs: &[u8]) -> TokenKind {
+const fn sign_kind(signs: &[u8]) -> TokenKind {
     match signs {
         b"+" => TokenKind::Plus,
         b"-" => TokenKind::Minus,
@@ -651,6 +660,12 @@ const fn operator_kind(signs: &[u8]) -> TokenKind {
         b">=" => TokenKind::GreaterOrEqual,
         b"<>" | b"!=" => TokenKind::NotEqual,
         b"=>" => TokenKind::Arrow,
+        b"(" => TokenKind::LeftParen,
+        b")" => TokenKind::RightParen,
+        b"[" => TokenKind::LeftBracket,
+        b"]" => TokenKind::RightBracket,
+        b"," => TokenKind::Comma,
+        b";" => TokenKind::Semicolon,
         _ if signs.len() > OPERATOR_BYTES_LIMIT => TokenKind::Bad(Mistake::OperatorTooLong),
         _ => TokenKind::Operator,
     }

@@ -47,8 +47,9 @@
 //! | `error` | what went wrong, where, what was expected, and a hint |
 //!
 //! Who owns memory: the caller's arena owns the nodes and the few rewritten texts; the text itself is borrowed. The
-//! parser's stack has 24 levels inside of it, and an arena of its own on the same budget for deeper nesting. Nothing here
-//! takes memory from anywhere else (`docs/BUDGETS.md`); `docs/ARCHITECTURE.md` tells how the parts work together.
+//! parser's stack has 24 levels inside of it, 64 in that arena, and an arena of its own on the same budget for deeper
+//! nesting. Nothing here takes memory from anywhere else (`docs/BUDGETS.md`); `docs/ARCHITECTURE.md` tells how the parts
+//! work together.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 

@@ -99,6 +99,28 @@ pub enum TokenKind {
     Bad(Mistake),
 }
 
+impl TokenKind {
+    /// Whether it is an operator, as PostgreSQL's `all_Op` has them.
+    pub const fn is_operator(self) -> bool {
+        matches!(
+            self,
+            TokenKind::Operator
+                | TokenKind::Plus
+                | TokenKind::Minus
+                | TokenKind::Star
+                | TokenKind::Slash
+                | TokenKind::Percent
+                | TokenKind::Caret
+                | TokenKind::Less
+                | TokenKind::Greater
+                | TokenKind::Equal
+                | TokenKind::LessOrEqual
+                | TokenKind::GreaterOrEqual
+                | TokenKind::NotEqual
+        )
+    }
+}
+
 /// A word or sign and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {

@@ -7,15 +7,15 @@
 /// How many bytes a window has.
 pub(crate) const WINDOW_BYTES: usize = 16;
 
-/// Sixteen bytes; zeros behind the end of the text.
+/// Sixteen bytes as a number, the first one lowest; zeros behind the end of the text.
 #[derive(Clone, Copy)]
-pub(crate) struct Window([u8; WINDOW_BYTES]);
+pub(crate) struct Window(u128);
 
 impl Window {
     /// The bytes from `position` on; `None` where the text has fewer than a window holds.
     #[inline(always)]
     pub(crate) fn inside(bytes: &[u8], position: usize) -> Option<Window> {
-        bytes.get(position..)?.first_chunk().copied().map(Window)
+        bytes.get(position..)?.first_chunk().map(|chunk| Window(u128::from_le_bytes(*chunk)))
     }
 
     /// The bytes from `position` on, also at the end of the text.
@@ -26,52 +26,67 @@ impl Window {
         }
         if let Some(last) = bytes.last_chunk() {
             let before = (position + WINDOW_BYTES - bytes.len()) as u32;
-            let moved = u128::from_le_bytes(*last).checked_shr(8 * before).unwrap_or(0);
-            return Window(moved.to_le_bytes());
+            return Window(u128::from_le_bytes(*last).checked_shr(8 * before).unwrap_or(0));
         }
         let mut chunk = [0; WINDOW_BYTES];
         for (to, from) in chunk.iter_mut().zip(bytes.get(position..).unwrap_or_default()) {
             *to = *from;
         }
-        Window(chunk)
+        Window(u128::from_le_bytes(chunk))
     }
 
     /// How many blanks it begins with.
     #[inline(always)]
     pub(crate) fn blanks(self) -> usize {
-        run(masks::blanks(self.0))
+        run(masks::blanks(self.bytes()))
     }
 
     /// How many digits it begins with.
     #[inline(always)]
     pub(crate) fn digits(self) -> usize {
-        run(masks::digits(self.0))
+        run(masks::digits(self.bytes()))
     }
 
     /// How many name bytes it begins with.
     #[inline(always)]
     pub(crate) fn name_bytes(self) -> usize {
-        run(masks::name_bytes(self.0))
+        run(masks::name_bytes(self.bytes()))
     }
 
     /// How many bytes come before the first that ends a statement or may open a quote or a comment.
     #[inline(always)]
     pub(crate) fn plain_bytes(self) -> usize {
-        run(!masks::openers(self.0))
+        run(!masks::openers(self.bytes()))
     }
 
     /// Where `byte` is for the first time; [`WINDOW_BYTES`] where it is not.
     #[inline(always)]
     pub(crate) fn find(self, byte: u8) -> usize {
-        run(!masks::equal(self.0, byte))
+        run(!masks::equal(self.bytes(), byte))
     }
 
     /// The first `len` bytes, at least one, as a word.
     #[inline(always)]
     pub(crate) fn word(self, len: usize) -> Word {
-        Word(u128::from_le_bytes(self.0) & (u128::MAX >> (8 * (WINDOW_BYTES - len))))
+        Word(self.0 & FIRST[len])
+    }
+
+    #[inline(always)]
+    fn bytes(self) -> [u8; WINDOW_BYTES] {
+        self.0.to_le_bytes()
     }
 }
+
+/// All bits of the first bytes of a window, by how many they are.
+static FIRST: [u128; WINDOW_BYTES + 1] = {
+    let mut first = [u128::MAX; WINDOW_BYTES + 1];
+    let mut len = 0;
+    while len < WINDOW_BYTES {
+        first[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    first
+};
 
 /// How many of the low 16 bits are set before the first that is not.
 #[inline(always)]

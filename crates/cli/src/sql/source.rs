@@ -191,22 +191,8 @@ impl<'b> Source<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::tests::Slow;
     use cofferdam::Budget;
-
-    /// Gives `text` in reads of `size` bytes.
-    struct Slow<'t> {
-        text: &'t [u8],
-        size: usize,
-    }
-
-    impl Read for Slow<'_> {
-        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-            let count = self.size.min(self.text.len()).min(bytes.len());
-            bytes[..count].copy_from_slice(&self.text[..count]);
-            self.text = &self.text[count..];
-            Ok(count)
-        }
-    }
 
     fn source<'b>(text: &'static str, size: usize, room: &'b Arena) -> Source<'b> {
         let reader = Box::new(Slow { text: text.as_bytes(), size });

@@ -86,19 +86,7 @@ fn name(kind: TokenKind) -> &'static str {
         TokenKind::BitString => "bit string, B",
         TokenKind::HexString => "bit string, X",
         TokenKind::Stray => "stray character",
-        TokenKind::Operator
-        | TokenKind::Plus
-        | TokenKind::Minus
-        | TokenKind::Star
-        | TokenKind::Slash
-        | TokenKind::Percent
-        | TokenKind::Caret
-        | TokenKind::Less
-        | TokenKind::Greater
-        | TokenKind::Equal
-        | TokenKind::LessOrEqual
-        | TokenKind::GreaterOrEqual
-        | TokenKind::NotEqual => "operator",
+        kind if kind.is_operator() => "operator",
         _ => "sign",
     }
 }

@@ -367,6 +367,18 @@ fn statements_that_do_not_fit_are_errors() {
     }
 }
 
+/// Aim: a gigabyte that is no statement is refused as soon as it does not fit. Method: a file with nothing in it.
+#[test]
+fn a_gigabyte_of_nothing_is_refused() {
+    let folder = Folder::new();
+    let path = folder.path().join("sparse.sql");
+    std::fs::File::create(&path).and_then(|file| file.set_len(1 << 30)).expect("a file");
+    for tool in TOOLS {
+        let arguments = [&["--memory", "4MiB", "sql"], tool, &[path.to_str().expect("UTF-8")]].concat();
+        assert_fails(&run(&arguments), 1, &["error[53200]: the statement at line 1 of", "does not fit"]);
+    }
+}
+
 /// Aim: at every limit a tool refuses to start, or says which statement does not fit and goes on, or gives what it gives
 /// with ample memory. Method: every tool under limits from the smallest on, over a script with a statement that needs
 /// more than the smallest have.

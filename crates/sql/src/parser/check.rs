@@ -1,6 +1,9 @@
 //! What PostgreSQL's grammar refuses although its rules let it through: properties that contradict each other or do not
 //! belong to the construct that they stand at.
 
+mod object;
+mod query;
+
 use super::{Failed, Parsed, Parser, small_integer};
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef};

@@ -2,6 +2,7 @@
 
 use super::name::{Last, is_string};
 use super::predicate::may_be_similar;
+use super::select::ends_items;
 use super::stack::{Frame, Mode, Then};
 use super::{Parsed, Parser, Step, operator, paren};
 use crate::error::Hint;
@@ -134,6 +135,26 @@ impl<'a> Parser<'a, '_> {
         let node = self.node(kind, token.span())?;
         node.set_text(self.string_text(token)?);
         Ok(Step::Value(node))
+    }
+
+    /// Reads a constant that says what it shows; `None` where there is none.
+    pub(super) fn plain_constant(&mut self) -> Parsed<Option<NodeRef<'a>>> {
+        let (kind, flags) = match self.token.kind {
+            TokenKind::Integer => (NodeKind::Integer, 0),
+            TokenKind::Number => (NodeKind::Number, 0),
+            TokenKind::String { has_escapes: false } => (NodeKind::String, 0),
+            TokenKind::Keyword(Keyword::Null) => (NodeKind::Null, 0),
+            TokenKind::Keyword(Keyword::True) => (NodeKind::Boolean, flag::TRUE),
+            TokenKind::Keyword(Keyword::False) => (NodeKind::Boolean, 0),
+            _ => return Ok(None),
+        };
+        let token = self.take();
+        let node = self.node(kind, token.span())?;
+        match kind {
+            NodeKind::Null | NodeKind::Boolean => node.set(flags),
+            _ => node.set_text(self.string_text(token)?),
+        }
+        Ok(Some(node))
     }
 
     fn bit_string(&mut self, detail: u8) -> Parsed<Step<'a>> {
@@ -463,31 +484,8 @@ impl<'a> Parser<'a, '_> {
 
     /// Whether the token after the current one ends an item of a select, so that the current one is its label.
     fn label_ends_here(&mut self) -> bool {
-        use Keyword as K;
-        match self.peek() {
-            TokenKind::Comma | TokenKind::RightParen | TokenKind::Semicolon | TokenKind::End => true,
-            TokenKind::Keyword(keyword) => matches!(
-                keyword,
-                K::From
-                    | K::Into
-                    | K::Where
-                    | K::Group
-                    | K::Having
-                    | K::Window
-                    | K::Union
-                    | K::Intersect
-                    | K::Except
-                    | K::Order
-                    | K::Limit
-                    | K::Offset
-                    | K::Fetch
-                    | K::For
-                    | K::On
-                    | K::Returning
-                    | K::With
-            ),
-            _ => false,
-        }
+        let next = self.peek();
+        next == TokenKind::Comma || ends_items(next)
     }
 
     fn apply(&mut self, infix: Infix, value: NodeRef<'a>) -> Parsed<Step<'a>> {

@@ -16,7 +16,6 @@ pub(super) type Pc = u16;
 
 /// What the machine does in one step.
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "which of them occur is up to the grammar")]
 enum Op {
     /// Reads a token and keeps it among the words.
     Take(u16),
@@ -64,7 +63,6 @@ struct Guard {
 
 /// Nonterminals that are written by hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "which of them occur is up to the grammar")]
 pub(super) enum Hook {
     Expr,
     Constant,
@@ -110,7 +108,6 @@ pub(super) enum Hook {
     Number,
     SignedInteger,
     SignedNumber,
-    BitString,
     Parameter,
 }
 
@@ -162,45 +159,55 @@ const IN_PARENS: u8 = 0x80;
 
 /// A token as the tables number it; the order is that of `build/tokens.rs`.
 fn class(kind: TokenKind) -> u16 {
+    match kind {
+        TokenKind::Keyword(keyword) => keyword as u16,
+        kind => class_after_keywords(kind),
+    }
+}
+
+/// The class of a token that is no keyword. As a function by itself it is compiled to a table, not to a branch to one of
+/// thirty places, which is hard to guess.
+#[inline(never)]
+fn class_after_keywords(kind: TokenKind) -> u16 {
     use TokenKind as T;
-    let after_keywords = match kind {
-        T::Keyword(keyword) => return keyword as u16,
-        T::End => 0,
-        T::Name { .. } | T::QuotedName { .. } | T::UnicodeName => 1,
-        T::Integer => 2,
-        T::Number => 3,
-        T::Parameter => 4,
-        T::String { .. } | T::EscapeString | T::UnicodeString | T::DollarString => 5,
-        T::BitString => 6,
-        T::HexString => 7,
-        T::LeftParen => 8,
-        T::RightParen => 9,
-        T::LeftBracket => 10,
-        T::RightBracket => 11,
-        T::Comma => 12,
-        T::Semicolon => 13,
-        T::Dot => 14,
-        T::DotDot => 15,
-        T::Colon => 16,
-        T::ColonColon => 17,
-        T::ColonEqual => 18,
-        T::Arrow => 19,
-        T::Plus => 20,
-        T::Minus => 21,
-        T::Star => 22,
-        T::Slash => 23,
-        T::Percent => 24,
-        T::Caret => 25,
-        T::Less => 26,
-        T::Greater => 27,
-        T::Equal => 28,
-        T::LessOrEqual => 29,
-        T::GreaterOrEqual => 30,
-        T::NotEqual => 31,
-        T::Operator => 32,
-        T::Stray | T::Bad(_) => 33,
-    };
-    Keyword::COUNT as u16 + after_keywords
+    const AFTER: u16 = Keyword::COUNT as u16;
+    match kind {
+        T::Keyword(_) => 0,
+        T::End => AFTER,
+        T::Name { .. } | T::QuotedName { .. } | T::UnicodeName => AFTER + 1,
+        T::Integer => AFTER + 2,
+        T::Number => AFTER + 3,
+        T::Parameter => AFTER + 4,
+        T::String { .. } | T::EscapeString | T::UnicodeString | T::DollarString => AFTER + 5,
+        T::BitString => AFTER + 6,
+        T::HexString => AFTER + 7,
+        T::LeftParen => AFTER + 8,
+        T::RightParen => AFTER + 9,
+        T::LeftBracket => AFTER + 10,
+        T::RightBracket => AFTER + 11,
+        T::Comma => AFTER + 12,
+        T::Semicolon => AFTER + 13,
+        T::Dot => AFTER + 14,
+        T::DotDot => AFTER + 15,
+        T::Colon => AFTER + 16,
+        T::ColonColon => AFTER + 17,
+        T::ColonEqual => AFTER + 18,
+        T::Arrow => AFTER + 19,
+        T::Plus => AFTER + 20,
+        T::Minus => AFTER + 21,
+        T::Star => AFTER + 22,
+        T::Slash => AFTER + 23,
+        T::Percent => AFTER + 24,
+        T::Caret => AFTER + 25,
+        T::Less => AFTER + 26,
+        T::Greater => AFTER + 27,
+        T::Equal => AFTER + 28,
+        T::LessOrEqual => AFTER + 29,
+        T::GreaterOrEqual => AFTER + 30,
+        T::NotEqual => AFTER + 31,
+        T::Operator => AFTER + 32,
+        T::Stray | T::Bad(_) => AFTER + 33,
+    }
 }
 
 /// The class after those of [`class`].

@@ -124,7 +124,7 @@ impl<'a> Parser<'a, '_> {
                 self.push_outer_name(node, token, name)?;
             }
         }
-        if !is_operator(self.token.kind) {
+        if !self.token.kind.is_operator() {
             return Err(self.unexpected(&["an operator"]));
         }
         let token = self.take();
@@ -142,7 +142,7 @@ impl<'a> Parser<'a, '_> {
 
     /// An operator alone (`all_Op`).
     pub(super) fn operator_sign(&mut self) -> Parsed<NodeRef<'a>> {
-        if !is_operator(self.token.kind) {
+        if !self.token.kind.is_operator() {
             return Err(self.unexpected(&["an operator"]));
         }
         self.operator_name()
@@ -221,25 +221,4 @@ impl<'a> Parser<'a, '_> {
         });
         Ok(node)
     }
-}
-
-/// Whether the token is an operator (`all_Op`).
-fn is_operator(kind: TokenKind) -> bool {
-    use TokenKind as T;
-    matches!(
-        kind,
-        T::Operator
-            | T::Plus
-            | T::Minus
-            | T::Star
-            | T::Slash
-            | T::Percent
-            | T::Caret
-            | T::Less
-            | T::Greater
-            | T::Equal
-            | T::LessOrEqual
-            | T::GreaterOrEqual
-            | T::NotEqual
-    )
 }

@@ -189,31 +189,65 @@ impl<'a> Parser<'a, '_> {
             self.rows_of = Some(values);
             return Err(Failed);
         }
-        self.values_row(values)
+        self.values_rows(values)
     }
 
-    fn values_row(&mut self, values: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let token = self.expect(TokenKind::LeftParen, &["`(`"])?;
-        let row = self.node(NodeKind::Row, token.span())?;
-        self.want_expr(Frame { outer: Some(values), ..paren(Then::ValuesItem, Some(row), token.start) })
+    /// Reads rows; the first one begins at the current token.
+    fn values_rows(&mut self, values: NodeRef<'a>) -> Parsed<Step<'a>> {
+        loop {
+            let token = self.expect(TokenKind::LeftParen, &["`(`"])?;
+            let row = self.node(NodeKind::Row, token.span())?;
+            let frame = Frame { outer: Some(values), ..paren(Then::ValuesItem, Some(row), token.start) };
+            if let Some(step) = self.values_items(frame)? {
+                return Ok(step);
+            }
+            if let Some(step) = self.end_values_row(frame) {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Reads values up to the `)` of their row. Constants, which most are, need no frame; the step is that to the first
+    /// value that is anything else.
+    fn values_items(&mut self, frame: Frame<'a>) -> Parsed<Option<Step<'a>>> {
+        loop {
+            self.look_for_cancel()?;
+            let Some(value) = self.plain_constant()? else { return self.want_expr(frame).map(Some) };
+            if !matches!(self.token.kind, TokenKind::Comma | TokenKind::RightParen) {
+                self.push_frame(frame)?;
+                return Ok(Some(Step::Value(value)));
+            }
+            frame.node().push(value);
+            if self.take().kind == TokenKind::RightParen {
+                return Ok(None);
+            }
+        }
     }
 
     pub(super) fn after_values_item(&mut self, frame: Frame<'a>, value: NodeRef<'a>) -> Parsed<Step<'a>> {
-        let (row, values) = (frame.node(), frame.outer());
-        row.push(value);
+        frame.node().push(value);
         if self.take_if(TokenKind::Comma) {
-            return self.want_expr(frame);
+            if let Some(step) = self.values_items(frame)? {
+                return Ok(step);
+            }
+        } else {
+            self.close(frame)?;
         }
-        self.close(frame)?;
+        match self.end_values_row(frame) {
+            Some(step) => Ok(step),
+            None => self.values_rows(frame.outer()),
+        }
+    }
+
+    /// Ends a row whose `)` was read; `None` when another one follows.
+    fn end_values_row(&mut self, frame: Frame<'a>) -> Option<Step<'a>> {
+        let (row, values) = (frame.node(), frame.outer());
         row.set_end(self.end);
         if self.rows == Rows::One && self.stack.is_empty() {
-            return Ok(Step::Done(row));
+            return Some(Step::Done(row));
         }
         values.push(row);
-        if self.take_if(TokenKind::Comma) {
-            return self.values_row(values);
-        }
-        Ok(Step::QueryValue(values))
+        if self.take_if(TokenKind::Comma) { None } else { Some(Step::QueryValue(values)) }
     }
 
     /// Reads a row of `VALUES` alone, and what stands after it; gives the token that the next row begins with.
@@ -221,9 +255,11 @@ impl<'a> Parser<'a, '_> {
         const AFTER_ROW: &[&str] = &["`,`", "the end of the statement"];
         let token = self.expect(TokenKind::LeftParen, &["`(`"])?;
         let row = self.node(NodeKind::Row, token.span())?;
-        let step =
-            self.want_expr(Frame { outer: Some(row), ..paren(Then::ValuesItem, Some(row), token.start) })?;
-        let row = self.run_from(step)?;
+        let frame = Frame { outer: Some(row), ..paren(Then::ValuesItem, Some(row), token.start) };
+        match self.values_items(frame)? {
+            Some(step) => _ = self.run_from(step)?,
+            None => row.set_end(self.end),
+        }
         match self.token.kind {
             TokenKind::Comma => {
                 self.take();

@@ -36,39 +36,10 @@ impl<'a> Parser<'a, '_> {
             return self.select_item(select);
         }
         self.take_word(K::All);
-        if self.ends_items() {
+        if ends_items(self.token.kind) {
             return self.select_from(select);
         }
         self.select_item(select)
-    }
-
-    /// Whether the list of items is empty: `SELECT FROM t`.
-    fn ends_items(&self) -> bool {
-        match self.token.kind {
-            TokenKind::End | TokenKind::Semicolon | TokenKind::RightParen => true,
-            TokenKind::Keyword(keyword) => matches!(
-                keyword,
-                K::From
-                    | K::Where
-                    | K::Group
-                    | K::Having
-                    | K::Window
-                    | K::Union
-                    | K::Intersect
-                    | K::Except
-                    | K::Order
-                    | K::Limit
-                    | K::Offset
-                    | K::Fetch
-                    | K::For
-                    | K::Into
-                    // What may follow a select inside of other statements.
-                    | K::On
-                    | K::Returning
-                    | K::With
-            ),
-            _ => false,
-        }
     }
 
     pub(super) fn after_distinct_on_item(
@@ -302,5 +273,34 @@ impl<'a> Parser<'a, '_> {
         }
         frame.outer().push(frame.node());
         self.end_select(frame.outer())
+    }
+}
+
+/// Whether the items of a select end before such a token: `SELECT FROM t` has none.
+pub(super) fn ends_items(kind: TokenKind) -> bool {
+    match kind {
+        TokenKind::End | TokenKind::Semicolon | TokenKind::RightParen => true,
+        TokenKind::Keyword(keyword) => matches!(
+            keyword,
+            K::From
+                | K::Into
+                | K::Where
+                | K::Group
+                | K::Having
+                | K::Window
+                | K::Union
+                | K::Intersect
+                | K::Except
+                | K::Order
+                | K::Limit
+                | K::Offset
+                | K::Fetch
+                | K::For
+                // What may follow a select inside of other statements.
+                | K::On
+                | K::Returning
+                | K::With
+        ),
+        _ => false,
     }
 }

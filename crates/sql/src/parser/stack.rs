@@ -1,12 +1,13 @@
 //! The parser's stack: what it goes on with when the construct that it is in is complete.
 //!
 //! Every nesting of SQL is a [`Frame`] here, so that the depth of a statement costs 24 bytes a level in the budget and
-//! nothing on the native stack. The first frames are in the parser itself; deeper ones are in segments of doubling size
-//! in an arena of their own, which is released when parsing ends.
+//! nothing on the native stack. The first frames are in the parser itself; the next 64 are in the statement's arena and
+//! stay there (2 KiB with the table of segments); deeper ones are in segments of doubling size in an arena of their own,
+//! which is released when parsing ends.
 
 use std::cell::OnceCell;
 
-use cofferdam_arena::{AllocError, Arena, Budget};
+use cofferdam_arena::{AllocError, Arena};
 
 use crate::node::NodeRef;
 
@@ -155,6 +156,11 @@ impl<'a> Frame<'a> {
         Frame { node: Some(node), ..Frame::new(then) }
     }
 
+    /// A place for a frame. All its bytes are zero, which is quick to write.
+    const fn none() -> Frame<'a> {
+        Frame { start: 0, ..Frame::new(Then::Finish) }
+    }
+
     /// The node that it builds; the frames of parentheses alone have none.
     pub(crate) fn node(&self) -> NodeRef<'a> {
         self.node.expect("a frame that is asked for its node was made with one")
@@ -174,38 +180,39 @@ const SEGMENTS_COUNT: usize = 27;
 
 /// Where the levels of a stack are kept: the first ones here, deeper ones in an arena that is made when they come.
 pub(crate) struct Room<'a> {
-    budget: &'a Budget,
+    /// The statement's.
+    arena: &'a Arena,
     inline: [Frame<'a>; INLINE_FRAMES],
     deeper: OnceCell<Arena>,
 }
 
 impl<'a> Room<'a> {
-    pub(crate) fn new(budget: &'a Budget) -> Room<'a> {
-        Room { budget, inline: [Frame::new(Then::Finish); INLINE_FRAMES], deeper: OnceCell::new() }
+    pub(crate) fn new(arena: &'a Arena) -> Room<'a> {
+        Room { arena, inline: [Frame::none(); INLINE_FRAMES], deeper: OnceCell::new() }
     }
 }
 
 pub(crate) struct Stack<'s, 'a> {
-    budget: &'a Budget,
+    arena: &'a Arena,
     deeper: &'s OnceCell<Arena>,
     top: Frame<'a>,
     /// The segment that the next frame goes to, and the frames in it.
     segment: &'s mut [Frame<'a>],
     used: usize,
-    /// The other segments, the first one included; that of `segment` is empty here.
-    segments: [&'s mut [Frame<'a>]; SEGMENTS_COUNT],
+    /// The other segments, the first one included; that of `segment` is empty here. None before there is a second one.
+    segments: &'s mut [&'s mut [Frame<'a>]],
     segment_index: usize,
 }
 
 impl<'s, 'a> Stack<'s, 'a> {
     pub(crate) fn new(room: &'s mut Room<'a>) -> Stack<'s, 'a> {
         Stack {
-            budget: room.budget,
+            arena: room.arena,
             deeper: &room.deeper,
             top: Frame::new(Then::Finish),
             segment: &mut room.inline,
             used: 0,
-            segments: std::array::from_fn(|_| Default::default()),
+            segments: &mut [],
             segment_index: 0,
         }
     }
@@ -274,8 +281,13 @@ impl<'s, 'a> Stack<'s, 'a> {
     #[cold]
     fn next_segment(&mut self) -> Result<(), AllocError> {
         let next = self.segment_index + 1;
+        if self.segments.is_empty() {
+            self.segments = self.arena.alloc_slice_fill_with(SEGMENTS_COUNT, |_| Default::default())?;
+        }
+        // The first one stays with the tree, so that statements of usual depth take nothing but their own arena.
+        let arena =
+            if next == 1 { self.arena } else { self.deeper.get_or_init(|| Arena::new(self.arena.budget())) };
         if self.segments.get(next).is_some_and(|segment| segment.is_empty()) {
-            let arena = self.deeper.get_or_init(|| Arena::new(self.budget));
             let frames = FIRST_SEGMENT_FRAMES << self.segment_index;
             self.segments[next] = arena.alloc_slice_fill(frames, Frame::new(Then::Finish))?;
         }

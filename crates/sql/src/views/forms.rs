@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-#[allow(unused_imports, reason = "which kinds of labels occur is up to the grammar")]
 use super::{Expr, Query, SelectItem, SettingValue, SortKey, Statement, TableExpr, Target, TypeName};
 use crate::node::{Children, flag};
 use crate::words;
@@ -109,7 +108,6 @@ impl fmt::Display for ObjectName<'_> {
     }
 }
 
-#[allow(dead_code, reason = "which kinds of labels occur is up to the grammar")]
 fn expr<'a>(node: &'a Node<'a>) -> Option<Expr<'a>> {
     // A string or a number that the grammar itself reads is no expression.
     let is_literal = matches!(node.kind(), NodeKind::String | NodeKind::Integer | NodeKind::Number);

@@ -7,6 +7,7 @@
 pub(crate) mod expr;
 pub mod forms;
 mod function;
+pub(crate) mod operator;
 pub(crate) mod query;
 mod selection;
 mod statement;
@@ -14,11 +15,12 @@ mod table;
 pub(crate) mod type_name;
 
 pub use expr::{
-    Array, ArrayQuery, AtTimeZone, Between, Binary, BinaryOp, BitString, Boolean, Call, CallForm, Case, Cast,
-    Collate, ColumnRef, Default, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Indirection,
-    Is, IsTest, Junction, Like, LikeKind, Literal, NamedArgument, Not, OperatorName, Overlaps, Parameter,
-    Quantified, Row, Subquery, TableRow, Treat, TypeName, TypedLiteral, Unary, UnaryOp, When,
+    Array, ArrayQuery, AtTimeZone, Between, Binary, BitString, Boolean, Call, Case, Cast, Collate, ColumnRef,
+    Default, DistinctFrom, Exists, Expr, Exprs, Extract, InList, InQuery, Indirection, Is, Junction, Like,
+    Literal, NamedArgument, Not, OperatorName, Overlaps, Parameter, Quantified, Row, Subquery, TableRow,
+    Treat, TypeName, TypedLiteral, Unary, When,
 };
+pub use operator::{BinaryOp, CallForm, IsTest, LikeKind, UnaryOp};
 pub use query::{
     Cte, Distinct, Grouping, GroupingKind, GroupingSet, Into, IntoKind, LockStrength, Locking, Materialized,
     NullsOrder, Query, QueryBody, Select, SelectItem, SetOperation, SetOperator, SortKey, Statement, Values,

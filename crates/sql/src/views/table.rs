@@ -177,21 +177,6 @@ impl<'a> TableFunction<'a> {
     pub fn form(self) -> Option<FormRef<'a>> {
         self.0.first_child().and_then(FormRef::of)
     }
-
-    /// `LATERAL`, which is what a function in `FROM` always is.
-    pub fn is_lateral(self) -> bool {
-        self.0.has(flag::LATERAL)
-    }
-
-    /// `WITH ORDINALITY`: a last column counts the rows.
-    pub fn has_ordinality(self) -> bool {
-        self.0.has(flag::ORDINALITY)
-    }
-
-    /// Its alias, where the types of its columns may stand; with types its name may be empty.
-    pub fn alias(self) -> Option<Alias<'a>> {
-        alias(self.0)
-    }
 }
 
 impl<'a> RowsFrom<'a> {
@@ -199,22 +184,30 @@ impl<'a> RowsFrom<'a> {
     pub fn functions(self) -> impl Iterator<Item = TableFunction<'a>> + Clone {
         self.0.children().filter_map(TableFunction::of)
     }
-
-    /// `LATERAL`, which is what a function in `FROM` always is.
-    pub fn is_lateral(self) -> bool {
-        self.0.has(flag::LATERAL)
-    }
-
-    /// `WITH ORDINALITY`: a last column counts the rows.
-    pub fn has_ordinality(self) -> bool {
-        self.0.has(flag::ORDINALITY)
-    }
-
-    /// Its alias, where the types of its columns may stand; with types its name may be empty.
-    pub fn alias(self) -> Option<Alias<'a>> {
-        alias(self.0)
-    }
 }
+
+macro_rules! of_functions {
+    ($($name:ident)*) => {$(
+        impl<'a> $name<'a> {
+            /// `LATERAL`, which is what a function in `FROM` always is.
+            pub fn is_lateral(self) -> bool {
+                self.0.has(flag::LATERAL)
+            }
+
+            /// `WITH ORDINALITY`: a last column counts the rows.
+            pub fn has_ordinality(self) -> bool {
+                self.0.has(flag::ORDINALITY)
+            }
+
+            /// Its alias, where the types of its columns may stand; with types its name may be empty.
+            pub fn alias(self) -> Option<Alias<'a>> {
+                alias(self.0)
+            }
+        }
+    )*};
+}
+
+of_functions! { TableFunction RowsFrom }
 
 impl<'a> Join<'a> {
     /// Which rows it keeps.

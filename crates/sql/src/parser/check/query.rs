@@ -1,9 +1,9 @@
 //! What PostgreSQL's grammar refuses of windows and of tables out of documents although its rules let it through.
 
-use super::{Form, Parsed, Parser};
 use crate::Keyword;
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, flag};
+use crate::parser::{Form, Parsed, Parser};
 use crate::views::forms::{FormRef, JsonTable, WindowBound, WindowFrame, XmlColumnOption};
 use Keyword as K;
 

@@ -1,8 +1,8 @@
 //! What PostgreSQL's grammar refuses of functions, roles and publications although its rules let it through.
 
-use super::{Failed, Parsed, Parser};
 use crate::error::Mistake;
 use crate::node::{NodeKind, NodeRef, flag, same_tree};
+use crate::parser::{Failed, Parsed, Parser};
 use crate::token::TokenKind;
 use crate::views::forms::{
     AggregateSignature, AlterType, Argument, Copy, CreateAggregate, CreateFunction, PublicationObject, Role,
