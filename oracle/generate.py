@@ -36,6 +36,7 @@ SAMPLES = {
     "expr": EXPRESSIONS,
     "item": EXPRESSIONS + [" *", " a AS b", " a b"],
     "sort_key": EXPRESSIONS + ["a DESC", "a NULLS FIRST", "a USING >", "a USING OPERATOR(s.<) NULLS LAST"],
+    "json_encoding": ["utf8", "UTF16", "utf32"],
     "json_key": PRIMARY + ["a || b"],
     "const": ["1", "'x'", "TRUE", "NULL", "1.5", "-2", "B'1'", "int '1'", "interval '1' day", "f(1) 'x'"],
     "b_expr": SIMPLE,
