@@ -188,7 +188,7 @@ fn mark<'a>(node: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Result<(),
                 marks.push(group.place(table.span().start, 1))?;
             }
         }
-        N::GroupBy | N::OrderBy => {
+        N::GroupBy | N::Windows | N::OrderBy => {
             marks.push(group)?;
             for item in node.children() {
                 marks.push(group.place(item.span().start, 1))?;
@@ -228,7 +228,7 @@ fn mark<'a>(node: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Result<(),
             mark_parens(node, text, group, marks)?;
         }
         N::List => mark_list(node, text, marks)?,
-        N::Form => mark_form(node, group, marks)?,
+        N::Form => mark_form(node, text, group, marks)?,
         _ => {}
     }
     Ok(())
@@ -407,9 +407,17 @@ fn mark_list<'a>(list: &'a Node<'a>, text: &str, marks: &mut Marks<'_>) -> Resul
     Ok(())
 }
 
-fn mark_form<'a>(form: &'a Node<'a>, group: Mark, marks: &mut Marks<'_>) -> Result<(), AllocError> {
+fn mark_form<'a>(
+    form: &'a Node<'a>,
+    text: &str,
+    group: Mark,
+    marks: &mut Marks<'_>,
+) -> Result<(), AllocError> {
     marks.push(group)?;
     let is_root = form.parent().is_none();
+    if let Some(with) = form.first_child().filter(|child| child.kind() == NodeKind::With) {
+        marks.push(group.place(next_token(text, with.span().end()), 0))?;
+    }
     let levels = u8::from(is_root && !form.form().is_some_and(changes_rows));
     for part in form.children().skip(1) {
         let begins_clause = part.kind() == NodeKind::Words
@@ -424,7 +432,7 @@ fn mark_form<'a>(form: &'a Node<'a>, group: Mark, marks: &mut Marks<'_>) -> Resu
 
 /// Whether the clauses of a statement stand below each other like those of a query.
 fn changes_rows(form: Form) -> bool {
-    matches!(form.name(), "INSERT" | "UPDATE" | "DELETE" | "MERGE")
+    matches!(form, Form::Insert | Form::Update | Form::Delete | Form::Merge)
 }
 
 /// Where the first token at or after `position` begins.

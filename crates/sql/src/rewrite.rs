@@ -27,7 +27,7 @@ use std::fmt;
 use cofferdam_arena::{AllocError, Arena};
 
 use crate::node::{Node, NodeKind, Visit, Walk, flag};
-use crate::views::Expr;
+use crate::views::{Expr, TableExpr};
 
 /// Why a tree was not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,14 +172,14 @@ impl<'a> Node<'a> {
 
 /// Whether `new` can stand where `old` does.
 fn can_stand_for<'a>(new: &'a Node<'a>, old: &'a Node<'a>) -> bool {
-    use NodeKind::{Derived, File, Join, Select, SetOperation, Table, Values};
+    use NodeKind::{Select, SetOperation, Values};
     let is_expr = |node| !matches!(Expr::of(node), Expr::Invalid(_));
     let is_query = |kind| matches!(kind, Select | Values | SetOperation);
-    let is_table = |kind| matches!(kind, Table | File | Derived | Join);
+    let is_table = |node| TableExpr::of(node).is_some();
     match (new.kind(), old.kind()) {
         _ if is_expr(old) => is_expr(new),
+        _ if is_table(old) => is_table(new),
         (new, old) if is_query(old) => is_query(new),
-        (new, old) if is_table(old) => is_table(new),
         (NodeKind::Form, NodeKind::Form) => new.form() == old.form(),
         (new, old) => new == old,
     }

@@ -300,7 +300,8 @@ pub(super) fn parse_again<'t>(text: &'t str, arena: &'t Arena) -> Result<Tree<'t
         Ok(tree) => Ok(tree),
         Err(Error::OutOfMemory(error)) => Err(error.into()),
         Err(Error::Cancelled) => Err(io::Error::from(io::ErrorKind::Interrupted).into()),
-        Err(error) => unreachable!("the parser accepted this within its script: {error}"),
+        // The parser accepted it within its script.
+        Err(_) => Err(io::Error::from(io::ErrorKind::InvalidData).into()),
     }
 }
 

@@ -92,3 +92,19 @@ fn deep_texts_are_not_deeply_indented() {
     };
     assert!(bytes(4_000) < 3 * bytes(2_000));
 }
+
+#[test]
+fn what_follows_with_and_each_window_begin_a_line() {
+    let layout = Layout { width: 40, ..Layout::default() };
+    let text = "with a as (select 1) insert into t (b, c) select d, sum(e) over v from a window v as (order by d), w as (order by e)";
+    let lines = "\
+WITH a AS (SELECT 1)
+INSERT INTO t (b, c)
+SELECT d, sum(e) OVER v
+FROM a
+WINDOW
+    v AS (ORDER BY d),
+    w AS (ORDER BY e)";
+    assert_eq!(formatted_as(text, layout), lines);
+    assert_eq!(formatted_as(lines, layout), lines);
+}

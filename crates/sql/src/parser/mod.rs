@@ -254,7 +254,7 @@ enum Rows {
 
 /// What a parser takes of the native stack, in bytes: its place in the text, the tokens that it looked ahead at, and the
 /// stack of what is open, up to the depth at which it goes on in the statement's budget.
-pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>();
+pub const PARSER_BYTES: usize = size_of::<Parser<'_, '_>>() + size_of::<Room<'_>>();
 
 impl<'a, 's> Parser<'a, 's> {
     /// A parser at `token`, behind which `lexer` stands.
