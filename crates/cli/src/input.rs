@@ -37,6 +37,12 @@ impl From<AllocError> for ReadError {
     }
 }
 
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> ReadError {
+        ReadError::Io(error)
+    }
+}
+
 /// A script that is read as far as it is needed.
 ///
 /// **Memory.** One piece at a time, and up to 4 KiB behind it, in an arena of the caller's, which may be dropped before

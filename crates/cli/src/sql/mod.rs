@@ -35,10 +35,11 @@ use cofferdam::{Budget, BudgetOptions, OutOfMemory, human_bytes};
 use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Sql};
+use crate::input::ReadError;
 use crate::untracked::{LIMIT_BYTES, Untracked};
 use crate::{FAILED, USAGE, complain, interrupt, session};
 use script::Reading;
-use source::{ReadError, Source};
+use source::Source;
 
 /// Where tools write.
 type Out = BufWriter<StdoutLock<'static>>;

@@ -7,9 +7,10 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_sql::{Error, Lexer, Script, TokenKind, Tree, parse_cancellable};
 
-use super::source::{ReadError, Source};
+use super::source::Source;
 use super::{Out, Tool, refusal};
 use crate::input::BYTE_ORDER_MARK;
+use crate::input::ReadError;
 use crate::position::Position;
 use crate::report::{EXCERPT_BYTES_BEFORE_MAX, Finding, Place};
 use crate::{FAILED, complain, interrupt};

@@ -10,10 +10,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use cofferdam::Splitter;
+use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
 
 use super::progress::Progress;
+use crate::input::ReadError;
 use crate::interrupt;
 
 /// Bytes that are read at a time.
@@ -37,27 +38,6 @@ pub(crate) enum Entry<'e> {
     Text(&'e [u8]),
     /// It is longer than memory allows, and was passed over.
     TooLong,
-}
-
-/// Why a script cannot be read on.
-#[derive(Debug)]
-pub(crate) enum ReadError {
-    /// A statement is longer than memory allows.
-    OutOfMemory,
-    /// The system says so.
-    Io(io::Error),
-}
-
-impl From<AllocError> for ReadError {
-    fn from(_: AllocError) -> ReadError {
-        ReadError::OutOfMemory
-    }
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> ReadError {
-        ReadError::Io(error)
-    }
 }
 
 impl<'b> Source<'b> {
