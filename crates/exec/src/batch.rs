@@ -25,108 +25,13 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::{Date, Decimal, Interval, Type, Value};
+pub(crate) use cofferdam_types::column::{Data, Element, Kind, TextView, pack_interval, unpack_interval};
+use cofferdam_types::{Type, Value};
 
 /// The most rows in a batch; selections hold row numbers of 16 bits.
 pub(crate) const BATCH_ROWS_MAX: usize = 2048;
 /// The fewest rows that batches are cut to under small limits.
 pub(crate) const BATCH_ROWS_MIN: usize = 32;
-
-/// Where a text stands in its heap, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct TextView {
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-}
-
-impl TextView {
-    /// The bytes of the text; empty if the view does not lie in `heap`, which B1 allows for rows that mean nothing.
-    #[inline(always)]
-    pub(crate) fn of(self, heap: &[u8]) -> &[u8] {
-        let start = self.start as usize;
-        heap.get(start..start + self.len as usize).unwrap_or(&[])
-    }
-}
-
-/// How the values of a type are held in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Bool,
-    /// Integers and dates.
-    I32,
-    /// Big integers, decimals of at most 18 digits, and intervals (months, then days).
-    I64,
-    /// Decimals of more than 18 digits.
-    I128,
-    F64,
-    Text,
-}
-
-impl Kind {
-    /// The most digits of a decimal that is held in 64 bits.
-    pub(crate) const I64_DIGITS: u8 = 18;
-
-    pub(crate) const fn of(ty: Type) -> Kind {
-        match ty {
-            Type::Boolean => Kind::Bool,
-            Type::Integer | Type::Date => Kind::I32,
-            Type::BigInt | Type::Interval => Kind::I64,
-            Type::Decimal { precision, .. } if precision <= Kind::I64_DIGITS => Kind::I64,
-            Type::Decimal { .. } => Kind::I128,
-            Type::Double => Kind::F64,
-            Type::Text | Type::Unknown => Kind::Text,
-        }
-    }
-
-    /// Bytes of one value in a vector.
-    pub(crate) const fn bytes(self) -> usize {
-        match self {
-            Kind::Bool => 1,
-            Kind::I32 => 4,
-            Kind::I64 | Kind::F64 | Kind::Text => 8,
-            Kind::I128 => 16,
-        }
-    }
-}
-
-/// The values of a vector.
-#[derive(Debug)]
-pub(crate) enum Data<'a> {
-    Bool(&'a mut [bool]),
-    I32(&'a mut [i32]),
-    I64(&'a mut [i64]),
-    I128(&'a mut [i128]),
-    F64(&'a mut [f64]),
-    Text(&'a mut [TextView]),
-}
-
-/// A type that vectors hold, and its way in and out of [`Data`].
-pub(crate) trait Element: Copy + Default {
-    fn read<'v>(data: &'v Data<'_>) -> &'v [Self];
-    fn write<'v>(data: &'v mut Data<'_>) -> &'v mut [Self];
-}
-
-macro_rules! element {
-    ($($ty:ty, $variant:ident;)*) => {$(
-        impl Element for $ty {
-            #[inline(always)]
-            fn read<'v>(data: &'v Data<'_>) -> &'v [$ty] {
-                match data {
-                    Data::$variant(values) => values,
-                    _ => unreachable!("the program was compiled for {}", stringify!($variant)),
-                }
-            }
-            #[inline(always)]
-            fn write<'v>(data: &'v mut Data<'_>) -> &'v mut [$ty] {
-                match data {
-                    Data::$variant(values) => values,
-                    _ => unreachable!("the program was compiled for {}", stringify!($variant)),
-                }
-            }
-        }
-    )*};
-}
-element! { bool, Bool; i32, I32; i64, I64; i128, I128; f64, F64; TextView, Text; }
 
 /// An index into the vectors of a [`Store`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,14 +83,7 @@ impl<'a> Vector<'a> {
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        match self.data {
-            Data::Bool(_) => Kind::Bool,
-            Data::I32(_) => Kind::I32,
-            Data::I64(_) => Kind::I64,
-            Data::I128(_) => Kind::I128,
-            Data::F64(_) => Kind::F64,
-            Data::Text(_) => Kind::Text,
-        }
+        self.data.kind()
     }
 
     /// The index that holds the value of `row`.
@@ -447,44 +345,7 @@ pub(crate) fn value_at<'v>(store: &'v Store<'_>, vector: &Vector<'_>, row: usize
     if !vector.is_valid(row) {
         return Value::Null;
     }
-    let at = vector.at(row);
-    match &vector.data {
-        Data::Bool(values) => Value::Boolean(values[at]),
-        Data::I32(values) if ty == Type::Date => {
-            Date::from_days(i64::from(values[at])).map_or(Value::Null, Value::Date)
-        }
-        Data::I32(values) => Value::Integer(values[at]),
-        Data::I64(values) => value_of_i64(values[at], ty),
-        Data::I128(values) => value_of_decimal(values[at], ty),
-        Data::F64(values) => Value::Double(values[at]),
-        // B4: the fallback is unreachable and safe.
-        Data::Text(_) => Value::Text(core::str::from_utf8(store.text(vector, row)).unwrap_or_default()),
-    }
-}
-
-fn value_of_i64<'v>(value: i64, ty: Type) -> Value<'v> {
-    match ty {
-        Type::Decimal { .. } => value_of_decimal(i128::from(value), ty),
-        Type::Interval => Value::Interval(unpack_interval(value)),
-        _ => Value::BigInt(value),
-    }
-}
-
-fn value_of_decimal<'v>(value: i128, ty: Type) -> Value<'v> {
-    let scale = match ty {
-        Type::Decimal { scale, .. } => scale,
-        _ => 0,
-    };
-    Decimal::new(value, scale).map_or(Value::Null, Value::Decimal)
-}
-
-/// Months in the high half, days in the low one.
-pub(crate) fn pack_interval(interval: Interval) -> i64 {
-    i64::from(interval.months) << 32 | i64::from(interval.days as u32)
-}
-
-pub(crate) fn unpack_interval(packed: i64) -> Interval {
-    Interval { months: (packed >> 32) as i32, days: packed as i32 }
+    vector.data.value(vector.at(row), ty, store.heap(vector.heap))
 }
 
 /// Stores a value whose kind is the vector's; of a text only the view, as if it stood at the start of the heap.
@@ -495,18 +356,7 @@ pub(crate) fn put_value(vector: &mut Vector<'_>, at: usize, value: Value<'_>) {
         return;
     }
     vector.valid[at] = true;
-    match (&mut vector.data, value) {
-        (Data::Bool(values), Value::Boolean(v)) => values[at] = v,
-        (Data::I32(values), Value::Integer(v)) => values[at] = v,
-        (Data::I32(values), Value::Date(v)) => values[at] = v.days(),
-        (Data::I64(values), Value::BigInt(v)) => values[at] = v,
-        (Data::I64(values), Value::Decimal(v)) => values[at] = v.unscaled() as i64,
-        (Data::I64(values), Value::Interval(v)) => values[at] = pack_interval(v),
-        (Data::I128(values), Value::Decimal(v)) => values[at] = v.unscaled(),
-        (Data::F64(values), Value::Double(v)) => values[at] = v,
-        (Data::Text(views), Value::Text(v)) => views[at] = TextView { start: 0, len: v.len() as u32 },
-        (data, value) => unreachable!("the binder gave {value:?} for {data:?}"),
-    }
+    vector.data.put(at, value);
 }
 
 /// Rows per batch under a limit, for rows of at most `columns` columns: a batch stays below an eighth of it.

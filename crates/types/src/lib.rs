@@ -12,6 +12,7 @@
 //! | `date`, `interval` | [`Date`] and [`Interval`], proleptic Gregorian |
 //! | `number` | integers, booleans and doubles from and to text |
 //! | `key` | bytes whose order is the order of the values |
+//! | `column` | how columns of values are held in memory: [`column::Data`] of a [`column::Kind`] |
 //! | `row` | compact bytes for rows that are kept or spilled |
 //! | `sniff` | [`Sniffer`], which guesses the type of a CSV column |
 //! | `text` | [`TextBuffer`], the fixed buffer that values are printed into |
@@ -62,6 +63,7 @@
 extern crate std;
 
 pub mod cast;
+pub mod column;
 mod date;
 mod decimal;
 mod digits;
