@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod cache;
 mod error;
 mod files;
 mod schema;
