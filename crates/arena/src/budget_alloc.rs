@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use allocator_api2::vec::Vec;
-//! use cofferdam_arena::{Budget, BudgetAlloc};
+//! use cofferdam_arena::{AllocError, Budget, BudgetAlloc};
 //!
 //! let budget = Budget::unlimited("process").unwrap().child("cache", 8 << 10)?;
 //! let mut list: Vec<u64, BudgetAlloc> = Vec::new_in(BudgetAlloc::new(&budget));
@@ -15,7 +15,7 @@
 //! assert!(list.try_reserve_exact(1000).is_err());
 //! drop(list);
 //! assert_eq!(budget.used(), 0);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), AllocError>(())
 //! ```
 //!
 //! What all pieces of an allocator and its clones take together is charged in whole [`UNIT`](crate::UNIT)s, each piece
