@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod page;
 mod schema;
 
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
