@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod merge;
 mod schema;
 
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
