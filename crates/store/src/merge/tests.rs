@@ -134,7 +134,7 @@ proptest! {
         snapshots.push(20);
         snapshots.sort();
         snapshots.dedup();
-        let all: std::vec::Vec<Version> = sources.iter().flatten().cloned().filter(|row| row.1 < 20).collect();
+        let all: std::vec::Vec<Version> = sources.iter().flatten().filter(|row| row.1 < 20).cloned().collect();
         let mut sources: std::vec::Vec<Rows> = sources
             .into_iter()
             .map(|rows| Rows::new(rows.into_iter().filter(|row| row.1 < 20).collect(), shape, width))
