@@ -5,8 +5,10 @@
 
 mod error;
 mod files;
+mod level;
 mod merge;
 mod schema;
+mod snapshots;
 
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
