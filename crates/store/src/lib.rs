@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod group;
 mod level;
 mod merge;
 mod schema;
