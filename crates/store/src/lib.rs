@@ -6,10 +6,16 @@
 mod cache;
 mod error;
 mod files;
+mod group;
+mod level;
+mod merge;
 mod page;
 mod schema;
+mod snapshots;
+mod table;
 
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
 pub use page::ColumnMut;
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
+pub use table::{ColumnDef, Table, TableDef};
