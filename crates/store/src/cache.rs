@@ -14,8 +14,8 @@
 //! It is the only thing that may remember what was read, and it gives way: it is a reclaimer of its budget, so a charge
 //! by anybody below the same limits that would fail takes from here first. What it holds:
 //!
-//! - C1 Every byte is charged to the budget `cache` before it is taken: the pieces with the allocator's and the
-//!   counter's share (`OVERHEAD_BYTES`), the slots, and the cache itself.
+//! - C1 Every byte is charged to the budget `cache` before it is taken: the pieces and their counted handles, the slots,
+//!   and the cache itself.
 //! - C2 A piece that somebody holds is not evicted; one that is forgotten while it is held leaves the map at once,
 //!   and its bytes when the last holder lets go.
 //! - C3 No lock is held during a read, a charge for a piece, or the end of a piece. Two readers of the same missing
@@ -23,10 +23,10 @@
 //! - C4 The reclaimer never waits for a shard: it may be asked by a charge of the thread that holds it (for slots).
 //! - C5 A shard without a piece holds no memory.
 //!
-//! **Memory of a piece.** Each is a vector of its own behind a budget, of a size that makes what the allocator takes
-//! for it a whole number of KiB, which is what is charged; so charge and truth are the same, pieces of equal pages
-//! take each other's places, and a page of 14 KiB costs 15 KiB. (An arena for each would round it up to 16, a
-//! page of 17 to 32, and could not be shared by threads.)
+//! **Memory of a piece.** Each is a vector behind the cache's one [`BudgetAlloc`], whose account charges what all of
+//! them take with what the allocator keeps about each, so a piece of 200 bytes costs about 300. Sizes are rounded up
+//! to sixteenths of a power of two, so that pieces take each other's places in the allocator's heap. (An arena for each
+//! would round 200 bytes up to 1 KiB and 17 KiB to 32, and threads cannot share it.)
 //!
 //! # Source
 //! J. Yang, Y. Zhang, Z. Qiu, Y. Yue, R. Vinayak: FIFO queues are all you need for cache eviction, SOSP 2023,
@@ -39,7 +39,7 @@ mod tests;
 
 use core::fmt;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use allocator_api2::vec::Vec;
@@ -52,15 +52,18 @@ use shard::{Evicted, Shard};
 const SHARDS_MAX: usize = 8;
 /// Limits from which on a cache has more than one shard: slots of eight shards take 8 KiB at least.
 const SHARDED_FROM_BYTES: u64 = 4 << 20;
-/// What a piece takes beside its bytes: the counted block behind [`Piece`], and what an allocator puts before each of
-/// the two blocks.
-const OVERHEAD_BYTES: usize = 128;
+/// What a piece takes beside its bytes: the counted block behind [`Piece`].
+const HANDLE_BYTES: usize = size_of::<PieceBytes>() + 2 * size_of::<usize>();
+/// What the allocator keeps about a block; [`BudgetAlloc`] charges it by itself.
+const BLOCK_BYTES: usize = 16;
 /// Where everything is full, a cache below this share of the smallest limit above it makes others give way; a larger
 /// one evicts its own.
 const SHARE_OF_LIMIT: u64 = 16;
 
-const _: () = assert!(size_of::<PieceBytes>() + 2 * size_of::<usize>() + 2 * 16 <= OVERHEAD_BYTES);
-const _: () = assert!(size_of::<Inner>() + 2 * size_of::<usize>() <= FIXED_BYTES as usize);
+const _: () = assert!(size_of::<Inner>() + 2 * size_of::<usize>() + ACCOUNT_BYTES <= FIXED_BYTES as usize);
+
+/// The account of a [`BudgetAlloc`], and the reclaimer.
+const ACCOUNT_BYTES: usize = 64 + 3 * 8 + 4 * BLOCK_BYTES;
 
 /// What an empty cache takes, charged when it is made.
 const FIXED_BYTES: u64 = 2 << 10;
@@ -92,24 +95,18 @@ struct PieceBytes {
 pub(crate) struct Piece(Arc<PieceBytes>);
 
 impl Piece {
-    /// `len` bytes that `fill` writes, charged to `budget`; `Ok(None)` where the budget refuses.
-    fn read<E>(
-        budget: &Budget,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    ) -> Result<Option<Piece>, E> {
-        let mut bytes = Vec::new_in(BudgetAlloc::new(budget));
-        if bytes.try_reserve_exact(charged_bytes(len) - OVERHEAD_BYTES).is_err() {
-            return Ok(None);
-        }
-        bytes.resize(len, 0);
-        fill(&mut bytes)?;
-        Ok(Some(Piece(Arc::new(PieceBytes { bytes }))))
+    /// Room for `len` bytes, zeroed; `None` where the budget refuses.
+    fn with_room(alloc: &BudgetAlloc, len: usize) -> Option<PieceBytes> {
+        alloc.charge(HANDLE_BYTES).ok()?;
+        let mut piece = PieceBytes { bytes: Vec::new_in(alloc.clone()) };
+        piece.bytes.try_reserve_exact(capacity_for(len)).ok()?;
+        piece.bytes.resize(len, 0);
+        Some(piece)
     }
 
-    /// What the piece is charged.
+    /// What the piece takes.
     fn charged_bytes(&self) -> u64 {
-        charged_bytes(self.0.bytes.len()) as u64
+        charged_bytes(self.0.bytes.len())
     }
 
     /// True where somebody beside this handle has the piece.
@@ -124,9 +121,20 @@ impl Piece {
     }
 }
 
-/// What a piece of `len` bytes is charged.
-fn charged_bytes(len: usize) -> usize {
-    (len + OVERHEAD_BYTES).next_multiple_of(UNIT as usize)
+impl Drop for PieceBytes {
+    fn drop(&mut self) {
+        self.bytes.allocator().release(HANDLE_BYTES);
+    }
+}
+
+/// Room for a piece of `len` bytes: a sixteenth of a power of two, 64 bytes at least.
+fn capacity_for(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / 16).max(64))
+}
+
+/// What a piece of `len` bytes takes.
+fn charged_bytes(len: usize) -> u64 {
+    (capacity_for(len) + HANDLE_BYTES + 2 * BLOCK_BYTES) as u64
 }
 
 impl Deref for Piece {
@@ -169,11 +177,14 @@ pub(crate) struct Cache {
 
 struct Inner {
     budget: Budget,
+    alloc: BudgetAlloc,
     shards: [Mutex<Shard>; SHARDS_MAX],
     /// A power of two.
     shards_count: usize,
     /// Where the next reclaim begins.
     next_victim: AtomicUsize,
+    /// A thread that charges for a piece of a small cache, as its token: its charge asks others, not this cache.
+    growing_thread: AtomicUsize,
     misses_count: AtomicU64,
     evictions_count: AtomicU64,
     refusals_count: AtomicU64,
@@ -191,11 +202,14 @@ impl Cache {
         let budget = parent.child("cache", limit_bytes)?;
         budget.charge(FIXED_BYTES)?;
         let is_large = budget.limit_on_path() >= SHARDED_FROM_BYTES;
+        let alloc = BudgetAlloc::new(&budget);
         let inner = Arc::new(Inner {
-            shards: core::array::from_fn(|_| Mutex::new(Shard::new(&budget))),
+            shards: core::array::from_fn(|_| Mutex::new(Shard::new(&alloc))),
             shards_count: if is_large { SHARDS_MAX } else { 1 },
             budget,
+            alloc,
             next_victim: AtomicUsize::new(0),
+            growing_thread: AtomicUsize::new(0),
             misses_count: AtomicU64::new(0),
             evictions_count: AtomicU64::new(0),
             refusals_count: AtomicU64::new(0),
@@ -231,14 +245,14 @@ impl Cache {
             return Ok(Some(piece));
         }
         let inner = &*self.inner;
-        inner.make_room(key.hash(), charged_bytes(len) as u64);
-        let Some(piece) = Piece::read(&inner.budget, len, read)? else {
-            inner.refusals_count.fetch_add(1, Ordering::Relaxed);
+        let Some(mut piece) = inner.take_room(key.hash(), len) else {
+            inner.refusals_count.fetch_add(1, Relaxed);
             return Ok(None);
         };
-        inner.misses_count.fetch_add(1, Ordering::Relaxed);
+        read(&mut piece.bytes)?;
+        inner.misses_count.fetch_add(1, Relaxed);
         let hash = key.hash();
-        let kept = inner.shard(hash).insert(key, hash, piece);
+        let kept = inner.shard(hash).insert(key, hash, Piece(Arc::new(piece)));
         Ok(Some(kept))
     }
 
@@ -257,9 +271,9 @@ impl Cache {
         let inner = &*self.inner;
         CacheStats {
             hits_count: inner.used_shards().map(|shard| lock(shard).hits_count()).sum(),
-            misses_count: inner.misses_count.load(Ordering::Relaxed),
-            evictions_count: inner.evictions_count.load(Ordering::Relaxed),
-            refusals_count: inner.refusals_count.load(Ordering::Relaxed),
+            misses_count: inner.misses_count.load(Relaxed),
+            evictions_count: inner.evictions_count.load(Relaxed),
+            refusals_count: inner.refusals_count.load(Relaxed),
             pieces_count: inner.used_shards().map(|shard| lock(shard).pieces_count() as u64).sum(),
             used_bytes: inner.budget.used(),
         }
@@ -278,6 +292,18 @@ impl Inner {
     #[inline]
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
         lock(self.shards.get(self.shard_index(hash)).unwrap_or(&self.shards[0]))
+    }
+
+    /// Room for a piece: what is free, what this cache evicts, or what others give up.
+    fn take_room(&self, hash: u64, len: usize) -> Option<PieceBytes> {
+        self.make_room(hash, charged_bytes(len) + UNIT);
+        let is_first = self.growing_thread.compare_exchange(0, thread_token(), Relaxed, Relaxed).is_ok();
+        let piece = Piece::with_room(&self.alloc, len);
+        if is_first {
+            self.growing_thread.store(0, Relaxed);
+        }
+        // Nobody else has anything: now the charge may ask this cache too.
+        piece.or_else(|| Piece::with_room(&self.alloc, len))
     }
 
     /// Evicts until `bytes` could be charged, the cache is small, or it is empty; first in the shard of `hash`.
@@ -307,7 +333,7 @@ impl Inner {
 
     /// Drops what a shard has given up, outside of its lock; tells how many bytes that released.
     fn let_go(&self, evicted: Evicted) -> u64 {
-        self.evictions_count.fetch_add(1, Ordering::Relaxed);
+        self.evictions_count.fetch_add(1, Relaxed);
         evicted.release()
     }
 
@@ -336,8 +362,11 @@ impl Drop for Inner {
 impl Reclaim for Reclaimer {
     fn reclaim(&self, bytes: u64) -> u64 {
         let Some(inner) = self.0.upgrade() else { return 0 };
+        if inner.growing_thread.load(Relaxed) == thread_token() {
+            return 0;
+        }
         let mut released_bytes = 0;
-        let first = inner.next_victim.fetch_add(1, Ordering::Relaxed);
+        let first = inner.next_victim.fetch_add(1, Relaxed);
         for step in 0..inner.shards_count {
             let shard = &inner.shards[(first + step) & (inner.shards_count - 1)];
             while released_bytes < bytes {
@@ -357,4 +386,10 @@ impl Reclaim for Reclaimer {
 /// A shard, whatever happened to a thread that held it: nothing foreign runs under the lock.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A number that the calling thread shares with no other one at the same time, never 0.
+fn thread_token() -> usize {
+    std::thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|token| core::ptr::from_ref(token).addr())
 }

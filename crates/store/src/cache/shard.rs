@@ -8,7 +8,7 @@
 //! So growing the map is one allocation, and an empty one has none.
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{Budget, BudgetAlloc};
+use cofferdam_arena::BudgetAlloc;
 
 use super::{Piece, PieceKey};
 
@@ -94,8 +94,8 @@ fn fingerprint(hash: u64) -> u32 {
 }
 
 impl Shard {
-    pub(super) fn new(budget: &Budget) -> Shard {
-        let slots = Vec::new_in(BudgetAlloc::new(budget));
+    pub(super) fn new(alloc: &BudgetAlloc) -> Shard {
+        let slots = Vec::new_in(alloc.clone());
         Shard { slots, free: NONE, pieces_count: 0, hits_count: 0, small: EMPTY, main: EMPTY }
     }
 

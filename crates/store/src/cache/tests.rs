@@ -1,6 +1,6 @@
 use super::*;
-use cofferdam_testkit::inject::Injection;
 use cofferdam_testkit::Failure;
+use cofferdam_testkit::inject::Injection;
 
 use crate::files::{FileId, FileKind};
 use std::vec::Vec as Std;
@@ -17,9 +17,10 @@ fn key(file_number: u64, offset: u64) -> PieceKey {
 
 /// Bytes that tell which piece they are.
 fn fill(key: PieceKey, bytes: &mut [u8]) {
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = (key.offset as usize + i) as u8 ^ key.file_number as u8;
-    }
+    bytes.fill(key.offset as u8 ^ key.file_number as u8);
+    let name = (key.offset << 8 | key.file_number).to_le_bytes();
+    bytes[..8].copy_from_slice(&name);
+    bytes[8..].last_chunk_mut::<8>().unwrap().copy_from_slice(&name);
 }
 
 fn load(cache: &Cache, key: PieceKey, len: usize) -> Option<Piece> {
@@ -76,7 +77,7 @@ fn what_was_read_is_found_until_its_file_is_forgotten() {
     assert_is(&held, key(2, 0), 3000);
     let before = cache.budget().used();
     drop(held);
-    assert_eq!(before - cache.budget().used(), 4 << 10, "C2: released by the last holder");
+    assert_eq!(before - cache.budget().used(), 3 << 10, "C2: released by the last holder");
     assert_eq!((cache.stats().pieces_count, cache.stats().misses_count), (100, 150));
 }
 
@@ -90,29 +91,30 @@ fn a_failed_read_leaves_nothing() {
 }
 
 /// Aim: reads never grow long-lived memory. Method: a million reads of pieces at random out of ten times what fits; the
-/// budget's peak stays under its limit, every piece holds its own bytes.
+/// budget's peak stays under its limit, every piece holds its own bytes. (Fewer where nothing is optimized.)
 #[test]
 fn a_million_reads_stay_within_the_limit() {
     let store = root(1 << 20);
     let cache = Cache::new(&store, 256 << 10).unwrap();
     let mut state = 1;
     let mut peak_half = 0;
-    for round in 0..1_000_000 {
+    let rounds = if cfg!(debug_assertions) { 40_000 } else { 1_000_000 };
+    for round in 0..rounds {
         let r = random(&mut state);
         // A tenth of the pieces gets half of the reads.
         let which = if r & 1 == 0 { (r >> 8) % 64 } else { (r >> 8) % 640 };
         let place = key(which % 3, which);
         if let Some(piece) = load(&cache, place, 100 + which as usize * 10) {
-            assert_eq!(piece[0], which as u8 ^ (which % 3) as u8);
+            assert_eq!((piece[0], piece[1]), ((which % 3) as u8, which as u8));
         }
-        if round == 500_000 {
+        if round == rounds / 2 {
             peak_half = cache.budget().peak();
         }
     }
     assert!(cache.budget().peak() <= 256 << 10);
     assert_eq!(cache.budget().peak(), peak_half, "flat");
     let stats = cache.stats();
-    assert!(stats.hits_count > 400_000, "{stats:?}");
+    assert!(stats.hits_count > rounds * 4 / 10, "{stats:?}");
 }
 
 /// Aim: a scan does not push out what is used again and again. Method: a hot set of a third of the cache, then a scan of
@@ -231,20 +233,18 @@ fn threads_share_it_under_pressure() {
 #[test]
 fn refusals_at_any_charge_lose_nothing() {
     let root = root(1 << 20);
-    let store = root.child_with("store", cofferdam_arena::BudgetOptions::unlimited().keeps_refusals()).unwrap();
-    let found = Injection::new().bounds(200, 4).run(
-        &store,
-        |budget: &Budget| -> Result<u64, Failure> {
-            let cache =
-                Cache::new(budget, 64 << 10).map_err(|error| Failure::of(budget, &Error::from(error), true))?;
-            for i in 0..60 {
-                if let Some(piece) = load(&cache, key(1, i % 30), 900) {
-                    assert_is(&piece, key(1, i % 30), 900);
-                }
+    let store =
+        root.child_with("store", cofferdam_arena::BudgetOptions::unlimited().keeps_refusals()).unwrap();
+    let found = Injection::new().bounds(200, 4).run(&store, |budget: &Budget| -> Result<u64, Failure> {
+        let cache =
+            Cache::new(budget, 64 << 10).map_err(|error| Failure::of(budget, &Error::from(error), true))?;
+        for i in 0..60 {
+            if let Some(piece) = load(&cache, key(1, i % 30), 900) {
+                assert_is(&piece, key(1, i % 30), 900);
             }
-            Ok(0)
-        },
-    );
+        }
+        Ok(0)
+    });
     found.unwrap();
     assert_eq!(store.used(), 0);
 }
