@@ -1,12 +1,64 @@
 //! Pages: the values of one column for at most [`ROWS_MAX`] consecutive rows, encoded, checksummed, and readable
 //! without being decoded.
+//!
+//! ```text
+//! header | validity | long texts | body | length, crc32c             docs/formats/page.md has every byte
+//!
+//! body of a      series         run length          dictionary                         plain
+//!                values         ends, values        codes of rows, distinct values     texts, or integers of 16 bytes
+//! ```
+//!
+//! All numbers inside, be they values, codes, ends or offsets, are *series* (`series.rs`): differences from a line in a
+//! fixed number of bits. So there is one loop to unpack and one way to read a single number, and every form has random
+//! access: a series in one load, runs by binary search, a dictionary by one number more. A page picks the smallest form
+//! (`encode.rs`). Texts of a column can share a [`SymbolTable`], which compresses each text alone.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `series` | integers in few bits, and the loops over them |
+//! | `index` | a number for each row: a series, or runs |
+//! | `texts`, `symbols` | texts behind one another; compression by symbols (FSST) |
+//! | `encode` | statistics, the choice of a form, writing |
+//! | `decode` | whole ranges and selected rows into columns |
+//! | `zone` | bounds of a page's values |
+//!
+//! **Memory.** A [`Page`] borrows its bytes and takes nothing. Encoding works in an [`EncodeScratch`], decoding writes to
+//! slices of the caller and appends texts to the caller's heap.
+//!
+//! **Invariants.**
+//! - **P1** Bytes are read only behind checks of their bounds; nothing that a page says is trusted for more than how much
+//!   of itself is looked at. So a page whose bytes changed after [`Page::parse`] gives other values, and no panic.
+//! - **P2** [`Page::parse`] accepts only what could have been written: reading an accepted page cannot fail, but for
+//!   memory and compressed texts, whose symbols are elsewhere.
+//! - **P3** Texts of a page take at most [`TEXT_BYTES_MAX`] bytes of a heap, whatever the page says.
 
+mod bytes;
+mod decode;
+mod encode;
+mod index;
+mod series;
+mod symbols;
+mod texts;
+mod zone;
+
+use core::fmt;
 use core::ops::Range;
 
+use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::column::{Data, Kind};
-use cofferdam_types::{Type, Value};
+use cofferdam_types::column::{Data, Kind, unpack_interval};
+use cofferdam_types::{Date, Decimal, Type, Value};
+
+#[allow(unused_imports)] // `segment` is written beside this
+pub(crate) use encode::{EncodeScratch, encode};
+pub(crate) use symbols::SymbolTable;
+#[allow(unused_imports)]
+pub(crate) use zone::{TextBound, Zone, ZoneBound};
+
+use bytes::Input;
+use index::{Index, Runs};
+use series::Series;
+use texts::Texts;
 
 /// The most rows of a page.
 pub(crate) const ROWS_MAX: usize = 2048;
@@ -26,9 +78,9 @@ pub(crate) struct PageValues<'v> {
     pub(crate) valid: Option<&'v [bool]>,
     /// What the views of texts point into.
     pub(crate) heap: &'v [u8],
-    /// The rows of `data` and `valid` that make the page.
+    /// The first row of `data` and `valid` that is meant.
     pub(crate) first: usize,
-    /// How many, at most [`ROWS_MAX`].
+    /// How many rows, at most [`ROWS_MAX`].
     pub(crate) rows: usize,
     /// Where the texts of more than [`INLINE_BYTES_MAX`] bytes are, by ascending row, counted from `first`.
     pub(crate) longs: &'v [(u16, LongRef)],
@@ -63,46 +115,6 @@ pub(crate) enum PageValue<'t> {
     Long(LongRef),
 }
 
-/// The memory that encoding works in: made once, used for any number of pages.
-#[derive(Debug)]
-pub(crate) struct EncodeScratch<'a> {
-    arena: &'a Arena,
-}
-
-impl<'a> EncodeScratch<'a> {
-    /// Takes nothing until it is used, then at most 64 KiB of the arena: by kinds of columns and rows of pages.
-    pub(crate) fn new_in(arena: &'a Arena) -> EncodeScratch<'a> {
-        EncodeScratch { arena }
-    }
-}
-
-/// A bound of the values of a page.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum ZoneBound {
-    /// Exactly this boolean (0 or 1), integer, date, unscaled decimal or packed interval.
-    Int(i128),
-    /// Exactly this double; NaN is the greatest, and -0.0 and 0.0 are equal.
-    Double(f64),
-    /// Texts are not less (as a lower bound) or not greater (as an upper one) than these first bytes.
-    Text(TextBound),
-    /// Nothing is known.
-    Unbounded,
-}
-
-/// Up to 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TextBound {
-    pub(crate) len: u8,
-    pub(crate) bytes: [u8; 16],
-}
-
-/// What the values of a page lie between, NULLs not counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Zone {
-    pub(crate) min: ZoneBound,
-    pub(crate) max: ZoneBound,
-}
-
 /// What came of encoding a page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageStats {
@@ -121,14 +133,15 @@ pub(crate) struct PageStats {
 /// How a page is encoded. `Display` is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Encoding {
+    /// How many values became few bytes.
     pub(crate) shape: Shape,
     /// Texts are written in the symbols of their column's table.
     pub(crate) is_compressed: bool,
-    /// Doubles are written as integers of so many decimal digits behind the point.
+    /// Doubles are written as integers, of so many decimal digits behind the point.
     pub(crate) digits: Option<u8>,
 }
 
-/// Ways to write many values as fewer bytes.
+/// Ways to write many values as few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
     /// There is no value: no row, or all are NULL.
@@ -147,7 +160,37 @@ pub(crate) enum Shape {
     Plain,
 }
 
-/// Why a page could not be read or written.
+impl Shape {
+    fn of_series(width: u32, is_linear: bool) -> Shape {
+        match (width, is_linear) {
+            (_, true) => Shape::Linear,
+            (0, false) => Shape::Constant,
+            (64, false) => Shape::Plain,
+            _ => Shape::FrameOfReference,
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.shape {
+            Shape::Nothing => "nothing",
+            Shape::Constant => "constant",
+            Shape::FrameOfReference => "frame of reference",
+            Shape::Linear => "linear",
+            Shape::RunLength => "run length",
+            Shape::Dictionary => "dictionary",
+            Shape::Plain => "plain",
+        })?;
+        match self.digits {
+            Some(digits) => write!(f, ", {digits} digits")?,
+            None => {}
+        }
+        f.write_str(if self.is_compressed { ", compressed" } else { "" })
+    }
+}
+
+/// Why a page could not be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PageError {
     /// The budget refuses.
@@ -175,33 +218,128 @@ pub struct ColumnMut<'b, 'a> {
     pub heap: &'b mut Vec<'a, u8>,
 }
 
-/// Writes some rows of a column as a page behind `out`.
-///
-/// Takes room in `out` for the page (at most 16 bytes a row more than its values have) and what [`EncodeScratch`] says.
-/// `symbols`, if given, is the table that readers of the page will have; it is used where it makes texts smaller.
-///
-/// # Errors
-/// A budget refuses; `out` has its length of before.
-///
-/// # Panics
-/// If there are more rows or longer texts than a page takes, or the slices are too short.
-pub(crate) fn encode(
-    values: &PageValues<'_>,
-    symbols: Option<&SymbolTable>,
-    scratch: &mut EncodeScratch<'_>,
-    out: &mut Vec<'_, u8>,
-) -> Result<PageStats, AllocError> {
-    let _ = (values, symbols, scratch, out);
-    unreachable!("not written yet")
+/// The first bytes of a page: kind, form, rows (2), NULLs (2), flags, digits.
+const HEADER_BYTES: usize = 8;
+/// The last bytes of a page: its length and its crc32c. Loads may reach into them (`series.rs` S1).
+const TAIL_BYTES: usize = 8;
+const _: () = assert!(TAIL_BYTES >= series::SLACK_BYTES);
+
+const FORM_NOTHING: u8 = 0;
+const FORM_SERIES: u8 = 1;
+const FORM_RUNS: u8 = 2;
+const FORM_DICTIONARY: u8 = 3;
+const FORM_RUN_DICTIONARY: u8 = 4;
+const FORM_PLAIN: u8 = 5;
+
+/// There is a bit a row that says whether it is not NULL.
+const HAS_VALIDITY: u8 = 1;
+/// Some texts are long.
+const HAS_LONGS: u8 = 2;
+/// Texts are compressed.
+const IS_COMPRESSED: u8 = 4;
+/// Integers of 128 bits have 16 bytes each.
+const IS_WIDE: u8 = 8;
+/// Doubles are integers divided by a power of ten.
+const IS_SCALED: u8 = 16;
+
+/// The most digits that doubles are scaled by.
+const DIGITS_MAX: u8 = 14;
+
+/// Ten to the power of `digits`, which is exact.
+fn power_of_ten(digits: u8) -> f64 {
+    const POWERS: [f64; DIGITS_MAX as usize + 1] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+    POWERS.get(usize::from(digits)).copied().unwrap_or(f64::NAN)
+}
+
+const KINDS: [Kind; 6] = [Kind::Bool, Kind::I32, Kind::I64, Kind::I128, Kind::F64, Kind::Text];
+
+fn kind_byte(kind: Kind) -> u8 {
+    match kind {
+        Kind::Bool => 0,
+        Kind::I32 => 1,
+        Kind::I64 => 2,
+        Kind::I128 => 3,
+        Kind::F64 => 4,
+        Kind::Text => 5,
+    }
 }
 
 /// A page that was checked: reading it cannot leave its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page<'p> {
-    bytes: &'p [u8],
     kind: Kind,
-    rows: u16,
-    nulls: u16,
+    rows: usize,
+    nulls: usize,
+    /// What doubles are divided by; `None` where they are written by their bits.
+    digits: Option<u8>,
+    /// A bit a row; empty if all or none are NULL.
+    validity: &'p [u8],
+    longs: Longs<'p>,
+    /// The number of each row's value among `values`, and how many these are; `None` if each row has its own.
+    codes: Option<(Index<'p>, usize)>,
+    values: Values<'p>,
+}
+
+/// Values of rows, or of a dictionary.
+#[derive(Clone, Copy, Debug)]
+enum Values<'p> {
+    Nothing,
+    Numbers(Index<'p>),
+    WideSeries(Series<'p>),
+    /// 16 bytes each.
+    WidePlain(&'p [u8]),
+    Texts(Texts<'p>),
+}
+
+/// Which rows have long texts, and where these are.
+#[derive(Clone, Copy, Debug)]
+struct Longs<'p> {
+    rows: &'p [[u8; 2]],
+    places: &'p [[u8; 16]],
+}
+
+impl<'p> Longs<'p> {
+    const NONE: Longs<'static> = Longs { rows: &[], places: &[] };
+
+    fn parse(input: &mut Input<'p>) -> Result<Longs<'p>, &'static str> {
+        let count = input.short()?;
+        let (rows, places) = (input.take(2 * count)?, input.take(16 * count)?);
+        Ok(Longs { rows: rows.as_chunks().0, places: places.as_chunks().0 })
+    }
+
+    fn check(&self, page: &Page<'_>) -> Result<(), &'static str> {
+        let row = |bytes: &[u8; 2]| usize::from(u16::from_le_bytes(*bytes));
+        if self.rows.is_empty() || !self.rows.is_sorted_by(|a, b| row(a) < row(b)) {
+            return Err("the rows of long texts do not ascend");
+        }
+        if self.rows.iter().any(|bytes| row(bytes) >= page.rows || page.is_null(row(bytes))) {
+            return Err("a long text has no row");
+        }
+        if self.all().any(|(_, long)| long.len as usize <= INLINE_BYTES_MAX) {
+            return Err("a long text is short");
+        }
+        Ok(())
+    }
+
+    fn all(self) -> impl Iterator<Item = (usize, LongRef)> + use<'p> {
+        let row = |bytes: &[u8; 2]| usize::from(u16::from_le_bytes(*bytes));
+        self.rows.iter().map(row).zip(self.places.iter().map(long_of))
+    }
+
+    fn find(&self, row: usize) -> Option<LongRef> {
+        let found = self.rows.binary_search_by_key(&row, |bytes| u16::from_le_bytes(*bytes).into());
+        self.places.get(found.ok()?).map(long_of)
+    }
+}
+
+fn long_of(place: &[u8; 16]) -> LongRef {
+    let [o0, o1, o2, o3, o4, o5, o6, o7, l0, l1, l2, l3, c0, c1, c2, c3] = *place;
+    LongRef {
+        offset: u64::from_le_bytes([o0, o1, o2, o3, o4, o5, o6, o7]),
+        len: u32::from_le_bytes([l0, l1, l2, l3]),
+        crc: u32::from_le_bytes([c0, c1, c2, c3]),
+    }
 }
 
 impl<'p> Page<'p> {
@@ -210,8 +348,13 @@ impl<'p> Page<'p> {
     /// # Errors
     /// What is wrong.
     pub(crate) fn parse(bytes: &'p [u8]) -> Result<Page<'p>, &'static str> {
-        let _ = bytes;
-        Err("not written yet")
+        let (body, crc) = bytes.split_last_chunk().ok_or("the page ends too early")?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+            return Err("the checksum of the page is wrong");
+        }
+        let page = Page::parse_again(bytes)?;
+        page.check()?;
+        Ok(page)
     }
 
     /// The page of bytes that [`Page::parse`] has accepted before, in constant time: for pages in the cache. (For
@@ -220,9 +363,122 @@ impl<'p> Page<'p> {
     /// # Errors
     /// What is wrong.
     pub(crate) fn parse_again(bytes: &'p [u8]) -> Result<Page<'p>, &'static str> {
-        Page::parse(bytes)
+        let mut input = Input::new(bytes)?;
+        let [kind, form, r0, r1, n0, n1, flags, digits] = input.fixed()?;
+        let kind = *KINDS.get(usize::from(kind)).ok_or("no such kind of values")?;
+        let rows = usize::from(u16::from_le_bytes([r0, r1]));
+        let nulls = usize::from(u16::from_le_bytes([n0, n1]));
+        if rows > ROWS_MAX || nulls > rows {
+            return Err("more rows than a page takes");
+        }
+        check_flags(kind, form, flags, digits)?;
+        let has_some_nulls = nulls > 0 && nulls < rows;
+        if has_some_nulls != (flags & HAS_VALIDITY != 0) || (form == FORM_NOTHING) != (nulls == rows) {
+            return Err("the number of NULLs is wrong");
+        }
+        let validity = if has_some_nulls { input.take(rows.div_ceil(8))? } else { &[] };
+        let longs = if flags & HAS_LONGS != 0 { Longs::parse(&mut input)? } else { Longs::NONE };
+        let (codes, values) = parse_body(&mut input, kind, form, flags, rows)?;
+        if input.left() != 0 {
+            return Err("there is more than the page's values");
+        }
+        let length = bytes.get(bytes.len() - TAIL_BYTES..).and_then(|tail| tail.first_chunk());
+        if length.map(|length| u32::from_le_bytes(*length) as usize) != Some(bytes.len()) {
+            return Err("the page has another length");
+        }
+        let digits = (flags & IS_SCALED != 0).then_some(digits);
+        Ok(Page { kind, rows, nulls, digits, validity, longs, codes, values })
     }
 
+    /// What takes more than constant time to check.
+    fn check(&self) -> Result<(), &'static str> {
+        if !self.validity.is_empty() {
+            let valid: u32 = self.validity.iter().map(|byte| byte.count_ones()).sum();
+            let behind = self.validity.last().map_or(0, |last| u32::from(*last) >> ((self.rows - 1) % 8 + 1));
+            if valid as usize != self.rows - self.nulls || behind != 0 {
+                return Err("the number of NULLs is wrong");
+            }
+        }
+        if !self.longs.rows.is_empty() {
+            self.longs.check(self)?;
+        }
+        let index_check = |index: &Index<'_>| match index {
+            Index::Runs(runs) => runs.check(self.rows),
+            Index::Series(_) => Ok(()),
+        };
+        if let Some((codes, entries)) = &self.codes {
+            index_check(codes)?;
+            if (0..self.rows).any(|row| usize::try_from(codes.get(row)).map_or(true, |code| code >= *entries))
+            {
+                return Err("a code of the dictionary has no entry");
+            }
+        }
+        match &self.values {
+            Values::Numbers(index) => index_check(index),
+            Values::Texts(texts) => texts.check(),
+            Values::Nothing | Values::WideSeries(_) | Values::WidePlain(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether the flags are those of the kind and form.
+fn check_flags(kind: Kind, form: u8, flags: u8, digits: u8) -> Result<(), &'static str> {
+    let allowed = match (kind, form) {
+        (_, FORM_NOTHING) => 0,
+        (Kind::Text, FORM_DICTIONARY | FORM_RUN_DICTIONARY | FORM_PLAIN) => HAS_LONGS | IS_COMPRESSED,
+        (Kind::I128, FORM_SERIES) => 0,
+        (Kind::I128, FORM_DICTIONARY | FORM_RUN_DICTIONARY | FORM_PLAIN) => IS_WIDE,
+        (Kind::F64, FORM_SERIES | FORM_RUNS | FORM_DICTIONARY | FORM_RUN_DICTIONARY) => IS_SCALED,
+        (
+            Kind::Bool | Kind::I32 | Kind::I64,
+            FORM_SERIES | FORM_RUNS | FORM_DICTIONARY | FORM_RUN_DICTIONARY,
+        ) => 0,
+        _ => return Err("no such form of these values"),
+    };
+    if flags & !(allowed | HAS_VALIDITY) != 0 || (kind, form, flags & IS_WIDE) == (Kind::I128, FORM_PLAIN, 0)
+    {
+        return Err("no such flags of these values");
+    }
+    if digits > DIGITS_MAX || (digits != 0 && flags & IS_SCALED == 0) {
+        return Err("no such number of digits");
+    }
+    Ok(())
+}
+
+/// The codes, if the form has some, and the values.
+fn parse_body<'p>(
+    input: &mut Input<'p>,
+    kind: Kind,
+    form: u8,
+    flags: u8,
+    rows: usize,
+) -> Result<(Option<(Index<'p>, usize)>, Values<'p>), &'static str> {
+    let (codes, count) = match form {
+        FORM_DICTIONARY | FORM_RUN_DICTIONARY => {
+            let entries = input.short()?;
+            let codes = match form {
+                FORM_DICTIONARY => Index::Series(Series::parse(input, rows)?),
+                _ => Index::Runs(Runs::parse(input)?),
+            };
+            if entries == 0 || entries > ROWS_MAX {
+                return Err("no such number of entries of a dictionary");
+            }
+            (Some((codes, entries)), entries)
+        }
+        _ => (None, rows),
+    };
+    let values = match kind {
+        _ if form == FORM_NOTHING => Values::Nothing,
+        Kind::Text => Values::Texts(Texts::parse(input, count, flags & IS_COMPRESSED != 0)?),
+        Kind::I128 if flags & IS_WIDE != 0 => Values::WidePlain(input.take(16 * count)?),
+        Kind::I128 => Values::WideSeries(Series::parse(input, count)?),
+        _ if form == FORM_RUNS => Values::Numbers(Index::Runs(Runs::parse(input)?)),
+        _ => Values::Numbers(Index::Series(Series::parse(input, count)?)),
+    };
+    Ok((codes, values))
+}
+
+impl<'p> Page<'p> {
     /// How its values are held in memory.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
@@ -230,49 +486,93 @@ impl<'p> Page<'p> {
 
     /// How many rows there are.
     pub(crate) fn rows(&self) -> usize {
-        self.rows.into()
+        self.rows
     }
 
     /// How many of them are NULL.
     pub(crate) fn nulls(&self) -> usize {
-        self.nulls.into()
+        self.nulls
     }
 
     /// How it is encoded.
     pub(crate) fn encoding(&self) -> Encoding {
-        unreachable!("not written yet")
+        let series_shape = |series: &Series<'_>| Shape::of_series(series.width(), series.is_linear());
+        let shape = match (&self.codes, &self.values) {
+            (_, Values::Nothing) => Shape::Nothing,
+            (Some((_, 1)), _) => Shape::Constant,
+            (Some((Index::Runs(_), _)), _) | (None, Values::Numbers(Index::Runs(_))) => Shape::RunLength,
+            (Some(_), _) => Shape::Dictionary,
+            (None, Values::Numbers(Index::Series(series)) | Values::WideSeries(series)) => {
+                series_shape(series)
+            }
+            (None, Values::WidePlain(_) | Values::Texts(_)) => Shape::Plain,
+        };
+        let is_compressed = matches!(&self.values, Values::Texts(texts) if texts.is_compressed());
+        Encoding { shape, is_compressed, digits: self.digits }
     }
 
     /// Whether a row is NULL; true where there is no such row.
+    #[inline]
     pub(crate) fn is_null(&self, row: usize) -> bool {
-        let _ = row;
-        unreachable!("not written yet")
+        if row >= self.rows {
+            return true;
+        }
+        match self.validity.get(row / 8) {
+            Some(byte) => byte >> (row % 8) & 1 == 0,
+            None => self.nulls == self.rows,
+        }
+    }
+
+    /// Where a row's value is among the values.
+    #[inline(always)]
+    fn place(&self, row: usize) -> usize {
+        match &self.codes {
+            None => row,
+            Some((codes, _)) => codes.get(row) as usize & (2 * ROWS_MAX - 1),
+        }
+    }
+
+    /// The number that is written for a row: an integer, or a double by its bits or scaled.
+    #[inline(always)]
+    fn number_at(&self, row: usize) -> i64 {
+        match &self.values {
+            Values::Numbers(index) => index.get(self.place(row)),
+            _ => 0,
+        }
     }
 
     /// The value of a row of a `Bool` (0 or 1), `I32` or `I64` page; some value where it is NULL or there is none.
     #[inline]
     pub(crate) fn i64_at(&self, row: usize) -> i64 {
-        let _ = row;
-        unreachable!("not written yet")
+        let number = self.number_at(row);
+        match self.kind {
+            Kind::I64 => number,
+            Kind::I32 => (number as i32).into(),
+            _ => (number != 0).into(),
+        }
     }
 
     /// The value of a row of any page of integers; some value where it is NULL or there is none.
+    #[inline]
     pub(crate) fn i128_at(&self, row: usize) -> i128 {
-        let _ = row;
-        unreachable!("not written yet")
+        match &self.values {
+            Values::WideSeries(series) => series.get_wide(self.place(row)),
+            Values::WidePlain(bytes) => wide_at(bytes, self.place(row)),
+            _ => self.i64_at(row).into(),
+        }
     }
 
     /// The value of a row of an `F64` page; some value where it is NULL or there is none.
+    #[inline]
     pub(crate) fn f64_at(&self, row: usize) -> f64 {
-        let _ = row;
-        unreachable!("not written yet")
+        double_of(self.number_at(row), self.digits)
     }
 
     /// The text of a row; an empty one where it is NULL or there is none. `symbols` are those of the column's row
     /// group, `buffer` holds the text where it is compressed (its former content goes).
     ///
     /// # Errors
-    /// The buffer's budget refuses (it grows to [`INLINE_BYTES_MAX`] at most); no or other symbols.
+    /// The buffer's budget refuses (it grows to [`INLINE_BYTES_MAX`] and 8 bytes at most); no or other symbols.
     pub(crate) fn text_at<'t>(
         &self,
         row: usize,
@@ -282,14 +582,21 @@ impl<'p> Page<'p> {
     where
         'p: 't,
     {
-        let _ = (row, symbols, buffer);
-        unreachable!("not written yet")
+        if let Some(long) = self.longs.find(row) {
+            return Ok(TextRef::Long(long));
+        }
+        match &self.values {
+            Values::Texts(texts) if !self.is_null(row) => {
+                texts.text(self.place(row), symbols, buffer).map(TextRef::Inline)
+            }
+            _ => Ok(TextRef::Inline(&[])),
+        }
     }
 
     /// The value of a row as its type, NULL where it is NULL.
     ///
     /// # Errors
-    /// As [`Page::text_at`]; the type is of another kind than the page; text that is not UTF-8.
+    /// As [`Page::text_at`]; the type is of another kind than the page; bytes that are no value of the type.
     pub(crate) fn value_at<'t>(
         &self,
         row: usize,
@@ -300,95 +607,78 @@ impl<'p> Page<'p> {
     where
         'p: 't,
     {
-        let _ = (row, ty, symbols, buffer);
-        unreachable!("not written yet")
+        const NO_VALUE: PageError = PageError::Corrupt("a value is out of its type's range");
+        if Kind::of(ty) != self.kind {
+            return Err(OTHER_KIND);
+        }
+        if self.is_null(row) {
+            return Ok(PageValue::Inline(Value::Null));
+        }
+        let decimal = |unscaled: i128, scale: u8| {
+            Decimal::new(unscaled, scale).map(Value::Decimal).map_err(|_| NO_VALUE)
+        };
+        Ok(PageValue::Inline(match ty {
+            Type::Boolean => Value::Boolean(self.number_at(row) != 0),
+            Type::Integer => Value::Integer(self.number_at(row) as i32),
+            Type::Date => Value::Date(Date::from_days(self.i64_at(row)).map_err(|_| NO_VALUE)?),
+            Type::BigInt => Value::BigInt(self.number_at(row)),
+            Type::Interval => Value::Interval(unpack_interval(self.number_at(row))),
+            Type::Decimal { scale, .. } => decimal(self.i128_at(row), scale)?,
+            Type::Double => Value::Double(self.f64_at(row)),
+            Type::Text | Type::Unknown => match self.text_at(row, symbols, buffer)? {
+                TextRef::Long(long) => return Ok(PageValue::Long(long)),
+                TextRef::Inline(bytes) => Value::Text(
+                    core::str::from_utf8(bytes).map_err(|_| PageError::Corrupt("a text is not UTF-8"))?,
+                ),
+            },
+        }))
     }
 
     /// The first row of `range` for which `before` is false, where it is false for all behind it; the end of the range
     /// if there is none. For `Bool`, `I32` and `I64` pages without NULLs in the range.
-    pub(crate) fn partition_point(&self, range: Range<usize>, before: impl FnMut(i64) -> bool) -> usize {
-        let _ = (range, before);
-        unreachable!("not written yet")
-    }
-
-    /// Writes the rows of `range` to the rows of `into` from `at` on. A row that is NULL gets some value; one with a
-    /// long text gets an empty one: see [`Page::longs`].
-    ///
-    /// # Errors
-    /// The budget of `into.heap` refuses, no or other symbols, another kind. Rows of `into` may have been written then.
-    ///
-    /// # Panics
-    /// If the slices of `into` are too short, or the heap has 4 GiB.
-    pub(crate) fn decode(
-        &self,
-        range: Range<usize>,
-        into: ColumnMut<'_, '_>,
-        at: usize,
-        symbols: Option<&SymbolTable>,
-    ) -> Result<(), PageError> {
-        let _ = (range, into, at, symbols);
-        unreachable!("not written yet")
-    }
-
-    /// [`Page::decode`] of `rows`, which ascend.
-    ///
-    /// # Errors
-    /// As [`Page::decode`].
-    pub(crate) fn gather(
-        &self,
-        rows: &[u16],
-        into: ColumnMut<'_, '_>,
-        at: usize,
-        symbols: Option<&SymbolTable>,
-    ) -> Result<(), PageError> {
-        let _ = (rows, into, at, symbols);
-        unreachable!("not written yet")
+    pub(crate) fn partition_point(&self, range: Range<usize>, mut before: impl FnMut(i64) -> bool) -> usize {
+        if let (None, Values::Numbers(Index::Runs(runs))) = (&self.codes, &self.values) {
+            return runs.partition_point(range, before);
+        }
+        let (mut first, mut left) = (range.start, range.len());
+        while left > 0 {
+            let half = left / 2;
+            if before(self.i64_at(first + half)) {
+                first += half + 1;
+                left -= half + 1;
+            } else {
+                left = half;
+            }
+        }
+        first
     }
 
     /// The rows of `range` whose text is long, ascending.
     pub(crate) fn longs(&self, range: Range<usize>) -> impl Iterator<Item = (usize, LongRef)> + use<'p> {
-        let _ = range;
-        core::iter::empty()
+        self.longs
+            .all()
+            .skip_while(move |(row, _)| *row < range.start)
+            .take_while(move |(row, _)| *row < range.end)
     }
 }
 
-/// Up to 255 byte strings of 1 to 8 bytes that stand often in a column's texts, each written as one byte.
-///
-/// A plain value of about 3 KiB: who keeps it charges `size_of::<SymbolTable>()`. Serves encoding and decoding.
-#[derive(Clone, Debug)]
-pub(crate) struct SymbolTable {
-    count: u8,
-}
+const OTHER_KIND: PageError = PageError::Corrupt("the page is of another kind of values");
 
-impl SymbolTable {
-    /// A table for texts like `samples`, of which the first 16 KiB are looked at: give texts from all over the column.
-    /// `None` if it would save less than it takes.
-    ///
-    /// # Errors
-    /// The scratch's budget refuses: at most 80 KiB, which the caller gives back by resetting the arena.
-    pub(crate) fn train<'s>(
-        samples: impl Iterator<Item = &'s [u8]>,
-        scratch: &Arena,
-    ) -> Result<Option<SymbolTable>, AllocError> {
-        let _ = (samples, scratch);
-        Ok(None)
-    }
-
-    /// Appends the form in files, its checksum included; at most 2.3 KiB.
-    ///
-    /// # Errors
-    /// The budget refuses; `out` has its length of before.
-    pub(crate) fn write(&self, out: &mut Vec<'_, u8>) -> Result<(), AllocError> {
-        let _ = out;
-        unreachable!("not written yet")
-    }
-
-    /// Reads what [`SymbolTable::write`] wrote, and nothing else.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<SymbolTable, &'static str> {
-        let _ = bytes;
-        Err("not written yet")
+/// A double from the number that is written for it.
+#[inline(always)]
+fn double_of(number: i64, digits: Option<u8>) -> f64 {
+    match digits {
+        None => f64::from_bits(number as u64),
+        Some(digits) => number as f64 / power_of_ten(digits),
     }
 }
+
+/// An integer of 16 bytes; 0 if there is none.
+#[inline(always)]
+fn wide_at(bytes: &[u8], i: usize) -> i128 {
+    let found = bytes.get(16 * i..).and_then(|rest| rest.first_chunk());
+    found.map_or(0, |bytes| i128::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests;
