@@ -11,6 +11,7 @@ mod level;
 mod merge;
 mod page;
 mod schema;
+mod segment;
 mod snapshots;
 mod table;
 

@@ -59,21 +59,21 @@ mod writer;
 mod zones;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_types::column::{Data, Kind};
+use cofferdam_types::column::Data;
 use cofferdam_types::{Type, Value};
 
-use crate::page::{LongRef, PageValues, Zone};
+use crate::page::{LongRef, PageValues};
 use crate::schema::Schema;
 
 pub(crate) use cursor::SegmentCursor;
-pub(crate) use describe::GroupDescription;
+pub(crate) use describe::{GroupDescription, PageDescription};
 pub(crate) use filter::hash_key;
 pub(crate) use layout::{FOOTER_BYTES, KeyBound};
 pub(crate) use piece::{PageSource, Scratch, SegmentFile};
 pub(crate) use reader::{Found, Segment};
 pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;
-pub(crate) use verify::Problem;
+
 pub(crate) use writer::{SegmentWriter, WriterSizes};
 pub(crate) use zones::PageZone;
 

@@ -12,9 +12,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_types::column::Kind;
 
 use super::filter::{self, LINE_BYTES};
-use super::layout::{
-    ColumnLocation, GroupHead, Put, RangeRecord, SYSTEM_COLUMNS, location_bytes, tail_of,
-};
+use super::layout::{ColumnLocation, GroupHead, Put, RangeRecord, SYSTEM_COLUMNS, location_bytes, tail_of};
 use super::output::Output;
 use super::zones;
 use crate::error::Error;
@@ -121,7 +119,15 @@ impl<'a> Group<'a> {
                 zones_row_bytes += zones::entry_bytes(kind);
             }
             let (symbols_at, symbols_len, data_offset, zones_offset) = (0, 0, 0, 0);
-            columns.push(GroupColumn { kind, zone_at, nulls, symbols_at, symbols_len, data_offset, zones_offset })?;
+            columns.push(GroupColumn {
+                kind,
+                zone_at,
+                nulls,
+                symbols_at,
+                symbols_len,
+                data_offset,
+                zones_offset,
+            })?;
         }
         Ok(Group {
             columns,
@@ -158,7 +164,12 @@ impl<'a> Group<'a> {
     // ----------------------------------------------------------------------------------------------- filling
 
     /// Begins a range behind this separator, given in two parts; true where its keys go into a new filter.
-    pub(super) fn begin_range(&mut self, start: &[u8], suffix: &[u8], rows_max: usize) -> Result<bool, Error> {
+    pub(super) fn begin_range(
+        &mut self,
+        start: &[u8],
+        suffix: &[u8],
+        rows_max: usize,
+    ) -> Result<bool, Error> {
         let is_new = self.hashes.is_empty() || self.hashes.len() + rows_max > self.hashes_max;
         if is_new {
             self.close_filter()?;

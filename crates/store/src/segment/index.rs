@@ -49,8 +49,7 @@ struct OpenNode<'a> {
 
 impl OpenNode<'_> {
     fn is_full_for(&self, separator: &[u8]) -> bool {
-        let bytes =
-            node_payload_bytes(self.entries.len() + 1, self.keys.len() + separator.len());
+        let bytes = node_payload_bytes(self.entries.len() + 1, self.keys.len() + separator.len());
         self.entries.len() >= 2 && bytes > NODE_BYTES
     }
 }

@@ -205,7 +205,8 @@ impl KeyBound {
     }
 
     fn parse(bytes: &[u8], at: usize) -> Result<KeyBound, Damage> {
-        let tail = bytes.get(at + 2..).and_then(|tail| tail.first_chunk()).ok_or("the footer is too short")?;
+        let tail =
+            bytes.get(at + 2..).and_then(|tail| tail.first_chunk()).ok_or("the footer is too short")?;
         let (len, cut) = (u8_at(bytes, at), u8_at(bytes, at + 1));
         if usize::from(len) > BOUND_BYTES || cut > 1 {
             return Err("a bound of the keys is none");
@@ -453,7 +454,10 @@ impl<'b> GroupDirectory<'b> {
     pub(super) fn check(bytes: &'b [u8]) -> Result<(), Damage> {
         let directory = GroupDirectory::parse(bytes)?;
         let head = directory.head;
-        if head.ranges_count == 0 || usize::from(head.ranges_count) > RANGES_MAX || head.columns_per_piece == 0 {
+        if head.ranges_count == 0
+            || usize::from(head.ranges_count) > RANGES_MAX
+            || head.columns_per_piece == 0
+        {
             return Err("a row group has no ranges, or too many");
         }
         let (mut rows, mut keys) = (0, 0);
@@ -730,6 +734,21 @@ impl<'b> ColumnLocation<'b> {
     pub(super) fn of(payload: &'b [u8], index: usize, ranges_count: usize) -> ColumnLocation<'b> {
         let bytes = location_bytes(ranges_count);
         ColumnLocation { bytes: payload.get(index * bytes..(index + 1) * bytes).unwrap_or(&[]) }
+    }
+
+    /// A column that was copied out of its piece.
+    pub(super) fn whole(bytes: &'b [u8]) -> ColumnLocation<'b> {
+        ColumnLocation { bytes }
+    }
+
+    pub(super) fn bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    /// Behind the column's last page.
+    pub(super) fn end_offset(&self) -> u64 {
+        let last = self.page(self.pages_count().saturating_sub(1));
+        last.offset + u64::from(last.len)
     }
 
     /// Everything that a reader of a segment of the bytes `start..end` relies on.

@@ -26,7 +26,13 @@ impl<'f, 'a> Output<'f, 'a> {
         buffer_bytes: usize,
         arena: &'a Arena,
     ) -> Result<Output<'f, 'a>, AllocError> {
-        Ok(Output { file, offset, buffer: Vec::with_capacity_in(buffer_bytes, arena)?, buffer_bytes, long_bytes: 0 })
+        Ok(Output {
+            file,
+            offset,
+            buffer: Vec::with_capacity_in(buffer_bytes, arena)?,
+            buffer_bytes,
+            long_bytes: 0,
+        })
     }
 
     /// Where the next byte goes.

@@ -128,7 +128,11 @@ impl SegmentFile {
             put(piece)?;
             done += count as u32;
         }
-        if crc == at.crc { Ok(()) } else { Err(self.corrupt(at.offset, "the checksum of a long text is wrong")) }
+        if crc == at.crc {
+            Ok(())
+        } else {
+            Err(self.corrupt(at.offset, "the checksum of a long text is wrong"))
+        }
     }
 
     /// Appends a long text to `heap`.
@@ -317,5 +321,15 @@ impl<'a> SymbolsSlot<'a> {
             self.place = Some(place);
         }
         Ok(self.table.as_deref())
+    }
+
+    /// From here on there is no table.
+    pub(super) fn forget(&mut self) {
+        self.place = None;
+    }
+
+    /// The table that was loaded last.
+    pub(super) fn loaded(&self) -> Option<&SymbolTable> {
+        self.table.as_deref().filter(|_| self.place.is_some())
     }
 }

@@ -162,7 +162,12 @@ impl<'a> Staging<'a> {
 
     /// How many rows of a batch would make a full page of their own, of columns that pages can be encoded from as they
     /// are; 0 if they would not.
-    pub(super) fn fit_directly(&mut self, columns: &[ColumnRef<'_>], deletes: &[bool], rows: Range<usize>) -> usize {
+    pub(super) fn fit_directly(
+        &mut self,
+        columns: &[ColumnRef<'_>],
+        deletes: &[bool],
+        rows: Range<usize>,
+    ) -> usize {
         if self.rows > 0 || rows.len() < self.capacity {
             return 0;
         }
@@ -212,7 +217,8 @@ impl<'a> Staging<'a> {
             let is_key = schema.key.iter().any(|part| usize::from(part.column) == index);
             column.copy_validity(from, at, rows.clone());
             if has_deletes && !is_key {
-                for (row, _) in deletes[rows.clone()].iter().enumerate().filter(|(_, is_delete)| **is_delete) {
+                for (row, _) in deletes[rows.clone()].iter().enumerate().filter(|(_, is_delete)| **is_delete)
+                {
                     column.valid[at + row] = false;
                     column.all_valid = false;
                 }
@@ -259,7 +265,13 @@ impl<'a> Staging<'a> {
     }
 
     /// The text of a waiting row; of a long one, its beginning.
-    fn put_text(&mut self, index: usize, row: usize, text: &[u8], long: Option<LongRef>) -> Result<(), Error> {
+    fn put_text(
+        &mut self,
+        index: usize,
+        row: usize,
+        text: &[u8],
+        long: Option<LongRef>,
+    ) -> Result<(), Error> {
         let kept = match long {
             Some(at) => {
                 self.longs.push(StagedLong { column: index as u16, row: row as u16, at })?;
@@ -276,9 +288,10 @@ impl<'a> Staging<'a> {
 
     /// Whether an encoded row of so many bytes is sure to fit.
     pub(super) fn fits_bytes(&self, bytes: usize) -> bool {
-        let has_room = self.text_columns.iter().all(|index| {
-            self.columns[usize::from(*index)].text_bytes + bytes <= PAGE_TEXT_BYTES
-        });
+        let has_room = self
+            .text_columns
+            .iter()
+            .all(|index| self.columns[usize::from(*index)].text_bytes + bytes <= PAGE_TEXT_BYTES);
         self.text_columns.is_empty() || (has_room && self.heap.len() + bytes <= self.heap_bytes_max)
     }
 

@@ -3,8 +3,8 @@
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use cofferdam_arena::{AllocError, Arena};
 use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::column::{Data, Kind};
 use cofferdam_types::key::{bigint_key, decode_key, encode_key, integer_key};
 use cofferdam_types::row::decode_row;
@@ -14,7 +14,8 @@ use super::filter::hash_key;
 use super::group::{ColumnTotals, Group, GroupLimits};
 use super::index::{Child, IndexBuilder};
 use super::layout::{
-    CONTINUES, Footer, HAS_VERSIONS, KeyBound, RANGES_MAX, RangeRecord, SYSTEM_COLUMNS, SYSTEM_TYPES, schema_hash,
+    CONTINUES, Footer, HAS_VERSIONS, KeyBound, RANGES_MAX, RangeRecord, SYSTEM_COLUMNS, SYSTEM_TYPES,
+    schema_hash,
 };
 use super::output::Output;
 use super::piece::SegmentFile;
@@ -60,7 +61,8 @@ impl WriterSizes {
         let bytes = bytes.max(WriterSizes::bytes_min(schema));
         let row_bytes: usize = schema.columns.iter().map(|column| column.kind().bytes() + 1).sum();
         let texts = schema.columns.iter().filter(|column| column.kind() == Kind::Text).count();
-        let heap_bytes = if texts == 0 { 0 } else { (bytes / 8).min(texts * super::staging::PAGE_TEXT_BYTES) };
+        let heap_bytes =
+            if texts == 0 { 0 } else { (bytes / 8).min(texts * super::staging::PAGE_TEXT_BYTES) };
         // Beside its columns a row has its sequence, its kind, the hash of its key, and 16 bytes while it is encoded.
         let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + 33)).clamp(1, ROWS_MAX);
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
@@ -150,10 +152,11 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     ) -> Result<SegmentWriter<'f, 's, 'a>, Error> {
         let mut order = Vec::with_capacity_in(schema.columns.len(), arena)?;
         order.extend(physical_order(&schema))?;
-        let kinds = (0..order.len() + SYSTEM_COLUMNS).map(|physical| match physical.checked_sub(SYSTEM_COLUMNS) {
-            Some(index) => schema.columns[usize::from(order[index])].kind(),
-            None => Kind::of(SYSTEM_TYPES[physical]),
-        });
+        let kinds =
+            (0..order.len() + SYSTEM_COLUMNS).map(|physical| match physical.checked_sub(SYSTEM_COLUMNS) {
+                Some(index) => schema.columns[usize::from(order[index])].kind(),
+                None => Kind::of(SYSTEM_TYPES[physical]),
+            });
         let limits = GroupLimits {
             ranges: sizes.ranges,
             pages_bytes: sizes.pages_bytes,
@@ -247,15 +250,27 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     ///
     /// # Errors
     /// As [`SegmentWriter::push_batch`]; bytes that are no such row.
-    pub(crate) fn push_row(&mut self, key: &[u8], sequence: u64, is_delete: bool, row: &[u8]) -> Result<(), Error> {
-        if self.staging.is_full() || (self.staging.rows() > 0 && !self.staging.fits_bytes(row.len().max(key.len()))) {
+    pub(crate) fn push_row(
+        &mut self,
+        key: &[u8],
+        sequence: u64,
+        is_delete: bool,
+        row: &[u8],
+    ) -> Result<(), Error> {
+        if self.staging.is_full()
+            || (self.staging.rows() > 0 && !self.staging.fits_bytes(row.len().max(key.len())))
+        {
             self.close_range(&RangeSource::Staged)?;
         }
         self.key.clear();
         self.key.extend_from_slice(key)?;
         self.note_row(sequence, is_delete)?;
         self.staging.put_versions(&[sequence], &[is_delete]);
-        if is_delete { self.stage_key(key)? } else { self.stage_row(row)? }
+        if is_delete {
+            self.stage_key(key)?
+        } else {
+            self.stage_row(row)?
+        }
         self.staging.end_row();
         Ok(())
     }
@@ -279,7 +294,8 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             // No text of a key is longer than the key.
             let text = super::piece::sized(&mut self.copy_buffer, key.len())?;
             let decoded = decode_key(key, ty, part.order, text);
-            let (value, used) = decoded.map_err(|_| Error::corrupt(self.out.file().id(), 0, "a key is damaged"))?;
+            let (value, used) =
+                decoded.map_err(|_| Error::corrupt(self.out.file().id(), 0, "a key is damaged"))?;
             self.staging.put_value(index, value, &mut self.out)?;
             key = key.get(used..).unwrap_or(&[]);
         }
@@ -364,14 +380,16 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
                     _ => {}
                 }
             }
-            encode_key(column.value(row, ty), part.order, &mut |bytes: &[u8]| self.key.extend_from_slice(bytes))?;
+            encode_key(column.value(row, ty), part.order, &mut |bytes: &[u8]| {
+                self.key.extend_from_slice(bytes)
+            })?;
         }
         Ok(())
     }
 
     /// Looks at the version of `self.key` that comes next: is it in order, does a range begin with it?
     fn note_row(&mut self, sequence: u64, is_delete: bool) -> Result<(), Error> {
-        let order = if self.counts.rows == 0 { Ordering::Less } else { self.last.key.as_slice().cmp(&self.key) };
+        let order = if self.counts.rows == 0 { Ordering::Less } else { self.last.key[..].cmp(&self.key[..]) };
         let is_version = match order {
             Ordering::Less => false,
             Ordering::Equal if sequence < self.last.sequence => true,
@@ -406,7 +424,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
 
     /// Begins a range with `self.key`; true where it begins a filter too.
     fn begin_range(&mut self, is_version: bool, sequence: u64) -> Result<bool, Error> {
-        if !self.group.is_empty() && !self.group.has_room_for(self.sizes.page_rows, self.sizes.range_bytes_max()) {
+        if !self.group.is_empty()
+            && !self.group.has_room_for(self.sizes.page_rows, self.sizes.range_bytes_max())
+        {
             self.close_group()?;
         }
         let flags = if is_version { CONTINUES } else { 0 };
