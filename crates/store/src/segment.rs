@@ -74,6 +74,7 @@ pub(crate) use reader::{Found, Segment};
 pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;
 
+pub(crate) use verify::{Verified, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
 pub(crate) use zones::PageZone;
 

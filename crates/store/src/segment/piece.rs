@@ -19,7 +19,7 @@ use crate::schema::VALUE_BYTES_MAX;
 /// **Memory.** The handle's; whoever opened the file has charged it.
 pub(crate) struct SegmentFile {
     #[allow(clippy::disallowed_types)]
-    file: std::boxed::Box<dyn File>,
+    file: Box<dyn File>,
     id: FileId,
     salt: u64,
 }
@@ -34,11 +34,7 @@ impl SegmentFile {
     /// # Errors
     /// Those of the system.
     #[allow(clippy::disallowed_types)]
-    pub(crate) fn create(
-        file: std::boxed::Box<dyn File>,
-        id: FileId,
-        salt: u64,
-    ) -> Result<SegmentFile, Error> {
+    pub(crate) fn create(file: Box<dyn File>, id: FileId, salt: u64) -> Result<SegmentFile, Error> {
         let header = Header {
             version: layout::VERSION,
             reader_features: 0,
@@ -55,7 +51,7 @@ impl SegmentFile {
     /// # Errors
     /// Those of the system; the header is damaged, of a newer version, or of another file.
     #[allow(clippy::disallowed_types)]
-    pub(crate) fn open(file: std::boxed::Box<dyn File>, id: FileId) -> Result<SegmentFile, Error> {
+    pub(crate) fn open(file: Box<dyn File>, id: FileId) -> Result<SegmentFile, Error> {
         let mut bytes = [0; HEADER_BYTES];
         read_exact(&*file, id, &mut bytes, 0)?;
         let header = Header::parse(&bytes).map_err(|what| Error::corrupt(id, 0, what))?;
