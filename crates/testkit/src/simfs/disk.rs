@@ -499,7 +499,6 @@ impl Disk {
         let Some(capacity) = self.capacity else { return Ok(count) };
         let end_max = len + capacity.saturating_sub(self.used_bytes());
         match end_max.saturating_sub(offset).min(count as u64) as usize {
-            _ if end <= len => Ok(count),
             0 if count > 0 => Err(code(ENOSPC)),
             room => Ok(room),
         }
@@ -649,6 +648,12 @@ impl Disk {
         let offset = usize::try_from(offset).ok().filter(|&offset| offset < content.bytes().len());
         content.flip(offset.ok_or(io::ErrorKind::UnexpectedEof)?, mask);
         Ok(())
+    }
+
+    /// How many files and directories are kept, those that only a crash could bring back among them.
+    #[cfg(test)]
+    pub(super) fn places_count(&self) -> usize {
+        self.files.len() + self.directories.len()
     }
 
     pub(super) fn unsynced_sectors_count(&self) -> usize {
