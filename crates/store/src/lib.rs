@@ -11,6 +11,7 @@ mod merge;
 mod schema;
 mod snapshots;
 mod table;
+mod version;
 
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
