@@ -116,7 +116,7 @@ impl EncodedRange {
             Bound::Unbounded => nothing(),
             Bound::Included(values) => encode(values)?,
             // No key has only bytes of FF, so there is a successor.
-            Bound::Excluded(values) => successor(encode(values)?).unwrap_or_else(nothing),
+            Bound::Excluded(values) => successor(encode(values)?).expect("a header is not FF"),
         };
         let to = match range.to {
             Bound::Unbounded => None,
