@@ -116,7 +116,15 @@ impl EncodedRange {
             Bound::Unbounded => nothing(),
             Bound::Included(values) => encode(values)?,
             // No key has only bytes of FF, so there is a successor.
-            Bound::Excluded(values) => successor(encode(values)?).expect("a header is not FF"),
+            // Behind all keys there is nothing: of no values, every key begins with them.
+            Bound::Excluded(values) => match successor(encode(values)?) {
+                Some(bytes) => bytes,
+                None => {
+                    let mut bytes = nothing();
+                    put(&mut bytes, &[u8::MAX])?;
+                    bytes
+                }
+            },
         };
         let to = match range.to {
             Bound::Unbounded => None,
@@ -178,6 +186,8 @@ mod tests {
         assert_eq!(holds(&range), [(2, 0)]);
         let range = KeyRange { from: Bound::Included(&both), to: Bound::Included(&two) };
         assert_eq!(holds(&range), [(2, 1), (2, 2)]);
+        assert_eq!(holds(&KeyRange { from: Bound::Excluded(&[]), to: Bound::Unbounded }), []);
+        assert_eq!(holds(&KeyRange { from: Bound::Included(&[]), to: Bound::Included(&[]) }).len(), 12);
         let range = KeyRange { from: Bound::Excluded(&two), to: Bound::Unbounded };
         assert_eq!(holds(&range), [(3, 0), (3, 1), (3, 2)]);
     }

@@ -14,6 +14,7 @@ mod schema;
 mod snapshots;
 mod table;
 mod version;
+mod worker;
 
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
@@ -21,3 +22,4 @@ pub use files::{FileId, FileKind};
 pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
 pub use table::{ColumnDef, Table, TableDef};
+pub use worker::Worker;
