@@ -42,13 +42,16 @@ pub(crate) struct Window<'w> {
     pub(crate) deletes: &'w [bool],
 }
 
-/// A sorted stream of versions, seen through a window.
-pub(crate) trait Source {
-    /// The rows that are in memory; empty at the end of the source.
-    fn window(&self) -> Window<'_>;
+/// Sorted streams of versions, each seen through a window.
+pub(crate) trait Sources {
+    /// How many there are.
+    fn count(&self) -> usize;
 
-    /// Appends the encoded key of a row of the window.
-    fn put_key(&self, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError>;
+    /// The rows of a source that are in memory; none at its end.
+    fn window(&self, source: usize) -> Window<'_>;
+
+    /// Appends the encoded key of a row of a source's window.
+    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError>;
 }
 
 /// Rows of a source's window, one after the other.
@@ -181,9 +184,9 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// The arena has no room for a key or for the picks.
-    pub(crate) fn step<S: Source>(
+    pub(crate) fn step<S: Sources + ?Sized>(
         &mut self,
-        sources: &[S],
+        sources: &S,
         filter: &Filter<'_>,
         picks: &mut Vec<'_, Pick>,
         room: &mut usize,
@@ -203,9 +206,9 @@ impl<'a> Merge<'a> {
     }
 
     /// A source whose window has no more rows and that is not at its end.
-    fn used_up<S: Source>(&mut self, sources: &[S]) -> Option<usize> {
-        for (index, (head, source)) in self.heads.iter_mut().zip(sources).enumerate() {
-            let rows = source.window().prefixes.len();
+    fn used_up<S: Sources + ?Sized>(&mut self, sources: &S) -> Option<usize> {
+        for (index, head) in self.heads.iter_mut().enumerate() {
+            let rows = sources.window(index).prefixes.len();
             if !head.is_done && head.at >= rows {
                 if rows == 0 {
                     head.is_done = true;
@@ -218,21 +221,21 @@ impl<'a> Merge<'a> {
     }
 
     /// M3: the key of the last row is copied before its window goes.
-    fn copy_last_key<S: Source>(&mut self, sources: &[S], moving: usize) -> Result<(), AllocError> {
+    fn copy_last_key<S: Sources + ?Sized>(&mut self, sources: &S, moving: usize) -> Result<(), AllocError> {
         if let Place::Row { source, row } = self.last.place
             && source == moving
         {
             self.last.key.clear();
-            sources[source].put_key(row, &mut self.last.key)?;
+            sources.put_key(source, row, &mut self.last.key)?;
             self.last.place = Place::Copied;
         }
         Ok(())
     }
 
     /// The source whose next row comes first.
-    fn smallest<S: Source>(&mut self, sources: &[S]) -> Result<Option<usize>, AllocError> {
+    fn smallest<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<Option<usize>, AllocError> {
         let mut best = None;
-        for index in 0..sources.len() {
+        for index in 0..sources.count() {
             if self.heads[index].is_done {
                 continue;
             }
@@ -245,20 +248,20 @@ impl<'a> Merge<'a> {
     }
 
     /// The order of the next rows of two sources.
-    fn compare_heads<S: Source>(
+    fn compare_heads<S: Sources + ?Sized>(
         &mut self,
-        sources: &[S],
+        sources: &S,
         a: usize,
         b: usize,
     ) -> Result<Ordering, AllocError> {
         let (at_a, at_b) = (self.heads[a].at, self.heads[b].at);
-        let (left, right) = (sources[a].window(), sources[b].window());
+        let (left, right) = (sources.window(a), sources.window(b));
         let by_key = match left.prefixes[at_a].cmp(&right.prefixes[at_b]) {
             Ordering::Equal if !self.shape.is_exact => {
                 self.left.clear();
                 self.right.clear();
-                sources[a].put_key(at_a, &mut self.left)?;
-                sources[b].put_key(at_b, &mut self.right)?;
+                sources.put_key(a, at_a, &mut self.left)?;
+                sources.put_key(b, at_b, &mut self.right)?;
                 self.left.cmp(&self.right)
             }
             order => order,
@@ -267,30 +270,25 @@ impl<'a> Merge<'a> {
     }
 
     /// The end of the rows of a source that come before the next row of every other: at least one row.
-    fn end_of_run<S: Source>(&self, sources: &[S], source: usize) -> Result<usize, AllocError> {
-        let others = self
-            .heads
-            .iter()
-            .zip(sources)
-            .enumerate()
-            .filter(|(index, (head, _))| *index != source && !head.is_done);
-        let bound = others.map(|(_, (head, other))| other.window().prefixes[head.at]).min();
-        let (at, prefixes) = (self.heads[source].at, sources[source].window().prefixes);
+    fn end_of_run<S: Sources + ?Sized>(&self, sources: &S, source: usize) -> Result<usize, AllocError> {
+        let others = self.heads.iter().enumerate().filter(|(other, head)| *other != source && !head.is_done);
+        let bound = others.map(|(other, head)| sources.window(other).prefixes[head.at]).min();
+        let (at, prefixes) = (self.heads[source].at, sources.window(source).prefixes);
         let Some(bound) = bound else { return Ok(prefixes.len()) };
         Ok(first_not_below(prefixes, at, bound).max(at + 1))
     }
 
     /// Looks at the rows of a source up to `end` and picks those that count, up to `room` of them.
-    fn take<S: Source>(
+    fn take<S: Sources + ?Sized>(
         &mut self,
-        sources: &[S],
+        sources: &S,
         source: usize,
         end: usize,
         filter: &Filter<'_>,
         picks: &mut Vec<'_, Pick>,
         room: &mut usize,
     ) -> Result<(), AllocError> {
-        let window = sources[source].window();
+        let window = sources.window(source);
         let mut row = self.heads[source].at;
         while row < end && *room > 0 {
             let (sequence, prefix) = (window.sequences[row], window.prefixes[row]);
@@ -319,9 +317,9 @@ impl<'a> Merge<'a> {
 
     /// True if a row has the key of the row that was looked at before it.
     #[inline]
-    fn is_last_key<S: Source>(
+    fn is_last_key<S: Sources + ?Sized>(
         &mut self,
-        sources: &[S],
+        sources: &S,
         source: usize,
         row: usize,
         prefix: u64,
@@ -333,26 +331,40 @@ impl<'a> Merge<'a> {
             return Ok(true);
         }
         self.right.clear();
-        sources[source].put_key(row, &mut self.right)?;
+        sources.put_key(source, row, &mut self.right)?;
         if let Place::Row { source, row } = self.last.place {
             self.left.clear();
-            sources[source].put_key(row, &mut self.left)?;
+            sources.put_key(source, row, &mut self.left)?;
             return Ok(*self.left == *self.right);
         }
         Ok(*self.last.key == *self.right)
     }
 
-    /// The key of the last row that was looked at, for whoever goes on later; `None` before the first.
-    pub(crate) fn last_key<S: Source>(&mut self, sources: &[S]) -> Result<Option<&[u8]>, AllocError> {
+    /// Copies what is remembered out of the windows, which may all go then.
+    ///
+    /// # Errors
+    /// The arena has no room for a key.
+    pub(crate) fn detach<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<(), AllocError> {
         match self.last.place {
-            Place::Nowhere => return Ok(None),
-            Place::Row { source, row } => {
-                self.last.key.clear();
-                sources[source].put_key(row, &mut self.last.key)?;
-            }
-            Place::Copied => {}
+            Place::Row { source, .. } => self.copy_last_key(sources, source),
+            Place::Nowhere | Place::Copied => Ok(()),
         }
-        Ok(Some(&self.last.key))
+    }
+
+    /// Where a detached merge goes on: with the versions of this key up to this sequence. `None`: with the first key.
+    pub(crate) fn position(&self) -> Option<(&[u8], u64)> {
+        let newest = if self.last.settled { 0 } else { self.last.newer.saturating_sub(1) };
+        (self.last.place != Place::Nowhere).then_some((&self.last.key, newest))
+    }
+
+    /// Goes on with other sources, all of which begin at [`Merge::position`] or before it.
+    ///
+    /// # Errors
+    /// The arena has no room for their heads.
+    pub(crate) fn attach(&mut self, sources: usize) -> Result<(), AllocError> {
+        debug_assert!(!matches!(self.last.place, Place::Row { .. }), "detached before");
+        self.heads.clear();
+        self.heads.resize(sources, Head::default())
     }
 }
 

@@ -38,13 +38,18 @@ impl Rows {
     }
 }
 
-impl Source for Rows {
-    fn window(&self) -> Window<'_> {
-        Window { prefixes: &self.prefixes, sequences: &self.sequences, deletes: &self.deletes }
+impl Sources for [Rows] {
+    fn count(&self) -> usize {
+        self.len()
     }
 
-    fn put_key(&self, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError> {
-        key.extend_from_slice(&self.rows[self.from + row].0)
+    fn window(&self, source: usize) -> Window<'_> {
+        let Rows { prefixes, sequences, deletes, .. } = &self[source];
+        Window { prefixes, sequences, deletes }
+    }
+
+    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError> {
+        key.extend_from_slice(&self[source].rows[self[source].from + row].0)
     }
 }
 
