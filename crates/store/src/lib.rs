@@ -3,9 +3,13 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+pub mod directory;
 mod error;
 mod files;
+pub mod log;
+pub mod manifest;
 mod schema;
+pub mod wal;
 
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
