@@ -148,6 +148,12 @@ impl From<AllocError> for Error {
     }
 }
 
+impl From<allocator_api2::collections::TryReserveError> for Error {
+    fn from(error: allocator_api2::collections::TryReserveError) -> Error {
+        Error::OutOfMemory(error.into())
+    }
+}
+
 impl From<Corruption> for Error {
     fn from(error: Corruption) -> Error {
         Error::Corrupt(error)

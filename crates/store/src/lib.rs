@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod group;
 mod level;
+mod load;
 pub mod log;
 pub mod manifest;
 mod merge;
