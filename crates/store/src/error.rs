@@ -275,10 +275,11 @@ impl fmt::Display for IoProblem {
             Some(file) => write!(f, "{file}")?,
             None => f.write_str("the directory")?,
         }
-        match self.code {
-            // The system's own words; made without the heap.
-            Some(code) => write!(f, ": {} (error {code})", self.kind),
-            None => write!(f, ": {}", self.kind),
+        match (self.code, self.code.and_then(cofferdam_vfs::explain)) {
+            (Some(code), Some(meaning)) => write!(f, ": {meaning} (error {code})"),
+            // The kind's own words; made without the heap.
+            (Some(code), None) => write!(f, ": {} (error {code})", self.kind),
+            (None, _) => write!(f, ": {}", self.kind),
         }
     }
 }
