@@ -3,17 +3,21 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+pub mod directory;
 mod encode;
 mod error;
 mod files;
 mod group;
 mod level;
+pub mod log;
+pub mod manifest;
 mod merge;
 mod options;
 mod schema;
 mod snapshots;
 mod table;
 mod version;
+pub mod wal;
 mod worker;
 
 pub use encode::KeyRange;
