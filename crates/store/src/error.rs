@@ -283,3 +283,18 @@ impl fmt::Display for IoProblem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_put_into_words() {
+        let text = |code| Error::io("open", FileId::ROOT, &io::Error::from_raw_os_error(code)).to_string();
+        assert_eq!(
+            text(24),
+            "cannot open root: the process is out of file descriptors: raise its limit (ulimit -n) (error 24)"
+        );
+        assert_eq!(text(28), "cannot open root: no storage space (error 28)");
+    }
+}
