@@ -84,26 +84,48 @@ pub(crate) enum Filter<'f> {
     },
 }
 
-impl Filter<'_> {
-    /// Whether a version is kept. `newer` is the sequence of the key's next newer version (not a tombstone that was
-    /// dropped), `settled` is set once older ones cannot be seen.
+/// What is known of a key's versions while they are looked at, newest first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyVersions {
+    /// The sequence of the last one; the greatest before the first.
+    newer: u64,
+    /// Older ones cannot be seen.
+    settled: bool,
+}
+
+impl Default for KeyVersions {
+    fn default() -> KeyVersions {
+        KeyVersions { newer: u64::MAX, settled: false }
+    }
+}
+
+impl KeyVersions {
+    /// Whether the next version counts.
     #[inline]
-    fn admits(&self, sequence: u64, is_delete: bool, newer: u64, settled: &mut bool) -> bool {
-        match *self {
+    pub(crate) fn admit(&mut self, filter: &Filter<'_>, sequence: u64, is_delete: bool) -> bool {
+        // M1: a second copy of a version is not older than the first.
+        if self.settled || sequence >= self.newer {
+            return false;
+        }
+        let newer = core::mem::replace(&mut self.newer, sequence);
+        match *filter {
             Filter::Visible { snapshot, own } => {
-                let is_visible = if sequence < OWN_SEQUENCE { sequence <= snapshot } else { sequence <= own };
-                *settled = is_visible;
-                is_visible && !is_delete
+                self.settled = if sequence < OWN_SEQUENCE { sequence <= snapshot } else { sequence <= own };
+                self.settled && !is_delete
             }
             Filter::Needed { snapshots, is_bottom } => {
                 // The oldest snapshot that sees this version, if it does not see the newer one.
                 let first = snapshots.partition_point(|&snapshot| snapshot < sequence);
-                let is_needed = snapshots.get(first).is_some_and(|&snapshot| snapshot < newer)
-                    || first == snapshots.len();
-                *settled = first == 0;
+                let is_needed = snapshots.get(first).is_none_or(|&snapshot| snapshot < newer);
+                self.settled = first == 0;
                 is_needed && !(is_delete && is_bottom && first == 0)
             }
         }
+    }
+
+    /// The newest sequence that the next version may have to count.
+    fn next_sequence(&self) -> u64 {
+        if self.settled { 0 } else { self.newer.saturating_sub(1) }
     }
 }
 
@@ -144,9 +166,7 @@ struct Last<'a> {
     place: Place,
     prefix: u64,
     key: Vec<'a, u8>,
-    /// The sequence of the last version that was looked at.
-    newer: u64,
-    settled: bool,
+    versions: KeyVersions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,8 +189,7 @@ impl<'a> Merge<'a> {
             place: Place::Nowhere,
             prefix: 0,
             key: Vec::new_in(arena),
-            newer: u64::MAX,
-            settled: false,
+            versions: KeyVersions::default(),
         };
         Ok(Merge { shape, heads, last, left: Vec::new_in(arena), right: Vec::new_in(arena) })
     }
@@ -294,20 +313,13 @@ impl<'a> Merge<'a> {
             let (sequence, prefix) = (window.sequences[row], window.prefixes[row]);
             let is_same = self.is_last_key(sources, source, row, prefix)?;
             if !is_same {
-                self.last.newer = u64::MAX;
-                self.last.settled = false;
+                self.last.versions = KeyVersions::default();
             }
             self.last.place = Place::Row { source, row };
             self.last.prefix = prefix;
-            // M1: a second copy of a version is not older than the first.
-            if !self.last.settled && sequence < self.last.newer {
-                let admitted =
-                    filter.admits(sequence, window.deletes[row], self.last.newer, &mut self.last.settled);
-                self.last.newer = sequence;
-                if admitted {
-                    push_pick(picks, source, row)?;
-                    *room -= 1;
-                }
+            if self.last.versions.admit(filter, sequence, window.deletes[row]) {
+                push_pick(picks, source, row)?;
+                *room -= 1;
             }
             row += 1;
         }
@@ -353,7 +365,7 @@ impl<'a> Merge<'a> {
 
     /// Where a detached merge goes on: with the versions of this key up to this sequence. `None`: with the first key.
     pub(crate) fn position(&self) -> Option<(&[u8], u64)> {
-        let newest = if self.last.settled { 0 } else { self.last.newer.saturating_sub(1) };
+        let newest = self.last.versions.next_sequence();
         (self.last.place != Place::Nowhere).then_some((&self.last.key, newest))
     }
 
