@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod cache;
 pub mod directory;
 mod encode;
 mod error;
@@ -16,6 +17,7 @@ mod merge;
 mod options;
 mod page;
 mod schema;
+mod segment;
 mod snapshots;
 mod table;
 mod version;
