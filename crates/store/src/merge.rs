@@ -386,6 +386,22 @@ impl<'a> Merge<'a> {
         (self.last.place != Place::Nowhere).then_some((&self.last.key, newest))
     }
 
+    /// Says that all versions of a key, which `put` appends, and of those before it have been looked at elsewhere.
+    ///
+    /// # Errors
+    /// That of `put`.
+    pub(crate) fn set_position(
+        &mut self,
+        put: impl FnOnce(&mut Vec<'_, u8>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.last.key.clear();
+        put(&mut self.last.key)?;
+        self.last.place = Place::Copied;
+        self.last.prefix = self.shape.prefix(&self.last.key);
+        self.last.versions = KeyVersions { newer: 0, settled: true };
+        Ok(())
+    }
+
     /// Goes on with other sources, all of which begin at [`Merge::position`] or before it.
     ///
     /// # Errors
