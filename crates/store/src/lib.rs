@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod cache;
+mod column;
 pub mod directory;
 mod encode;
 mod error;
@@ -24,6 +25,7 @@ mod version;
 pub mod wal;
 mod worker;
 
+pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
