@@ -29,15 +29,17 @@ use super::reader::{Narrowed, Segment};
 use super::search::{RangePlace, Target, physical_type};
 use super::staging::PREFIX_BYTES;
 use super::zones::PageZone;
+use crate::cache::Cache;
 use crate::error::Error;
 use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue, SymbolTable};
 use crate::schema::Schema;
 
 /// A position in a segment: a page range.
-pub(crate) struct SegmentCursor<'c, 's, 'a> {
+pub(crate) struct SegmentCursor<'s, 'a> {
     segment: Segment,
     schema: Schema<'s>,
-    source: PageSource<'c>,
+    /// Where what leads to pages is read; `None`: from the file.
+    cache: Option<Cache>,
     arena: &'a Arena,
     read_ahead_bytes: usize,
     readers: Vec<'a, ColumnReader<'a>>,
@@ -63,19 +65,19 @@ struct ColumnReader<'a> {
     symbols: SymbolsSlot<'a>,
 }
 
-impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
+impl<'s, 'a> SegmentCursor<'s, 'a> {
     /// A cursor that stands nowhere. Takes nothing yet.
     pub(crate) fn new(
         segment: &Segment,
         schema: Schema<'s>,
-        source: PageSource<'c>,
+        source: PageSource<'_>,
         read_ahead_bytes: usize,
         arena: &'a Arena,
-    ) -> SegmentCursor<'c, 's, 'a> {
+    ) -> SegmentCursor<'s, 'a> {
         SegmentCursor {
             segment: segment.clone(),
             schema,
-            source,
+            cache: source.cache().cloned(),
             arena,
             read_ahead_bytes,
             readers: Vec::new_in(arena),
@@ -83,6 +85,26 @@ impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
             scratch: Scratch::new_in(arena),
             text: RefCell::new(Vec::new_in(arena)),
         }
+    }
+
+    /// Goes to another segment of the same schema, where it stands nowhere. Buffers are used again.
+    pub(crate) fn attach(&mut self, segment: &Segment) {
+        self.segment = segment.clone();
+        self.range = None;
+        for reader in self.readers.iter_mut() {
+            (reader.group, reader.buffered, reader.read) = (0, 0..0, None);
+        }
+    }
+
+    /// Stands nowhere.
+    pub(crate) fn detach(&mut self) {
+        self.range = None;
+    }
+
+    /// True where a reader that sees sequences up to `sequence` sees each row of the range, and nothing else of the same key.
+    pub(crate) fn is_all_visible(&self, sequence: u64) -> bool {
+        let stored = sequence.checked_sub(self.segment.base);
+        self.range.zip(stored).is_some_and(|(range, stored)| range.is_all_visible(stored))
     }
 
     /// The segment.
@@ -106,7 +128,11 @@ impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
             self.range = None;
             return Ok(None);
         }
-        let range = self.segment.find_range(Target::Row(row), self.source, &mut self.scratch.bytes)?;
+        let range = self.segment.find_range(
+            Target::Row(row),
+            PageSource::of(self.cache.as_ref()),
+            &mut self.scratch.bytes,
+        )?;
         self.range = Some(range);
         Ok(Some((row - range.first_row) as usize))
     }
@@ -129,9 +155,10 @@ impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
     }
 
     fn seek_versioned(&mut self, target: VersionedKey<'_>, is_behind: bool) -> Result<Option<usize>, Error> {
-        let range = self.segment.find_range(Target::Key(target), self.source, &mut self.scratch.bytes)?;
+        let source = PageSource::of(self.cache.as_ref());
+        let range = self.segment.find_range(Target::Key(target), source, &mut self.scratch.bytes)?;
         let Narrowed { rows, used, .. } =
-            self.segment.narrow_by_key(&self.schema, &range, target.key, self.source, &mut self.scratch)?;
+            self.segment.narrow_by_key(&self.schema, &range, target.key, source, &mut self.scratch)?;
         // Rows whose whole keys are only the beginning of `key` come before it.
         let row = if is_behind || used < target.key.len() { rows.end } else { rows.start };
         if row < range.rows as usize {
@@ -147,7 +174,11 @@ impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
     /// As [`SegmentCursor::seek_row`].
     pub(crate) fn next_range(&mut self) -> Result<bool, Error> {
         if let Some(range) = self.range {
-            self.range = self.segment.range_after(&range, self.source, &mut self.scratch.bytes)?;
+            self.range = self.segment.range_after(
+                &range,
+                PageSource::of(self.cache.as_ref()),
+                &mut self.scratch.bytes,
+            )?;
         }
         Ok(self.range.is_some())
     }
@@ -182,7 +213,15 @@ impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
     /// As [`SegmentCursor::seek_row`].
     pub(crate) fn zone(&mut self, column: usize) -> Result<Option<PageZone>, Error> {
         let Some(range) = self.range else { return Ok(None) };
-        self.segment.zone_of(&self.schema, &range, column, self.source, &mut self.scratch.bytes).map(Some)
+        self.segment
+            .zone_of(
+                &self.schema,
+                &range,
+                column,
+                PageSource::of(self.cache.as_ref()),
+                &mut self.scratch.bytes,
+            )
+            .map(Some)
     }
 
     // ------------------------------------------------------------------------------------------------ columns
@@ -461,7 +500,7 @@ impl<'c, 's, 'a> SegmentCursor<'c, 's, 'a> {
                 &self.segment,
                 &range,
                 self.read_ahead_bytes,
-                self.source,
+                PageSource::of(self.cache.as_ref()),
                 &mut self.scratch.bytes,
             )?;
         }
@@ -559,7 +598,7 @@ impl<'a> ColumnReader<'a> {
     }
 }
 
-impl fmt::Debug for SegmentCursor<'_, '_, '_> {
+impl fmt::Debug for SegmentCursor<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SegmentCursor")
             .field("segment", &self.segment)

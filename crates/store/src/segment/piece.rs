@@ -3,14 +3,18 @@
 use core::fmt;
 use core::ops::Deref;
 
-use cofferdam_arena::Arena;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cofferdam_arena::collections::Vec;
-use cofferdam_vfs::File;
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_vfs::{File, OpenMode};
 
 use super::layout::{self, Damage, HEADER_BYTES, Header};
 use crate::cache::{Cache, Piece, PieceKey};
+use crate::directory::{Charge, Directory};
 use crate::error::{Error, Unsupported};
-use crate::files::FileId;
+use crate::files::{FileId, FileKind};
 use crate::page::{LongRef, PageError, SymbolTable};
 use crate::schema::VALUE_BYTES_MAX;
 
@@ -22,6 +26,16 @@ pub(crate) struct SegmentFile {
     file: Box<dyn File>,
     id: FileId,
     salt: u64,
+    /// Set for files of a database.
+    owner: Option<Owner>,
+}
+
+/// The database that a file belongs to.
+struct Owner {
+    directory: Arc<Directory>,
+    /// No edit names the file, or none will any more: it is removed with its last handle.
+    is_obsolete: AtomicBool,
+    _charge: Charge,
 }
 
 impl SegmentFile {
@@ -43,7 +57,7 @@ impl SegmentFile {
             salt,
         };
         file.write_all_at(&header.write(), 0).map_err(|error| Error::io("write", id, &error))?;
-        Ok(SegmentFile { file, id, salt })
+        Ok(SegmentFile { file, id, salt, owner: None })
     }
 
     /// Reads the header of a file.
@@ -65,7 +79,58 @@ impl SegmentFile {
         if header.file_number != id.number {
             return Err(Error::corrupt(id, 32, "the header is that of another file"));
         }
-        Ok(SegmentFile { file, id, salt: header.salt })
+        Ok(SegmentFile { file, id, salt: header.salt, owner: None })
+    }
+
+    /// Makes a file of segments in a database's directory, which is removed with its last handle until
+    /// [`SegmentFile::set_obsolete`] says otherwise.
+    ///
+    /// # Errors
+    /// Those of the system; the budget refuses the handle.
+    pub(crate) fn create_in(
+        directory: &Arc<Directory>,
+        number: u64,
+        budget: &Budget,
+    ) -> Result<SegmentFile, Error> {
+        let id = FileId::new(FileKind::Segments, number);
+        let (file, charge) = directory.open_file(id, OpenMode::CreateNew, budget)?.into_parts();
+        let file = SegmentFile::create(file, id, directory.vfs().random_u64())?;
+        Ok(file.owned(directory, charge, true))
+    }
+
+    /// Opens a file of segments in a database's directory.
+    ///
+    /// # Errors
+    /// As [`SegmentFile::open`]; the budget refuses the handle.
+    pub(crate) fn open_in(
+        directory: &Arc<Directory>,
+        number: u64,
+        budget: &Budget,
+    ) -> Result<SegmentFile, Error> {
+        let id = FileId::new(FileKind::Segments, number);
+        let (file, charge) = directory.open_file(id, OpenMode::Read, budget)?.into_parts();
+        Ok(SegmentFile::open(file, id)?.owned(directory, charge, false))
+    }
+
+    fn owned(mut self, directory: &Arc<Directory>, charge: Charge, is_obsolete: bool) -> SegmentFile {
+        let directory = Arc::clone(directory);
+        self.owner = Some(Owner { directory, is_obsolete: AtomicBool::new(is_obsolete), _charge: charge });
+        self
+    }
+
+    /// Says whether the file is removed with its last handle.
+    pub(crate) fn set_obsolete(&self, is_obsolete: bool) {
+        if let Some(owner) = &self.owner {
+            owner.is_obsolete.store(is_obsolete, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file.sync().map_err(|error| Error::io("sync", self.id, &error))
     }
 
     /// Which file it is.
@@ -161,6 +226,15 @@ impl SegmentFile {
     }
 }
 
+impl Drop for SegmentFile {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner.take().filter(|owner| owner.is_obsolete.load(Ordering::Relaxed)) {
+            // What cannot be removed now is removed when the database is opened the next time.
+            let _ = owner.directory.remove(self.id);
+        }
+    }
+}
+
 impl fmt::Debug for SegmentFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SegmentFile({})", self.id)
@@ -186,6 +260,16 @@ impl<'c> PageSource<'c> {
     /// Through the cache.
     pub(crate) fn cached(cache: &'c Cache) -> PageSource<'c> {
         PageSource { cache: Some(cache) }
+    }
+
+    /// Through a cache where there is one.
+    pub(crate) fn of(cache: Option<&'c Cache>) -> PageSource<'c> {
+        PageSource { cache }
+    }
+
+    /// The cache.
+    pub(crate) fn cache(&self) -> Option<&'c Cache> {
+        self.cache
     }
 
     /// From the file alone.

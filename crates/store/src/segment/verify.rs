@@ -47,7 +47,7 @@ struct Verifier<'v, 's, 'a> {
     segment: &'v Segment,
     schema: Schema<'s>,
     arena: &'a Arena,
-    cursor: SegmentCursor<'static, 's, 'a>,
+    cursor: SegmentCursor<'s, 'a>,
     scratch: Scratch<'a>,
     visitor: &'v mut Visitor<'v>,
     verified: Verified,

@@ -582,7 +582,7 @@ pub(in crate::segment) fn check_scan(table: &Table, segment: &Segment) {
     }
 }
 
-fn check_range(table: &Table, cursor: &mut SegmentCursor<'_, '_, '_>, at: usize, rows: usize, arena: &Arena) {
+fn check_range(table: &Table, cursor: &mut SegmentCursor<'_, '_>, at: usize, rows: usize, arena: &Arena) {
     let expected = &table.rows[at..at + rows];
     // A part of the range, behind something else.
     let part = rows / 3..rows;
