@@ -62,15 +62,22 @@ impl BudgetAlloc {
     /// The budget refuses.
     pub fn charge(&self, bytes: usize) -> Result<(), crate::AllocError> {
         let bytes = bytes as u64 + PIECE_OVERHEAD_BYTES;
-        // Without the lock, since a reclaimer that this asks may give back pieces of the same account. Whole units are
-        // as much as there can be needed; what was free in the last unit goes back.
-        let charged = bytes.div_ceil(UNIT);
-        self.account.budget.charge(charged * UNIT)?;
         let mut held = self.account.bytes.lock();
-        let needed = (*held + bytes).div_ceil(UNIT) - held.div_ceil(UNIT);
+        let mut surplus = 0;
+        if units_for(*held, bytes) > 0 {
+            drop(held);
+            // Without the lock, since a reclaimer that this asks may give back pieces of the same account. Whole units
+            // are as much as there can be needed; what is free in the last unit by then goes back.
+            let charged = bytes.div_ceil(UNIT);
+            self.account.budget.charge(charged * UNIT)?;
+            held = self.account.bytes.lock();
+            surplus = charged - units_for(*held, bytes);
+        }
         *held += bytes;
         drop(held);
-        self.account.budget.release((charged - needed) * UNIT);
+        if surplus > 0 {
+            self.account.budget.release(surplus * UNIT);
+        }
         Ok(())
     }
 
@@ -83,6 +90,11 @@ impl BudgetAlloc {
         drop(held);
         self.account.budget.release(units * UNIT);
     }
+}
+
+/// How many units more are charged when `bytes` are added to what is held.
+fn units_for(held: u64, bytes: u64) -> u64 {
+    (held + bytes).div_ceil(UNIT) - held.div_ceil(UNIT)
 }
 
 impl fmt::Debug for BudgetAlloc {
