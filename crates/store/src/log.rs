@@ -53,6 +53,8 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod reader;
 pub(crate) mod records;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 pub use frame::FRAME_BYTES_MAX;
