@@ -8,7 +8,9 @@ use cofferdam_arena::Budget;
 use cofferdam_store::Error;
 use cofferdam_store::directory::{Access, Directory};
 use cofferdam_store::manifest::Root;
-use cofferdam_testkit::simfs::{CrashPolicy, Fault, GONE, Op, Rule, SimDisk, Survival, Unwritten};
+use cofferdam_testkit::simfs::{
+    CrashPolicy, EIO, ENOSPC, Fault, GONE, Op, Rule, SimDisk, Survival, Unwritten,
+};
 use cofferdam_vfs::Vfs;
 
 /// Random choices (splitmix64).
@@ -61,16 +63,20 @@ pub(crate) fn faults(choices: &mut Choices) -> Vec<Rule> {
     let mut rules = vec![Rule::new([Op::Read, Op::Write], Fault::Short).chance(100_000)];
     match choices.below(4) {
         0 => {}
-        1 => rules
-            .push(Rule::new([Op::Sync, Op::SyncDirectory], Fault::FailSync(unwritten)).chance(10 * chance)),
-        2 => rules.push(
-            Rule::new([Op::Write, Op::SetLen, Op::Create, Op::Remove, Op::Rename], Fault::Error(28))
-                .chance(chance),
-        ),
-        _ => rules.push(
-            Rule::new([Op::Read, Op::Open, Op::List, Op::Sync, Op::SyncDirectory], Fault::Error(5))
-                .chance(chance),
-        ),
+        1 => {
+            let fault = Fault::FailSync(unwritten);
+            rules.push(Rule::new([Op::Sync], fault).chance(10 * chance));
+            // Not of the directory above: whoever makes a database again after that must look for it there.
+            rules.push(Rule::new([Op::SyncDirectory], fault).file("db").chance(10 * chance));
+        }
+        2 => {
+            let ops = [Op::Write, Op::SetLen, Op::Create, Op::Remove, Op::Rename];
+            rules.push(Rule::new(ops, Fault::Error(ENOSPC)).chance(chance));
+        }
+        _ => {
+            let ops = [Op::Read, Op::Open, Op::List, Op::Sync, Op::SyncDirectory];
+            rules.push(Rule::new(ops, Fault::Error(EIO)).chance(chance));
+        }
     }
     rules
 }
