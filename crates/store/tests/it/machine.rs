@@ -8,9 +8,7 @@ use cofferdam_arena::Budget;
 use cofferdam_store::Error;
 use cofferdam_store::directory::{Access, Directory};
 use cofferdam_store::manifest::Root;
-use cofferdam_testkit::simfs::{
-    CrashPolicy, EIO, ENOSPC, Fault, GONE, Op, Rule, SimDisk, Survival, Unwritten,
-};
+use cofferdam_testkit::simfs::{CrashPolicy, EIO, ENOSPC, Fault, Op, Rule, SimDisk, Survival, Unwritten};
 use cofferdam_vfs::Vfs;
 
 /// Random choices (splitmix64).
@@ -81,11 +79,6 @@ pub(crate) fn faults(choices: &mut Choices) -> Vec<Rule> {
     rules
 }
 
-/// Whether an error is that of a machine that is gone.
-pub(crate) fn is_gone(error: &Error) -> bool {
-    matches!(error, Error::Io(problem) if problem.code == Some(GONE))
-}
-
 /// Whether an error is the system's, or what it leaves.
 pub(crate) fn is_of_the_system(error: &Error) -> bool {
     matches!(error, Error::Io(_) | Error::Poisoned)
@@ -146,7 +139,7 @@ pub(crate) fn live(
         let wrong = match life(&disk, &mut choices, &budget) {
             Ok(()) => None,
             Err(Stop::Error(error))
-                if is_gone(&error) || fate == Fate::Faults && is_of_the_system(&error) =>
+                if is_of_the_system(&error) && (disk.is_gone() || fate == Fate::Faults) =>
             {
                 None
             }
