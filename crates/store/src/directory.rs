@@ -3,8 +3,8 @@
 //! | step of creation | what a crash behind it leaves | the next open |
 //! |---|---|---|
 //! | 1. the directory, the lock | an empty directory, or one with `lock` | begins again |
-//! | 2. `manifest-000001`: header and an empty snapshot, synced | the same, perhaps with a manifest or a part of it | removes it, begins again |
-//! | 3. `temp-000002`: the root with both slots, synced; the directory synced | the same, perhaps with a temporary file | removes both, begins again |
+//! | 2. `manifest-000001`: a header and an empty snapshot, and its name, synced | the same, perhaps with a manifest or a part of it | removes it, begins again |
+//! | 3. `temp-000002`: the root with both slots, synced | the same, perhaps with a temporary file | removes both, begins again |
 //! | 4. `temp-000002` renamed to `root`; the directory synced | a database, or the state of step 3 | opens it, or begins again |
 //!
 //! So a database exists from the moment its root has its name, and whatever has that name was complete before: a
@@ -147,7 +147,6 @@ impl Directory {
         let temporary = FileId::new(FileKind::Temporary, FIRST_ROOT);
         self.remove_if_there(temporary)?;
         root.create(self, temporary, budget)?;
-        self.sync()?;
         self.rename(temporary, FileId::ROOT)?;
         self.sync()
     }
