@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{Budget, BudgetAlloc};
-use cofferdam_vfs::OpenMode;
 
 use crate::directory::Directory;
 use crate::error::Error;
-use crate::files::{FileId, FileKind};
 use crate::manifest::{self, Item, Place};
 use crate::schema::TableId;
+use crate::segment::SegmentFile;
 use crate::table::Table;
-use crate::version::{Change, Segment, SegmentFile, Version};
+use crate::version::{Change, Segment, Version};
 
 /// The state of a database while its manifest is replayed.
 ///
@@ -109,7 +108,7 @@ impl Loader {
             let (before, after) = self.tables.split_at_mut(place);
             after[0].find_sources(&before[parent])?;
         }
-        let mut created = Vec::new_in(self.alloc.clone());
+        let mut created: Vec<Arc<Table>, BudgetAlloc> = Vec::new_in(self.alloc.clone());
         created.try_reserve_exact(self.tables.len())?;
         created.extend(self.tables.drain(..).map(Arc::new));
         let mut added: Vec<Arc<Segment>, BudgetAlloc> = Vec::new_in(self.alloc.clone());
@@ -117,17 +116,12 @@ impl Loader {
         for (number, info) in self.segments.iter().enumerate() {
             let known = added.iter().find(|segment| segment.info.id.file == info.id.file);
             let file = match known {
-                Some(segment) => Arc::clone(&segment.file),
-                None => {
-                    let id = FileId::new(FileKind::Segments, info.id.file);
-                    SegmentFile::new(
-                        directory.open_file(id, OpenMode::Read, budget)?,
-                        directory,
-                        &self.alloc,
-                    )?
-                }
+                Some(segment) => Arc::clone(segment.file()),
+                None => Arc::new(SegmentFile::open_in(directory, info.id.file, budget)?),
             };
-            added.push(Segment::new(*info, number as u64, &file, &self.alloc)?);
+            let table = created.binary_search_by_key(&info.table, |table| table.id());
+            let table = &created[table.expect("it was looked for when the segment was taken")];
+            added.push(Segment::open(*info, number as u64, &file, table, &self.alloc)?);
         }
         let change = Change { created: &created, added: &added, ..Change::default() };
         let version = Version::empty(self.alloc.clone()).edited(&change)?;

@@ -10,65 +10,18 @@
 //!             └─> table 4 ──────────────────┘
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, BudgetAlloc};
 
-use crate::directory::{Directory, OpenFile};
+use crate::error::Error;
 use crate::level::Extent;
 use crate::manifest::{self, KEY_BOUND_BYTES_MAX, SegmentId};
 use crate::schema::TableId;
+use crate::segment::{self, Location, SegmentFile};
 use crate::table::Table;
-
-/// An open segment file. It is removed from the directory when the last segment of it is forgotten.
-///
-/// **Memory.** Its size, charged to `catalog`, and the handle, charged with the file.
-#[derive(Debug)]
-pub(crate) struct SegmentFile {
-    pub(crate) file: OpenFile,
-    directory: Arc<Directory>,
-    /// Set when an edit has taken its last segment out of the manifest.
-    is_obsolete: AtomicBool,
-    alloc: BudgetAlloc,
-}
-
-impl SegmentFile {
-    /// A file that is open already.
-    ///
-    /// # Errors
-    /// The budget refuses the handle.
-    pub(crate) fn new(
-        file: OpenFile,
-        directory: &Arc<Directory>,
-        alloc: &BudgetAlloc,
-    ) -> Result<Arc<SegmentFile>, AllocError> {
-        alloc.charge(size_of::<SegmentFile>())?;
-        let directory = Arc::clone(directory);
-        Ok(Arc::new(SegmentFile {
-            file,
-            directory,
-            is_obsolete: AtomicBool::new(false),
-            alloc: alloc.clone(),
-        }))
-    }
-
-    /// Says whether a version to come may name the file.
-    pub(crate) fn set_obsolete(&self, is_obsolete: bool) {
-        self.is_obsolete.store(is_obsolete, Ordering::Relaxed);
-    }
-}
-
-impl Drop for SegmentFile {
-    fn drop(&mut self) {
-        if self.is_obsolete.load(Ordering::Relaxed) {
-            // What cannot be removed now is removed when the database is opened the next time.
-            let _ = self.directory.remove(self.file.id());
-        }
-        self.alloc.release(size_of::<SegmentFile>());
-    }
-}
 
 /// A segment of an open database.
 ///
@@ -77,25 +30,43 @@ impl Drop for SegmentFile {
 pub(crate) struct Segment {
     /// As the manifest describes it.
     pub(crate) info: manifest::Segment,
-    pub(crate) file: Arc<SegmentFile>,
+    pub(crate) reader: segment::Segment,
     /// Later ones are newer: the order of level 0.
     added: u64,
     alloc: BudgetAlloc,
 }
 
 impl Segment {
-    /// `added` counts up from one segment to the next.
+    /// Opens a segment of a file. `added` counts up from one segment to the next.
     ///
     /// # Errors
-    /// The budget refuses.
-    pub(crate) fn new(
+    /// Its footer cannot be read; the budget refuses.
+    pub(crate) fn open(
         info: manifest::Segment,
         added: u64,
         file: &Arc<SegmentFile>,
+        table: &Table,
         alloc: &BudgetAlloc,
-    ) -> Result<Arc<Segment>, AllocError> {
+    ) -> Result<Arc<Segment>, Error> {
+        let location = Location { footer_offset: info.id.footer_offset };
+        let reader = segment::Segment::open(Arc::clone(file), location, info.sequence_base, &table.schema())?;
         alloc.charge(size_of::<Segment>())?;
-        Ok(Arc::new(Segment { info, file: Arc::clone(file), added, alloc: alloc.clone() }))
+        Ok(Arc::new(Segment { info, reader, added, alloc: alloc.clone() }))
+    }
+
+    /// The same segment as another description says.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    pub(crate) fn described(&self, info: manifest::Segment, added: u64) -> Result<Arc<Segment>, AllocError> {
+        debug_assert_eq!((info.id, info.sequence_base), (self.info.id, self.info.sequence_base));
+        self.alloc.charge(size_of::<Segment>())?;
+        Ok(Arc::new(Segment { info, reader: self.reader.clone(), added, alloc: self.alloc.clone() }))
+    }
+
+    /// Its file.
+    pub(crate) fn file(&self) -> &Arc<SegmentFile> {
+        self.reader.file()
     }
 }
 
