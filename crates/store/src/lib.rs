@@ -18,7 +18,8 @@ mod merge;
 mod options;
 mod page;
 mod schema;
-mod segment;
+#[doc(hidden)]
+pub mod segment;
 mod snapshots;
 mod table;
 mod version;

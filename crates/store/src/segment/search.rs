@@ -96,6 +96,9 @@ impl RangePlace {
     }
 }
 
+/// A page, where it is, and where its column's symbols are.
+type PagePiece<'s> = (PieceRef<'s>, PageLocation, Option<(u64, usize)>);
+
 impl Segment {
     /// The piece at a place that another piece named.
     fn inner_piece<'s>(
@@ -284,7 +287,7 @@ impl Segment {
         kind: Kind,
         source: PageSource<'_>,
         scratch: &'s mut Vec<'_, u8>,
-    ) -> Result<(PieceRef<'s>, PageLocation, Option<(u64, usize)>), Error> {
+    ) -> Result<PagePiece<'s>, Error> {
         let (location, symbols) = self.page_location(range, physical, source, scratch)?;
         let piece = source.piece(&self.file, location.offset, location.len as usize, scratch, |bytes| {
             Segment::check_page(bytes, &location, kind, range.rows)

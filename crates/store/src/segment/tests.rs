@@ -1,6 +1,7 @@
 //! Segments against a naive model: rows in a vector.
 
 mod damage;
+mod golden;
 mod limits;
 mod measure;
 mod model;

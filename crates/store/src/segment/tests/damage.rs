@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::vec::Vec as Std;
 
 /// A small segment that has everything: versions, tombstones, NULLs, long texts, several ranges, groups and nodes.
-fn sample() -> (Table, MemoryFile, Location) {
+pub(super) fn sample_table() -> Table {
     let types =
         [Type::Text, Type::BigInt, Type::Double, Type::Text, Type::Decimal { precision: 30, scale: 3 }];
     let mut table = Table::of(&types, &[(0, KeyOrder::ASC), (1, KeyOrder::DESC)]);
@@ -25,31 +25,45 @@ fn sample() -> (Table, MemoryFile, Location) {
         table.put(&values, random.below(9), i % 6 == 5);
     }
     table.sort();
+    table
+}
+
+/// [`sample_table`] behind `offset` of a file, in pages of seven rows.
+pub(super) fn write_sample<'a>(
+    table: &Table,
+    file: &SegmentFile,
+    offset: u64,
+    arena: &'a Arena,
+) -> SegmentSummary<'a> {
+    let schema = table.schema();
+    let sizes = WriterSizes::of(&schema, 0).with_page_rows(7).with_ranges(3);
+    let mut writer = SegmentWriter::new(file, offset, schema, sizes, arena).unwrap();
+    for row in &table.rows {
+        let bytes = table.encoded_row(row);
+        writer.push_row(&table.encoded_key(row), row.sequence, row.is_delete, &bytes).unwrap();
+    }
+    writer.finish().unwrap().unwrap()
+}
+
+fn sample() -> (Table, MemoryFile, Location) {
+    let table = sample_table();
     let budget = Budget::unlimited("test").unwrap();
     let arena = Arena::new(&budget);
     let memory = MemoryFile::new();
     let file = table.new_file(&memory);
-    let schema = table.schema();
-    let sizes = WriterSizes::of(&schema, 0).with_page_rows(7).with_ranges(3);
-    let mut writer = SegmentWriter::new(&file, SegmentFile::HEADER_BYTES, schema, sizes, &arena).unwrap();
-    for row in &table.rows {
-        writer
-            .push_row(&table.encoded_key(row), row.sequence, row.is_delete, &table.encoded_row(row))
-            .unwrap();
-    }
-    let summary = writer.finish().unwrap().unwrap();
+    let summary = write_sample(&table, &file, SegmentFile::HEADER_BYTES, &arena);
     assert!(summary.groups_count > 2);
     let location = summary.location;
     (table, memory, location)
 }
 
 fn open(table: &Table, memory: &MemoryFile, location: Location) -> Result<Segment, Error> {
-    let file = SegmentFile::open(std::boxed::Box::new(memory.clone()), FileId::new(FileKind::Segments, 42))?;
+    let file = SegmentFile::open(Box::new(memory.clone()), FileId::new(FileKind::Segments, 42))?;
     Segment::open(Arc::new(file), location, table.base, &table.schema())
 }
 
 /// What reading a segment in every way gives, as text.
-fn read_all(table: &Table, segment: &Segment) -> Result<Std<std::string::String>, Error> {
+fn read_all(table: &Table, segment: &Segment) -> Result<Std<String>, Error> {
     let budget = Budget::unlimited("test").unwrap();
     let arena = Arena::new(&budget);
     let schema = table.schema();
@@ -194,7 +208,7 @@ fn headers_of_other_files_and_versions_are_refused() {
     let (table, memory, location) = sample();
     let bytes = memory.bytes();
     let other = FileId::new(FileKind::Segments, 43);
-    let error = SegmentFile::open(std::boxed::Box::new(memory.clone()), other).unwrap_err();
+    let error = SegmentFile::open(Box::new(memory.clone()), other).unwrap_err();
     assert_eq!(
         error.to_string(),
         "segments-000043 is damaged at byte 32: the header is that of another file"

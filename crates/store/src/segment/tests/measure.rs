@@ -185,9 +185,9 @@ fn measure_sums_of_three_columns() {
             let mut sums = [0i64; 3];
             while let Some(range) = cursor.range() {
                 let rows = range.rows as usize;
-                for column in 1..4 {
-                    cursor.decode(column, 0..rows, into[column].target(), 0).unwrap();
-                    sums[column - 1] += into[column].sum(rows);
+                for (column, into) in into.iter_mut().enumerate().skip(1) {
+                    cursor.decode(column, 0..rows, into.target(), 0).unwrap();
+                    sums[column - 1] += into.sum(rows);
                 }
                 cursor.next_range().unwrap();
             }
@@ -198,8 +198,8 @@ fn measure_sums_of_three_columns() {
             cursor.seek_row(0).unwrap();
             while let Some(range) = cursor.range() {
                 let rows = range.rows as usize;
-                for column in 1..4 {
-                    cursor.decode(column, 0..rows, into[column].target(), 0).unwrap();
+                for (column, into) in into.iter_mut().enumerate().skip(1) {
+                    cursor.decode(column, 0..rows, into.target(), 0).unwrap();
                 }
                 cursor.next_range().unwrap();
             }
