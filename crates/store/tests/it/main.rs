@@ -7,6 +7,7 @@ use cofferdam_testkit::counting::CountingAllocator;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 mod directory;
+mod engine;
 mod formats;
 mod machine;
 mod manifest;
