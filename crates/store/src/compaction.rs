@@ -122,9 +122,11 @@ impl Inner {
                         }
                     }
                     if job.is_bottom {
-                        rows.map_sequences(|sequence| {
-                            if sequence <= oldest { SETTLED_SEQUENCE } else { sequence }
-                        });
+                        rows.map_sequences(
+                            |sequence| {
+                                if sequence <= oldest { SETTLED_SEQUENCE } else { sequence }
+                            },
+                        );
                     }
                     rows.write(writer, &scratch)?;
                     scratch.reset();

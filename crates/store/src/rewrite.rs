@@ -194,16 +194,17 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Writes the rows of the batch to a segment.
-    pub(crate) fn write(
-        &self,
-        writer: &mut SegmentWriter<'_, '_, '_>,
-        scratch: &Arena,
-    ) -> Result<(), Error> {
+    pub(crate) fn write(&self, writer: &mut SegmentWriter<'_, '_, '_>, scratch: &Arena) -> Result<(), Error> {
         let mut columns = Vec::with_capacity_in(self.columns.len(), scratch)?;
         for (column, longs) in self.columns.iter().zip(self.longs.iter()) {
             let longs = longs.iter().map(|long| LongText { row: long.row, file: &long.file, at: long.at });
             let longs = scratch.alloc_slice_from_iter(longs)?;
-            columns.push(ColumnRef { data: column.data(), valid: column.valid(), heap: column.heap(), longs })?;
+            columns.push(ColumnRef {
+                data: column.data(),
+                valid: column.valid(),
+                heap: column.heap(),
+                longs,
+            })?;
         }
         writer.push_batch(&columns, &self.sequences[..self.rows], &self.deletes[..self.rows], 0..self.rows)
     }

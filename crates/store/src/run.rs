@@ -121,12 +121,7 @@ impl Runs {
     ///
     /// # Errors
     /// As [`Runs::write`]; the runs are as they were then.
-    pub(crate) fn cut(
-        &mut self,
-        store: &Store,
-        operation: u64,
-        created: &[Arc<Table>],
-    ) -> Result<(), Error> {
+    pub(crate) fn cut(&mut self, store: &Store, operation: u64, created: &[Arc<Table>]) -> Result<(), Error> {
         let limit = OWN_SEQUENCE + operation;
         let inner = store.inner();
         let is_cut = |segment: &Arc<Segment>| {
@@ -145,8 +140,7 @@ impl Runs {
                 let arena = Arena::new(&inner.flush_budget);
                 let allowed = inner.sizing.flush_bytes;
                 let chain = [core::slice::from_ref(&segment)];
-                let mut rows =
-                    Rewriter::new(inner, &table, &chain, 0, allowed as usize / 3, &arena)?;
+                let mut rows = Rewriter::new(inner, &table, &chain, 0, allowed as usize / 3, &arena)?;
                 let place = (0, OWN_SEQUENCE);
                 new.write(&table, place, (&inner.flush_budget, allowed / 2), |writer| {
                     let mut scratch = Arena::new(&inner.flush_budget);
