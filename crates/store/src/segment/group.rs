@@ -27,6 +27,8 @@ pub(super) struct ColumnTotals {
     pub(super) kind: Kind,
     pub(super) nulls: u64,
     pub(super) bytes: u64,
+    /// Estimated when the segment ends.
+    pub(super) distinct: u64,
     pub(super) zone: Option<Zone>,
 }
 

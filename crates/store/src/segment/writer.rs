@@ -10,6 +10,7 @@ use cofferdam_types::key::{bigint_key, decode_key, encode_key, integer_key};
 use cofferdam_types::row::decode_row;
 use cofferdam_types::{Type, Value};
 
+use super::distinct::{REGISTERS_MAX, REGISTERS_MIN, Sketches};
 use super::filter::hash_key;
 use super::group::{ColumnTotals, Group, GroupLimits};
 use super::index::{Child, IndexBuilder};
@@ -49,6 +50,8 @@ pub(crate) struct WriterSizes {
     ranges: usize,
     buffer_bytes: usize,
     symbol_tables: usize,
+    /// For the estimate of a column's distinct values.
+    registers: usize,
     row_bytes: usize,
 }
 
@@ -106,7 +109,11 @@ impl WriterSizes {
         // Beside its columns a row has its sequence, its kind, the hash of its key, and 16 bytes while it is encoded.
         let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + 33)).clamp(1, ROWS_MAX);
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
+        // They are for planners, and worth a part of the last eighth.
+        let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
+        let registers = registers.find(|count| count * schema.columns.len() <= chunk_bytes / 32).unwrap_or(0);
         WriterSizes {
+            registers,
             chunk_bytes,
             page_rows,
             heap_bytes,
@@ -141,6 +148,7 @@ pub(crate) struct SegmentWriter<'f, 's, 'a> {
     scratch: EncodeScratch<'a>,
     sizes: WriterSizes,
     totals: Vec<'a, ColumnTotals>,
+    sketches: Sketches<'a>,
     /// The group's tables, by column.
     symbols: Vec<'a, (u16, SymbolTable)>,
     /// Where symbols are looked for; empty otherwise.
@@ -209,7 +217,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         };
         let mut totals = Vec::with_capacity_in(schema.columns.len(), arena)?;
         for column in schema.columns {
-            totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, zone: None })?;
+            totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, distinct: 0, zone: None })?;
         }
         Ok(SegmentWriter {
             group: Group::new_in(kinds, limits, arena)?,
@@ -217,6 +225,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             start: offset,
             staging: Staging::new_in(&schema, sizes.page_rows, sizes.heap_bytes, arena)?,
             index: IndexBuilder::new_in(arena),
+            sketches: Sketches::new_in(schema.columns.len(), sizes.registers, arena)?,
             scratch: EncodeScratch::new_in(arena),
             training: Arena::new(arena.budget()),
             symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
@@ -359,6 +368,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         }
         self.close_group()?;
         let root = self.index.finish(&mut self.out)?;
+        for (index, totals) in self.totals.iter_mut().enumerate() {
+            totals.distinct = self.sketches.estimate(index, self.counts.rows - totals.nulls);
+        }
         let statistics_offset = statistics::write(&self.totals, &mut self.out)?;
         let Counts { rows, tombstones, groups, ranges, sequence_min, sequence_max, .. } = self.counts;
         let footer = Footer {
@@ -519,6 +531,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             };
             let stats = self.group.add_page(&values, table.map(|(_, table)| table), &mut self.scratch)?;
             self.totals[index].add(&stats);
+            self.sketches.add(index, &values);
         }
         self.group.end_range(rows, self.range)?;
         self.counts.ranges += 1;
