@@ -57,7 +57,8 @@ pub(crate) trait Changes {
     fn size(&self) -> (usize, usize, usize);
 
     /// Gives the entries: of each key the last change.
-    fn for_each(&self, visit: &mut dyn FnMut(&memtable::Entry<'_>) -> Result<(), Error>) -> Result<(), Error>;
+    fn for_each(&self, visit: &mut dyn FnMut(&memtable::Entry<'_>) -> Result<(), Error>)
+    -> Result<(), Error>;
 
     /// Whether nobody has changed the same since the snapshot, with no commit under way (T1).
     fn check(&self) -> Result<(), Error>;
@@ -78,7 +79,15 @@ pub(crate) trait Replacement: Changes {
 
 impl Log {
     pub(crate) fn new(last_sequence: u64) -> Log {
-        Log { wal: None, previous: None, root: None, last_sequence, last_full: 0, active_from: 0, sealed_until: 0 }
+        Log {
+            wal: None,
+            previous: None,
+            root: None,
+            last_sequence,
+            last_full: 0,
+            active_from: 0,
+            sealed_until: 0,
+        }
     }
 
     /// Goes on with the last of the logs that were replayed, or begins the first one.
@@ -111,8 +120,16 @@ impl Log {
             Some(wal) => wal,
             None => {
                 let root = self.root.as_ref().expect("the store is open");
-                let (number, buffer_bytes) = (inner.next_file_number(), inner.sizing.wal_buffer_bytes as usize);
-                WalWriter::create(&inner.directory, root, number, self.previous, buffer_bytes, &inner.wal_budget)?
+                let (number, buffer_bytes) =
+                    (inner.next_file_number(), inner.sizing.wal_buffer_bytes as usize);
+                WalWriter::create(
+                    &inner.directory,
+                    root,
+                    number,
+                    self.previous,
+                    buffer_bytes,
+                    &inner.wal_budget,
+                )?
             }
         };
         Ok(self.wal.insert(wal))
@@ -246,6 +263,7 @@ impl Inner {
         if !self.ring(true) {
             drop(log);
             self.flush_sealed_now()?;
+            self.compact_if_alone();
             return Ok(lock(&self.log));
         }
         let waited = Duration::from_nanos(self.directory.vfs().now_ns().saturating_sub(started));
@@ -275,7 +293,7 @@ impl Inner {
     pub(crate) fn commit_edit(&self, changes: &dyn Replacement) -> Result<u64, Error> {
         let (created, dropped) = changes.tables();
         let arena = Arena::new(&self.flush_budget);
-        let (_turn, mut log) = self.lock_log_without(changes.runs())?;
+        let (turn, mut log) = self.lock_log_without(changes.runs())?;
         changes.check()?;
         // Commits that this one may have seen are durable before it.
         log.wal(self)?.sync().inspect_err(|_| self.group.poison())?;
@@ -295,7 +313,8 @@ impl Inner {
         kept.extend(created.iter().filter(|table| !dropped.contains(&table.id())).cloned())?;
         let mut gone = Vec::new_in(&arena);
         gone.extend(dropped.iter().filter(|id| version.table(**id).is_some()).copied())?;
-        let change = version::Change { created: &kept, dropped: &gone, added: &added, ..version::Change::default() };
+        let change =
+            version::Change { created: &kept, dropped: &gone, added: &added, ..version::Change::default() };
         let outcome = self.edit(&change, last_sequence, 0);
         if !matches!(outcome, Err(Error::Conflict(_) | Error::OutOfMemory(_) | Error::Input(_))) {
             added.iter().for_each(|segment| segment.file().set_obsolete(false));
@@ -306,7 +325,8 @@ impl Inner {
         self.group.is_durable_up_to(last_sequence);
         self.snapshots.publish(last_sequence);
         drop(log);
-        self.ring(false);
+        drop(turn);
+        self.compact_if_alone();
         Ok(last_sequence)
     }
 
@@ -324,9 +344,10 @@ impl Inner {
         let table = entry.map(|entry| &entry.table).or_else(|| created.iter().find(|table| table.id() == id));
         let table = table.ok_or(Error::Conflict(id))?;
         let segments = entry.map_or(&[][..], |entry| entry.segments());
-        let is_apart = added.iter().filter(|other| other.info.table == id).all(|other| {
-            !overlap(other.keys(), run.keys())
-        });
+        let is_apart = added
+            .iter()
+            .filter(|other| other.info.table == id)
+            .all(|other| !overlap(other.keys(), run.keys()));
         let level = if is_apart { level_for_new(segments, run.keys()) } else { 0 };
         let own = run.info;
         let info = manifest::Segment {
@@ -351,7 +372,8 @@ impl Inner {
             let mut log = lock(&self.log);
             let pins = self.memtables.pin().expect("fewer than 2^32 readers");
             let active = pins.active();
-            let has_changes = runs.iter().any(|run| active.table_from(run.info.table) == Some(run.info.table));
+            let has_changes =
+                runs.iter().any(|run| active.table_from(run.info.table) == Some(run.info.table));
             drop(pins);
             if log.sealed_until == 0 && !has_changes {
                 return Ok((turn, log));

@@ -109,7 +109,8 @@ impl<'p> MemoryInput<'p> {
             }
             let (value, used) = decode_row(rest, ty.ty).expect("it was encoded by the store");
             rest = &rest[used..];
-            for (place, _) in columns.iter().enumerate().filter(|(_, wanted)| usize::from(**wanted) == column) {
+            for (place, _) in columns.iter().enumerate().filter(|(_, wanted)| usize::from(**wanted) == column)
+            {
                 into[place].put(at, value)?;
             }
         }

@@ -50,7 +50,10 @@ pub struct Scan<'a> {
 
 impl core::fmt::Debug for Scan<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Scan").field("table", &self.table.id()).field("is_done", &self.is_done).finish_non_exhaustive()
+        f.debug_struct("Scan")
+            .field("table", &self.table.id())
+            .field("is_done", &self.is_done)
+            .finish_non_exhaustive()
     }
 }
 

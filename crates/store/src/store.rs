@@ -88,7 +88,10 @@ pub(crate) struct Inner {
 
 impl core::fmt::Debug for Inner {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Inner").field("budget", &self.budget).field("sizing", &self.sizing).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("budget", &self.budget)
+            .field("sizing", &self.sizing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,12 +109,7 @@ impl Store {
     /// # Errors
     /// [`Error::LimitTooSmall`] below [`MINIMUM_BYTES`], [`Error::Locked`], [`Error::NotADatabase`], [`Error::Unsupported`],
     /// [`Error::Corrupt`], [`Error::OutOfMemory`], [`Error::Io`].
-    pub fn open(
-        vfs: &Arc<dyn Vfs>,
-        path: &Path,
-        budget: &Budget,
-        options: &Options,
-    ) -> Result<Store, Error> {
+    pub fn open(vfs: &Arc<dyn Vfs>, path: &Path, budget: &Budget, options: &Options) -> Result<Store, Error> {
         let limit_bytes = budget.limit_on_path();
         if limit_bytes < MINIMUM_BYTES {
             return Err(Error::LimitTooSmall { minimum_bytes: MINIMUM_BYTES, limit_bytes });
@@ -332,8 +330,8 @@ impl Inner {
     fn rotate(&self, manifest: &mut ManifestWriter) -> Result<(), Error> {
         let (number, version) = (self.next_file_number(), self.versions.current());
         let counters = self.counters(manifest, 0, 0);
-        let outcome = manifest
-            .rotate(&self.directory, number, &counters, &mut |edit| put_version(edit, &version));
+        let outcome =
+            manifest.rotate(&self.directory, number, &counters, &mut |edit| put_version(edit, &version));
         match outcome {
             // The manifest that there is goes on growing; the next edit tries again.
             Err(Error::OutOfMemory(_)) => Ok(()),
@@ -361,17 +359,13 @@ impl Inner {
         let oldest = self.oldest_wal();
         let buffer_bytes = self.sizing.wal_buffer_bytes as usize;
         let version = self.versions.current();
-        let recovered = wal::recover(
-            &self.directory,
-            root,
-            oldest,
-            buffer_bytes,
-            &self.wal_budget,
-            &mut |event| match event {
-                wal::Event::Entry(entry) => self.replay_entry(&version, entry),
-                wal::Event::Commit { .. } => Ok(()),
-            },
-        )?;
+        let recovered =
+            wal::recover(&self.directory, root, oldest, buffer_bytes, &self.wal_budget, &mut |event| {
+                match event {
+                    wal::Event::Entry(entry) => self.replay_entry(&version, entry),
+                    wal::Event::Commit { .. } => Ok(()),
+                }
+            })?;
         self.snapshots.publish(recovered.last_sequence);
         lock(&self.log).resume(self, root, &recovered)
     }
@@ -449,8 +443,10 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 
 impl Chores for Inner {
     fn flush(&self) {
-        // Whoever waits for room sees the failure when it tries by itself.
-        let _ = self.flush_sealed_now();
+        // Who flushes already looks again before it is done, and who waits for room sees a failure when it tries by itself.
+        if let Ok(_turn) = self.flushing.try_lock() {
+            let _ = self.flush_sealed_in_turn();
+        }
     }
 
     fn compact(&self, between: &dyn Fn() -> bool) -> bool {

@@ -238,8 +238,7 @@ impl Transaction {
     pub fn drop_table(&mut self, table: TableId) -> Result<(), Error> {
         self.check_usable()?;
         let version = self.store.inner().versions.current();
-        let with_indexes =
-            |candidate: &Table| candidate.id() == table || candidate.parent() == Some(table);
+        let with_indexes = |candidate: &Table| candidate.id() == table || candidate.parent() == Some(table);
         let candidates = version.tables().iter().map(|entry| &entry.table).chain(self.created.iter());
         let before = self.dropped.len();
         for candidate in candidates.filter(|candidate| with_indexes(candidate)) {
@@ -369,7 +368,10 @@ impl Transaction {
             return Ok(());
         }
         let old_key = old.map_or(&[][..], |(start, end)| &change.old.bytes[start..end]);
-        if index.unique_columns() > 0 && !has_null && self.has_prefix(index, &change.new[start..prefix_end], old_key)? {
+        if index.unique_columns() > 0
+            && !has_null
+            && self.has_prefix(index, &change.new[start..prefix_end], old_key)?
+        {
             let parent = index.parent().unwrap_or(index.id());
             return Err(violation(parent, index, index.unique_columns(), |column| {
                 value(usize::from(index.sources()[column]))
@@ -382,7 +384,12 @@ impl Transaction {
         }
         let row = row_start..change.index_rows.len();
         change.entries.try_reserve(1)?;
-        change.entries.push(IndexEntry { index: index.id(), kind: EntryKind::Put, key: (key.start, key.end), row: (row.start, row.end) });
+        change.entries.push(IndexEntry {
+            index: index.id(),
+            kind: EntryKind::Put,
+            key: (key.start, key.end),
+            row: (row.start, row.end),
+        });
         Ok(())
     }
 
@@ -633,12 +640,7 @@ fn input(table: TableId, column: Option<u16>, kind: InputKind) -> Error {
 }
 
 /// The row would be the second with its key: of the table itself, or the first columns of an index.
-fn violation<'v>(
-    table: TableId,
-    index: &Table,
-    columns: usize,
-    value: impl Fn(usize) -> Value<'v>,
-) -> Error {
+fn violation<'v>(table: TableId, index: &Table, columns: usize, value: impl Fn(usize) -> Value<'v>) -> Error {
     use core::fmt::Write as _;
     let mut key: InlineText<96> = InlineText::EMPTY;
     for (place, part) in index.key().iter().take(columns).enumerate() {
@@ -656,7 +658,10 @@ impl Changes for Transaction {
         (figures.tables_count as usize, figures.entries_count as usize, figures.used_bytes as usize)
     }
 
-    fn for_each(&self, visit: &mut dyn FnMut(&memtable::Entry<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&memtable::Entry<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut cursor = self.writes.read().cursor();
         cursor.seek_first();
         let mut last: Option<(TableId, &[u8])> = None;

@@ -21,9 +21,9 @@
 
 use super::node::{NodeRef, RecordRef, Target};
 use super::order::Order;
+use super::plain::Plain64;
 use super::record::Record;
 use super::slab::{Cutter, LINE_BYTES, Memory, Places, Slabs};
-use super::plain::Plain64;
 use super::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
 pub(super) const ROOT_BYTES: usize = size_of::<Root>().next_multiple_of(LINE_BYTES);

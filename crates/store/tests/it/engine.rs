@@ -36,6 +36,15 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// What went well, or why not, with the record of the refusal.
+    pub(crate) fn ok<T>(&self, outcome: Result<T, Error>) -> T {
+        outcome.unwrap_or_else(|error| {
+            panic!("{error}: {:?}", self.budget.last_refusal().map(|r| r.to_string()))
+        })
+    }
+}
+
 pub(crate) fn column(name: &str, ty: Type, is_nullable: bool) -> ColumnDef<'_> {
     ColumnDef { name, ty, is_nullable }
 }
@@ -218,7 +227,7 @@ fn a_transaction_larger_than_memory_is_committed_at_once() {
     let error = transaction.insert(table, &[Value::BigInt(7919), Value::Text("again")]).unwrap_err();
     assert!(matches!(error, Error::UniqueViolation(_)), "{error}");
     assert_eq!(rows(&store, transaction.view(), "names").len(), 20_000);
-    transaction.rollback_to(savepoint).unwrap();
+    machine.ok(transaction.rollback_to(savepoint));
     let expected: Vec<String> = {
         let mut ids: Vec<i64> = (0..12_345i64).map(|id| (id * 7919) % 20_000).collect();
         ids.sort();
@@ -231,7 +240,7 @@ fn a_transaction_larger_than_memory_is_committed_at_once() {
     drop(store);
     let store = machine.open();
     assert_eq!(rows(&store, now(&store).view(), "names"), expected);
-    store.compact().unwrap();
+    machine.ok(store.compact());
     assert_eq!(rows(&store, now(&store).view(), "names"), expected);
 }
 
@@ -246,15 +255,15 @@ fn many_small_commits_are_flushed_and_compacted_within_the_limit() {
         let name = format!("name {step} {}", "y".repeat(60));
         let mut transaction = store.begin(&machine.budget).unwrap();
         if step % 5 == 4 {
-            transaction.delete(table, &[Value::BigInt(id)]).unwrap();
+            machine.ok(transaction.delete(table, &[Value::BigInt(id)]));
             model.remove(&id);
         } else {
-            transaction.put(table, &[Value::BigInt(id), Value::Text(&name)]).unwrap();
+            machine.ok(transaction.put(table, &[Value::BigInt(id), Value::Text(&name)]));
             model.insert(id, name);
         }
-        transaction.commit(Durability::Normal).unwrap();
+        machine.ok(transaction.commit(Durability::Normal));
         if step % 1000 == 999 {
-            while store.compact().is_err() {}
+            machine.ok(store.compact());
             let expected: Vec<String> = model.iter().map(|(id, name)| format!("{id} {name}")).collect();
             assert_eq!(rows(&store, now(&store).view(), "names"), expected, "step {step}");
         }
