@@ -1,6 +1,7 @@
 //! Integration tests of the store: one binary.
 #![allow(clippy::disallowed_types)]
 
+mod history;
 mod sim;
 
 /// Every file beside this one, and every folder, is a module of this binary.

@@ -15,15 +15,15 @@
 //!
 //! A seed that fails is printed with its steps and runs again with `COFFERDAM_SIM_SEED=profile:seed`.
 
-mod cell;
+pub(crate) mod cell;
 mod driver;
-mod engine;
-mod ledger;
+pub(crate) mod engine;
+pub(crate) mod ledger;
 mod model;
 mod overlay;
 mod reads;
 mod report;
-mod rng;
+pub(crate) mod rng;
 mod rot;
 mod runner;
 mod script;
