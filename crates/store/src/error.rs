@@ -92,6 +92,8 @@ pub enum InputKind {
     ValueTooLong,
     /// There is no such table or index.
     NoSuchTable,
+    /// There is a table of this name already: the one that is named.
+    NameTaken,
     /// The definition of a table is not one: no columns, too many, a key of none of them.
     Definition,
 }
@@ -148,6 +150,12 @@ impl From<AllocError> for Error {
     }
 }
 
+impl From<allocator_api2::collections::TryReserveError> for Error {
+    fn from(error: allocator_api2::collections::TryReserveError) -> Error {
+        Error::OutOfMemory(error.into())
+    }
+}
+
 impl From<Corruption> for Error {
     fn from(error: Corruption) -> Error {
         Error::Corrupt(error)
@@ -186,6 +194,7 @@ impl Error {
                 InputKind::Count => "42601",
                 InputKind::KeyTooLong | InputKind::ValueTooLong => "54000",
                 InputKind::NoSuchTable => "42P01",
+                InputKind::NameTaken => "42P07",
                 InputKind::Definition => "42P16",
             },
             Error::UniqueViolation(_) => "23505",
@@ -253,6 +262,7 @@ impl fmt::Display for InputProblem {
             InputKind::KeyTooLong => "the key is longer than 8 KiB",
             InputKind::ValueTooLong => "a value is longer than 1 GiB",
             InputKind::NoSuchTable => "there is no such table",
+            InputKind::NameTaken => "there is a table of this name already",
             InputKind::Definition => "this is no definition of a table",
         })?;
         match self.column {
@@ -275,10 +285,26 @@ impl fmt::Display for IoProblem {
             Some(file) => write!(f, "{file}")?,
             None => f.write_str("the directory")?,
         }
-        match self.code {
-            // The system's own words; made without the heap.
-            Some(code) => write!(f, ": {} (error {code})", self.kind),
-            None => write!(f, ": {}", self.kind),
+        match (self.code, self.code.and_then(cofferdam_vfs::explain)) {
+            (Some(code), Some(meaning)) => write!(f, ": {meaning} (error {code})"),
+            // The kind's own words; made without the heap.
+            (Some(code), None) => write!(f, ": {} (error {code})", self.kind),
+            (None, _) => write!(f, ": {}", self.kind),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_put_into_words() {
+        let text = |code| Error::io("open", FileId::ROOT, &io::Error::from_raw_os_error(code)).to_string();
+        assert_eq!(
+            text(24),
+            "cannot open root: the process is out of file descriptors: raise its limit (ulimit -n) (error 24)"
+        );
+        assert_eq!(text(28), "cannot open root: no storage space (error 28)");
     }
 }

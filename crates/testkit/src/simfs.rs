@@ -44,7 +44,7 @@
 //!
 //! **Memory and time.** Images are on the heap, and no budget is charged. An operation costs its bytes and its sectors,
 //! a sync or a crash the number of unsynced sectors and of names; no content is ever copied as a whole but by
-//! [`SimDisk::duplicate`] and [`SimDisk::image`]. Measured by `cargo run --release -p cofferdam-testkit --example simfs_speed`.
+//! [`SimDisk::duplicate`] and [`SimDisk::image`]. There is no working directory: `db` is `/db`. Measured by `cargo run --release -p cofferdam-testkit --example simfs_speed`.
 //!
 //! | module | what it has |
 //! |---|---|

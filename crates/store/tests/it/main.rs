@@ -1,8 +1,20 @@
-//! Integration tests of the store: one binary.
+//! Integration tests of the store, on simulated disks.
 #![allow(clippy::disallowed_types)]
 
+use cofferdam_testkit::counting::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+mod directory;
+mod engine;
+mod formats;
 mod history;
+mod machine;
+mod manifest;
+mod memory;
 mod sim;
+mod wal;
 
 /// Every file beside this one, and every folder, is a module of this binary.
 #[test]

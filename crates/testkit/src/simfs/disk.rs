@@ -363,15 +363,15 @@ impl Disk {
 
     pub(super) fn sync_directory(&mut self, directory: &Handle) -> io::Result<()> {
         let begun = self.begin(directory.generation, &Deed::of(Op::SyncDirectory, &directory.name))?;
+        self.names(directory)?;
+        let names = self.directories[directory.node as usize].as_mut().expect("it was just found");
         match begun.fault {
             Some(Fault::Ignore) => {}
             Some(Fault::FailSync(unwritten)) => {
-                let mut rng = self.effects.clone();
-                self.names_mut(directory)?.fail_sync(unwritten != Unwritten::Dirty, &mut rng);
-                self.effects = rng;
+                names.fail_sync(unwritten != Unwritten::Dirty, &mut self.effects);
                 return Err(code(super::EIO));
             }
-            _ => self.names_mut(directory)?.sync(),
+            _ => names.sync(),
         }
         self.sweep();
         begun.end(())
@@ -499,7 +499,6 @@ impl Disk {
         let Some(capacity) = self.capacity else { return Ok(count) };
         let end_max = len + capacity.saturating_sub(self.used_bytes());
         match end_max.saturating_sub(offset).min(count as u64) as usize {
-            _ if end <= len => Ok(count),
             0 if count > 0 => Err(code(ENOSPC)),
             room => Ok(room),
         }
@@ -574,8 +573,8 @@ impl Disk {
     fn unlink(&mut self, node: u32) {
         if let Ok(file) = self.file_mut(node) {
             file.is_linked = false;
+            self.has_garbage = true;
         }
-        self.has_garbage = true;
     }
 
     /// Forgets files and directories that nothing leads to any more, now or after a crash.
@@ -583,33 +582,31 @@ impl Disk {
         if !std::mem::take(&mut self.has_garbage) {
             return;
         }
-        let mut is_reached = (vec![false; self.files.len()], vec![false; self.directories.len()]);
-        for file in self.files.iter_mut().flatten() {
-            file.is_linked = false;
-        }
+        self.files.iter_mut().flatten().for_each(|file| file.is_linked = false);
+        let mut reached_files = vec![false; self.files.len()];
+        let mut reached_directories = vec![false; self.directories.len()];
         let mut ways = vec![ROOT];
-        is_reached.1[ROOT as usize] = true;
         while let Some(directory) = ways.pop() {
+            if std::mem::replace(&mut reached_directories[directory as usize], true) {
+                continue;
+            }
             let names = self.directories[directory as usize].as_ref().expect("what has a name is there");
             for node in names.nodes() {
                 match node {
-                    Node::File(file) => is_reached.0[file as usize] = true,
-                    Node::Directory(below) if !std::mem::replace(&mut is_reached.1[below as usize], true) => {
-                        ways.push(below);
-                    }
-                    Node::Directory(_) => {}
+                    Node::File(file) => reached_files[file as usize] = true,
+                    Node::Directory(below) => ways.push(below),
                 }
             }
             for (_, node) in names.seen() {
-                if let (Node::File(file), files) = (node, &mut self.files) {
-                    files[file as usize].as_mut().expect("what has a name is there").is_linked = true;
+                if let Node::File(file) = node {
+                    self.files[file as usize].as_mut().expect("what has a name is there").is_linked = true;
                 }
             }
         }
-        for (file, is_reached) in self.files.iter_mut().zip(is_reached.0) {
+        for (file, is_reached) in self.files.iter_mut().zip(reached_files) {
             file.take_if(|file| !is_reached && file.handles == 0);
         }
-        for (directory, is_reached) in self.directories.iter_mut().zip(is_reached.1) {
+        for (directory, is_reached) in self.directories.iter_mut().zip(reached_directories) {
             directory.take_if(|_| !is_reached);
         }
     }
@@ -649,6 +646,12 @@ impl Disk {
         let offset = usize::try_from(offset).ok().filter(|&offset| offset < content.bytes().len());
         content.flip(offset.ok_or(io::ErrorKind::UnexpectedEof)?, mask);
         Ok(())
+    }
+
+    /// How many files and directories are kept, those that only a crash could bring back among them.
+    #[cfg(test)]
+    pub(super) fn places_count(&self) -> usize {
+        self.files.len() + self.directories.len()
     }
 
     pub(super) fn unsynced_sectors_count(&self) -> usize {

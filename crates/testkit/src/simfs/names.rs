@@ -94,6 +94,7 @@ impl Names {
             }
             change.is_dropped
         });
+        debug_assert!(!self.changes.is_empty() || self.seen == self.durable);
     }
 
     /// A sync that fails. With `drops`, any changes reach the disk and the others are dropped; without, the first ones
@@ -156,6 +157,8 @@ mod tests {
     }
 
     type Model = BTreeMap<&'static str, u32>;
+    /// The name that goes, and the one that comes.
+    type ModelChange = (Option<&'static str>, Option<(&'static str, u32)>);
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
@@ -177,11 +180,8 @@ mod tests {
     }
 
     /// What any of the changes leave, in their order.
-    fn outcomes(
-        durable: &Model,
-        changes: &[(Option<&'static str>, Option<(&'static str, u32)>)],
-    ) -> BTreeSet<Model> {
-        let apply = |mut map: Model, change: &(Option<&str>, Option<(&'static str, u32)>)| {
+    fn outcomes(durable: &Model, changes: &[ModelChange]) -> BTreeSet<Model> {
+        let apply = |mut map: Model, change: &ModelChange| {
             change.0.map(|name| map.remove(name));
             change.1.map(|(name, file)| map.insert(name, file));
             map
@@ -268,5 +268,26 @@ mod tests {
         let expected = [vec![old.clone()], vec![old, ("temp".to_owned(), 2)], vec![("root".to_owned(), 2)]];
         assert!(outcomes.keys().eq(&expected), "{outcomes:?}");
         assert!(outcomes.values().all(|&count| count > 20), "{outcomes:?}");
+    }
+
+    #[test]
+    fn a_failed_sync_forgets_names_or_keeps_them_for_the_next() {
+        let outcomes = |drops| -> BTreeSet<BTreeMap<String, u32>> {
+            let outcome = |seed| {
+                let (mut names, mut rng) = (Names::default(), Rng::new(seed));
+                names.bind(Arc::from("a"), Node::File(1));
+                names.bind(Arc::from("b"), Node::File(2));
+                names.bind(Arc::from("c"), Node::File(3));
+                names.unbind(Arc::from("c"));
+                names.fail_sync(drops, &mut rng);
+                names.sync();
+                assert!(drops || names.durable == names.seen, "changes are synced in their order");
+                names.crash(&CrashPolicy::keep_everything(), &mut rng, &mut Crash::default());
+                seen(&names)
+            };
+            (0..100).map(outcome).collect()
+        };
+        assert_eq!(outcomes(false).len(), 1);
+        assert!(outcomes(true).len() >= 4, "each change is forgotten on its own");
     }
 }
