@@ -345,7 +345,9 @@ pub(crate) fn value_at<'v>(store: &'v Store<'_>, vector: &Vector<'_>, row: usize
     if !vector.is_valid(row) {
         return Value::Null;
     }
-    vector.data.value(vector.at(row), ty, store.heap(vector.heap))
+    // Only text has a heap: without a text column there is none at all.
+    let heap = if vector.kind() == Kind::Text { store.heap(vector.heap) } else { &[] };
+    vector.data.value(vector.at(row), ty, heap)
 }
 
 /// Stores a value whose kind is the vector's; of a text only the view, as if it stood at the start of the heap.

@@ -402,6 +402,16 @@ fn values_of_expressions() {
     assert_eq!(evaluate(|p| p.unary(UnaryOp::IsTrue, p.null(Type::Boolean))), "f");
 }
 
+/// Aim: a plan without any text has no heap, and needs none. Method: a row of every other kind.
+#[test]
+fn values_without_a_text_column_need_no_heap() {
+    let mut query = Query::new();
+    let one = query.one_row();
+    let p = query.plans;
+    query.project(one, &[p.int(7), p.test(BinaryOp::Equal, p.int(1), p.int(2))]);
+    assert_eq!(query.rows(), ["7|f"]);
+}
+
 #[test]
 fn deep_expressions_take_no_native_stack() {
     let mut query = Query::new();
