@@ -6,42 +6,100 @@
 //!
 //! ```
 //! use allocator_api2::vec::Vec;
-//! use cofferdam_arena::{Budget, BudgetAlloc};
+//! use cofferdam_arena::{AllocError, Budget, BudgetAlloc};
 //!
 //! let budget = Budget::unlimited("process").unwrap().child("cache", 8 << 10)?;
 //! let mut list: Vec<u64, BudgetAlloc> = Vec::new_in(BudgetAlloc::new(&budget));
-//! list.try_reserve_exact(512)?; // 4 KiB
+//! list.try_reserve_exact(500)?; // 4,000 bytes
 //! assert_eq!(budget.used(), 4 << 10);
-//! assert!(list.try_reserve_exact(4096).is_err());
+//! assert!(list.try_reserve_exact(1000).is_err());
 //! drop(list);
 //! assert_eq!(budget.used(), 0);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), AllocError>(())
 //! ```
 //!
-//! A piece is charged in whole [`UNIT`](crate::UNIT)s of 1 KiB, so this is for few and larger pieces; many small ones belong into an
-//! arena or a [`Pool`](crate::Pool). Containers must be grown by their `try_` methods before they are added to:
-//! the others abort the process when the budget refuses.
+//! What all pieces of an allocator and its clones take together is charged in whole [`UNIT`](crate::UNIT)s, each piece
+//! with 16 bytes for what the global allocator keeps about it. Containers must be grown by their `try_` methods before
+//! they are added to: the others abort the process when the budget refuses.
 
-use crate::budget::Budget;
+use crate::budget::{Budget, UNIT};
+use crate::sync::Mutex;
+use alloc::sync::Arc;
 use allocator_api2::alloc::{AllocError, Allocator, Global};
 use core::alloc::Layout;
+use core::fmt;
 use core::ptr::{self, NonNull};
 
-/// An allocator that charges a budget for each piece, rounded up to 1 KiB, and takes it from the global allocator.
-#[derive(Clone, Debug)]
+/// What the global allocator keeps about a piece: glibc's header and rounding.
+const PIECE_OVERHEAD_BYTES: u64 = 16;
+
+/// An allocator that charges a budget before it takes a piece from the global allocator. Clones are the same one.
+#[derive(Clone)]
 pub struct BudgetAlloc {
+    account: Arc<Account>,
+}
+
+struct Account {
     budget: Budget,
+    /// Of all pieces, with their overhead. The budget is charged for it in whole units.
+    bytes: Mutex<u64>,
 }
 
 impl BudgetAlloc {
-    /// Takes nothing by itself.
+    /// An allocator on a budget; takes nothing from it until the first piece (the account itself is 64 bytes).
     pub fn new(budget: &Budget) -> BudgetAlloc {
-        BudgetAlloc { budget: budget.clone() }
+        BudgetAlloc { account: Arc::new(Account { budget: budget.clone(), bytes: Mutex::new(0) }) }
     }
 
     /// The budget that pays.
     pub fn budget(&self) -> &Budget {
-        &self.budget
+        &self.account.budget
+    }
+
+    /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    pub fn charge(&self, bytes: usize) -> Result<(), crate::AllocError> {
+        let bytes = bytes as u64 + PIECE_OVERHEAD_BYTES;
+        let mut held = self.account.bytes.lock();
+        let mut surplus = 0;
+        if units_for(*held, bytes) > 0 {
+            drop(held);
+            // Without the lock, since a reclaimer that this asks may give back pieces of the same account. Whole units
+            // are as much as there can be needed; what is free in the last unit by then goes back.
+            let charged = bytes.div_ceil(UNIT);
+            self.account.budget.charge(charged * UNIT)?;
+            held = self.account.bytes.lock();
+            surplus = charged - units_for(*held, bytes);
+        }
+        *held += bytes;
+        drop(held);
+        if surplus > 0 {
+            self.account.budget.release(surplus * UNIT);
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`BudgetAlloc::charge`] took for so many bytes.
+    pub fn release(&self, bytes: usize) {
+        let mut held = self.account.bytes.lock();
+        let after = *held - (bytes as u64 + PIECE_OVERHEAD_BYTES);
+        let units = held.div_ceil(UNIT) - after.div_ceil(UNIT);
+        *held = after;
+        drop(held);
+        self.account.budget.release(units * UNIT);
+    }
+}
+
+/// How many units more are charged when `bytes` are added to what is held.
+fn units_for(held: u64, bytes: u64) -> u64 {
+    (held + bytes).div_ceil(UNIT) - held.div_ceil(UNIT)
+}
+
+impl fmt::Debug for BudgetAlloc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BudgetAlloc").field("bytes", &*self.account.bytes.lock()).finish_non_exhaustive()
     }
 }
 
@@ -49,14 +107,14 @@ impl BudgetAlloc {
 // allocator, since it has no state but the budget that counts.
 unsafe impl Allocator for BudgetAlloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.budget.charge(layout.size() as u64)?;
-        Global.allocate(layout).inspect_err(|_| self.budget.release(layout.size() as u64))
+        self.charge(layout.size())?;
+        Global.allocate(layout).inspect_err(|_| self.release(layout.size()))
     }
 
     unsafe fn deallocate(&self, place: NonNull<u8>, layout: Layout) {
         // SAFETY: by this method's contract the block is one of `allocate`, which took it from the global allocator.
         unsafe { Global.deallocate(place, layout) };
-        self.budget.release(layout.size() as u64);
+        self.release(layout.size());
     }
 
     unsafe fn grow(&self, place: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -76,23 +134,33 @@ mod tests {
     use super::*;
     use allocator_api2::vec::Vec;
 
-    /// Aim: what a container holds is what its budget shows. Method: grow, shrink and drop a vector, and be refused.
+    /// Aim: what containers hold is what the budget shows. Method: grow, shrink and drop vectors of one account, and be
+    /// refused.
     #[test]
     fn every_piece_is_charged_before_it_is_taken() {
         let budget = Budget::unlimited("process").unwrap().child("pieces", 16 << 10).unwrap();
-        let mut bytes: Vec<u8, BudgetAlloc> = Vec::new_in(BudgetAlloc::new(&budget));
+        let pieces = BudgetAlloc::new(&budget);
+        let mut bytes: Vec<u8, BudgetAlloc> = Vec::new_in(pieces.clone());
+        let mut others: Vec<u8, BudgetAlloc> = Vec::new_in(pieces.clone());
         bytes.try_reserve_exact(1).unwrap();
-        assert_eq!((budget.used(), bytes.allocator().budget().limit()), (1 << 10, 16 << 10));
+        others.try_reserve_exact(900).unwrap();
+        assert_eq!(
+            (budget.used(), pieces.budget().limit()),
+            (1 << 10, 16 << 10),
+            "small pieces share a unit"
+        );
         bytes.extend_from_slice(&[7]);
         bytes.try_reserve_exact(5000).unwrap();
-        assert_eq!((bytes[0], budget.used()), (7, 5 << 10));
-        assert_eq!(budget.peak(), 6 << 10, "old and new piece stood side by side");
-        // 12 KiB would fit alone, but not beside the old piece.
-        assert!(bytes.try_reserve_exact(12 << 10).is_err());
-        assert_eq!((bytes.len(), budget.used()), (1, 5 << 10));
+        assert_eq!((bytes[0], budget.used()), (7, 6 << 10));
+        // 11 KiB would fit alone, but not beside the old piece.
+        assert!(bytes.try_reserve_exact(11 << 10).is_err());
+        assert_eq!((bytes.len(), budget.used()), (1, 6 << 10));
         bytes.shrink_to_fit();
         assert_eq!(budget.used(), 1 << 10);
-        drop(bytes);
+        pieces.charge(2000).unwrap();
+        assert_eq!(budget.used(), 3 << 10);
+        pieces.release(2000);
+        drop((bytes, others));
         assert_eq!(budget.used(), 0);
     }
 }

@@ -21,6 +21,13 @@ impl fmt::Display for AllocError {
 
 impl core::error::Error for AllocError {}
 
+/// What a container over a [`BudgetAlloc`](crate::BudgetAlloc) says when it cannot grow.
+impl From<allocator_api2::collections::TryReserveError> for AllocError {
+    fn from(_: allocator_api2::collections::TryReserveError) -> AllocError {
+        AllocError
+    }
+}
+
 impl From<AllocError> for allocator_api2::alloc::AllocError {
     fn from(_: AllocError) -> Self {
         allocator_api2::alloc::AllocError

@@ -3,10 +3,29 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+pub mod directory;
+mod encode;
 mod error;
 mod files;
+mod group;
+mod level;
+pub mod log;
+pub mod manifest;
+mod merge;
+mod options;
+mod page;
 mod schema;
+mod snapshots;
+mod table;
+mod version;
+pub mod wal;
+mod worker;
 
+pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
+pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
+pub use page::ColumnMut;
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
+pub use table::{ColumnDef, Table, TableDef};
+pub use worker::Worker;

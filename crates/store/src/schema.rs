@@ -50,3 +50,46 @@ pub struct Schema<'s> {
     /// The key, most significant column first; never empty.
     pub key: &'s [KeyColumn],
 }
+
+impl Schema<'_> {
+    /// How keys of the table are compared by their first bytes.
+    pub(crate) fn key_shape(&self) -> KeyShape {
+        let first = self.key.first().and_then(|part| self.columns.get(usize::from(part.column)));
+        let Some(first) = first else { return KeyShape { skip: 0, is_exact: false } };
+        // The header of a column without NULLs is the same for every key.
+        let payload_bytes = match first.kind() {
+            Kind::Bool => 1,
+            Kind::I32 => 4,
+            Kind::I64 | Kind::F64 if !matches!(first.ty, Type::Decimal { .. }) => 8,
+            _ => usize::MAX,
+        };
+        let is_exact = self.key.len() == 1 && !first.is_nullable && payload_bytes <= 8;
+        KeyShape { skip: u8::from(!first.is_nullable), is_exact }
+    }
+}
+
+/// How much of two keys of a table its first eight bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyShape {
+    /// Bytes at the start that all keys share.
+    pub(crate) skip: u8,
+    /// True where keys with the same prefix are the same.
+    pub(crate) is_exact: bool,
+}
+
+impl KeyShape {
+    /// Eight bytes of a key as a number: smaller for smaller keys, and where it is equal nothing is known, unless the
+    /// shape is exact.
+    #[inline]
+    pub(crate) fn prefix(self, key: &[u8]) -> u64 {
+        let rest = key.get(usize::from(self.skip)..).unwrap_or(&[]);
+        match rest.first_chunk::<8>() {
+            Some(bytes) => u64::from_be_bytes(*bytes),
+            None => {
+                let mut bytes = [0; 8];
+                bytes[..rest.len()].copy_from_slice(rest);
+                u64::from_be_bytes(bytes)
+            }
+        }
+    }
+}

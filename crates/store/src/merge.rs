@@ -1,0 +1,398 @@
+//! One sorted stream out of several: which versions come next, in which order, and which of them count.
+//!
+//! ```text
+//!   memtable      |  3 7 9        |            picks, in order of keys
+//!   level 0       |    7   12     |  --------> (memtable, 1 row) (level 1, rows 4..19) (memtable, 1 row) …
+//!   level 1       | 4 5 6 … 18 20 |
+//! ```
+//!
+//! Each source shows a *window*: some consecutive rows of which prefixes of keys, sequences and kinds are in memory. A
+//! merge looks at windows only and gives *picks*, which are ranges of rows of a source; whoever asked copies the columns
+//! that it wants. A range is as long as no other source has a row in between, which is found by a binary search in the
+//! prefixes; so sources that do not overlap are copied page by page and cost nothing a row.
+//!
+//! Two things may be wanted of the versions of a key ([`Filter`]): the one that a reader sees, or all that some reader
+//! may still see, for a flush or a compaction.
+//!
+//! Invariants:
+//! - **M1** Rows of a source are sorted by key, then by sequence, newest first; no two are the same in both. Two sources may
+//!   have the same version (a flush is being installed); the second one counts as superseded.
+//! - **M2** Picks refer to windows as they are. Before a window moves on, the picks must have been copied: [`Merge::step`]
+//!   returns [`Step::Window`] and is not called again before.
+//! - **M3** The last key is remembered across windows, so that a key's versions may be spread over any windows.
+
+use core::cmp::Ordering;
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+
+use crate::schema::KeyShape;
+
+/// Sequences of a transaction's own changes begin here: newer than every committed one.
+pub(crate) const OWN_SEQUENCE: u64 = 1 << 60;
+
+/// What the merge sees of a source: rows of equal length slices, sorted (M1).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Window<'w> {
+    /// [`KeyShape::prefix`] of each row's key.
+    pub(crate) prefixes: &'w [u64],
+    /// Each row's sequence.
+    pub(crate) sequences: &'w [u64],
+    /// True for tombstones.
+    pub(crate) deletes: &'w [bool],
+}
+
+/// Sorted streams of versions, each seen through a window.
+pub(crate) trait Sources {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The rows of a source that are in memory; none at its end.
+    fn window(&self, source: usize) -> Window<'_>;
+
+    /// Appends the encoded key of a row of a source's window.
+    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError>;
+}
+
+/// Rows of a source's window, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pick {
+    /// The source's number.
+    pub(crate) source: u16,
+    /// The first row in its window.
+    pub(crate) start: u32,
+    /// How many.
+    pub(crate) count: u32,
+}
+
+/// Which versions of a key count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Filter<'f> {
+    /// The newest that a snapshot sees, if it is no tombstone.
+    Visible {
+        /// The snapshot's sequence.
+        snapshot: u64,
+        /// Of a transaction's own changes, those up to this sequence; below [`OWN_SEQUENCE`] for none.
+        own: u64,
+    },
+    /// Every one that a snapshot of now or later may see.
+    Needed {
+        /// Sequences of all snapshots, ascending; the last one stands for all later ones.
+        snapshots: &'f [u64],
+        /// True where no older version can be below: tombstones that every snapshot sees are dropped.
+        is_bottom: bool,
+    },
+}
+
+impl Filter<'_> {
+    /// Whether a version is kept. `newer` is the sequence of the key's next newer version (not a tombstone that was
+    /// dropped), `settled` is set once older ones cannot be seen.
+    #[inline]
+    fn admits(&self, sequence: u64, is_delete: bool, newer: u64, settled: &mut bool) -> bool {
+        match *self {
+            Filter::Visible { snapshot, own } => {
+                let is_visible = if sequence < OWN_SEQUENCE { sequence <= snapshot } else { sequence <= own };
+                *settled = is_visible;
+                is_visible && !is_delete
+            }
+            Filter::Needed { snapshots, is_bottom } => {
+                // The oldest snapshot that sees this version, if it does not see the newer one.
+                let first = snapshots.partition_point(|&snapshot| snapshot < sequence);
+                let is_needed = snapshots.get(first).is_some_and(|&snapshot| snapshot < newer)
+                    || first == snapshots.len();
+                *settled = first == 0;
+                is_needed && !(is_delete && is_bottom && first == 0)
+            }
+        }
+    }
+}
+
+/// What the caller does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There are as many rows as were asked for.
+    Full,
+    /// The window of this source is used up: copy the picks, move it on, call [`Merge::moved_on`], go on.
+    Window(usize),
+    /// All sources are at their ends.
+    End,
+}
+
+/// The state of a merge.
+///
+/// **Memory.** 24 bytes a source, and three keys.
+#[derive(Debug)]
+pub(crate) struct Merge<'a> {
+    shape: KeyShape,
+    heads: Vec<'a, Head>,
+    /// The key of the last row that was looked at, and what is known of its versions.
+    last: Last<'a>,
+    left: Vec<'a, u8>,
+    right: Vec<'a, u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    /// The next row in the window.
+    at: usize,
+    is_done: bool,
+}
+
+#[derive(Debug)]
+struct Last<'a> {
+    /// Where the key is: a row of a window, or in `key`.
+    place: Place,
+    prefix: u64,
+    key: Vec<'a, u8>,
+    /// The sequence of the last version that was looked at.
+    newer: u64,
+    settled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// There was no row yet.
+    Nowhere,
+    Row {
+        source: usize,
+        row: usize,
+    },
+    Copied,
+}
+
+impl<'a> Merge<'a> {
+    /// A merge of so many sources, all of which have their first windows.
+    pub(crate) fn new(shape: KeyShape, sources: usize, arena: &'a Arena) -> Result<Merge<'a>, AllocError> {
+        let mut heads = Vec::with_capacity_in(sources, arena)?;
+        heads.resize(sources, Head::default())?;
+        let last = Last {
+            place: Place::Nowhere,
+            prefix: 0,
+            key: Vec::new_in(arena),
+            newer: u64::MAX,
+            settled: false,
+        };
+        Ok(Merge { shape, heads, last, left: Vec::new_in(arena), right: Vec::new_in(arena) })
+    }
+
+    /// Says that the window of a source was moved on; an empty one is its end.
+    pub(crate) fn moved_on(&mut self, source: usize) {
+        self.heads[source].at = 0;
+    }
+
+    /// Adds picks of up to `room` rows, and says how many are still missing and what to do next.
+    ///
+    /// # Errors
+    /// The arena has no room for a key or for the picks.
+    pub(crate) fn step<S: Sources + ?Sized>(
+        &mut self,
+        sources: &S,
+        filter: &Filter<'_>,
+        picks: &mut Vec<'_, Pick>,
+        room: &mut usize,
+    ) -> Result<Step, AllocError> {
+        loop {
+            if *room == 0 {
+                return Ok(Step::Full);
+            }
+            if let Some(source) = self.used_up(sources) {
+                self.copy_last_key(sources, source)?;
+                return Ok(Step::Window(source));
+            }
+            let Some(source) = self.smallest(sources)? else { return Ok(Step::End) };
+            let end = self.end_of_run(sources, source)?;
+            self.take(sources, source, end, filter, picks, room)?;
+        }
+    }
+
+    /// A source whose window has no more rows and that is not at its end.
+    fn used_up<S: Sources + ?Sized>(&mut self, sources: &S) -> Option<usize> {
+        for (index, head) in self.heads.iter_mut().enumerate() {
+            let rows = sources.window(index).prefixes.len();
+            if !head.is_done && head.at >= rows {
+                if rows == 0 {
+                    head.is_done = true;
+                    continue;
+                }
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// M3: the key of the last row is copied before its window goes.
+    fn copy_last_key<S: Sources + ?Sized>(&mut self, sources: &S, moving: usize) -> Result<(), AllocError> {
+        if let Place::Row { source, row } = self.last.place
+            && source == moving
+        {
+            self.last.key.clear();
+            sources.put_key(source, row, &mut self.last.key)?;
+            self.last.place = Place::Copied;
+        }
+        Ok(())
+    }
+
+    /// The source whose next row comes first.
+    fn smallest<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<Option<usize>, AllocError> {
+        let mut best = None;
+        for index in 0..sources.count() {
+            if self.heads[index].is_done {
+                continue;
+            }
+            best = match best {
+                Some(best) if self.compare_heads(sources, best, index)? != Ordering::Greater => Some(best),
+                _ => Some(index),
+            };
+        }
+        Ok(best)
+    }
+
+    /// The order of the next rows of two sources.
+    fn compare_heads<S: Sources + ?Sized>(
+        &mut self,
+        sources: &S,
+        a: usize,
+        b: usize,
+    ) -> Result<Ordering, AllocError> {
+        let (at_a, at_b) = (self.heads[a].at, self.heads[b].at);
+        let (left, right) = (sources.window(a), sources.window(b));
+        let by_key = match left.prefixes[at_a].cmp(&right.prefixes[at_b]) {
+            Ordering::Equal if !self.shape.is_exact => {
+                self.left.clear();
+                self.right.clear();
+                sources.put_key(a, at_a, &mut self.left)?;
+                sources.put_key(b, at_b, &mut self.right)?;
+                self.left.cmp(&self.right)
+            }
+            order => order,
+        };
+        Ok(by_key.then(right.sequences[at_b].cmp(&left.sequences[at_a])))
+    }
+
+    /// The end of the rows of a source that come before the next row of every other: at least one row.
+    fn end_of_run<S: Sources + ?Sized>(&self, sources: &S, source: usize) -> Result<usize, AllocError> {
+        let others = self.heads.iter().enumerate().filter(|(other, head)| *other != source && !head.is_done);
+        let bound = others.map(|(other, head)| sources.window(other).prefixes[head.at]).min();
+        let (at, prefixes) = (self.heads[source].at, sources.window(source).prefixes);
+        let Some(bound) = bound else { return Ok(prefixes.len()) };
+        Ok(first_not_below(prefixes, at, bound).max(at + 1))
+    }
+
+    /// Looks at the rows of a source up to `end` and picks those that count, up to `room` of them.
+    fn take<S: Sources + ?Sized>(
+        &mut self,
+        sources: &S,
+        source: usize,
+        end: usize,
+        filter: &Filter<'_>,
+        picks: &mut Vec<'_, Pick>,
+        room: &mut usize,
+    ) -> Result<(), AllocError> {
+        let window = sources.window(source);
+        let mut row = self.heads[source].at;
+        while row < end && *room > 0 {
+            let (sequence, prefix) = (window.sequences[row], window.prefixes[row]);
+            let is_same = self.is_last_key(sources, source, row, prefix)?;
+            if !is_same {
+                self.last.newer = u64::MAX;
+                self.last.settled = false;
+            }
+            self.last.place = Place::Row { source, row };
+            self.last.prefix = prefix;
+            // M1: a second copy of a version is not older than the first.
+            if !self.last.settled && sequence < self.last.newer {
+                let admitted =
+                    filter.admits(sequence, window.deletes[row], self.last.newer, &mut self.last.settled);
+                self.last.newer = sequence;
+                if admitted {
+                    push_pick(picks, source, row)?;
+                    *room -= 1;
+                }
+            }
+            row += 1;
+        }
+        self.heads[source].at = row;
+        Ok(())
+    }
+
+    /// True if a row has the key of the row that was looked at before it.
+    #[inline]
+    fn is_last_key<S: Sources + ?Sized>(
+        &mut self,
+        sources: &S,
+        source: usize,
+        row: usize,
+        prefix: u64,
+    ) -> Result<bool, AllocError> {
+        if self.last.place == Place::Nowhere || self.last.prefix != prefix {
+            return Ok(false);
+        }
+        if self.shape.is_exact {
+            return Ok(true);
+        }
+        self.right.clear();
+        sources.put_key(source, row, &mut self.right)?;
+        if let Place::Row { source, row } = self.last.place {
+            self.left.clear();
+            sources.put_key(source, row, &mut self.left)?;
+            return Ok(*self.left == *self.right);
+        }
+        Ok(*self.last.key == *self.right)
+    }
+
+    /// Copies what is remembered out of the windows, which may all go then.
+    ///
+    /// # Errors
+    /// The arena has no room for a key.
+    pub(crate) fn detach<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<(), AllocError> {
+        match self.last.place {
+            Place::Row { source, .. } => self.copy_last_key(sources, source),
+            Place::Nowhere | Place::Copied => Ok(()),
+        }
+    }
+
+    /// Where a detached merge goes on: with the versions of this key up to this sequence. `None`: with the first key.
+    pub(crate) fn position(&self) -> Option<(&[u8], u64)> {
+        let newest = if self.last.settled { 0 } else { self.last.newer.saturating_sub(1) };
+        (self.last.place != Place::Nowhere).then_some((&self.last.key, newest))
+    }
+
+    /// Goes on with other sources, all of which begin at [`Merge::position`] or before it.
+    ///
+    /// # Errors
+    /// The arena has no room for their heads.
+    pub(crate) fn attach(&mut self, sources: usize) -> Result<(), AllocError> {
+        debug_assert!(!matches!(self.last.place, Place::Row { .. }), "detached before");
+        self.heads.clear();
+        self.heads.resize(sources, Head::default())
+    }
+}
+
+/// Adds a row to the picks: to the last one where it goes on there.
+fn push_pick(picks: &mut Vec<'_, Pick>, source: usize, row: usize) -> Result<(), AllocError> {
+    let (source, start) = (source as u16, row as u32);
+    if let Some(last) = picks.last_mut()
+        && last.source == source
+        && last.start + last.count == start
+    {
+        last.count += 1;
+        return Ok(());
+    }
+    picks.push(Pick { source, start, count: 1 })
+}
+
+/// The first row from `at` on whose prefix is not below `bound`: by steps that double, then by halves, since runs are
+/// either short or go on to the end.
+fn first_not_below(prefixes: &[u64], at: usize, bound: u64) -> usize {
+    let rest = &prefixes[at..];
+    let mut step = 1;
+    while step < rest.len() && rest[step - 1] < bound {
+        step *= 2;
+    }
+    let known = step / 2;
+    let reach = step.min(rest.len());
+    at + known + rest[known..reach].partition_point(|&prefix| prefix < bound)
+}
+
+#[cfg(test)]
+mod tests;

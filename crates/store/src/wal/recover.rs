@@ -1,0 +1,186 @@
+//! All logs of a database, in order: what to do with them when it opens.
+
+use cofferdam_arena::Budget;
+use cofferdam_vfs::OpenMode;
+
+use super::FORMAT;
+use super::replay::{Replay, Visit};
+use super::writer::WalWriter;
+use crate::directory::{Access, Directory};
+use crate::error::Error;
+use crate::files::{FileId, FileKind};
+use crate::log::reader::read_header;
+use crate::log::{HEADER_BYTES, Header, LogEnd, Summary};
+use crate::manifest::Root;
+
+/// What the logs of a database held.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovered {
+    /// The last log; `None` where there is none.
+    pub tail: Option<Tail>,
+    /// How many logs there were.
+    pub logs_count: u64,
+    /// Complete transactions.
+    pub transactions_count: u64,
+    /// Their entries.
+    pub entries_count: u64,
+    /// The last sequence; 0 where there is none.
+    pub last_sequence: u64,
+    /// Bytes behind the last complete transaction, which were never promised to anybody.
+    pub torn_bytes: u64,
+}
+
+/// The last log, which may be written on.
+#[derive(Clone, Copy, Debug)]
+pub struct Tail {
+    summary: Summary,
+    last_sequence: u64,
+}
+
+impl Tail {
+    /// The log's number.
+    pub fn number(&self) -> u64 {
+        self.summary.header.number
+    }
+
+    /// Where its last transaction ends.
+    pub fn bytes(&self) -> u64 {
+        self.summary.end
+    }
+
+    /// Goes on with the log: what is behind its last complete transaction is cut, and all before is durable when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Io`], [`Error::Unsupported`].
+    pub fn resume(
+        &self,
+        directory: &Directory,
+        buffer_bytes: usize,
+        budget: &Budget,
+    ) -> Result<WalWriter, Error> {
+        let summary = Summary { last_sequence: self.last_sequence, ..self.summary };
+        WalWriter::resume(directory, &summary, buffer_bytes, budget)
+    }
+
+    /// Ends the log as it is, so that another one may follow.
+    ///
+    /// # Errors
+    /// As [`Tail::resume`].
+    pub fn seal(&self, directory: &Directory, budget: &Budget) -> Result<LogEnd, Error> {
+        self.resume(directory, 0, budget)?.close()
+    }
+}
+
+/// Gives the entries of all complete transactions to `visit`, in the order of their sequences: from the log `oldest`
+/// on, which the manifest names, or from the first one where that is 0. Nothing is written, but that logs whose making was
+/// interrupted are removed where the directory may be written to.
+///
+/// Memory: `buffer_bytes`, kept within 16 and 128 KiB; 72 KiB at most while there are entries longer than a frame; 2 KiB for
+/// files. However long the logs are.
+///
+/// # Errors
+/// [`Error::Corrupt`] for damage in what was durable, and for a log that is missing; [`Error::Unsupported`],
+/// [`Error::OutOfMemory`], [`Error::Io`]; those of `visit`, which end it.
+pub fn recover(
+    directory: &Directory,
+    root: &Root,
+    oldest: u64,
+    buffer_bytes: usize,
+    budget: &Budget,
+    visit: &mut Visit<'_>,
+) -> Result<Recovered, Error> {
+    let mut replay = Replay::new(buffer_bytes, budget)?;
+    let (mut tail, mut logs_count) = (None, 0);
+    let mut current = next_log(directory, root, oldest.saturating_sub(1), budget)?;
+    if oldest > 0 && current.is_none_or(|log| log.number != oldest) {
+        return Err(Error::corrupt(id_of(oldest), 0, "the log that the manifest names is missing"));
+    }
+    if let Some(log) = current.filter(|log| oldest == 0 && log.previous != 0) {
+        return Err(missing_before(&log));
+    }
+    while let Some(log) = current {
+        let next = next_log(directory, root, log.number, budget)?;
+        if let Some(next) = next.filter(|next| next.previous != log.number) {
+            if !is_replaced(directory, &log, &next, budget)? {
+                return Err(missing_before(&next));
+            }
+            current = Some(next);
+            continue;
+        }
+        let durable = next.map_or(0, |next| next.previous_bytes);
+        let summary = replay_log(&mut replay, directory, root, &log, durable, budget, visit)?;
+        if next.is_some() && (summary.records_end > durable || summary.end < durable) {
+            return Err(Error::corrupt(
+                id_of(log.number),
+                summary.end,
+                "the log that follows says another length",
+            ));
+        }
+        tail = Some(Tail { summary, last_sequence: replay.last_sequence });
+        logs_count += 1;
+        current = next;
+    }
+    Ok(Recovered {
+        tail,
+        logs_count,
+        transactions_count: replay.transactions_count,
+        entries_count: replay.entries_count,
+        last_sequence: replay.last_sequence,
+        torn_bytes: tail.map_or(0, |tail| tail.summary.file_bytes - tail.summary.end),
+    })
+}
+
+fn id_of(number: u64) -> FileId {
+    FileId::new(FileKind::Wal, number)
+}
+
+fn missing_before(log: &Header) -> Error {
+    Error::corrupt(id_of(log.previous), 0, "a log is missing that another one follows")
+}
+
+/// Whether a log is empty because its making failed at the last step, and `next` was made in its place.
+fn is_replaced(directory: &Directory, log: &Header, next: &Header, budget: &Budget) -> Result<bool, Error> {
+    let follows_the_same = (log.previous, log.previous_bytes) == (next.previous, next.previous_bytes);
+    let file = directory.open_file(id_of(log.number), OpenMode::Read, budget)?;
+    Ok(follows_the_same && file.bytes()? == HEADER_BYTES)
+}
+
+/// The header of the next log behind `number` that was ever complete. Those that were not held nothing (L1); should a
+/// later one follow one of them, it would be missing.
+fn next_log(
+    directory: &Directory,
+    root: &Root,
+    mut number: u64,
+    budget: &Budget,
+) -> Result<Option<Header>, Error> {
+    while let Some(next) = directory.next_number(FileKind::Wal, number)? {
+        let file = directory.open_file(id_of(next), OpenMode::Read, budget)?;
+        if let Some(header) = read_header(&file, &FORMAT, root.database, file.bytes()?)? {
+            return Ok(Some(header));
+        }
+        drop(file);
+        if directory.access() != Access::Read {
+            directory.remove(id_of(next))?;
+        }
+        number = next;
+    }
+    Ok(None)
+}
+
+fn replay_log(
+    replay: &mut Replay,
+    directory: &Directory,
+    root: &Root,
+    log: &Header,
+    durable: u64,
+    budget: &Budget,
+    visit: &mut Visit<'_>,
+) -> Result<Summary, Error> {
+    let file = directory.open_file(id_of(log.number), OpenMode::Read, budget)?;
+    let Some(summary) = replay.summarize(&file, root.database, durable)? else {
+        return Err(Error::corrupt(file.id(), 0, "the header is gone"));
+    };
+    replay.run(&file, &summary, visit)?;
+    Ok(summary)
+}
