@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use cofferdam_arena::{Arena, Budget, BudgetOptions, Stage};
-use cofferdam_exec::Workspace;
+use cofferdam_exec::{NoTables, Workspace};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::{plan_explain, plan_query};
@@ -179,7 +179,9 @@ impl<'s> Query<'s> {
         let is_cancelled =
             self.statement.plan.alloc(|| flag.load(Ordering::Relaxed)).map_err(|_| Error::refused(budget))?;
         let execution = guarded(|| {
-            self.workspace.execute(&self.plan, is_cancelled).map_err(|error| Error::from_exec(error, budget))
+            self.workspace
+                .execute(&self.plan, &NoTables, is_cancelled)
+                .map_err(|error| Error::from_exec(error, budget))
         })?;
         Ok(Rows::new(execution, self.kind, budget))
     }

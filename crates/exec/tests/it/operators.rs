@@ -51,18 +51,14 @@ fn file(rows: &[Row]) -> TempFile {
 fn scan_of(file: &TempFile) -> (Query, cofferdam_plan::physical::OperatorId) {
     let mut query = Query::new();
     let columns = query.plans.columns(&COLUMNS);
-    let format = cofferdam_plan::physical::CsvFormat {
-        delimiter: b',',
-        quote: Some(b'"'),
-        header: false,
-        trailing_delimiter: false,
-    };
+    let format = cofferdam_plan::physical::CsvFormat::CSV;
     let source = cofferdam_plan::physical::FileSource {
         path: query.plans.arena.alloc_str(file.path()).unwrap(),
         format: cofferdam_plan::physical::FileFormat::Csv(format),
         columns,
         size_bytes: 0,
         rows_estimate: None,
+        fields: cofferdam_plan::physical::FieldRules::AS_IT_STANDS,
     };
     let source = query.plans.arena.alloc(source).unwrap();
     let scan = query.scan_all(source);

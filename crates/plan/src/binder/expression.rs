@@ -104,7 +104,7 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => unsupported("ANY, SOME or ALL"),
             NodeKind::NamedArgument => unsupported("an argument with a name"),
             NodeKind::OrderBy => unsupported("ORDER BY in a call"),
-            NodeKind::Default => unsupported("DEFAULT as a value"),
+            NodeKind::Default => Err(Error::MisplacedDefault { span: node.span() }),
             NodeKind::Overlaps => unsupported("OVERLAPS"),
             NodeKind::Treat => unsupported("TREAT"),
             NodeKind::ObjectName => unsupported("an operator with a schema"),
