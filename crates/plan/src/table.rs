@@ -5,6 +5,10 @@
 //! canonical text of `sql`: they are bound by each statement that inserts, so that no bound form of an expression ever
 //! gets into a file.
 
+mod properties;
+
+pub use properties::{Properties, PropertiesError};
+
 use crate::Span;
 use crate::expr::Column;
 use crate::physical::FileSource;
