@@ -129,7 +129,7 @@ unsafe impl Allocator for BudgetAlloc {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use allocator_api2::vec::Vec;

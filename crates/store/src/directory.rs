@@ -3,8 +3,8 @@
 //! | step of creation | what a crash behind it leaves | the next open |
 //! |---|---|---|
 //! | 1. the directory, the lock | an empty directory, or one with `lock` | begins again |
-//! | 2. `manifest-000001`: header and an empty snapshot, synced | the same, perhaps with a manifest or a part of it | removes it, begins again |
-//! | 3. `temp-000002`: the root with both slots, synced; the directory synced | the same, perhaps with a temporary file | removes both, begins again |
+//! | 2. `manifest-000001`: a header and an empty snapshot, and its name, synced | the same, perhaps with a manifest or a part of it | removes it, begins again |
+//! | 3. `temp-000002`: the root with both slots, synced | the same, perhaps with a temporary file | removes both, begins again |
 //! | 4. `temp-000002` renamed to `root`; the directory synced | a database, or the state of step 3 | opens it, or begins again |
 //!
 //! So a database exists from the moment its root has its name, and whatever has that name was complete before: a
@@ -98,13 +98,13 @@ impl Directory {
         if access != Access::Read || survey.has_lock {
             directory._lock = Some(directory.lock()?);
         }
-        if !directory.survey()?.has_root {
+        let survey = directory.survey()?;
+        if !survey.has_root {
             directory.create(budget)?;
         }
         let root = Root::read(&directory, budget)?;
-        if access != Access::Read {
-            // The last step of a creation, or the removal of a file, may have been interrupted.
-            directory.sync()?;
+        if access != Access::Read && survey.has_root && !survey.has_others {
+            directory.name_root(&root, budget)?;
         }
         Ok((directory, root))
     }
@@ -134,16 +134,20 @@ impl Directory {
 
     /// Makes a database; see the module for its steps.
     fn create(&self, budget: &Budget) -> Result<(), Error> {
-        let (manifest, root) =
-            (FileId::new(FileKind::Manifest, FIRST_MANIFEST), FileId::new(FileKind::Temporary, FIRST_ROOT));
-        for id in [manifest, root] {
-            self.remove_if_there(id)?;
-        }
+        self.remove_if_there(FileId::new(FileKind::Manifest, FIRST_MANIFEST))?;
         let database = self.vfs.random_u64();
         manifest::create(self, FIRST_MANIFEST, database, budget)?;
-        Root::create(self, root, FIRST_MANIFEST, database, budget)?;
-        self.sync()?;
-        self.rename(root, FileId::ROOT)?;
+        self.name_root(&Root::first(FIRST_MANIFEST, database), budget)
+    }
+
+    /// The last two steps of a creation: the root, complete before it has its name. They are done again where nothing
+    /// but these steps was ever done, because nobody knows then whether the last one succeeded: a sync that failed
+    /// may leave a name that only processes see.
+    fn name_root(&self, root: &Root, budget: &Budget) -> Result<(), Error> {
+        let temporary = FileId::new(FileKind::Temporary, FIRST_ROOT);
+        self.remove_if_there(temporary)?;
+        root.create(self, temporary, budget)?;
+        self.rename(temporary, FileId::ROOT)?;
         self.sync()
     }
 

@@ -148,6 +148,12 @@ impl From<AllocError> for Error {
     }
 }
 
+impl From<allocator_api2::collections::TryReserveError> for Error {
+    fn from(error: allocator_api2::collections::TryReserveError) -> Error {
+        Error::OutOfMemory(error.into())
+    }
+}
+
 impl From<Corruption> for Error {
     fn from(error: Corruption) -> Error {
         Error::Corrupt(error)
@@ -275,10 +281,26 @@ impl fmt::Display for IoProblem {
             Some(file) => write!(f, "{file}")?,
             None => f.write_str("the directory")?,
         }
-        match self.code {
-            // The system's own words; made without the heap.
-            Some(code) => write!(f, ": {} (error {code})", self.kind),
-            None => write!(f, ": {}", self.kind),
+        match (self.code, self.code.and_then(cofferdam_vfs::explain)) {
+            (Some(code), Some(meaning)) => write!(f, ": {meaning} (error {code})"),
+            // The kind's own words; made without the heap.
+            (Some(code), None) => write!(f, ": {} (error {code})", self.kind),
+            (None, _) => write!(f, ": {}", self.kind),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_put_into_words() {
+        let text = |code| Error::io("open", FileId::ROOT, &io::Error::from_raw_os_error(code)).to_string();
+        assert_eq!(
+            text(24),
+            "cannot open root: the process is out of file descriptors: raise its limit (ulimit -n) (error 24)"
+        );
+        assert_eq!(text(28), "cannot open root: no storage space (error 28)");
     }
 }

@@ -3,24 +3,29 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod cache;
+mod column;
 pub mod directory;
 mod encode;
 mod error;
 mod files;
 mod group;
 mod level;
+mod load;
 pub mod log;
 pub mod manifest;
 mod merge;
 mod options;
 mod page;
 mod schema;
+mod segment;
 mod snapshots;
 mod table;
 mod version;
 pub mod wal;
 mod worker;
 
+pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};

@@ -53,6 +53,8 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod reader;
 pub(crate) mod records;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 pub use frame::FRAME_BYTES_MAX;
@@ -61,7 +63,7 @@ pub use records::Summary;
 pub use writer::{LogCounters, LogEnd, LogWriter, PendingSync};
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, Budget, BudgetAlloc};
+use cofferdam_arena::{AllocError, BudgetAlloc};
 
 /// A buffer that lives long and belongs to a budget.
 pub(crate) type Buffer = Vec<u8, BudgetAlloc>;
@@ -77,8 +79,8 @@ pub(crate) fn reserve(buffer: &mut Buffer, bytes: usize) -> Result<(), AllocErro
 }
 
 /// A buffer of `bytes` zeros.
-pub(crate) fn zeroed(bytes: usize, budget: &Budget) -> Result<Buffer, AllocError> {
-    let mut buffer = Vec::new_in(BudgetAlloc::new(budget));
+pub(crate) fn zeroed(bytes: usize, alloc: &BudgetAlloc) -> Result<Buffer, AllocError> {
+    let mut buffer = Vec::new_in(alloc.clone());
     reserve(&mut buffer, bytes)?;
     buffer.resize(bytes, 0);
     Ok(buffer)

@@ -182,9 +182,8 @@ impl fmt::Display for Encoding {
             Shape::Dictionary => "dictionary",
             Shape::Plain => "plain",
         })?;
-        match self.digits {
-            Some(digits) => write!(f, ", {digits} digits")?,
-            None => {}
+        if let Some(digits) = self.digits {
+            write!(f, ", {digits} digits")?;
         }
         f.write_str(if self.is_compressed { ", compressed" } else { "" })
     }
@@ -276,10 +275,13 @@ pub(crate) struct Page<'p> {
     /// A bit a row; empty if all or none are NULL.
     validity: &'p [u8],
     longs: Longs<'p>,
-    /// The number of each row's value among `values`, and how many these are; `None` if each row has its own.
-    codes: Option<(Index<'p>, usize)>,
+    /// `None` if each row has its own value.
+    codes: Option<Codes<'p>>,
     values: Values<'p>,
 }
+
+/// The number of each row's value in a dictionary, and how many values this has.
+type Codes<'p> = (Index<'p>, usize);
 
 /// Values of rows, or of a dictionary.
 #[derive(Clone, Copy, Debug)]
@@ -452,7 +454,7 @@ fn parse_body<'p>(
     form: u8,
     flags: u8,
     rows: usize,
-) -> Result<(Option<(Index<'p>, usize)>, Values<'p>), &'static str> {
+) -> Result<(Option<Codes<'p>>, Values<'p>), &'static str> {
     let (codes, count) = match form {
         FORM_DICTIONARY | FORM_RUN_DICTIONARY => {
             let entries = input.short()?;
@@ -680,5 +682,7 @@ fn wide_at(bytes: &[u8], i: usize) -> i128 {
     found.map_or(0, |bytes| i128::from_le_bytes(*bytes))
 }
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod tests;

@@ -56,6 +56,11 @@ impl OpenFile {
         Arc::new(self)
     }
 
+    /// The handle, and what is charged for it.
+    pub(crate) fn into_parts(self) -> (Box<dyn File>, Charge) {
+        (self.file, self._charge)
+    }
+
     /// Which file it is.
     pub fn id(&self) -> FileId {
         self.id

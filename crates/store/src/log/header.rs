@@ -84,7 +84,7 @@ impl Header {
     /// The header in `bytes`; `None` where they are none at all, which only the file's length explains.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for another version; [`Error::Corrupt`] where the file is not the one of its name.
+    /// [`Error::Unsupported`] for another version.
     pub(crate) fn decode(bytes: &HeaderArray, id: FileId, format: &Format) -> Result<Option<Header>, Error> {
         if bytes[..8] != format.magic || u32_at(bytes, CHECKSUM.start) != checksum(bytes, 0) {
             return Ok(None);
@@ -98,18 +98,14 @@ impl Header {
         if features & !format.reader_features != 0 {
             return Err(unsupported("the set of features", features));
         }
-        let header = Header {
+        Ok(Some(Header {
             number: u64_at(bytes, 24),
             database: u64_at(bytes, 32),
             salt: u64_at(bytes, 40),
             previous: u64_at(bytes, 48),
             previous_bytes: u64_at(bytes, 56),
             writer_features: u32_at(bytes, 20),
-        };
-        if header.number != id.number {
-            return Err(Error::corrupt(id, 24, "the file has another number than its name"));
-        }
-        Ok(Some(header))
+        }))
     }
 
     /// Whether this version may write to the file.

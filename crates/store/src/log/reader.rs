@@ -199,12 +199,16 @@ pub(crate) fn read_header(
     let mut bytes = [0; HEADER_BYTES as usize];
     let count = file.read_up_to(&mut bytes, 0)? as u64;
     let header = if count == HEADER_BYTES { Header::decode(&bytes, file.id(), format)? } else { None };
+    let is_ours =
+        header.is_some_and(|header| header.number == file.id().number && header.database == database);
     match header {
+        Some(header) if is_ours => Ok(Some(header)),
+        // A header that was never synced may be anything, that of another log too.
+        _ if file_bytes <= HEADER_BYTES => Ok(None),
+        None => Err(Error::corrupt(file.id(), 0, "no header")),
         Some(header) if header.database != database => {
             Err(Error::corrupt(file.id(), 32, "the file belongs to another database"))
         }
-        Some(header) => Ok(Some(header)),
-        None if file_bytes <= HEADER_BYTES => Ok(None),
-        None => Err(Error::corrupt(file.id(), 0, "no header")),
+        Some(_) => Err(Error::corrupt(file.id(), 24, "the file has another number than its name")),
     }
 }

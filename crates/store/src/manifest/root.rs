@@ -81,17 +81,18 @@ impl Root {
         Ok(slot.root)
     }
 
-    /// Writes the root of a new database to a file, with both slots, and syncs it.
-    pub(crate) fn create(
-        directory: &Directory,
-        id: FileId,
-        manifest: u64,
-        database: u64,
-        budget: &Budget,
-    ) -> Result<(), Error> {
+    /// The root of a new database.
+    pub(crate) fn first(manifest: u64, database: u64) -> Root {
+        Root { generation: 1, manifest, database, torn_slot: None, writer_features: 0 }
+    }
+
+    /// Writes a root to a file that becomes the root, with both slots, and syncs it.
+    pub(crate) fn create(&self, directory: &Directory, id: FileId, budget: &Budget) -> Result<(), Error> {
         let file = directory.open_file(id, OpenMode::CreateNew, budget)?;
-        for generation in 0..2 {
-            let root = Root { generation, manifest, database, torn_slot: None, writer_features: 0 };
+        // Of a new database whose second slot is lost, the first one is read.
+        let generation = self.generation.max(1);
+        for generation in [generation - 1, generation] {
+            let root = Root { generation, ..*self };
             file.write_all_at(&root.encode(), slot_offset(generation))?;
         }
         file.sync()

@@ -6,6 +6,9 @@ use cofferdam_arena::collections::Vec;
 use super::bytes::Input;
 use super::series::{Lane, Plan, Series};
 
+/// Runs that are unpacked at a time.
+const BLOCK: usize = 64;
+
 /// A number for each row.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Index<'p> {
@@ -114,13 +117,31 @@ impl<'p> Runs<'p> {
         if run + 1 < self.count { usize::try_from(self.ends.get(run)).unwrap_or(0) } else { usize::MAX }
     }
 
-    fn unpack<T: Lane>(&self, start: usize, mut out: &mut [T]) {
-        let (mut run, mut row) = (self.run_of(start), start);
-        while !out.is_empty() {
-            let count = self.end_of(run).saturating_sub(row).min(out.len());
-            let (same, rest) = core::mem::take(&mut out).split_at_mut(count);
-            same.fill(T::of(self.values.get(run)));
-            (out, row, run) = (rest, row + count, run + 1);
+    fn unpack<T: Lane>(&self, start: usize, out: &mut [T]) {
+        let (mut ends, mut values) = ([0i64; BLOCK], [T::of(0); BLOCK]);
+        let (mut run, mut at) = (self.run_of(start), 0);
+        while at < out.len() {
+            let count = (self.count - run).min(BLOCK);
+            let (Some(ends), Some(values)) = (ends.get_mut(..count), values.get_mut(..count)) else { return };
+            self.ends.unpack(run, ends);
+            self.values.unpack(run, values);
+            run += count;
+            if run == self.count {
+                // Beyond every row, whatever the page says.
+                ends.last_mut().into_iter().for_each(|end| *end = i64::MAX);
+            }
+            for (end, value) in ends.iter().zip(values) {
+                let end = (*end as usize).saturating_sub(start).min(out.len());
+                // Most runs are short: what this writes too much, the next run overwrites.
+                if let Some(eight) = out.get_mut(at..at + 8) {
+                    eight.fill(*value);
+                    at = at.max(end.min(at + 8));
+                }
+                if let Some(rest) = out.get_mut(at..end) {
+                    rest.fill(*value);
+                    at = end;
+                }
+            }
         }
     }
 

@@ -3,13 +3,16 @@
 //! This is FSST (Boncz, Neumann, Leis: *FSST: Fast Random Access String Compression*, PVLDB 13(11), 2020). A *symbol* is
 //! a string of 1 to 8 bytes; a table has up to 255 of them, and a compressed text is a row of their numbers. The number
 //! 255 is the escape: the byte behind it stands for itself. Nothing depends on the text before, so any text can be
-//! decoded alone, and what decodes needs is 2.3 KiB.
+//! decoded alone, and what decodes needs 2.3 KiB.
 //!
-//! Training (algorithm 3 of the paper) begins with no symbols and goes five times over a sample: it compresses the
-//! sample with the table it has, counts each symbol and each pair of neighbours joined into one symbol, and keeps the
-//! 255 that save the most. Two things differ from the paper, both to need less memory: pairs are counted in one hash
-//! table of symbols instead of an array of 512 by 512, dropping new ones when it is full, and the encoder finds the
-//! longest symbol in a list for its first two bytes instead of arrays of 2^16 entries.
+//! Training (section 4 of the paper) begins with no symbols and goes five times over a sample: it compresses the sample
+//! with the table it has, counts each symbol and each pair of neighbours joined into one symbol, and keeps the 255 that
+//! save the most. Two things differ from the paper, both to need less memory: pairs are counted in one hash table of
+//! symbols instead of an array of 512 by 512, dropping new ones when it is full; and the encoder finds symbols of two
+//! bytes in a small hash table as the paper finds longer ones, instead of an array of 2^16 entries. There are three such
+//! tables, by length, each with one symbol a slot: a symbol whose slot is taken by a better one is not taken.
+
+use core::ops::Range;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
@@ -30,19 +33,11 @@ const COUNT_MIN: u32 = 5;
 const SINGLE_BYTE_WEIGHT: u64 = 8;
 /// Bytes of the file form beside the symbols: how many there are of each length, and the checksum.
 const FRAME_BYTES: usize = SYMBOL_BYTES_MAX + 4;
-
-/// The low bytes of a word that a symbol of so many bytes has.
-const MASKS: [u64; 9] = [
-    0,
-    0xff,
-    0xffff,
-    0xff_ffff,
-    0xffff_ffff,
-    0xff_ffff_ffff,
-    0xffff_ffff_ffff,
-    0xff_ffff_ffff_ffff,
-    0xffff_ffff_ffff_ffff,
-];
+/// Slots for the symbols of 2 bytes, for those of 3 and 4, and for those of 5 to 8: so many each.
+const CLASS_SLOTS: usize = 512;
+const SLOTS: usize = 3 * CLASS_SLOTS;
+/// Bytes that [`SymbolTable::decode`] may write past the text.
+pub(super) const SYMBOL_SLACK_BYTES: usize = SYMBOL_BYTES_MAX;
 
 /// A byte string of 1 to 8 bytes, the first one lowest, zeros above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -52,8 +47,9 @@ struct Symbol {
 }
 
 impl Symbol {
-    fn byte(byte: u8) -> Symbol {
-        Symbol { len: 1, bytes: byte.into() }
+    /// The first bytes of a word, 1 to 8.
+    fn of(word: u64, len: u8) -> Symbol {
+        Symbol { len, bytes: word & u64::MAX >> (64 - 8 * u32::from(len)) }
     }
 
     /// Both as one, if that is not too long.
@@ -63,8 +59,14 @@ impl Symbol {
         fits.then(|| Symbol { len, bytes: self.bytes | next.bytes << (8 * u32::from(self.len)) })
     }
 
-    fn first(self) -> Symbol {
-        Symbol::byte(self.bytes as u8)
+    /// The slot where an encoder looks for it; `None` for single bytes, which have a place each.
+    fn slot(self) -> Option<usize> {
+        match self.len {
+            0 | 1 => None,
+            2 => Some(slot_of::<0, 2>(self.bytes)),
+            3 | 4 => Some(slot_of::<1, 3>(self.bytes)),
+            _ => Some(slot_of::<2, 5>(self.bytes)),
+        }
     }
 
     fn hash(self) -> usize {
@@ -72,24 +74,40 @@ impl Symbol {
     }
 }
 
+/// The slot of a class for a word's first bytes, by which symbols of the class are hashed.
+#[inline(always)]
+fn slot_of<const CLASS: usize, const HASHED_BYTES: usize>(word: u64) -> usize {
+    let first = word << (64 - 8 * HASHED_BYTES);
+    CLASS * CLASS_SLOTS + (first.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize
+}
+
+/// The first bytes of a text, the first one lowest; zeros behind its end.
+#[inline(always)]
+fn word_of(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 /// Up to 255 byte strings of 1 to 8 bytes that stand often in a column's texts, each written as one byte.
 ///
-/// A plain value of about 3 KiB: who keeps it charges `size_of::<SymbolTable>()`. Serves encoding and decoding.
+/// A plain value of about 4 KiB: who keeps it charges `size_of::<SymbolTable>()`. Serves encoding and decoding.
 ///
 /// **Y1** Symbols are numbered by ascending length, then by their bytes, and no two are equal: a table has one form.
 #[derive(Clone)]
 pub(crate) struct SymbolTable {
-    /// The symbols' bytes by number, and their lengths; zeros behind the last one.
+    /// The symbols' bytes by number; zeros behind the last one.
     bytes: [u64; 256],
+    /// Their lengths; 0 behind the last one and at the escape.
     lens: [u8; 256],
     count: u8,
     /// The checksum of the file form, by which pages name their table.
     crc: u32,
-    /// The symbol of one byte, or the escape.
+    /// The symbol of each single byte, or the escape.
     singles: [u8; 256],
-    /// Symbols of two bytes and more, by the hash of their first two, the longest first: `listed[starts[h]..starts[h+1]]`.
-    listed: [u8; 255],
-    starts: [u8; 257],
+    /// Longer symbols by [`Symbol::slot`], or the escape.
+    slots: [u8; SLOTS],
 }
 
 impl core::fmt::Debug for SymbolTable {
@@ -103,8 +121,8 @@ impl SymbolTable {
     /// `None` if it would save less than a sixteenth.
     ///
     /// # Errors
-    /// The scratch's budget refuses: at most 88 KiB (4 KiB and five times the samples' bytes), which the caller gives back by
-    /// resetting the arena.
+    /// The scratch's budget refuses: at most 88 KiB (4 KiB and five times the samples' bytes), which the caller gives
+    /// back by resetting the arena.
     pub(crate) fn train<'s>(
         samples: impl Iterator<Item = &'s [u8]>,
         scratch: &Arena,
@@ -131,49 +149,24 @@ impl SymbolTable {
         let mut table = SymbolTable {
             bytes: [0; 256],
             lens: [0; 256],
-            count: symbols.len().min(255) as u8,
+            count: symbols.len().min(ESCAPE.into()) as u8,
             crc: 0,
             singles: [ESCAPE; 256],
-            listed: [0; 255],
-            starts: [0; 257],
+            slots: [ESCAPE; SLOTS],
         };
-        for ((bytes, len), symbol) in
-            table.bytes.iter_mut().zip(&mut table.lens).zip(symbols.iter()).take(255)
-        {
+        let places = table.bytes.iter_mut().zip(&mut table.lens);
+        for ((number, symbol), (bytes, len)) in (0..ESCAPE).zip(symbols.iter()).zip(places) {
             (*bytes, *len) = (symbol.bytes, symbol.len);
+            let place = match symbol.slot() {
+                None => table.singles.get_mut(symbol.bytes as usize),
+                Some(slot) => table.slots.get_mut(slot),
+            };
+            place.into_iter().for_each(|place| *place = number);
         }
-        table.make_lists();
         let mut checksum = 0;
         table.each_piece(|piece| checksum = crc32c::crc32c_append(checksum, piece));
         table.crc = checksum;
         table
-    }
-
-    fn make_lists(&mut self) {
-        let mut listed = [0u8; 256];
-        for number in 0..self.count {
-            let symbol = self.symbol(number);
-            if symbol.len == 1 {
-                self.singles.get_mut(symbol.bytes as usize).into_iter().for_each(|single| *single = number);
-            } else {
-                listed.get_mut(list_of(symbol.bytes)).into_iter().for_each(|count| *count += 1);
-            }
-        }
-        // Counts become places: `starts[h + 1]` is the end of list h.
-        let mut end = 0;
-        for (start, count) in self.starts.iter_mut().skip(1).zip(&mut listed) {
-            (*count, end) = (end, end + *count);
-            *start = end;
-        }
-        // By descending number is by descending length (Y1).
-        for number in (0..self.count).rev() {
-            let symbol = self.symbol(number);
-            let place = if symbol.len > 1 { listed.get_mut(list_of(symbol.bytes)) } else { None };
-            if let Some(place) = place {
-                self.listed.get_mut(usize::from(*place)).into_iter().for_each(|slot| *slot = number);
-                *place += 1;
-            }
-        }
     }
 
     /// A symbol by its number; one of no bytes if there is none.
@@ -191,24 +184,45 @@ impl SymbolTable {
         self.crc
     }
 
-    /// The longest symbol that `word`, of which `left` bytes count, begins with, and its number; the escape and the
-    /// first byte if there is none.
+    /// The number and length of the longest symbol that a slot knows and `word` begins with, of which `left` bytes
+    /// count; the escape and 1 if there is none. Looks in all classes whatever it finds: there is nothing to predict.
     #[inline(always)]
-    fn longest(&self, word: u64, left: usize) -> (u8, Symbol) {
-        let list = list_of(word);
-        let (start, end) = match self.starts.get(list..list + 2) {
-            Some(&[start, end]) => (usize::from(start), usize::from(end)),
-            _ => (0, 0),
-        };
-        for &number in self.listed.get(start..end).unwrap_or(&[]) {
+    fn longest(&self, word: u64, left: u8) -> (u8, u8) {
+        let first = usize::from(word as u8);
+        let mut found = (self.singles.get(first).copied().unwrap_or(ESCAPE), 1);
+        for slot in [slot_of::<0, 2>(word), slot_of::<1, 3>(word), slot_of::<2, 5>(word)] {
+            let number = self.slots.get(slot).copied().unwrap_or(ESCAPE);
             let symbol = self.symbol(number);
-            let len = usize::from(symbol.len);
-            if word & MASKS.get(len).copied().unwrap_or(0) == symbol.bytes && len <= left {
-                return (number, symbol);
-            }
+            let differs = (word ^ symbol.bytes).wrapping_shl(0u32.wrapping_sub(8 * u32::from(symbol.len)));
+            let is_found = (differs == 0) & (symbol.len <= left) & (number != ESCAPE);
+            found = if is_found { (number, symbol.len) } else { found };
         }
-        let first = word as u8;
-        (self.singles.get(usize::from(first)).copied().unwrap_or(ESCAPE), Symbol::byte(first))
+        found
+    }
+
+    /// Calls `put` with each symbol of a text's compressed form: its number or the escape, its length, and the word that
+    /// it begins.
+    #[inline(always)]
+    fn each_symbol(&self, text: &[u8], mut put: impl FnMut(u8, u8, u64)) {
+        let mut rest = text;
+        while let Some(eight) = rest.first_chunk() {
+            let word = u64::from_le_bytes(*eight);
+            let (number, len) = self.longest(word, SYMBOL_BYTES_MAX as u8);
+            put(number, len, word);
+            rest = rest.get(usize::from(len)..).unwrap_or(&[]);
+        }
+        // The end of a text is short of a word; most texts have one that reaches it.
+        let mut left = rest.len() as u8;
+        let mut word = match text.last_chunk() {
+            Some(last) => u64::from_le_bytes(*last).checked_shr(64 - 8 * u32::from(left)).unwrap_or(0),
+            None => word_of(text),
+        };
+        while left > 0 {
+            let (number, len) = self.longest(word, left);
+            put(number, len, word);
+            word = word.wrapping_shr(8 * u32::from(len));
+            left -= len;
+        }
     }
 
     /// Appends the compressed form of a text, at most twice its bytes.
@@ -216,45 +230,61 @@ impl SymbolTable {
     /// # Errors
     /// The budget refuses; part of it may be appended.
     pub(super) fn encode(&self, text: &[u8], out: &mut Vec<'_, u8>) -> Result<(), AllocError> {
-        out.reserve(2 * text.len())?;
-        let mut rest = text;
-        while let Some(first) = rest.first() {
-            let (number, symbol) = self.longest(word_of(rest), rest.len());
-            out.push(number)?;
-            if number == ESCAPE {
-                out.push(*first)?;
-            }
-            rest = rest.get(usize::from(symbol.len)..).unwrap_or(&[]);
-        }
+        let start = out.len();
+        // One byte more, since every symbol is written as if it was an escape.
+        out.resize(start + 2 * text.len() + 1, 0)?;
+        let room = out.get_mut(start..).unwrap_or_default();
+        let mut at = 0;
+        self.each_symbol(text, |number, _, word| {
+            let two = room.get_mut(at..).and_then(|room| room.first_chunk_mut());
+            two.into_iter().for_each(|two| *two = [number, word as u8]);
+            at += if number == ESCAPE { 2 } else { 1 };
+        });
+        out.truncate(start + at);
         Ok(())
     }
 
     /// Bytes of the compressed form.
     pub(super) fn encoded_bytes(&self, text: &[u8]) -> usize {
-        let (mut rest, mut bytes) = (text, 0);
-        while !rest.is_empty() {
-            let (number, symbol) = self.longest(word_of(rest), rest.len());
-            bytes += if number == ESCAPE { 2 } else { 1 };
-            rest = rest.get(usize::from(symbol.len)..).unwrap_or(&[]);
-        }
+        let mut bytes = 0;
+        self.each_symbol(text, |number, _, _| bytes += if number == ESCAPE { 2 } else { 1 });
         bytes
     }
 
-    /// Writes the text of a compressed form to the start of `out` and gives its length; `None` if `out` does not have
-    /// [`SYMBOL_SLACK_BYTES`] more than it, or the form ends in an escape.
+    /// Writes the text of the compressed form `bytes[range]` to the start of `out` and gives its length; `None` if `out`
+    /// does not have [`SYMBOL_SLACK_BYTES`] more than it, or the form ends in an escape or behind the bytes.
     #[inline]
-    pub(super) fn decode(&self, form: &[u8], out: &mut [u8]) -> Option<usize> {
-        let mut at = 0;
-        let mut numbers = form.iter();
-        while let Some(&number) = numbers.next() {
+    pub(super) fn decode(&self, bytes: &[u8], range: Range<usize>, out: &mut [u8]) -> Option<usize> {
+        let (mut next, mut at) = (range.start, 0);
+        while next < range.end {
+            // Eight symbols at a time where there is room for them and none is an escape: what lies behind the form is
+            // made escapes, which have no bytes, so that how long a form is hardly has to be predicted.
+            let left = (range.end - next).min(8) as u32;
+            if let Some(eight) = bytes.get(next..).and_then(|rest| rest.first_chunk())
+                && let behind = u64::MAX.checked_shl(8 * left).unwrap_or(0)
+                && let word = u64::from_le_bytes(*eight)
+                && !has_escape(word & !behind)
+                && let Some(room) = out.get_mut(at..at + 8 * SYMBOL_BYTES_MAX)
+            {
+                let mut end = 0;
+                for number in (word | behind).to_le_bytes() {
+                    let symbol = self.symbol(number);
+                    // Eight bytes whatever the length: the next symbol overwrites what is too much.
+                    *room.get_mut(end..)?.first_chunk_mut()? = symbol.bytes.to_le_bytes();
+                    end += usize::from(symbol.len);
+                }
+                (next, at) = (next + 8, at + end);
+                continue;
+            }
+            let number = *bytes.get(next)?;
             if number == ESCAPE {
-                *out.get_mut(at)? = *numbers.next()?;
-                at += 1;
+                let literal = bytes.get(next + 1).filter(|_| next + 1 < range.end)?;
+                *out.get_mut(at)? = *literal;
+                (next, at) = (next + 2, at + 1);
             } else {
                 let symbol = self.symbol(number);
-                // Eight bytes whatever the length: the next symbol overwrites what is too much.
-                out.get_mut(at..)?.first_chunk_mut().map(|room| *room = symbol.bytes.to_le_bytes())?;
-                at += usize::from(symbol.len);
+                *out.get_mut(at..)?.first_chunk_mut()? = symbol.bytes.to_le_bytes();
+                (next, at) = (next + 1, at + usize::from(symbol.len));
             }
         }
         Some(at)
@@ -265,7 +295,7 @@ impl SymbolTable {
     /// # Errors
     /// The budget refuses; `out` has its length of before.
     pub(crate) fn write(&self, out: &mut Vec<'_, u8>) -> Result<(), AllocError> {
-        let symbols_bytes: usize = self.lens.iter().map(|len| usize::from(*len)).sum();
+        let symbols_bytes: usize = self.symbol_lens().map(usize::from).sum();
         out.reserve(FRAME_BYTES + symbols_bytes)?;
         let mut result = Ok(());
         self.each_piece(|piece| result = result.and_then(|()| out.extend_from_slice(piece)));
@@ -273,14 +303,18 @@ impl SymbolTable {
         out.extend_from_slice(&self.crc.to_le_bytes())
     }
 
+    fn symbol_lens(&self) -> impl Iterator<Item = u8> {
+        self.lens.iter().copied().take(self.count.into())
+    }
+
     /// The file form piece by piece, without the checksum.
     fn each_piece(&self, mut put: impl FnMut(&[u8])) {
         let mut counts = [0u8; SYMBOL_BYTES_MAX];
-        for len in self.lens.iter().filter(|len| **len > 0) {
-            counts.get_mut(usize::from(*len) - 1).into_iter().for_each(|count| *count += 1);
+        for len in self.symbol_lens() {
+            counts.get_mut(usize::from(len).wrapping_sub(1)).into_iter().for_each(|count| *count += 1);
         }
         put(&counts);
-        for (bytes, len) in self.bytes.iter().zip(self.lens) {
+        for (bytes, len) in self.bytes.iter().zip(self.symbol_lens()) {
             put(bytes.to_le_bytes().get(..len.into()).unwrap_or(&[]));
         }
     }
@@ -296,8 +330,8 @@ impl SymbolTable {
             return Err("the checksum of the symbols is wrong");
         }
         let (counts, mut rest) = body.split_first_chunk::<SYMBOL_BYTES_MAX>().ok_or(ENDS)?;
-        let mut symbols = [Symbol::default(); 255];
-        let mut slots = symbols.iter_mut();
+        let mut symbols = [Symbol::default(); ESCAPE as usize];
+        let mut places = symbols.iter_mut();
         let mut before = Symbol::default();
         for (len, count) in (1u8..).zip(counts) {
             for _ in 0..*count {
@@ -306,34 +340,22 @@ impl SymbolTable {
                 if symbol <= before {
                     return Err("symbols are not in order");
                 }
-                *slots.next().ok_or("more than 255 symbols")? = symbol;
+                *places.next().ok_or("more than 255 symbols")? = symbol;
                 (before, rest) = (symbol, behind);
             }
         }
         if !rest.is_empty() {
             return Err("there is more than the symbols");
         }
-        let count = 255 - slots.len();
+        let count = usize::from(ESCAPE) - places.len();
         Ok(SymbolTable::of(symbols.get_mut(..count).unwrap_or_default()))
     }
 }
 
-/// Bytes that [`SymbolTable::decode`] may write past the text.
-pub(super) const SYMBOL_SLACK_BYTES: usize = SYMBOL_BYTES_MAX;
-
-/// The first bytes of a text, the first one lowest; zeros behind its end.
+/// Whether one of the bytes is the escape, by looking for a zero byte among the complements.
 #[inline(always)]
-fn word_of(text: &[u8]) -> u64 {
-    match text.first_chunk() {
-        Some(bytes) => u64::from_le_bytes(*bytes),
-        None => text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    }
-}
-
-/// The list for the first two bytes of a word.
-#[inline(always)]
-fn list_of(word: u64) -> usize {
-    usize::from((word as u16).wrapping_mul(0x9E3B) >> 8)
+fn has_escape(eight: u64) -> bool {
+    (!eight).wrapping_sub(0x0101_0101_0101_0101) & eight & 0x8080_8080_8080_8080 != 0
 }
 
 /// Texts that a table is trained with, in one piece.
@@ -371,22 +393,15 @@ impl<'a> Sample<'a> {
     /// Counts what the sample is made of under `table`: symbols, neighbours, and symbols with the next byte.
     fn count(&self, table: &SymbolTable, candidates: &mut Candidates<'_>) {
         for text in self.texts() {
-            let (mut rest, mut before) = (text, None);
-            while !rest.is_empty() {
-                let (_, symbol) = table.longest(word_of(rest), rest.len());
-                candidates.add(symbol);
-                if symbol.len > 1 {
-                    candidates.add(symbol.first());
+            let mut before: Option<Symbol> = None;
+            table.each_symbol(text, |_, len, word| {
+                let symbol = Symbol::of(word, len);
+                candidates.add_both(before, symbol);
+                if len > 1 {
+                    candidates.add_both(before, Symbol::of(word, 1));
                 }
-                if let Some(before) = before {
-                    candidates.add_joined(before, symbol);
-                    if symbol.len > 1 {
-                        candidates.add_joined(before, symbol.first());
-                    }
-                }
-                rest = rest.get(usize::from(symbol.len)..).unwrap_or(&[]);
                 before = Some(symbol);
-            }
+            });
         }
     }
 
@@ -395,7 +410,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// Flat, so that it has 16 bytes.
+/// What could become a symbol, and how often it stands in the sample. Flat, so that it has 16 bytes.
 #[derive(Clone, Copy, Default)]
 struct Candidate {
     bytes: u64,
@@ -415,20 +430,19 @@ impl Candidate {
     }
 }
 
-/// What could become a symbol, and how often it stands in the sample: a hash table with open addressing.
+/// Candidates in a hash table with open addressing.
 struct Candidates<'a> {
     slots: Vec<'a, Candidate>,
     used: usize,
-    best: [Symbol; 255],
+    best: [Symbol; ESCAPE as usize],
 }
 
 impl<'a> Candidates<'a> {
     fn for_sample(sample_bytes: usize, arena: &'a Arena) -> Result<Candidates<'a>, AllocError> {
-        let mut slots = Vec::new_in(arena);
         let count = (sample_bytes / 4).clamp(512, SAMPLE_BYTES_MAX / 4).next_power_of_two();
-        slots.reserve_exact(count)?;
+        let mut slots = Vec::with_capacity_in(count, arena)?;
         slots.resize(count, Candidate::default())?;
-        Ok(Candidates { slots, used: 0, best: [Symbol::default(); 255] })
+        Ok(Candidates { slots, used: 0, best: [Symbol::default(); ESCAPE as usize] })
     }
 
     fn clear(&mut self) {
@@ -436,8 +450,10 @@ impl<'a> Candidates<'a> {
         self.used = 0;
     }
 
-    fn add_joined(&mut self, before: Symbol, symbol: Symbol) {
-        if let Some(joined) = before.join(symbol) {
+    /// Counts a symbol, and it joined to the one before.
+    fn add_both(&mut self, before: Option<Symbol>, symbol: Symbol) {
+        self.add(symbol);
+        if let Some(joined) = before.and_then(|before| before.join(symbol)) {
             self.add(joined);
         }
     }
@@ -462,17 +478,21 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The symbols that gain the most; the table is of no use after that.
+    /// The symbols that gain the most and have each their slot; the table is of no use after that.
     fn best(&mut self) -> &mut [Symbol] {
         // Equal gains are ordered by symbol, so that a table does not depend on the sort.
         self.slots.sort_unstable_by_key(|slot| (core::cmp::Reverse(slot.gain()), slot.symbol()));
-        let mut count = 0;
-        for (best, slot) in
-            self.best.iter_mut().zip(self.slots.iter()).take_while(|(_, slot)| slot.gain() > 0)
-        {
-            *best = slot.symbol();
-            count += 1;
+        let mut is_taken = [false; SLOTS];
+        let mut places = self.best.iter_mut();
+        for candidate in self.slots.iter().take_while(|slot| slot.gain() > 0) {
+            let symbol = candidate.symbol();
+            let slot = symbol.slot().and_then(|slot| is_taken.get_mut(slot));
+            if slot.is_none_or(|is_taken| !core::mem::replace(is_taken, true)) {
+                let Some(place) = places.next() else { break };
+                *place = symbol;
+            }
         }
+        let count = usize::from(ESCAPE) - places.len();
         self.best.get_mut(..count).unwrap_or_default()
     }
 }

@@ -13,6 +13,7 @@ use super::{INLINE_BYTES_MAX, PageError, TEXT_BYTES_MAX};
 
 /// Offsets that are unpacked at a time.
 const BLOCK: usize = 128;
+const TOO_LONG: PageError = PageError::Corrupt("the texts are longer than the page says");
 
 /// Texts of a page: one for each row, or those of a dictionary.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,9 @@ pub(super) struct Texts<'p> {
     count: usize,
     /// Where each text begins in `bytes`, and where the last one ends.
     offsets: Series<'p>,
+    /// `stored_bytes`, and the slack behind them.
     bytes: &'p [u8],
+    stored_bytes: usize,
     /// Bytes of all texts.
     raw_bytes: usize,
     /// Which symbols they are compressed with.
@@ -40,9 +43,9 @@ impl<'p> Texts<'p> {
         if raw_bytes > TEXT_BYTES_MAX {
             return Err("the texts have more bytes than a page takes");
         }
-        let bytes = input.take(stored_bytes)?;
+        let bytes = input.take_with_slack(stored_bytes)?;
         let offsets = Series::parse(input, count + 1)?;
-        Ok(Texts { count, offsets, bytes, raw_bytes, symbols_crc })
+        Ok(Texts { count, offsets, bytes, stored_bytes, raw_bytes, symbols_crc })
     }
 
     /// Whether the texts lie behind one another, none too long, and are all of the bytes.
@@ -54,16 +57,15 @@ impl<'p> Texts<'p> {
         let most = if self.symbols_crc.is_some() { 2 * INLINE_BYTES_MAX } else { INLINE_BYTES_MAX };
         for i in 1..=self.count {
             let offset = self.offsets.get(i);
-            let bytes = offset.checked_sub(before).ok_or("a text is too long")?;
-            if bytes < 0 {
+            if offset < before {
                 return Err("a text ends before it begins");
             }
-            if bytes > most as i64 {
+            if offset.abs_diff(before) > most as u64 {
                 return Err("a text is too long");
             }
             before = offset;
         }
-        if before != self.bytes.len() as i64 {
+        if before != self.stored_bytes as i64 {
             return Err("the last text does not end with the bytes");
         }
         Ok(())
@@ -76,14 +78,6 @@ impl<'p> Texts<'p> {
     /// How many texts there are.
     pub(super) fn count(&self) -> usize {
         self.count
-    }
-
-    /// The stored form of a text; no bytes if there is none.
-    #[inline]
-    pub(super) fn stored(&self, i: usize) -> &'p [u8] {
-        let bounds =
-            usize::try_from(self.offsets.get(i)).ok().zip(usize::try_from(self.offsets.get(i + 1)).ok());
-        bounds.and_then(|(start, end)| self.bytes.get(start..end)).unwrap_or(&[])
     }
 
     /// The table that the texts are compressed with, if they are.
@@ -99,6 +93,14 @@ impl<'p> Texts<'p> {
         }
     }
 
+    /// Where the stored form of some texts is in the bytes, whatever the offsets are.
+    #[inline]
+    fn place(&self, texts: Range<usize>) -> Range<usize> {
+        let offset = |i: usize| usize::try_from(self.offsets.get(i)).unwrap_or(0).min(self.stored_bytes);
+        let start = offset(texts.start);
+        start..offset(texts.end).max(start)
+    }
+
     /// A text, in the page or in `buffer`.
     pub(super) fn text<'t>(
         &self,
@@ -109,10 +111,10 @@ impl<'p> Texts<'p> {
     where
         'p: 't,
     {
-        let stored = self.stored(i);
-        let Some(table) = self.table(symbols)? else { return Ok(stored) };
+        let place = self.place(i..i + 1);
+        let Some(table) = self.table(symbols)? else { return Ok(self.bytes.get(place).unwrap_or(&[])) };
         buffer.clear();
-        self.append_decoded(table, stored, INLINE_BYTES_MAX, buffer)?;
+        self.append_decoded(table, place, INLINE_BYTES_MAX, buffer)?;
         Ok(buffer)
     }
 
@@ -124,11 +126,11 @@ impl<'p> Texts<'p> {
         room: usize,
         heap: &mut Vec<'_, u8>,
     ) -> Result<TextView, PageError> {
-        let (start, stored) = (heap.len(), self.stored(i));
+        let (start, place) = (heap.len(), self.place(i..i + 1));
         match table {
-            Some(table) => self.append_decoded(table, stored, room, heap)?,
-            None if stored.len() > room => return Err(TOO_LONG),
-            None => heap.extend_from_slice(stored)?,
+            Some(table) => self.append_decoded(table, place, room, heap)?,
+            None if place.len() > room => return Err(TOO_LONG),
+            None => heap.extend_from_slice(self.bytes.get(place).unwrap_or(&[]))?,
         }
         Ok(TextView { start: start as u32, len: (heap.len() - start) as u32 })
     }
@@ -136,14 +138,15 @@ impl<'p> Texts<'p> {
     fn append_decoded(
         &self,
         table: &SymbolTable,
-        stored: &[u8],
+        place: Range<usize>,
         room: usize,
         heap: &mut Vec<'_, u8>,
     ) -> Result<(), PageError> {
         let start = heap.len();
-        let most = room.min(self.raw_bytes).min(8 * stored.len());
+        let most = room.min(self.raw_bytes).min(8 * place.len());
         heap.resize(start + most + SYMBOL_SLACK_BYTES, 0)?;
-        let len = heap.get_mut(start..).and_then(|out| table.decode(stored, out)).filter(|len| *len <= most);
+        let out = heap.get_mut(start..).unwrap_or_default();
+        let len = table.decode(self.bytes, place, out).filter(|len| *len <= most);
         heap.truncate(start + len.unwrap_or(0));
         len.map(|_| ()).ok_or(TOO_LONG)
     }
@@ -157,46 +160,36 @@ impl<'p> Texts<'p> {
         heap: &mut Vec<'_, u8>,
         each: impl FnMut(TextView),
     ) -> Result<(), PageError> {
-        let offset = |i: usize| usize::try_from(self.offsets.get(i)).ok();
-        let (start, end) = offset(range.start).zip(offset(range.end)).ok_or(WRONG)?;
-        let stored = self.bytes.get(start..end).ok_or(WRONG)?;
+        let place = self.place(range.clone());
         let base = heap.len();
-        let appended = match table {
-            None => {
-                heap.extend_from_slice(stored)?;
-                self.views(range, base, each).map(|()| stored.len())
-            }
-            Some(table) => {
-                let most = self.raw_bytes.min(8 * stored.len());
-                heap.resize(base + most + SYMBOL_SLACK_BYTES, 0)?;
-                let appended = self.decode_all(range, table, heap, base, each);
-                appended.and_then(|bytes| if bytes > most { Err(TOO_LONG) } else { Ok(bytes) })
-            }
+        let Some(table) = table else {
+            heap.extend_from_slice(self.bytes.get(place).unwrap_or(&[]))?;
+            return self.views(range, base, each);
         };
-        heap.truncate(base + appended.as_ref().map_or(0, |bytes| *bytes));
-        appended.map(|_| ())
+        let most = self.raw_bytes.min(8 * place.len());
+        heap.resize(base + most + SYMBOL_SLACK_BYTES, 0)?;
+        let decoded = self.decode_all(range, table, heap, base, each).filter(|bytes| *bytes <= most);
+        heap.truncate(base + decoded.unwrap_or(0));
+        decoded.map(|_| ()).ok_or(TOO_LONG)
     }
 
-    /// Calls `each` with where each text begins and ends in the bytes, until it fails.
-    fn each_bounds(
-        &self,
-        range: Range<usize>,
-        mut each: impl FnMut(i32, i32) -> Result<(), PageError>,
-    ) -> Result<(), PageError> {
+    /// Calls `each` with where each text begins and ends in the bytes, until it gives `None`.
+    #[inline(always)]
+    fn each_bounds(&self, range: Range<usize>, mut each: impl FnMut(u32, u32) -> Option<()>) -> Option<()> {
         let mut offsets = [0i32; BLOCK + 1];
         let mut first = range.start;
         while first < range.end {
             let count = (range.end - first).min(BLOCK);
-            let offsets = offsets.get_mut(..=count).unwrap_or_default();
+            let offsets = offsets.get_mut(..=count)?;
             self.offsets.unpack(first, offsets);
             for bounds in offsets.windows(2) {
                 if let [start, end] = bounds {
-                    each(*start, *end)?;
+                    each(*start as u32, *end as u32)?;
                 }
             }
             first += count;
         }
-        Ok(())
+        Some(())
     }
 
     /// The views of texts that stand in a heap from `base` on as they do in the bytes.
@@ -207,11 +200,12 @@ impl<'p> Texts<'p> {
         mut each: impl FnMut(TextView),
     ) -> Result<(), PageError> {
         let shift = (base as u32).wrapping_sub(self.offsets.get(range.start) as u32);
-        self.each_bounds(range, |start, end| {
+        let all = self.each_bounds(range, |start, end| {
             // A view that does not lie in the heap is an empty text.
-            each(TextView { start: shift.wrapping_add(start as u32), len: end.wrapping_sub(start) as u32 });
-            Ok(())
-        })
+            each(TextView { start: start.wrapping_add(shift), len: end.wrapping_sub(start) });
+            Some(())
+        });
+        all.ok_or(TOO_LONG)
     }
 
     /// Decodes texts to the heap from `base` on and gives how many bytes they have.
@@ -222,22 +216,17 @@ impl<'p> Texts<'p> {
         heap: &mut [u8],
         base: usize,
         mut each: impl FnMut(TextView),
-    ) -> Result<usize, PageError> {
+    ) -> Option<usize> {
         let mut at = base;
         self.each_bounds(range, |start, end| {
-            let form = self.bytes.get(start as usize..end as usize).ok_or(WRONG)?;
-            let out = heap.get_mut(at..).ok_or(TOO_LONG)?;
-            let len = table.decode(form, out).ok_or(TOO_LONG)?;
+            let len = table.decode(self.bytes, start as usize..end as usize, heap.get_mut(at..)?)?;
             each(TextView { start: at as u32, len: len as u32 });
             at += len;
-            Ok(())
+            Some(())
         })?;
-        Ok(at - base)
+        Some(at - base)
     }
 }
-
-const WRONG: PageError = PageError::Corrupt("the offsets of the texts are wrong");
-const TOO_LONG: PageError = PageError::Corrupt("the texts are longer than the page says");
 
 /// Appends texts, compressed if that saves a sixteenth, and gives whether they are. `offsets` is room to work in.
 pub(super) fn write<'t>(
@@ -248,40 +237,57 @@ pub(super) fn write<'t>(
 ) -> Result<bool, AllocError> {
     let raw_bytes: usize = texts.clone().map(<[u8]>::len).sum();
     if let Some(table) = symbols
-        && raw_bytes > 0
+        && write_compressed(texts.clone(), raw_bytes, table, offsets, out)?
     {
-        let mark = out.len();
-        out.extend_from_slice(&[0; 12])?;
-        let start = out.len();
-        offsets.clear();
-        offsets.push(0)?;
-        for text in texts.clone() {
-            table.encode(text, out)?;
-            offsets.push((out.len() - start) as i64)?;
-        }
-        let stored_bytes = out.len() - start;
-        if stored_bytes <= raw_bytes - raw_bytes / 16 {
-            for (place, word) in [stored_bytes as u32, raw_bytes as u32, table.crc()].into_iter().enumerate()
-            {
-                let place = out.get_mut(mark + 4 * place..).and_then(|rest| rest.first_chunk_mut());
-                place.into_iter().for_each(|bytes| *bytes = word.to_le_bytes());
-            }
-            write_offsets(offsets, out)?;
-            return Ok(true);
-        }
-        out.truncate(mark);
+        return Ok(true);
     }
     out.reserve(4 + raw_bytes)?;
     out.extend_from_slice(&(raw_bytes as u32).to_le_bytes())?;
+    let start = out.len();
     offsets.clear();
     offsets.push(0)?;
-    let start = out.len();
     for text in texts {
         out.extend_from_slice(text)?;
         offsets.push((out.len() - start) as i64)?;
     }
     write_offsets(offsets, out)?;
     Ok(false)
+}
+
+/// Appends compressed texts; nothing, and gives false, if they do not save a sixteenth.
+fn write_compressed<'t>(
+    texts: impl Iterator<Item = &'t [u8]>,
+    raw_bytes: usize,
+    table: &SymbolTable,
+    offsets: &mut Vec<'_, i64>,
+    out: &mut Vec<'_, u8>,
+) -> Result<bool, AllocError> {
+    let mark = out.len();
+    // The plain form has 8 bytes less.
+    let most = (raw_bytes - raw_bytes / 16).saturating_sub(8);
+    out.extend_from_slice(&[0; 4])?;
+    out.extend_from_slice(&(raw_bytes as u32).to_le_bytes())?;
+    out.extend_from_slice(&table.crc().to_le_bytes())?;
+    let start = out.len();
+    offsets.clear();
+    offsets.push(0)?;
+    for text in texts {
+        table.encode(text, out)?;
+        offsets.push((out.len() - start) as i64)?;
+        if out.len() - start > most {
+            out.truncate(mark);
+            return Ok(false);
+        }
+    }
+    if raw_bytes == 0 {
+        out.truncate(mark);
+        return Ok(false);
+    }
+    let stored_bytes = (out.len() - start) as u32;
+    let place = out.get_mut(mark..).and_then(|rest| rest.first_chunk_mut());
+    place.into_iter().for_each(|place| *place = stored_bytes.to_le_bytes());
+    write_offsets(offsets, out)?;
+    Ok(true)
 }
 
 fn write_offsets(offsets: &[i64], out: &mut Vec<'_, u8>) -> Result<(), AllocError> {

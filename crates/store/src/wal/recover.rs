@@ -92,7 +92,8 @@ pub fn recover(
 ) -> Result<Recovered, Error> {
     let mut replay = Replay::new(buffer_bytes, budget)?;
     let (mut tail, mut logs_count) = (None, 0);
-    let mut current = next_log(directory, root, oldest.saturating_sub(1), budget)?;
+    let logs = Logs { directory, root, oldest, budget };
+    let mut current = logs.next(oldest.saturating_sub(1))?;
     if oldest > 0 && current.is_none_or(|log| log.number != oldest) {
         return Err(Error::corrupt(id_of(oldest), 0, "the log that the manifest names is missing"));
     }
@@ -100,16 +101,12 @@ pub fn recover(
         return Err(missing_before(&log));
     }
     while let Some(log) = current {
-        let next = next_log(directory, root, log.number, budget)?;
+        let next = logs.next(log.number)?;
         if let Some(next) = next.filter(|next| next.previous != log.number) {
-            if !is_replaced(directory, &log, &next, budget)? {
-                return Err(missing_before(&next));
-            }
-            current = Some(next);
-            continue;
+            return Err(missing_before(&next));
         }
         let durable = next.map_or(0, |next| next.previous_bytes);
-        let summary = replay_log(&mut replay, directory, root, &log, durable, budget, visit)?;
+        let summary = logs.replay(&log, durable, &mut replay, visit)?;
         if next.is_some() && (summary.records_end > durable || summary.end < durable) {
             return Err(Error::corrupt(
                 id_of(log.number),
@@ -139,48 +136,63 @@ fn missing_before(log: &Header) -> Error {
     Error::corrupt(id_of(log.previous), 0, "a log is missing that another one follows")
 }
 
-/// Whether a log is empty because its making failed at the last step, and `next` was made in its place.
-fn is_replaced(directory: &Directory, log: &Header, next: &Header, budget: &Budget) -> Result<bool, Error> {
-    let follows_the_same = (log.previous, log.previous_bytes) == (next.previous, next.previous_bytes);
-    let file = directory.open_file(id_of(log.number), OpenMode::Read, budget)?;
-    Ok(follows_the_same && file.bytes()? == HEADER_BYTES)
+/// The logs of a database.
+struct Logs<'l> {
+    directory: &'l Directory,
+    root: &'l Root,
+    oldest: u64,
+    budget: &'l Budget,
 }
 
-/// The header of the next log behind `number` that was ever complete. Those that were not held nothing (L1); should a
-/// later one follow one of them, it would be missing.
-fn next_log(
-    directory: &Directory,
-    root: &Root,
-    mut number: u64,
-    budget: &Budget,
-) -> Result<Option<Header>, Error> {
-    while let Some(next) = directory.next_number(FileKind::Wal, number)? {
-        let file = directory.open_file(id_of(next), OpenMode::Read, budget)?;
-        if let Some(header) = read_header(&file, &FORMAT, root.database, file.bytes()?)? {
-            return Ok(Some(header));
+impl Logs<'_> {
+    /// The header of the next log behind `number` that counts (W4). The others are removed where that is allowed.
+    fn next(&self, mut number: u64) -> Result<Option<Header>, Error> {
+        while let Some(next) = self.directory.next_number(FileKind::Wal, number)? {
+            match self.header(next)? {
+                Some((header, false)) => return Ok(Some(header)),
+                Some((header, true)) if next == self.oldest || self.is_followed(next)? => {
+                    return Ok(Some(header));
+                }
+                _ if self.directory.access() != Access::Read => self.directory.remove(id_of(next))?,
+                _ => {}
+            }
+            number = next;
         }
-        drop(file);
-        if directory.access() != Access::Read {
-            directory.remove(id_of(next))?;
-        }
-        number = next;
+        Ok(None)
     }
-    Ok(None)
-}
 
-fn replay_log(
-    replay: &mut Replay,
-    directory: &Directory,
-    root: &Root,
-    log: &Header,
-    durable: u64,
-    budget: &Budget,
-    visit: &mut Visit<'_>,
-) -> Result<Summary, Error> {
-    let file = directory.open_file(id_of(log.number), OpenMode::Read, budget)?;
-    let Some(summary) = replay.summarize(&file, root.database, durable)? else {
-        return Err(Error::corrupt(file.id(), 0, "the header is gone"));
-    };
-    replay.run(&file, &summary, visit)?;
-    Ok(summary)
+    /// The header of a log, and whether there is nothing else; `None` where not even that is complete.
+    fn header(&self, number: u64) -> Result<Option<(Header, bool)>, Error> {
+        let file = self.directory.open_file(id_of(number), OpenMode::Read, self.budget)?;
+        let file_bytes = file.bytes()?;
+        let header = read_header(&file, &FORMAT, self.root.database, file_bytes)?;
+        Ok(header.map(|header| (header, file_bytes == HEADER_BYTES)))
+    }
+
+    /// Whether a log says that it follows this one.
+    fn is_followed(&self, number: u64) -> Result<bool, Error> {
+        let mut later = number;
+        while let Some(next) = self.directory.next_number(FileKind::Wal, later)? {
+            if self.header(next)?.is_some_and(|(header, _)| header.previous == number) {
+                return Ok(true);
+            }
+            later = next;
+        }
+        Ok(false)
+    }
+
+    fn replay(
+        &self,
+        log: &Header,
+        durable: u64,
+        replay: &mut Replay,
+        visit: &mut Visit<'_>,
+    ) -> Result<Summary, Error> {
+        let file = self.directory.open_file(id_of(log.number), OpenMode::Read, self.budget)?;
+        let Some(summary) = replay.summarize(&file, self.root.database, durable)? else {
+            return Err(Error::corrupt(file.id(), 0, "the header is gone"));
+        };
+        replay.run(&file, &summary, visit)?;
+        Ok(summary)
+    }
 }

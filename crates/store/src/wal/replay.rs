@@ -54,9 +54,10 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(buffer_bytes: usize, budget: &Budget) -> Result<Replay, Error> {
+        let alloc = BudgetAlloc::new(budget);
         Ok(Replay {
-            buffer: zeroed(buffer_bytes.clamp(FRAME_BYTES_MAX, BUFFER_BYTES_MAX), budget)?,
-            long_buffer: Buffer::new_in(BudgetAlloc::new(budget)),
+            buffer: zeroed(buffer_bytes.clamp(FRAME_BYTES_MAX, BUFFER_BYTES_MAX), &alloc)?,
+            long_buffer: Buffer::new_in(alloc),
             long: None,
             sequence: 0,
             items_count: 0,

@@ -1,0 +1,1 @@
+//! Reading everything there is in a segment, and telling what is wrong with it.
