@@ -62,6 +62,10 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
     /// # Errors
     /// Whatever is wrong with it, with its place; `OutOfMemory` when it is too deep for the budget.
     pub(super) fn bind<'q: 'a>(&mut self, expr: views::Expr<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
+        // Long lists of VALUES are made of these, and need no stack.
+        if let views::Expr::Literal(literal) = expr {
+            return literal::bind(self.build, literal);
+        }
         let scratch = Arena::new(self.build.arena.budget());
         let mut done: Operands<'_, 'a> = Vec::new_in(&scratch);
         let mut walk = Walk::new(expr.node());
