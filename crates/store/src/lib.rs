@@ -28,7 +28,8 @@ mod rewrite;
 mod run;
 mod scan;
 mod schema;
-mod segment;
+#[doc(hidden)]
+pub mod segment;
 mod snapshots;
 mod store;
 mod table;
