@@ -47,7 +47,7 @@ pub use page::ColumnMut;
 pub use read::{Row, RowReader, Snapshot, View};
 pub use scan::Scan;
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
-pub use store::Store;
+pub use store::{Store, StoreCounters};
 pub use table::{ColumnDef, Table, TableDef};
 pub use transaction::{Savepoint, Transaction};
 pub use worker::Worker;

@@ -211,25 +211,25 @@ fn keys_and_unique_indexes_are_unique() {
 
 #[test]
 fn a_transaction_larger_than_memory_is_committed_at_once() {
-    let machine = Machine::new(1 << 20);
+    let machine = Machine::new(512 << 10);
     let store = machine.open();
     let table = create_names(&store, &machine.budget);
     let text = "x".repeat(100);
     let mut transaction = store.begin(&machine.budget).unwrap();
     let mut savepoint = transaction.savepoint();
-    for id in 0..20_000i64 {
-        if id == 12_345 {
+    for id in 0..6_000i64 {
+        if id == 3_456 {
             savepoint = transaction.savepoint();
         }
-        let id = (id * 7919) % 20_000;
+        let id = (id * 7919) % 6_000;
         transaction.insert(table, &[Value::BigInt(id), Value::Text(&text)]).unwrap();
     }
-    let error = transaction.insert(table, &[Value::BigInt(7919), Value::Text("again")]).unwrap_err();
+    let error = transaction.insert(table, &[Value::BigInt(1919), Value::Text("again")]).unwrap_err();
     assert!(matches!(error, Error::UniqueViolation(_)), "{error}");
-    assert_eq!(rows(&store, transaction.view(), "names").len(), 20_000);
+    assert_eq!(rows(&store, transaction.view(), "names").len(), 6_000);
     machine.ok(transaction.rollback_to(savepoint));
     let expected: Vec<String> = {
-        let mut ids: Vec<i64> = (0..12_345i64).map(|id| (id * 7919) % 20_000).collect();
+        let mut ids: Vec<i64> = (0..3_456i64).map(|id| (id * 7919) % 6_000).collect();
         ids.sort();
         ids.iter().map(|id| format!("{id} {text}")).collect()
     };
