@@ -277,6 +277,9 @@ impl Inner {
         log: MutexGuard<'l, Log>,
         started: u64,
     ) -> Result<MutexGuard<'l, Log>, Error> {
+        if let Some(error) = lock(&self.flush_failure).take() {
+            return Err(error);
+        }
         let now = self.directory.vfs().now_ns();
         let waited = Duration::from_nanos(now.saturating_sub(started));
         let left = match self.options.stall {

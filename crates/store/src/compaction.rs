@@ -45,7 +45,9 @@ impl Inner {
     /// [`Inner::compact_once`] that takes no more than its share of the time, unless writers are about to wait for it.
     pub(crate) fn compact_paced(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         let vfs = self.directory.vfs();
-        let share = u64::from(self.options.compaction_percent.clamp(1, 100));
+        // A small one holds up flushes.
+        let is_small = self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES;
+        let share = if is_small { 100 } else { u64::from(self.options.compaction_percent.clamp(1, 100)) };
         let slice_started = core::cell::Cell::new(vfs.now_ns());
         self.compact_once(&|| {
             let worked = vfs.now_ns().saturating_sub(slice_started.get());

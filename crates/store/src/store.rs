@@ -102,6 +102,8 @@ pub(crate) struct Inner {
     /// The sealed memtable is in segments, but somebody read it when it was to be reset.
     pub(crate) is_sealed_written: AtomicBool,
     pub(crate) compacting: Mutex<()>,
+    /// Why the worker could not flush, for whoever waits for it.
+    pub(crate) flush_failure: Mutex<Option<Error>>,
     /// Notified when a flush or a compaction is done: `log` is its lock.
     pub(crate) room: Condvar,
     next_file: AtomicU64,
@@ -272,6 +274,7 @@ impl Inner {
             flushing: Mutex::new(()),
             is_sealed_written: AtomicBool::new(false),
             compacting: Mutex::new(()),
+            flush_failure: Mutex::new(None),
             room: Condvar::new(),
             next_file: AtomicU64::new(next_file),
             next_table: AtomicU32::new(counters.next_table),
@@ -486,9 +489,12 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 
 impl Chores for Inner {
     fn flush(&self) {
-        // Who flushes already looks again before it is done, and who waits for room sees a failure when it tries by itself.
+        // Who flushes already looks again before it is done.
         if let Ok(_turn) = self.flushing.try_lock() {
-            let _ = self.flush_sealed_in_turn();
+            if let Err(error) = self.flush_sealed_in_turn() {
+                *lock(&self.flush_failure) = Some(error);
+                self.room.notify_all();
+            }
         }
     }
 
