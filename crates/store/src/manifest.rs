@@ -33,7 +33,7 @@
 //! | `root` | [`Root`]: the two slots |
 //! | `item` | [`Item`], its bytes and their order |
 //! | `writer` | [`ManifestWriter`]: edits, snapshots, the switch |
-//! | `replay` | [`replay`]: the items of a manifest, in order |
+//! | `replay` | [`replay()`]: the items of a manifest, in order |
 
 pub(crate) mod item;
 mod replay;

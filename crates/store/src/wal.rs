@@ -30,7 +30,7 @@
 //! | `entry` | [`Entry`] and its bytes |
 //! | `writer` | [`WalWriter`], [`Transaction`] |
 //! | `replay` | the entries of one log |
-//! | `recover` | [`recover`]: all logs of a database, in order |
+//! | `recover` | [`recover()`]: all logs of a database, in order |
 
 mod entry;
 mod recover;
