@@ -417,6 +417,32 @@ impl Arena {
         Ok(unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) })
     }
 
+    /// All that is left of a chunk, as values that `make` gives for each index: of the current chunk where it holds
+    /// `len_min` of them, else of the next kept one, else of a new one. For structures that cut up memory themselves.
+    ///
+    /// # Errors
+    /// The budget refuses, or `len_min` values are more than an address range holds; `make` was not called.
+    pub fn alloc_rest_with<T>(
+        &self,
+        len_min: usize,
+        make: impl FnMut(usize) -> T,
+    ) -> Result<&mut [T], AllocError> {
+        const { assert!(size_of::<T>() > 0, "there is no end to values without a size") };
+        let too_large =
+            |_| self.budget.refuse((len_min as u64).saturating_mul(size_of::<T>() as u64), Reason::TooLarge);
+        let least = Layout::array::<T>(len_min.max(1)).map_err(too_large)?;
+        // Not only once: an observer of the charge may have used this very arena since.
+        loop {
+            let position = self.position.get().addr().get();
+            let start = bump::round_up(position, align_of::<T>()).unwrap_or(usize::MAX);
+            let len = self.end().saturating_sub(start) / size_of::<T>();
+            if len >= len_min.max(1) {
+                return self.alloc_slice_fill_with(len, make);
+            }
+            self.enter_chunk_for(least)?;
+        }
+    }
+
     /// `len` values whose bytes are all zero.
     ///
     /// # Errors

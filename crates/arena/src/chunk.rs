@@ -51,6 +51,11 @@ pub(crate) const fn chunk_bytes_for(data_bytes: usize) -> Option<usize> {
     round_chunk_up(bytes)
 }
 
+/// The most data that a chunk of `bytes` holds for certain, whatever its source.
+pub(crate) const fn data_bytes_within(bytes: usize) -> usize {
+    bytes.saturating_sub(HEADER_BYTES + GLOBAL_LOSS_BYTES)
+}
+
 /// Rounds a size up to one that a chunk can have.
 pub(crate) const fn round_chunk_up(bytes: usize) -> Option<usize> {
     if bytes <= CHUNK_BYTES_MIN {

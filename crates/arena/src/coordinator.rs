@@ -234,14 +234,14 @@ impl Coordinator {
         &self.control().budget
     }
 
-    /// No more write pins until [`Coordinator::reset_sealed`].
+    /// No more write pins until [`Coordinator::empty_sealed`].
     pub(crate) fn seal(&self) -> Result<(), PinError> {
         self.control().pins.seal()
     }
 
-    /// Resets a sealed arena and opens it again.
-    pub(crate) fn reset_sealed(&self, keep_chunks: bool) -> Result<(), PinError> {
-        self.control().change(true, if keep_chunks { Arena::reset } else { Arena::release })
+    /// Empties a sealed arena as `empty` does, and opens it again.
+    pub(crate) fn empty_sealed(&self, empty: impl FnOnce(&mut Arena)) -> Result<(), PinError> {
+        self.control().change(true, empty)
     }
 }
 
@@ -305,8 +305,15 @@ impl ArenaOwner {
     /// # Errors
     /// As [`ArenaOwner::new`].
     pub fn with_growth(budget: &Budget, growth: Growth) -> Result<ArenaOwner, AllocError> {
-        let control = Control::create(Arena::with_growth(budget, growth))?;
-        Ok(ArenaOwner { coordinator: Coordinator { control } })
+        ArenaOwner::of(Arena::with_growth(budget, growth))
+    }
+
+    /// Becomes the owner of an arena, with all that it holds.
+    ///
+    /// # Errors
+    /// As [`ArenaOwner::new`]; the arena is released.
+    pub fn of(arena: Arena) -> Result<ArenaOwner, AllocError> {
+        Ok(ArenaOwner { coordinator: Coordinator { control: Control::create(arena)? } })
     }
 
     /// The handle for everybody else.
@@ -434,6 +441,18 @@ impl WritePin<'_> {
         make: impl FnMut(usize) -> T,
     ) -> Result<Loc<[T]>, AllocError> {
         Ok(Loc::new(self.stamp, self.arena().alloc_slice_fill_with(len, make)?))
+    }
+
+    /// All that is left of a chunk, as [`Arena::alloc_rest_with`].
+    ///
+    /// # Errors
+    /// As [`Arena::alloc_rest_with`].
+    pub fn alloc_rest_with<T: Send + Sync + 'static>(
+        &self,
+        len_min: usize,
+        make: impl FnMut(usize) -> T,
+    ) -> Result<Loc<[T]>, AllocError> {
+        Ok(Loc::new(self.stamp, self.arena().alloc_rest_with(len_min, make)?))
     }
 
     /// The value at a location, as [`ReadPin::get`].

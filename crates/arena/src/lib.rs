@@ -74,7 +74,7 @@ pub use budget_alloc::BudgetAlloc;
 pub use coordinator::{
     ArenaOwner, Coordinator, CopyError, CopyTo, Loc, LocError, PinError, ReadPin, WritePin,
 };
-pub use double_buffer::{DoubleBuffer, DoubleBufferError};
+pub use double_buffer::{BothPins, DoubleBuffer, DoubleBufferError};
 pub use error::{AllocError, HOLDERS_MAX, Holder, OutOfMemory, Reason, Stage};
 pub use intern::{Frozen, Identifier, Interner, InternerStats, Names, Overlay, Pin, Symbol, SymbolRef};
 pub use pool::{POOL_CHUNK_OBJECTS, Pool, PoolBox, PoolStats, Shared, SharedPool};

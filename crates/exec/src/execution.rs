@@ -15,11 +15,13 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::table::TableSource;
 use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
-use crate::error::Error;
-use crate::operators::{Event, Node, Step, inputs, name};
+use crate::error::{Error, Place, StoreProblem};
+use crate::operators::{Around, Event, Node, Step, inputs, name};
+use crate::tables::{RowSink, Tables};
 
 static OPEN: Stage = Stage::new("open");
 static EXECUTE: Stage = Stage::new("execute");
@@ -60,30 +62,53 @@ impl<'s> Workspace<'s> {
         &self.budget
     }
 
-    /// Opens the operators of the plan that this workspace was made for. `is_cancelled` is asked before each batch.
+    /// Opens the operators of the plan that this workspace was made for. Scans of stored tables read `tables`;
+    /// `is_cancelled` is asked before each batch.
     ///
     /// # Errors
-    /// [`Error::File`] for a file that cannot be opened, [`Error::OutOfMemory`], and what constant expressions raise.
+    /// [`Error::File`] for a file that cannot be opened, [`Error::Store`] for a table, [`Error::OutOfMemory`], and what
+    /// constant expressions raise.
     pub fn execute<'a>(
         &'a self,
         plan: &PhysicalPlan<'a>,
+        tables: &'a dyn Tables,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error<'a>> {
         self.budget.set_stage(&OPEN);
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         let mut store = Store::new(rows_per_batch(plan, &self.budget), shared);
+        let notes_lines = is_file_to_table(plan);
         let mut nodes: Vec<'a, Node<'a>> = Vec::with_capacity_in(plan.operators.len(), shared)?;
         for (index, (operator, arena)) in plan.operators.iter().zip(arenas).enumerate() {
-            let node = Node::open(operator, &nodes, &mut store, arena)?;
+            let around = Around { tables, notes_lines };
+            let node = Node::open(operator, &nodes, around, &mut store, arena)?;
             nodes.push(node)?;
             for input in inputs(&operator.kind).into_iter().flatten() {
                 nodes[input.index()].parent = Some(OperatorId::new(index as u32));
             }
         }
+        let problem = match plan.insert() {
+            Some(_) => {
+                let error = cofferdam_store::Error::Cancelled;
+                Some(shared.alloc(StoreProblem { error, place: None })?)
+            }
+            None => None,
+        };
         self.budget.set_stage(&EXECUTE);
-        Ok(Execution { nodes, store, columns: plan.columns(), is_cancelled, current: None, is_done: false })
+        let (columns, current, is_done) = (plan.columns(), None, false);
+        Ok(Execution { nodes, store, columns, is_cancelled, problem, current, is_done })
     }
+}
+
+/// Whether a plan puts the rows of one file into a table, and a row of a batch stays where it is on the way.
+fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
+    let is_on_the_way = |kind: &OperatorKind<'_>| match kind {
+        OperatorKind::Scan(scan) => matches!(scan.source, TableSource::File(_)),
+        OperatorKind::Filter { .. } | OperatorKind::Project { .. } | OperatorKind::Insert(_) => true,
+        _ => false,
+    };
+    plan.insert().is_some() && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.
@@ -108,6 +133,8 @@ pub struct Execution<'a> {
     store: Store<'a>,
     columns: &'a [Column<'a>],
     is_cancelled: &'a dyn Fn() -> bool,
+    /// Where a refusal of the store is described.
+    problem: Option<&'a mut StoreProblem<'a>>,
     /// The batch that stands in the root's columns.
     current: Option<BatchRows>,
     /// After the last batch, or an error.
@@ -140,6 +167,41 @@ impl<'a> Execution<'a> {
         let root = self.nodes.last()?;
         let rows = self.current?;
         Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows })
+    }
+
+    /// Runs a plan whose root is an insert to its end, and gives the number of rows that went into `sink`.
+    ///
+    /// # Errors
+    /// Whatever the statement raises, and what the sink refuses; then some rows have gone into the sink already.
+    pub fn run_into(&mut self, sink: &mut dyn RowSink) -> Result<u64, Error<'a>> {
+        let mut rows_count = 0;
+        while let Some(batch) = self.next_batch()? {
+            rows_count += batch.rows_count() as u64;
+            if let Err(refused) = sink.put(&batch) {
+                let place = self.store.place_of(self.row_in_store(refused.row));
+                return Err(self.refused(refused.error, place));
+            }
+        }
+        Ok(rows_count)
+    }
+
+    /// The position in the vectors of a row of the current batch.
+    fn row_in_store(&self, row: usize) -> usize {
+        let rows = self.current.map(|batch| self.store.rows(batch)).filter(|rows| row < rows.len());
+        rows.map_or(usize::MAX, |rows| rows.nth(row))
+    }
+
+    #[cold]
+    fn refused(&mut self, error: cofferdam_store::Error, place: Option<Place<'a>>) -> Error<'a> {
+        self.is_done = true;
+        match (error, self.problem.take()) {
+            (cofferdam_store::Error::OutOfMemory(error), _) => Error::OutOfMemory(error),
+            (error, Some(problem)) => {
+                *problem = StoreProblem { error, place };
+                Error::Store(problem)
+            }
+            (_, None) => unreachable!("made for a plan with an insert, and taken by the first error"),
+        }
     }
 
     /// Runs operators until the root has a batch.

@@ -92,6 +92,8 @@ pub enum InputKind {
     ValueTooLong,
     /// There is no such table or index.
     NoSuchTable,
+    /// There is a table of this name already: the one that is named.
+    NameTaken,
     /// The definition of a table is not one: no columns, too many, a key of none of them.
     Definition,
 }
@@ -192,6 +194,7 @@ impl Error {
                 InputKind::Count => "42601",
                 InputKind::KeyTooLong | InputKind::ValueTooLong => "54000",
                 InputKind::NoSuchTable => "42P01",
+                InputKind::NameTaken => "42P07",
                 InputKind::Definition => "42P16",
             },
             Error::UniqueViolation(_) => "23505",
@@ -259,6 +262,7 @@ impl fmt::Display for InputProblem {
             InputKind::KeyTooLong => "the key is longer than 8 KiB",
             InputKind::ValueTooLong => "a value is longer than 1 GiB",
             InputKind::NoSuchTable => "there is no such table",
+            InputKind::NameTaken => "there is a table of this name already",
             InputKind::Definition => "this is no definition of a table",
         })?;
         match self.column {

@@ -36,10 +36,12 @@
 //! | `filter`, `zones`, `statistics` | blocked Bloom filters, zone maps, what is known of whole columns |
 //! | `output`, `staging`, `group`, `index`, `writer` | writing, from the bytes up |
 //! | `piece`, `search`, `reader`, `cursor` | reading: pieces, places of keys, single rows, rows in order |
-//! | `verify`, `describe` | for the tools |
+//! | `verify`, `describe`, `any` | for the tools, and for fuzzing |
 //!
 //! The format by bytes: `docs/formats/segment.md`.
 
+#[doc(hidden)]
+pub mod any;
 mod cursor;
 mod describe;
 mod filter;
@@ -66,15 +68,23 @@ use crate::page::{LongRef, PageValues};
 use crate::schema::Schema;
 
 pub(crate) use cursor::SegmentCursor;
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use describe::{GroupDescription, PageDescription};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use filter::hash_key;
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use layout::{FOOTER_BYTES, KeyBound};
 pub(crate) use piece::{PageSource, Scratch, SegmentFile};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use reader::{Found, Segment};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;
 
+#[allow(unused_imports, reason = "names of what others are given")]
+pub(crate) use verify::{Verified, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use zones::PageZone;
 
 /// Where a segment is in its file.

@@ -94,7 +94,7 @@ fn a_seal_and_a_writer_exclude_each_other() {
                 false
             }
         });
-        let sealed_first = owner.seal().is_ok() && owner.reset_sealed(true).is_ok();
+        let sealed_first = owner.seal().is_ok() && owner.empty_sealed(Arena::reset).is_ok();
         let written = writer.join().unwrap();
         assert!(sealed_first || written);
     });

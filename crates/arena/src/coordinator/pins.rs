@@ -9,9 +9,10 @@
 //! - P3 no pin begins after `destroyed` was set, so it happens once that there is no pin and `destroyed` is set:
 //!   whoever makes that so tears the arena down.
 //! - P4 every pin begins with an acquire and ends with a release, so what was done under a pin is seen by the reset,
-//!   and what the reset did by the next pin.
+//!   and what the reset did by the next pin. A refusal is an acquire too: who is refused because of a reset sees what
+//!   came before it.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use core::fmt;
 
 const READER: u64 = 1;
@@ -70,7 +71,7 @@ impl Pins {
     fn update(&self, change: impl Fn(u64) -> Result<u64, PinError>) -> Result<(), PinError> {
         let mut before = self.0.load(Ordering::Relaxed);
         loop {
-            let after = change(before)?;
+            let after = change(before).inspect_err(|_| fence(Ordering::Acquire))?;
             match self.0.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => before = now,

@@ -121,6 +121,96 @@ fn memory_stays_at_two_sides_whatever_is_written() {
     assert_eq!(budget.used(), 2048, "two control blocks");
 }
 
+#[test]
+fn both_sides_are_pinned_as_they_are_at_one_moment() {
+    let (_budget, buffer) = buffer();
+    let old = buffer.write().unwrap().alloc(1u64).unwrap();
+    let pins = buffer.read().unwrap();
+    assert_eq!((pins.turn(), pins.active().0, pins.sealed().is_some()), (0, 0, false));
+    buffer.swap().unwrap();
+    let new = buffer.write().unwrap().alloc(2u64).unwrap();
+    assert_eq!(pins.active().1.get(old), Ok(&1), "a swap does not touch what is pinned");
+    let both = buffer.read().unwrap();
+    assert_eq!((both.turn(), both.active().0, both.sealed().unwrap().0), (1, 1, 0));
+    assert_eq!(both.active().1.get(new), Ok(&2));
+    assert_eq!(both.sealed().unwrap().1.get(old), Ok(&1));
+    buffer.mark_flushed().unwrap();
+    assert!(matches!(buffer.reset_sealed(), Err(DoubleBufferError::Pinned(_))));
+    assert_eq!(buffer.turn(), 1, "a refused reset is no turn");
+    drop((pins, both));
+    buffer.reset_sealed().unwrap();
+    let after = buffer.read().unwrap();
+    assert_eq!((after.turn(), buffer.epoch(), after.active().0, after.sealed().is_some()), (2, 1, 1, false));
+}
+
+/// Aim: a reader loses no row to a swap. Method: rows are numbered; a row that was counted before the pins were taken
+/// is on one of the pinned sides, or was flushed.
+#[test]
+fn pins_of_both_sides_miss_nothing() {
+    let (_budget, buffer) = buffer();
+    let rows = [const { std::sync::Mutex::new(Vec::<Loc<u64>>::new()) }; 2];
+    let [written, flushed] = [const { AtomicU64::new(0) }; 2];
+    let (buffer, rows, written, flushed) = (&buffer, &rows, &written, &flushed);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for row in 0..ROWS {
+                let pin = buffer.write().unwrap();
+                let side = buffer.read().unwrap().active().0;
+                rows[side].lock().unwrap().push(pin.alloc(row).unwrap());
+                written.store(row + 1, Ordering::Release);
+                drop(pin);
+                if row % 7 == 0 && buffer.swap().is_ok() {
+                    flushed.fetch_add(rows[side].lock().unwrap().len() as u64, Ordering::Release);
+                    buffer.mark_flushed().unwrap();
+                }
+                let sealed = 1 - buffer.read().unwrap().active().0;
+                let _ = buffer.reset_sealed_keeping(0, |_| rows[sealed].lock().unwrap().clear());
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(move || {
+                loop {
+                    let before = written.load(Ordering::Acquire);
+                    let pins = buffer.read().unwrap();
+                    let sides = [Some(pins.active()), pins.sealed()];
+                    let count = sides.into_iter().flatten().map(|(side, pin)| {
+                        let rows = rows[side].lock().unwrap();
+                        rows.iter().for_each(|row| assert!(*pin.get(*row).unwrap() < ROWS));
+                        rows.len() as u64
+                    });
+                    let seen = count.sum::<u64>() + flushed.load(Ordering::Acquire);
+                    assert!(seen >= before, "{seen} of {before} rows");
+                    if before == ROWS {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_minimum_is_charged_at_once_and_kept() {
+    let (budget, _) = buffer();
+    let before = budget.used();
+    let buffer = DoubleBuffer::with_minimum(&budget, Growth::STATEMENT, 16 << 10).unwrap();
+    assert_eq!(budget.used() - before, (2 * (16 + 1)) << 10, "a chunk and a control block each");
+    for turn in 0..4 {
+        let pin = buffer.write().unwrap();
+        let first = pin.alloc_rest_with(10, |_| 0u64).unwrap();
+        assert!((2000..2048).contains(&pin.get(first).unwrap().len()), "the whole chunk");
+        let more = pin.alloc_rest_with(10, |index| index).unwrap();
+        assert_eq!(pin.get(more).unwrap()[9], 9);
+        drop(pin);
+        buffer.swap().unwrap();
+        buffer.mark_flushed().unwrap();
+        let mut held_bytes = 0;
+        buffer.reset_sealed_keeping(16 << 10, |stats| held_bytes = stats.allocated_bytes).unwrap();
+        assert_eq!(held_bytes, 16 << 10, "turn {turn}");
+    }
+    assert!(buffer.write().unwrap().alloc_rest_with(usize::MAX, |_| 0u64).is_err());
+}
+
 /// Method: a writer numbers its rows; a flusher swaps, reads every row of the sealed side and resets it. Every row must
 /// be flushed exactly once and in order.
 #[test]

@@ -24,12 +24,15 @@ use super::symbols::SymbolTable;
 use super::zone::{Zone, zone_of_doubles, zone_of_integers, zone_of_texts};
 use super::{
     DIGITS_MAX, Encoding, FORM_DICTIONARY, FORM_NOTHING, FORM_PLAIN, FORM_RUN_DICTIONARY, FORM_RUNS,
-    FORM_SERIES, HAS_LONGS, HAS_VALIDITY, INLINE_BYTES_MAX, IS_COMPRESSED, IS_SCALED, IS_WIDE, PageStats,
-    PageValues, ROWS_MAX, Shape, TEXT_BYTES_MAX, kind_byte, power_of_ten, texts,
+    FORM_SERIES, HAS_LONGS, HAS_VALIDITY, INLINE_BYTES_MAX, IS_COMPRESSED, IS_SCALED, IS_WIDE,
+    PAGE_BYTES_MAX, PageStats, PageValues, ROWS_MAX, Shape, TEXT_BYTES_MAX, kind_byte, power_of_ten, texts,
 };
 
 /// Rows whose texts are compressed to guess what all will take.
 const GUESS_ROWS: usize = 32;
+/// If so many rows have more than so many different values, all rows of a page hardly have less than nine tenths.
+const TRIAL_ROWS: usize = 256;
+const TRIAL_ENTRIES_MAX: usize = 252;
 /// Bits of an offset of a text, for the same guess.
 const GUESS_OFFSET_BITS: usize = 10;
 
@@ -238,6 +241,7 @@ fn write_page(
         out.get_mut(start + place).into_iter().for_each(|slot| *slot = byte);
     }
     let bytes = (out.len() - start + 8) as u32;
+    assert!(bytes as usize <= PAGE_BYTES_MAX, "a page has at most {PAGE_BYTES_MAX} bytes");
     out.extend_from_slice(&bytes.to_le_bytes())?;
     let crc = crc32c::crc32c(out.get(start..).unwrap_or(&[]));
     out.extend_from_slice(&crc.to_le_bytes())?;
@@ -519,9 +523,10 @@ fn write_texts(
     let mut sizes = TextSizes::of((0..rows.count).map(text));
     assert!(sizes.longest <= INLINE_BYTES_MAX, "a text of more than {INLINE_BYTES_MAX} bytes is long");
     assert!(sizes.raw_bytes <= TEXT_BYTES_MAX, "the texts of a page have at most {TEXT_BYTES_MAX} bytes");
-    let zone =
-        zone_of_texts((0..rows.count).filter(|row| rows.is_valid(*row)).map(given), !rows.longs.is_empty());
     sizes.guess(rows.count, text, symbols);
+    let has_longs = !rows.longs.is_empty();
+    let valid_rows = (0..rows.count).filter(|row| rows.is_valid(*row));
+    let zone_of_rows = || zone_of_texts(valid_rows.clone().map(given), has_longs);
 
     prepare(words, rows.count + 1)?;
     let entries_max = rows.count - rows.count / 8;
@@ -533,6 +538,9 @@ fn write_texts(
         let entries = distinct.firsts.iter().map(|row| text(usize::from(*row)));
         let takes = codes.bytes() + sizes.guessed(entries.clone().map(<[u8]>::len).sum(), entries.len());
         if takes < sizes.guessed(sizes.raw_bytes, rows.count) / 16 * 15 {
+            // The entries are sorted.
+            let outer = [entries.clone().next(), entries.clone().next_back()].into_iter().flatten();
+            let zone = if has_longs { zone_of_rows() } else { zone_of_texts(outer, false) };
             let body = write_codes(&codes, distinct, ends, out)?;
             let is_compressed = texts::write(entries, symbols, words, out)?;
             return Ok(Body { flags: if is_compressed { IS_COMPRESSED } else { 0 }, zone, ..body });
@@ -540,7 +548,7 @@ fn write_texts(
     }
     let is_compressed = texts::write((0..rows.count).map(text), symbols, words, out)?;
     let flags = if is_compressed { IS_COMPRESSED } else { 0 };
-    Ok(Body { flags, zone, ..Body::new(FORM_PLAIN, Shape::Plain) })
+    Ok(Body { flags, zone: zone_of_rows(), ..Body::new(FORM_PLAIN, Shape::Plain) })
 }
 
 /// What is known of the texts before they are written.
@@ -589,8 +597,8 @@ struct Distinct<'a> {
 }
 
 impl Distinct<'_> {
-    /// Numbers the values by their first row; false if there are none or more than `entries_max`. A filler has the code
-    /// of the row before.
+    /// Numbers the values by their first row; false if there are none, more than `entries_max`, or probably too many
+    /// different ones for a dictionary to be of use. A filler has the code of the row before.
     fn find(
         &mut self,
         rows: usize,
@@ -634,6 +642,9 @@ impl Distinct<'_> {
                 };
             }
             self.codes.push(code)?;
+            if row + 1 == TRIAL_ROWS && self.firsts.len() > TRIAL_ENTRIES_MAX {
+                return Ok(false);
+            }
         }
         Ok(!self.firsts.is_empty())
     }
@@ -659,7 +670,16 @@ fn mix(value: u64) -> u64 {
 }
 
 fn hash_text(text: &[u8]) -> u64 {
-    let (words, rest) = text.as_chunks::<8>();
-    let last = rest.iter().fold(text.len() as u64, |word, byte| word << 8 | u64::from(*byte));
-    words.iter().fold(mix(last), |hash, word| mix(hash ^ u64::from_le_bytes(*word)))
+    let len = text.len() as u64;
+    // The end overlaps what is before it, so that no loop is over single bytes.
+    if let Some(last) = text.last_chunk() {
+        let (words, _) = text.as_chunks::<8>();
+        let first = mix(u64::from_le_bytes(*last) ^ len);
+        words.iter().fold(first, |hash, word| mix(hash ^ u64::from_le_bytes(*word)))
+    } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        mix(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)) ^ len)
+    } else {
+        let byte = |at: usize| u64::from(text.get(at).copied().unwrap_or(0));
+        mix(byte(0) | byte(1) << 8 | byte(2) << 16 | len << 24)
+    }
 }

@@ -13,6 +13,8 @@ use super::{INLINE_BYTES_MAX, PageError, TEXT_BYTES_MAX};
 
 /// Offsets that are unpacked at a time.
 const BLOCK: usize = 128;
+/// Compression of a page's texts saves so much at least: a dictionary of some words is read faster without it.
+const SAVING_BYTES_MIN: usize = 64;
 const TOO_LONG: PageError = PageError::Corrupt("the texts are longer than the page says");
 
 /// Texts of a page: one for each row, or those of a dictionary.
@@ -228,7 +230,7 @@ impl<'p> Texts<'p> {
     }
 }
 
-/// Appends texts, compressed if that saves a sixteenth, and gives whether they are. `offsets` is room to work in.
+/// Appends texts, compressed if that saves enough, and gives whether they are. `offsets` is room to work in.
 pub(super) fn write<'t>(
     texts: impl Iterator<Item = &'t [u8]> + Clone,
     symbols: Option<&SymbolTable>,
@@ -254,7 +256,8 @@ pub(super) fn write<'t>(
     Ok(false)
 }
 
-/// Appends compressed texts; nothing, and gives false, if they do not save a sixteenth.
+/// Appends compressed texts; nothing, and gives false, if they do not save a sixteenth and
+/// [`SAVING_BYTES_MIN`].
 fn write_compressed<'t>(
     texts: impl Iterator<Item = &'t [u8]>,
     raw_bytes: usize,
@@ -262,9 +265,12 @@ fn write_compressed<'t>(
     offsets: &mut Vec<'_, i64>,
     out: &mut Vec<'_, u8>,
 ) -> Result<bool, AllocError> {
+    if raw_bytes <= SAVING_BYTES_MIN {
+        return Ok(false);
+    }
     let mark = out.len();
     // The plain form has 8 bytes less.
-    let most = (raw_bytes - raw_bytes / 16).saturating_sub(8);
+    let most = raw_bytes.saturating_sub((raw_bytes / 16).max(SAVING_BYTES_MIN) + 8);
     out.extend_from_slice(&[0; 4])?;
     out.extend_from_slice(&(raw_bytes as u32).to_le_bytes())?;
     out.extend_from_slice(&table.crc().to_le_bytes())?;
@@ -278,10 +284,6 @@ fn write_compressed<'t>(
             out.truncate(mark);
             return Ok(false);
         }
-    }
-    if raw_bytes == 0 {
-        out.truncate(mark);
-        return Ok(false);
     }
     let stored_bytes = (out.len() - start) as u32;
     let place = out.get_mut(mark..).and_then(|rest| rest.first_chunk_mut());

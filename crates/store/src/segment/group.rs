@@ -277,7 +277,7 @@ impl<'a> Group<'a> {
         self.filter_ends.clear();
         self.rows = 0;
         for column in self.columns.iter_mut() {
-            (column.nulls, column.symbols_len) = (0, 0);
+            (column.nulls, column.symbols_at, column.symbols_len) = (0, 0, 0);
         }
     }
 

@@ -54,6 +54,16 @@ pub(crate) struct Found {
     pub(crate) is_delete: bool,
 }
 
+/// Rows whose keys begin alike; where there are none, an empty range where they would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Narrowed {
+    pub(super) rows: core::ops::Range<usize>,
+    /// How many bytes of the key they share.
+    pub(super) used: usize,
+    /// How many key columns that is.
+    pub(super) columns: usize,
+}
+
 impl Segment {
     /// Opens a segment: reads its footer. `base` is what its sequences count from.
     ///
@@ -198,12 +208,13 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<core::ops::Range<usize>, Error> {
-        let (rows, used) = self.narrow_by_key(schema, range, key, source, scratch)?;
-        // A longer key is in no row.
-        Ok(if used == key.len() { rows } else { rows.end..rows.end })
+        let narrowed = self.narrow_by_key(schema, range, key, source, scratch)?;
+        // A longer key is in no row, nor is the beginning of one.
+        let is_whole = narrowed.used == key.len() && narrowed.columns == schema.key.len();
+        Ok(if is_whole { narrowed.rows } else { 0..0 })
     }
 
-    /// As [`Segment::rows_of_key`] for the beginning of a key, with how many of its bytes all these rows share.
+    /// As [`Segment::rows_of_key`] for the beginning of a key.
     pub(super) fn narrow_by_key(
         &self,
         schema: &Schema<'_>,
@@ -211,11 +222,11 @@ impl Segment {
         key: &[u8],
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(core::ops::Range<usize>, usize), Error> {
-        let (mut rows, mut used) = (0..range.rows as usize, 0);
+    ) -> Result<Narrowed, Error> {
+        let mut narrowed = Narrowed { rows: 0..range.rows as usize, used: 0, columns: 0 };
         for (place, part) in schema.key.iter().enumerate() {
-            let rest = key.get(used..).unwrap_or(&[]);
-            if rows.is_empty() || rest.is_empty() {
+            let rest = key.get(narrowed.used..).unwrap_or(&[]);
+            if narrowed.rows.is_empty() || rest.is_empty() {
                 break;
             }
             let ty = schema.columns.get(usize::from(part.column)).map_or(Type::Unknown, |column| column.ty);
@@ -227,11 +238,11 @@ impl Segment {
                 Segment::check_page(bytes, &location, Kind::of(ty), range.rows)
             })?;
             let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
-            let narrowed = narrow(&page, rows, rest, (ty, part.order), table, text);
-            let (found, more) = narrowed.map_err(|error| self.file.page_error(location.offset, error))?;
-            (rows, used) = (found, used + more);
+            let found = narrow(&page, narrowed.rows, rest, (ty, part.order), table, text);
+            let (rows, used) = found.map_err(|error| self.file.page_error(location.offset, error))?;
+            narrowed = Narrowed { rows, used: narrowed.used + used, columns: place + 1 };
         }
-        Ok((rows, used))
+        Ok(narrowed)
     }
 
     /// The first of some rows with the same key whose sequence is at most `stored`, with its sequence.

@@ -54,7 +54,7 @@ pub(crate) struct RangePlace {
 }
 
 impl RangePlace {
-    fn new(directory: &GroupDirectory<'_>, place: (u64, u32), index: usize) -> RangePlace {
+    pub(super) fn new(directory: &GroupDirectory<'_>, place: (u64, u32), index: usize) -> RangePlace {
         let (head, record) = (directory.head, directory.record(index));
         let row_start = directory.row_start(index);
         let (filter_offset, filter_lines) = directory.filter(record.filter);
@@ -96,6 +96,9 @@ impl RangePlace {
     }
 }
 
+/// A page, where it is, and where its column's symbols are.
+type PagePiece<'s> = (PieceRef<'s>, PageLocation, Option<(u64, usize)>);
+
 impl Segment {
     /// The piece at a place that another piece named.
     fn inner_piece<'s>(
@@ -125,6 +128,27 @@ impl Segment {
         self.inner_piece(place, source, scratch, |bytes| GroupDirectory::check(bytes))
     }
 
+    /// An index node, at its place.
+    pub(super) fn node<'s>(
+        &self,
+        place: (u64, u32),
+        level: u16,
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |bytes| IndexNode::check(bytes, level))
+    }
+
+    /// A piece without a structure of its own.
+    pub(super) fn plain_piece<'s>(
+        &self,
+        place: (u64, u32),
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |_| Ok(()))
+    }
+
     /// The place of the directory of the group in which the target is, or would be.
     pub(super) fn find_group(
         &self,
@@ -134,7 +158,7 @@ impl Segment {
     ) -> Result<(u64, u32), Error> {
         let mut place = (self.root_offset, self.root_len);
         for level in (1..=self.height).rev() {
-            let piece = self.inner_piece(place, source, scratch, |bytes| IndexNode::check(bytes, level))?;
+            let piece = self.node(place, level, source, scratch)?;
             let node = IndexNode::parse(payload(&piece)).map_err(|what| self.file.corrupt(place.0, what))?;
             let entry = match target {
                 Target::Key(key) => node.find(key),
@@ -197,7 +221,7 @@ impl Segment {
         scratch: &mut Vec<'_, u8>,
     ) -> Result<bool, Error> {
         let len = usize::from(range.filter_lines) * LINE_BYTES + CRC_BYTES;
-        let piece = self.inner_piece((range.filter_offset, len as u32), source, scratch, |_| Ok(()))?;
+        let piece = self.plain_piece((range.filter_offset, len as u32), source, scratch)?;
         Ok(filter::may_contain(payload(&piece), hash))
     }
 
@@ -263,7 +287,7 @@ impl Segment {
         kind: Kind,
         source: PageSource<'_>,
         scratch: &'s mut Vec<'_, u8>,
-    ) -> Result<(PieceRef<'s>, PageLocation, Option<(u64, usize)>), Error> {
+    ) -> Result<PagePiece<'s>, Error> {
         let (location, symbols) = self.page_location(range, physical, source, scratch)?;
         let piece = source.piece(&self.file, location.offset, location.len as usize, scratch, |bytes| {
             Segment::check_page(bytes, &location, kind, range.rows)
@@ -289,7 +313,7 @@ impl Segment {
         let offset =
             self.with_location(range, physical, source, scratch, |column| Ok(column.zones_offset()))?;
         let len = usize::from(range.ranges_count) * zones::entry_bytes(kind) + CRC_BYTES;
-        let piece = self.inner_piece((offset, len as u32), source, scratch, |_| Ok(()))?;
+        let piece = self.plain_piece((offset, len as u32), source, scratch)?;
         let (nulls, zone) = zones::read(payload(&piece), range.index.into(), kind);
         Ok(PageZone { rows, nulls, zone })
     }

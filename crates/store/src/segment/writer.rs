@@ -45,6 +45,23 @@ pub(crate) struct WriterSizes {
 }
 
 impl WriterSizes {
+    /// The same without symbols: texts are written as they are.
+    pub(crate) fn without_symbols(self) -> WriterSizes {
+        WriterSizes { symbol_tables: 0, ..self }
+    }
+
+    /// Pages of at most so many rows, to have many of them in tests.
+    #[cfg(test)]
+    pub(super) fn with_page_rows(self, page_rows: usize) -> WriterSizes {
+        WriterSizes { page_rows, ..self }
+    }
+
+    /// Groups of at most so many ranges, likewise.
+    #[cfg(test)]
+    pub(super) fn with_ranges(self, ranges: usize) -> WriterSizes {
+        WriterSizes { ranges, ..self }
+    }
+
     /// The most bytes of the pages of a range.
     fn range_bytes_max(&self) -> usize {
         self.page_rows * (self.row_bytes + 33) + self.heap_bytes + 1024
@@ -56,7 +73,7 @@ impl WriterSizes {
     }
 
     /// What a writer that is allowed about `bytes` does with them; less than [`WriterSizes::bytes_min`] counts as that.
-    /// A sixteenth buffers writes, a quarter holds waiting rows (half of it their texts), half holds encoded pages.
+    /// A sixteenth buffers writes, a quarter holds waiting rows (half of it their texts), seven sixteenths hold encoded pages; the rest is for encoding.
     pub(crate) fn of(schema: &Schema<'_>, bytes: usize) -> WriterSizes {
         let bytes = bytes.max(WriterSizes::bytes_min(schema));
         let row_bytes: usize = schema.columns.iter().map(|column| column.kind().bytes() + 1).sum();
@@ -69,11 +86,15 @@ impl WriterSizes {
         WriterSizes {
             page_rows,
             heap_bytes,
-            pages_bytes: (bytes / 2).min(16 << 20),
+            pages_bytes: (bytes / 16 * 7).min(16 << 20),
             ranges: (bytes / 16 / places_bytes).clamp(1, RANGES_MAX),
             buffer_bytes: (bytes / 16).clamp(4 << 10, 256 << 10),
             row_bytes: row_bytes + schema.columns.len() * 64 / page_rows,
-            symbol_tables: if bytes < SYMBOLS_FROM_BYTES { 0 } else { bytes / 16 / size_of::<SymbolTable>() },
+            symbol_tables: if bytes < SYMBOLS_FROM_BYTES {
+                0
+            } else {
+                (bytes / 16 / size_of::<SymbolTable>()).min(texts)
+            },
         }
     }
 }
@@ -175,7 +196,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             index: IndexBuilder::new_in(arena),
             scratch: EncodeScratch::new_in(arena),
             training: Arena::new(arena.budget()),
-            symbols: Vec::new_in(arena),
+            symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
             range: RangeRecord::default(),
             range_rows: 0,
             key: Vec::new_in(arena),
