@@ -3,6 +3,8 @@
 //! Entries of 100 bytes (a key of 9, a row of 91), in one transaction and in one each, over files in a temporary directory.
 //! CPU time is the process's, user and system; syncs are left out but for the one at the end.
 
+#![allow(clippy::disallowed_types)]
+
 use std::sync::Arc;
 use std::time::Instant;
 

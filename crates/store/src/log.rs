@@ -1,7 +1,7 @@
 //! Records that are appended: the framing that the write-ahead log and the manifest share.
 //!
 //! ```text
-//! file    | header, 64 bytes | frame | frame | frame | ...
+//! file    | header, 96 bytes | frame | frame | frame | ...
 //! frame   | checksum, length, type, sequence, durable | payload, at most 16 KiB | zeros to 8 bytes |
 //! record  = one frame (whole), or several in a row (first, middle ..., last); its payload ends in a trailer
 //! ```

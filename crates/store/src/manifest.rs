@@ -54,7 +54,7 @@ use crate::log::header::Format;
 
 const FORMAT: Format = Format {
     kind: FileKind::Manifest,
-    magic: *b"COFFMAN\n",
+    magic: *b"cofd-man",
     version: 1,
     reader_features: 0,
     writer_features: 0,

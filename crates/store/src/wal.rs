@@ -46,7 +46,7 @@ use crate::files::FileKind;
 use crate::log::header::Format;
 
 const FORMAT: Format =
-    Format { kind: FileKind::Wal, magic: *b"COFFWAL\n", version: 1, reader_features: 0, writer_features: 0 };
+    Format { kind: FileKind::Wal, magic: *b"cofd-wal", version: 1, reader_features: 0, writer_features: 0 };
 
 /// A record that is a transaction.
 const TRANSACTION: u8 = 1;

@@ -2,7 +2,7 @@
 
 use cofferdam_arena::Budget;
 use cofferdam_store::directory::{Access, Directory};
-use cofferdam_store::log::LogEnd;
+use cofferdam_store::log::{HEADER_BYTES, LogEnd};
 use cofferdam_store::manifest::Root;
 use cofferdam_store::wal::{Change, Entry, Event, ROW_BYTES_MAX, Recovered, WalWriter, recover};
 use cofferdam_store::{Error, FileId, FileKind, InputKind, KEY_BYTES_MAX, TableId};
@@ -312,7 +312,7 @@ fn transactions_share_a_write_and_a_sync() {
     assert_eq!(counters.writes_count - before.0.writes_count, 1);
     // A header, the entry, the trailer: 24 + 4 + 3 + 3 + 16, and padding.
     assert_eq!(counters.written_bytes - before.0.written_bytes, records * 56);
-    assert_eq!(wal.bytes(), 64 + records * 56);
+    assert_eq!(wal.bytes(), HEADER_BYTES + records * 56);
     wal.sync().unwrap();
     assert_eq!(wal.counters(), counters);
 }
@@ -376,7 +376,7 @@ fn damage_is_told_in_every_log_but_the_last() {
         assert!(number == 7 && offset <= len, "{len}: {offset}");
     }
     file(OpenMode::Write).write_all_at(&bytes, 0).unwrap();
-    for offset in 24..ends[1].bytes {
+    for offset in 0..ends[1].bytes {
         calm.disk.flip("/db/wal-000007", offset, 8).unwrap();
         let (number, place) = calm.corruption(0);
         assert!(number == 7 && place <= offset, "{offset}: {place}");
@@ -398,7 +398,7 @@ fn empty_logs_count_where_they_are_needed() {
     drop(calm.create(10, Some(ends[2])));
     let stillborn =
         calm.directory.open_file(FileId::new(FileKind::Wal, 12), OpenMode::CreateNew, &calm.budget);
-    stillborn.unwrap().write_all_at(&[0; 64], 0).unwrap();
+    stillborn.unwrap().write_all_at(&[0; HEADER_BYTES as usize], 0).unwrap();
     let tail = |calm: &Calm, oldest| calm.replay(oldest).unwrap().0.tail.map(|tail| tail.number());
     // A reader leaves them where they are.
     calm.directory = {
@@ -413,7 +413,7 @@ fn empty_logs_count_where_they_are_needed() {
     let with_link = Calm { disk: calm.disk.duplicate(), budget: calm.budget.clone(), ..calm };
     let directory = open(&with_link.disk, Access::Write, &with_link.budget).unwrap().0;
     let with_link = Calm { directory, ..with_link };
-    let mut wal = with_link.create(13, Some(LogEnd { number: 10, bytes: 64, last_sequence: 3 }));
+    let mut wal = with_link.create(13, Some(LogEnd { number: 10, bytes: HEADER_BYTES, last_sequence: 3 }));
     put(&mut wal, b"key").unwrap();
     wal.close().unwrap();
     assert_eq!(tail(&with_link, 0), Some(13));
