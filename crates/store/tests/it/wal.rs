@@ -342,6 +342,24 @@ fn entries_that_do_not_fit_are_refused() {
     assert_eq!(calm.replay(0).unwrap().1, [[Owned::of(&good)]]);
 }
 
+/// Aim: a sequence that no commit reaches, and a damaged file may claim, is an error and no panic.
+#[test]
+fn sequences_end_with_an_error() {
+    let calm = calm(8);
+    let mut wal = calm.create(5, None);
+    let last = (1 << 56) - 1;
+    let entry = Entry { sequence: last, table: TableId(1), change: Change::Put, key: b"key", row: b"" };
+    let mut transaction = wal.begin(last).unwrap();
+    transaction.put(&Entry { sequence: last + 1, ..entry }).unwrap();
+    assert!(matches!(transaction.commit(), Err(Error::Corrupt(_))));
+    let mut transaction = wal.begin(last).unwrap();
+    transaction.put(&entry).unwrap();
+    transaction.commit().unwrap();
+    assert!(matches!(wal.begin(last + 1), Err(Error::Corrupt(_))));
+    wal.close().unwrap();
+    assert_eq!(calm.replay(0).unwrap().0.last_sequence, last);
+}
+
 #[test]
 fn a_log_that_is_missing_is_noticed() {
     let mut calm = calm(3);
