@@ -425,8 +425,8 @@ impl Inner {
     }
 }
 
-/// Tells a table without a key of its own of a row id that is in use.
-fn note_row_id(table: &Table, key: &[u8]) {
+/// Tells a table without a key of its own of a row id that is in use: the key's, or the one that a bound of keys is.
+pub(crate) fn note_row_id(table: &Table, key: &[u8]) {
     if table.has_row_id()
         && let Ok((Value::BigInt(id), _)) = decode_key(key, Type::BigInt, KeyOrder::ASC, &mut [])
     {

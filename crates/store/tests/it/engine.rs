@@ -273,3 +273,36 @@ fn many_small_commits_are_flushed_and_compacted_within_the_limit() {
     let expected: Vec<String> = model.iter().map(|(id, name)| format!("{id} {name}")).collect();
     assert_eq!(rows(&store, now(&store).view(), "names"), expected);
 }
+
+/// Aim: a row id is given once in the life of a database. Method: rows in segments, in the log, and in neither, between openings.
+#[test]
+fn row_ids_go_on_where_they_were_when_the_database_opens_again() {
+    let machine = Machine::new(8 << 20);
+    let insert = |store: &Store, name: &str| {
+        let mut transaction = store.begin(&machine.budget).unwrap();
+        let table = transaction.table("log").unwrap().id();
+        transaction.insert(table, &[Value::Text(name)]).unwrap();
+        transaction.commit(Durability::Full).unwrap();
+    };
+    let store = machine.open();
+    let mut transaction = store.begin(&machine.budget).unwrap();
+    let columns = [column("text", Type::Text, false)];
+    transaction
+        .create_table(&TableDef { name: "log", columns: &columns, key: &[], properties: b"" })
+        .unwrap();
+    transaction.commit(Durability::Full).unwrap();
+    insert(&store, "a");
+    store.flush().unwrap();
+    drop(store);
+    let store = machine.open();
+    insert(&store, "b");
+    drop(store);
+    let store = machine.open();
+    insert(&store, "c");
+    store.flush().unwrap();
+    store.compact().unwrap();
+    drop(store);
+    let store = machine.open();
+    insert(&store, "d");
+    assert_eq!(rows(&store, now(&store).view(), "log"), ["a 1", "b 2", "c 3", "d 4"]);
+}
