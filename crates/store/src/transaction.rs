@@ -127,6 +127,15 @@ impl Transaction {
         }
     }
 
+    /// The same without what was changed since a savepoint: for a statement that reads what it changes.
+    pub fn view_at(&self, savepoint: Savepoint) -> View<'_> {
+        let mut view = self.view();
+        if let Some(own) = &mut view.own {
+            own.operation = savepoint.operation;
+        }
+        view
+    }
+
     /// The table of a name.
     pub fn table(&self, name: &str) -> Option<Arc<Table>> {
         let is_it = |table: &&Arc<Table>| table.name() == name && table.parent().is_none();
