@@ -8,28 +8,93 @@
 //!   and so not the versions of a key.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 
 use crate::error::Error;
-use crate::flush::NewSegments;
-use crate::level::{Job, Sizes, next_job};
+use crate::flush::{BUFFERS, NewSegments};
+use crate::level::{self, Job, Sizes, next_job};
 use crate::manifest::{self, KeyBound};
 use crate::merge::Filter;
 use crate::rewrite::Rewriter;
 use crate::store::{Inner, lock};
 use crate::version::{Change, Segment, TableSegments};
 
+/// Where compactions are allowed less, they write through the buffers of flushes, and flushes wait for them.
+const OWN_BUFFERS_FROM_BYTES: u64 = 256 << 10;
+
 /// The sequence of versions at the bottom that every snapshot sees: equal numbers take no room.
 const SETTLED_SEQUENCE: u64 = 0;
 
+/// So many segments of level 0 make a writer compact where no worker does.
+const CROWDED_SEGMENTS: usize = 8;
+
+/// So many of them make writers wait for the worker.
+const STALL_SEGMENTS: usize = 24;
+/// How long a compaction works before it rests for its share.
+const SLICE_NS: u64 = 10_000_000;
+
 impl Inner {
+    /// Whether writers should wait for compactions.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.level_0_segments() >= STALL_SEGMENTS
+    }
+
+    /// [`Inner::compact_once`] that takes no more than its share of the time, unless writers are about to wait for it.
+    pub(crate) fn compact_paced(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let vfs = self.directory.vfs();
+        // A small one holds up flushes.
+        let is_small = self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES;
+        let share = if is_small { 100 } else { u64::from(self.options.compaction_percent.clamp(1, 100)) };
+        let slice_started = core::cell::Cell::new(vfs.now_ns());
+        self.compact_once(&|| {
+            let worked = vfs.now_ns().saturating_sub(slice_started.get());
+            if worked >= SLICE_NS {
+                if self.level_0_segments() < STALL_SEGMENTS / 2 {
+                    vfs.sleep_ns((worked * (100 - share) / share).min(10 * SLICE_NS));
+                }
+                slice_started.set(vfs.now_ns());
+            }
+            between()
+        })
+    }
+
+    /// Has somebody compact; where nobody is there to do it, this thread does once readers would have to look at many segments.
+    pub(crate) fn compact_if_alone(&self) {
+        if self.ring(false) {
+            return;
+        }
+        // A failure shows when the next one is asked for; what was written is as good as before.
+        while self.level_0_segments() >= CROWDED_SEGMENTS && matches!(self.compact_once(&|| false), Ok(true))
+        {
+        }
+    }
+
+    /// The most segments of level 0 that a table has.
+    pub(crate) fn level_0_segments(&self) -> usize {
+        let version = self.versions.current();
+        let counts = version.tables().iter().map(|entry| level::of_level(entry.segments(), 0).len());
+        counts.max().unwrap_or(0)
+    }
+
     /// Compacts what is most above its size. True if something was done; false if there is nothing to do, or `between`, which is
     /// asked from time to time, said to stop.
     pub(crate) fn compact_once(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         self.check_writable()?;
         let _turn = lock(&self.compacting);
+        let is_small = self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES;
+        let _flushing = is_small.then(|| lock(&self.flushing));
+        let outcome = self.compact_in_turn(between);
+        if is_small {
+            // Who was told to flush meanwhile has left it to this thread.
+            self.flush_sealed_in_turn()?;
+        }
+        outcome
+    }
+
+    fn compact_in_turn(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         let version = self.versions.current();
         let sizes = Sizes { first_level_bytes: self.sizing.first_level_bytes };
         let jobs = version.tables().iter().filter_map(|entry| {
@@ -37,17 +102,38 @@ impl Inner {
             Some((percent, entry, job))
         });
         let Some((_, entry, job)) = jobs.max_by_key(|(percent, ..)| *percent) else { return Ok(false) };
-        let outcome = match job.is_move {
-            true => self.move_down(entry, &job).map(|()| true),
-            false => self.merge_down(entry, &job, between),
-        };
-        match outcome {
+        match self.run_job(entry, job, between) {
             // K2: the next attempt sees what there is now.
             Err(Error::Conflict(_)) => Ok(true),
             outcome => {
+                self.counters.compactions_count.fetch_add(1, Ordering::Relaxed);
                 self.room.notify_all();
                 outcome
             }
+        }
+    }
+
+    /// Does a job; where there is no room to read so many segments of level 0 at once, a part of it.
+    fn run_job(
+        &self,
+        entry: &TableSegments,
+        mut job: Job,
+        between: &dyn Fn() -> bool,
+    ) -> Result<bool, Error> {
+        loop {
+            let outcome = match job.is_move {
+                true => self.move_down(entry, &job).map(|()| true),
+                false => self.merge_down(entry, &job, between),
+            };
+            if !matches!(outcome, Err(Error::OutOfMemory(_))) || job.upper.len() == 1 {
+                return outcome;
+            }
+            // The oldest ones, since newer versions must stay above.
+            job = level::job(
+                entry.segments(),
+                job.upper.start + job.upper.len() / 2..job.upper.end,
+                job.to - 1,
+            );
         }
     }
 
@@ -97,13 +183,18 @@ impl Inner {
         between: &dyn Fn() -> bool,
     ) -> Result<bool, Error> {
         let budget = &self.compaction_budget;
-        let (arena, mut scratch) = (Arena::new(budget), Arena::new(budget));
-        let allowed = self.sizing.compaction_bytes as usize;
+        let (allowed, for_writing) = match self.sizing.compaction_bytes {
+            small @ ..OWN_BUFFERS_FROM_BYTES => {
+                (small, (&self.flush_budget, self.sizing.flush_bytes * 3 / 4))
+            }
+            bytes => (bytes / 2, (budget, bytes / 3)),
+        };
+        let (arena, mut scratch) = (Arena::with_growth(budget, BUFFERS), Arena::new(budget));
         let mut snapshots = Vec::new_in(&arena);
         self.snapshots.all(&mut snapshots)?;
         let oldest = snapshots[0];
         let filter = Filter::Needed { snapshots: &snapshots, is_bottom: job.is_bottom };
-        let mut rows = Rewriter::new(self, &entry.table, chains, oldest, allowed / 2, &arena)?;
+        let mut rows = Rewriter::new(self, &entry.table, chains, oldest, allowed as usize, &arena)?;
         let table_bytes = entry.segments().iter().map(|segment| segment.info.bytes).sum();
         let target_bytes = self.sizing.segment_bytes(table_bytes);
         let mut pending = rows.next(&filter)?;
@@ -112,7 +203,7 @@ impl Inner {
         while pending > 0 {
             let place = (job.to as u8, 0);
             let mut is_stopped = false;
-            new.write(&entry.table, place, (budget, self.sizing.compaction_bytes / 3), |writer| {
+            new.write(&entry.table, place, for_writing, |writer| {
                 while pending > 0 {
                     if writer.written_bytes() >= target_bytes {
                         first_key.clear();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{Arena, Budget, BudgetAlloc};
+use cofferdam_arena::{Arena, Budget, BudgetAlloc, Growth};
 
 use crate::error::Error;
 use crate::files::FileKind;
@@ -29,6 +29,9 @@ use crate::version::{Change, Segment};
 
 /// How often a flush looks whether readers have let go of the memtable that it wants to reset.
 const RESET_ATTEMPTS: u32 = 1000;
+
+/// How arenas of buffers grow: a buffer that is larger than a chunk has one of its own, so that little is charged in vain.
+pub(crate) const BUFFERS: Growth = Growth::doubling(1 << 10, 8 << 10);
 
 /// Segments that are being written, in files that nobody names yet. Dropped before [`NewSegments::keep`], the files go with it.
 pub(crate) struct NewSegments<'i, 'a> {
@@ -57,7 +60,7 @@ impl<'i, 'a> NewSegments<'i, 'a> {
         fill: impl FnOnce(&mut SegmentWriter<'_, '_, '_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (file, offset) = self.place()?;
-        let arena = Arena::new(budget);
+        let arena = Arena::with_growth(budget, BUFFERS);
         let schema = table.schema();
         let sizes = WriterSizes::of(&schema, bytes as usize);
         let mut writer = SegmentWriter::new(&file, offset, schema, sizes, &arena)?;
@@ -174,7 +177,9 @@ impl Inner {
         self.flush_sealed(sealed_until)?;
         lock(&self.log).sealed_until = 0;
         self.room.notify_all();
-        self.directory.remove_all(&|id| id.kind == FileKind::Wal && id.number < sealed_until)?;
+        self.counters.flushes_count.fetch_add(1, Ordering::Relaxed);
+        // What cannot be removed now is removed when the database is opened the next time.
+        let _ = self.directory.remove_all(&|id| id.kind == FileKind::Wal && id.number < sealed_until);
         self.ring(false);
         Ok(())
     }

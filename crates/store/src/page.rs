@@ -68,6 +68,9 @@ pub(crate) const INLINE_BYTES_MAX: usize = 8 << 10;
 /// begins a new one at the first row behind 64 KiB.
 pub(crate) const TEXT_BYTES_MAX: usize = (64 << 10) + INLINE_BYTES_MAX;
 
+/// The most bytes of a page: texts, a reference for each row, and codes, offsets and headers.
+pub(crate) const PAGE_BYTES_MAX: usize = TEXT_BYTES_MAX + 18 * ROWS_MAX + (8 << 10);
+
 /// What is to be encoded: some rows of a column in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageValues<'v> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::column::Kind;
 use cofferdam_types::key::encode_key;
 
 use crate::column::Column;
@@ -24,13 +25,14 @@ use crate::version::Segment;
 /// Rows of a batch at most, and at least.
 const BATCH_ROWS_MAX: usize = 1024;
 const BATCH_ROWS_MIN: usize = 32;
-/// Bytes of texts from which on a batch is not filled further.
-const BATCH_TEXT_BYTES: usize = 128 << 10;
+/// Bytes of a column's texts in a batch, at least and at most: from half of them on a batch is not filled further.
+const TEXT_BYTES_MIN: usize = 8 << 10;
+const TEXT_BYTES_MAX: usize = 128 << 10;
 
 /// Rows of several sorted inputs as one stream of batches.
 ///
-/// **Memory.** Of the arena: a batch (its rows times what a row has in memory, texts up to 128 KiB and one row), and for each input
-/// what [`SegmentInput`] takes for all columns.
+/// **Memory.** Of the arena: a batch (its rows times what a row has in memory, texts up to a share of what is allowed, more
+/// where a page has more), and for each input what [`SegmentInput`] takes for all columns.
 pub(crate) struct Rewriter<'a> {
     schema: Schema<'a>,
     range: EncodedRange,
@@ -45,6 +47,7 @@ pub(crate) struct Rewriter<'a> {
     deletes: Vec<'a, bool>,
     rows: usize,
     rows_max: usize,
+    text_bytes: usize,
 }
 
 /// A long text of a row of the batch.
@@ -90,7 +93,7 @@ impl<'a> Rewriter<'a> {
             key: arena.alloc_slice_copy(schema.key)?,
         };
         let row_bytes: usize = schema.columns.iter().map(|column| column.kind().bytes() + 1).sum();
-        let rows_max = (bytes / 8 / (row_bytes + 16)).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
+        let rows_max = (bytes / 16 / (row_bytes + 16)).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
         let readers = chains.len() * (schema.columns.len() + 2);
         let read_ahead_bytes = (bytes / 2 / readers.max(1)).min(64 << 10);
         let range = EncodedRange::new(table.id(), &schema, &KeyRange::ALL, inner.catalog())?;
@@ -103,8 +106,15 @@ impl<'a> Rewriter<'a> {
         }
         let mut columns = Vec::with_capacity_in(schema.columns.len(), arena)?;
         let mut longs = Vec::with_capacity_in(schema.columns.len(), arena)?;
+        let texts = schema.columns.iter().filter(|column| column.kind() == Kind::Text).count();
+        let text_bytes = (bytes / 4 / texts.max(1)).clamp(TEXT_BYTES_MIN, TEXT_BYTES_MAX);
         for column in schema.columns {
-            columns.push(Column::new(column.ty, rows_max, arena)?)?;
+            let mut rows = Column::new(column.ty, rows_max, arena)?;
+            if column.kind() == Kind::Text {
+                // Growing in an arena leaves behind what was outgrown.
+                rows.target().heap.reserve_exact(text_bytes)?;
+            }
+            columns.push(rows)?;
             longs.push(Vec::new_in(arena))?;
         }
         let (mut sequences, mut deletes) = (Vec::new_in(arena), Vec::new_in(arena));
@@ -123,6 +133,7 @@ impl<'a> Rewriter<'a> {
             deletes,
             rows: 0,
             rows_max,
+            text_bytes,
         })
     }
 
@@ -144,8 +155,8 @@ impl<'a> Rewriter<'a> {
                     self.merge.moved_on(source);
                 }
             }
-            let texts: usize = self.columns.iter().map(|column| column.heap().len()).sum();
-            if texts >= BATCH_TEXT_BYTES && self.rows > 0 {
+            let texts = self.columns.iter().map(|column| column.heap().len()).max().unwrap_or(0);
+            if texts >= self.text_bytes / 2 && self.rows > 0 {
                 return Ok(self.rows);
             }
         }

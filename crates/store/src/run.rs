@@ -9,7 +9,7 @@ use allocator_api2::vec::Vec;
 use cofferdam_arena::{Arena, BudgetAlloc};
 
 use crate::error::Error;
-use crate::flush::NewSegments;
+use crate::flush::{BUFFERS, NewSegments};
 use crate::memtable::{EntryKind, WriteSet};
 use crate::merge::{Filter, OWN_SEQUENCE};
 use crate::read::no_such_table;
@@ -137,13 +137,13 @@ impl Runs {
             let table = table_of(inner, segment.info.table, created)?;
             let mut kept = Runs::new(self.segments.allocator());
             kept.write_with(inner, |inner, new| {
-                let arena = Arena::new(&inner.flush_budget);
+                let arena = Arena::with_growth(&inner.compaction_budget, BUFFERS);
                 let allowed = inner.sizing.flush_bytes;
                 let chain = [core::slice::from_ref(&segment)];
                 let mut rows = Rewriter::new(inner, &table, &chain, 0, allowed as usize / 3, &arena)?;
                 let place = (0, OWN_SEQUENCE);
                 new.write(&table, place, (&inner.flush_budget, allowed / 2), |writer| {
-                    let mut scratch = Arena::new(&inner.flush_budget);
+                    let mut scratch = Arena::new(&inner.compaction_budget);
                     while rows.next(&Filter::UpTo(limit))? > 0 {
                         rows.map_sequences(|sequence| sequence - OWN_SEQUENCE);
                         rows.write(writer, &scratch)?;

@@ -132,16 +132,36 @@ impl Page<'_> {
         valid: &mut [bool],
         all_valid: &mut bool,
     ) {
-        let has_null = self.nulls > 0 && (0..rows.len()).any(|i| self.is_null(picked.row(i)));
-        if has_null && *all_valid {
-            // The rows that were written before have no NULL.
-            valid.fill(true);
-            *all_valid = false;
+        if self.nulls == 0 {
+            if !*all_valid {
+                valid[rows].fill(true);
+            }
+            return;
         }
-        if has_null {
-            valid[rows].iter_mut().enumerate().for_each(|(i, valid)| *valid = !self.is_null(picked.row(i)));
-        } else if !*all_valid {
-            valid[rows].fill(true);
+        let (before, rest) = valid.split_at_mut(rows.start);
+        let (written, behind) = rest.split_at_mut(rows.len());
+        match picked {
+            Picked::All { first } => self.unpack_validity(first, written),
+            Picked::Some(rows) => {
+                written.iter_mut().zip(rows).for_each(|(valid, row)| *valid = !self.is_null((*row).into()));
+            }
+        }
+        if *all_valid && written.contains(&false) {
+            *all_valid = false;
+            // They were not looked at until now, and had no NULL.
+            before.fill(true);
+            behind.fill(true);
+        }
+    }
+
+    fn unpack_validity(&self, first: usize, out: &mut [bool]) {
+        for (eight, bit) in out.chunks_mut(8).zip((first..).step_by(8)) {
+            // All of them are in two bytes; there are none where all rows are NULL.
+            let byte = |at: usize| self.validity.get(at).copied().unwrap_or(0);
+            let bits = u16::from_le_bytes([byte(bit / 8), byte(bit / 8 + 1)]) >> (bit % 8);
+            for (i, valid) in eight.iter_mut().enumerate() {
+                *valid = bits >> i & 1 != 0;
+            }
         }
     }
 

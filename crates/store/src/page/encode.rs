@@ -24,8 +24,8 @@ use super::symbols::SymbolTable;
 use super::zone::{Zone, zone_of_doubles, zone_of_integers, zone_of_texts};
 use super::{
     DIGITS_MAX, Encoding, FORM_DICTIONARY, FORM_NOTHING, FORM_PLAIN, FORM_RUN_DICTIONARY, FORM_RUNS,
-    FORM_SERIES, HAS_LONGS, HAS_VALIDITY, INLINE_BYTES_MAX, IS_COMPRESSED, IS_SCALED, IS_WIDE, PageStats,
-    PageValues, ROWS_MAX, Shape, TEXT_BYTES_MAX, kind_byte, power_of_ten, texts,
+    FORM_SERIES, HAS_LONGS, HAS_VALIDITY, INLINE_BYTES_MAX, IS_COMPRESSED, IS_SCALED, IS_WIDE,
+    PAGE_BYTES_MAX, PageStats, PageValues, ROWS_MAX, Shape, TEXT_BYTES_MAX, kind_byte, power_of_ten, texts,
 };
 
 /// Rows whose texts are compressed to guess what all will take.
@@ -241,6 +241,7 @@ fn write_page(
         out.get_mut(start + place).into_iter().for_each(|slot| *slot = byte);
     }
     let bytes = (out.len() - start + 8) as u32;
+    assert!(bytes as usize <= PAGE_BYTES_MAX, "a page has at most {PAGE_BYTES_MAX} bytes");
     out.extend_from_slice(&bytes.to_le_bytes())?;
     let crc = crc32c::crc32c(out.get(start..).unwrap_or(&[]));
     out.extend_from_slice(&crc.to_le_bytes())?;
