@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Rows are cut into *page ranges* of at most 2,048 rows, the same for all columns; a *page* is one column of a range.
-//! What leads to a page is read piece by piece through the cache, so an open segment takes [`Segment`] and nothing else,
+//! What leads to a page is read piece by piece through the cache, so an open segment takes a `Segment` and nothing else,
 //! however many rows it has.
 //!
 //! A group directory has, for each of its ranges, a separator (see below), the range's sequences and tombstones, and
