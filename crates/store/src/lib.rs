@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod group;
 mod level;
+mod memtable;
 mod merge;
 mod options;
 mod schema;
