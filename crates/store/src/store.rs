@@ -490,11 +490,11 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 impl Chores for Inner {
     fn flush(&self) {
         // Who flushes already looks again before it is done.
-        if let Ok(_turn) = self.flushing.try_lock() {
-            if let Err(error) = self.flush_sealed_in_turn() {
-                *lock(&self.flush_failure) = Some(error);
-                self.room.notify_all();
-            }
+        if let Ok(_turn) = self.flushing.try_lock()
+            && let Err(error) = self.flush_sealed_in_turn()
+        {
+            *lock(&self.flush_failure) = Some(error);
+            self.room.notify_all();
         }
     }
 

@@ -1,7 +1,6 @@
 //! A memtable against the standard library's ordered map, and its turns.
 
 use super::*;
-use proptest::prelude::*;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
