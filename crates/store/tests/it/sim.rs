@@ -28,6 +28,7 @@ mod rot;
 mod runner;
 mod script;
 mod shapes;
+pub(crate) mod stored;
 mod teeth;
 mod trouble;
 mod watch;
@@ -39,6 +40,7 @@ use ledger::Ledger;
 use report::Stats;
 use runner::{report, run_seed, run_seeds};
 use script::Profile;
+use stored::Stored;
 
 /// Runs `runs` seeds of a profile, of which none may fail.
 fn no_seed_fails<E: Engine>(profile: Profile, runs: u64) -> Stats {
@@ -75,6 +77,22 @@ fn nothing_is_found_where_nothing_is_wrong() {
     }
 }
 
+/// Aim: the store survives what happens to disks and processes.
+#[test]
+fn the_store_survives_crashes() {
+    no_seed_fails::<Stored>(Profile::Crashes, 60);
+}
+
+#[test]
+fn the_store_survives_faults() {
+    no_seed_fails::<Stored>(Profile::Faults, 60);
+}
+
+#[test]
+fn the_store_tells_damage() {
+    no_seed_fails::<Stored>(Profile::Rot, 60);
+}
+
 /// Runs the one seed of `COFFERDAM_SIM_SEED=profile:seed`, and prints all that is known of it.
 #[test]
 fn seed_from_the_environment() {
@@ -82,9 +100,9 @@ fn seed_from_the_environment() {
     let (name, seed) = text.split_once(':').expect("profile:seed, such as crashes:17");
     let profile = Profile::ALL.into_iter().find(|profile| profile.name() == name).expect("a known profile");
     let seed = seed.parse().expect("a number");
-    let outcome = run_seed::<Ledger>(profile, seed, &Config::default());
+    let outcome = run_seed::<Stored>(profile, seed, &Config::default());
     eprintln!("{}", outcome.stats);
     if let Some(finding) = outcome.finding {
-        panic!("{}", report::<Ledger>(profile, seed, &finding, &Config::default()));
+        panic!("{}", report::<Stored>(profile, seed, &finding, &Config::default()));
     }
 }

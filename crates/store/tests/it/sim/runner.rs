@@ -67,6 +67,17 @@ fn shrunk<E: Engine>(steps: Vec<Step>, seed: u64, config: &Config, kind: &str, t
         }
         piece /= 2;
     }
+    // Less in bulk does as well, sometimes.
+    for at in 0..steps.len() {
+        while let Step::Bulk { slot, table, kind, key, count, values } = steps[at] {
+            let mut fewer = steps.clone();
+            fewer[at] = Step::Bulk { slot, table, kind, key, count: count * 2 / 3, values };
+            if count == 1 || Instant::now() >= deadline || !fails(&fewer) {
+                break;
+            }
+            steps = fewer;
+        }
+    }
     steps
 }
 
