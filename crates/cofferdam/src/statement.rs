@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use cofferdam_arena::{Arena, Budget, BudgetOptions, Stage};
-use cofferdam_exec::{NoTables, Workspace};
+use cofferdam_exec::{Tables, Workspace};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
@@ -278,7 +278,7 @@ impl<'s> Query<'s> {
                 let is_cancelled = self.statement.plan.alloc(|| flag.load(Ordering::Relaxed));
                 let is_cancelled = is_cancelled.map_err(|_| Error::refused(budget))?;
                 let execution = guarded(|| {
-                    let execution = workspace.execute(plan, &NoTables, is_cancelled);
+                    let execution = workspace.execute(plan, Tables::None, is_cancelled);
                     execution.map_err(|error| Error::from_exec(error, budget))
                 })?;
                 (Some(execution), *tag)

@@ -14,14 +14,15 @@ use core::fmt::Write as _;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{Insert, OperatorId, OperatorKind, PhysicalPlan};
 use cofferdam_plan::table::TableSource;
+use cofferdam_store::TableId;
 use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, Place, StoreProblem};
-use crate::operators::{Around, Event, Node, Step, inputs, name};
-use crate::tables::{RowSink, Tables};
+use crate::operators::{Event, Node, Step, inputs, name};
+use crate::tables::{Changes, Tables};
 
 static OPEN: Stage = Stage::new("open");
 static EXECUTE: Stage = Stage::new("execute");
@@ -71,18 +72,18 @@ impl<'s> Workspace<'s> {
     pub fn execute<'a>(
         &'a self,
         plan: &PhysicalPlan<'a>,
-        tables: &'a dyn Tables,
+        tables: Tables<'a>,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error<'a>> {
         self.budget.set_stage(&OPEN);
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         let mut store = Store::new(rows_per_batch(plan, &self.budget), shared);
+        store.tables = tables;
         let notes_lines = is_file_to_table(plan);
         let mut nodes: Vec<'a, Node<'a>> = Vec::with_capacity_in(plan.operators.len(), shared)?;
         for (index, (operator, arena)) in plan.operators.iter().zip(arenas).enumerate() {
-            let around = Around { tables, notes_lines };
-            let node = Node::open(operator, &nodes, around, &mut store, arena)?;
+            let node = Node::open(operator, &nodes, notes_lines, &mut store, arena)?;
             nodes.push(node)?;
             for input in inputs(&operator.kind).into_iter().flatten() {
                 nodes[input.index()].parent = Some(OperatorId::new(index as u32));
@@ -97,7 +98,8 @@ impl<'s> Workspace<'s> {
         };
         self.budget.set_stage(&EXECUTE);
         let (columns, current, is_done) = (plan.columns(), None, false);
-        Ok(Execution { nodes, store, columns, is_cancelled, problem, current, is_done })
+        let insert = plan.insert();
+        Ok(Execution { nodes, store, columns, insert, is_cancelled, problem, current, is_done })
     }
 }
 
@@ -132,6 +134,7 @@ pub struct Execution<'a> {
     nodes: Vec<'a, Node<'a>>,
     store: Store<'a>,
     columns: &'a [Column<'a>],
+    insert: Option<&'a Insert<'a>>,
     is_cancelled: &'a dyn Fn() -> bool,
     /// Where a refusal of the store is described.
     problem: Option<&'a mut StoreProblem<'a>>,
@@ -169,26 +172,30 @@ impl<'a> Execution<'a> {
         Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows })
     }
 
-    /// Runs a plan whose root is an insert to its end, and gives the number of rows that went into `sink`.
+    /// Runs a plan whose root is an insert to its end, puts its rows into the table, and gives their number.
     ///
     /// # Errors
-    /// Whatever the statement raises, and what the sink refuses; then some rows have gone into the sink already.
-    pub fn run_into(&mut self, sink: &mut dyn RowSink) -> Result<u64, Error<'a>> {
+    /// Whatever the statement raises, and what the store refuses; then some rows are in the table already.
+    ///
+    /// # Panics
+    /// If the root is no insert.
+    pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
+        let table = TableId(self.insert.expect("the root is an insert").table.id);
+        let mut scratch = Arena::new(self.store.budget());
         let mut rows_count = 0;
         while let Some(batch) = self.next_batch()? {
             rows_count += batch.rows_count() as u64;
-            if let Err(refused) = sink.put(&batch) {
-                let place = self.store.place_of(self.row_in_store(refused.row));
-                return Err(self.refused(refused.error, place));
+            let outcome = put(&batch, table, changes, &scratch);
+            scratch.reset();
+            if let Err((row, error)) = outcome {
+                let place = self.current.and_then(|batch| {
+                    let rows = self.store.rows(batch);
+                    self.store.place_of(if row < rows.len() { rows.nth(row) } else { return None })
+                });
+                return Err(self.refused(error, place));
             }
         }
         Ok(rows_count)
-    }
-
-    /// The position in the vectors of a row of the current batch.
-    fn row_in_store(&self, row: usize) -> usize {
-        let rows = self.current.map(|batch| self.store.rows(batch)).filter(|rows| row < rows.len());
-        rows.map_or(usize::MAX, |rows| rows.nth(row))
     }
 
     #[cold]
@@ -225,6 +232,25 @@ impl<'a> Execution<'a> {
             };
         }
     }
+}
+
+/// Puts the rows of a batch into a table. The error tells the row.
+fn put(
+    batch: &Batch<'_, '_>,
+    table: TableId,
+    changes: &Changes<'_>,
+    scratch: &Arena,
+) -> Result<(), (usize, cofferdam_store::Error)> {
+    let columns = batch.columns().len();
+    let mut values = Vec::with_capacity_in(columns, scratch).map_err(|error| (0, error.into()))?;
+    for row in 0..batch.rows_count() {
+        values.clear();
+        for column in 0..columns {
+            values.push(batch.value(row, column)).map_err(|error| (row, error.into()))?;
+        }
+        changes.insert(table, &values).map_err(|error| (row, error))?;
+    }
+    Ok(())
 }
 
 impl core::fmt::Debug for Execution<'_> {

@@ -177,7 +177,9 @@ impl Inner {
         self.flush_sealed(sealed_until)?;
         lock(&self.log).sealed_until = 0;
         self.room.notify_all();
-        self.directory.remove_all(&|id| id.kind == FileKind::Wal && id.number < sealed_until)?;
+        self.counters.flushes_count.fetch_add(1, Ordering::Relaxed);
+        // What cannot be removed now is removed when the database is opened the next time.
+        let _ = self.directory.remove_all(&|id| id.kind == FileKind::Wal && id.number < sealed_until);
         self.ring(false);
         Ok(())
     }

@@ -216,8 +216,17 @@ impl<'r> View<'r> {
         Ok(false)
     }
 
+    /// About how many rows a table has: those of its segments, old versions and tombstones counted, and none of those in
+    /// memory.
+    pub fn rows_estimate(&self, table: TableId) -> u64 {
+        self.inner.versions.current().table(table).map_or(0, |entry| entry.rows())
+    }
+
     /// The table of a number, also one that the transaction has made.
-    pub(crate) fn table(&self, id: TableId) -> Result<Arc<Table>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is none.
+    pub fn table(&self, id: TableId) -> Result<Arc<Table>, Error> {
         let own = self.own.iter().flat_map(|own| own.created).find(|table| table.id() == id);
         let version = self.inner.versions.current();
         let table = own.or_else(|| version.table(id).map(|entry| &entry.table));

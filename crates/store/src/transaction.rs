@@ -38,7 +38,7 @@ use crate::schema::TableId;
 use crate::segment::Scratch;
 use crate::store::Store;
 use crate::table::{Table, TableDef, check_definition};
-use crate::version::Segment;
+use crate::version::{Segment, Version};
 use crate::wal::ROW_BYTES_MAX;
 
 /// A transaction. It is rolled back when it is dropped.
@@ -125,6 +125,15 @@ impl Transaction {
                 dropped: &self.dropped,
             }),
         }
+    }
+
+    /// The same without what was changed since a savepoint: for a statement that reads what it changes.
+    pub fn view_at(&self, savepoint: Savepoint) -> View<'_> {
+        let mut view = self.view();
+        if let Some(own) = &mut view.own {
+            own.operation = savepoint.operation;
+        }
+        view
     }
 
     /// The table of a name.
@@ -231,7 +240,8 @@ impl Transaction {
         }
     }
 
-    /// Drops a table with its indexes, or an index. Others see it until the commit.
+    /// Drops a table with its indexes, or an index. Others see it until the commit; from then on a reader whose snapshot is older
+    /// gets an error that it is gone.
     ///
     /// # Errors
     /// [`Error::Input`] if it is gone; [`Error::OutOfMemory`].
@@ -686,6 +696,7 @@ impl Changes for Transaction {
             writes: self.writes.read(),
             budget: &self.budget,
         };
+        self.check_tables(&version)?;
         self.for_each(&mut |entry| check.entry(entry))?;
         self.runs.segments().iter().try_for_each(|run| check.run(run))
     }
@@ -713,6 +724,37 @@ impl Replacement for Transaction {
 }
 
 impl Transaction {
+    /// Whether the tables are those that the transaction has seen: no name is taken by now, nobody has made or dropped an index of
+    /// a table that it changed, nobody has changed a table that it made an index of.
+    fn check_tables(&self, version: &Version) -> Result<(), Error> {
+        let is_dropped = |id: TableId| self.dropped.contains(&id);
+        let is_created = |id: TableId| self.created.iter().any(|table| table.id() == id);
+        for table in self.created.iter().filter(|table| !is_dropped(table.id())) {
+            let parent = table.parent().filter(|parent| !is_created(*parent));
+            let is_conflict = match parent {
+                Some(parent) => {
+                    version.table(parent).is_none_or(|entry| entry.table.changed_at() > self.snapshot)
+                }
+                None => {
+                    let taken = version.table_named(table.name()).filter(|_| table.parent().is_none());
+                    taken.is_some_and(|entry| !is_dropped(entry.table.id()))
+                }
+            };
+            if is_conflict {
+                return Err(Error::Conflict(parent.unwrap_or(table.id())));
+            }
+        }
+        for known in self.known.iter().filter(|known| !is_dropped(known.table.id())) {
+            let id = known.table.id();
+            let now = version.indexes(id).map(|entry| entry.table.id()).filter(|index| !is_dropped(*index));
+            let then = known.indexes.iter().map(|index| index.id()).filter(|index| !is_created(*index));
+            if !now.eq(then) {
+                return Err(Error::Conflict(id));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a table has changes of the transaction.
     fn changes(&self, table: TableId) -> bool {
         self.writes.read().table_from(table) == Some(table)
