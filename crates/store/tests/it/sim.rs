@@ -11,6 +11,7 @@
 //! | `ledger` | an engine that is simple, and can be broken on purpose |
 //! | `watch` | knows the syncs, and leaves some out |
 //! | `runner`, `report` | many seeds; what failed, made smaller |
+//! | `long` | as many seeds as one has time for |
 //! | `teeth` | proof that all this finds something |
 //!
 //! A seed that fails is printed with its steps and runs again with `COFFERDAM_SIM_SEED=profile:seed`.
@@ -19,6 +20,7 @@ pub(crate) mod cell;
 mod driver;
 pub(crate) mod engine;
 pub(crate) mod ledger;
+mod long;
 mod model;
 mod overlay;
 mod reads;
@@ -38,7 +40,7 @@ use driver::Config;
 use engine::Engine;
 use ledger::Ledger;
 use report::Stats;
-use runner::{report, run_seed, run_seeds};
+use runner::{STEPS, report, run_seed, run_seeds};
 use script::Profile;
 use stored::Stored;
 
@@ -46,7 +48,7 @@ use stored::Stored;
 fn no_seed_fails<E: Engine>(profile: Profile, runs: u64) -> Stats {
     let campaign = run_seeds::<E>(profile, 1, &Config::default(), |stats| stats.runs >= runs);
     if let Some((seed, finding)) = campaign.failed {
-        panic!("{}", report::<E>(profile, seed, &finding, &Config::default()));
+        panic!("{}", report::<E>(profile, seed, STEPS, &finding, &Config::default()));
     }
     eprintln!("{}\n{}", profile.name(), campaign.stats);
     campaign.stats
@@ -103,6 +105,6 @@ fn seed_from_the_environment() {
     let outcome = run_seed::<Stored>(profile, seed, &Config::default());
     eprintln!("{}", outcome.stats);
     if let Some(finding) = outcome.finding {
-        panic!("{}", report::<Stored>(profile, seed, &finding, &Config::default()));
+        panic!("{}", report::<Stored>(profile, seed, STEPS, &finding, &Config::default()));
     }
 }

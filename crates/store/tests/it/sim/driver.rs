@@ -335,6 +335,10 @@ impl<E: Engine> Sim<E> {
                 }
                 Err(failure) => {
                     self.excuse("open", &failure)?;
+                    if failure.kind == FailureKind::OutOfMemory {
+                        self.stats.count("openings that needed more memory");
+                        self.options = more_memory(&self.options);
+                    }
                     self.heal();
                     self.disk.kill();
                     self.abandon();
@@ -470,8 +474,7 @@ impl<E: Engine> Sim<E> {
         self.trace.note(|| format!("  {operation}: {failure}"));
         self.stats.failed(operation, failure.kind);
         let is_excused = match failure.kind {
-            // The least limit is enough to open with, whatever was written with others.
-            FailureKind::OutOfMemory => self.options.limit_bytes < 8 << 20 && operation != "open",
+            FailureKind::OutOfMemory => self.options.limit_bytes < 8 << 20,
             FailureKind::Gone => false,
             kind => self.faults.excuse(kind, self.disk.counts().faults),
         };
@@ -517,6 +520,8 @@ impl<E: Engine> Sim<E> {
         self.disarm();
         self.heal();
         self.close(3)?;
+        // Opening may have armed another crash.
+        self.disarm();
         let engine = self.engine.clone().expect("it was opened");
         let fail =
             |failure: Failure| Finding::new("failure without a cause", format!("at the end: {failure}"));
@@ -561,6 +566,12 @@ impl<E: Engine> Sim<E> {
         self.watch.enter(Context::Close);
         engine.map_or(Ok(()), E::close)
     }
+}
+
+/// The next larger limit.
+fn more_memory(options: &OpenOptions) -> OpenOptions {
+    let larger = MEMORY.iter().find(|other| other.limit_bytes > options.limit_bytes);
+    *larger.unwrap_or(&MEMORY[3])
 }
 
 /// An outcome for the trace.

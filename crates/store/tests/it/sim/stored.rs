@@ -195,6 +195,7 @@ impl Engine for Stored {
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: false,
         damaged_tails_are_told: false,
+        has_check: false,
         empty_bytes_max: 64 << 10,
     };
     const FILES: &'static [&'static str] =
@@ -208,7 +209,8 @@ impl Engine for Stored {
         if let Some(bytes) = options.memtable_bytes {
             opened = opened.memtable_bytes(bytes);
         }
-        let store = Store::open(vfs, Path::new(PATH), &budget, &opened).map_err(|error| explained(error, &process))?;
+        let store = Store::open(vfs, Path::new(PATH), &budget, &opened)
+            .map_err(|error| explained(error, &process))?;
         Ok(Stored { store, process, tables: RefCell::default(), scans: Counter::new(0) })
     }
 
