@@ -412,16 +412,24 @@ impl Inner {
         let Some(table) = version.table(entry.table) else { return Ok(()) };
         table.table.changed(entry.sequence);
         note_row_id(&table.table, entry.key);
+        // Not until nothing is left: a flush needs handles of files, and so do readers.
+        let bytes = (entry.key.len() + entry.row.len()) as u64;
+        let figures = self.memtables.pin().expect("fewer than 2^32 readers").active().figures();
+        if figures.entries_count > 0 && figures.used_bytes + bytes > self.sizing.memtable_bytes {
+            self.flush_replayed()?;
+        }
         loop {
             let inserted = self.apply(entry);
             match inserted {
-                Err(Error::OutOfMemory(_)) if self.has_entries() => {
-                    self.memtables.swap().expect("nobody writes or flushes while the store opens");
-                    self.flush_sealed(0)?;
-                }
+                Err(Error::OutOfMemory(_)) if self.has_entries() => self.flush_replayed()?,
                 outcome => return outcome,
             }
         }
+    }
+
+    fn flush_replayed(&self) -> Result<(), Error> {
+        self.memtables.swap().expect("nobody writes or flushes while the store opens");
+        self.flush_sealed(0)
     }
 }
 
