@@ -55,6 +55,12 @@ impl Snapshot {
         let version = self.store.inner().versions.current();
         version.table_named(name).map(|entry| Arc::clone(&entry.table))
     }
+
+    /// Gives every table and every index to `visit`, in the order of their numbers.
+    pub fn tables(&self, mut visit: impl FnMut(&Arc<Table>)) {
+        let version = self.store.inner().versions.current();
+        version.tables().iter().for_each(|entry| visit(&entry.table));
+    }
 }
 
 impl Drop for Snapshot {
