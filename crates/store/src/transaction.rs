@@ -138,13 +138,23 @@ impl Transaction {
 
     /// The table of a name.
     pub fn table(&self, name: &str) -> Option<Arc<Table>> {
-        let is_it = |table: &&Arc<Table>| table.name() == name && table.parent().is_none();
+        let is_dropped = |table: &Table| self.dropped.contains(&table.id());
+        let is_it = |table: &&Arc<Table>| {
+            table.name() == name && table.parent().is_none() && !is_dropped(table)
+        };
         if let Some(table) = self.created.iter().find(is_it) {
             return Some(Arc::clone(table));
         }
         let version = self.store.inner().versions.current();
         let entry = version.table_named(name)?;
-        (!self.dropped.contains(&entry.table.id())).then(|| Arc::clone(&entry.table))
+        (!is_dropped(&entry.table)).then(|| Arc::clone(&entry.table))
+    }
+
+    /// Gives every table and every index that it sees to `visit`, in the order of their numbers.
+    pub fn tables(&self, mut visit: impl FnMut(&Arc<Table>)) {
+        let version = self.store.inner().versions.current();
+        let tables = version.tables().iter().map(|entry| &entry.table).chain(self.created.iter());
+        tables.filter(|table| !self.dropped.contains(&table.id())).for_each(|table| visit(table));
     }
 
     fn check_usable(&self) -> Result<(), Error> {
