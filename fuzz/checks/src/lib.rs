@@ -5,6 +5,7 @@
 pub mod arena_shadow;
 pub mod csv_query;
 pub mod sql_parse;
+pub mod store_page;
 
 /// Reads decisions from the fuzzer's bytes; zeroes after the last one.
 #[derive(Clone, Debug)]
