@@ -118,3 +118,13 @@ pub use store::{Store, StoreCounters};
 pub use table::{ColumnDef, Table, TableDef};
 pub use transaction::{Savepoint, Transaction};
 pub use worker::Worker;
+
+/// Checks of formats that are not public, for `fuzz/`. Each panics when it finds something wrong.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Pages and symbols: what goes in comes out, and any bytes are refused or harmless.
+    pub fn page(data: &[u8]) {
+        crate::page::fuzz::check_bytes(data);
+    }
+}

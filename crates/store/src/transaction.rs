@@ -139,9 +139,8 @@ impl Transaction {
     /// The table of a name.
     pub fn table(&self, name: &str) -> Option<Arc<Table>> {
         let is_dropped = |table: &Table| self.dropped.contains(&table.id());
-        let is_it = |table: &&Arc<Table>| {
-            table.name() == name && table.parent().is_none() && !is_dropped(table)
-        };
+        let is_it =
+            |table: &&Arc<Table>| table.name() == name && table.parent().is_none() && !is_dropped(table);
         if let Some(table) = self.created.iter().find(is_it) {
             return Some(Arc::clone(table));
         }
