@@ -158,7 +158,11 @@ impl fmt::Display for Remains {
                 write!(f, "{} at byte {}: {bytes} bytes behind the last record", self.file, self.offset)
             }
             RemainsKind::TornSlot => {
-                write!(f, "{} at byte {}: the slot cannot be read, the other one holds", self.file, self.offset)
+                write!(
+                    f,
+                    "{} at byte {}: the slot cannot be read, the other one holds",
+                    self.file, self.offset
+                )
             }
         }
     }
@@ -186,6 +190,8 @@ pub struct Checked {
     pub pages_count: u64,
     /// Rows of segments, versions and tombstones counted each.
     pub rows_count: u64,
+    /// Bytes of files of segments that belong to no segment any more: nothing is known of them, and nothing is wrong with that.
+    pub unused_bytes: u64,
     /// Transactions in logs.
     pub transactions_count: u64,
     /// Indexes that were compared with their tables.
@@ -256,7 +262,11 @@ impl Check<'_> {
     }
 
     /// What can be looked at where nobody knows what belongs together.
-    fn without_manifest(&mut self, directory: &Arc<Directory>, root: &crate::manifest::Root) -> Result<(), Error> {
+    fn without_manifest(
+        &mut self,
+        directory: &Arc<Directory>,
+        root: &crate::manifest::Root,
+    ) -> Result<(), Error> {
         for kind in [FileKind::Wal, FileKind::Segments] {
             let mut number = 0;
             while let Some(next) = directory.next_number(kind, number)? {

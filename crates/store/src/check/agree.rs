@@ -35,7 +35,7 @@ use crate::encode::{self, Bytes, EncodedRange, KeyRange};
 use crate::error::Error;
 use crate::flush::BUFFERS;
 use crate::memtable::Memtable;
-use crate::progress::Share;
+use crate::progress::{Meter, Share};
 use crate::segment::hash_key;
 use crate::table::Table;
 use crate::version::{Segment, sort_segments};
@@ -44,6 +44,8 @@ use crate::version::{Segment, sort_segments};
 const CELLS: usize = 512;
 /// Rows that are told of one by one.
 const ROWS_TOLD_MAX: usize = 64;
+/// So many rows pass between two looks at who watches.
+const ROWS_PER_LOOK: u64 = 256;
 /// What the cache of a scan may take.
 const CACHE_BYTES_MAX: u64 = 4 << 20;
 
@@ -136,7 +138,9 @@ impl Odd {
 
 /// How many inputs a table's segments are read through.
 fn inputs_count(segments: &[Listed]) -> usize {
-    let is_own = |place: usize| segments[place].info.level == 0 || segments[place - 1].info.level != segments[place].info.level;
+    let is_own = |place: usize| {
+        segments[place].info.level == 0 || segments[place - 1].info.level != segments[place].info.level
+    };
     (0..segments.len()).filter(|place| *place == 0 || is_own(*place)).count()
 }
 
@@ -196,7 +200,8 @@ impl<'r> Reading<'r> {
         let cache = Cache::new(self.budget, (self.budget.limit_on_path() / 8).min(CACHE_BYTES_MAX))?;
         let arena = Arena::with_growth(self.budget, BUFFERS);
         let mut versions = Versions::new(self.table, &self.segments, columns, &cache, &arena)?;
-        let mut each = |range: &EncodedRange, memory: Option<Memtable<'_>>| versions.each(range, memory, visit);
+        let mut each =
+            |range: &EncodedRange, memory: Option<Memtable<'_>>| versions.each(range, memory, visit);
         if self.has_tail {
             let mut tail = Tail::new(self.catalog, self.table, self.budget)?;
             while tail.next(&mut |range, memory| each(range, Some(memory)))? {}
@@ -207,10 +212,32 @@ impl<'r> Reading<'r> {
         each(&range, None)
     }
 
-    /// What the bytes of its segments are, as its rows are counted.
-    fn share(&self) -> Share {
+    /// Counts its rows.
+    fn counter(&self) -> Counter {
         let bytes = self.segments.iter().map(|segment| segment.info.bytes).sum();
-        Share::new(bytes, self.segments.iter().map(|segment| segment.info.rows_count).sum())
+        let rows = self.segments.iter().map(|segment| segment.info.rows_count).sum();
+        Counter { share: Share::new(bytes, rows), rows: 0 }
+    }
+}
+
+/// Counts the rows of a reading for who watches.
+struct Counter {
+    share: Share,
+    /// Since the last look.
+    rows: u64,
+}
+
+impl Counter {
+    fn next(&mut self, meter: &mut Meter<'_>) -> Result<(), Error> {
+        self.rows += 1;
+        if self.rows < ROWS_PER_LOOK {
+            return Ok(());
+        }
+        meter.advance(self.share.take(core::mem::take(&mut self.rows)))
+    }
+
+    fn end(mut self, meter: &mut Meter<'_>) -> Result<(), Error> {
+        meter.advance(self.share.rest())
     }
 }
 
@@ -240,22 +267,31 @@ impl Check<'_> {
         let budget = self.budget.clone();
         let none = Logs { entries: Vec::new_in(BudgetAlloc::new(&budget)), are_whole: true };
         let reading = Reading::open(catalog, table, &none, &budget)?;
-        let mut share = reading.share();
+        let mut rows = reading.counter();
         reading.each(&[], &mut |seen| {
-            self.meter.advance(share.take(1))?;
+            rows.next(&mut self.meter)?;
             self.place_of_version(table, seen)
-        })
+        })?;
+        rows.end(&mut self.meter)
     }
 
     fn place_of_version(&mut self, table: &Table, seen: &Seen<'_>) -> Result<(), Error> {
         match seen.is_misplaced {
-            true => self.row_problem(table, table, seen, "an older version of a row stands above a newer one"),
+            true => {
+                self.row_problem(table, table, seen, "an older version of a row stands above a newer one")
+            }
             false => Ok(()),
         }
     }
 
     /// `of`: the table whose row it is.
-    fn row_problem(&mut self, table: &Table, of: &Table, seen: &Seen<'_>, what: &'static str) -> Result<(), Error> {
+    fn row_problem(
+        &mut self,
+        table: &Table,
+        of: &Table,
+        seen: &Seen<'_>,
+        what: &'static str,
+    ) -> Result<(), Error> {
         self.problem(&Problem {
             offset: seen.place.map(|(_, offset)| offset),
             key: key_text(&of.schema(), seen.key),
@@ -277,9 +313,9 @@ impl Check<'_> {
         let of_table = Reading::open(catalog, table, logs, &budget)?;
         let of_index = Reading::open(catalog, index, logs, &budget)?;
         let mut difference = Difference::new(&alloc)?;
-        let (mut key, mut share) = (Bytes::new_in(alloc.clone()), of_table.share());
+        let (mut key, mut rows) = (Bytes::new_in(alloc.clone()), of_table.counter());
         of_table.each(index.sources(), &mut |seen| {
-            self.meter.advance(share.take(1))?;
+            rows.next(&mut self.meter)?;
             if checks_order {
                 self.place_of_version(table, seen)?;
             }
@@ -288,10 +324,10 @@ impl Check<'_> {
             }
             Ok(())
         })?;
-        self.meter.advance(share.rest())?;
-        let (mut last, mut share) = (Bytes::new_in(alloc.clone()), of_index.share());
+        rows.end(&mut self.meter)?;
+        let (mut last, mut rows) = (Bytes::new_in(alloc.clone()), of_index.counter());
         of_index.each(&[], &mut |seen| {
-            self.meter.advance(share.take(1))?;
+            rows.next(&mut self.meter)?;
             self.place_of_version(index, seen)?;
             if seen.is_newest && !seen.is_delete {
                 difference.add(hash_key(seen.key), Side::Index);
@@ -299,7 +335,7 @@ impl Check<'_> {
             }
             Ok(())
         })?;
-        self.meter.advance(share.rest())?;
+        rows.end(&mut self.meter)?;
         self.checked.compared_count += 1;
         match difference.odd() {
             Some(odd) => self.differences((&of_table, &of_index), odd),
@@ -330,16 +366,18 @@ impl Check<'_> {
     ) -> Result<(), Error> {
         let (table, index) = (of_table.table, of_index.table);
         let mut key = Bytes::new_in(BudgetAlloc::new(&self.budget));
+        let mut rows = of_table.counter();
         of_table.each(index.sources(), &mut |seen| {
-            self.meter.check()?;
+            rows.next(&mut self.meter)?;
             let is_row = seen.is_newest && !seen.is_delete;
             match is_row && odd.take(entry_hash(index, seen, &mut key)?, Side::Table) {
                 true => self.row_problem(index, table, seen, "a row has no entry in the index"),
                 false => Ok(()),
             }
         })?;
+        let mut rows = of_index.counter();
         of_index.each(&[], &mut |seen| {
-            self.meter.check()?;
+            rows.next(&mut self.meter)?;
             let is_entry = seen.is_newest && !seen.is_delete;
             match is_entry && odd.take(hash_key(seen.key), Side::Index) {
                 true => self.row_problem(index, index, seen, "an entry of the index has no row"),
@@ -383,8 +421,10 @@ mod tests {
                 assert_eq!((missing, extra), (0, 0));
                 continue;
             };
-            let of_table = (0..10_000).filter(|n| odd.take(hash(*n), Side::Table)).collect::<std::vec::Vec<_>>();
-            let of_index = (0..11_000).filter(|n| odd.take(hash(*n), Side::Index)).collect::<std::vec::Vec<_>>();
+            let of_table =
+                (0..10_000).filter(|n| odd.take(hash(*n), Side::Table)).collect::<std::vec::Vec<_>>();
+            let of_index =
+                (0..11_000).filter(|n| odd.take(hash(*n), Side::Index)).collect::<std::vec::Vec<_>>();
             assert!(of_table.iter().all(|n| *n < missing) && of_index.iter().all(|n| *n >= 10_000));
             let is_all = (of_table.len(), of_index.len()) == (missing as usize, extra as usize);
             assert!(is_all || odd.is_left(), "{missing} {extra}: {of_table:?} {of_index:?}");

@@ -118,8 +118,9 @@ fn fault_of_table(table: &Table, catalog: &Catalog) -> Option<&'static str> {
             None => Some("an index of a table that is not there"),
         },
         None => {
-            let is_other =
-                |other: &&Table| other.parent().is_none() && other.id() < table.id() && other.name() == table.name();
+            let is_other = |other: &&Table| {
+                other.parent().is_none() && other.id() < table.id() && other.name() == table.name()
+            };
             match catalog.tables.iter().find(is_other) {
                 Some(_) => Some("two tables have one name"),
                 None => fault_of_row_id(table),

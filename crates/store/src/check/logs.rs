@@ -142,13 +142,10 @@ impl Check<'_> {
             if id.number <= damaged {
                 return Ok(());
             }
-            let outcome = wal::replay_alone(
-                &catalog.directory,
-                &catalog.root,
-                id.number,
-                &catalog.budget,
-                &mut |_| Ok(()),
-            );
+            let outcome =
+                wal::replay_alone(&catalog.directory, &catalog.root, id.number, &catalog.budget, &mut |_| {
+                    Ok(())
+                });
             self.or_tell(None, outcome).map(drop)
         })
     }

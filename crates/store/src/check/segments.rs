@@ -5,11 +5,13 @@ use std::sync::Arc;
 use allocator_api2::vec::Vec;
 use cofferdam_arena::collections;
 use cofferdam_arena::{Arena, BudgetAlloc};
+use cofferdam_vfs::OpenMode;
 
 use super::{Check, Problem};
 use crate::catalog::{Catalog, Listed};
 use crate::directory::Directory;
 use crate::error::Error;
+use crate::files::FileKind;
 use crate::flush::BUFFERS;
 use crate::manifest;
 use crate::progress::Share;
@@ -34,6 +36,7 @@ impl Check<'_> {
             self.levels(table, segments)?;
             are_whole.push(self.checked.problems_count == problems_before);
         }
+        self.checked.unused_bytes = unused_bytes(catalog)?;
         Ok(are_whole)
     }
 
@@ -78,7 +81,11 @@ impl Check<'_> {
             let is_within = info.smallest.as_bytes() <= &key[..]
                 && (info.largest.is_unbounded() || &key[..] <= info.largest.as_bytes());
             if !is_within {
-                return self.problem(&at_footer(table, info, "a key outside of the bounds that the manifest has"));
+                return self.problem(&at_footer(
+                    table,
+                    info,
+                    "a key outside of the bounds that the manifest has",
+                ));
             }
         }
         Ok(())
@@ -117,6 +124,23 @@ pub(crate) fn open(
     let file = Arc::new(SegmentFile::open_in(directory, info.id.file, budget)?);
     let location = Location { footer_offset: info.id.footer_offset };
     Segment::open(file, location, info.sequence_base, &table.schema())
+}
+
+/// Bytes of files that the manifest names, of no segment of it: of segments that are gone while others of their file are not.
+pub(crate) fn unused_bytes(catalog: &Catalog) -> Result<u64, Error> {
+    let (mut unused_bytes, mut number) = (0u64, 0);
+    while let Some(next) = catalog.directory.next_number(FileKind::Segments, number)? {
+        number = next;
+        if catalog.needs(segments_file(next)) {
+            // What cannot be opened was told.
+            let file = catalog.directory.open_file(segments_file(next), OpenMode::Read, &catalog.budget);
+            let file_bytes = file.and_then(|file| file.bytes()).unwrap_or(0);
+            let own = catalog.segments().iter().filter(|segment| segment.info.id.file == next);
+            let used: u64 = own.map(|segment| segment.info.bytes).sum();
+            unused_bytes += file_bytes.saturating_sub(used + SegmentFile::HEADER_BYTES);
+        }
+    }
+    Ok(unused_bytes)
 }
 
 /// What the manifest says of a segment that the segment does not.

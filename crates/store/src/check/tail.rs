@@ -151,7 +151,8 @@ impl<'t> Tail<'t> {
                 continue;
             }
             let is_over = last.is_some() && writer.read().figures().used_bytes > self.slice_bytes / 2;
-            let outcome = if is_over { Err(AllocError) } else { writer.insert(table, key, sequence, kind, row) };
+            let outcome =
+                if is_over { Err(AllocError) } else { writer.insert(table, key, sequence, kind, row) };
             match outcome {
                 Ok(()) => last = Some(key),
                 // Without one key there is no slice.
