@@ -71,6 +71,8 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod cache;
+mod catalog;
+mod check;
 mod column;
 mod commit;
 mod compaction;
@@ -90,6 +92,7 @@ mod memtable;
 mod merge;
 mod options;
 mod page;
+mod progress;
 mod read;
 mod rewrite;
 mod run;
@@ -105,12 +108,14 @@ mod version;
 pub mod wal;
 mod worker;
 
+pub use check::{Checked, Fault, Finding, Problem, Remains, RemainsKind, check};
 pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
 pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
+pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
 pub use scan::Scan;
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
