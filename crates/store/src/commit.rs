@@ -9,11 +9,12 @@
 //! - **C1** The memtable has room for all of a transaction before the first byte of it is logged, so what is logged is applied.
 //! - **C2** A commit is published when it is durable, or at once where the caller wants no more than that and nobody before it
 //!   waits to be durable: readers never see what a crash could take back from somebody who was promised it.
-//! - **C3** A memtable's changes are in the logs from `active_from` on. When the memtables swap, the log is closed, which makes it
+//! - **C3** A memtable's changes are in logs that its flush makes no longer needed. When the memtables swap, the log is closed, which makes it
 //!   durable, and the next one begins; so a flush never makes a part of a log's transactions durable that the log itself has lost.
 //! - **C4** A commit by an edit finds no changes of its tables in memtables (they are flushed before) and no commit of others in
 //!   between, so that versions in segments are older than those above them.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,8 +46,6 @@ pub(crate) struct Log {
     pub(crate) last_sequence: u64,
     /// The last one of a commit that must be durable before it is seen.
     last_full: u64,
-    /// The first log with changes of the active memtable.
-    active_from: u64,
     /// The first log that the sealed memtable's flush makes no longer needed; 0 where there is nothing to flush.
     pub(crate) sealed_until: u64,
 }
@@ -79,15 +78,7 @@ pub(crate) trait Replacement: Changes {
 
 impl Log {
     pub(crate) fn new(last_sequence: u64) -> Log {
-        Log {
-            wal: None,
-            previous: None,
-            root: None,
-            last_sequence,
-            last_full: 0,
-            active_from: 0,
-            sealed_until: 0,
-        }
+        Log { wal: None, previous: None, root: None, last_sequence, last_full: 0, sealed_until: 0 }
     }
 
     /// Goes on with the last of the logs that were replayed, or begins the first one.
@@ -104,12 +95,7 @@ impl Log {
             Some(tail) => Some(tail.resume(&inner.directory, buffer_bytes, &inner.wal_budget)?),
             None => None,
         };
-        let wal = self.wal(inner)?;
-        let number = wal.number();
-        self.active_from = match inner.oldest_wal() {
-            0 => number,
-            oldest => oldest,
-        };
+        self.wal(inner)?;
         inner.group.is_durable_up_to(self.last_sequence);
         Ok(())
     }
@@ -119,7 +105,8 @@ impl Log {
         let wal = match self.wal.take() {
             Some(wal) => wal,
             None => {
-                let root = self.root.as_ref().expect("the store is open");
+                // A store that could not be opened comes here when it is dropped.
+                let root = self.root.as_ref().ok_or(Error::Poisoned)?;
                 let (number, buffer_bytes) =
                     (inner.next_file_number(), inner.sizing.wal_buffer_bytes as usize);
                 WalWriter::create(
@@ -198,20 +185,30 @@ impl Inner {
 
     /// Makes durable what has been appended, and gives the last sequence of that.
     fn sync_appended(&self) -> Result<u64, Error> {
-        let (pending, reach) = {
+        let (pending, number, reach) = {
             let mut log = lock(&self.log);
             let reach = log.last_sequence;
-            (log.wal(self)?.begin_sync()?, reach)
+            let wal = log.wal(self)?;
+            (wal.begin_sync()?, wal.number(), reach)
         };
         let Some(pending) = pending else { return Ok(reach) };
         let outcome = pending.run();
         let mut log = lock(&self.log);
         // Where the log was closed meanwhile, that has made it durable.
         match &mut log.wal {
-            Some(wal) => wal.end_sync(&pending, outcome)?,
-            None => outcome?,
+            Some(wal) if wal.number() == number => wal.end_sync(&pending, outcome)?,
+            _ => outcome?,
         }
         Ok(reach)
+    }
+
+    /// Makes all commits durable, and leaves a witness of that in the log: nothing else is to come.
+    pub(crate) fn sync_for_ever(&self) -> Result<(), Error> {
+        self.sync_log()?;
+        match &mut lock(&self.log).wal {
+            Some(wal) => wal.mark(),
+            None => Ok(()),
+        }
     }
 
     /// Makes all commits durable.
@@ -236,6 +233,12 @@ impl Inner {
             let figures = writer.read().figures();
             let is_full = figures.used_bytes + bytes as u64 > self.sizing.memtable_bytes;
             let is_empty = figures.entries_count == 0;
+            drop(writer);
+            if self.is_crowded() && self.ring(false) {
+                log = self.wait_for_room(log, started)?;
+                continue;
+            }
+            let writer = self.memtables.writer().expect("commits come one after the other");
             if !is_full || is_empty {
                 match writer.reserve(tables, entries, bytes) {
                     Ok(()) => return Ok(log),
@@ -266,7 +269,20 @@ impl Inner {
             self.compact_if_alone();
             return Ok(lock(&self.log));
         }
-        let waited = Duration::from_nanos(self.directory.vfs().now_ns().saturating_sub(started));
+        self.wait_for_room(log, started)
+    }
+
+    /// Waits until a flush or a compaction is done, or for a moment.
+    fn wait_for_room<'l>(
+        &'l self,
+        log: MutexGuard<'l, Log>,
+        started: u64,
+    ) -> Result<MutexGuard<'l, Log>, Error> {
+        if let Some(error) = lock(&self.flush_failure).take() {
+            return Err(error);
+        }
+        let now = self.directory.vfs().now_ns();
+        let waited = Duration::from_nanos(now.saturating_sub(started));
         let left = match self.options.stall {
             Stall::Fail => Duration::ZERO,
             Stall::Wait(time) => time.saturating_sub(waited),
@@ -277,6 +293,9 @@ impl Inner {
         // Awake now and then: a worker that fails to flush rings nobody.
         let time = left.min(Duration::from_millis(100));
         let (log, _) = self.room.wait_timeout(log, time).unwrap_or_else(PoisonError::into_inner);
+        let waited_ns = self.directory.vfs().now_ns().saturating_sub(now);
+        self.counters.stalls_count.fetch_add(1, Ordering::Relaxed);
+        self.counters.stalled_ns.fetch_add(waited_ns, Ordering::Relaxed);
         Ok(log)
     }
 
@@ -284,7 +303,6 @@ impl Inner {
     pub(crate) fn swap(&self, log: &mut Log) -> Result<(), Error> {
         let next = log.rotate(self)?;
         self.memtables.swap().expect("there is no sealed memtable, and no writer");
-        log.active_from = next;
         log.sealed_until = next;
         Ok(())
     }

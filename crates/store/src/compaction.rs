@@ -8,6 +8,7 @@
 //!   and so not the versions of a key.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
@@ -30,7 +31,36 @@ const SETTLED_SEQUENCE: u64 = 0;
 /// So many segments of level 0 make a writer compact where no worker does.
 const CROWDED_SEGMENTS: usize = 8;
 
+/// So many of them make writers wait for the worker.
+const STALL_SEGMENTS: usize = 24;
+/// How long a compaction works before it rests for its share.
+const SLICE_NS: u64 = 10_000_000;
+
 impl Inner {
+    /// Whether writers should wait for compactions.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.level_0_segments() >= STALL_SEGMENTS
+    }
+
+    /// [`Inner::compact_once`] that takes no more than its share of the time, unless writers are about to wait for it.
+    pub(crate) fn compact_paced(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let vfs = self.directory.vfs();
+        // A small one holds up flushes.
+        let is_small = self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES;
+        let share = if is_small { 100 } else { u64::from(self.options.compaction_percent.clamp(1, 100)) };
+        let slice_started = core::cell::Cell::new(vfs.now_ns());
+        self.compact_once(&|| {
+            let worked = vfs.now_ns().saturating_sub(slice_started.get());
+            if worked >= SLICE_NS {
+                if self.level_0_segments() < STALL_SEGMENTS / 2 {
+                    vfs.sleep_ns((worked * (100 - share) / share).min(10 * SLICE_NS));
+                }
+                slice_started.set(vfs.now_ns());
+            }
+            between()
+        })
+    }
+
     /// Has somebody compact; where nobody is there to do it, this thread does once readers would have to look at many segments.
     pub(crate) fn compact_if_alone(&self) {
         if self.ring(false) {
@@ -76,6 +106,7 @@ impl Inner {
             // K2: the next attempt sees what there is now.
             Err(Error::Conflict(_)) => Ok(true),
             outcome => {
+                self.counters.compactions_count.fetch_add(1, Ordering::Relaxed);
                 self.room.notify_all();
                 outcome
             }

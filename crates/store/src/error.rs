@@ -48,6 +48,8 @@ pub enum Error {
     Io(IoProblem),
     /// An earlier failure left it unknown what is on disk: no write is acknowledged until the database is opened again.
     Poisoned,
+    /// The store was closed by another handle.
+    Closed,
 }
 
 /// What the caller can do about an error.
@@ -179,7 +181,9 @@ impl Error {
         match self {
             Error::Input(_) | Error::UniqueViolation(_) | Error::NotADatabase => Remedy::FixInput,
             Error::OutOfMemory(_) | Error::LimitTooSmall { .. } => Remedy::GiveMemory,
-            Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked => Remedy::Retry,
+            Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked | Error::Closed => {
+                Remedy::Retry
+            }
             Error::Io(_) | Error::Poisoned => Remedy::FixSystem,
             Error::Corrupt(_) | Error::Unsupported(_) => Remedy::Restore,
         }
@@ -203,6 +207,7 @@ impl Error {
             Error::Stalled { .. } => "55P03",
             Error::Cancelled => "57014",
             Error::Locked => "55006",
+            Error::Closed => "08003",
             Error::NotADatabase => "58P01",
             Error::Unsupported(_) => "0A000",
             Error::Corrupt(_) => "XX001",
@@ -238,6 +243,7 @@ impl fmt::Display for Error {
             Error::Locked => {
                 f.write_str("the database is open in another process, or in this one by another handle")
             }
+            Error::Closed => f.write_str("the database was closed; open it again"),
             Error::NotADatabase => f.write_str("there is no database here"),
             Error::Unsupported(what) => {
                 write!(f, "{}: {} {:#x} is of a newer version", what.file, what.what, what.found)

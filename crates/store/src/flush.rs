@@ -62,7 +62,11 @@ impl<'i, 'a> NewSegments<'i, 'a> {
         let (file, offset) = self.place()?;
         let arena = Arena::with_growth(budget, BUFFERS);
         let schema = table.schema();
-        let sizes = WriterSizes::of(&schema, bytes as usize);
+        let mut sizes = WriterSizes::of(&schema, bytes as usize);
+        if level == 0 && sequence_base == 0 {
+            // A flush: its segment is compacted soon, and finding symbols takes most of the time of writing.
+            sizes = sizes.without_symbols();
+        }
         let mut writer = SegmentWriter::new(&file, offset, schema, sizes, &arena)?;
         fill(&mut writer)?;
         let Some(summary) = writer.finish()? else { return Ok(()) };
@@ -177,7 +181,9 @@ impl Inner {
         self.flush_sealed(sealed_until)?;
         lock(&self.log).sealed_until = 0;
         self.room.notify_all();
-        self.directory.remove_all(&|id| id.kind == FileKind::Wal && id.number < sealed_until)?;
+        self.counters.flushes_count.fetch_add(1, Ordering::Relaxed);
+        // What cannot be removed now is removed when the database is opened the next time.
+        let _ = self.directory.remove_all(&|id| id.kind == FileKind::Wal && id.number < sealed_until);
         self.ring(false);
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, BudgetAlloc};
+use cofferdam_arena::{Arena, BudgetAlloc};
 
 use crate::encode::{EncodedRange, KeyRange};
 use crate::error::{Error, InputKind, InputProblem};
@@ -41,6 +41,8 @@ pub struct Scan<'a> {
     attached: usize,
     /// The version and how many runs they are attached to.
     attached_to: Option<(u64, usize)>,
+    /// The last operation of its own transaction that it sees: what is changed while it goes on is not seen.
+    operation: Option<u64>,
     /// The one input is read without the merge, which does not know its position.
     is_alone: bool,
     read_ahead_bytes: usize,
@@ -137,6 +139,7 @@ impl<'a> Scan<'a> {
             segments: Vec::new_in(arena),
             attached: 0,
             attached_to: None,
+            operation: None,
             is_alone: false,
             read_ahead_bytes: (limit / 64).clamp(4 << 10, 128 << 10),
             is_done: false,
@@ -201,6 +204,10 @@ impl<'a> Scan<'a> {
         into: &mut [ColumnMut<'_, '_>],
         rows_max: usize,
     ) -> Result<usize, Error> {
+        let mut view = view;
+        if let Some(own) = &mut view.own {
+            own.operation = *self.operation.get_or_insert(own.operation);
+        }
         // R1: pins first.
         let pins = view.inner.memtables.pin().expect("fewer than 2^32 readers");
         let version = view.inner.versions.current();

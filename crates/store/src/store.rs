@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use cofferdam_arena::{Budget, BudgetAlloc, BudgetOptions};
+use cofferdam_types::key::{KeyOrder, decode_key};
+use cofferdam_types::{Type, Value};
 use cofferdam_vfs::Vfs;
 
 use crate::cache::Cache;
@@ -52,6 +54,30 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
+/// What a store has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounters {
+    /// Memtables that were written to segments.
+    pub flushes_count: u64,
+    /// Compactions, those that only moved a segment by name included.
+    pub compactions_count: u64,
+    /// How often a writer waited for a flush or a compaction.
+    pub stalls_count: u64,
+    /// How long writers waited, all together, in nanoseconds.
+    pub stalled_ns: u64,
+    /// Snapshots and transactions that are open now.
+    pub snapshots_count: u64,
+}
+
+/// [`StoreCounters`] as they are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) flushes_count: AtomicU64,
+    pub(crate) compactions_count: AtomicU64,
+    pub(crate) stalls_count: AtomicU64,
+    pub(crate) stalled_ns: AtomicU64,
+}
+
 /// What a store's handles share.
 pub(crate) struct Inner {
     pub(crate) directory: Arc<Directory>,
@@ -76,12 +102,15 @@ pub(crate) struct Inner {
     /// The sealed memtable is in segments, but somebody read it when it was to be reset.
     pub(crate) is_sealed_written: AtomicBool,
     pub(crate) compacting: Mutex<()>,
+    /// Why the worker could not flush, for whoever waits for it.
+    pub(crate) flush_failure: Mutex<Option<Error>>,
     /// Notified when a flush or a compaction is done: `log` is its lock.
     pub(crate) room: Condvar,
     next_file: AtomicU64,
     next_table: AtomicU32,
     /// Segments so far: see [`crate::version::Segment`].
     pub(crate) segments_count: AtomicU64,
+    pub(crate) counters: Counts,
     bell: OnceLock<Arc<Bell>>,
     is_closed: AtomicBool,
 }
@@ -181,7 +210,20 @@ impl Store {
     /// As [`Store::sync`].
     pub fn close(self) -> Result<(), Error> {
         self.inner.is_closed.store(true, Ordering::Release);
-        self.inner.sync_log()
+        self.inner.sync_for_ever()
+    }
+
+    /// What it has done since it was opened.
+    pub fn counters(&self) -> StoreCounters {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counts { flushes_count, compactions_count, stalls_count, stalled_ns } = &self.inner.counters;
+        StoreCounters {
+            flushes_count: of(flushes_count),
+            compactions_count: of(compactions_count),
+            stalls_count: of(stalls_count),
+            stalled_ns: of(stalled_ns),
+            snapshots_count: self.inner.snapshots.count() as u64,
+        }
     }
 }
 
@@ -232,10 +274,12 @@ impl Inner {
             flushing: Mutex::new(()),
             is_sealed_written: AtomicBool::new(false),
             compacting: Mutex::new(()),
+            flush_failure: Mutex::new(None),
             room: Condvar::new(),
             next_file: AtomicU64::new(next_file),
             next_table: AtomicU32::new(counters.next_table),
             segments_count: AtomicU64::new(segments_count),
+            counters: Counts::default(),
             bell: OnceLock::new(),
             is_closed: AtomicBool::new(false),
             budget,
@@ -261,10 +305,10 @@ impl Inner {
 
     /// Refuses writes to a store that was closed, or of which it is not known what is on disk.
     pub(crate) fn check_writable(&self) -> Result<(), Error> {
-        match self.group.is_poisoned() || self.is_closed.load(Ordering::Acquire) {
-            true => Err(Error::Poisoned),
-            false => Ok(()),
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
         }
+        if self.group.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
     }
 
     /// Makes a change of tables and segments durable and lets readers see it. Files that it adds are durable already.
@@ -282,7 +326,7 @@ impl Inner {
         if let Some(table) = next.broken_by(change) {
             return Err(Error::Conflict(table));
         }
-        let counters = self.counters(&manifest, last_sequence, oldest_wal);
+        let counters = self.manifest_counters(&manifest, last_sequence, oldest_wal);
         let outcome = manifest.commit_with(&counters, &mut |edit| put_change(edit, change));
         if let Err(Error::Io(_) | Error::Poisoned) = outcome {
             self.group.poison();
@@ -299,7 +343,9 @@ impl Inner {
         self.versions.install(next);
         drop(before);
         if manifest.wants_rotation() {
-            self.rotate(&mut manifest)?;
+            // The edit is durable, whatever becomes of the next manifest: where it is not known which one holds, the next edit
+            // is refused.
+            let _ = self.rotate(&mut manifest);
         }
         Ok(())
     }
@@ -316,7 +362,7 @@ impl Inner {
         self.cache.forget_file(file);
     }
 
-    fn counters(&self, manifest: &ManifestWriter, last_sequence: u64, oldest_wal: u64) -> Counters {
+    fn manifest_counters(&self, manifest: &ManifestWriter, last_sequence: u64, oldest_wal: u64) -> Counters {
         let before = manifest.counters();
         Counters {
             next_file: self.next_file.load(Ordering::Relaxed),
@@ -329,18 +375,8 @@ impl Inner {
     /// Begins the next manifest with what holds now.
     fn rotate(&self, manifest: &mut ManifestWriter) -> Result<(), Error> {
         let (number, version) = (self.next_file_number(), self.versions.current());
-        let counters = self.counters(manifest, 0, 0);
-        let outcome =
-            manifest.rotate(&self.directory, number, &counters, &mut |edit| put_version(edit, &version));
-        match outcome {
-            // The manifest that there is goes on growing; the next edit tries again.
-            Err(Error::OutOfMemory(_)) => Ok(()),
-            Err(error @ (Error::Io(_) | Error::Poisoned)) => {
-                // Before the switch the old one goes on; the next edit shows which it was.
-                Err(error)
-            }
-            outcome => outcome,
-        }
+        let counters = self.manifest_counters(manifest, 0, 0);
+        manifest.rotate(&self.directory, number, &counters, &mut |edit| put_version(edit, &version))
     }
 
     /// Says that there is something to flush or to compact; true if somebody was told.
@@ -375,16 +411,34 @@ impl Inner {
         // Of tables that were dropped later, logs may still have entries.
         let Some(table) = version.table(entry.table) else { return Ok(()) };
         table.table.changed(entry.sequence);
+        note_row_id(&table.table, entry.key);
+        // Not until nothing is left: a flush needs handles of files, and so do readers.
+        let bytes = (entry.key.len() + entry.row.len()) as u64;
+        let figures = self.memtables.pin().expect("fewer than 2^32 readers").active().figures();
+        if figures.entries_count > 0 && figures.used_bytes + bytes > self.sizing.memtable_bytes {
+            self.flush_replayed()?;
+        }
         loop {
             let inserted = self.apply(entry);
             match inserted {
-                Err(Error::OutOfMemory(_)) if self.has_entries() => {
-                    self.memtables.swap().expect("nobody writes or flushes while the store opens");
-                    self.flush_sealed(0)?;
-                }
+                Err(Error::OutOfMemory(_)) if self.has_entries() => self.flush_replayed()?,
                 outcome => return outcome,
             }
         }
+    }
+
+    fn flush_replayed(&self) -> Result<(), Error> {
+        self.memtables.swap().expect("nobody writes or flushes while the store opens");
+        self.flush_sealed(0)
+    }
+}
+
+/// Tells a table without a key of its own of a row id that is in use: the key's, or the one that a bound of keys is.
+pub(crate) fn note_row_id(table: &Table, key: &[u8]) {
+    if table.has_row_id()
+        && let Ok((Value::BigInt(id), _)) = decode_key(key, Type::BigInt, KeyOrder::ASC, &mut [])
+    {
+        table.saw_row_id(u64::try_from(id).unwrap_or(0));
     }
 }
 
@@ -443,14 +497,17 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 
 impl Chores for Inner {
     fn flush(&self) {
-        // Who flushes already looks again before it is done, and who waits for room sees a failure when it tries by itself.
-        if let Ok(_turn) = self.flushing.try_lock() {
-            let _ = self.flush_sealed_in_turn();
+        // Who flushes already looks again before it is done.
+        if let Ok(_turn) = self.flushing.try_lock()
+            && let Err(error) = self.flush_sealed_in_turn()
+        {
+            *lock(&self.flush_failure) = Some(error);
+            self.room.notify_all();
         }
     }
 
     fn compact(&self, between: &dyn Fn() -> bool) -> bool {
-        self.compact_once(between).unwrap_or(false)
+        self.compact_paced(between).unwrap_or(false)
     }
 }
 
@@ -458,7 +515,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if !self.is_closed.load(Ordering::Acquire) {
             // Commits that were not to be durable yet: the best that can be done for them.
-            let _ = self.sync_log();
+            let _ = self.sync_for_ever();
         }
     }
 }

@@ -21,7 +21,7 @@
 use std::sync::Arc;
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{Arena, Budget, BudgetAlloc, InlineText};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, InlineText};
 use cofferdam_types::Value;
 
 use crate::column::Column;
@@ -38,7 +38,7 @@ use crate::schema::TableId;
 use crate::segment::Scratch;
 use crate::store::Store;
 use crate::table::{Table, TableDef, check_definition};
-use crate::version::Segment;
+use crate::version::{Segment, Version};
 use crate::wal::ROW_BYTES_MAX;
 
 /// A transaction. It is rolled back when it is dropped.
@@ -88,7 +88,7 @@ impl Store {
     pub fn begin(&self, budget: &Budget) -> Result<Transaction, Error> {
         self.inner().check_writable()?;
         let alloc = BudgetAlloc::new(budget);
-        let writes = WriteSet::new(budget)?;
+        let writes = WriteSet::new(budget);
         let snapshot = self.inner().snapshots.open()?;
         Ok(Transaction {
             store: self.clone(),
@@ -127,15 +127,33 @@ impl Transaction {
         }
     }
 
+    /// The same without what was changed since a savepoint: for a statement that reads what it changes.
+    pub fn view_at(&self, savepoint: Savepoint) -> View<'_> {
+        let mut view = self.view();
+        if let Some(own) = &mut view.own {
+            own.operation = savepoint.operation;
+        }
+        view
+    }
+
     /// The table of a name.
     pub fn table(&self, name: &str) -> Option<Arc<Table>> {
-        let is_it = |table: &&Arc<Table>| table.name() == name && table.parent().is_none();
+        let is_dropped = |table: &Table| self.dropped.contains(&table.id());
+        let is_it =
+            |table: &&Arc<Table>| table.name() == name && table.parent().is_none() && !is_dropped(table);
         if let Some(table) = self.created.iter().find(is_it) {
             return Some(Arc::clone(table));
         }
         let version = self.store.inner().versions.current();
         let entry = version.table_named(name)?;
-        (!self.dropped.contains(&entry.table.id())).then(|| Arc::clone(&entry.table))
+        (!is_dropped(&entry.table)).then(|| Arc::clone(&entry.table))
+    }
+
+    /// Gives every table and every index that it sees to `visit`, in the order of their numbers.
+    pub fn tables(&self, visit: impl FnMut(&Arc<Table>)) {
+        let version = self.store.inner().versions.current();
+        let tables = version.tables().iter().map(|entry| &entry.table).chain(self.created.iter());
+        tables.filter(|table| !self.dropped.contains(&table.id())).for_each(visit);
     }
 
     fn check_usable(&self) -> Result<(), Error> {
@@ -231,7 +249,8 @@ impl Transaction {
         }
     }
 
-    /// Drops a table with its indexes, or an index. Others see it until the commit.
+    /// Drops a table with its indexes, or an index. Others see it until the commit; from then on a reader whose snapshot is older
+    /// gets an error that it is gone.
     ///
     /// # Errors
     /// [`Error::Input`] if it is gone; [`Error::OutOfMemory`].
@@ -434,17 +453,24 @@ impl Transaction {
             self.operation = operation;
             return Ok(());
         }
-        let entries = change.entries.len() + 1;
         let is_full = self.writes.figures().used_bytes + bytes as u64 > self.write_bytes_max();
-        if is_full || self.writes.reserve(entries, entries, bytes).is_err() {
+        if is_full || self.write_items(&change, operation).is_err() {
             self.spill()?;
-            self.writes.reserve(entries, entries, bytes)?;
-        }
-        for RunItem { table, kind, key, row } in change.items() {
-            self.writes.insert(table, key, operation, kind, row).expect("room was reserved");
+            self.write_items(&change, operation)?;
         }
         self.operation = operation;
         Ok(())
+    }
+
+    /// Writes a change to the write set, all of it or nothing.
+    fn write_items(&mut self, change: &RowChange<'_>, operation: u64) -> Result<(), AllocError> {
+        let outcome = change.items().try_for_each(|RunItem { table, kind, key, row }| {
+            self.writes.insert(table, key, operation, kind, row)
+        });
+        if outcome.is_err() {
+            self.writes.discard_after(self.operation);
+        }
+        outcome
     }
 
     /// How many bytes of changes are kept in memory.
@@ -686,6 +712,7 @@ impl Changes for Transaction {
             writes: self.writes.read(),
             budget: &self.budget,
         };
+        self.check_tables(&version)?;
         self.for_each(&mut |entry| check.entry(entry))?;
         self.runs.segments().iter().try_for_each(|run| check.run(run))
     }
@@ -713,9 +740,48 @@ impl Replacement for Transaction {
 }
 
 impl Transaction {
+    /// Whether the tables are those that the transaction has seen: no name is taken by now, nobody has made or dropped an index of
+    /// a table that it changed, nobody has changed a table that it made an index of.
+    fn check_tables(&self, version: &Version) -> Result<(), Error> {
+        let is_dropped = |id: TableId| self.dropped.contains(&id);
+        let is_created = |id: TableId| self.created.iter().any(|table| table.id() == id);
+        for table in self.created.iter().filter(|table| !is_dropped(table.id())) {
+            let parent = table.parent().filter(|parent| !is_created(*parent));
+            let is_conflict = match parent {
+                Some(parent) => {
+                    version.table(parent).is_none_or(|entry| entry.table.changed_at() > self.snapshot)
+                }
+                None => {
+                    let taken = version.table_named(table.name()).filter(|_| table.parent().is_none());
+                    taken.is_some_and(|entry| !is_dropped(entry.table.id()))
+                }
+            };
+            if is_conflict {
+                return Err(Error::Conflict(parent.unwrap_or(table.id())));
+            }
+        }
+        for known in self.known.iter().filter(|known| !is_dropped(known.table.id())) {
+            let id = known.table.id();
+            let now = version.indexes(id).map(|entry| entry.table.id()).filter(|index| !is_dropped(*index));
+            let then = known.indexes.iter().map(|index| index.id()).filter(|index| !is_created(*index));
+            if !now.eq(then) {
+                return Err(Error::Conflict(id));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a table has changes of the transaction.
     fn changes(&self, table: TableId) -> bool {
         self.writes.read().table_from(table) == Some(table)
             || self.runs.segments().iter().any(|run| run.info.table == table)
     }
 }
+
+const _: () = {
+    const fn can_go_to_another_thread<T: Send>() {}
+    can_go_to_another_thread::<Transaction>();
+    can_go_to_another_thread::<crate::read::Snapshot>();
+    const fn can_be_shared<T: Send + Sync>() {}
+    can_be_shared::<Store>();
+};

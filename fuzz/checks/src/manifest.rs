@@ -26,13 +26,13 @@ pub fn check(data: &[u8]) {
     let mut decisions = Decisions::new(data);
     match decisions.byte() % 4 {
         0 => {
-            let (name, magic) = [(NAME, b"COFFMAN\n"), ("root", b"COFFROOT")][decisions.below(2)];
+            let (name, magic) = [(NAME, b"cofd-man"), ("root", b"cofd-dir")][decisions.below(2)];
             let mut bytes = if decisions.one_in(4) { Vec::new() } else { header(*magic, 1, database()) };
             bytes.extend(&data[data.len().min(3)..]);
             _ = read(&machine(name, &bytes));
         }
         1 => {
-            let mut log = header(*b"COFFMAN\n", 1, database());
+            let mut log = header(*b"cofd-man", 1, database());
             frames(&mut log, &mut decisions, &mut |decisions, payload| item(decisions, payload));
             _ = read(&machine(NAME, &log));
         }

@@ -34,12 +34,12 @@ pub fn check(data: &[u8]) {
     let mut decisions = Decisions::new(data);
     match decisions.byte() % 4 {
         0 => {
-            let mut log = if decisions.one_in(4) { Vec::new() } else { header(*b"COFFWAL\n", 5, database()) };
+            let mut log = if decisions.one_in(4) { Vec::new() } else { header(*b"cofd-wal", 5, database()) };
             log.extend(&data[data.len().min(2)..]);
             _ = read(&machine("wal-000005", &log), LIMIT_BYTES);
         }
         1 => {
-            let mut log = header(*b"COFFWAL\n", 5, database());
+            let mut log = header(*b"cofd-wal", 5, database());
             frames(&mut log, &mut decisions, &mut |decisions, payload| entry(decisions, payload));
             _ = read(&machine("wal-000005", &log), LIMIT_BYTES);
         }
@@ -121,9 +121,7 @@ fn read_under(disk: &SimDisk, budget: &Budget) -> Result<Transactions, Error> {
     if let Some(tail) = recovered.tail {
         let mut wal = tail.resume(&directory, 0, budget)?;
         assert_eq!(wal.last_sequence(), recovered.last_sequence);
-        if wal.last_sequence() < (1 << 56) - 1 {
-            wal.begin(wal.last_sequence() + 1)?.commit()?;
-        }
+        wal.begin(wal.last_sequence() + 1)?.commit()?;
         wal.close()?;
     }
     Ok(found)
@@ -139,12 +137,12 @@ fn crc(pieces: &[&[u8]]) -> u32 {
 pub(crate) fn header(magic: [u8; 8], number: u64, database: u64) -> Vec<u8> {
     let mut bytes = magic.to_vec();
     bytes.extend(1u32.to_le_bytes());
-    bytes.extend([0; 12]);
-    for number in [number, database, SALT, 0, 0] {
+    bytes.extend(96u32.to_le_bytes());
+    for number in [0, 0, number, SALT, database, 0, 0] {
         bytes.extend(number.to_le_bytes());
     }
-    let checksum = crc(&[&0u64.to_le_bytes(), &bytes]);
-    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    bytes.resize(92, 0);
+    bytes.extend(crc(&[&bytes]).to_le_bytes());
     bytes
 }
 

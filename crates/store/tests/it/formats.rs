@@ -290,17 +290,23 @@ fn crc(pieces: &[&[u8]]) -> u32 {
     pieces.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
 }
 
-/// A slot of the root, after the table in `docs/formats/manifest.md`.
-fn slot(offset: u64, version: u32, features: (u32, u32), numbers: [u64; 3]) -> Vec<u8> {
-    let mut bytes = b"COFFROOT".to_vec();
+/// What every header begins with.
+fn prefix(magic: &[u8; 8], version: u32, len: u32, features: (u64, u64)) -> Vec<u8> {
+    let mut bytes = magic.to_vec();
     bytes.extend(version.to_le_bytes());
-    bytes.extend([0; 4]);
+    bytes.extend(len.to_le_bytes());
     bytes.extend(features.0.to_le_bytes());
     bytes.extend(features.1.to_le_bytes());
+    bytes
+}
+
+/// A slot of the root, after the table in `docs/formats/manifest.md`.
+fn slot(offset: u64, version: u32, features: (u64, u64), numbers: [u64; 3]) -> Vec<u8> {
+    let mut bytes = prefix(b"cofd-dir", version, 64, features);
     numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
-    bytes.resize(64, 0);
+    bytes.resize(60, 0);
     let checksum = crc(&[&offset.to_le_bytes(), &bytes]);
-    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    bytes.extend(checksum.to_le_bytes());
     bytes
 }
 
@@ -341,14 +347,12 @@ fn a_root_made_by_hand_is_read() {
     assert!(is_corrupt([at(1, (0, 0), 8), slot(4096, 1, (0, 0), [9, 3, 2])]), "of two databases");
 }
 
-/// The header of a log, after the table in `docs/formats/wal.md`.
+/// The header of a log, after the table in `docs/formats/wal.md`: number, salt, database, the log before, its length.
 fn log_header(magic: &[u8; 8], numbers: [u64; 5]) -> Vec<u8> {
-    let mut bytes = magic.to_vec();
-    bytes.extend(1u32.to_le_bytes());
-    bytes.extend([0; 12]);
+    let mut bytes = prefix(magic, 1, 96, (0, 0));
     numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
-    let checksum = crc(&[&0u64.to_le_bytes(), &bytes]);
-    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    bytes.resize(92, 0);
+    bytes.extend(crc(&[&bytes]).to_le_bytes());
     bytes
 }
 
@@ -374,12 +378,12 @@ fn record(log: &mut Vec<u8>, record: u8, sequence: u64, span: u64, count: u64, i
     payload.extend(&count.to_le_bytes()[..6]);
     payload.extend(&span.to_le_bytes()[..6]);
     payload.extend([0; 4]);
-    frame(log, record << 3 | 1, sequence, 64, &payload);
+    frame(log, record << 3 | 1, sequence, 96, &payload);
 }
 
 /// A write-ahead log of one transaction with these bytes as its entries.
 fn replay_by_hand(kind: u8, span: u64, count: u64, entries: &[u8]) -> Result<Vec<String>, Error> {
-    let mut log = log_header(b"COFFWAL\n", [5, 1, 77, 0, 0]);
+    let mut log = log_header(b"cofd-wal", [5, 77, 1, 0, 0]);
     record(&mut log, kind, 1 << 50, span, count, entries);
     let mut files = golden_files();
     files.retain(|name, _| !name.starts_with("wal"));
@@ -409,7 +413,7 @@ fn a_log_made_by_hand_is_read() {
         Err(Error::Corrupt(what)) => (what.file == FileId::new(FileKind::Wal, 5)).then_some(what.offset),
         outcome => panic!("{outcome:?}"),
     };
-    let (start, good) = (Some(64 + 24), &[0, 3, 1, 0, b'k'][..]);
+    let (start, good) = (Some(96 + 24), &[0, 3, 1, 0, b'k'][..]);
     assert_eq!(offset(2, 0, 1, good), start, "a record that is no transaction");
     assert_eq!(offset(1, 0, 2, good), start, "fewer entries");
     assert_eq!(offset(1, 7, 1, good), start, "another last sequence");
@@ -424,13 +428,13 @@ fn a_log_made_by_hand_is_read() {
         &[0, 3, 1, 0x81, 0x80, 4],
         &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
     ] {
-        assert_eq!(second(wrong), Some(64 + 24 + 5), "{wrong:?}");
+        assert_eq!(second(wrong), Some(96 + 24 + 5), "{wrong:?}");
     }
 }
 
 /// A manifest of one snapshot with these items.
 fn manifest_by_hand(items: &[&[u8]]) -> Result<Vec<String>, Error> {
-    let mut log = log_header(b"COFFMAN\n", [3, 1, 77, 0, 0]);
+    let mut log = log_header(b"cofd-man", [3, 77, 1, 0, 0]);
     let counters: &[u8] = &[1, 4, 0, 9, 3, 0, 0];
     record(&mut log, 1, 1, 0, 1 + items.len() as u64, &[counters, &items.concat()].concat());
     let mut files = golden_files();
@@ -454,7 +458,7 @@ fn a_manifest_made_by_hand_is_read() {
     assert_eq!(found.len(), 5);
     assert!(found[2].contains("Decimal { precision: 38, scale: 38 }"), "{found:?}");
     assert_eq!(found[4], "DropTable(TableId(1))");
-    let start = 64 + 24 + 7;
+    let start = 96 + 24 + 7;
     for wrong in [
         &[table, column][..],
         &[column],
