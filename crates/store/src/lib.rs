@@ -70,7 +70,12 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod cache;
+mod catalog;
+mod check;
 mod column;
 mod commit;
 mod compaction;
@@ -90,6 +95,7 @@ mod memtable;
 mod merge;
 mod options;
 mod page;
+mod progress;
 mod read;
 mod rewrite;
 mod run;
@@ -105,12 +111,14 @@ mod version;
 pub mod wal;
 mod worker;
 
+pub use check::{Checked, Fault, Finding, Problem, Remains, RemainsKind, check};
 pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
 pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
+pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
 pub use scan::Scan;
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
@@ -118,3 +126,13 @@ pub use store::{Store, StoreCounters};
 pub use table::{ColumnDef, Table, TableDef};
 pub use transaction::{Savepoint, Transaction};
 pub use worker::Worker;
+
+/// Checks of formats that are not public, for `fuzz/`. Each panics when it finds something wrong.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Pages and symbols: what goes in comes out, and any bytes are refused or harmless.
+    pub fn page(data: &[u8]) {
+        crate::page::fuzz::check_bytes(data);
+    }
+}
