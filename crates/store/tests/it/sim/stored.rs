@@ -196,6 +196,7 @@ impl Engine for Stored {
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: false,
         damaged_tails_are_told: false,
+        damaged_logs_leave_a_prefix: false,
         has_check: false,
         empty_bytes_max: 64 << 10,
     };
