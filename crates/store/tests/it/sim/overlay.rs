@@ -188,7 +188,10 @@ impl Model {
                 || table.indexes.keys().any(|index| own.dropped.contains(index))
         };
         let mut tables = self.tables.iter().filter(|(id, table)| is_touched(id, table));
-        match tables.any(|(_, table)| table.changed > txn.at) {
+        let is_newer = |table: &super::model::Table| {
+            table.changed > txn.at || table.stirred.is_some_and(|stirred| stirred >= txn.at)
+        };
+        match tables.any(|(_, table)| is_newer(table)) {
             true => Verdict::May,
             false => Verdict::Never,
         }

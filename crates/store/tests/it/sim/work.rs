@@ -494,7 +494,10 @@ impl<E: Engine> Sim<E> {
         self.trace.note(|| format!("  commit: {outcome:?}, {verdict:?}"));
         match outcome {
             Ok(sequence) if has_effect => self.committed(open.model, sequence, is_full, verdict),
-            Ok(_) => Ok(()),
+            Ok(sequence) => {
+                self.model.commit(&open.model, sequence);
+                Ok(())
+            }
             Err(failure) if self.is_conflict(&failure, &verdict) => self.conflicted(&failure, &verdict),
             Err(failure) => {
                 if !(open.is_small && failure.kind == FailureKind::OutOfMemory) {
