@@ -1,16 +1,16 @@
 //! The store, as the simulation asks it.
 
-use std::cell::{Cell as Counter, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_store as store;
 use cofferdam_store::{
     Column, ColumnDef, FileId, FileKind, KeyColumn, KeyRange, Options, RowReader, Scan, Snapshot, Store,
-    Table, TableDef, TableId, Transaction,
+    Table, TableDef, TableId, Transaction, Worker,
 };
 use cofferdam_types::{Date, Decimal, Value};
 use cofferdam_vfs::Vfs;
@@ -27,8 +27,8 @@ pub(crate) struct Stored {
     store: Store,
     process: Budget,
     /// Definitions by number: the store hands them out by name.
-    tables: RefCell<BTreeMap<u32, Arc<Table>>>,
-    scans: Counter<usize>,
+    tables: Mutex<BTreeMap<u32, Arc<Table>>>,
+    scans: AtomicUsize,
 }
 
 /// A transaction.
@@ -39,8 +39,17 @@ pub(crate) struct StoredTxn {
 }
 
 impl Stored {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Table>>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a background thread flush and compact.
+    pub(crate) fn attach(&self, worker: &Worker) -> Result<(), Failure> {
+        Ok(self.store.attach(worker)?)
+    }
+
     fn table(&self, id: u32) -> Result<Arc<Table>, Failure> {
-        let known = self.tables.borrow().get(&id).cloned();
+        let known = self.known().get(&id).cloned();
         known.ok_or_else(|| Failure::new(FailureKind::NoSuchTable, format!("table {id} is not known")))
     }
 
@@ -60,7 +69,7 @@ impl Stored {
     ) -> Result<(), Failure> {
         let budget = self.aside()?;
         let arena = Arena::new(&budget);
-        let batch = BATCHES[self.scans.replace(self.scans.get() + 1) % BATCHES.len()];
+        let batch = BATCHES[self.scans.fetch_add(1, Ordering::Relaxed) % BATCHES.len()];
         let out = |_| Failure::new(FailureKind::Other, "the reader's memory");
         let types = columns.iter().map(|column| table.schema().columns[usize::from(*column)].ty);
         let mut into =
@@ -213,7 +222,7 @@ impl Engine for Stored {
         }
         let store = Store::open(vfs, Path::new(PATH), &budget, &opened)
             .map_err(|error| explained(error, &process))?;
-        Ok(Stored { store, process, tables: RefCell::default(), scans: Counter::new(0) })
+        Ok(Stored { store, process, tables: Mutex::default(), scans: AtomicUsize::new(0) })
     }
 
     fn close(self) -> Result<(), Failure> {
@@ -236,7 +245,7 @@ impl Engine for Stored {
     fn tables(&self, snap: &Snapshot) -> Result<Vec<TableInfo>, Failure> {
         let mut all = Vec::new();
         snap.tables(|table| all.push(Arc::clone(table)));
-        self.tables.borrow_mut().extend(all.iter().map(|table| (table.id().0, Arc::clone(table))));
+        self.known().extend(all.iter().map(|table| (table.id().0, Arc::clone(table))));
         Ok(all.iter().map(|table| self.info(table)).collect())
     }
 
@@ -275,7 +284,7 @@ impl Engine for Stored {
         let id = txn.transaction.create_table(&def)?;
         let table = txn.transaction.table(&spec.name);
         let table = table.ok_or_else(|| Failure::new(FailureKind::Other, "a new table is not there"))?;
-        self.tables.borrow_mut().insert(id.0, table);
+        self.known().insert(id.0, table);
         Ok(id.0)
     }
 
