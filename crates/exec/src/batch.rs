@@ -24,11 +24,12 @@
 //! - **B4** Text is valid UTF-8: scans check it, functions keep it.
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
+use cofferdam_arena::{AllocError, Arena, Budget};
 pub(crate) use cofferdam_types::column::{Data, Element, Kind, TextView, pack_interval, unpack_interval};
 use cofferdam_types::{Type, Value};
 
 use crate::error::Place;
+use crate::tables::Tables;
 
 /// The most rows in a batch; selections hold row numbers of 16 bits.
 pub(crate) const BATCH_ROWS_MAX: usize = 2048;
@@ -204,6 +205,8 @@ pub(crate) struct Store<'a> {
     pub(crate) capacity: usize,
     /// Where in a file the rows of the batch come from, where a statement puts rows of one file into a table.
     pub(crate) origin: Option<Origin<'a>>,
+    /// What scans of stored tables read.
+    pub(crate) tables: Tables<'a>,
     /// Lends its place to a heap that is taken out while it is written.
     spare: &'a Arena,
 }
@@ -225,6 +228,7 @@ impl<'a> Store<'a> {
             selections: Vec::new_in(arena),
             capacity,
             origin: None,
+            tables: Tables::None,
             spare: arena,
         }
     }
@@ -316,6 +320,11 @@ impl<'a> Store<'a> {
     pub(crate) fn take_heap(&mut self, id: HeapId) -> Vec<'a, u8> {
         let empty = Vec::new_in(self.spare);
         core::mem::replace(self.heap_mut(id), empty)
+    }
+
+    /// The budget of what operators share.
+    pub(crate) fn budget(&self) -> &'a Budget {
+        self.spare.budget()
     }
 
     /// A heap that belongs to no vector.

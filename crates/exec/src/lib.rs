@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `execution` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
 //! | `operators/` | scans, filter and project, joins, aggregate and distinct, sort and top-N, limit, values, insert |
-//! | `tables` | [`Tables`] and [`RowSink`]: where rows of stored tables come from and go to |
+//! | `tables` | [`Tables`] and [`Changes`]: where rows of stored tables come from and go to |
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
 //! | `batch` | column vectors and the table they stand in |
@@ -27,8 +27,8 @@
 //!
 //! **Depth.** Neither plans nor expressions are walked by native recursion.
 //!
-//! **Neighbours.** Below: `plan` (the data that is run), `store` (its words for columns, ranges and errors), `types`,
-//! `arena`. Above: `cofferdam`, which brings the tables.
+//! **Neighbours.** Below: `plan` (the data that is run), `store` (the tables), `types`, `arena`. Above: `cofferdam`, which
+//! brings snapshots and transactions.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
@@ -48,4 +48,4 @@ pub use error::{
     Violation, ViolationKind,
 };
 pub use execution::{Batch, Execution, Workspace};
-pub use tables::{NoTables, Refused, RowSink, ScanId, ScanRequest, Tables};
+pub use tables::{Changes, Lender, Tables, describe};

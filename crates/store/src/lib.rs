@@ -72,6 +72,9 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod backup;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod cache;
 mod catalog;
 mod check;
@@ -126,3 +129,13 @@ pub use store::{Store, StoreCounters};
 pub use table::{ColumnDef, Table, TableDef};
 pub use transaction::{Savepoint, Transaction};
 pub use worker::Worker;
+
+/// Checks of formats that are not public, for `fuzz/`. Each panics when it finds something wrong.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Pages and symbols: what goes in comes out, and any bytes are refused or harmless.
+    pub fn page(data: &[u8]) {
+        crate::page::fuzz::check_bytes(data);
+    }
+}

@@ -553,7 +553,8 @@ impl<'p> Page<'p> {
         match self.kind {
             Kind::I64 => number,
             Kind::I32 => (number as i32).into(),
-            _ => (number != 0).into(),
+            // By 32 bits, as decoding looks at it.
+            _ => (number as i32 != 0).into(),
         }
     }
 
@@ -623,7 +624,7 @@ impl<'p> Page<'p> {
             Decimal::new(unscaled, scale).map(Value::Decimal).map_err(|_| NO_VALUE)
         };
         Ok(PageValue::Inline(match ty {
-            Type::Boolean => Value::Boolean(self.number_at(row) != 0),
+            Type::Boolean => Value::Boolean(self.i64_at(row) != 0),
             Type::Integer => Value::Integer(self.number_at(row) as i32),
             Type::Date => Value::Date(Date::from_days(self.i64_at(row)).map_err(|_| NO_VALUE)?),
             Type::BigInt => Value::BigInt(self.number_at(row)),
@@ -685,7 +686,11 @@ fn wide_at(bytes: &[u8], i: usize) -> i128 {
     found.map_or(0, |bytes| i128::from_le_bytes(*bytes))
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod measure;
+#[cfg(any(test, feature = "fuzzing"))]
+mod model;
 #[cfg(test)]
 mod tests;

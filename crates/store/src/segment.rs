@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Rows are cut into *page ranges* of at most 2,048 rows, the same for all columns; a *page* is one column of a range.
-//! What leads to a page is read piece by piece through the cache, so an open segment takes [`Segment`] and nothing else,
+//! What leads to a page is read piece by piece through the cache, so an open segment takes a `Segment` and nothing else,
 //! however many rows it has.
 //!
 //! A group directory has, for each of its ranges, a separator (see below), the range's sequences and tombstones, and
@@ -33,7 +33,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `layout` | the bytes of all pieces: views and writers |
-//! | `filter`, `zones`, `statistics` | blocked Bloom filters, zone maps, what is known of whole columns |
+//! | `filter`, `zones`, `statistics`, `distinct` | blocked Bloom filters, zone maps, what is known of whole columns |
 //! | `output`, `staging`, `group`, `index`, `writer` | writing, from the bytes up |
 //! | `piece`, `search`, `reader`, `cursor` | reading: pieces, places of keys, single rows, rows in order |
 //! | `verify`, `describe`, `any` | for the tools, and for fuzzing |
@@ -44,6 +44,7 @@
 pub mod any;
 mod cursor;
 mod describe;
+mod distinct;
 mod filter;
 mod group;
 mod index;
@@ -183,8 +184,8 @@ pub(crate) struct SegmentSummary<'a> {
 impl SegmentSummary<'_> {
     /// What is known of a column.
     pub(crate) fn column(&self, index: usize) -> Option<ColumnStatistics> {
-        let group::ColumnTotals { nulls, bytes, zone, .. } = *self.columns.get(index)?;
-        Some(ColumnStatistics { nulls_count: nulls, bytes, distinct_count: 0, zone })
+        let group::ColumnTotals { nulls, bytes, distinct, zone, .. } = *self.columns.get(index)?;
+        Some(ColumnStatistics { nulls_count: nulls, bytes, distinct_count: distinct, zone })
     }
 }
 

@@ -21,7 +21,7 @@
 use std::sync::Arc;
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{Arena, Budget, BudgetAlloc, InlineText};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, InlineText};
 use cofferdam_types::Value;
 
 use crate::column::Column;
@@ -88,7 +88,7 @@ impl Store {
     pub fn begin(&self, budget: &Budget) -> Result<Transaction, Error> {
         self.inner().check_writable()?;
         let alloc = BudgetAlloc::new(budget);
-        let writes = WriteSet::new(budget)?;
+        let writes = WriteSet::new(budget);
         let snapshot = self.inner().snapshots.open()?;
         Ok(Transaction {
             store: self.clone(),
@@ -127,15 +127,33 @@ impl Transaction {
         }
     }
 
+    /// The same without what was changed since a savepoint: for a statement that reads what it changes.
+    pub fn view_at(&self, savepoint: Savepoint) -> View<'_> {
+        let mut view = self.view();
+        if let Some(own) = &mut view.own {
+            own.operation = savepoint.operation;
+        }
+        view
+    }
+
     /// The table of a name.
     pub fn table(&self, name: &str) -> Option<Arc<Table>> {
-        let is_it = |table: &&Arc<Table>| table.name() == name && table.parent().is_none();
+        let is_dropped = |table: &Table| self.dropped.contains(&table.id());
+        let is_it =
+            |table: &&Arc<Table>| table.name() == name && table.parent().is_none() && !is_dropped(table);
         if let Some(table) = self.created.iter().find(is_it) {
             return Some(Arc::clone(table));
         }
         let version = self.store.inner().versions.current();
         let entry = version.table_named(name)?;
-        (!self.dropped.contains(&entry.table.id())).then(|| Arc::clone(&entry.table))
+        (!is_dropped(&entry.table)).then(|| Arc::clone(&entry.table))
+    }
+
+    /// Gives every table and every index that it sees to `visit`, in the order of their numbers.
+    pub fn tables(&self, visit: impl FnMut(&Arc<Table>)) {
+        let version = self.store.inner().versions.current();
+        let tables = version.tables().iter().map(|entry| &entry.table).chain(self.created.iter());
+        tables.filter(|table| !self.dropped.contains(&table.id())).for_each(visit);
     }
 
     fn check_usable(&self) -> Result<(), Error> {
@@ -435,17 +453,24 @@ impl Transaction {
             self.operation = operation;
             return Ok(());
         }
-        let entries = change.entries.len() + 1;
         let is_full = self.writes.figures().used_bytes + bytes as u64 > self.write_bytes_max();
-        if is_full || self.writes.reserve(entries, entries, bytes).is_err() {
+        if is_full || self.write_items(&change, operation).is_err() {
             self.spill()?;
-            self.writes.reserve(entries, entries, bytes)?;
-        }
-        for RunItem { table, kind, key, row } in change.items() {
-            self.writes.insert(table, key, operation, kind, row).expect("room was reserved");
+            self.write_items(&change, operation)?;
         }
         self.operation = operation;
         Ok(())
+    }
+
+    /// Writes a change to the write set, all of it or nothing.
+    fn write_items(&mut self, change: &RowChange<'_>, operation: u64) -> Result<(), AllocError> {
+        let outcome = change.items().try_for_each(|RunItem { table, kind, key, row }| {
+            self.writes.insert(table, key, operation, kind, row)
+        });
+        if outcome.is_err() {
+            self.writes.discard_after(self.operation);
+        }
+        outcome
     }
 
     /// How many bytes of changes are kept in memory.
@@ -752,3 +777,11 @@ impl Transaction {
             || self.runs.segments().iter().any(|run| run.info.table == table)
     }
 }
+
+const _: () = {
+    const fn can_go_to_another_thread<T: Send>() {}
+    can_go_to_another_thread::<Transaction>();
+    can_go_to_another_thread::<crate::read::Snapshot>();
+    const fn can_be_shared<T: Send + Sync>() {}
+    can_be_shared::<Store>();
+};

@@ -31,7 +31,6 @@ use cofferdam_plan::table::TableSource;
 
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
-use crate::tables::Tables;
 use cofferdam_arena::Arena;
 
 /// What an operator is told.
@@ -75,15 +74,6 @@ pub(crate) enum Operator<'a> {
     Insert(insert::Insert<'a>),
 }
 
-/// What an operator is opened in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Around<'a> {
-    /// What scans of stored tables read.
-    pub(crate) tables: &'a dyn Tables,
-    /// Whether a scan of a file notes the lines of its rows.
-    pub(crate) notes_lines: bool,
-}
-
 /// An operator and the columns that its batches stand in.
 #[derive(Debug)]
 pub(crate) struct Node<'a> {
@@ -93,11 +83,12 @@ pub(crate) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Makes the operator at a position of the plan; its inputs have been made. `arena` pays for it.
+    /// Makes the operator at a position of the plan; its inputs have been made. `arena` pays for it. With `notes_lines`, a
+    /// scan of a file notes the lines of its rows.
     pub(crate) fn open(
         plan: &'a PlanOperator<'a>,
         inputs: &[Node<'a>],
-        around: Around<'a>,
+        notes_lines: bool,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<Node<'a>, Error<'a>> {
@@ -105,12 +96,11 @@ impl<'a> Node<'a> {
         let (operator, columns) = match &plan.kind {
             OperatorKind::Scan(scan) => match scan.source {
                 TableSource::File(file) => {
-                    let (scan, columns) = scan::Scan::open(scan, file, around.notes_lines, store, arena)?;
+                    let (scan, columns) = scan::Scan::open(scan, file, notes_lines, store, arena)?;
                     (Operator::Scan(scan), columns)
                 }
                 TableSource::Stored(table) => {
-                    let (scan, columns) =
-                        stored_scan::StoredScan::open(scan, table, around.tables, store, arena)?;
+                    let (scan, columns) = stored_scan::StoredScan::open(scan, table, store, arena)?;
                     (Operator::StoredScan(scan), columns)
                 }
             },

@@ -1,7 +1,7 @@
 //! Reading a stored table: the store decodes into the operator's vectors, and the conjuncts pick the rows that are
 //! handed on.
 //!
-//! **Peak bytes**: the vectors of the read columns; for texts, those of a batch; what the store holds for an open scan.
+//! **Peak bytes**: the vectors of the read columns; for texts, those of a batch; what the store's scan holds.
 //!
 //! **Ladder**: smaller batches under a small limit, then the typed error.
 
@@ -9,20 +9,19 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::physical::Scan as PlanScan;
 use cofferdam_plan::table::StoredTable;
-use cofferdam_store::ColumnMut;
+use cofferdam_store::{ColumnMut, KeyRange, Scan};
 
 use super::Step;
 use super::filter::{Conjuncts, flatten};
 use crate::batch::{BatchRows, Kind, Store, Vector, VectorId};
 use crate::error::{Error, StoreProblem};
 use crate::expr::Registers;
-use crate::tables::{ScanId, ScanRequest, Tables};
+use crate::tables::{Ends, Tables};
 
 /// Reads the needed columns of a stored table.
 #[derive(Debug)]
 pub(crate) struct StoredScan<'a> {
-    tables: &'a dyn Tables,
-    scan: ScanId,
+    scan: Scan<'a>,
     columns: &'a [VectorId],
     /// The columns while the store writes to them.
     taken: Vec<'a, Taken<'a>>,
@@ -44,7 +43,6 @@ impl<'a> StoredScan<'a> {
     pub(crate) fn open(
         plan: &PlanScan<'a>,
         table: &StoredTable<'a>,
-        tables: &'a dyn Tables,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<(StoredScan<'a>, &'a [VectorId]), Error<'a>> {
@@ -56,20 +54,14 @@ impl<'a> StoredScan<'a> {
         let parts = flatten(plan.conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
         let problem = arena.alloc(StoreProblem { error: cofferdam_store::Error::Cancelled, place: None })?;
-        let request = ScanRequest {
-            table: table.id,
-            columns: plan.projection,
-            range: plan.range,
-            budget: arena.budget(),
-        };
-        let scan = match tables.open(&request) {
+        let scan = match begin(plan, table, &store.tables, arena) {
             Ok(scan) => scan,
             Err(error) => return Err(describe(problem, error)),
         };
         let output = arena.alloc_slice_from_iter(plan.output.iter().map(|&slot| columns[slot as usize]))?;
         let taken = Vec::with_capacity_in(columns.len(), arena)?;
         let (scratch, problem) = (Arena::new(arena.budget()), Some(problem));
-        let scan = StoredScan { tables, scan, columns, taken, scratch, conjuncts, problem, is_done: false };
+        let scan = StoredScan { scan, columns, taken, scratch, conjuncts, problem, is_done: false };
         Ok((scan, output))
     }
 
@@ -79,7 +71,6 @@ impl<'a> StoredScan<'a> {
         }
         let rows = match self.read(store) {
             Ok(rows) => rows,
-            Err(cofferdam_store::Error::OutOfMemory(error)) => return Err(Error::OutOfMemory(error)),
             Err(error) => {
                 let problem = self.problem.take().expect("the first error ends the statement");
                 return Err(describe(problem, error));
@@ -108,7 +99,7 @@ impl<'a> StoredScan<'a> {
             };
             self.taken.push(Taken { vector, heap })?;
         }
-        let outcome = self.read_taken(store.capacity);
+        let outcome = self.read_taken(&store.tables, store.capacity);
         self.scratch.reset();
         for &id in self.columns.iter().rev() {
             let Some(Taken { vector, heap }) = self.taken.pop() else { break };
@@ -120,14 +111,30 @@ impl<'a> StoredScan<'a> {
         outcome
     }
 
-    fn read_taken(&mut self, rows_max: usize) -> Result<usize, cofferdam_store::Error> {
+    fn read_taken(&mut self, tables: &Tables<'a>, rows_max: usize) -> Result<usize, cofferdam_store::Error> {
         let mut columns = Vec::with_capacity_in(self.taken.len(), &self.scratch)?;
         for Taken { vector, heap } in self.taken.iter_mut() {
             let Vector { data, valid, all_valid, .. } = vector;
             columns.push(ColumnMut { data, valid, all_valid, heap })?;
         }
-        self.tables.next(self.scan, rows_max, &mut columns)
+        let scan = &mut self.scan;
+        tables.with_view(&mut |view| scan.next(view, &mut columns, rows_max))
     }
+}
+
+/// Begins to read the part of the table that the plan's range leaves.
+fn begin<'a>(
+    plan: &PlanScan<'a>,
+    table: &StoredTable<'a>,
+    tables: &Tables<'a>,
+    arena: &'a Arena,
+) -> Result<Scan<'a>, cofferdam_store::Error> {
+    let columns = arena.alloc_slice_from_iter(plan.projection.iter().map(|&position| position as u16))?;
+    let Ends { from, to } = match plan.range {
+        Some(range) => Ends::of(range, table, arena)?,
+        None => Ends::ALL,
+    };
+    Scan::new(&tables.table(table.id)?, columns, &KeyRange { from, to }, arena)
 }
 
 #[cold]

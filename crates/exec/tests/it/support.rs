@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_exec::{NoTables, SniffOptions, Tables, Workspace, sniff_file};
+use cofferdam_exec::{SniffOptions, Tables, Workspace, sniff_file};
 use cofferdam_plan::expr::{BinaryOp, Column, Expr, ExprKind, Function, UnaryOp, When};
 use cofferdam_plan::physical::{
     Aggregate, AggregateFunction, FieldRules, FileFormat, FileSource, HashJoin, JoinKey, NestedLoopJoin,
@@ -337,23 +337,19 @@ impl Query {
             Budget::root("root", u64::MAX).unwrap()
         };
         let statement = root.child("statement", limit_bytes).unwrap();
-        let result = run_in(&self.plan(), &NoTables, &statement);
+        let result = run_in(&self.plan(), &statement);
         assert_eq!(statement.used(), 0, "everything is given back");
         result
     }
 }
 
-pub(crate) fn run_in(
-    plan: &PhysicalPlan<'_>,
-    tables: &dyn Tables,
-    statement: &Budget,
-) -> Result<Vec<String>, (String, String)> {
+fn run_in(plan: &PhysicalPlan<'_>, statement: &Budget) -> Result<Vec<String>, (String, String)> {
     let arena = Arena::new(statement);
     let no_memory = |_| ("53200".to_owned(), "out of memory".to_owned());
     let workspace = Workspace::new(plan, statement, &arena).map_err(no_memory)?;
     let never = || false;
     let explain = |error: cofferdam_exec::Error<'_>| (error.sqlstate().to_owned(), error.to_string());
-    let mut execution = workspace.execute(plan, tables, &never).map_err(explain)?;
+    let mut execution = workspace.execute(plan, Tables::None, &never).map_err(explain)?;
     let mut rows = Vec::new();
     while let Some(batch) = execution.next_batch().map_err(explain)? {
         assert!(batch.rows_count() > 0);
@@ -436,7 +432,7 @@ pub(crate) fn run_sql(
                 let Statement::Query(query) = tree.statement() else { panic!("not a query: {text}") };
                 match plan_query(query, files, &planned) {
                     Err(error) => Err((error.sqlstate().to_owned(), error.to_string())),
-                    Ok(plan) => run_in(&plan, &NoTables, &statement),
+                    Ok(plan) => run_in(&plan, &statement),
                 }
             }
         }

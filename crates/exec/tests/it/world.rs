@@ -1,17 +1,12 @@
-//! Tables in memory behind the traits that the store is behind, and statements as text over them.
-//!
-//! This is the second implementation of `Tables` and `RowSink`: rows are values in a list, sorted by the key. It is as simple
-//! as it can be, so that what is tested is what stands above it.
+//! A database on a simulated disk, and statements as text over it.
 
-use std::cell::{Cell, RefCell};
-use std::fmt::Write;
-use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
 
-use cofferdam_arena::{Arena, Budget, InlineText};
-use cofferdam_exec::{Batch, Refused, RowSink, ScanId, ScanRequest, Tables, Workspace};
-use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{FileSource, KeyRange, PhysicalPlan};
-use cofferdam_plan::table::{CheckRule, ColumnRule, KeyColumn, StoredTable, TableSource};
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_exec::{Changes, Tables, Workspace, describe};
+use cofferdam_plan::physical::{FileSource, PhysicalPlan};
+use cofferdam_plan::table::{PropertiesError, TableSource};
 use cofferdam_plan::{
     Catalog, CatalogError, FileRequest, InsertPieces, Span, bind_create_table, bind_drop_tables, plan_copy,
     plan_explain, plan_insert, plan_query,
@@ -19,124 +14,19 @@ use cofferdam_plan::{
 use cofferdam_sql::InsertRows;
 use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, Insert};
 use cofferdam_sql::views::{self};
-use cofferdam_store::{ColumnMut, Duplicate, Error, InputKind, InputProblem, TableId};
-use cofferdam_types::Value;
-use cofferdam_types::column::{Data, TextView};
+use cofferdam_store::{Durability, Error, Options, Store};
+use cofferdam_testkit::simfs::SimDisk;
+use cofferdam_vfs::Vfs;
 
 use crate::support::{show, sniffed};
 
-/// A value that lives as long as the test.
-type Owned = Value<'static>;
-type Row = Vec<Owned>;
-
-fn leak(text: &str) -> &'static str {
-    Box::leak(text.to_owned().into_boxed_str())
-}
-
-fn owned(value: Value<'_>) -> Owned {
-    match value {
-        Value::Text(text) => Value::Text(leak(text)),
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::Integer(value) => Value::Integer(value),
-        Value::BigInt(value) => Value::BigInt(value),
-        Value::Decimal(value) => Value::Decimal(value),
-        Value::Double(value) => Value::Double(value),
-        Value::Date(value) => Value::Date(value),
-        Value::Interval(value) => Value::Interval(value),
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Table {
-    id: u32,
-    name: &'static str,
-    columns: Vec<Column<'static>>,
-    rules: Vec<ColumnRule<'static>>,
-    checks: Vec<CheckRule<'static>>,
-    /// Names and columns; the primary key, if there is one, is the first.
-    unique: Vec<(&'static str, Vec<u32>)>,
-    has_primary_key: bool,
-    rows: Vec<Row>,
-}
-
-impl Table {
-    fn key(&self) -> &[u32] {
-        self.unique.first().filter(|_| self.has_primary_key).map_or(&[], |(_, columns)| columns)
-    }
-
-    /// Where a row belongs, and the key that it has in common with another one.
-    fn insert(&mut self, row: Row) -> Result<(), Error> {
-        for (index, (_, columns)) in self.unique.iter().enumerate() {
-            let key = |row: &Row| columns.iter().map(|column| row[*column as usize]).collect::<Vec<_>>();
-            let new = key(&row);
-            let same = |known: &Row| {
-                key(known).iter().zip(&new).all(|(a, b)| a.compare(b) == Some(std::cmp::Ordering::Equal))
-            };
-            if self.rows.iter().any(same) {
-                let mut text = InlineText::EMPTY;
-                write!(text, "{}", new.iter().map(|value| show(*value)).collect::<Vec<_>>().join(", "))
-                    .unwrap();
-                let (table, index) = (TableId(self.id), TableId(self.id + 1000 * index as u32));
-                return Err(Error::UniqueViolation(Duplicate { table, index, key: text }));
-            }
-        }
-        self.rows.push(row);
-        let key = self.key().to_vec();
-        if key.is_empty() {
-            return Ok(());
-        }
-        self.rows.sort_by(|a, b| {
-            let orders = key.iter().map(|column| a[*column as usize].total_cmp(&b[*column as usize]));
-            orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-        });
-        Ok(())
-    }
-
-    /// Whether a row lies in a range of the key.
-    fn contains(&self, row: &Row, range: &KeyRange<'_>) -> bool {
-        let key: Vec<Owned> = self.key().iter().map(|column| row[*column as usize]).collect();
-        let (prefix, rest) = key.split_at(range.prefix.len());
-        if !prefix.iter().zip(range.prefix).all(|(a, b)| a.compare(b) == Some(std::cmp::Ordering::Equal)) {
-            return false;
-        }
-        let is_above = match range.lower {
-            Bound::Unbounded => true,
-            Bound::Included(bound) => rest[0].total_cmp(&bound).is_ge(),
-            Bound::Excluded(bound) => rest[0].total_cmp(&bound).is_gt(),
-        };
-        is_above
-            && match range.upper {
-                Bound::Unbounded => true,
-                Bound::Included(bound) => rest[0].total_cmp(&bound).is_le(),
-                Bound::Excluded(bound) => rest[0].total_cmp(&bound).is_lt(),
-            }
-    }
-}
-
-/// A scan that is open.
-#[derive(Debug)]
-struct Scan {
-    rows: Vec<Row>,
-    at: usize,
-    /// What the scan holds.
-    _memory: Arena,
-}
-
-/// Tables by name, and what statements do to them.
+/// A store, and the budget of its own.
 #[derive(Debug)]
 pub(crate) struct World {
-    tables: RefCell<Vec<Table>>,
-    next_id: Cell<u32>,
-    scans: RefCell<Vec<Scan>>,
-    /// The most rows that a scan gives at once.
-    at_once: usize,
-    /// How many rows scans have looked at.
-    pub(crate) rows_read: Cell<u64>,
-    /// The read that fails, counted from 1.
-    pub(crate) fails_at: Cell<u64>,
-    /// What the execution of the last insert held at its peak.
-    pub(crate) execution_bytes_peak: Cell<u64>,
+    pub(crate) disk: Arc<SimDisk>,
+    pub(crate) store: Store,
+    /// What execution held at the peak of the last insert.
+    pub(crate) execution_bytes_peak: std::cell::Cell<u64>,
 }
 
 /// Why a statement failed.
@@ -163,25 +53,31 @@ impl Failure {
         let (sqlstate, message) = (error.sqlstate().to_owned(), error.to_string());
         Failure { sqlstate, message, span: error.span(), hint: error.hint().map(|hint| hint.to_string()) }
     }
+
+    fn of_store(error: Error) -> Failure {
+        let (sqlstate, message) = (error.sqlstate().to_owned(), error.to_string());
+        Failure { sqlstate, message, span: None, hint: None }
+    }
 }
 
 impl World {
-    pub(crate) fn new(at_once: usize) -> World {
-        World {
-            tables: RefCell::new(Vec::new()),
-            next_id: Cell::new(1),
-            scans: RefCell::new(Vec::new()),
-            at_once,
-            rows_read: Cell::new(0),
-            fails_at: Cell::new(0),
-            execution_bytes_peak: Cell::new(0),
-        }
+    pub(crate) fn new() -> World {
+        let disk = Arc::new(SimDisk::new(1));
+        let store = open(&disk);
+        World { disk, store, execution_bytes_peak: std::cell::Cell::new(0) }
+    }
+
+    /// The same after the process has ended and begun again.
+    pub(crate) fn reopened(self) -> World {
+        let World { disk, store, execution_bytes_peak } = self;
+        store.close().unwrap();
+        let store = open(&disk);
+        World { disk, store, execution_bytes_peak }
     }
 
     /// Runs a statement: its rows or its command tag, a line each.
     pub(crate) fn run(&self, sql: &str, statement: &Budget) -> Result<Vec<String>, Failure> {
         let outcome = self.run_in(sql, statement);
-        self.scans.borrow_mut().clear();
         assert_eq!(statement.used(), 0, "everything is given back");
         outcome
     }
@@ -207,23 +103,24 @@ impl World {
         if let Some(create) = CreateTable::of(form) {
             let table = bind_create_table(create, self, &planned).map_err(Failure::of_plan)?;
             if !table.exists {
-                self.create(&table);
+                self.change(statement, |changes| {
+                    changes.create_table(&table, &planned).map_err(Failure::of_store)
+                })?;
             }
             return done("CREATE TABLE".to_owned());
         }
         if let Some(drop) = DropTable::of(form) {
             let drop = bind_drop_tables(drop, self, &planned).map_err(Failure::of_plan)?;
-            let ids: Vec<u32> = drop.tables.iter().map(|table| table.id).collect();
-            self.tables.borrow_mut().retain(|table| !ids.contains(&table.id));
+            self.change(statement, |changes| changes.drop_tables(&drop).map_err(Failure::of_store))?;
             return done("DROP TABLE".to_owned());
         }
-        if let Some(insert) = Insert::of(form) {
-            let plan = plan_insert(insert, self, &planned).map_err(Failure::of_plan)?;
-            return done(format!("INSERT 0 {}", self.put(&[&plan], statement)?));
-        }
-        let copy = Copy::of(form).unwrap_or_else(|| panic!("not a statement of these tests: {sql}"));
-        let plan = plan_copy(copy, self, &planned).map_err(Failure::of_plan)?;
-        done(format!("COPY {}", self.put(&[&plan], statement)?))
+        let (tag, plan) = match Insert::of(form) {
+            Some(insert) => ("INSERT 0", plan_insert(insert, self, &planned)),
+            None => ("COPY", plan_copy(Copy::of(form).expect("a statement of these tests"), self, &planned)),
+        };
+        let plan = plan.map_err(Failure::of_plan)?;
+        let count = self.change(statement, |changes| self.put(&plan, changes, statement))?;
+        done(format!("{tag} {count}"))
     }
 
     /// Runs an `INSERT … VALUES` so many rows at a time.
@@ -239,56 +136,45 @@ impl World {
         let insert = Insert::of(head.node()).unwrap();
         let pieces = InsertPieces::bind(insert, self, &arena).map_err(Failure::of_plan)?;
         let (mut count, mut is_done) = (0, false);
-        let before = self.tables.borrow().clone();
-        while !is_done {
-            let (parsed, planned) = (Arena::new(statement), Arena::new(statement));
-            let mut piece = pieces.piece(&planned);
-            while piece.rows_count() < at_once {
-                let Some(row) = stream.next_row(&parsed).expect("SQL") else {
-                    is_done = true;
-                    break;
-                };
-                piece.push(row).map_err(Failure::of_plan)?;
+        self.change(statement, |changes| {
+            while !is_done {
+                let (parsed, planned) = (Arena::new(statement), Arena::new(statement));
+                let mut piece = pieces.piece(&planned);
+                while piece.rows_count() < at_once {
+                    let Some(row) = stream.next_row(&parsed).expect("SQL") else {
+                        is_done = true;
+                        break;
+                    };
+                    piece.push(row).map_err(Failure::of_plan)?;
+                }
+                if piece.rows_count() > 0 {
+                    let plan = piece.finish().map_err(|_| Failure::memory())?;
+                    count += self.put(&plan, changes, statement)?;
+                }
             }
-            if piece.rows_count() > 0 {
-                let plan = piece.finish().map_err(|_| Failure::memory())?;
-                count += self
-                    .put(&[&plan], statement)
-                    .inspect_err(|_| *self.tables.borrow_mut() = before.clone())?;
-            }
-        }
+            Ok(())
+        })?;
         Ok(vec![format!("INSERT 0 {count}")])
     }
 
-    fn create(&self, table: &cofferdam_plan::table::CreateTable<'_>) {
-        let id = self.next_id.replace(self.next_id.get() + 1);
-        let columns = table.columns.iter().map(|column| Column { name: leak(column.name), ty: column.ty });
-        let rules = table.rules.iter().map(|rule| ColumnRule {
-            is_nullable: rule.is_nullable,
-            characters_max: rule.characters_max,
-            default: rule.default.map(leak),
-        });
-        let checks = table.checks.iter();
-        let checks =
-            checks.map(|check| CheckRule { name: leak(check.name), condition: leak(check.condition) });
-        let keys = table.primary_key.iter().chain(table.unique_keys);
-        self.tables.borrow_mut().push(Table {
-            id,
-            name: leak(table.name),
-            columns: columns.collect(),
-            rules: rules.collect(),
-            checks: checks.collect(),
-            unique: keys.map(|key| (leak(key.name), key.columns.to_vec())).collect(),
-            has_primary_key: table.primary_key.is_some(),
-            rows: Vec::new(),
-        });
+    /// Does something in a transaction of its own.
+    fn change<T>(
+        &self,
+        statement: &Budget,
+        work: impl FnOnce(&Changes<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut transaction = self.store.begin(statement).map_err(Failure::of_store)?;
+        let outcome = work(&Changes::new(&mut transaction))?;
+        transaction.commit(Durability::Normal).map_err(Failure::of_store)?;
+        Ok(outcome)
     }
 
     fn rows(&self, plan: &PhysicalPlan<'_>, statement: &Budget) -> Result<Vec<String>, Failure> {
         let arena = Arena::new(statement);
         let workspace = Workspace::new(plan, statement, &arena).map_err(|_| Failure::memory())?;
         let never = || false;
-        let mut execution = workspace.execute(plan, self, &never).map_err(Failure::of_exec)?;
+        let tables = Tables::Snapshot(self.store.snapshot().map_err(Failure::of_store)?);
+        let mut execution = workspace.execute(plan, tables, &never).map_err(Failure::of_exec)?;
         let mut rows = Vec::new();
         while let Some(batch) = execution.next_batch().map_err(Failure::of_exec)? {
             for row in 0..batch.rows_count() {
@@ -299,138 +185,40 @@ impl World {
         Ok(rows)
     }
 
-    /// Puts the rows of plans into their table, all or none.
-    fn put(&self, plans: &[&PhysicalPlan<'_>], statement: &Budget) -> Result<u64, Failure> {
-        let mut count = 0;
-        for plan in plans {
-            let arena = Arena::new(statement);
-            let workspace = Workspace::new(plan, statement, &arena).map_err(|_| Failure::memory())?;
-            let never = || false;
-            let mut execution = workspace.execute(plan, self, &never).map_err(Failure::of_exec)?;
-            let id = plan.insert().expect("an insert").table.id;
-            let table =
-                self.tables.borrow().iter().find(|table| table.id == id).expect("it was bound").clone();
-            let mut sink = Sink { table };
-            count += execution.run_into(&mut sink).map_err(|error| self.failure_of(error, &sink.table))?;
-            self.execution_bytes_peak.set(workspace.budget().peak());
-            let mut tables = self.tables.borrow_mut();
-            *tables.iter_mut().find(|table| table.id == id).expect("it was there") = sink.table;
-        }
-        Ok(count)
-    }
-
-    /// The store knows numbers; whoever is above it knows names.
-    fn failure_of(&self, error: cofferdam_exec::Error<'_>, table: &Table) -> Failure {
-        let mut failure = Failure::of_exec(error);
-        if let cofferdam_exec::Error::Store(problem) = error
-            && let Error::UniqueViolation(duplicate) = problem.error
-        {
-            let index = (duplicate.index.0 / 1000) as usize;
-            let place = problem.place.map_or(String::new(), |place| format!("{place}: "));
-            let name = table.unique[index].0;
-            failure.message = format!("{place}duplicate key value violates unique constraint \"{name}\"");
-            failure.hint = Some(format!("the key is ({})", duplicate.key.as_str()));
-        }
-        failure
+    fn put(
+        &self,
+        plan: &PhysicalPlan<'_>,
+        changes: &Changes<'_>,
+        statement: &Budget,
+    ) -> Result<u64, Failure> {
+        let arena = Arena::new(statement);
+        let workspace = Workspace::new(plan, statement, &arena).map_err(|_| Failure::memory())?;
+        let never = || false;
+        let execution = workspace.execute(plan, Tables::Lent(changes), &never);
+        let outcome = execution.map_err(Failure::of_exec)?.run_into(changes);
+        self.execution_bytes_peak.set(workspace.budget().peak());
+        outcome.map_err(Failure::of_exec)
     }
 }
 
-/// What an insert writes to.
-struct Sink {
-    table: Table,
-}
-
-impl RowSink for Sink {
-    fn put(&mut self, batch: &Batch<'_, '_>) -> Result<(), Refused> {
-        for row in 0..batch.rows_count() {
-            let values = (0..batch.columns().len()).map(|column| owned(batch.value(row, column)));
-            self.table.insert(values.collect()).map_err(|error| Refused { row, error })?;
-        }
-        Ok(())
-    }
-}
-
-impl Tables for World {
-    fn open(&self, request: &ScanRequest<'_>) -> Result<ScanId, Error> {
-        let tables = self.tables.borrow();
-        let Some(table) = tables.iter().find(|table| table.id == request.table) else {
-            let (table, kind) = (TableId(request.table), InputKind::NoSuchTable);
-            return Err(Error::Input(InputProblem { table, column: None, kind }));
-        };
-        assert!(request.columns.is_sorted());
-        let memory = Arena::new(request.budget);
-        memory.alloc([0u8; 100])?;
-        let wanted = |row: &&Row| request.range.is_none_or(|range| table.contains(row, range));
-        let cut = |row: &Row| request.columns.iter().map(|column| row[*column as usize]).collect();
-        let rows: Vec<Row> = table.rows.iter().filter(wanted).map(cut).collect();
-        self.rows_read.set(self.rows_read.get() + rows.len() as u64);
-        let mut scans = self.scans.borrow_mut();
-        scans.push(Scan { rows, at: 0, _memory: memory });
-        Ok(ScanId(scans.len() as u32 - 1))
-    }
-
-    fn next(&self, scan: ScanId, rows_max: usize, columns: &mut [ColumnMut<'_, '_>]) -> Result<usize, Error> {
-        let fails_at = self.fails_at.get();
-        self.fails_at.set(fails_at.saturating_sub(1));
-        if fails_at == 1 {
-            return Err(Error::Poisoned);
-        }
-        let mut scans = self.scans.borrow_mut();
-        let scan = &mut scans[scan.0 as usize];
-        let count = (scan.rows.len() - scan.at).min(rows_max).min(self.at_once);
-        for (row, values) in scan.rows[scan.at..scan.at + count].iter().enumerate() {
-            assert_eq!(values.len(), columns.len());
-            for (column, value) in columns.iter_mut().zip(values) {
-                put(column, row, *value)?;
-            }
-        }
-        scan.at += count;
-        Ok(count)
-    }
-}
-
-/// Writes a value as the store does: `valid` only once there is a NULL.
-fn put(column: &mut ColumnMut<'_, '_>, row: usize, value: Owned) -> Result<(), Error> {
-    if value.is_null() {
-        if *column.all_valid {
-            column.valid[..row].fill(true);
-            *column.all_valid = false;
-        }
-        column.valid[row] = false;
-        return Ok(());
-    }
-    if !*column.all_valid {
-        column.valid[row] = true;
-    }
-    match (&mut *column.data, value) {
-        (Data::Text(views), Value::Text(text)) => {
-            views[row] = TextView { start: column.heap.len() as u32, len: text.len() as u32 };
-            column.heap.extend_from_slice(text.as_bytes())?;
-        }
-        (data, value) => data.put(row, value),
-    }
-    Ok(())
+fn open(disk: &Arc<SimDisk>) -> Store {
+    let vfs: Arc<dyn Vfs> = Arc::clone(disk) as Arc<dyn Vfs>;
+    let budget = Budget::root("store", 8 << 20).unwrap();
+    Store::open(&vfs, Path::new("/db"), &budget, &Options::new()).unwrap()
 }
 
 impl Catalog for World {
     fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
-        let tables = self.tables.borrow();
-        let Some(table) = tables.iter().find(|table| table.name == name) else { return Ok(None) };
-        let key: Vec<KeyColumn> = table.key().iter().copied().map(KeyColumn::ascending).collect();
-        Ok(Some(TableSource::Stored(arena.alloc(StoredTable {
-            id: table.id,
-            name: table.name,
-            columns: arena.alloc_slice_copy(&table.columns)?,
-            rules: arena.alloc_slice_copy(&table.rules)?,
-            checks: arena.alloc_slice_copy(&table.checks)?,
-            key: arena.alloc_slice_copy(&key)?,
-            rows_estimate: table.rows.len() as u64,
-        })?)))
+        let snapshot = self.store.snapshot().unwrap();
+        let Some(table) = snapshot.table(name) else { return Ok(None) };
+        match describe(&table, snapshot.view().rows_estimate(table.id()), arena) {
+            Ok(table) => Ok(Some(TableSource::Stored(table))),
+            Err(PropertiesError::OutOfMemory(error)) => Err(CatalogError::OutOfMemory(error)),
+            Err(error) => panic!("{error:?}"),
+        }
     }
 
-    fn table_names(&self, visit: &mut dyn FnMut(&str)) {
-        self.tables.borrow().iter().for_each(|table| visit(table.name));
-    }
+    fn table_names(&self, _visit: &mut dyn FnMut(&str)) {}
 
     fn file<'a>(
         &self,

@@ -261,15 +261,27 @@ impl LogWriter {
     // ----------------------------------------------------------------------------------------------- records
 
     /// Begins a record; its sequence is above all before (L5).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where the sequences are used up, which only a damaged file can bring about;
+    /// [`Error::OutOfMemory`], [`Error::Io`], [`Error::Poisoned`].
     pub(crate) fn begin(&mut self, record: u8, sequence: u64) -> Result<(), Error> {
         self.is_usable()?;
         assert!(self.open.is_none(), "one record after the other");
-        assert!(record < 32 && sequence > self.last_sequence && sequence < SEQUENCE_MAX, "log L5");
+        assert!(record < 32 && sequence > self.last_sequence, "log L5");
+        self.is_sequence(sequence)?;
         self.reserve_buffer()?;
         let (frame, frame_end) = self.open_frame(FRAME_ROOM_MIN)?;
         let offset = self.start + frame as u64;
         self.open = Some(Open { record, sequence, offset, is_first: true, chain: 0, frame, frame_end });
         Ok(())
+    }
+
+    fn is_sequence(&self, sequence: u64) -> Result<(), Error> {
+        if sequence < SEQUENCE_MAX {
+            return Ok(());
+        }
+        Err(Error::corrupt(self.id(), self.bytes(), "the sequences are used up"))
     }
 
     /// Begins a frame with room for `payload_bytes` in the buffer, whose complete frames go first where that is needed.
@@ -354,9 +366,10 @@ impl LogWriter {
 
     /// Ends the record: from now on it counts, as far as the file has it.
     pub(crate) fn end(&mut self, items_count: u64, last_sequence: u64) -> Result<(), Error> {
+        self.is_sequence(last_sequence)?;
         self.keep_together(TRAILER_BYTES)?;
         let open = self.open.take().ok_or(Error::Poisoned)?;
-        assert!((open.sequence..SEQUENCE_MAX).contains(&last_sequence), "a record's sequences go up");
+        assert!(last_sequence >= open.sequence, "a record's sequences go up");
         let trailer = Trailer { items_count, span: last_sequence - open.sequence, chain: open.chain };
         self.buffer.put(&trailer.encode());
         self.close_frame(&open, if open.is_first { Part::Whole } else { Part::Last });

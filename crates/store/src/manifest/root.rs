@@ -7,7 +7,7 @@
 use cofferdam_arena::Budget;
 use cofferdam_vfs::OpenMode;
 
-use crate::directory::{Access, Directory};
+use crate::directory::{Access, Directory, FILE_NUMBER_MAX};
 use crate::error::{Error, Unsupported};
 use crate::files::FileId;
 use crate::log::bytes::{Decoder, Encoder};
@@ -144,7 +144,8 @@ impl Slot {
         let (generation, manifest, database) = (field(), field(), field());
         let (torn_slot, writer_features) = (None, prefix.writer_features);
         let root = Root { generation, manifest, database, torn_slot, writer_features };
-        (slot_offset(generation) == offset).then_some(Slot { prefix, root })
+        let is_sound = slot_offset(generation) == offset && generation.max(manifest) < FILE_NUMBER_MAX;
+        is_sound.then_some(Slot { prefix, root })
     }
 
     /// The newer of the slots.

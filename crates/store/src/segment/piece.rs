@@ -350,6 +350,8 @@ pub(crate) struct Scratch<'a> {
     pub(super) text: Vec<'a, u8>,
     /// Keeps the page of the value that was read last.
     pub(super) held: Option<Piece>,
+    /// Keeps the locations that were read last.
+    pub(super) located: super::search::HeldPiece,
     pub(super) symbols: SymbolsSlot<'a>,
 }
 
@@ -360,6 +362,7 @@ impl<'a> Scratch<'a> {
             bytes: Vec::new_in(arena),
             text: Vec::new_in(arena),
             held: None,
+            located: None,
             symbols: SymbolsSlot::new_in(arena),
         }
     }

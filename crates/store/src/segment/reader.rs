@@ -231,8 +231,8 @@ impl Segment {
             }
             let ty = schema.columns.get(usize::from(part.column)).map_or(Type::Unknown, |column| column.ty);
             let physical = SYSTEM_COLUMNS + place;
-            let Scratch { bytes, text, symbols, .. } = scratch;
-            let (location, table) = self.page_location(range, physical, source, bytes)?;
+            let Scratch { bytes, text, symbols, located, .. } = scratch;
+            let (location, table) = self.page_location(range, physical, source, bytes, located)?;
             let table = symbols.load(&self.file, table, source, bytes)?;
             let piece = source.piece(&self.file, location.offset, location.len as usize, bytes, |bytes| {
                 Segment::check_page(bytes, &location, Kind::of(ty), range.rows)
@@ -260,7 +260,8 @@ impl Segment {
         if range.sequence_min > stored {
             return Ok(None);
         }
-        let (piece, location, _) = self.page_piece(range, SEQUENCE, Kind::I64, source, &mut scratch.bytes)?;
+        let Scratch { bytes, located, .. } = scratch;
+        let (piece, location, _) = self.page_piece(range, SEQUENCE, Kind::I64, source, bytes, located)?;
         let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
         let row = page.partition_point(rows.clone(), |sequence| sequence as u64 > stored);
         Ok((row < rows.end).then(|| (row, page.i64_at(row) as u64)))
@@ -276,7 +277,8 @@ impl Segment {
         if range.tombstones == 0 || u32::from(range.tombstones) == range.rows {
             return Ok(range.tombstones > 0);
         }
-        let (piece, location, _) = self.page_piece(range, KIND, Kind::Bool, source, &mut scratch.bytes)?;
+        let Scratch { bytes, located, .. } = scratch;
+        let (piece, location, _) = self.page_piece(range, KIND, Kind::Bool, source, bytes, located)?;
         let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
         Ok(page.i64_at(row) != 0)
     }
@@ -298,8 +300,8 @@ impl Segment {
             return Ok(Value::Null);
         }
         let physical = physical_column(schema, column);
-        let Scratch { bytes, text, held, symbols } = scratch;
-        let (location, table) = self.page_location(&found.range, physical, source, bytes)?;
+        let Scratch { bytes, text, held, symbols, located } = scratch;
+        let (location, table) = self.page_location(&found.range, physical, source, bytes, located)?;
         let table = symbols.load(&self.file, table, source, bytes)?;
         let piece = source.piece(&self.file, location.offset, location.len as usize, bytes, |bytes| {
             Segment::check_page(bytes, &location, Kind::of(ty), found.range.rows)

@@ -249,6 +249,16 @@ fn several_segments_share_a_file() {
                 .unwrap()
                 .unwrap();
             assert_eq!(statistics.nulls_count, nulls);
+            let mut distinct: std::vec::Vec<String> =
+                table.rows.iter().map(|row| std::format!("{:?}", row.values[column])).collect();
+            distinct.sort();
+            distinct.dedup();
+            let distinct = distinct.len() as u64 - u64::from(nulls > 0);
+            assert!(
+                statistics.distinct_count * 2 >= distinct && statistics.distinct_count <= distinct * 2 + 1,
+                "{} estimated for {distinct}",
+                statistics.distinct_count
+            );
             assert!(statistics.bytes > 0);
         }
     }

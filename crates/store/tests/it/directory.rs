@@ -181,7 +181,7 @@ fn orphans_are_removed_and_strangers_are_not() {
         put(&disk, &format!("segments-{number:06}"), b"");
     }
     let others = ["wal-000007", "wal-000008", "temp-000009", "temp-000090", "manifest-000090"];
-    let strangers = ["notes.txt", "segments-1", "wal-000007.bak", "lost+found"];
+    let strangers = ["notes.txt", "segments-1", "wal-000007.bak", "lost+found", "temp-18446744073709551615"];
     for name in others.iter().chain(&strangers) {
         put(&disk, name, b"");
     }
@@ -243,6 +243,9 @@ fn files_are_charged_and_name_themselves_in_errors() {
     disk.inject(Rule::new([Op::Sync], Fault::Error(EIO)));
     let error = file.sync().unwrap_err();
     assert!(error.to_string().starts_with("cannot sync segments-000012: "), "{error}");
+    // The system would not say it a second time.
+    disk.clear_rules();
+    assert!(matches!(file.sync(), Err(Error::Poisoned)));
     drop(file);
     assert_eq!(budget.used(), used);
     let again = directory.open_file(id, OpenMode::CreateNew, &budget);

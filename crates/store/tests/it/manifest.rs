@@ -522,6 +522,7 @@ fn items_that_cannot_be_are_refused() {
         Segment { sequence_max: segment.sequence_min - 1, ..segment },
         Segment { sequence_max: 1 << 56, ..segment },
         Segment { bytes: 1 << 48, ..segment },
+        Segment { id: SegmentId { file: 1 << 48, ..segment.id }, ..segment },
         Segment { id: SegmentId { footer_offset: 1 << 48, ..segment.id }, ..segment },
         Segment { smallest: KeyBound::lower(b"b"), largest: KeyBound::upper(b"a"), ..segment },
     ];
@@ -550,6 +551,14 @@ fn items_that_cannot_be_are_refused() {
         &[Item::KeyColumn(key[0])],
     ] {
         refused(calm.edit(items), &format!("{items:?}"));
+    }
+    for counters in [
+        Counters { next_file: 1 << 48, ..counters },
+        Counters { next_table: u32::MAX, ..counters },
+        Counters { last_sequence: 1 << 56, ..counters },
+        Counters { oldest_wal: 1 << 48, ..counters },
+    ] {
+        refused(calm.writer.commit(&counters, &[]), &format!("{counters:?}"));
     }
     // Nothing of all that is there, and the writer goes on.
     calm.writer.commit_with(&counters, &mut |edit| edit.create_table(&good)).unwrap();

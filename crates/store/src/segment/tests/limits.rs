@@ -75,8 +75,8 @@ fn every_limit_gives_the_rows_or_a_refusal() {
     let work = |budget: &Budget| life(&table, budget).map_err(|error| failure(budget, &error));
     let swept = Sweep::new().run_under(&budget, work).unwrap();
     assert_eq!(swept.value, expected);
-    assert!(swept.limit_bytes <= 192 << 10, "{}", swept.limit_bytes);
-    assert!(swept.refusals_count > 5);
+    assert!(swept.limit_bytes <= 100 << 10, "{}", swept.limit_bytes);
+    assert!(swept.refusals_count > 1, "{swept:?}");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_writer_takes_about_what_it_is_allowed() {
             let arena = Arena::new(&budget);
             table.try_write_at(&file, SegmentFile::HEADER_BYTES, bytes, true, 0, &arena).unwrap().unwrap();
             let peak = budget.peak() as usize;
-            assert!(peak <= allowed * 5 / 4 + (48 << 10), "{types:?}: {peak} bytes of {allowed}");
+            assert!(peak <= allowed + (34 << 10), "{types:?}: {peak} bytes of {allowed}");
         }
     }
 }

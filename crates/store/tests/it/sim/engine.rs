@@ -88,6 +88,8 @@ pub(crate) struct Promises {
     pub(crate) rewrites_what_syncs_forgot: bool,
     /// A log whose last records are damaged is an error, never taken for one that a crash cut.
     pub(crate) damaged_tails_are_told: bool,
+    /// There is a check that sees every damage that reading can meet.
+    pub(crate) has_check: bool,
     /// So many bytes are left on disk of a database that everything was dropped from.
     pub(crate) empty_bytes_max: u64,
 }

@@ -159,6 +159,7 @@ impl Engine for Ledger {
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: true,
         damaged_tails_are_told: false,
+        has_check: true,
         empty_bytes_max: 1_000,
     };
     const FILES: &'static [&'static str] = &["*", "log-*", "state-*", "temp-*", "db"];

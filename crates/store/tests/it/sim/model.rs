@@ -169,6 +169,14 @@ impl Model {
         debug_assert!(self.tables.values().all(|table| table.created <= head));
     }
 
+    /// Whether somebody has dropped something since a commit.
+    pub(crate) fn has_dropped_since(&self, at: u64) -> bool {
+        let is_late = |dropped: Option<u64>| dropped.is_some_and(|dropped| dropped > at);
+        let mut tables = self.tables.values();
+        tables
+            .any(|table| is_late(table.dropped) || table.indexes.values().any(|index| is_late(index.dropped)))
+    }
+
     /// Whether a table or an index of this number was ever committed.
     pub(crate) fn has_known(&self, id: u32) -> bool {
         self.tables.iter().any(|(table, known)| *table == id || known.indexes.contains_key(&id))

@@ -60,6 +60,10 @@ impl Txn {
         rows.flat_map(|(table, rows)| rows.keys().map(|key| (*table, Key::clone(key)))).collect()
     }
 
+    pub(crate) fn has_rows(&self) -> bool {
+        self.own.rows.values().any(|rows| rows.values().any(Option::is_some))
+    }
+
     /// A place to roll back to.
     pub(crate) fn savepoint(&self) -> usize {
         self.log.len()
