@@ -52,6 +52,8 @@ use crate::segment::SegmentFile;
 use crate::table::Table;
 use crate::wal;
 
+pub(crate) use segments::open as open_listed;
+
 /// Something that is wrong with a database.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'p> {

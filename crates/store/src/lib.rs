@@ -89,6 +89,7 @@ mod files;
 mod flush;
 mod group;
 mod input;
+mod inspect;
 mod level;
 mod load;
 pub mod log;
@@ -119,6 +120,10 @@ pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
+pub use inspect::{
+    ColumnInfo, DatabaseInfo, Encodings, FileInfo, GroupInfo, Inspection, LogInfo, OpenSegment, SegmentInfo,
+    Shown, Totals,
+};
 pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
 pub use progress::{Progress, Watch};
