@@ -152,20 +152,21 @@ pub enum RemainsKind {
     TornSlot,
 }
 
+impl fmt::Display for RemainsKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RemainsKind::Orphan => f.write_str("nobody needs the file"),
+            RemainsKind::TornEnd(bytes) => write!(f, "{bytes} bytes behind the last record"),
+            RemainsKind::TornSlot => f.write_str("the slot cannot be read, the other one holds"),
+        }
+    }
+}
+
 impl fmt::Display for Remains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            RemainsKind::Orphan => write!(f, "{}: nobody needs the file", self.file),
-            RemainsKind::TornEnd(bytes) => {
-                write!(f, "{} at byte {}: {bytes} bytes behind the last record", self.file, self.offset)
-            }
-            RemainsKind::TornSlot => {
-                write!(
-                    f,
-                    "{} at byte {}: the slot cannot be read, the other one holds",
-                    self.file, self.offset
-                )
-            }
+            RemainsKind::Orphan => write!(f, "{}: {}", self.file, self.kind),
+            kind => write!(f, "{} at byte {}: {kind}", self.file, self.offset),
         }
     }
 }
@@ -212,6 +213,8 @@ struct Check<'c> {
     meter: Meter<'c>,
     visit: &'c mut Visit<'c>,
     checked: Checked,
+    /// The last damage that was told.
+    told: Option<(FileId, u64, &'static str)>,
     budget: Budget,
 }
 
@@ -229,7 +232,8 @@ pub fn check(
 ) -> Result<Checked, Error> {
     let budget = budget.child("check", u64::MAX)?;
     let outcome = Directory::open(vfs, path, Access::Read, &budget);
-    let mut check = Check { meter: Meter::new(watch), visit, checked: Checked::default(), budget };
+    let (meter, checked) = (Meter::new(watch), Checked::default());
+    let mut check = Check { meter, visit, checked, told: None, budget };
     if let Some((directory, root)) = check.or_tell(None, outcome)? {
         if let Some(offset) = root.torn_slot {
             check.remains(FileId::ROOT, offset, RemainsKind::TornSlot)?;
@@ -287,6 +291,15 @@ impl Check<'_> {
     }
 
     fn problem(&mut self, problem: &Problem<'_>) -> Result<(), Error> {
+        if let (Some(file), Some(offset), Fault::Damage(what)) = (problem.file, problem.offset, problem.fault)
+            && problem.key.as_str().is_empty()
+        {
+            // Several ways may lead to one place.
+            let told = (file, offset, what);
+            if self.told.replace(told) == Some(told) {
+                return Ok(());
+            }
+        }
         self.checked.problems_count += 1;
         (self.visit)(&Finding::Problem(problem))
     }
