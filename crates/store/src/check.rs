@@ -21,7 +21,7 @@
 //! which the lock of the database sees to, where there is its file.
 //!
 //! **What a crash leaves** is no problem, since the next opening takes care of it, but it is told ([`Remains`]): a log's torn
-//! end may be a crash's or damage that looks the same.
+//! tail may be a crash's or damage that looks the same.
 //!
 //! **Memory**, of a child `check` of the caller's budget: definitions and lists ([`Catalog`]), and then, one after the other, the
 //! buffers of a log's replay, a segment's verification, or of a scan of a table's keys; the part of a table that is only in the logs is
@@ -147,7 +147,7 @@ pub enum RemainsKind {
     /// A file that nobody needs.
     Orphan,
     /// Bytes behind the last complete record of a log or manifest: so many.
-    TornEnd(u64),
+    TornTail(u64),
     /// A slot of the root that cannot be read; the other one holds.
     TornSlot,
 }
@@ -156,7 +156,7 @@ impl fmt::Display for RemainsKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RemainsKind::Orphan => f.write_str("nobody needs the file"),
-            RemainsKind::TornEnd(bytes) => write!(f, "{bytes} bytes behind the last record"),
+            RemainsKind::TornTail(bytes) => write!(f, "{bytes} bytes behind the last record"),
             RemainsKind::TornSlot => f.write_str("the slot cannot be read, the other one holds"),
         }
     }

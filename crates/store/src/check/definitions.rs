@@ -71,12 +71,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Files that nobody needs, and a manifest's torn end.
+    /// Files that nobody needs, and a manifest's torn tail.
     pub(super) fn files(&mut self, catalog: &Catalog) -> Result<(), Error> {
         let summary = &catalog.replayed.summary;
         if let Some(bytes) = summary.file_bytes.checked_sub(summary.end).filter(|bytes| *bytes > 0) {
             let manifest = FileId::new(FileKind::Manifest, catalog.root.manifest);
-            self.remains(manifest, summary.end, RemainsKind::TornEnd(bytes))?;
+            self.remains(manifest, summary.end, RemainsKind::TornTail(bytes))?;
         }
         catalog.for_each_file(&mut |id| match catalog.needs(id) {
             true => Ok(()),

@@ -93,7 +93,7 @@ impl Check<'_> {
         )?;
         if let Some(tail) = recovered.tail.filter(|_| recovered.torn_bytes > 0) {
             let file = FileId::new(FileKind::Wal, tail.number());
-            self.remains(file, tail.bytes(), RemainsKind::TornEnd(recovered.torn_bytes))?;
+            self.remains(file, tail.bytes(), RemainsKind::TornTail(recovered.torn_bytes))?;
         }
         Ok(())
     }
