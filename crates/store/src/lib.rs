@@ -55,6 +55,7 @@
 //! | `read`, `scan`, `column` | [`Snapshot`], [`RowReader`], [`Scan`], [`Column`] |
 //! | `merge`, `input`, `rewrite` | sorted streams of versions out of memtables and segments |
 //! | `version`, `level`, `load`, `snapshots` | which segments there are, in which order; which states somebody reads |
+//! | `check/`, `inspect`, `backup` | looking at a database without changing it, and copying one that is open |
 //! | `memtable/` | an ordered structure in an arena, one writer, readers without locks |
 //! | `segment/`, `page/`, `cache/` | immutable sorted files, their encodings, the cache of their pieces |
 //! | `log/`, `wal/`, `manifest/`, `directory/` | records that are appended, and what is made of them; formats in `docs/formats/` |
@@ -70,6 +71,7 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod backup;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -111,6 +113,7 @@ mod version;
 pub mod wal;
 mod worker;
 
+pub use backup::{Backup, backup};
 pub use check::{Checked, Fault, Finding, Problem, Remains, RemainsKind, check};
 pub use column::Column;
 pub use encode::KeyRange;

@@ -65,6 +65,11 @@ pub(crate) fn check_disk(disk: &SimDisk) -> Found {
 /// Tables with indexes, in segments of several levels and in the log: names (with a unique index and another one), texts (long
 /// ones), events (without a key), and one that was dropped.
 pub(crate) fn fill(machine: &Machine, rows: i64) {
+    filled(machine, rows).close().unwrap();
+}
+
+/// What [`fill`] makes, open.
+pub(crate) fn filled(machine: &Machine, rows: i64) -> Store {
     let store = machine.open();
     let mut transaction = store.begin(&machine.budget).unwrap();
     let columns = [
@@ -129,7 +134,7 @@ pub(crate) fn fill(machine: &Machine, rows: i64) {
     let mut transaction = store.begin(&machine.budget).unwrap();
     transaction.drop_table(gone).unwrap();
     transaction.commit(Durability::Full).unwrap();
-    store.close().unwrap();
+    store
 }
 
 #[test]
