@@ -9,7 +9,8 @@ use cofferdam_arena::{Arena, Budget};
 use cofferdam_exec::{SniffOptions, sniff_file};
 use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::FileSource;
+use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource};
+use cofferdam_plan::table::TableSource;
 use cofferdam_types::Type;
 
 use crate::error::Error;
@@ -96,22 +97,19 @@ impl<'c> StatementCatalog<'c> {
 }
 
 impl Catalog for StatementCatalog<'_> {
-    fn table<'a>(
-        &self,
-        name: &str,
-        arena: &'a Arena,
-    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
+    fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
         let Some(table) = self.tables.list.iter().find(|table| *table.name == *name) else {
             return Ok(None);
         };
         let Some(schema) = &table.schema else {
-            return look_at(&table.path, None, arena).map(Some);
+            return Ok(Some(TableSource::File(look_at(&table.path, None, None, arena)?)));
         };
         let mut columns = cofferdam_arena::collections::Vec::with_capacity_in(schema.len(), arena)?;
         for (name, ty) in schema {
             columns.push(Column { name: arena.alloc_str(name)?, ty: *ty })?;
         }
-        look_at(&table.path, Some(columns.into_slice()), arena).map(Some)
+        let file = look_at(&table.path, Some(columns.into_slice()), None, arena)?;
+        Ok(Some(TableSource::File(file)))
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {
@@ -125,17 +123,18 @@ impl Catalog for StatementCatalog<'_> {
         request: FileRequest<'_>,
         arena: &'a Arena,
     ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-        look_at(request.path, request.columns, arena)
+        look_at(request.path, request.columns, request.format, arena)
     }
 }
 
-/// A file as a table: its format, and its columns unless they are given.
+/// A file as a table: its format and its columns, unless they are given.
 fn look_at<'a>(
     path: &str,
     columns: Option<&[Column<'_>]>,
+    format: Option<(FileFormat, FieldRules<'_>)>,
     arena: &'a Arena,
 ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-    let options = SniffOptions { columns, ..SniffOptions::default() };
+    let options = SniffOptions { columns, format, ..SniffOptions::default() };
     sniff_file(path, options, arena).map_err(|error| match error {
         cofferdam_exec::Error::OutOfMemory(error) => CatalogError::OutOfMemory(error),
         error => match arena.alloc_fmt(format_args!("{error}")) {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cofferdam_arena::BudgetAlloc;
 use cofferdam_types::Type;
 
 use crate::catalog::Tables;
@@ -11,21 +12,28 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::rows::Rows;
 use crate::statement::Statement;
+use crate::transaction::TransactionState;
 
 /// A connection to a database.
 ///
-/// **Memory.** The names, paths and columns of registered tables are held in `catalog` below the database's budget.
+/// **Memory.** The names, paths and columns of registered tables are held in `catalog` below the database's budget; names
+/// of savepoints while a transaction is open.
+///
+/// **Transactions.** Each statement is one of its own, or they are those between `BEGIN` and `COMMIT`; when one of these
+/// fails, the others are refused until `ROLLBACK`.
 #[derive(Debug)]
 pub struct Connection {
     database: Database,
     tables: Tables,
+    transaction: TransactionState,
     is_cancelled: Arc<AtomicBool>,
 }
 
 impl Connection {
     pub(crate) fn new(database: Database) -> Result<Connection, Error> {
         let tables = Tables::new(database.db())?;
-        Ok(Connection { database, tables, is_cancelled: Arc::new(AtomicBool::new(false)) })
+        let transaction = TransactionState::new(&BudgetAlloc::new(database.db()));
+        Ok(Connection { database, tables, transaction, is_cancelled: Arc::new(AtomicBool::new(false)) })
     }
 
     /// The database.
@@ -78,17 +86,14 @@ impl Connection {
         read(&mut rows)
     }
 
-    /// Runs one statement to its end, and gives the number of its rows.
+    /// Runs one statement to its end, and gives the number of its rows: of its answer, or those that it changed.
     ///
     /// # Errors
     /// Whatever is wrong with the statement.
     pub fn execute(&self, sql: &str) -> Result<u64, Error> {
         self.query(sql, |rows| {
-            let mut rows_count = 0;
-            while let Some(batch) = rows.next_batch()? {
-                rows_count += batch.rows_count() as u64;
-            }
-            Ok(rows_count)
+            while rows.next_batch()?.is_some() {}
+            Ok(rows.rows_count())
         })
     }
 
@@ -99,6 +104,10 @@ impl Connection {
 
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    pub(crate) fn transaction(&self) -> &TransactionState {
+        &self.transaction
     }
 
     pub(crate) fn cancel_flag(&self) -> &AtomicBool {

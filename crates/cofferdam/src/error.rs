@@ -23,6 +23,10 @@ pub enum Error {
     OutOfMemory(OutOfMemory),
     /// Retry: nothing is wrong with the statement; it was cancelled.
     Retry(Fault),
+    /// Make the file system work (space, permissions, hardware), then open the database again.
+    System(Fault),
+    /// Restore the database from a backup, or use a newer version: bytes on disk are not what was written.
+    Restore(Fault),
     /// Report it: a broken invariant of the database stopped this statement, and this statement only.
     Defect(Fault),
 }
@@ -47,6 +51,10 @@ pub enum Remedy {
     GiveMemory,
     /// Run the statement again.
     Retry,
+    /// See to the file system, then open the database again.
+    FixSystem,
+    /// Restore the database from a backup, or use a newer version.
+    Restore,
     /// Report the defect; other statements are not affected.
     Report,
 }
@@ -54,9 +62,18 @@ pub enum Remedy {
 impl Error {
     /// The five characters that SQL clients tell errors apart by.
     pub fn sqlstate(&self) -> &'static str {
+        self.fault().map_or("53200", |fault| fault.sqlstate)
+    }
+
+    /// What is wrong, where memory is not.
+    fn fault(&self) -> Option<&Fault> {
         match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.sqlstate,
-            Error::OutOfMemory(_) => "53200",
+            Error::Input(fault)
+            | Error::Retry(fault)
+            | Error::System(fault)
+            | Error::Restore(fault)
+            | Error::Defect(fault) => Some(fault),
+            Error::OutOfMemory(_) => None,
         }
     }
 
@@ -66,23 +83,22 @@ impl Error {
             Error::Input(_) => Remedy::FixInput,
             Error::OutOfMemory(_) => Remedy::GiveMemory,
             Error::Retry(_) => Remedy::Retry,
+            Error::System(_) => Remedy::FixSystem,
+            Error::Restore(_) => Remedy::Restore,
             Error::Defect(_) => Remedy::Report,
         }
     }
 
     /// The part of the statement's text that the error is about, in bytes.
     pub fn span(&self) -> Option<Span> {
-        match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.span,
-            Error::OutOfMemory(_) => None,
-        }
+        self.fault().and_then(|fault| fault.span)
     }
 
     /// What would help, where something would; prints as a sentence without its stop.
     pub fn hint(&self) -> Option<impl Display + '_> {
         let hint = match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.hint,
             Error::OutOfMemory(record) => memory_hint(record),
+            _ => self.fault().map_or(InlineText::EMPTY, |fault| fault.hint),
         };
         (!hint.as_str().is_empty()).then_some(hint)
     }
@@ -100,8 +116,13 @@ impl Error {
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Display) -> Error {
-        if let Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) = &mut self {
-            fault.hint = text(hint);
+        match &mut self {
+            Error::Input(fault)
+            | Error::Retry(fault)
+            | Error::System(fault)
+            | Error::Restore(fault)
+            | Error::Defect(fault) => fault.hint = text(hint),
+            Error::OutOfMemory(_) => {}
         }
         self
     }
@@ -145,6 +166,8 @@ impl Error {
             cofferdam_exec::Remedy::GiveMemory => return Error::refused(budget),
             cofferdam_exec::Remedy::FixInput => Error::Input(fault),
             cofferdam_exec::Remedy::Retry => Error::Retry(fault),
+            cofferdam_exec::Remedy::FixSystem => Error::System(fault),
+            cofferdam_exec::Remedy::Restore => Error::Restore(fault),
         };
         match error.hint() {
             Some(hint) => fault.with_hint(hint),
@@ -201,8 +224,8 @@ fn memory_hint(record: &OutOfMemory) -> InlineText<HINT_BYTES_MAX> {
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => f.write_str(fault.message()),
             Error::OutOfMemory(record) => record.fmt(f),
+            _ => f.write_str(self.fault().map_or("", Fault::message)),
         }
     }
 }

@@ -13,12 +13,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use cofferdam_arena::{Arena, Budget, BudgetOptions, Stage};
-use cofferdam_exec::Workspace;
+use cofferdam_exec::{Tables, Workspace};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
-use cofferdam_plan::{plan_explain, plan_query};
-use cofferdam_sql::views::forms::{Explain, FormRef, Show};
-use cofferdam_sql::{Form, views};
+use cofferdam_plan::table::TransactionStatement;
+use cofferdam_plan::{
+    bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain, plan_insert, plan_query,
+};
+use cofferdam_sql::views;
+use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, FormRef, Insert, Reset, Set, Show};
 
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
@@ -42,6 +45,7 @@ pub struct Statement<'c> {
 
 /// What a statement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StatementKind {
     /// `SELECT`, `VALUES`: rows.
     Query,
@@ -51,6 +55,24 @@ pub enum StatementKind {
     Show,
     /// `SET` and `RESET`: no rows.
     Set,
+    /// `CREATE TABLE`, `DROP TABLE`: no rows.
+    Definition,
+    /// `INSERT`, `COPY … FROM`: no rows of an answer, some that were changed.
+    Change,
+    /// `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `RELEASE`: no rows.
+    Transaction,
+}
+
+impl StatementKind {
+    /// Whether the statement has an answer, be it without rows.
+    pub const fn has_answer(self) -> bool {
+        matches!(self, StatementKind::Query | StatementKind::Explain | StatementKind::Show)
+    }
+
+    /// Whether its command tag counts rows.
+    pub(crate) const fn counts_rows(self) -> bool {
+        matches!(self, StatementKind::Query | StatementKind::Change)
+    }
 }
 
 /// A statement that has been parsed and planned.
@@ -58,9 +80,18 @@ pub enum StatementKind {
 pub struct Query<'s> {
     statement: &'s Statement<'s>,
     kind: StatementKind,
-    plan: PhysicalPlan<'s>,
-    workspace: Workspace<'s>,
-    change: Option<Change>,
+    work: Work<'s>,
+}
+
+/// What a statement does when it runs.
+#[derive(Debug)]
+enum Work<'s> {
+    /// Gives the rows of a plan.
+    Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s>, tag: &'static str },
+    /// Changes a setting.
+    Set { change: Change, tag: &'static str },
+    /// Begins or ends a transaction, or a part of it.
+    Transaction(TransactionStatement<'s>),
 }
 
 impl<'c> Statement<'c> {
@@ -88,14 +119,15 @@ impl<'c> Statement<'c> {
     ///
     /// # Errors
     /// Whatever is wrong with the statement, with its place in the text; [`Error::OutOfMemory`] when the memory limit
-    /// leaves no room for its tree or plan, or the pressure none for what it is expected to need.
+    /// leaves no room for its tree or plan, or the pressure none for what it is expected to need. In a transaction every
+    /// error ends it.
     pub fn prepare(&mut self) -> Result<Query<'_>, Error> {
         self.parse.release();
         self.plan.release();
         self.budget.clear_refusal();
         self.connection.cancel_flag().store(false, Ordering::Relaxed);
         let statement: &Statement<'_> = self;
-        guarded(|| prepare(statement))
+        guarded(|| prepare(statement)).inspect_err(|_| statement.connection.transaction().fail())
     }
 }
 
@@ -104,7 +136,12 @@ enum Kind<'a> {
     Query(views::Query<'a>),
     Explain(Explain<'a>),
     Show(Show<'a>),
-    Set,
+    Set(Set<'a>),
+    Reset(Reset<'a>),
+    Insert(Insert<'a>),
+    Copy(Copy<'a>),
+    CreateTable(CreateTable<'a>),
+    DropTable(DropTable<'a>),
     Other(FormRef<'a>),
 }
 
@@ -115,17 +152,19 @@ impl<'a> Kind<'a> {
             views::Statement::Form(form) => form,
         };
         let node = form.node();
-        match form.form() {
-            Form::Set | Form::Reset => Kind::Set,
-            _ => Explain::of(node)
-                .map(Kind::Explain)
-                .or_else(|| Show::of(node).map(Kind::Show))
-                .unwrap_or(Kind::Other(form)),
-        }
+        None.or_else(|| Explain::of(node).map(Kind::Explain))
+            .or_else(|| Show::of(node).map(Kind::Show))
+            .or_else(|| Set::of(node).map(Kind::Set))
+            .or_else(|| Reset::of(node).map(Kind::Reset))
+            .or_else(|| Insert::of(node).map(Kind::Insert))
+            .or_else(|| Copy::of(node).map(Kind::Copy))
+            .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
+            .or_else(|| DropTable::of(node).map(Kind::DropTable))
+            .unwrap_or(Kind::Other(form))
     }
 }
 
-/// The pipeline up to the point where rows are asked for, one call after the other.
+/// The pipeline up to the point where the statement runs, one call after the other.
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let (connection, budget) = (statement.connection, &statement.budget);
     budget.set_stage(&PARSE);
@@ -133,25 +172,75 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         .map_err(|error| Error::from_sql(error, budget))?;
 
     budget.set_stage(&PLAN);
+    if let views::Statement::Form(form) = tree.statement()
+        && let Some(asked) = bind_transaction(form).map_err(|error| Error::from_plan(error, budget))?
+    {
+        return Ok(Query { statement, kind: StatementKind::Transaction, work: Work::Transaction(asked) });
+    }
+    connection.transaction().admit()?;
+    let (database, arena) = (connection.database(), &statement.plan);
     let catalog = StatementCatalog::new(connection.tables());
-    let arena = &statement.plan;
-    let (kind, planned) = match Kind::of(tree.statement()) {
-        Kind::Query(query) => (StatementKind::Query, plan_query(query, &catalog, arena)),
-        Kind::Explain(explain) => (StatementKind::Explain, plan_explain(explain, &catalog, arena)),
-        Kind::Show(show) => (StatementKind::Show, settings::show(show, connection.database(), arena)?),
-        Kind::Set => (StatementKind::Set, settings::no_rows(arena)),
+    let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, budget);
+    match Kind::of(tree.statement()) {
+        Kind::Query(query) => {
+            let plan = plan_query(query, &catalog, arena).map_err(failed)?;
+            rows_of(statement, StatementKind::Query, "SELECT", plan)
+        }
+        Kind::Explain(explain) => {
+            let plan = plan_explain(explain, &catalog, arena).map_err(failed)?;
+            rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
+        }
+        Kind::Show(show) => {
+            let plan = settings::show(show, database, arena)?.map_err(failed)?;
+            rows_of(statement, StatementKind::Show, "SHOW", plan)
+        }
+        Kind::Set(set) => Ok(set_of(statement, "SET", settings::set_change(set, database)?)),
+        Kind::Reset(reset) => Ok(set_of(statement, "RESET", settings::reset_change(reset, database)?)),
+        Kind::Insert(insert) => {
+            plan_insert(insert, &catalog, arena).map_err(failed)?;
+            Err(no_tables(insert.form()))
+        }
+        Kind::Copy(copy) => {
+            plan_copy(copy, &catalog, arena).map_err(failed)?;
+            Err(no_tables(copy.form()))
+        }
+        Kind::CreateTable(create) => {
+            bind_create_table(create, &catalog, arena).map_err(failed)?;
+            Err(no_tables(create.form()))
+        }
+        Kind::DropTable(drop) => {
+            bind_drop_tables(drop, &catalog, arena).map_err(failed)?;
+            Err(no_tables(drop.form()))
+        }
         Kind::Other(form) => {
             let message = format_args!("{} is not supported yet", form.form().name());
-            return Err(Error::input("0A000", Some(form.span()), message));
+            Err(Error::input("0A000", Some(form.span()), message))
         }
-    };
-    let plan = planned.map_err(|error| Error::from_plan(error, budget))?;
-    let change = settings::change(tree.statement(), connection.database())?;
+    }
+}
 
+/// A statement that gives the rows of a plan, where the pressure leaves room for them.
+fn rows_of<'s>(
+    statement: &'s Statement<'s>,
+    kind: StatementKind,
+    tag: &'static str,
+    plan: PhysicalPlan<'s>,
+) -> Result<Query<'s>, Error> {
+    let budget = &statement.budget;
     budget.set_stage(&ADMIT);
     budget.admit(plan.bytes_estimate()).map_err(|_| Error::refused(budget))?;
-    let workspace = Workspace::new(&plan, budget, arena).map_err(|_| Error::refused(budget))?;
-    Ok(Query { statement, kind, plan, workspace, change })
+    let workspace = Workspace::new(&plan, budget, &statement.plan).map_err(|_| Error::refused(budget))?;
+    Ok(Query { statement, kind, work: Work::Rows { plan, workspace, tag } })
+}
+
+fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change) -> Query<'s> {
+    Query { statement, kind: StatementKind::Set, work: Work::Set { change, tag } }
+}
+
+/// A database in memory has the tables that are files, and no others.
+fn no_tables(form: FormRef<'_>) -> Error {
+    let message = format_args!("{} is not supported in a database without a directory", form.form().name());
+    Error::input("0A000", Some(form.span()), message)
 }
 
 impl<'s> Query<'s> {
@@ -162,26 +251,50 @@ impl<'s> Query<'s> {
 
     /// The columns of its answer; none for a statement without rows.
     pub fn columns(&self) -> &'s [Column<'s>] {
-        self.plan.columns()
+        match &self.work {
+            Work::Rows { plan, .. } => plan.columns(),
+            Work::Set { .. } | Work::Transaction(_) => &[],
+        }
     }
 
-    /// Runs the statement; a changed setting holds from here on. It may run again; each run takes its memory anew, and all
-    /// of it is given back with the query.
+    /// Runs the statement: begins to give the rows of an answer, or does all that a statement without one does. It may
+    /// run again; each run takes its memory anew, and all of it is given back with the query.
     ///
     /// # Errors
-    /// A file that cannot be opened, and [`Error::OutOfMemory`] when the operators cannot begin.
+    /// A file that cannot be opened, and [`Error::OutOfMemory`] when the operators cannot begin; whatever is wrong with a
+    /// statement without an answer. In a transaction every error ends it.
     pub fn rows(&self) -> Result<Rows<'_>, Error> {
+        let transaction = self.statement.connection.transaction();
+        self.run().inspect_err(|_| transaction.fail())
+    }
+
+    fn run(&self) -> Result<Rows<'_>, Error> {
         let (connection, budget) = (self.statement.connection, &self.statement.budget);
-        if let Some(change) = &self.change {
-            change.apply(connection.database());
-        }
-        let flag = connection.cancel_flag();
-        let is_cancelled =
-            self.statement.plan.alloc(|| flag.load(Ordering::Relaxed)).map_err(|_| Error::refused(budget))?;
-        let execution = guarded(|| {
-            self.workspace.execute(&self.plan, is_cancelled).map_err(|error| Error::from_exec(error, budget))
-        })?;
-        Ok(Rows::new(execution, self.kind, budget))
+        let transaction = connection.transaction();
+        let (execution, tag) = match &self.work {
+            Work::Rows { plan, workspace, tag } => {
+                transaction.admit()?;
+                let flag = connection.cancel_flag();
+                let is_cancelled = self.statement.plan.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = is_cancelled.map_err(|_| Error::refused(budget))?;
+                let execution = guarded(|| {
+                    let execution = workspace.execute(plan, Tables::None, is_cancelled);
+                    execution.map_err(|error| Error::from_exec(error, budget))
+                })?;
+                (Some(execution), *tag)
+            }
+            Work::Set { change, tag } => {
+                transaction.admit()?;
+                change.apply(connection.database());
+                (None, *tag)
+            }
+            Work::Transaction(asked) => {
+                let refused = || Error::refused(connection.database().db());
+                let tag = transaction.apply(*asked).map_err(|error| error.unwrap_or_else(refused))?;
+                (None, tag)
+            }
+        };
+        Ok(Rows::new(execution, self.kind, tag, transaction, budget))
     }
 }
 

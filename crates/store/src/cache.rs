@@ -42,10 +42,12 @@ use core::ops::Deref;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Reclaim, UNIT};
 
 use crate::error::Error;
+use crate::page::SymbolTable;
 use shard::{Evicted, Shard};
 
 /// The most shards of a cache.
@@ -87,7 +89,14 @@ impl PieceKey {
 }
 
 struct PieceBytes {
-    bytes: Vec<u8, BudgetAlloc>,
+    content: Content,
+    alloc: BudgetAlloc,
+}
+
+enum Content {
+    Bytes(Vec<u8, BudgetAlloc>),
+    /// A table that is used in another form than it is written in.
+    Symbols(Box<SymbolTable, BudgetAlloc>),
 }
 
 /// A piece of a file that the cache knows or knew; clones are the same bytes, which live as long as one of them.
@@ -95,18 +104,20 @@ struct PieceBytes {
 pub(crate) struct Piece(Arc<PieceBytes>);
 
 impl Piece {
-    /// Room for `len` bytes, zeroed; `None` where the budget refuses.
-    fn with_room(alloc: &BudgetAlloc, len: usize) -> Option<PieceBytes> {
-        alloc.charge(HANDLE_BYTES).ok()?;
-        let mut piece = PieceBytes { bytes: Vec::new_in(alloc.clone()) };
-        piece.bytes.try_reserve_exact(capacity_for(len)).ok()?;
-        piece.bytes.resize(len, 0);
-        Some(piece)
+    /// The table that the piece is.
+    pub(crate) fn symbols(&self) -> Option<&SymbolTable> {
+        match &self.0.content {
+            Content::Symbols(table) => Some(table),
+            Content::Bytes(_) => None,
+        }
     }
 
     /// What the piece takes.
     fn charged_bytes(&self) -> u64 {
-        charged_bytes(self.0.bytes.len())
+        match &self.0.content {
+            Content::Bytes(bytes) => charged_bytes(bytes.len()),
+            Content::Symbols(_) => charged_bytes(size_of::<SymbolTable>()),
+        }
     }
 
     /// True where somebody beside this handle has the piece.
@@ -121,9 +132,33 @@ impl Piece {
     }
 }
 
+impl PieceBytes {
+    /// Something that `make` makes of the allocator's memory; `None` where the budget refuses.
+    fn new(alloc: &BudgetAlloc, make: impl FnOnce(BudgetAlloc) -> Option<Content>) -> Option<PieceBytes> {
+        alloc.charge(HANDLE_BYTES).ok()?;
+        match make(alloc.clone()) {
+            Some(content) => Some(PieceBytes { content, alloc: alloc.clone() }),
+            None => {
+                alloc.release(HANDLE_BYTES);
+                None
+            }
+        }
+    }
+
+    /// Room for `len` bytes, zeroed.
+    fn with_room(alloc: &BudgetAlloc, len: usize) -> Option<PieceBytes> {
+        PieceBytes::new(alloc, |alloc| {
+            let mut bytes = Vec::new_in(alloc);
+            bytes.try_reserve_exact(capacity_for(len)).ok()?;
+            bytes.resize(len, 0);
+            Some(Content::Bytes(bytes))
+        })
+    }
+}
+
 impl Drop for PieceBytes {
     fn drop(&mut self) {
-        self.bytes.allocator().release(HANDLE_BYTES);
+        self.alloc.release(HANDLE_BYTES);
     }
 }
 
@@ -142,7 +177,10 @@ impl Deref for Piece {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0.bytes
+        match &self.0.content {
+            Content::Bytes(bytes) => bytes,
+            Content::Symbols(_) => &[],
+        }
     }
 }
 
@@ -245,15 +283,24 @@ impl Cache {
             return Ok(Some(piece));
         }
         let inner = &*self.inner;
-        let Some(mut piece) = inner.take_room(key.hash(), len) else {
-            inner.refusals_count.fetch_add(1, Relaxed);
-            return Ok(None);
+        let make = || PieceBytes::with_room(&inner.alloc, len);
+        let Some(mut piece) = inner.take_room(key.hash(), len, make) else { return Ok(None) };
+        if let Content::Bytes(bytes) = &mut piece.content {
+            read(bytes)?;
+        }
+        Ok(Some(inner.keep(key, piece)))
+    }
+
+    /// Keeps a table of symbols that was read from `key`; `None` where there is no room for it.
+    pub(crate) fn keep_symbols(&self, key: PieceKey, table: &SymbolTable) -> Option<Piece> {
+        let inner = &*self.inner;
+        let make = || {
+            PieceBytes::new(&inner.alloc, |alloc| {
+                Box::try_new_in(table.clone(), alloc).ok().map(Content::Symbols)
+            })
         };
-        read(&mut piece.bytes)?;
-        inner.misses_count.fetch_add(1, Relaxed);
-        let hash = key.hash();
-        let kept = inner.shard(hash).insert(key, hash, Piece(Arc::new(piece)));
-        Ok(Some(kept))
+        let piece = inner.take_room(key.hash(), size_of::<SymbolTable>(), make)?;
+        Some(inner.keep(key, piece))
     }
 
     /// Forgets every piece of a file that is about to be removed. Looks at every piece there is.
@@ -295,15 +342,26 @@ impl Inner {
     }
 
     /// Room for a piece: what is free, what this cache evicts, or what others give up.
-    fn take_room(&self, hash: u64, len: usize) -> Option<PieceBytes> {
+    fn take_room(&self, hash: u64, len: usize, make: impl Fn() -> Option<PieceBytes>) -> Option<PieceBytes> {
         self.make_room(hash, charged_bytes(len) + UNIT);
         let is_first = self.growing_thread.compare_exchange(0, thread_token(), Relaxed, Relaxed).is_ok();
-        let piece = Piece::with_room(&self.alloc, len);
+        let piece = make();
         if is_first {
             self.growing_thread.store(0, Relaxed);
         }
         // Nobody else has anything: now the charge may ask this cache too.
-        piece.or_else(|| Piece::with_room(&self.alloc, len))
+        let piece = piece.or_else(make);
+        if piece.is_none() {
+            self.refusals_count.fetch_add(1, Relaxed);
+        }
+        piece
+    }
+
+    /// Keeps what was read, and gives what is kept.
+    fn keep(&self, key: PieceKey, piece: PieceBytes) -> Piece {
+        self.misses_count.fetch_add(1, Relaxed);
+        let hash = key.hash();
+        self.shard(hash).insert(key, hash, Piece(Arc::new(piece)))
     }
 
     /// Evicts until `bytes` could be charged, the cache is small, or it is empty; first in the shard of `hash`.

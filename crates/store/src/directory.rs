@@ -51,6 +51,8 @@ const FIRST_ROOT: u64 = 2;
 pub(crate) const FIRST_FILE: u64 = 3;
 /// What the handles of a directory, its lock and its file system are charged for.
 const DIRECTORY_BYTES: u64 = 1 << 10;
+/// Numbers of files are below this; a file with a greater one is not the store's.
+pub(crate) const FILE_NUMBER_MAX: u64 = 1 << 48;
 /// Names that are gathered before files are removed, so that no listing runs meanwhile.
 const BATCH_COUNT: usize = 32;
 
@@ -71,6 +73,11 @@ struct Survey {
     has_lock: bool,
     /// Something that no interrupted creation leaves.
     has_others: bool,
+}
+
+/// The file of a name that the store may have given.
+fn parse(name: &str) -> Option<FileId> {
+    FileId::parse(name).filter(|id| id.number < FILE_NUMBER_MAX)
 }
 
 impl Directory {
@@ -120,7 +127,7 @@ impl Directory {
     fn survey(&self) -> Result<Survey, Error> {
         let mut survey = Survey::default();
         self.names(&mut |name| {
-            match FileId::parse(name).map(|id| (id.kind, id.number)) {
+            match parse(name).map(|id| (id.kind, id.number)) {
                 Some((FileKind::Root, _)) => survey.has_root = true,
                 Some((FileKind::Lock, _)) => survey.has_lock = true,
                 Some((FileKind::Manifest, FIRST_MANIFEST) | (FileKind::Temporary, FIRST_ROOT)) => {}
@@ -216,7 +223,7 @@ impl Directory {
     /// # Errors
     /// [`Error::Io`], and those of `visit`, which end the listing.
     pub fn list(&self, visit: &mut dyn FnMut(FileId) -> Result<(), Error>) -> Result<(), Error> {
-        self.names(&mut |name| FileId::parse(name).map_or(Ok(()), &mut *visit))
+        self.names(&mut |name| parse(name).map_or(Ok(()), &mut *visit))
     }
 
     fn names(&self, visit: &mut dyn FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {

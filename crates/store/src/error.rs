@@ -48,6 +48,8 @@ pub enum Error {
     Io(IoProblem),
     /// An earlier failure left it unknown what is on disk: no write is acknowledged until the database is opened again.
     Poisoned,
+    /// The store was closed by another handle.
+    Closed,
 }
 
 /// What the caller can do about an error.
@@ -92,6 +94,8 @@ pub enum InputKind {
     ValueTooLong,
     /// There is no such table or index.
     NoSuchTable,
+    /// There is a table of this name already: the one that is named.
+    NameTaken,
     /// The definition of a table is not one: no columns, too many, a key of none of them.
     Definition,
 }
@@ -177,7 +181,9 @@ impl Error {
         match self {
             Error::Input(_) | Error::UniqueViolation(_) | Error::NotADatabase => Remedy::FixInput,
             Error::OutOfMemory(_) | Error::LimitTooSmall { .. } => Remedy::GiveMemory,
-            Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked => Remedy::Retry,
+            Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked | Error::Closed => {
+                Remedy::Retry
+            }
             Error::Io(_) | Error::Poisoned => Remedy::FixSystem,
             Error::Corrupt(_) | Error::Unsupported(_) => Remedy::Restore,
         }
@@ -192,6 +198,7 @@ impl Error {
                 InputKind::Count => "42601",
                 InputKind::KeyTooLong | InputKind::ValueTooLong => "54000",
                 InputKind::NoSuchTable => "42P01",
+                InputKind::NameTaken => "42P07",
                 InputKind::Definition => "42P16",
             },
             Error::UniqueViolation(_) => "23505",
@@ -200,6 +207,7 @@ impl Error {
             Error::Stalled { .. } => "55P03",
             Error::Cancelled => "57014",
             Error::Locked => "55006",
+            Error::Closed => "08003",
             Error::NotADatabase => "58P01",
             Error::Unsupported(_) => "0A000",
             Error::Corrupt(_) => "XX001",
@@ -235,6 +243,7 @@ impl fmt::Display for Error {
             Error::Locked => {
                 f.write_str("the database is open in another process, or in this one by another handle")
             }
+            Error::Closed => f.write_str("the database was closed; open it again"),
             Error::NotADatabase => f.write_str("there is no database here"),
             Error::Unsupported(what) => {
                 write!(f, "{}: {} {:#x} is of a newer version", what.file, what.what, what.found)
@@ -259,6 +268,7 @@ impl fmt::Display for InputProblem {
             InputKind::KeyTooLong => "the key is longer than 8 KiB",
             InputKind::ValueTooLong => "a value is longer than 1 GiB",
             InputKind::NoSuchTable => "there is no such table",
+            InputKind::NameTaken => "there is a table of this name already",
             InputKind::Definition => "this is no definition of a table",
         })?;
         match self.column {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::manifest::{self, Item, Place};
 use crate::schema::TableId;
 use crate::segment::SegmentFile;
+use crate::store::note_row_id;
 use crate::table::Table;
 use crate::version::{Change, Segment, Version};
 
@@ -121,6 +122,7 @@ impl Loader {
             };
             let table = created.binary_search_by_key(&info.table, |table| table.id());
             let table = &created[table.expect("it was looked for when the segment was taken")];
+            note_row_id(table, info.largest.as_bytes());
             added.push(Segment::open(*info, number as u64, &file, table, &self.alloc)?);
         }
         let change = Change { created: &created, added: &added, ..Change::default() };

@@ -1,7 +1,7 @@
 //! Records that are appended: the framing that the write-ahead log and the manifest share.
 //!
 //! ```text
-//! file    | header, 64 bytes | frame | frame | frame | ...
+//! file    | header, 96 bytes | frame | frame | frame | ...
 //! frame   | checksum, length, type, sequence, durable | payload, at most 16 KiB | zeros to 8 bytes |
 //! record  = one frame (whole), or several in a row (first, middle ..., last); its payload ends in a trailer
 //! ```
@@ -42,12 +42,14 @@
 //! | `reader` | frames from a file, torn tails told from damage |
 //! | `records` | records from frames; [`Summary`], the first pass over a log |
 //! | `bytes` | numbers to bytes and back |
+//! | `buffer` | a fixed piece of memory of a budget |
 //!
 //! # Source
 //! Fragments of records as in LevelDB's log format (`doc/log_format.md`); blocks of a fixed size, which it
 //! needs to find the next frame after a broken one, are not needed where headers have checksums of their own. That a
 //! failed sync leaves pages that look clean: Rebello and others, Can applications recover from fsync failures?, ATC 2020.
 
+pub(crate) mod buffer;
 pub(crate) mod bytes;
 pub(crate) mod frame;
 pub(crate) mod header;
@@ -61,27 +63,3 @@ pub use frame::FRAME_BYTES_MAX;
 pub use header::{HEADER_BYTES, Header};
 pub use records::Summary;
 pub use writer::{LogCounters, LogEnd, LogWriter, PendingSync};
-
-use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, BudgetAlloc};
-
-/// A buffer that lives long and belongs to a budget.
-pub(crate) type Buffer = Vec<u8, BudgetAlloc>;
-
-/// Room for `bytes` in an empty buffer; what it had before is given back first.
-pub(crate) fn reserve(buffer: &mut Buffer, bytes: usize) -> Result<(), AllocError> {
-    debug_assert!(buffer.is_empty());
-    if buffer.capacity() < bytes {
-        *buffer = Vec::new_in(buffer.allocator().clone());
-        buffer.try_reserve_exact(bytes).map_err(|_| AllocError)?;
-    }
-    Ok(())
-}
-
-/// A buffer of `bytes` zeros.
-pub(crate) fn zeroed(bytes: usize, alloc: &BudgetAlloc) -> Result<Buffer, AllocError> {
-    let mut buffer = Vec::new_in(alloc.clone());
-    reserve(&mut buffer, bytes)?;
-    buffer.resize(bytes, 0);
-    Ok(buffer)
-}

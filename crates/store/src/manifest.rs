@@ -33,7 +33,7 @@
 //! | `root` | [`Root`]: the two slots |
 //! | `item` | [`Item`], its bytes and their order |
 //! | `writer` | [`ManifestWriter`]: edits, snapshots, the switch |
-//! | `replay` | [`replay`]: the items of a manifest, in order |
+//! | `replay` | [`replay()`]: the items of a manifest, in order |
 
 pub(crate) mod item;
 mod replay;
@@ -54,7 +54,7 @@ use crate::log::header::Format;
 
 const FORMAT: Format = Format {
     kind: FileKind::Manifest,
-    magic: *b"COFFMAN\n",
+    magic: *b"cofd-man",
     version: 1,
     reader_features: 0,
     writer_features: 0,

@@ -86,6 +86,8 @@ pub(crate) enum Filter<'f> {
         /// True where no older version can be below: tombstones that every snapshot sees are dropped.
         is_bottom: bool,
     },
+    /// Every one up to this sequence.
+    UpTo(u64),
 }
 
 /// What is known of a key's versions while they are looked at, newest first.
@@ -113,6 +115,7 @@ impl KeyVersions {
         }
         let newer = core::mem::replace(&mut self.newer, sequence);
         match *filter {
+            Filter::UpTo(limit) => sequence <= limit,
             Filter::Visible { snapshot, own } => {
                 self.settled = if sequence < OWN_SEQUENCE { sequence <= snapshot } else { sequence <= own };
                 self.settled && !is_delete

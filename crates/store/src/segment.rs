@@ -33,15 +33,18 @@
 //! | file | holds |
 //! |---|---|
 //! | `layout` | the bytes of all pieces: views and writers |
-//! | `filter`, `zones`, `statistics` | blocked Bloom filters, zone maps, what is known of whole columns |
+//! | `filter`, `zones`, `statistics`, `distinct` | blocked Bloom filters, zone maps, what is known of whole columns |
 //! | `output`, `staging`, `group`, `index`, `writer` | writing, from the bytes up |
 //! | `piece`, `search`, `reader`, `cursor` | reading: pieces, places of keys, single rows, rows in order |
-//! | `verify`, `describe` | for the tools |
+//! | `verify`, `describe`, `any` | for the tools, and for fuzzing |
 //!
 //! The format by bytes: `docs/formats/segment.md`.
 
+#[doc(hidden)]
+pub mod any;
 mod cursor;
 mod describe;
+mod distinct;
 mod filter;
 mod group;
 mod index;
@@ -66,15 +69,23 @@ use crate::page::{LongRef, PageValues};
 use crate::schema::Schema;
 
 pub(crate) use cursor::SegmentCursor;
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use describe::{GroupDescription, PageDescription};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use filter::hash_key;
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use layout::{FOOTER_BYTES, KeyBound};
 pub(crate) use piece::{PageSource, Scratch, SegmentFile};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use reader::{Found, Segment};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;
 
+#[allow(unused_imports, reason = "names of what others are given")]
+pub(crate) use verify::{Verified, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
+#[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use zones::PageZone;
 
 /// Where a segment is in its file.
@@ -173,8 +184,8 @@ pub(crate) struct SegmentSummary<'a> {
 impl SegmentSummary<'_> {
     /// What is known of a column.
     pub(crate) fn column(&self, index: usize) -> Option<ColumnStatistics> {
-        let group::ColumnTotals { nulls, bytes, zone, .. } = *self.columns.get(index)?;
-        Some(ColumnStatistics { nulls_count: nulls, bytes, distinct_count: 0, zone })
+        let group::ColumnTotals { nulls, bytes, distinct, zone, .. } = *self.columns.get(index)?;
+        Some(ColumnStatistics { nulls_count: nulls, bytes, distinct_count: distinct, zone })
     }
 }
 

@@ -97,6 +97,10 @@ impl Extent for Arc<Segment> {
     fn bytes(&self) -> u64 {
         self.info.bytes
     }
+
+    fn added(&self) -> u64 {
+        self.added
+    }
 }
 
 /// A table and its segments: level 0 newest first, the others by key.
@@ -199,6 +203,21 @@ impl Version {
             tables.push(table_segments(table, &[], change, alloc)?);
         }
         Ok(Version { tables, number: self.number + 1 })
+    }
+
+    /// The first table of which a change that was made for another version breaks something: a table that is gone, segments of
+    /// a level that overlap (`level` L1).
+    pub(crate) fn broken_by(&self, change: &Change<'_>) -> Option<TableId> {
+        let touched = change.added.iter().map(|segment| segment.info.table);
+        let touched = touched.chain(change.removed.iter().map(|removed| removed.0));
+        let is_broken = |id: &TableId| {
+            let Some(entry) = self.table(*id) else { return !change.dropped.contains(id) };
+            entry.segments.windows(2).any(|pair| {
+                let is_same_level = pair[0].info.level == pair[1].info.level && pair[0].info.level > 0;
+                is_same_level && pair[0].keys().1 >= pair[1].keys().0
+            })
+        };
+        touched.into_iter().find(is_broken)
     }
 
     /// Whether a file has a segment in this version.

@@ -30,7 +30,7 @@
 //! | `entry` | [`Entry`] and its bytes |
 //! | `writer` | [`WalWriter`], [`Transaction`] |
 //! | `replay` | the entries of one log |
-//! | `recover` | [`recover`]: all logs of a database, in order |
+//! | `recover` | [`recover()`]: all logs of a database, in order |
 
 mod entry;
 mod recover;
@@ -46,7 +46,7 @@ use crate::files::FileKind;
 use crate::log::header::Format;
 
 const FORMAT: Format =
-    Format { kind: FileKind::Wal, magic: *b"COFFWAL\n", version: 1, reader_features: 0, writer_features: 0 };
+    Format { kind: FileKind::Wal, magic: *b"cofd-wal", version: 1, reader_features: 0, writer_features: 0 };
 
 /// A record that is a transaction.
 const TRANSACTION: u8 = 1;

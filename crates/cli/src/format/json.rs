@@ -8,6 +8,10 @@ use cofferdam::{Batch, Rows, Value};
 use super::Stopped;
 
 pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Stopped> {
+    if !rows.kind().has_answer() {
+        while rows.next_batch()?.is_some() {}
+        return Ok(());
+    }
     let columns = rows.columns();
     let mut is_first = true;
     while let Some(batch) = next_batch(rows, is_first, out)? {

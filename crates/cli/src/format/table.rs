@@ -23,9 +23,13 @@ const WINDOW_BYTES: u64 = 128 << 10;
 const WIDTH_MAX: usize = 100;
 
 pub(super) fn write(rows: &mut Rows<'_>, budget: &Budget, out: &mut impl Write) -> Result<(), Stopped> {
-    if rows.kind() == StatementKind::Set {
+    if !rows.kind().has_answer() {
         while rows.next_batch()?.is_some() {}
-        return Ok(());
+        // A setting is silent, as it always was; SHOW tells it.
+        return match rows.kind() {
+            StatementKind::Set => Ok(()),
+            _ => Ok(writeln!(out, "{}", rows.command_tag())?),
+        };
     }
     // Without room for a window, widths are those of the names.
     let budget = budget.child("output", WINDOW_BYTES).unwrap_or_else(|_| budget.clone());

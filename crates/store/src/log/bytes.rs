@@ -51,6 +51,11 @@ impl<const N: usize> Encoder<N> {
         self.put(bytes);
     }
 
+    /// What was put, and zeros behind.
+    pub(crate) fn into_array(self) -> [u8; N] {
+        self.bytes
+    }
+
     /// What was put.
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {

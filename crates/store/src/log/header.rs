@@ -1,13 +1,14 @@
 //! How a log file begins: what it is, who may read it, and the salt of its checksums.
 //!
-//! The first sixteen bytes, the features and the place of the checksum are the same in all versions to come, so that
-//! a newer file is told from a damaged one.
+//! All files of a database begin alike: magic, version, the bytes of the header, features, number, salt; and their header
+//! ends in its checksum. So a newer file is told from a damaged one in all versions to come.
 
+use super::bytes::{Decoder, Encoder};
 use crate::error::{Error, Unsupported};
 use crate::files::{FileId, FileKind};
 
 /// The bytes of a header.
-pub const HEADER_BYTES: u64 = 64;
+pub const HEADER_BYTES: u64 = 96;
 
 /// A kind of log, and what this version knows of it.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +17,9 @@ pub(crate) struct Format {
     pub(crate) magic: [u8; 8],
     pub(crate) version: u32,
     /// Features without which a file cannot be read.
-    pub(crate) reader_features: u32,
+    pub(crate) reader_features: u64,
     /// Features without which a file can be read, but not be written to.
-    pub(crate) writer_features: u32,
+    pub(crate) writer_features: u64,
 }
 
 /// How a log file begins.
@@ -26,58 +27,92 @@ pub(crate) struct Format {
 pub struct Header {
     /// The file's number.
     pub number: u64,
-    /// The database that the file belongs to.
-    pub database: u64,
     /// A random number that goes into the checksum of each frame, so that nothing else looks like one.
     pub salt: u64,
+    /// The database that the file belongs to.
+    pub database: u64,
     /// The number of the log that this one follows; 0 for none.
     pub previous: u64,
     /// How long that log was, and durable to its end, when this one began.
     pub previous_bytes: u64,
     /// Features that a writer must know.
-    pub writer_features: u32,
+    pub writer_features: u64,
 }
 
 /// A header as an array.
 pub(crate) type HeaderArray = [u8; HEADER_BYTES as usize];
 
-/// Where the checksum of a header is; it counts as zero in itself.
-const CHECKSUM: core::ops::Range<usize> = 12..16;
+/// The bytes of a checksum, at the end of what it covers.
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 
-/// The checksum of a header or a root slot: of its bytes but the checksum, behind its offset.
-pub(crate) fn checksum(bytes: &[u8; 64], offset: u64) -> u32 {
-    let mut zeroed = *bytes;
-    zeroed[CHECKSUM].fill(0);
-    crc32c::crc32c_append(crc32c::crc32c(&offset.to_le_bytes()), &zeroed)
+/// Whether bytes end in the checksum of those before; `seed` is what the checksum begins with.
+pub(crate) fn has_checksum(bytes: &[u8], seed: u32) -> bool {
+    let Some((covered, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else { return false };
+    crc32c::crc32c_append(seed, covered) == u32::from_le_bytes(*checksum)
 }
 
-/// A number at a place of a header.
-pub(crate) fn u32_at(bytes: &[u8; 64], at: usize) -> u32 {
-    let mut number = [0; 4];
-    number.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(number)
+/// Writes the checksum at the end of bytes.
+pub(crate) fn put_checksum(bytes: &mut [u8], seed: u32) {
+    if let Some((covered, checksum)) = bytes.split_last_chunk_mut::<CHECKSUM_BYTES>() {
+        *checksum = crc32c::crc32c_append(seed, covered).to_le_bytes();
+    }
 }
 
-/// A number at a place of a header.
-pub(crate) fn u64_at(bytes: &[u8; 64], at: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(number)
+/// What every header and root slot begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prefix {
+    pub(crate) version: u32,
+    pub(crate) reader_features: u64,
+    pub(crate) writer_features: u64,
+}
+
+impl Prefix {
+    pub(crate) fn encode<const N: usize>(&self, magic: [u8; 8], encoder: &mut Encoder<N>) {
+        encoder.put(&magic);
+        encoder.put(&self.version.to_le_bytes());
+        encoder.put(&(N as u32).to_le_bytes());
+        encoder.put(&self.reader_features.to_le_bytes());
+        encoder.put(&self.writer_features.to_le_bytes());
+    }
+
+    pub(crate) fn decode(bytes: &mut Decoder<'_>, magic: [u8; 8]) -> Option<Prefix> {
+        if bytes.array::<8>()? != magic {
+            return None;
+        }
+        let version = u32::from_le_bytes(bytes.array()?);
+        // The length, which a later version may have changed.
+        bytes.array::<4>()?;
+        let reader_features = u64::from_le_bytes(bytes.array()?);
+        Some(Prefix { version, reader_features, writer_features: u64::from_le_bytes(bytes.array()?) })
+    }
+
+    /// Whether a version with these features may read the file.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub(crate) fn may_be_read(&self, file: FileId, version: u32, features: u64) -> Result<(), Error> {
+        let unsupported = |what, found| Err(Error::Unsupported(Unsupported { file, what, found }));
+        if self.version != version {
+            return unsupported("format version", self.version.into());
+        }
+        if self.reader_features & !features != 0 {
+            return unsupported("the set of features", self.reader_features);
+        }
+        Ok(())
+    }
 }
 
 impl Header {
     pub(crate) fn encode(&self, format: &Format) -> HeaderArray {
-        let mut bytes = [0; HEADER_BYTES as usize];
-        bytes[..8].copy_from_slice(&format.magic);
-        bytes[8..12].copy_from_slice(&format.version.to_le_bytes());
-        bytes[16..20].copy_from_slice(&format.reader_features.to_le_bytes());
-        bytes[20..24].copy_from_slice(&self.writer_features.to_le_bytes());
-        let numbers = [self.number, self.database, self.salt, self.previous, self.previous_bytes];
-        for (place, number) in bytes[24..].chunks_exact_mut(8).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
+        let (version, reader_features) = (format.version, format.reader_features);
+        let prefix = Prefix { version, reader_features, writer_features: self.writer_features };
+        let mut encoder = Encoder::<{ HEADER_BYTES as usize }>::new();
+        prefix.encode(format.magic, &mut encoder);
+        for number in [self.number, self.salt, self.database, self.previous, self.previous_bytes] {
+            encoder.put(&number.to_le_bytes());
         }
-        let checksum = checksum(&bytes, 0);
-        bytes[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+        let mut bytes = encoder.into_array();
+        put_checksum(&mut bytes, 0);
         bytes
     }
 
@@ -86,25 +121,20 @@ impl Header {
     /// # Errors
     /// [`Error::Unsupported`] for another version.
     pub(crate) fn decode(bytes: &HeaderArray, id: FileId, format: &Format) -> Result<Option<Header>, Error> {
-        if bytes[..8] != format.magic || u32_at(bytes, CHECKSUM.start) != checksum(bytes, 0) {
+        let mut fields = Decoder::new(bytes);
+        let Some(prefix) = Prefix::decode(&mut fields, format.magic).filter(|_| has_checksum(bytes, 0))
+        else {
             return Ok(None);
-        }
-        let unsupported =
-            |what, found: u32| Error::Unsupported(Unsupported { file: id, what, found: found.into() });
-        let (version, features) = (u32_at(bytes, 8), u32_at(bytes, 16));
-        if version != format.version {
-            return Err(unsupported("format version", version));
-        }
-        if features & !format.reader_features != 0 {
-            return Err(unsupported("the set of features", features));
-        }
+        };
+        prefix.may_be_read(id, format.version, format.reader_features)?;
+        let mut field = || fields.array().map_or(0, u64::from_le_bytes);
         Ok(Some(Header {
-            number: u64_at(bytes, 24),
-            database: u64_at(bytes, 32),
-            salt: u64_at(bytes, 40),
-            previous: u64_at(bytes, 48),
-            previous_bytes: u64_at(bytes, 56),
-            writer_features: u32_at(bytes, 20),
+            number: field(),
+            salt: field(),
+            database: field(),
+            previous: field(),
+            previous_bytes: field(),
+            writer_features: prefix.writer_features,
         }))
     }
 
@@ -114,7 +144,7 @@ impl Header {
     /// [`Error::Unsupported`].
     pub(crate) fn may_be_written(&self, id: FileId, format: &Format) -> Result<(), Error> {
         if self.writer_features & !format.writer_features != 0 {
-            let (what, found) = ("the set of features of its writer", self.writer_features.into());
+            let (what, found) = ("the set of features of its writer", self.writer_features);
             return Err(Error::Unsupported(Unsupported { file: id, what, found }));
         }
         Ok(())

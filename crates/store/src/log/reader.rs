@@ -207,8 +207,8 @@ pub(crate) fn read_header(
         _ if file_bytes <= HEADER_BYTES => Ok(None),
         None => Err(Error::corrupt(file.id(), 0, "no header")),
         Some(header) if header.database != database => {
-            Err(Error::corrupt(file.id(), 32, "the file belongs to another database"))
+            Err(Error::corrupt(file.id(), 48, "the file belongs to another database"))
         }
-        Some(_) => Err(Error::corrupt(file.id(), 24, "the file has another number than its name")),
+        Some(_) => Err(Error::corrupt(file.id(), 32, "the file has another number than its name")),
     }
 }

@@ -16,11 +16,12 @@ use std::sync::Arc;
 use cofferdam_arena::{AllocError, Budget, BudgetAlloc};
 use cofferdam_vfs::OpenMode;
 
+use super::Summary;
+use super::buffer::Buffer;
 use super::frame::{
     ALIGNMENT, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, Part, SEQUENCE_MAX, TRAILER_BYTES, Trailer,
 };
 use super::header::{Format, HEADER_BYTES, Header};
-use super::{Buffer, Summary, reserve};
 use crate::directory::{Directory, OpenFile};
 use crate::error::Error;
 use crate::files::FileId;
@@ -171,7 +172,7 @@ impl LogWriter {
         LogWriter {
             file,
             salt,
-            buffer: Buffer::new_in(BudgetAlloc::new(budget)),
+            buffer: Buffer::new(&BudgetAlloc::new(budget)),
             buffer_bytes,
             start: end,
             durable: end,
@@ -191,14 +192,13 @@ impl LogWriter {
         self.witnessed = summary.durable;
         while offset < summary.end {
             let count = usize::try_from(summary.end - offset).unwrap_or(usize::MAX).min(self.buffer_bytes);
-            self.buffer.resize(count, 0);
-            self.file.read_exact_at(&mut self.buffer, offset)?;
-            self.file.write_all_at(&self.buffer, offset)?;
+            let piece = self.buffer.room().get_mut(..count).unwrap_or_default();
+            self.file.read_exact_at(piece, offset)?;
+            self.file.write_all_at(piece, offset)?;
             (self.counters.written_bytes, self.counters.writes_count) =
                 (self.counters.written_bytes + count as u64, self.counters.writes_count + 1);
             offset += count as u64;
         }
-        self.buffer.clear();
         self.counters.syncs_count += 1;
         self.file.sync()
     }
@@ -238,13 +238,13 @@ impl LogWriter {
     /// # Errors
     /// The budget refuses.
     pub fn reserve_buffer(&mut self) -> Result<(), AllocError> {
-        if self.buffer.is_empty() { reserve(&mut self.buffer, self.buffer_bytes) } else { Ok(()) }
+        if self.buffer.is_empty() { self.buffer.reserve(self.buffer_bytes) } else { Ok(()) }
     }
 
     /// Gives the buffer back, where it holds nothing.
     pub fn release_buffer(&mut self) {
         if self.buffer.is_empty() {
-            self.buffer = Buffer::new_in(self.buffer.allocator().clone());
+            self.buffer.release();
         }
     }
 
@@ -261,15 +261,27 @@ impl LogWriter {
     // ----------------------------------------------------------------------------------------------- records
 
     /// Begins a record; its sequence is above all before (L5).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where the sequences are used up, which only a damaged file can bring about;
+    /// [`Error::OutOfMemory`], [`Error::Io`], [`Error::Poisoned`].
     pub(crate) fn begin(&mut self, record: u8, sequence: u64) -> Result<(), Error> {
         self.is_usable()?;
         assert!(self.open.is_none(), "one record after the other");
-        assert!(record < 32 && sequence > self.last_sequence && sequence < SEQUENCE_MAX, "log L5");
+        assert!(record < 32 && sequence > self.last_sequence, "log L5");
+        self.is_sequence(sequence)?;
         self.reserve_buffer()?;
         let (frame, frame_end) = self.open_frame(FRAME_ROOM_MIN)?;
         let offset = self.start + frame as u64;
         self.open = Some(Open { record, sequence, offset, is_first: true, chain: 0, frame, frame_end });
         Ok(())
+    }
+
+    fn is_sequence(&self, sequence: u64) -> Result<(), Error> {
+        if sequence < SEQUENCE_MAX {
+            return Ok(());
+        }
+        Err(Error::corrupt(self.id(), self.bytes(), "the sequences are used up"))
     }
 
     /// Begins a frame with room for `payload_bytes` in the buffer, whose complete frames go first where that is needed.
@@ -278,7 +290,7 @@ impl LogWriter {
             self.write_buffer()?;
         }
         let frame = self.buffer.len();
-        self.buffer.resize(frame + FRAME_HEADER_BYTES, 0);
+        self.buffer.pad(frame + FRAME_HEADER_BYTES);
         Ok((frame, self.buffer_bytes.min(frame + FRAME_BYTES_MAX)))
     }
 
@@ -295,7 +307,7 @@ impl LogWriter {
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &self.open {
             Some(open) if open.frame_end - self.buffer.len() >= bytes.len() => {
-                self.buffer.extend_from_slice(bytes);
+                self.buffer.put(bytes);
                 Ok(())
             }
             _ => self.put_in_pieces(bytes),
@@ -306,7 +318,7 @@ impl LogWriter {
         while !bytes.is_empty() {
             let room = self.open.map_or(0, |open| open.frame_end - self.buffer.len());
             let (piece, rest) = bytes.split_at(room.min(bytes.len()));
-            self.buffer.extend_from_slice(piece);
+            self.buffer.put(piece);
             bytes = rest;
             if !bytes.is_empty() {
                 self.next_frame(bytes.len().min(FRAME_ROOM_MIN))?;
@@ -336,8 +348,8 @@ impl LogWriter {
     fn close_frame(&mut self, open: &Open, part: Part) -> u32 {
         let payload = open.frame + FRAME_HEADER_BYTES;
         let payload_bytes = self.buffer.len() - payload;
-        self.buffer.resize(self.buffer.len().next_multiple_of(ALIGNMENT), 0);
-        let payload_crc = crc32c::crc32c(self.buffer.get(payload..).unwrap_or(&[]));
+        self.buffer.pad(self.buffer.len().next_multiple_of(ALIGNMENT));
+        let payload_crc = crc32c::crc32c(self.buffer.as_slice().get(payload..).unwrap_or(&[]));
         let (record, sequence, durable) = (open.record, open.sequence, self.durable);
         let header = FrameHeader { part, record, sequence, durable, payload_bytes, payload_crc };
         self.place_header(open.frame, &header);
@@ -346,7 +358,7 @@ impl LogWriter {
 
     fn place_header(&mut self, frame: usize, header: &FrameHeader) {
         let bytes = header.encode(self.salt, self.start + frame as u64);
-        if let Some(place) = self.buffer.get_mut(frame..frame + FRAME_HEADER_BYTES) {
+        if let Some(place) = self.buffer.room().get_mut(frame..frame + FRAME_HEADER_BYTES) {
             place.copy_from_slice(&bytes);
         }
         self.witnessed = header.durable;
@@ -354,11 +366,12 @@ impl LogWriter {
 
     /// Ends the record: from now on it counts, as far as the file has it.
     pub(crate) fn end(&mut self, items_count: u64, last_sequence: u64) -> Result<(), Error> {
+        self.is_sequence(last_sequence)?;
         self.keep_together(TRAILER_BYTES)?;
         let open = self.open.take().ok_or(Error::Poisoned)?;
-        assert!((open.sequence..SEQUENCE_MAX).contains(&last_sequence), "a record's sequences go up");
+        assert!(last_sequence >= open.sequence, "a record's sequences go up");
         let trailer = Trailer { items_count, span: last_sequence - open.sequence, chain: open.chain };
-        self.buffer.extend_from_slice(&trailer.encode());
+        self.buffer.put(&trailer.encode());
         self.close_frame(&open, if open.is_first { Part::Whole } else { Part::Last });
         (self.last_sequence, self.records_end) = (last_sequence, self.bytes());
         self.counters.records_count += 1;
@@ -389,12 +402,12 @@ impl LogWriter {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let outcome = self.file.write_all_at(&self.buffer, self.start);
+        let outcome = self.file.write_all_at(self.buffer.as_slice(), self.start);
         self.poisoning(outcome)?;
         self.counters.writes_count += 1;
         self.counters.written_bytes += self.buffer.len() as u64;
         self.start += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.buffer.truncate(0);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use cofferdam_types::Type;
 use cofferdam_types::key::KeyOrder;
 
+use crate::directory::{FILE_NUMBER_MAX, FIRST_FILE};
 use crate::log::bytes::{Decoder, Encoder};
 use crate::log::frame::{FRAME_HEADER_BYTES, OFFSET_MAX, SEQUENCE_MAX, TRAILER_BYTES};
 use crate::log::writer::BUFFER_BYTES_MIN;
@@ -44,7 +45,15 @@ pub struct Counters {
 impl Counters {
     /// Those of a database that has just been made.
     pub(crate) const FIRST: Counters =
-        Counters { next_file: crate::directory::FIRST_FILE, next_table: 1, last_sequence: 0, oldest_wal: 0 };
+        Counters { next_file: FIRST_FILE, next_table: 1, last_sequence: 0, oldest_wal: 0 };
+
+    /// Whether there are numbers left.
+    fn is_sound(&self) -> bool {
+        self.next_file < FILE_NUMBER_MAX
+            && self.next_table < u32::MAX
+            && self.last_sequence < SEQUENCE_MAX
+            && self.oldest_wal < FILE_NUMBER_MAX
+    }
 
     /// Whether nothing has gone back since `before`.
     pub(crate) fn follows(&self, before: &Counters) -> bool {
@@ -460,6 +469,7 @@ impl Segment {
             && (1..OFFSET_MAX).contains(&self.rows_count)
             && self.tombstones_count <= self.rows_count
             && self.bytes < OFFSET_MAX
+            && self.id.file < FILE_NUMBER_MAX
             && self.id.footer_offset < OFFSET_MAX
             && self.sequence_base <= self.sequence_min
             && self.sequence_min <= self.sequence_max
@@ -542,8 +552,8 @@ impl Grammar {
         let properties = self.properties.take();
         self.expected = match (self.expected, item) {
             (Expected::Counters, Item::Counters(counters)) => {
-                if counters.last_sequence >= SEQUENCE_MAX {
-                    return Err("a sequence beyond the last there is");
+                if !counters.is_sound() {
+                    return Err("counters beyond the last number there is");
                 }
                 Expected::Any
             }

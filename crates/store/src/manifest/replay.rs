@@ -9,9 +9,10 @@ use super::{EDIT, FORMAT, SNAPSHOT};
 use crate::directory::{Directory, OpenFile};
 use crate::error::Error;
 use crate::files::{FileId, FileKind};
+use crate::log::buffer::Buffer;
 use crate::log::reader::LogReader;
 use crate::log::records::{Piece, Records};
-use crate::log::{FRAME_BYTES_MAX, HEADER_BYTES, Summary, zeroed};
+use crate::log::{FRAME_BYTES_MAX, HEADER_BYTES, Summary};
 
 /// Where an item stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +69,10 @@ pub fn replay(
             ),
             _ => error,
         })?;
-    let mut buffer = zeroed(FRAME_BYTES_MAX, &BudgetAlloc::new(budget))?;
-    let summary = Records::summarize(open_reader(&file, root, &mut buffer)?, 0)?;
-    let mut records = Records::complete(open_reader(&file, root, &mut buffer)?, &summary);
+    let mut buffer = Buffer::new(&BudgetAlloc::new(budget));
+    buffer.reserve(FRAME_BYTES_MAX)?;
+    let summary = Records::summarize(open_reader(&file, root, buffer.room())?, 0)?;
+    let mut records = Records::complete(open_reader(&file, root, buffer.room())?, &summary);
     let mut state = State {
         id,
         counters: Counters::FIRST,

@@ -7,18 +7,19 @@
 use cofferdam_arena::Budget;
 use cofferdam_vfs::OpenMode;
 
-use crate::directory::{Access, Directory};
+use crate::directory::{Access, Directory, FILE_NUMBER_MAX};
 use crate::error::{Error, Unsupported};
 use crate::files::FileId;
-use crate::log::header::{checksum, u32_at, u64_at};
+use crate::log::bytes::{Decoder, Encoder};
+use crate::log::header::{Prefix, has_checksum, put_checksum};
 
-const MAGIC: [u8; 8] = *b"COFFROOT";
+const MAGIC: [u8; 8] = *b"cofd-dir";
 /// The version of the format of databases that this version writes.
 pub const DATABASE_VERSION: u32 = 1;
 /// The features of databases without which they cannot be read that this version knows.
-const READER_FEATURES: u32 = 0;
+const READER_FEATURES: u64 = 0;
 /// The same for writing.
-const WRITER_FEATURES: u32 = 0;
+const WRITER_FEATURES: u64 = 0;
 /// The bytes of a slot.
 const SLOT_BYTES: usize = 64;
 /// Where the slots are.
@@ -36,14 +37,13 @@ pub struct Root {
     /// The offset of the slot that could not be read: a switch was interrupted, or it is damaged.
     pub torn_slot: Option<u64>,
     /// Features that a writer must know.
-    pub writer_features: u32,
+    pub writer_features: u64,
 }
 
 /// A slot that could be read.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    version: u32,
-    reader_features: u32,
+    prefix: Prefix,
     root: Root,
 }
 
@@ -66,17 +66,11 @@ impl Root {
             }
         }
         let slot = Slot::choose(slots)?;
-        let unsupported = |what, found: u32| {
-            Err(Error::Unsupported(Unsupported { file: FileId::ROOT, what, found: found.into() }))
-        };
-        if slot.version != DATABASE_VERSION {
-            return unsupported("format version", slot.version);
-        }
-        if slot.reader_features & !READER_FEATURES != 0 {
-            return unsupported("the set of features", slot.reader_features);
-        }
-        if directory.access() != Access::Read && slot.root.writer_features & !WRITER_FEATURES != 0 {
-            return unsupported("the set of features of its writer", slot.root.writer_features);
+        slot.prefix.may_be_read(FileId::ROOT, DATABASE_VERSION, READER_FEATURES)?;
+        let found = slot.root.writer_features;
+        if directory.access() != Access::Read && found & !WRITER_FEATURES != 0 {
+            let what = "the set of features of its writer";
+            return Err(Error::Unsupported(Unsupported { file: FileId::ROOT, what, found }));
         }
         Ok(slot.root)
     }
@@ -124,36 +118,34 @@ impl Root {
     }
 
     fn encode(&self) -> [u8; SLOT_BYTES] {
-        let mut bytes = [0; SLOT_BYTES];
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&DATABASE_VERSION.to_le_bytes());
-        bytes[20..24].copy_from_slice(&self.writer_features.to_le_bytes());
-        for (place, number) in
-            bytes[24..].chunks_exact_mut(8).zip([self.generation, self.manifest, self.database])
-        {
-            place.copy_from_slice(&number.to_le_bytes());
+        let (version, reader_features) = (DATABASE_VERSION, READER_FEATURES);
+        let prefix = Prefix { version, reader_features, writer_features: self.writer_features };
+        let mut encoder = Encoder::<SLOT_BYTES>::new();
+        prefix.encode(MAGIC, &mut encoder);
+        for number in [self.generation, self.manifest, self.database] {
+            encoder.put(&number.to_le_bytes());
         }
-        let checksum = checksum(&bytes, slot_offset(self.generation));
-        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        let mut bytes = encoder.into_array();
+        put_checksum(&mut bytes, seed(slot_offset(self.generation)));
         bytes
     }
 }
 
+/// The checksum of a slot covers its offset first.
+fn seed(offset: u64) -> u32 {
+    crc32c::crc32c(&offset.to_le_bytes())
+}
+
 impl Slot {
     fn decode(bytes: &[u8; SLOT_BYTES], offset: u64) -> Option<Slot> {
-        let generation = u64_at(bytes, 24);
-        let is_ours = bytes[..8] == MAGIC && u32_at(bytes, 12) == checksum(bytes, offset);
-        (is_ours && slot_offset(generation) == offset).then(|| Slot {
-            version: u32_at(bytes, 8),
-            reader_features: u32_at(bytes, 16),
-            root: Root {
-                generation,
-                manifest: u64_at(bytes, 32),
-                database: u64_at(bytes, 40),
-                torn_slot: None,
-                writer_features: u32_at(bytes, 20),
-            },
-        })
+        let mut fields = Decoder::new(bytes);
+        let prefix = Prefix::decode(&mut fields, MAGIC).filter(|_| has_checksum(bytes, seed(offset)))?;
+        let mut field = || fields.array().map_or(0, u64::from_le_bytes);
+        let (generation, manifest, database) = (field(), field(), field());
+        let (torn_slot, writer_features) = (None, prefix.writer_features);
+        let root = Root { generation, manifest, database, torn_slot, writer_features };
+        let is_sound = slot_offset(generation) == offset && generation.max(manifest) < FILE_NUMBER_MAX;
+        is_sound.then_some(Slot { prefix, root })
     }
 
     /// The newer of the slots.

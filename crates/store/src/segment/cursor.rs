@@ -25,13 +25,13 @@ use cofferdam_types::{Type, Value};
 use super::layout::{ColumnLocation, KIND, PageLocation, SEQUENCE, SYSTEM_COLUMNS, VersionedKey};
 use super::physical_column;
 use super::piece::{PageSource, Scratch, SymbolsSlot, sized};
-use super::reader::Segment;
+use super::reader::{Narrowed, Segment};
 use super::search::{RangePlace, Target, physical_type};
 use super::staging::PREFIX_BYTES;
 use super::zones::PageZone;
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue};
+use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue, SymbolTable};
 use crate::schema::Schema;
 
 /// A position in a segment: a page range.
@@ -137,24 +137,30 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         Ok(Some((row - range.first_row) as usize))
     }
 
-    /// Goes to the range of the first row whose key is not less than `key`, which may be the beginning of a key, and
-    /// gives the row's place in the range; `None` where there is none.
+    /// Goes to the range of the first row whose key is not less than `key`, and gives the row's place in the range; `None`
+    /// where there is none. `key` is a key or the beginning of one, or any bytes that do not begin with a whole key.
     ///
     /// # Errors
     /// As [`SegmentCursor::seek_row`].
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
-        let target = Target::Key(VersionedKey::before(key));
-        let range =
-            self.segment.find_range(target, PageSource::of(self.cache.as_ref()), &mut self.scratch.bytes)?;
-        let (rows, used) = self.segment.narrow_by_key(
-            &self.schema,
-            &range,
-            key,
-            PageSource::of(self.cache.as_ref()),
-            &mut self.scratch,
-        )?;
+        self.seek_versioned(VersionedKey::before(key), false)
+    }
+
+    /// [`SegmentCursor::seek`] for the first row behind all those whose keys begin with `key`: one or more whole columns.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn seek_behind(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
+        self.seek_versioned(VersionedKey::behind(key), true)
+    }
+
+    fn seek_versioned(&mut self, target: VersionedKey<'_>, is_behind: bool) -> Result<Option<usize>, Error> {
+        let source = PageSource::of(self.cache.as_ref());
+        let range = self.segment.find_range(Target::Key(target), source, &mut self.scratch.bytes)?;
+        let Narrowed { rows, used, .. } =
+            self.segment.narrow_by_key(&self.schema, &range, target.key, source, &mut self.scratch)?;
         // Rows whose whole keys are only the beginning of `key` come before it.
-        let row = if used < key.len() { rows.end } else { rows.start };
+        let row = if is_behind || used < target.key.len() { rows.end } else { rows.start };
         if row < range.rows as usize {
             self.range = Some(range);
             return Ok(Some(row));
@@ -443,6 +449,41 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         self.load(physical_column(&self.schema, column)).map(Some)
     }
 
+    /// Goes to a range that was found otherwise.
+    pub(super) fn stand_at(&mut self, range: RangePlace) {
+        self.range = Some(range);
+    }
+
+    /// Stored sequences and kinds of the first rows of the range, from their pages whatever the directory says.
+    pub(super) fn read_versions(
+        &mut self,
+        rows: usize,
+        sequences: &mut [u64],
+        deletes: &mut [bool],
+    ) -> Result<(), Error> {
+        let reader = self.load(SEQUENCE)?;
+        let page = self.readers[reader].page(&self.segment)?;
+        for (row, to) in sequences.iter_mut().take(rows).enumerate() {
+            *to = page.i64_at(row) as u64;
+        }
+        let reader = self.load(KIND)?;
+        let page = self.readers[reader].page(&self.segment)?;
+        for (row, to) in deletes.iter_mut().take(rows).enumerate() {
+            *to = page.i64_at(row) != 0;
+        }
+        Ok(())
+    }
+
+    /// The page of a physical column, where it stands, its type and its symbols.
+    pub(super) fn page_of(
+        &mut self,
+        physical: usize,
+    ) -> Result<(Page<'_>, u64, Type, Option<&SymbolTable>), Error> {
+        let index = self.load(physical)?;
+        let reader = &self.readers[index];
+        Ok((reader.page(&self.segment)?, reader.page.offset, reader.ty, reader.table()))
+    }
+
     fn load(&mut self, physical: usize) -> Result<usize, Error> {
         let range = self.range.expect("the cursor stands at a range");
         let index = match self.readers.iter().position(|reader| reader.physical == physical) {
@@ -548,7 +589,7 @@ impl<'a> ColumnReader<'a> {
         Page::parse_again(self.page_bytes()).map_err(|what| segment.file.corrupt(self.page.offset, what))
     }
 
-    fn table(&self) -> Option<&crate::page::SymbolTable> {
+    fn table(&self) -> Option<&SymbolTable> {
         self.symbols.loaded()
     }
 

@@ -91,7 +91,8 @@ impl Segment {
         let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.bytes)?);
         while let Some(range) = next {
             let zone = self.zone_of(schema, &range, column, source, &mut scratch.bytes)?;
-            let (piece, location, _) = self.page_piece(&range, physical, kind, source, &mut scratch.bytes)?;
+            let (piece, location, _) =
+                self.page_piece(&range, physical, kind, source, &mut scratch.bytes, &mut scratch.located)?;
             let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
             let encoding = page.encoding();
             visit(&range, &PageDescription { offset: location.offset, bytes: location.len, encoding, zone })?;

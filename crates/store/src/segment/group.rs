@@ -27,6 +27,8 @@ pub(super) struct ColumnTotals {
     pub(super) kind: Kind,
     pub(super) nulls: u64,
     pub(super) bytes: u64,
+    /// Estimated when the segment ends.
+    pub(super) distinct: u64,
     pub(super) zone: Option<Zone>,
 }
 
@@ -112,7 +114,7 @@ impl<'a> Group<'a> {
         arena: &'a Arena,
     ) -> Result<Group<'a>, Error> {
         let mut columns = Vec::with_capacity_in(kinds.len(), arena)?;
-        let mut zones_row_bytes = 0;
+        let (mut zones_row_bytes, columns_count) = (0, kinds.len());
         for (index, kind) in kinds.enumerate() {
             let (zone_at, nulls) = (zones_row_bytes as u32, 0);
             if index >= SYSTEM_COLUMNS {
@@ -131,12 +133,12 @@ impl<'a> Group<'a> {
         }
         Ok(Group {
             columns,
-            places: Vec::new_in(arena),
+            places: Vec::with_capacity_in(limits.ranges * columns_count, arena)?,
             pages: Vec::with_capacity_in(limits.pages_bytes + limits.slack_bytes, arena)?,
-            zones: Vec::new_in(arena),
+            zones: Vec::with_capacity_in(limits.ranges * zones_row_bytes, arena)?,
             zones_row_bytes,
             symbols: Vec::new_in(arena),
-            ranges: Vec::new_in(arena),
+            ranges: Vec::with_capacity_in(limits.ranges, arena)?,
             keys: Vec::new_in(arena),
             hashes: Vec::with_capacity_in(limits.filter_keys, arena)?,
             hashes_max: limits.filter_keys,
@@ -277,7 +279,7 @@ impl<'a> Group<'a> {
         self.filter_ends.clear();
         self.rows = 0;
         for column in self.columns.iter_mut() {
-            (column.nulls, column.symbols_len) = (0, 0);
+            (column.nulls, column.symbols_at, column.symbols_len) = (0, 0, 0);
         }
     }
 

@@ -564,6 +564,11 @@ impl<'k> VersionedKey<'k> {
         VersionedKey { key, suffix: [0; 8] }
     }
 
+    /// Behind all of these.
+    pub(super) fn behind(key: &'k [u8]) -> VersionedKey<'k> {
+        VersionedKey { key, suffix: [0xff; 8] }
+    }
+
     /// How it compares with a separator.
     pub(super) fn compare(&self, separator: &[u8]) -> Ordering {
         match separator.get(..self.key.len()) {

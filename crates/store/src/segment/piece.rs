@@ -23,7 +23,7 @@ use crate::schema::VALUE_BYTES_MAX;
 /// **Memory.** The handle's; whoever opened the file has charged it.
 pub(crate) struct SegmentFile {
     #[allow(clippy::disallowed_types)]
-    file: std::boxed::Box<dyn File>,
+    file: Box<dyn File>,
     id: FileId,
     salt: u64,
     /// Set for files of a database.
@@ -48,11 +48,7 @@ impl SegmentFile {
     /// # Errors
     /// Those of the system.
     #[allow(clippy::disallowed_types)]
-    pub(crate) fn create(
-        file: std::boxed::Box<dyn File>,
-        id: FileId,
-        salt: u64,
-    ) -> Result<SegmentFile, Error> {
+    pub(crate) fn create(file: Box<dyn File>, id: FileId, salt: u64) -> Result<SegmentFile, Error> {
         let header = Header {
             version: layout::VERSION,
             reader_features: 0,
@@ -69,7 +65,7 @@ impl SegmentFile {
     /// # Errors
     /// Those of the system; the header is damaged, of a newer version, or of another file.
     #[allow(clippy::disallowed_types)]
-    pub(crate) fn open(file: std::boxed::Box<dyn File>, id: FileId) -> Result<SegmentFile, Error> {
+    pub(crate) fn open(file: Box<dyn File>, id: FileId) -> Result<SegmentFile, Error> {
         let mut bytes = [0; HEADER_BYTES];
         read_exact(&*file, id, &mut bytes, 0)?;
         let header = Header::parse(&bytes).map_err(|what| Error::corrupt(id, 0, what))?;
@@ -354,6 +350,8 @@ pub(crate) struct Scratch<'a> {
     pub(super) text: Vec<'a, u8>,
     /// Keeps the page of the value that was read last.
     pub(super) held: Option<Piece>,
+    /// Keeps the locations that were read last.
+    pub(super) located: super::search::HeldPiece,
     pub(super) symbols: SymbolsSlot<'a>,
 }
 
@@ -364,6 +362,7 @@ impl<'a> Scratch<'a> {
             bytes: Vec::new_in(arena),
             text: Vec::new_in(arena),
             held: None,
+            located: None,
             symbols: SymbolsSlot::new_in(arena),
         }
     }
@@ -374,13 +373,15 @@ impl<'a> Scratch<'a> {
 pub(super) struct SymbolsSlot<'a> {
     arena: &'a Arena,
     /// Its place: file and offset.
-    place: Option<(u64, u64)>,
-    table: Option<&'a mut SymbolTable>,
+    place: Option<PieceKey>,
+    /// The table in the cache, or else here.
+    cached: Option<Piece>,
+    own: Option<&'a mut SymbolTable>,
 }
 
 impl<'a> SymbolsSlot<'a> {
     pub(super) fn new_in(arena: &'a Arena) -> SymbolsSlot<'a> {
-        SymbolsSlot { arena, place: None, table: None }
+        SymbolsSlot { arena, place: None, cached: None, own: None }
     }
 
     /// The table at a place of a file, read where it is another one than last time.
@@ -392,19 +393,37 @@ impl<'a> SymbolsSlot<'a> {
         scratch: &mut Vec<'_, u8>,
     ) -> Result<Option<&SymbolTable>, Error> {
         let Some((offset, len)) = symbols else { return Ok(None) };
-        let place = (file.id.number, offset);
+        let place = PieceKey { file_number: file.id.number, offset };
         if self.place != Some(place) {
             self.place = None;
-            let check = |bytes: &[u8]| SymbolTable::parse(bytes).map(drop);
-            let piece = source.piece(file, offset, len, scratch, check)?;
-            let table = SymbolTable::parse(&piece).map_err(|what| file.corrupt(offset, what))?;
-            match &mut self.table {
-                Some(slot) => **slot = table,
-                None => self.table = Some(self.arena.alloc(table)?),
+            self.cached =
+                source.cache.and_then(|cache| cache.get(place)).filter(|piece| piece.symbols().is_some());
+            if self.cached.is_none() {
+                self.read(file, place, len, source, scratch)?;
             }
             self.place = Some(place);
         }
-        Ok(self.table.as_deref())
+        Ok(self.loaded())
+    }
+
+    fn read(
+        &mut self,
+        file: &SegmentFile,
+        place: PieceKey,
+        len: usize,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<(), Error> {
+        let bytes = sized(scratch, len)?;
+        file.read(bytes, place.offset)?;
+        let table = SymbolTable::parse(bytes).map_err(|what| file.corrupt(place.offset, what))?;
+        self.cached = source.cache.and_then(|cache| cache.keep_symbols(place, &table));
+        match &mut self.own {
+            _ if self.cached.is_some() => {}
+            Some(own) => **own = table,
+            None => self.own = Some(self.arena.alloc(table)?),
+        }
+        Ok(())
     }
 
     /// From here on there is no table.
@@ -414,6 +433,10 @@ impl<'a> SymbolsSlot<'a> {
 
     /// The table that was loaded last.
     pub(super) fn loaded(&self) -> Option<&SymbolTable> {
-        self.table.as_deref().filter(|_| self.place.is_some())
+        self.place?;
+        match &self.cached {
+            Some(piece) => piece.symbols(),
+            None => self.own.as_deref(),
+        }
     }
 }

@@ -54,6 +54,16 @@ pub(crate) struct Found {
     pub(crate) is_delete: bool,
 }
 
+/// Rows whose keys begin alike; where there are none, an empty range where they would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Narrowed {
+    pub(super) rows: core::ops::Range<usize>,
+    /// How many bytes of the key they share.
+    pub(super) used: usize,
+    /// How many key columns that is.
+    pub(super) columns: usize,
+}
+
 impl Segment {
     /// Opens a segment: reads its footer. `base` is what its sequences count from.
     ///
@@ -198,12 +208,13 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<core::ops::Range<usize>, Error> {
-        let (rows, used) = self.narrow_by_key(schema, range, key, source, scratch)?;
-        // A longer key is in no row.
-        Ok(if used == key.len() { rows } else { rows.end..rows.end })
+        let narrowed = self.narrow_by_key(schema, range, key, source, scratch)?;
+        // A longer key is in no row, nor is the beginning of one.
+        let is_whole = narrowed.used == key.len() && narrowed.columns == schema.key.len();
+        Ok(if is_whole { narrowed.rows } else { 0..0 })
     }
 
-    /// As [`Segment::rows_of_key`] for the beginning of a key, with how many of its bytes all these rows share.
+    /// As [`Segment::rows_of_key`] for the beginning of a key.
     pub(super) fn narrow_by_key(
         &self,
         schema: &Schema<'_>,
@@ -211,27 +222,27 @@ impl Segment {
         key: &[u8],
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(core::ops::Range<usize>, usize), Error> {
-        let (mut rows, mut used) = (0..range.rows as usize, 0);
+    ) -> Result<Narrowed, Error> {
+        let mut narrowed = Narrowed { rows: 0..range.rows as usize, used: 0, columns: 0 };
         for (place, part) in schema.key.iter().enumerate() {
-            let rest = key.get(used..).unwrap_or(&[]);
-            if rows.is_empty() || rest.is_empty() {
+            let rest = key.get(narrowed.used..).unwrap_or(&[]);
+            if narrowed.rows.is_empty() || rest.is_empty() {
                 break;
             }
             let ty = schema.columns.get(usize::from(part.column)).map_or(Type::Unknown, |column| column.ty);
             let physical = SYSTEM_COLUMNS + place;
-            let Scratch { bytes, text, symbols, .. } = scratch;
-            let (location, table) = self.page_location(range, physical, source, bytes)?;
+            let Scratch { bytes, text, symbols, located, .. } = scratch;
+            let (location, table) = self.page_location(range, physical, source, bytes, located)?;
             let table = symbols.load(&self.file, table, source, bytes)?;
             let piece = source.piece(&self.file, location.offset, location.len as usize, bytes, |bytes| {
                 Segment::check_page(bytes, &location, Kind::of(ty), range.rows)
             })?;
             let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
-            let narrowed = narrow(&page, rows, rest, (ty, part.order), table, text);
-            let (found, more) = narrowed.map_err(|error| self.file.page_error(location.offset, error))?;
-            (rows, used) = (found, used + more);
+            let found = narrow(&page, narrowed.rows, rest, (ty, part.order), table, text);
+            let (rows, used) = found.map_err(|error| self.file.page_error(location.offset, error))?;
+            narrowed = Narrowed { rows, used: narrowed.used + used, columns: place + 1 };
         }
-        Ok((rows, used))
+        Ok(narrowed)
     }
 
     /// The first of some rows with the same key whose sequence is at most `stored`, with its sequence.
@@ -249,7 +260,8 @@ impl Segment {
         if range.sequence_min > stored {
             return Ok(None);
         }
-        let (piece, location, _) = self.page_piece(range, SEQUENCE, Kind::I64, source, &mut scratch.bytes)?;
+        let Scratch { bytes, located, .. } = scratch;
+        let (piece, location, _) = self.page_piece(range, SEQUENCE, Kind::I64, source, bytes, located)?;
         let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
         let row = page.partition_point(rows.clone(), |sequence| sequence as u64 > stored);
         Ok((row < rows.end).then(|| (row, page.i64_at(row) as u64)))
@@ -265,7 +277,8 @@ impl Segment {
         if range.tombstones == 0 || u32::from(range.tombstones) == range.rows {
             return Ok(range.tombstones > 0);
         }
-        let (piece, location, _) = self.page_piece(range, KIND, Kind::Bool, source, &mut scratch.bytes)?;
+        let Scratch { bytes, located, .. } = scratch;
+        let (piece, location, _) = self.page_piece(range, KIND, Kind::Bool, source, bytes, located)?;
         let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
         Ok(page.i64_at(row) != 0)
     }
@@ -287,8 +300,8 @@ impl Segment {
             return Ok(Value::Null);
         }
         let physical = physical_column(schema, column);
-        let Scratch { bytes, text, held, symbols } = scratch;
-        let (location, table) = self.page_location(&found.range, physical, source, bytes)?;
+        let Scratch { bytes, text, held, symbols, located } = scratch;
+        let (location, table) = self.page_location(&found.range, physical, source, bytes, located)?;
         let table = symbols.load(&self.file, table, source, bytes)?;
         let piece = source.piece(&self.file, location.offset, location.len as usize, bytes, |bytes| {
             Segment::check_page(bytes, &location, Kind::of(ty), found.range.rows)

@@ -18,6 +18,7 @@ use super::physical_column;
 use super::piece::{PageSource, PieceRef};
 use super::reader::Segment;
 use super::zones::{self, PageZone};
+use crate::cache::{Piece, PieceKey};
 use crate::error::Error;
 use crate::page::{Page, PageValue, SymbolTable};
 use crate::schema::Schema;
@@ -54,7 +55,7 @@ pub(crate) struct RangePlace {
 }
 
 impl RangePlace {
-    fn new(directory: &GroupDirectory<'_>, place: (u64, u32), index: usize) -> RangePlace {
+    pub(super) fn new(directory: &GroupDirectory<'_>, place: (u64, u32), index: usize) -> RangePlace {
         let (head, record) = (directory.head, directory.record(index));
         let row_start = directory.row_start(index);
         let (filter_offset, filter_lines) = directory.filter(record.filter);
@@ -96,6 +97,28 @@ impl RangePlace {
     }
 }
 
+/// A piece that is kept for the next look.
+pub(super) type HeldPiece = Option<(PieceKey, Piece)>;
+
+/// Where the locations of a column are.
+struct LocationPlace {
+    offset: u64,
+    len: u32,
+    /// Columns of the piece, and which of them it is.
+    columns: usize,
+    index: usize,
+    ranges: usize,
+}
+
+impl LocationPlace {
+    fn column<'p>(&self, piece: &'p [u8]) -> ColumnLocation<'p> {
+        ColumnLocation::of(payload(piece), self.index, self.ranges)
+    }
+}
+
+/// A page, where it is, and where its column's symbols are.
+type PagePiece<'s> = (PieceRef<'s>, PageLocation, Option<(u64, usize)>);
+
 impl Segment {
     /// The piece at a place that another piece named.
     fn inner_piece<'s>(
@@ -125,6 +148,27 @@ impl Segment {
         self.inner_piece(place, source, scratch, |bytes| GroupDirectory::check(bytes))
     }
 
+    /// An index node, at its place.
+    pub(super) fn node<'s>(
+        &self,
+        place: (u64, u32),
+        level: u16,
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |bytes| IndexNode::check(bytes, level))
+    }
+
+    /// A piece without a structure of its own.
+    pub(super) fn plain_piece<'s>(
+        &self,
+        place: (u64, u32),
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |_| Ok(()))
+    }
+
     /// The place of the directory of the group in which the target is, or would be.
     pub(super) fn find_group(
         &self,
@@ -134,7 +178,7 @@ impl Segment {
     ) -> Result<(u64, u32), Error> {
         let mut place = (self.root_offset, self.root_len);
         for level in (1..=self.height).rev() {
-            let piece = self.inner_piece(place, source, scratch, |bytes| IndexNode::check(bytes, level))?;
+            let piece = self.node(place, level, source, scratch)?;
             let node = IndexNode::parse(payload(&piece)).map_err(|what| self.file.corrupt(place.0, what))?;
             let entry = match target {
                 Target::Key(key) => node.find(key),
@@ -197,7 +241,7 @@ impl Segment {
         scratch: &mut Vec<'_, u8>,
     ) -> Result<bool, Error> {
         let len = usize::from(range.filter_lines) * LINE_BYTES + CRC_BYTES;
-        let piece = self.inner_piece((range.filter_offset, len as u32), source, scratch, |_| Ok(()))?;
+        let piece = self.plain_piece((range.filter_offset, len as u32), source, scratch)?;
         Ok(filter::may_contain(payload(&piece), hash))
     }
 
@@ -210,31 +254,59 @@ impl Segment {
         scratch: &mut Vec<'_, u8>,
         look: impl FnOnce(&ColumnLocation<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let place = self.location_place(range, physical);
+        let piece = self.locations(&place, source, scratch)?;
+        look(&place.column(&piece))
+    }
+
+    fn location_place(&self, range: &RangePlace, physical: usize) -> LocationPlace {
         let (ranges, per_piece) = (usize::from(range.ranges_count), usize::from(range.columns_per_piece));
         let bytes = location_bytes(ranges);
         let (number, index) = (physical / per_piece, physical % per_piece);
         let columns = self.physical_columns().saturating_sub(number * per_piece).min(per_piece);
         let offset = range.locations_offset.saturating_add((number * (per_piece * bytes + CRC_BYTES)) as u64);
-        let len = (columns * bytes + CRC_BYTES) as u32;
-        let (start, end) = (self.start, self.footer_offset);
-        let piece = self.inner_piece((offset, len), source, scratch, |bytes| {
-            (0..columns).try_for_each(|index| ColumnLocation::of(bytes, index, ranges).check(start, end))
-        })?;
-        look(&ColumnLocation::of(payload(&piece), index, ranges))
+        LocationPlace { offset, len: (columns * bytes + CRC_BYTES) as u32, columns, index, ranges }
     }
 
-    /// Where a page is, and where its column's symbols are.
+    fn locations<'s>(
+        &self,
+        place: &LocationPlace,
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        let (start, end) = (self.start, self.footer_offset);
+        self.inner_piece((place.offset, place.len), source, scratch, |bytes| {
+            let column = |index| ColumnLocation::of(bytes, index, place.ranges);
+            (0..place.columns).try_for_each(|index| column(index).check(start, end))
+        })
+    }
+
+    /// Where a page is, and where its column's symbols are. The piece that says so is kept in `held`: columns of a row
+    /// often share it.
+    #[inline]
     pub(super) fn page_location(
         &self,
         range: &RangePlace,
         physical: usize,
         source: PageSource<'_>,
         scratch: &mut Vec<'_, u8>,
+        held: &mut HeldPiece,
     ) -> Result<(PageLocation, Option<(u64, usize)>), Error> {
-        let index = usize::from(range.index);
-        self.with_location(range, physical, source, scratch, |column| {
-            Ok((column.page(index), column.symbols()))
-        })
+        let place = self.location_place(range, physical);
+        let key = PieceKey { file_number: self.file.id().number, offset: place.offset };
+        let page_of = |piece: &[u8]| {
+            let column = place.column(piece);
+            (column.page(range.index.into()), column.symbols())
+        };
+        if let Some((_, piece)) = held.as_ref().filter(|(held, _)| *held == key) {
+            return Ok(page_of(piece));
+        }
+        let piece = self.locations(&place, source, scratch)?;
+        let page = page_of(&piece);
+        if let PieceRef::Cached(piece) = piece {
+            *held = Some((key, piece));
+        }
+        Ok(page)
     }
 
     /// What every page of a range must be.
@@ -263,8 +335,9 @@ impl Segment {
         kind: Kind,
         source: PageSource<'_>,
         scratch: &'s mut Vec<'_, u8>,
-    ) -> Result<(PieceRef<'s>, PageLocation, Option<(u64, usize)>), Error> {
-        let (location, symbols) = self.page_location(range, physical, source, scratch)?;
+        held: &mut HeldPiece,
+    ) -> Result<PagePiece<'s>, Error> {
+        let (location, symbols) = self.page_location(range, physical, source, scratch, held)?;
         let piece = source.piece(&self.file, location.offset, location.len as usize, scratch, |bytes| {
             Segment::check_page(bytes, &location, kind, range.rows)
         })?;
@@ -289,7 +362,7 @@ impl Segment {
         let offset =
             self.with_location(range, physical, source, scratch, |column| Ok(column.zones_offset()))?;
         let len = usize::from(range.ranges_count) * zones::entry_bytes(kind) + CRC_BYTES;
-        let piece = self.inner_piece((offset, len as u32), source, scratch, |_| Ok(()))?;
+        let piece = self.plain_piece((offset, len as u32), source, scratch)?;
         let (nulls, zone) = zones::read(payload(&piece), range.index.into(), kind);
         Ok(PageZone { rows, nulls, zone })
     }

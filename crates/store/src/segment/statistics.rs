@@ -36,7 +36,7 @@ pub(super) fn write(totals: &[ColumnTotals], out: &mut Output<'_, '_>) -> Result
         let bytes = &mut piece[..columns.len() * RECORD_BYTES];
         for (record, column) in bytes.chunks_mut(RECORD_BYTES).zip(columns) {
             let mut put = Put::new(record);
-            put.u64(column.nulls).u64(column.bytes).u64(0);
+            put.u64(column.nulls).u64(column.bytes).u64(column.distinct);
             zones::write(&mut put, column.kind, 0, column.zone.as_ref());
         }
         out.put_piece(bytes)?;

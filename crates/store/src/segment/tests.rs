@@ -1,7 +1,9 @@
 //! Segments against a naive model: rows in a vector.
 
 mod damage;
+mod golden;
 mod limits;
+mod measure;
 mod model;
 
 use super::*;
@@ -15,14 +17,14 @@ use proptest::prelude::*;
 /// or encoded rows.
 #[test]
 fn segments_have_the_rows_that_were_written() {
-    let cases = if cfg!(debug_assertions) { 12 } else { 200 };
+    let cases = if cfg!(debug_assertions) { 6 } else { 300 };
     let config = ProptestConfig {
         failure_persistence: None,
         max_shrink_iters: 50,
         ..ProptestConfig::with_cases(cases)
     };
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let strategy = (any::<u64>(), 1..400usize, prop_oneof![Just(0usize), 60_000..200_000usize]);
+    let strategy = (any::<u64>(), 1..300usize, prop_oneof![Just(0usize), 60_000..200_000usize]);
     runner
         .run(&strategy, |(seed, rows, bytes)| {
             let table = Table::random(seed, rows, 10);
@@ -34,6 +36,7 @@ fn segments_have_the_rows_that_were_written() {
                 check_gets(&table, &segment, None);
                 check_scan(&table, &segment);
                 check_seeks(&table, &segment);
+                check_verified(&table, &segment);
             }
             Ok(())
         })
@@ -56,14 +59,14 @@ fn cached_reads_are_the_same() {
     }
 }
 
-/// Aim: versions of one key over several page ranges and groups are found. Method: one key with 3000 versions between
+/// Aim: versions of one key over several page ranges and groups are found. Method: one key with 800 versions between
 /// two others, with pages of few rows.
 #[test]
 fn a_key_may_have_more_versions_than_a_page_has_rows() {
     let mut table = Table::of(&[Type::BigInt, Type::Text], &[(0, KeyOrder::ASC)]);
-    let long = |n: u64| std::format!("{n:0500}");
+    let long = |n: u64| std::format!("{n:01500}");
     table.put(&[Owned::BigInt(1), Owned::Text(long(1))], 5, false);
-    for sequence in 0..3000 {
+    for sequence in 0..800 {
         table.put(&[Owned::BigInt(2), Owned::Text(long(sequence))], sequence * 2, sequence % 7 == 3);
     }
     table.put(&[Owned::BigInt(3), Owned::Text(long(3))], 1, false);
@@ -75,6 +78,7 @@ fn a_key_may_have_more_versions_than_a_page_has_rows() {
     assert!(segment.groups_count > 1 && segment.ranges_count > 20, "{segment:?}");
     check_gets(&table, &segment, None);
     check_scan(&table, &segment);
+    check_verified(&table, &segment);
 }
 
 #[test]
@@ -96,6 +100,8 @@ fn long_texts_stand_beside_the_pages() {
         // Copied to another file, they are the same.
         let copy = MemoryFile::new();
         let copied = table.copy(&segment, &copy, &arena);
+        check_verified(&table, &segment);
+        check_verified(&table, &copied);
         check_gets(&table, &copied, None);
         check_scan(&table, &copied);
     }
@@ -243,6 +249,16 @@ fn several_segments_share_a_file() {
                 .unwrap()
                 .unwrap();
             assert_eq!(statistics.nulls_count, nulls);
+            let mut distinct: std::vec::Vec<String> =
+                table.rows.iter().map(|row| std::format!("{:?}", row.values[column])).collect();
+            distinct.sort();
+            distinct.dedup();
+            let distinct = distinct.len() as u64 - u64::from(nulls > 0);
+            assert!(
+                statistics.distinct_count * 2 >= distinct && statistics.distinct_count <= distinct * 2 + 1,
+                "{} estimated for {distinct}",
+                statistics.distinct_count
+            );
             assert!(statistics.bytes > 0);
         }
     }

@@ -10,6 +10,7 @@ use cofferdam_types::key::{bigint_key, decode_key, encode_key, integer_key};
 use cofferdam_types::row::decode_row;
 use cofferdam_types::{Type, Value};
 
+use super::distinct::{REGISTERS_MAX, REGISTERS_MIN, Sketches};
 use super::filter::hash_key;
 use super::group::{ColumnTotals, Group, GroupLimits};
 use super::index::{Child, IndexBuilder};
@@ -25,40 +26,82 @@ use crate::error::Error;
 use crate::page::{EncodeScratch, ROWS_MAX, SymbolTable};
 use crate::schema::{KEY_BYTES_MAX, Schema};
 
-/// The allowance from which on texts are compressed with symbols: finding them takes 80 KiB for a moment.
+/// The allowance from which on texts are compressed with symbols.
 const SYMBOLS_FROM_BYTES: usize = 1 << 20;
+/// What finding symbols takes for a moment: 88 KiB, in a chunk.
+const TRAINING_BYTES: usize = 128 << 10;
 /// Texts of a first page from which on symbols are looked for, in bytes.
 const SYMBOLS_TEXT_BYTES: usize = 2 << 10;
 /// Bytes of the buffer that long texts of other files are copied through.
 const COPY_BYTES: usize = 4 << 10;
 
+/// What an arena keeps of a chunk for itself, and some more.
+const CHUNK_HEADER_BYTES: usize = 256;
+/// From here on chunks are multiples of this.
+const CHUNK_STEP_BYTES: usize = 64 << 10;
+
 /// How a writer divides what it is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WriterSizes {
+    chunk_bytes: usize,
     page_rows: usize,
     heap_bytes: usize,
     pages_bytes: usize,
     ranges: usize,
     buffer_bytes: usize,
     symbol_tables: usize,
+    /// For the estimate of a column's distinct values.
+    registers: usize,
     row_bytes: usize,
 }
 
 impl WriterSizes {
+    /// The same without symbols: texts are written as they are.
+    pub(crate) fn without_symbols(self) -> WriterSizes {
+        WriterSizes { symbol_tables: 0, ..self }
+    }
+
+    /// Pages of at most so many rows, to have many of them in tests.
+    #[cfg(test)]
+    pub(super) fn with_page_rows(self, page_rows: usize) -> WriterSizes {
+        WriterSizes { page_rows, ..self }
+    }
+
+    /// Groups of at most so many ranges, likewise.
+    #[cfg(test)]
+    pub(super) fn with_ranges(self, ranges: usize) -> WriterSizes {
+        WriterSizes { ranges, ..self }
+    }
+
     /// The most bytes of the pages of a range.
     fn range_bytes_max(&self) -> usize {
         self.page_rows * (self.row_bytes + 33) + self.heap_bytes + 1024
     }
 
-    /// The least that a writer of this schema is allowed.
+    /// The least that a writer of this schema is allowed: 32 KiB for up to 8 columns, 64 KiB for up to 72, and so on.
     pub(crate) fn bytes_min(schema: &Schema<'_>) -> usize {
-        (48 << 10) + schema.columns.len() * 512
+        let bytes = (28 << 10) + schema.columns.len() * 512;
+        if bytes <= CHUNK_STEP_BYTES {
+            bytes.next_power_of_two()
+        } else {
+            bytes.next_multiple_of(CHUNK_STEP_BYTES)
+        }
     }
 
-    /// What a writer that is allowed about `bytes` does with them; less than [`WriterSizes::bytes_min`] counts as that.
-    /// A sixteenth buffers writes, a quarter holds waiting rows (half of it their texts), half holds encoded pages.
+    /// What a writer that is allowed `bytes` does with them; less than [`WriterSizes::bytes_min`] counts as that, and what
+    /// is between two sizes of chunks (32 KiB, 64 KiB, multiples of 64 KiB) as the smaller one.
+    ///
+    /// An eighth is for what grows slowly (filters, the index, keys). Of the rest a sixteenth buffers writes, a quarter holds
+    /// waiting rows (half of it their texts), seven sixteenths hold encoded pages, and a quarter is for encoding.
     pub(crate) fn of(schema: &Schema<'_>, bytes: usize) -> WriterSizes {
-        let bytes = bytes.max(WriterSizes::bytes_min(schema));
+        let allowed_bytes = match bytes {
+            CHUNK_STEP_BYTES.. => bytes / CHUNK_STEP_BYTES * CHUNK_STEP_BYTES,
+            _ => CHUNK_STEP_BYTES / 2,
+        };
+        let allowed_bytes = allowed_bytes.max(WriterSizes::bytes_min(schema));
+        let finds_symbols = allowed_bytes >= SYMBOLS_FROM_BYTES;
+        let chunk_bytes = allowed_bytes - if finds_symbols { TRAINING_BYTES } else { 0 };
+        let bytes = chunk_bytes - chunk_bytes / 8;
         let row_bytes: usize = schema.columns.iter().map(|column| column.kind().bytes() + 1).sum();
         let texts = schema.columns.iter().filter(|column| column.kind() == Kind::Text).count();
         let heap_bytes =
@@ -66,14 +109,19 @@ impl WriterSizes {
         // Beside its columns a row has its sequence, its kind, the hash of its key, and 16 bytes while it is encoded.
         let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + 33)).clamp(1, ROWS_MAX);
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
+        // They are for planners, and worth a part of the last eighth.
+        let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
+        let registers = registers.find(|count| count * schema.columns.len() <= chunk_bytes / 32).unwrap_or(0);
         WriterSizes {
+            registers,
+            chunk_bytes,
             page_rows,
             heap_bytes,
-            pages_bytes: (bytes / 2).min(16 << 20),
+            pages_bytes: (bytes / 16 * 7).min(16 << 20),
             ranges: (bytes / 16 / places_bytes).clamp(1, RANGES_MAX),
-            buffer_bytes: (bytes / 16).clamp(4 << 10, 256 << 10),
+            buffer_bytes: (bytes / 16).clamp(2 << 10, 256 << 10),
             row_bytes: row_bytes + schema.columns.len() * 64 / page_rows,
-            symbol_tables: if bytes < SYMBOLS_FROM_BYTES { 0 } else { bytes / 16 / size_of::<SymbolTable>() },
+            symbol_tables: if finds_symbols { (bytes / 16 / size_of::<SymbolTable>()).min(texts) } else { 0 },
         }
     }
 }
@@ -83,9 +131,10 @@ impl WriterSizes {
 /// Rows come sorted by key, then by sequence, the newest first. Nothing is synced: whoever writes several segments into
 /// a file syncs it once, behind all of them. A writer that is dropped leaves bytes that nobody knows.
 ///
-/// **Memory.** About the allowance that [`WriterSizes::of`] was given, all of it from the arena; beside it up to twice
-/// the longest key, 4 KiB for each level of the index (or two keys, if these are longer), and the texts of the largest row
-/// of texts of up to 8 KiB. Long texts pass through the write buffer.
+/// **Memory.** The allowance that [`WriterSizes::of`] was given, all of it from the arena, as one chunk at once. More only
+/// for keys longer than some hundred bytes (twice the longest, and two for each level of the index), a row whose texts
+/// (of up to 8 KiB each) have more bytes than a sixteenth of the allowance, and segments of more than some hundred
+/// groups. Long texts pass through the write buffer.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter<'f, 's, 'a> {
     schema: Schema<'s>,
@@ -99,6 +148,7 @@ pub(crate) struct SegmentWriter<'f, 's, 'a> {
     scratch: EncodeScratch<'a>,
     sizes: WriterSizes,
     totals: Vec<'a, ColumnTotals>,
+    sketches: Sketches<'a>,
     /// The group's tables, by column.
     symbols: Vec<'a, (u16, SymbolTable)>,
     /// Where symbols are looked for; empty otherwise.
@@ -150,6 +200,8 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         sizes: WriterSizes,
         arena: &'a Arena,
     ) -> Result<SegmentWriter<'f, 's, 'a>, Error> {
+        // One chunk for all, so that nothing is lost at the ends of several.
+        arena.reserve(sizes.chunk_bytes - CHUNK_HEADER_BYTES)?;
         let mut order = Vec::with_capacity_in(schema.columns.len(), arena)?;
         order.extend(physical_order(&schema))?;
         let kinds =
@@ -165,7 +217,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         };
         let mut totals = Vec::with_capacity_in(schema.columns.len(), arena)?;
         for column in schema.columns {
-            totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, zone: None })?;
+            totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, distinct: 0, zone: None })?;
         }
         Ok(SegmentWriter {
             group: Group::new_in(kinds, limits, arena)?,
@@ -173,9 +225,10 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             start: offset,
             staging: Staging::new_in(&schema, sizes.page_rows, sizes.heap_bytes, arena)?,
             index: IndexBuilder::new_in(arena),
+            sketches: Sketches::new_in(schema.columns.len(), sizes.registers, arena)?,
             scratch: EncodeScratch::new_in(arena),
             training: Arena::new(arena.budget()),
-            symbols: Vec::new_in(arena),
+            symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
             range: RangeRecord::default(),
             range_rows: 0,
             key: Vec::new_in(arena),
@@ -315,6 +368,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         }
         self.close_group()?;
         let root = self.index.finish(&mut self.out)?;
+        for (index, totals) in self.totals.iter_mut().enumerate() {
+            totals.distinct = self.sketches.estimate(index, self.counts.rows - totals.nulls);
+        }
         let statistics_offset = statistics::write(&self.totals, &mut self.out)?;
         let Counts { rows, tombstones, groups, ranges, sequence_min, sequence_max, .. } = self.counts;
         let footer = Footer {
@@ -475,6 +531,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             };
             let stats = self.group.add_page(&values, table.map(|(_, table)| table), &mut self.scratch)?;
             self.totals[index].add(&stats);
+            self.sketches.add(index, &values);
         }
         self.group.end_range(rows, self.range)?;
         self.counts.ranges += 1;
@@ -487,7 +544,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
 
     /// Looks for symbols in the first page of a column in a group.
     fn find_symbols(&mut self, physical: usize, index: usize, source: &RangeSource<'_>) -> Result<(), Error> {
-        if self.symbols.len() >= self.sizes.symbol_tables {
+        if self.symbols.len() >= self.sizes.symbol_tables
+            || self.training.reserve(TRAINING_BYTES - CHUNK_HEADER_BYTES).is_err()
+        {
             return Ok(());
         }
         let table = match source {

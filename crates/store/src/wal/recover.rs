@@ -114,16 +114,16 @@ pub fn recover(
                 "the log that follows says another length",
             ));
         }
-        tail = Some(Tail { summary, last_sequence: replay.last_sequence });
+        tail = Some(Tail { summary, last_sequence: replay.state.last_sequence });
         logs_count += 1;
         current = next;
     }
     Ok(Recovered {
         tail,
         logs_count,
-        transactions_count: replay.transactions_count,
-        entries_count: replay.entries_count,
-        last_sequence: replay.last_sequence,
+        transactions_count: replay.state.transactions_count,
+        entries_count: replay.state.entries_count,
+        last_sequence: replay.state.last_sequence,
         torn_bytes: tail.map_or(0, |tail| tail.summary.file_bytes - tail.summary.end),
     })
 }
@@ -148,11 +148,14 @@ impl Logs<'_> {
     /// The header of the next log behind `number` that counts (W4). The others are removed where that is allowed.
     fn next(&self, mut number: u64) -> Result<Option<Header>, Error> {
         while let Some(next) = self.directory.next_number(FileKind::Wal, number)? {
-            match self.header(next)? {
-                Some((header, false)) => return Ok(Some(header)),
-                Some((header, true)) if next == self.oldest || self.is_followed(next)? => {
-                    return Ok(Some(header));
-                }
+            let found = self.header(next)?;
+            if let Some((header, false)) = found {
+                return Ok(Some(header));
+            }
+            let is_needed = next == self.oldest || self.is_followed(next)?;
+            match found {
+                Some((header, _)) if is_needed => return Ok(Some(header)),
+                None if is_needed => return Err(Error::corrupt(id_of(next), 0, "no header")),
                 _ if self.directory.access() != Access::Read => self.directory.remove(id_of(next))?,
                 _ => {}
             }

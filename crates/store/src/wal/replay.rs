@@ -7,10 +7,11 @@ use super::{FORMAT, TRANSACTION};
 use crate::directory::OpenFile;
 use crate::error::Error;
 use crate::files::FileId;
+use crate::log::buffer::Buffer;
 use crate::log::bytes::Decoder;
 use crate::log::reader::LogReader;
 use crate::log::records::{Piece, Records};
-use crate::log::{Buffer, FRAME_BYTES_MAX, Summary, reserve, zeroed};
+use crate::log::{FRAME_BYTES_MAX, Summary};
 
 /// The most bytes of a replay's buffer.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
@@ -37,9 +38,14 @@ struct Long {
     sequence: u64,
 }
 
-/// The memory of a replay, and where it is.
+/// The memory of a replay.
 pub(crate) struct Replay {
     buffer: Buffer,
+    pub(crate) state: State,
+}
+
+/// Where a replay is.
+pub(crate) struct State {
     /// An entry that did not fit a frame.
     long_buffer: Buffer,
     long: Option<Long>,
@@ -55,16 +61,18 @@ pub(crate) struct Replay {
 impl Replay {
     pub(crate) fn new(buffer_bytes: usize, budget: &Budget) -> Result<Replay, Error> {
         let alloc = BudgetAlloc::new(budget);
-        Ok(Replay {
-            buffer: zeroed(buffer_bytes.clamp(FRAME_BYTES_MAX, BUFFER_BYTES_MAX), &alloc)?,
-            long_buffer: Buffer::new_in(alloc),
+        let mut buffer = Buffer::new(&alloc);
+        buffer.reserve(buffer_bytes.clamp(FRAME_BYTES_MAX, BUFFER_BYTES_MAX))?;
+        let state = State {
+            long_buffer: Buffer::new(&alloc),
             long: None,
             sequence: 0,
             items_count: 0,
             last_sequence: 0,
             transactions_count: 0,
             entries_count: 0,
-        })
+        };
+        Ok(Replay { buffer, state })
     }
 
     /// The first pass: how far the log goes; `durable` is known to be durable. `None` where it was never made.
@@ -74,7 +82,7 @@ impl Replay {
         database: u64,
         durable: u64,
     ) -> Result<Option<Summary>, Error> {
-        let Some(reader) = LogReader::open(file, &FORMAT, database, &mut self.buffer)? else {
+        let Some(reader) = LogReader::open(file, &FORMAT, database, self.buffer.room())? else {
             return Ok(None);
         };
         Records::summarize(reader, durable).map(Some)
@@ -87,31 +95,17 @@ impl Replay {
         summary: &Summary,
         visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
-        // The buffer is lent to the reader, the rest of the state to what it reads.
-        let mut buffer =
-            core::mem::replace(&mut self.buffer, Buffer::new_in(self.long_buffer.allocator().clone()));
-        let outcome = self.run_with(file, summary, &mut buffer, visit);
-        self.buffer = buffer;
-        outcome
-    }
-
-    fn run_with(
-        &mut self,
-        file: &OpenFile,
-        summary: &Summary,
-        buffer: &mut [u8],
-        visit: &mut Visit<'_>,
-    ) -> Result<(), Error> {
-        let Some(reader) = LogReader::open(file, &FORMAT, summary.header.database, buffer)? else {
-            return Err(Error::corrupt(file.id(), 0, "the header is gone"));
-        };
+        let reader = LogReader::open(file, &FORMAT, summary.header.database, self.buffer.room())?;
+        let reader = reader.ok_or_else(|| Error::corrupt(file.id(), 0, "the header is gone"))?;
         let mut records = Records::complete(reader, summary);
         while let Some(piece) = records.next()? {
-            self.take(file.id(), &piece, records.items(&piece), visit)?;
+            self.state.take(file.id(), &piece, records.items(&piece), visit)?;
         }
         Ok(())
     }
+}
 
+impl State {
     fn take(&mut self, id: FileId, piece: &Piece, items: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         if piece.is_first {
             if piece.record != TRANSACTION {
@@ -139,8 +133,8 @@ impl Replay {
             match entries.take(head.body_bytes()) {
                 Some(body) => give(&head, self.sequence, body, visit)?,
                 None => {
-                    self.long_buffer.clear();
-                    reserve(&mut self.long_buffer, head.body_bytes())?;
+                    self.long_buffer.truncate(0);
+                    self.long_buffer.reserve(head.body_bytes())?;
                     let long = Long { head, sequence: self.sequence };
                     self.take_long(id, piece, long, &mut entries, visit)?;
                 }
@@ -160,9 +154,9 @@ impl Replay {
     ) -> Result<(), Error> {
         let missing = long.head.body_bytes() - self.long_buffer.len();
         let part = entries.take(missing.min(entries.rest().len())).unwrap_or(&[]);
-        self.long_buffer.extend_from_slice(part);
+        self.long_buffer.put(part);
         if part.len() == missing {
-            return give(&long.head, long.sequence, &self.long_buffer, visit);
+            return give(&long.head, long.sequence, self.long_buffer.as_slice(), visit);
         }
         if piece.trailer.is_some() {
             return Err(Error::corrupt(id, piece.offset, "an entry is longer than its transaction"));

@@ -181,7 +181,7 @@ fn orphans_are_removed_and_strangers_are_not() {
         put(&disk, &format!("segments-{number:06}"), b"");
     }
     let others = ["wal-000007", "wal-000008", "temp-000009", "temp-000090", "manifest-000090"];
-    let strangers = ["notes.txt", "segments-1", "wal-000007.bak", "lost+found"];
+    let strangers = ["notes.txt", "segments-1", "wal-000007.bak", "lost+found", "temp-18446744073709551615"];
     for name in others.iter().chain(&strangers) {
         put(&disk, name, b"");
     }

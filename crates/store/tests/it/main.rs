@@ -7,8 +7,22 @@ use cofferdam_testkit::counting::CountingAllocator;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 mod directory;
+mod engine;
 mod formats;
+mod history;
 mod machine;
 mod manifest;
 mod memory;
+mod sim;
 mod wal;
+
+/// Every file beside this one, and every folder, is a module of this binary.
+#[test]
+fn no_file_is_forgotten() {
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap_or(&name);
+        assert!(module == "main" || listed.contains(&format!("mod {module};")), "{name} is no module");
+    }
+}

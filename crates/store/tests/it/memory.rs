@@ -128,7 +128,7 @@ fn a_replay_takes_the_same_for_logs_of_every_length() {
     assert_eq!(peak(3000, 10, 100), 19 << 10);
     assert_eq!(peak(20, 5000, 10_000), 19 << 10);
     // A key and a row of the greatest length, in one piece.
-    assert_eq!(peak(20, KEY_BYTES_MAX, ROW_BYTES_MAX), (19 + 8 + 64) << 10);
+    assert_eq!(peak(20, KEY_BYTES_MAX, ROW_BYTES_MAX), (20 + 8 + 64) << 10);
 }
 
 /// A directory of the system that is removed at the end.

@@ -2,11 +2,12 @@
 
 use cofferdam_arena::Budget;
 use cofferdam_store::directory::{Access, Directory};
-use cofferdam_store::log::LogEnd;
+use cofferdam_store::log::{HEADER_BYTES, LogEnd};
 use cofferdam_store::manifest::Root;
 use cofferdam_store::wal::{Change, Entry, Event, ROW_BYTES_MAX, Recovered, WalWriter, recover};
-use cofferdam_store::{Error, FileKind, KEY_BYTES_MAX, TableId};
-use cofferdam_testkit::simfs::SimDisk;
+use cofferdam_store::{Error, FileId, FileKind, InputKind, KEY_BYTES_MAX, TableId};
+use cofferdam_testkit::simfs::{EIO, Fault, Op, Rule, SimDisk};
+use cofferdam_vfs::OpenMode;
 
 use crate::machine::{self, Choices, Fate, Stop, must, open, seeds};
 
@@ -235,4 +236,250 @@ fn a_log_that_is_not_synced_is_found_out() {
     for pattern in ["wal-*", "db"] {
         assert!((0..200).any(|seed| live(seed, Fate::Crashes, Some(pattern)).is_err()), "{pattern}");
     }
+}
+
+/// An open database in which nothing goes wrong.
+struct Calm {
+    disk: SimDisk,
+    directory: Directory,
+    root: Root,
+    budget: Budget,
+}
+
+fn calm(seed: u64) -> Calm {
+    let (disk, budget) = (SimDisk::new(seed), machine::budget(1 << 20));
+    let (directory, root) = open(&disk, Access::Create, &budget).unwrap();
+    Calm { disk, directory, root, budget }
+}
+
+impl Calm {
+    fn create(&self, number: u64, previous: Option<LogEnd>) -> WalWriter {
+        WalWriter::create(&self.directory, &self.root, number, previous, 0, &self.budget).unwrap()
+    }
+
+    fn replay(&self, oldest: u64) -> Result<(Recovered, Vec<Vec<Owned>>), Error> {
+        replay(&self.directory, &self.root, oldest, &self.budget)
+    }
+
+    fn corruption(&self, oldest: u64) -> (u64, u64) {
+        match self.replay(oldest) {
+            Err(Error::Corrupt(corruption)) if corruption.file.kind == FileKind::Wal => {
+                (corruption.file.number, corruption.offset)
+            }
+            outcome => panic!("no damage: {outcome:?}"),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = self.disk.image().into_keys().map(|path| path.trim_start_matches("/db/").to_owned());
+        names.filter(|name| name.starts_with("wal")).collect()
+    }
+}
+
+/// A transaction of one row.
+fn put(wal: &mut WalWriter, key: &[u8]) -> Result<(), Error> {
+    let sequence = wal.last_sequence() + 1;
+    let mut transaction = wal.begin(sequence)?;
+    let (table, change) = (TableId(1), Change::Put);
+    transaction.put(&Entry { sequence, table, change, key, row: b"row" })?;
+    transaction.commit()
+}
+
+/// Logs 5, 7 and 9 with a transaction each, closed.
+fn three_logs(calm: &Calm) -> [LogEnd; 3] {
+    let mut end = None;
+    [5, 7, 9].map(|number| {
+        let mut wal = calm.create(number, end);
+        put(&mut wal, b"key").unwrap();
+        end = Some(wal.close().unwrap());
+        end.unwrap()
+    })
+}
+
+#[test]
+fn transactions_share_a_write_and_a_sync() {
+    let calm = calm(1);
+    let mut wal = calm.create(5, None);
+    let before = (wal.counters(), calm.disk.counts().mutations);
+    for _ in 0..8 {
+        put(&mut wal, b"key").unwrap();
+    }
+    assert_eq!(calm.disk.counts().mutations, before.1);
+    wal.sync().unwrap();
+    let (counters, records) = (wal.counters(), 8);
+    assert_eq!(counters.records_count, records);
+    assert_eq!(counters.syncs_count - before.0.syncs_count, 1);
+    assert_eq!(counters.writes_count - before.0.writes_count, 1);
+    // A header, the entry, the trailer: 24 + 4 + 3 + 3 + 16, and padding.
+    assert_eq!(counters.written_bytes - before.0.written_bytes, records * 56);
+    assert_eq!(wal.bytes(), HEADER_BYTES + records * 56);
+    wal.sync().unwrap();
+    assert_eq!(wal.counters(), counters);
+}
+
+#[test]
+fn entries_that_do_not_fit_are_refused() {
+    let calm = calm(2);
+    let mut wal = calm.create(5, None);
+    let (long_key, long_row) = (vec![1; KEY_BYTES_MAX + 1], vec![1; ROW_BYTES_MAX + 1]);
+    let good = Entry { sequence: 1, table: TableId(9), change: Change::Put, key: b"key", row: b"row" };
+    let mut transaction = wal.begin(1).unwrap();
+    for (entry, kind) in [
+        (Entry { key: &long_key, ..good }, InputKind::KeyTooLong),
+        (Entry { key: b"", ..good }, InputKind::KeyTooLong),
+        (Entry { row: &long_row, ..good }, InputKind::ValueTooLong),
+        (Entry { change: Change::Delete, ..good }, InputKind::ValueTooLong),
+    ] {
+        match transaction.put(&entry) {
+            Err(Error::Input(problem)) => assert_eq!((problem.table, problem.kind), (TableId(9), kind)),
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+    // It may go on all the same.
+    transaction.put(&good).unwrap();
+    transaction.commit().unwrap();
+    wal.close().unwrap();
+    assert_eq!(calm.replay(0).unwrap().1, [[Owned::of(&good)]]);
+}
+
+/// Aim: a sequence that no commit reaches, and a damaged file may claim, is an error and no panic.
+#[test]
+fn sequences_end_with_an_error() {
+    let calm = calm(8);
+    let mut wal = calm.create(5, None);
+    let last = (1 << 56) - 1;
+    let entry = Entry { sequence: last, table: TableId(1), change: Change::Put, key: b"key", row: b"" };
+    let mut transaction = wal.begin(last).unwrap();
+    transaction.put(&Entry { sequence: last + 1, ..entry }).unwrap();
+    assert!(matches!(transaction.commit(), Err(Error::Corrupt(_))));
+    let mut transaction = wal.begin(last).unwrap();
+    transaction.put(&entry).unwrap();
+    transaction.commit().unwrap();
+    assert!(matches!(wal.begin(last + 1), Err(Error::Corrupt(_))));
+    wal.close().unwrap();
+    assert_eq!(calm.replay(0).unwrap().0.last_sequence, last);
+}
+
+#[test]
+fn a_log_that_is_missing_is_noticed() {
+    let mut calm = calm(3);
+    three_logs(&calm);
+    assert_eq!(calm.replay(0).unwrap().0.logs_count, 3);
+    assert_eq!(calm.replay(7).unwrap().0.logs_count, 2);
+    assert_eq!(calm.corruption(4), (4, 0), "one that the manifest names");
+    assert_eq!(calm.corruption(6), (6, 0));
+    let all = calm.disk.duplicate();
+    calm.directory.remove(FileId::new(FileKind::Wal, 7)).unwrap();
+    assert_eq!(calm.corruption(0), (7, 0), "one that another follows");
+    assert_eq!(calm.corruption(5), (7, 0));
+    assert_eq!(calm.replay(9).unwrap().0.transactions_count, 1);
+    calm.disk = all;
+    calm.directory = open(&calm.disk, Access::Write, &calm.budget).unwrap().0;
+    calm.directory.remove(FileId::new(FileKind::Wal, 5)).unwrap();
+    assert_eq!(calm.corruption(0), (5, 0), "the first one");
+}
+
+/// Aim: of a log that another one follows each byte is known to be durable, without a mark. Method: cut it everywhere, and turn
+/// bits of it.
+#[test]
+fn damage_is_told_in_every_log_but_the_last() {
+    let calm = calm(4);
+    let ends = three_logs(&calm);
+    let file = |mode| calm.directory.open_file(FileId::new(FileKind::Wal, 7), mode, &calm.budget).unwrap();
+    let bytes = calm.disk.image()["/db/wal-000007"].clone();
+    assert!(bytes.len() as u64 > ends[1].bytes);
+    for len in 0..ends[1].bytes {
+        file(OpenMode::Write).set_bytes(len).unwrap();
+        let (number, offset) = calm.corruption(0);
+        assert!(number == 7 && offset <= len, "{len}: {offset}");
+    }
+    file(OpenMode::Write).write_all_at(&bytes, 0).unwrap();
+    for offset in 0..ends[1].bytes {
+        calm.disk.flip("/db/wal-000007", offset, 8).unwrap();
+        let (number, place) = calm.corruption(0);
+        assert!(number == 7 && place <= offset, "{offset}: {place}");
+        calm.disk.flip("/db/wal-000007", offset, 8).unwrap();
+    }
+    // More than the next one says was never there.
+    let mut wal = calm.create(11, Some(LogEnd { bytes: ends[2].bytes - 56, ..ends[2] }));
+    put(&mut wal, b"key").unwrap();
+    wal.close().unwrap();
+    assert_eq!(calm.corruption(0).0, 9);
+}
+
+/// Aim: a log that is empty counts only where something needs it (W4). Method: empty logs at the end, in between, named and
+/// not; with and without a complete header.
+#[test]
+fn empty_logs_count_where_they_are_needed() {
+    let mut calm = calm(5);
+    let ends = three_logs(&calm);
+    drop(calm.create(10, Some(ends[2])));
+    let stillborn =
+        calm.directory.open_file(FileId::new(FileKind::Wal, 12), OpenMode::CreateNew, &calm.budget);
+    stillborn.unwrap().write_all_at(&[0; HEADER_BYTES as usize], 0).unwrap();
+    let tail = |calm: &Calm, oldest| calm.replay(oldest).unwrap().0.tail.map(|tail| tail.number());
+    // A reader leaves them where they are.
+    calm.directory = {
+        let disk = calm.disk.duplicate();
+        let directory = open(&disk, Access::Read, &calm.budget).unwrap().0;
+        calm.disk = disk;
+        directory
+    };
+    assert_eq!((tail(&calm, 0), tail(&calm, 10)), (Some(9), Some(10)));
+    assert_eq!(calm.names().len(), 5);
+    // Where another one follows, an empty one is a link.
+    let with_link = Calm { disk: calm.disk.duplicate(), budget: calm.budget.clone(), ..calm };
+    let directory = open(&with_link.disk, Access::Write, &with_link.budget).unwrap().0;
+    let with_link = Calm { directory, ..with_link };
+    let mut wal = with_link.create(13, Some(LogEnd { number: 10, bytes: HEADER_BYTES, last_sequence: 3 }));
+    put(&mut wal, b"key").unwrap();
+    wal.close().unwrap();
+    assert_eq!(tail(&with_link, 0), Some(13));
+    assert_eq!(with_link.replay(0).unwrap().1.len(), 4);
+    assert_eq!(with_link.names(), ["wal-000005", "wal-000007", "wal-000009", "wal-000010", "wal-000013"]);
+    // Nothing needs it any more.
+    with_link.directory.remove(FileId::new(FileKind::Wal, 13)).unwrap();
+    assert_eq!(tail(&with_link, 0), Some(9));
+    assert_eq!(with_link.names(), ["wal-000005", "wal-000007", "wal-000009"]);
+    // A log that failed to be made, and one that was made in its place.
+    drop(with_link.create(20, Some(ends[2])));
+    let mut wal = with_link.create(21, Some(ends[2]));
+    put(&mut wal, b"key").unwrap();
+    wal.close().unwrap();
+    assert_eq!((tail(&with_link, 0), with_link.replay(0).unwrap().1.len()), (Some(21), 4));
+}
+
+#[test]
+fn a_log_goes_on_after_a_failure_only_when_it_is_opened_again() {
+    for ops in [[Op::Write], [Op::Sync]] {
+        let calm = calm(6);
+        let mut wal = calm.create(5, None);
+        put(&mut wal, b"kept").unwrap();
+        wal.sync().unwrap();
+        calm.disk.inject(Rule::new(ops, Fault::Error(EIO)).nth(1));
+        put(&mut wal, b"lost?").unwrap();
+        assert!(matches!(wal.sync(), Err(Error::Io(_))), "{ops:?}");
+        assert!(matches!(wal.sync(), Err(Error::Poisoned)));
+        assert!(matches!(wal.write(), Err(Error::Poisoned)));
+        assert!(matches!(put(&mut wal, b"more"), Err(Error::Poisoned)));
+        assert!(matches!(wal.close(), Err(Error::Poisoned)));
+        let (recovered, found) = calm.replay(0).unwrap();
+        assert!(matches!(found.len(), 1 | 2));
+        let mut wal = recovered.tail.unwrap().resume(&calm.directory, 0, &calm.budget).unwrap();
+        put(&mut wal, b"more").unwrap();
+        wal.close().unwrap();
+        assert_eq!(calm.replay(0).unwrap().1.len(), found.len() + 1);
+    }
+}
+
+#[test]
+fn a_visitor_that_fails_ends_the_replay() {
+    let calm = calm(7);
+    three_logs(&calm);
+    let mut visits = 0;
+    let outcome = recover(&calm.directory, &calm.root, 0, 0, &calm.budget, &mut |_| {
+        visits += 1;
+        if visits == 3 { Err(Error::Cancelled) } else { Ok(()) }
+    });
+    assert!(matches!(outcome, Err(Error::Cancelled)) && visits == 3);
 }

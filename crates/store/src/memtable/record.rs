@@ -1,0 +1,206 @@
+//! The bytes of an entry: written once before anybody can find them, never changed after.
+//!
+//! ```text
+//!   bit  0       1..2        3..8       9..15
+//!   | kind | sequence in | key bytes | row bytes |   2 bytes, little-endian
+//!   | key bytes, 4 |   where the 6 bits are all set
+//!   | row bytes, 4 |   where the 7 bits are all set
+//!   | sequence: 2, 3 or 4 bytes above the base of the memtable, or all 8 |
+//!   | key | row |
+//! ```
+//!
+//! So an entry takes 4 to 6 bytes more than its key and row where sequences are near to each other.
+#![allow(unsafe_code)]
+
+use core::mem::MaybeUninit;
+use core::slice;
+
+use cofferdam_arena::AllocError;
+
+use super::EntryKind;
+use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Places};
+
+/// An entry of a tree, in its memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'p> {
+    pub(super) key: &'p [u8],
+    pub(super) sequence: u64,
+    pub(super) kind: EntryKind,
+    pub(super) row: &'p [u8],
+}
+
+const KEY_BITS: usize = 6;
+const KEY_LONG: usize = (1 << KEY_BITS) - 1;
+const ROW_LONG: usize = (1 << 7) - 1;
+const KEY_SHIFT: u32 = 3;
+const ROW_SHIFT: u32 = KEY_SHIFT + KEY_BITS as u32;
+/// How many bytes of a sequence stand in each class of records.
+const SEQUENCE_BYTES: [usize; 4] = [2, 3, 4, 8];
+/// The most that a record has beside its key and row.
+pub(super) const HEADER_BYTES_MAX: usize = 2 + 4 + 4 + 8;
+
+/// What stands before a record's key.
+pub(super) struct Header {
+    bytes: [u8; HEADER_BYTES_MAX],
+    len: usize,
+}
+
+impl Header {
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.len += bytes.len();
+    }
+
+    /// The header of a record; lengths are below 2^32.
+    pub(super) fn new(record: &Record<'_>, base_sequence: u64) -> Header {
+        let above = record.sequence.wrapping_sub(base_sequence);
+        let class = match above {
+            0..=0xffff => 0,
+            0x1_0000..=0xff_ffff => 1,
+            0x100_0000..=0xffff_ffff => 2,
+            _ => 3,
+        };
+        let (key_bits, row_bits) = (record.key.len().min(KEY_LONG), record.row.len().min(ROW_LONG));
+        let word = usize::from(record.kind == EntryKind::Delete)
+            | class << 1
+            | key_bits << KEY_SHIFT
+            | row_bits << ROW_SHIFT;
+        let mut header = Header { bytes: [0; HEADER_BYTES_MAX], len: 0 };
+        header.put(&(word as u16).to_le_bytes());
+        if key_bits == KEY_LONG {
+            header.put(&(record.key.len() as u32).to_le_bytes());
+        }
+        if row_bits == ROW_LONG {
+            header.put(&(record.row.len() as u32).to_le_bytes());
+        }
+        let sequence = if class == 3 { record.sequence } else { above };
+        header.put(sequence.to_le_bytes().get(..SEQUENCE_BYTES[class]).unwrap_or(&[]));
+        header
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// How many bytes a record takes, or `None` where that is more than a slab can hold.
+pub(super) fn record_bytes(header: &Header, record: &Record<'_>) -> Option<usize> {
+    let bytes = header.len.checked_add(record.key.len())?.checked_add(record.row.len())?;
+    (bytes <= PIECE_BYTES_MAX).then_some(bytes + TRACK_BYTES)
+}
+
+/// Writes a record to where nobody can find it yet, and returns its offset. Needs: `ensure` for its bytes.
+pub(super) fn write_record<M: Memory>(cutter: &Cutter<'_, M>, header: &Header, record: &Record<'_>) -> u32 {
+    let len = header.len + record.key.len() + record.row.len();
+    let (offset, room) = cutter.cut_record(len + TRACK_BYTES);
+    let (track, room) = room.split_at_mut(TRACK_BYTES);
+    note_write(track);
+    let (head, rest) = room.split_at_mut(header.len);
+    let (key, row) = rest.split_at_mut(record.key.len());
+    head.write_copy_of_slice(header.bytes());
+    copy(key, record.key);
+    copy(row, record.row);
+    offset
+}
+
+/// Copies bytes. Keys and rows are short, and two overlapping words are faster than a call of `memcpy`.
+#[inline(always)]
+fn copy(to: &mut [MaybeUninit<u8>], from: &[u8]) {
+    if let (8..=16, Some(first), Some(last)) = (from.len(), from.first_chunk::<8>(), from.last_chunk::<8>())
+        && let Some(room) = to.first_chunk_mut::<8>()
+    {
+        room.write_copy_of_slice(first);
+        if let Some(room) = to.last_chunk_mut::<8>() {
+            room.write_copy_of_slice(last);
+        }
+        return;
+    }
+    to.write_copy_of_slice(from);
+}
+
+/// Reads a record.
+///
+/// # Safety
+/// 1. `offset` is one that `write_record` has returned for these slabs in this generation.
+/// 2. That happened before: in this thread, or published by a release that this thread has acquired.
+#[inline(always)]
+pub(super) unsafe fn read_record(places: Places<'_>, offset: u32) -> Record<'_> {
+    let begin = places.address(offset).cast_const();
+    note_read(begin);
+    // SAFETY: by 1 and 2 the bytes of a record stand here, which nobody writes any more, and which live while a view of
+    // the slabs does (slab S3); each read is of what the ones before it say is there, as `Header::new` has put it.
+    unsafe {
+        let mut at = begin.add(TRACK_BYTES);
+        let word = usize::from(u16::from_le_bytes(at.cast::<[u8; 2]>().read()));
+        at = at.add(2);
+        let (mut key_len, mut row_len) = (word >> KEY_SHIFT & KEY_LONG, word >> ROW_SHIFT);
+        if key_len == KEY_LONG {
+            key_len = u32::from_le_bytes(at.cast::<[u8; 4]>().read()) as usize;
+            at = at.add(4);
+        }
+        if row_len == ROW_LONG {
+            row_len = u32::from_le_bytes(at.cast::<[u8; 4]>().read()) as usize;
+            at = at.add(4);
+        }
+        let base = places.slabs().base_sequence();
+        let class = word >> 1 & 3;
+        let low = u64::from(u16::from_le_bytes(at.cast::<[u8; 2]>().read()));
+        let sequence = match class {
+            0 => base.wrapping_add(low),
+            1 => base.wrapping_add(low | u64::from(at.add(2).read()) << 16),
+            2 => base.wrapping_add(u64::from(u32::from_le_bytes(at.cast::<[u8; 4]>().read()))),
+            _ => u64::from_le_bytes(at.cast::<[u8; 8]>().read()),
+        };
+        at = at.add(SEQUENCE_BYTES[class]);
+        Record {
+            key: slice::from_raw_parts(at, key_len),
+            sequence,
+            kind: if word & 1 == 0 { EntryKind::Put } else { EntryKind::Delete },
+            row: slice::from_raw_parts(at.add(key_len), row_len),
+        }
+    }
+}
+
+/// Under the model checker every record begins with a cell that it watches: a record that is read before it was published
+/// fails the model. Nothing elsewhere.
+#[cfg(loom)]
+pub(super) const TRACK_BYTES: usize = 2 * size_of::<Track>();
+#[cfg(loom)]
+type Track = loom::cell::UnsafeCell<()>;
+#[cfg(not(loom))]
+pub(super) const TRACK_BYTES: usize = 0;
+
+#[cfg(loom)]
+fn track_at(begin: *const u8) -> *mut Track {
+    begin.wrapping_add(begin.align_offset(align_of::<Track>())).cast_mut().cast()
+}
+
+#[cfg_attr(not(loom), inline(always))]
+fn note_write(track: &mut [MaybeUninit<u8>]) {
+    #[cfg(loom)]
+    // SAFETY: the place is aligned, within the record's first bytes, and nobody else's.
+    unsafe {
+        let cell = track_at(track.as_ptr().cast());
+        cell.write(Track::new(()));
+        (*cell).with_mut(|_| ());
+    }
+    let _ = track;
+}
+
+#[cfg_attr(not(loom), inline(always))]
+fn note_read(begin: *const u8) {
+    #[cfg(loom)]
+    // SAFETY: `note_write` has made a cell here.
+    unsafe {
+        (*track_at(begin)).with(|_| ());
+    }
+    let _ = begin;
+}
+
+/// A record that cannot be: asks the arena for more than there is, so that it records why.
+#[cold]
+pub(super) fn refuse_record<M: Memory>(memory: &M) -> AllocError {
+    memory.take(usize::MAX).map_or(AllocError, |_| AllocError)
+}

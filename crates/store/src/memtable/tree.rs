@@ -1,0 +1,276 @@
+//! Where trees begin: a root for each table, and a directory of them.
+//!
+//! Each table has a tree of its own, so that its keys share what they can, and no record names its table. The directory is a
+//! tree as well: its keys are the tables' numbers, big-endian; the row of each is the offset of the table's root.
+//!
+//! Invariants (cited as *tree T1* …):
+//! - **T1** Nothing is ever taken out of a tree while readers see it, and nothing in it changes but: a slot gets the record of
+//!   the same key and sequence; a node gives its upper entries to a new node beside it; heads are rewritten in flux.
+//! - **T2** A node's range begins with the separator before it in the nodes above (open at the left edge) and ends with the
+//!   next one. It only ever gets narrower, at its end.
+//! - **T3** A node that gives up entries does so in this order: the new node is filled; the nodes above lead to it; *changes*
+//!   becomes odd; the link is set; the order is shortened; *changes* becomes even; free slots are used again. So while
+//!   *changes* is what it was, no slot that a reader may have found in an order was given to another entry.
+//! - **T4** A reader that found *changes* the same before and after going down was in the right leaf. If it was not, it went
+//!   to a node after that had given up the target's place, and saw a separator's node without that separator: but the separator
+//!   is published before *changes* becomes odd, and the order is shortened after.
+//! - **T5** A node goes into flux before *changes* goes up by two, and its heads are rewritten after. So while *changes* is what
+//!   it was, a reader has seen heads that go with the state it saw, or the state in flux.
+//! - **T6** A directory's rows are what [`TreeRef::create`] returned for the same slabs, and nobody else writes them.
+#![allow(unsafe_code)]
+
+use super::node::{NodeRef, RecordRef, Target};
+use super::order::Order;
+use super::plain::Plain64;
+use super::record::Record;
+use super::slab::{Cutter, LINE_BYTES, Memory, Places, Slabs};
+use super::sync::{AtomicU32, AtomicU64, Ordering, fence};
+
+pub(super) const ROOT_BYTES: usize = size_of::<Root>().next_multiple_of(LINE_BYTES);
+
+/// Where a tree begins, and how often it has changed its shape.
+///
+/// `changes` goes up by 1 before a node gives up entries, and by 1 when it has; so it is odd in between. It goes up by 2
+/// while a node is in flux for another reason.
+#[repr(C, align(64))]
+pub(super) struct Root {
+    changes: AtomicU32,
+    /// Height and offset of the topmost node; 0 for an empty tree.
+    top: AtomicU64,
+}
+
+impl Root {
+    /// An empty tree.
+    #[cfg(not(loom))]
+    pub(super) const fn new() -> Root {
+        Root { changes: AtomicU32::new(0), top: AtomicU64::new(0) }
+    }
+
+    /// An empty tree.
+    #[cfg(loom)]
+    pub(super) fn new() -> Root {
+        Root { changes: AtomicU32::new(0), top: AtomicU64::new(0) }
+    }
+
+    /// Forgets the tree. For whoever has the arena to itself.
+    pub(super) fn forget(&self) {
+        self.changes.store(0, Ordering::Relaxed);
+        self.top.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A tree, and the places that its offsets lead to.
+#[derive(Clone, Copy)]
+pub(super) struct TreeRef<'p> {
+    places: Places<'p>,
+    root: &'p Root,
+}
+
+impl<'p> TreeRef<'p> {
+    /// # Safety
+    /// 1. What was put into `root` since it was new or forgot is in these slabs, in this generation.
+    pub(super) unsafe fn new(places: Places<'p>, root: &'p Root) -> TreeRef<'p> {
+        TreeRef { places, root }
+    }
+
+    /// An empty tree in the memory itself. Needs: `ensure` for its bytes.
+    pub(super) fn create<M: Memory>(cutter: &Cutter<'p, M>) -> (TreeRef<'p>, u32) {
+        let (offset, at) = cutter.cut_node(ROOT_BYTES);
+        let at = at.cast::<Root>();
+        // SAFETY: fresh memory of a root's size, aligned to a line; it lives as long as a view of the slabs (slab S3).
+        let root = unsafe {
+            at.write(Root::new());
+            at.as_ref()
+        };
+        (TreeRef { places: cutter.places(), root }, offset)
+    }
+
+    /// The tree whose offset a row is.
+    ///
+    /// # Safety
+    /// 1. The row is that of a record in `places`, which has what `create` returned for a tree in the same slabs in this
+    ///    generation, little-endian.
+    #[inline(always)]
+    pub(super) unsafe fn of_row(places: Places<'p>, row: &[u8]) -> Option<TreeRef<'p>> {
+        let offset = u32::from_le_bytes(*row.first_chunk::<4>()?);
+        // SAFETY: by 1 a root was written here, before the record was published.
+        let root = unsafe { &*places.address(offset).cast::<Root>() };
+        Some(TreeRef { places, root })
+    }
+
+    pub(super) fn places(self) -> Places<'p> {
+        self.places
+    }
+
+    /// How often the tree has changed its shape.
+    #[inline(always)]
+    pub(super) fn changes(self) -> u32 {
+        self.root.changes.load(Ordering::Acquire)
+    }
+
+    /// As often as it had when `changes` was asked before, so that all that was read since is of one shape.
+    #[inline(always)]
+    pub(super) fn is_unchanged(self, changes: u32) -> bool {
+        fence(Ordering::Acquire);
+        self.root.changes.load(Ordering::Relaxed) == changes
+    }
+
+    /// One half of a change: before a node gives up entries, and after.
+    pub(super) fn half_change(self) {
+        self.root.changes.store(self.root.changes.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// The topmost node.
+    #[inline(always)]
+    pub(super) fn top(self) -> Option<NodeRef<'p>> {
+        let word = self.root.top.load(Ordering::Acquire);
+        // SAFETY: read by an acquire from a root, where `set_top` has put the height beside the offset.
+        (word != 0).then(|| unsafe { NodeRef::from_offset(self.places, word as u32, (word >> 32) as u32) })
+    }
+
+    /// Publishes a new topmost node.
+    pub(super) fn set_top(self, top: NodeRef<'p>) {
+        self.root.top.store(u64::from(top.height()) << 32 | u64::from(top.offset()), Ordering::Release);
+    }
+}
+
+/// The most that a tree can be high: nodes are of 128 bytes and more, and each level has at least seven times as many as the
+/// one above, so 2 GiB are used up before.
+pub(super) const HEIGHT_MAX: usize = 12;
+
+/// All trees of one memory, and what is known of them.
+#[repr(C, align(64))]
+pub(super) struct Side {
+    slabs: Slabs,
+    /// In these slabs alone (T6).
+    directory: Root,
+    pub(super) figures: Figures,
+}
+
+/// What a side holds. Written by the writer alone.
+#[repr(C, align(64))]
+pub(super) struct Figures {
+    pub(super) entries_count: Plain64,
+    pub(super) tables_count: Plain64,
+    /// `u64::MAX` without entries.
+    pub(super) sequence_min: Plain64,
+    pub(super) sequence_max: Plain64,
+    /// What the arena holds.
+    pub(super) held_bytes: Plain64,
+    /// How many inner nodes there are at each height above the leaves.
+    pub(super) inner_counts: [Plain64; HEIGHT_MAX],
+}
+
+impl Side {
+    pub(super) fn new(held_bytes: u64) -> Side {
+        Side {
+            slabs: Slabs::new(),
+            directory: Root::new(),
+            figures: Figures {
+                entries_count: Plain64::new(0),
+                tables_count: Plain64::new(0),
+                sequence_min: Plain64::new(u64::MAX),
+                sequence_max: Plain64::new(0),
+                held_bytes: Plain64::new(held_bytes),
+                inner_counts: [const { Plain64::new(0) }; HEIGHT_MAX],
+            },
+        }
+    }
+
+    /// Forgets everything, because the arena was reset and holds so much now. For whoever has the arena to itself.
+    pub(super) fn forget(&self, held_bytes: u64) {
+        self.slabs.forget();
+        self.directory.forget();
+        let figures = &self.figures;
+        let zero = [&figures.entries_count, &figures.tables_count, &figures.sequence_max];
+        zero.into_iter().chain(&figures.inner_counts).for_each(|figure| figure.set(0));
+        figures.sequence_min.set(u64::MAX);
+        figures.held_bytes.set(held_bytes);
+    }
+
+    pub(super) fn slabs(&self) -> &Slabs {
+        &self.slabs
+    }
+
+    /// The directory, as it is now or later.
+    ///
+    /// # Safety
+    /// 1. While it is used, nobody resets the arena of these slabs or forgets them.
+    #[inline(always)]
+    pub(super) unsafe fn directory(&self) -> Directory<'_> {
+        // SAFETY: what the directory's root leads to was made by an inserter of these slabs (T6); `forget` empties both, and
+        // by 1 nobody calls it.
+        Directory { tree: unsafe { TreeRef::new(self.slabs.places(), &self.directory) } }
+    }
+}
+
+/// The tree that leads to the tables' trees.
+#[derive(Clone, Copy)]
+pub(super) struct Directory<'p> {
+    pub(super) tree: TreeRef<'p>,
+}
+
+impl<'p> Directory<'p> {
+    /// The tree of a table.
+    #[inline(always)]
+    pub(super) fn table(self, table: u32) -> Option<TreeRef<'p>> {
+        let key = table.to_be_bytes();
+        let found = self.tree.first_from(&Target::new(&key, 0))?;
+        if found.key != key {
+            return None;
+        }
+        self.of_record(&found)
+    }
+
+    /// The first table from this number on.
+    pub(super) fn table_from(self, table: u32) -> Option<(u32, TreeRef<'p>)> {
+        let found = self.tree.first_from(&Target::new(&table.to_be_bytes(), 0))?;
+        Some((u32::from_be_bytes(*found.key.first_chunk::<4>()?), self.of_record(&found)?))
+    }
+
+    #[inline(always)]
+    fn of_record(self, record: &Record<'p>) -> Option<TreeRef<'p>> {
+        // SAFETY: a record of the directory (T6), which lies in the same slabs.
+        unsafe { TreeRef::of_row(self.tree.places(), record.row) }
+    }
+}
+
+impl<'p> TreeRef<'p> {
+    /// The node of some height in whose range the target is, down from the top. For the writer: nobody else changes nodes
+    /// while it looks.
+    #[inline(always)]
+    pub(super) fn leaf_of(self, target: &Target<'_>) -> Option<(NodeRef<'p>, Order)> {
+        let mut node = self.top()?;
+        let mut order = node.order();
+        while node.height() > 0 {
+            node = node.child(order, node.rank::<true>(order, target));
+            order = node.order();
+        }
+        Some((node, order))
+    }
+
+    /// The first entry from the target on.
+    #[inline(always)]
+    pub(super) fn first_from(self, target: &Target<'_>) -> Option<Record<'p>> {
+        loop {
+            let changes = self.changes();
+            let found = self.first_from_now(target);
+            if self.is_unchanged(changes) {
+                return found.map(RecordRef::get);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn first_from_now(self, target: &Target<'_>) -> Option<RecordRef<'p>> {
+        let (mut leaf, mut order) = self.leaf_of(target)?;
+        let mut rank = leaf.rank::<false>(order, target);
+        while rank == order.count() {
+            leaf = leaf.next()?;
+            order = leaf.order();
+            // More than 0 where the leaf before has copied entries to here, and has not yet given them up.
+            rank = leaf.rank_by_records(order, target);
+        }
+        Some(leaf.record(order, rank))
+    }
+}
