@@ -1,4 +1,4 @@
-//! What the planner learns of tables: the registered ones by name, files by path.
+//! What the planner learns of tables: registered and stored ones by name, files by path.
 //!
 //! **Memory.** The definitions of registered tables outlive statements and grow one by one, so they are plain strings
 //! on the heap, and the budget `catalog` is charged for them before they are made: a named exception in
@@ -14,6 +14,7 @@ use cofferdam_plan::table::TableSource;
 use cofferdam_types::Type;
 
 use crate::error::Error;
+use crate::transaction::TransactionState;
 
 /// The tables of a connection.
 #[derive(Debug)]
@@ -85,21 +86,22 @@ fn charge_for(name: &str, path: &str, schema: Option<&[(&str, Type)]>) -> u64 {
     (name.len() + path.len() + 3 * OVERHEAD_BYTES + columns_bytes + 2 * size_of::<Table>()) as u64
 }
 
-/// The catalog of one statement.
+/// The catalog of one statement: registered files, and stored tables as the statement's transaction sees them.
 pub(crate) struct StatementCatalog<'c> {
-    tables: &'c Tables,
+    files: &'c Tables,
+    transaction: &'c TransactionState,
 }
 
 impl<'c> StatementCatalog<'c> {
-    pub(crate) fn new(tables: &'c Tables) -> StatementCatalog<'c> {
-        StatementCatalog { tables }
+    pub(crate) fn new(files: &'c Tables, transaction: &'c TransactionState) -> StatementCatalog<'c> {
+        StatementCatalog { files, transaction }
     }
 }
 
 impl Catalog for StatementCatalog<'_> {
     fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
-        let Some(table) = self.tables.list.iter().find(|table| *table.name == *name) else {
-            return Ok(None);
+        let Some(table) = self.files.list.iter().find(|table| *table.name == *name) else {
+            return Ok(self.transaction.table(name, arena)?.map(TableSource::Stored));
         };
         let Some(schema) = &table.schema else {
             return Ok(Some(TableSource::File(look_at(&table.path, None, None, arena)?)));
@@ -113,9 +115,10 @@ impl Catalog for StatementCatalog<'_> {
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {
-        for table in &self.tables.list {
+        for table in &self.files.list {
             visit(&table.name);
         }
+        self.transaction.table_names(visit);
     }
 
     fn file<'a>(

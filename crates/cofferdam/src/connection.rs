@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cofferdam_arena::BudgetAlloc;
 use cofferdam_types::Type;
 
 use crate::catalog::Tables;
@@ -20,7 +19,9 @@ use crate::transaction::TransactionState;
 /// of savepoints while a transaction is open.
 ///
 /// **Transactions.** Each statement is one of its own, or they are those between `BEGIN` and `COMMIT`; when one of these
-/// fails, the others are refused until `ROLLBACK`.
+/// fails, the others are refused until `ROLLBACK`. A transaction sees what was committed when it began, and its own changes;
+/// of two that change the same row the first to commit wins, and the other's commit is [`Error::Retry`]. What `COMMIT` has
+/// acknowledged is on disk.
 #[derive(Debug)]
 pub struct Connection {
     database: Database,
@@ -32,7 +33,7 @@ pub struct Connection {
 impl Connection {
     pub(crate) fn new(database: Database) -> Result<Connection, Error> {
         let tables = Tables::new(database.db())?;
-        let transaction = TransactionState::new(&BudgetAlloc::new(database.db()));
+        let transaction = TransactionState::new(database.store(), database.db())?;
         Ok(Connection { database, tables, transaction, is_cancelled: Arc::new(AtomicBool::new(false)) })
     }
 

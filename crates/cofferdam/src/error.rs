@@ -5,10 +5,13 @@
 //! and texts of more than 255 bytes end in `…`.
 
 use std::fmt::{self, Display, Write as _};
+use std::path::Path;
 
 use cofferdam_arena::{Budget, InlineText, OutOfMemory, human_bytes};
 use cofferdam_plan::Span;
 
+/// The SQLSTATE of bytes on disk that are not what was written.
+pub(crate) const DAMAGED: &str = "XX001";
 /// The longest message in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 255;
 /// The longest hint in bytes.
@@ -135,10 +138,10 @@ impl Error {
         }
     }
 
-    /// An error of the parser in a statement whose budget is `budget`.
-    pub(crate) fn from_sql(error: cofferdam_sql::Error, budget: &Budget) -> Error {
+    /// An error of the parser; `refused` says why memory ran out.
+    pub(crate) fn from_sql(error: cofferdam_sql::Error, refused: impl FnOnce() -> Error) -> Error {
         if let cofferdam_sql::Error::OutOfMemory(_) = error {
-            return Error::refused(budget);
+            return refused();
         }
         let fault = Error::input(error.sqlstate(), error.span(), error);
         match error.hint() {
@@ -147,31 +150,49 @@ impl Error {
         }
     }
 
-    /// An error of the planner in a statement whose budget is `budget`.
-    pub(crate) fn from_plan(error: cofferdam_plan::Error<'_>, budget: &Budget) -> Error {
+    /// An error of the planner; `refused` says why memory ran out.
+    pub(crate) fn from_plan(error: cofferdam_plan::Error<'_>, refused: impl FnOnce() -> Error) -> Error {
         if let cofferdam_plan::Error::OutOfMemory(_) = error {
-            return Error::refused(budget);
+            return refused();
         }
-        let fault = Error::input(error.sqlstate(), error.span(), error);
+        let fault = Fault::new(error.sqlstate(), error.span(), error);
+        // The one thing that a planner finds and the statement is not to blame for.
+        let fault = if error.sqlstate() == DAMAGED { Error::Restore(fault) } else { Error::Input(fault) };
         match error.hint() {
             Some(hint) => fault.with_hint(hint),
             None => fault,
         }
     }
 
-    /// An error of a running query in a statement whose budget is `budget`.
-    pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, budget: &Budget) -> Error {
+    /// An error of a running plan; `refused` says why memory ran out.
+    pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, refused: impl FnOnce() -> Error) -> Error {
         let fault = Fault::new(error.sqlstate(), error.span(), error);
-        let fault = match error.remedy() {
-            cofferdam_exec::Remedy::GiveMemory => return Error::refused(budget),
-            cofferdam_exec::Remedy::FixInput => Error::Input(fault),
-            cofferdam_exec::Remedy::Retry => Error::Retry(fault),
-            cofferdam_exec::Remedy::FixSystem => Error::System(fault),
-            cofferdam_exec::Remedy::Restore => Error::Restore(fault),
-        };
+        let fault = Error::with_remedy(error.remedy(), fault, refused);
         match error.hint() {
             Some(hint) => fault.with_hint(hint),
             None => fault,
+        }
+    }
+
+    /// An error of the store; `refused` says why memory ran out.
+    pub(crate) fn from_store(error: cofferdam_store::Error, refused: impl FnOnce() -> Error) -> Error {
+        Error::with_remedy(error.remedy(), Fault::new(error.sqlstate(), None, error), refused)
+    }
+
+    /// An error of opening the directory of a database.
+    pub(crate) fn from_open(error: cofferdam_store::Error, path: &Path, db: &Budget) -> Error {
+        let message = format_args!("could not open database \"{}\": {error}", path.display());
+        let fault = Fault::new(error.sqlstate(), None, message);
+        Error::with_remedy(error.remedy(), fault, || Error::refused(db))
+    }
+
+    fn with_remedy(remedy: cofferdam_store::Remedy, fault: Fault, refused: impl FnOnce() -> Error) -> Error {
+        match remedy {
+            cofferdam_store::Remedy::GiveMemory => refused(),
+            cofferdam_store::Remedy::FixInput => Error::Input(fault),
+            cofferdam_store::Remedy::Retry => Error::Retry(fault),
+            cofferdam_store::Remedy::FixSystem => Error::System(fault),
+            cofferdam_store::Remedy::Restore => Error::Restore(fault),
         }
     }
 

@@ -24,7 +24,8 @@
 //! | `connection` | [`Connection`]: tables by name, statements |
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
-//! | `transaction` | whether a connection is in a transaction, and its savepoints |
+//! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
+//! | `write` | statements that change tables |
 //! | `rows` | [`Rows`], [`Batch`] and [`Row`]: the answer |
 //! | `error` | [`Error`], sorted by what the caller can do |
 //!
@@ -58,6 +59,7 @@ mod rows;
 mod settings;
 mod statement;
 mod transaction;
+mod write;
 
 pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, OutOfMemory, human_bytes};
 pub use cofferdam_plan::Span;

@@ -8,8 +8,7 @@ use cofferdam_plan::expr::Column;
 use cofferdam_types::Value;
 
 use crate::error::Error;
-use crate::statement::{StatementKind, guarded};
-use crate::transaction::TransactionState;
+use crate::statement::{Statement, StatementKind, guarded};
 
 /// The rows of a statement that runs: asked for one batch or one row at a time, made while they are asked for.
 ///
@@ -21,8 +20,7 @@ pub struct Rows<'q> {
     tag: &'static str,
     /// Rows that were given or changed so far.
     rows_count: u64,
-    transaction: &'q TransactionState,
-    budget: &'q Budget,
+    statement: &'q Statement<'q>,
     /// The row of the current batch that [`Rows::next_row`] gives next.
     row: usize,
     is_done: bool,
@@ -65,11 +63,11 @@ impl<'q> Rows<'q> {
         execution: Option<Execution<'q>>,
         kind: StatementKind,
         tag: &'static str,
-        transaction: &'q TransactionState,
-        budget: &'q Budget,
+        rows_count: u64,
+        statement: &'q Statement<'q>,
     ) -> Rows<'q> {
         let is_done = execution.is_none();
-        Rows { execution, kind, tag, rows_count: 0, transaction, budget, row: 0, is_done }
+        Rows { execution, kind, tag, rows_count, statement, row: 0, is_done }
     }
 
     /// The number of rows of the answer that were given so far, or that the statement changed.
@@ -95,7 +93,7 @@ impl<'q> Rows<'q> {
 
     /// The budget of the statement, to see what it holds while it runs.
     pub fn budget(&self) -> &'q Budget {
-        self.budget
+        self.statement.budget()
     }
 
     /// The next rows, `None` after the last.
@@ -108,10 +106,13 @@ impl<'q> Rows<'q> {
         }
         self.row = 0;
         let Some(execution) = &mut self.execution else { return Ok(None) };
-        let budget = self.budget;
+        let statement = self.statement;
         self.is_done = true;
-        guarded(|| execution.next_batch().map(|_| ()).map_err(|error| Error::from_exec(error, budget)))
-            .inspect_err(|_| self.transaction.fail())?;
+        guarded(|| {
+            let outcome = execution.next_batch().map(|_| ());
+            outcome.map_err(|error| Error::from_exec(error, || statement.refused()))
+        })
+        .inspect_err(|_| statement.connection().transaction().fail())?;
         let batch = execution.batch();
         self.is_done = batch.is_none();
         self.rows_count += batch.map_or(0, |batch| batch.rows_count() as u64);

@@ -18,20 +18,25 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
-    bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain, plan_insert, plan_query,
+    InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain,
+    plan_insert, plan_query,
 };
-use cofferdam_sql::views;
 use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, FormRef, Insert, Reset, Set, Show};
+use cofferdam_sql::{InsertRows, views};
 
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::rows::Rows;
 use crate::settings::{self, Change};
+use crate::write::Write;
 
 static PARSE: Stage = Stage::new("parse");
 static PLAN: Stage = Stage::new("plan");
 static ADMIT: Stage = Stage::new("admit");
+
+/// From this length on, an `INSERT … VALUES` is read a few rows at a time, since its tree is many times as long.
+const PIECES_BYTES_MIN: usize = 32 << 10;
 
 /// A statement, with the budgets and arenas that everything made of it lives in. Dropping it gives all of that back.
 #[derive(Debug)]
@@ -92,6 +97,8 @@ enum Work<'s> {
     Set { change: Change, tag: &'static str },
     /// Begins or ends a transaction, or a part of it.
     Transaction(TransactionStatement<'s>),
+    /// Changes tables.
+    Write { write: Write<'s>, verb: &'static str, tag: &'static str },
 }
 
 impl<'c> Statement<'c> {
@@ -113,6 +120,33 @@ impl<'c> Statement<'c> {
     /// The text.
     pub fn sql(&self) -> &'c str {
         self.sql
+    }
+
+    pub(crate) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// Where what lives as long as the statement is allocated.
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.plan
+    }
+
+    /// Why memory ran out: its own budget says so, or that of what the statement shares with others.
+    pub(crate) fn refused(&self) -> Error {
+        match self.budget.last_refusal() {
+            Some(record) => record.into(),
+            None => Error::refused(self.connection.database().db()),
+        }
+    }
+
+    /// The arenas that a plan runs in, where the pressure leaves room for what it is expected to need.
+    ///
+    /// # Errors
+    /// It leaves none.
+    pub(crate) fn admit(&self, plan: &PhysicalPlan<'_>) -> Result<Workspace<'_>, Error> {
+        self.budget.set_stage(&ADMIT);
+        self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
+        Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())
     }
 
     /// Parses and plans the statement. What an earlier call took is given back first.
@@ -168,19 +202,30 @@ impl<'a> Kind<'a> {
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let (connection, budget) = (statement.connection, &statement.budget);
     budget.set_stage(&PARSE);
+    let wrong = |error: cofferdam_sql::Error| Error::from_sql(error, || statement.refused());
+    let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, || statement.refused());
+    let (database, arena) = (connection.database(), &statement.plan);
+    let catalog = StatementCatalog::new(connection.tables(), connection.transaction());
+    if statement.sql.len() >= PIECES_BYTES_MIN
+        && let Some(rows) = InsertRows::open(statement.sql, &statement.parse).map_err(wrong)?
+        && let views::Statement::Form(head) = rows.head().statement()
+        && let Some(insert) = Insert::of(head.node())
+    {
+        budget.set_stage(&PLAN);
+        connection.transaction().admit()?;
+        let pieces = InsertPieces::bind(insert, &catalog, arena).map_err(failed)?;
+        return write_of(statement, "INSERT", head, Write::Pieces { rows, pieces });
+    }
     let tree = cofferdam_sql::parse_cancellable(statement.sql, &statement.parse, connection.cancel_flag())
-        .map_err(|error| Error::from_sql(error, budget))?;
+        .map_err(wrong)?;
 
     budget.set_stage(&PLAN);
     if let views::Statement::Form(form) = tree.statement()
-        && let Some(asked) = bind_transaction(form).map_err(|error| Error::from_plan(error, budget))?
+        && let Some(asked) = bind_transaction(form).map_err(failed)?
     {
         return Ok(Query { statement, kind: StatementKind::Transaction, work: Work::Transaction(asked) });
     }
     connection.transaction().admit()?;
-    let (database, arena) = (connection.database(), &statement.plan);
-    let catalog = StatementCatalog::new(connection.tables());
-    let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, budget);
     match Kind::of(tree.statement()) {
         Kind::Query(query) => {
             let plan = plan_query(query, &catalog, arena).map_err(failed)?;
@@ -197,20 +242,20 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         Kind::Set(set) => Ok(set_of(statement, "SET", settings::set_change(set, database)?)),
         Kind::Reset(reset) => Ok(set_of(statement, "RESET", settings::reset_change(reset, database)?)),
         Kind::Insert(insert) => {
-            plan_insert(insert, &catalog, arena).map_err(failed)?;
-            Err(no_tables(insert.form()))
+            let plan = plan_insert(insert, &catalog, arena).map_err(failed)?;
+            write_of(statement, "INSERT", insert.form(), Write::rows(plan, statement)?)
         }
         Kind::Copy(copy) => {
-            plan_copy(copy, &catalog, arena).map_err(failed)?;
-            Err(no_tables(copy.form()))
+            let plan = plan_copy(copy, &catalog, arena).map_err(failed)?;
+            write_of(statement, "COPY", copy.form(), Write::rows(plan, statement)?)
         }
         Kind::CreateTable(create) => {
-            bind_create_table(create, &catalog, arena).map_err(failed)?;
-            Err(no_tables(create.form()))
+            let table = bind_create_table(create, &catalog, arena).map_err(failed)?;
+            write_of(statement, "CREATE TABLE", create.form(), Write::Create(table))
         }
         Kind::DropTable(drop) => {
-            bind_drop_tables(drop, &catalog, arena).map_err(failed)?;
-            Err(no_tables(drop.form()))
+            let tables = bind_drop_tables(drop, &catalog, arena).map_err(failed)?;
+            write_of(statement, "DROP TABLE", drop.form(), Write::Drop(tables))
         }
         Kind::Other(form) => {
             let message = format_args!("{} is not supported yet", form.form().name());
@@ -226,11 +271,23 @@ fn rows_of<'s>(
     tag: &'static str,
     plan: PhysicalPlan<'s>,
 ) -> Result<Query<'s>, Error> {
-    let budget = &statement.budget;
-    budget.set_stage(&ADMIT);
-    budget.admit(plan.bytes_estimate()).map_err(|_| Error::refused(budget))?;
-    let workspace = Workspace::new(&plan, budget, &statement.plan).map_err(|_| Error::refused(budget))?;
+    let workspace = statement.admit(&plan)?;
     Ok(Query { statement, kind, work: Work::Rows { plan, workspace, tag } })
+}
+
+/// A statement that changes tables, where there are any that it may change.
+fn write_of<'s>(
+    statement: &'s Statement<'s>,
+    tag: &'static str,
+    form: FormRef<'_>,
+    write: Write<'s>,
+) -> Result<Query<'s>, Error> {
+    if statement.connection.database().store().is_none() {
+        return Err(no_tables(form));
+    }
+    let verb = form.form().name();
+    statement.connection.transaction().admit_change(verb)?;
+    Ok(Query { statement, kind: write.kind(), work: Work::Write { write, verb, tag } })
 }
 
 fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change) -> Query<'s> {
@@ -253,7 +310,7 @@ impl<'s> Query<'s> {
     pub fn columns(&self) -> &'s [Column<'s>] {
         match &self.work {
             Work::Rows { plan, .. } => plan.columns(),
-            Work::Set { .. } | Work::Transaction(_) => &[],
+            Work::Set { .. } | Work::Transaction(_) | Work::Write { .. } => &[],
         }
     }
 
@@ -269,32 +326,36 @@ impl<'s> Query<'s> {
     }
 
     fn run(&self) -> Result<Rows<'_>, Error> {
-        let (connection, budget) = (self.statement.connection, &self.statement.budget);
+        let (statement, connection) = (self.statement, self.statement.connection);
         let transaction = connection.transaction();
-        let (execution, tag) = match &self.work {
+        let (execution, tag, rows_count) = match &self.work {
             Work::Rows { plan, workspace, tag } => {
                 transaction.admit()?;
                 let flag = connection.cancel_flag();
-                let is_cancelled = self.statement.plan.alloc(|| flag.load(Ordering::Relaxed));
-                let is_cancelled = is_cancelled.map_err(|_| Error::refused(budget))?;
+                let is_cancelled = statement.plan.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
+                let tables = match plan.reads_stored_tables() {
+                    true => transaction.tables(&statement.plan)?,
+                    false => Tables::None,
+                };
                 let execution = guarded(|| {
-                    let execution = workspace.execute(plan, Tables::None, is_cancelled);
-                    execution.map_err(|error| Error::from_exec(error, budget))
+                    let execution = workspace.execute(plan, tables, is_cancelled);
+                    execution.map_err(|error| Error::from_exec(error, || statement.refused()))
                 })?;
-                (Some(execution), *tag)
+                (Some(execution), *tag, 0)
             }
             Work::Set { change, tag } => {
                 transaction.admit()?;
                 change.apply(connection.database());
-                (None, *tag)
+                (None, *tag, 0)
             }
-            Work::Transaction(asked) => {
-                let refused = || Error::refused(connection.database().db());
-                let tag = transaction.apply(*asked).map_err(|error| error.unwrap_or_else(refused))?;
-                (None, tag)
+            Work::Transaction(asked) => (None, transaction.apply(*asked)?, 0),
+            Work::Write { write, verb, tag } => {
+                let rows_count = guarded(|| write.run(verb, statement))?;
+                (None, *tag, rows_count)
             }
         };
-        Ok(Rows::new(execution, self.kind, tag, transaction, budget))
+        Ok(Rows::new(execution, self.kind, tag, rows_count, statement))
     }
 }
 

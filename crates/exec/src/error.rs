@@ -8,6 +8,7 @@ use core::fmt;
 
 use cofferdam_arena::{AllocError, InlineText};
 use cofferdam_plan::Span;
+pub use cofferdam_store::Remedy;
 use cofferdam_types::{Excerpt, Type};
 
 /// An error of a running query.
@@ -41,21 +42,6 @@ pub enum Error<'a> {
 
 const _: () = assert!(size_of::<Error<'_>>() <= 72);
 
-/// What the caller can do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Correct the query, the file or the value.
-    FixInput,
-    /// Raise the memory limit.
-    GiveMemory,
-    /// Run the statement again.
-    Retry,
-    /// Make the file system work: space, permissions, hardware.
-    FixSystem,
-    /// Restore the database from a backup.
-    Restore,
-}
-
 /// An argument that a function does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentProblem {
@@ -86,7 +72,7 @@ pub struct Violation<'a> {
     pub table: &'a str,
     /// The rule.
     pub kind: ViolationKind<'a>,
-    /// The row's values, as far as they fit.
+    /// The row's values, as far as they fit; of a unique key those of the key.
     pub row: InlineText<160>,
     /// Where the row comes from, if that is a file.
     pub place: Option<Place<'a>>,
@@ -104,6 +90,11 @@ pub enum ViolationKind<'a> {
     Check {
         /// The name of the constraint.
         name: &'a str,
+    },
+    /// There is a row with the same key.
+    Unique {
+        /// The name of the constraint.
+        name: InlineText<64>,
     },
 }
 
@@ -123,6 +114,8 @@ pub enum Hint<'e> {
     Text(&'static str),
     /// The row that the error is about.
     Row(&'e str),
+    /// The key that two rows would have.
+    Key(&'e str),
 }
 
 /// A file and what is wrong with it.
@@ -218,6 +211,7 @@ impl Error<'_> {
             Error::Violation(violation) => match violation.kind {
                 ViolationKind::Null { .. } => "23502",
                 ViolationKind::Check { .. } => "23514",
+                ViolationKind::Unique { .. } => "23505",
             },
             Error::Store(problem) => problem.error.sqlstate(),
             Error::OutOfMemory(_) => "53200",
@@ -231,13 +225,7 @@ impl Error<'_> {
             Error::Value { .. } | Error::Argument { .. } | Error::File(_) | Error::Violation(_) => {
                 Remedy::FixInput
             }
-            Error::Store(problem) => match problem.error.remedy() {
-                cofferdam_store::Remedy::FixInput => Remedy::FixInput,
-                cofferdam_store::Remedy::GiveMemory => Remedy::GiveMemory,
-                cofferdam_store::Remedy::Retry => Remedy::Retry,
-                cofferdam_store::Remedy::FixSystem => Remedy::FixSystem,
-                cofferdam_store::Remedy::Restore => Remedy::Restore,
-            },
+            Error::Store(problem) => problem.error.remedy(),
             Error::OutOfMemory(_) => Remedy::GiveMemory,
             Error::Cancelled => Remedy::Retry,
         }
@@ -261,6 +249,9 @@ impl Error<'_> {
             Error::Value { error, .. } => error.hint().map(Hint::Text),
             Error::Argument { .. } | Error::Cancelled | Error::Store(_) => None,
             Error::File(problem) => problem.kind.hint().map(Hint::Text),
+            Error::Violation(Violation { kind: ViolationKind::Unique { .. }, row, .. }) => {
+                Some(Hint::Key(row.as_str()))
+            }
             Error::Violation(violation) => Some(Hint::Row(violation.row.as_str())),
             Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit, or select fewer rows or columns")),
         }
@@ -333,6 +324,7 @@ impl fmt::Display for Hint<'_> {
         match self {
             Hint::Text(text) => f.write_str(text),
             Hint::Row(row) => write!(f, "the row is {row}"),
+            Hint::Key(key) => write!(f, "the key is {key}"),
         }
     }
 }
@@ -356,6 +348,9 @@ impl fmt::Display for Violation<'_> {
             ),
             ViolationKind::Check { name } => {
                 write!(f, "new row for relation \"{table}\" violates check constraint \"{name}\"")
+            }
+            ViolationKind::Unique { name } => {
+                write!(f, "duplicate key value violates unique constraint \"{}\"", name.as_str())
             }
         }
     }

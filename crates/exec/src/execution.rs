@@ -15,12 +15,12 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Insert, OperatorId, OperatorKind, PhysicalPlan};
-use cofferdam_plan::table::TableSource;
+use cofferdam_plan::table::{StoredTable, TableSource};
 use cofferdam_store::TableId;
 use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
-use crate::error::{Error, Place, StoreProblem};
+use crate::error::{Error, Place, StoreProblem, Violation, ViolationKind};
 use crate::operators::{Event, Node, Step, inputs, name};
 use crate::tables::{Changes, Tables};
 
@@ -89,17 +89,13 @@ impl<'s> Workspace<'s> {
                 nodes[input.index()].parent = Some(OperatorId::new(index as u32));
             }
         }
-        let problem = match plan.insert() {
-            Some(_) => {
-                let error = cofferdam_store::Error::Cancelled;
-                Some(shared.alloc(StoreProblem { error, place: None })?)
-            }
+        let insert = match plan.insert() {
+            Some(insert) => Some(Target::new(insert, shared)?),
             None => None,
         };
         self.budget.set_stage(&EXECUTE);
         let (columns, current, is_done) = (plan.columns(), None, false);
-        let insert = plan.insert();
-        Ok(Execution { nodes, store, columns, insert, is_cancelled, problem, current, is_done })
+        Ok(Execution { nodes, store, columns, insert, is_cancelled, current, is_done })
     }
 }
 
@@ -134,14 +130,21 @@ pub struct Execution<'a> {
     nodes: Vec<'a, Node<'a>>,
     store: Store<'a>,
     columns: &'a [Column<'a>],
-    insert: Option<&'a Insert<'a>>,
+    insert: Option<Target<'a>>,
     is_cancelled: &'a dyn Fn() -> bool,
-    /// Where a refusal of the store is described.
-    problem: Option<&'a mut StoreProblem<'a>>,
     /// The batch that stands in the root's columns.
     current: Option<BatchRows>,
     /// After the last batch, or an error.
     is_done: bool,
+}
+
+/// The table that rows are put into.
+struct Target<'a> {
+    table: &'a StoredTable<'a>,
+    /// Where a refusal of the store is described.
+    problem: &'a mut StoreProblem<'a>,
+    /// Where a second row of a key is described.
+    violation: &'a mut Violation<'a>,
 }
 
 impl<'a> Execution<'a> {
@@ -180,7 +183,7 @@ impl<'a> Execution<'a> {
     /// # Panics
     /// If the root is no insert.
     pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
-        let table = TableId(self.insert.expect("the root is an insert").table.id);
+        let table = TableId(self.insert.as_ref().expect("the root is an insert").table.id);
         let mut scratch = Arena::new(self.store.budget());
         let mut rows_count = 0;
         while let Some(batch) = self.next_batch()? {
@@ -192,23 +195,12 @@ impl<'a> Execution<'a> {
                     let rows = self.store.rows(batch);
                     self.store.place_of(if row < rows.len() { rows.nth(row) } else { return None })
                 });
-                return Err(self.refused(error, place));
+                self.is_done = true;
+                let target = self.insert.take().expect("the first error ends the statement");
+                return Err(target.refused(error, place, changes));
             }
         }
         Ok(rows_count)
-    }
-
-    #[cold]
-    fn refused(&mut self, error: cofferdam_store::Error, place: Option<Place<'a>>) -> Error<'a> {
-        self.is_done = true;
-        match (error, self.problem.take()) {
-            (cofferdam_store::Error::OutOfMemory(error), _) => Error::OutOfMemory(error),
-            (error, Some(problem)) => {
-                *problem = StoreProblem { error, place };
-                Error::Store(problem)
-            }
-            (_, None) => unreachable!("made for a plan with an insert, and taken by the first error"),
-        }
     }
 
     /// Runs operators until the root has a batch.
@@ -230,6 +222,47 @@ impl<'a> Execution<'a> {
                 (Step::End, Some(parent)) => (parent, Event::End),
                 (Step::End, None) => return Ok(None),
             };
+        }
+    }
+}
+
+impl<'a> Target<'a> {
+    /// The records of errors are made before there are any: then memory may be short.
+    fn new(insert: &Insert<'a>, arena: &'a Arena) -> Result<Target<'a>, AllocError> {
+        let error = cofferdam_store::Error::Cancelled;
+        let kind = ViolationKind::Unique { name: InlineText::EMPTY };
+        let (table, row) = (insert.table, InlineText::EMPTY);
+        Ok(Target {
+            table,
+            problem: arena.alloc(StoreProblem { error, place: None })?,
+            violation: arena.alloc(Violation { table: table.name, kind, row, place: None })?,
+        })
+    }
+
+    #[cold]
+    fn refused(
+        self,
+        error: cofferdam_store::Error,
+        place: Option<Place<'a>>,
+        changes: &Changes<'_>,
+    ) -> Error<'a> {
+        match error {
+            cofferdam_store::Error::OutOfMemory(error) => Error::OutOfMemory(error),
+            cofferdam_store::Error::UniqueViolation(duplicate) => {
+                let index = changes.table(duplicate.index);
+                let index = index.as_ref().ok().filter(|index| index.parent().is_some());
+                let (mut name, mut row) = (InlineText::EMPTY, InlineText::EMPTY);
+                // What does not fit is cut, which is no error.
+                let _ = name.write_str(index.map_or(self.table.key_name, |index| index.name()));
+                let _ = write!(row, "({})", duplicate.key.as_str());
+                let kind = ViolationKind::Unique { name };
+                *self.violation = Violation { table: self.table.name, kind, row, place };
+                Error::Violation(self.violation)
+            }
+            error => {
+                *self.problem = StoreProblem { error, place };
+                Error::Store(self.problem)
+            }
         }
     }
 }

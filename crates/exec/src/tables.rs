@@ -91,6 +91,14 @@ impl<'t> Changes<'t> {
         self.before
     }
 
+    /// The table of a number, an index too.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn table(&self, id: TableId) -> Result<Arc<Table>, Error> {
+        self.transaction.borrow().view().table(id)
+    }
+
     /// Adds a row to a table.
     ///
     /// # Errors
@@ -168,6 +176,7 @@ pub fn describe<'a>(
         rules: properties.rules,
         checks: properties.checks,
         key,
+        key_name: properties.primary_key.map_or("", |key| key.name),
         rows_estimate,
     })?)
 }

@@ -67,6 +67,15 @@ impl<'a> PhysicalPlan<'a> {
         self.root().columns
     }
 
+    /// Whether it scans a table of the store.
+    pub fn reads_stored_tables(&self) -> bool {
+        let is_stored = |kind: &OperatorKind<'_>| match kind {
+            OperatorKind::Scan(scan) => matches!(scan.source, TableSource::Stored(_)),
+            _ => false,
+        };
+        self.operators.iter().any(|operator| is_stored(&operator.kind))
+    }
+
     /// The table that the plan's rows are for, with what they are checked for; `None` for a query.
     pub fn insert(&self) -> Option<&'a Insert<'a>> {
         match &self.root().kind {

@@ -50,6 +50,8 @@ pub struct StoredTable<'a> {
     pub checks: &'a [CheckRule<'a>],
     /// The primary key, most significant column first: what rows are sorted by and told apart by. Empty without one.
     pub key: &'a [KeyColumn],
+    /// The name of the primary key; empty without one.
+    pub key_name: &'a str,
     /// How many rows there are, as far as the store knows.
     pub rows_estimate: u64,
 }

@@ -26,7 +26,8 @@
 //! **Memory of a piece.** Each is a vector behind the cache's one [`BudgetAlloc`], whose account charges what all of
 //! them take with what the allocator keeps about each, so a piece of 200 bytes costs about 300. Sizes are rounded up
 //! to sixteenths of a power of two, so that pieces take each other's places in the allocator's heap. (An arena for each
-//! would round 200 bytes up to 1 KiB and 17 KiB to 32, and threads cannot share it.)
+//! would round 200 bytes up to 1 KiB and 17 KiB to 32, and threads cannot share it.) The price: what is given back to the
+//! budget stays in the global allocator's heap until that gives it to somebody, or to the system.
 //!
 //! # Source
 //! J. Yang, Y. Zhang, Z. Qiu, Y. Yue, R. Vinayak: FIFO queues are all you need for cache eviction, SOSP 2023,

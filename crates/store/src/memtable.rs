@@ -22,7 +22,6 @@
 //! |---|---|---|
 //! | `slab.rs` | memory: slabs of an arena, cut into records and nodes | yes |
 //! | `record.rs` | an entry's bytes | yes |
-//! | `order.rs` | which slots of a node are taken, in one word | |
 //! | `node.rs` | nodes: heads of keys, ranks, the way to children and records | yes |
 //! | `tree.rs` | roots, the directory of tables, the protocol of writer and readers | yes |
 //! | `insert.rs` | the writer: insertion, splits, reservation | |
@@ -44,15 +43,14 @@
 
 mod insert;
 mod node;
-mod order;
 mod plain;
 mod record;
 mod slab;
 mod sync;
+mod tally;
 mod tree;
 mod view;
-mod write_set_tmp;
-pub(crate) use write_set_tmp::WriteSet;
+mod write_set;
 
 use cofferdam_arena::{
     AllocError, BothPins, Budget, DoubleBuffer, DoubleBufferError, Growth, PinError, WritePin,
@@ -65,6 +63,8 @@ use slab::Cutter;
 use tree::Side;
 #[allow(unused_imports)]
 pub(crate) use view::{Cursor, Memtable};
+#[allow(unused_imports)]
+pub(crate) use write_set::WriteSet;
 
 /// What a version says of its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,7 +272,7 @@ impl Writer<'_> {
         kind: EntryKind,
         row: &[u8],
     ) -> Result<(), AllocError> {
-        self.inserter().insert(table.0, &Record { key, sequence, kind, row })?;
+        self.inserter().insert(table.0, &Record { key, sequence, kind, row }, None)?;
         Ok(())
     }
 
@@ -284,5 +284,7 @@ impl Writer<'_> {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+mod check;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Rows are cut into *page ranges* of at most 2,048 rows, the same for all columns; a *page* is one column of a range.
-//! What leads to a page is read piece by piece through the cache, so an open segment takes [`Segment`] and nothing else,
+//! What leads to a page is read piece by piece through the cache, so an open segment takes a `Segment` and nothing else,
 //! however many rows it has.
 //!
 //! A group directory has, for each of its ranges, a separator (see below), the range's sequences and tombstones, and
@@ -83,7 +83,7 @@ pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;
 
 #[allow(unused_imports, reason = "names of what others are given")]
-pub(crate) use verify::{Verified, verify};
+pub(crate) use verify::{Sight, Verified, look_through, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
 #[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use zones::PageZone;

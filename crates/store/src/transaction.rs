@@ -21,7 +21,7 @@
 use std::sync::Arc;
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{Arena, Budget, BudgetAlloc, InlineText};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, InlineText};
 use cofferdam_types::Value;
 
 use crate::column::Column;
@@ -56,6 +56,9 @@ pub struct Transaction {
     operation: u64,
     runs: Runs,
     known: Vec<Known, BudgetAlloc>,
+    /// The tables that were ever known, with all the indexes that they had then, whatever the transaction itself has made or
+    /// dropped since: what it has written went to these, so at the commit they must be the same.
+    met: Vec<Known, BudgetAlloc>,
     created: Vec<Arc<Table>, BudgetAlloc>,
     dropped: Vec<TableId, BudgetAlloc>,
     /// A change failed in its middle: nothing but a rollback is possible.
@@ -88,7 +91,7 @@ impl Store {
     pub fn begin(&self, budget: &Budget) -> Result<Transaction, Error> {
         self.inner().check_writable()?;
         let alloc = BudgetAlloc::new(budget);
-        let writes = WriteSet::new(budget)?;
+        let writes = WriteSet::new(budget);
         let snapshot = self.inner().snapshots.open()?;
         Ok(Transaction {
             store: self.clone(),
@@ -98,6 +101,7 @@ impl Store {
             operation: 0,
             runs: Runs::new(&alloc),
             known: Vec::new_in(alloc.clone()),
+            met: Vec::new_in(alloc.clone()),
             created: Vec::new_in(alloc.clone()),
             dropped: Vec::new_in(alloc.clone()),
             alloc,
@@ -138,13 +142,22 @@ impl Transaction {
 
     /// The table of a name.
     pub fn table(&self, name: &str) -> Option<Arc<Table>> {
-        let is_it = |table: &&Arc<Table>| table.name() == name && table.parent().is_none();
+        let is_dropped = |table: &Table| self.dropped.contains(&table.id());
+        let is_it =
+            |table: &&Arc<Table>| table.name() == name && table.parent().is_none() && !is_dropped(table);
         if let Some(table) = self.created.iter().find(is_it) {
             return Some(Arc::clone(table));
         }
         let version = self.store.inner().versions.current();
         let entry = version.table_named(name)?;
-        (!self.dropped.contains(&entry.table.id())).then(|| Arc::clone(&entry.table))
+        (!is_dropped(&entry.table)).then(|| Arc::clone(&entry.table))
+    }
+
+    /// Gives every table and every index that it sees to `visit`, in the order of their numbers.
+    pub fn tables(&self, visit: impl FnMut(&Arc<Table>)) {
+        let version = self.store.inner().versions.current();
+        let tables = version.tables().iter().map(|entry| &entry.table).chain(self.created.iter());
+        tables.filter(|table| !self.dropped.contains(&table.id())).for_each(visit);
     }
 
     fn check_usable(&self) -> Result<(), Error> {
@@ -444,17 +457,24 @@ impl Transaction {
             self.operation = operation;
             return Ok(());
         }
-        let entries = change.entries.len() + 1;
         let is_full = self.writes.figures().used_bytes + bytes as u64 > self.write_bytes_max();
-        if is_full || self.writes.reserve(entries, entries, bytes).is_err() {
+        if is_full || self.write_items(&change, operation).is_err() {
             self.spill()?;
-            self.writes.reserve(entries, entries, bytes)?;
-        }
-        for RunItem { table, kind, key, row } in change.items() {
-            self.writes.insert(table, key, operation, kind, row).expect("room was reserved");
+            self.write_items(&change, operation)?;
         }
         self.operation = operation;
         Ok(())
+    }
+
+    /// Writes a change to the write set, all of it or nothing.
+    fn write_items(&mut self, change: &RowChange<'_>, operation: u64) -> Result<(), AllocError> {
+        let outcome = change.items().try_for_each(|RunItem { table, kind, key, row }| {
+            self.writes.insert(table, key, operation, kind, row)
+        });
+        if outcome.is_err() {
+            self.writes.discard_after(self.operation);
+        }
+        outcome
     }
 
     /// How many bytes of changes are kept in memory.
@@ -519,13 +539,10 @@ impl Transaction {
         if let Some(known) = self.known.iter().find(|known| known.table.id() == id) {
             return Ok(known.clone());
         }
+        let met = self.met(id)?;
         let table = self.view().table(id)?;
-        if table.parent().is_some() {
-            return Err(no_such_table(id));
-        }
         let mut indexes = Vec::new_in(self.alloc.clone());
-        let version = self.store.inner().versions.current();
-        let candidates = version.indexes(id).map(|entry| &entry.table).chain(self.created.iter());
+        let candidates = met.indexes.iter().chain(self.created.iter());
         for index in candidates.filter(|index| index.parent() == Some(id)) {
             if !self.dropped.contains(&index.id()) {
                 indexes.try_reserve(1)?;
@@ -537,6 +554,28 @@ impl Transaction {
         self.known.try_reserve(1)?;
         self.known.push(known.clone());
         Ok(known)
+    }
+
+    /// A table with the indexes that it had when the transaction first met it.
+    fn met(&mut self, id: TableId) -> Result<Known, Error> {
+        if let Some(met) = self.met.iter().find(|met| met.table.id() == id) {
+            return Ok(met.clone());
+        }
+        let table = self.view().table(id)?;
+        if table.parent().is_some() {
+            return Err(no_such_table(id));
+        }
+        let mut indexes = Vec::new_in(self.alloc.clone());
+        let version = self.store.inner().versions.current();
+        for index in version.indexes(id) {
+            indexes.try_reserve(1)?;
+            indexes.push(Arc::clone(&index.table));
+        }
+        self.alloc.charge(size_of::<Vec<Arc<Table>, BudgetAlloc>>())?;
+        let met = Known { table, indexes: Arc::new(indexes) };
+        self.met.try_reserve(1)?;
+        self.met.push(met.clone());
+        Ok(met)
     }
 
     /// Writes the changes in memory to a run.
@@ -744,11 +783,10 @@ impl Transaction {
                 return Err(Error::Conflict(parent.unwrap_or(table.id())));
             }
         }
-        for known in self.known.iter().filter(|known| !is_dropped(known.table.id())) {
-            let id = known.table.id();
-            let now = version.indexes(id).map(|entry| entry.table.id()).filter(|index| !is_dropped(*index));
-            let then = known.indexes.iter().map(|index| index.id()).filter(|index| !is_created(*index));
-            if !now.eq(then) {
+        for met in self.met.iter().filter(|met| !is_dropped(met.table.id()) && !is_created(met.table.id())) {
+            let id = met.table.id();
+            let now = version.indexes(id).map(|entry| entry.table.id());
+            if !now.eq(met.indexes.iter().map(|index| index.id())) {
                 return Err(Error::Conflict(id));
             }
         }
@@ -761,3 +799,11 @@ impl Transaction {
             || self.runs.segments().iter().any(|run| run.info.table == table)
     }
 }
+
+const _: () = {
+    const fn can_go_to_another_thread<T: Send>() {}
+    can_go_to_another_thread::<Transaction>();
+    can_go_to_another_thread::<crate::read::Snapshot>();
+    const fn can_be_shared<T: Send + Sync>() {}
+    can_be_shared::<Store>();
+};

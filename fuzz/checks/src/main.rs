@@ -15,9 +15,9 @@ const TARGETS: [(&str, Check); 7] = [
     ("csv_query", fuzz_checks::csv_query::check),
     ("manifest", fuzz_checks::manifest::check),
     ("sql_parse", fuzz_checks::sql_parse::check),
-    ("store_page", fuzz_checks::store_page::check),
     ("store_segment", fuzz_checks::store_segment::check),
     ("wal", fuzz_checks::wal::check),
+    ("store_page", fuzz_checks::store_page::check),
 ];
 
 const USAGE: &str = "usage: fuzz-checks TARGET [--seconds N] [--seed N] [--file PATH]";

@@ -15,7 +15,7 @@ use crate::support::{database, golden_folder, outcome};
 /// statements leave behind.
 fn statements() -> Vec<String> {
     let mut statements = Vec::new();
-    for path in golden::scripts(&golden_folder()).expect("the scripts are there") {
+    for path in golden::scripts(&golden_folder().join("memory")).expect("the scripts are there") {
         let script = Script::parse(&std::fs::read_to_string(&path).expect("a text")).expect("a script");
         let folder = path.parent().expect("scripts stand in folders");
         if !folder.ends_with("setting") && !folder.ends_with("transaction") {

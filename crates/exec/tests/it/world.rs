@@ -1,6 +1,5 @@
 //! A database on a simulated disk, and statements as text over it.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -198,27 +197,7 @@ impl World {
         let execution = workspace.execute(plan, Tables::Lent(changes), &never);
         let outcome = execution.map_err(Failure::of_exec)?.run_into(changes);
         self.execution_bytes_peak.set(workspace.budget().peak());
-        outcome.map_err(|error| self.failure_of(error))
-    }
-
-    /// The store knows numbers; whoever is above it knows names.
-    fn failure_of(&self, error: cofferdam_exec::Error<'_>) -> Failure {
-        let mut failure = Failure::of_exec(error);
-        if let cofferdam_exec::Error::Store(problem) = error
-            && let Error::UniqueViolation(duplicate) = problem.error
-        {
-            let snapshot = self.store.snapshot().unwrap();
-            let table = snapshot.view().table(duplicate.index).unwrap();
-            let name = match table.parent() {
-                Some(_) => table.name().to_owned(),
-                None => format!("{}_pkey", table.name()),
-            };
-            failure.message.clear();
-            problem.place.iter().for_each(|place| write!(failure.message, "{place}: ").unwrap());
-            write!(failure.message, "duplicate key value violates unique constraint \"{name}\"").unwrap();
-            failure.hint = Some(format!("the key is ({})", duplicate.key.as_str()));
-        }
-        failure
+        outcome.map_err(Failure::of_exec)
     }
 }
 

@@ -16,12 +16,12 @@
 use cofferdam_arena::AllocError;
 
 use super::EntryKind;
-use super::node::{
-    INNER_BYTES, LEAF_BYTES, NodeRef, RecordRef, Separator, State, Target, head, shared_bytes,
+use super::node::{Child, Found, Low, NODE_BYTES, NodeRef, RecordRef, SLOTS, State, Target, shared_bytes};
+use super::record::{
+    BEFORE_BYTES, Before, HEADER_BYTES_MAX, Header, Record, TRACK_BYTES, record_bytes, refuse_record,
 };
-use super::order::{Order, SLOTS};
-use super::record::{HEADER_BYTES_MAX, Header, Record, TRACK_BYTES, record_bytes, refuse_record};
-use super::slab::{Cutter, Memory, Pieces};
+use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Pieces};
+use super::tally::Tally;
 use super::tree::{Directory, HEIGHT_MAX, ROOT_BYTES, Side, TreeRef};
 
 /// How many more bytes of a key the skip must leave out before heads are rewritten for it.
@@ -40,9 +40,9 @@ enum Plan<'w> {
     /// Make the first leaf.
     Begin,
     /// Put the record in the place of one with the same key and sequence.
-    Replace { leaf: NodeRef<'w>, order: Order, rank: usize },
-    /// Put the record into a free slot.
-    Fill { leaf: NodeRef<'w>, order: Order, rank: usize },
+    Replace { leaf: NodeRef<'w>, rank: usize },
+    /// Put the record into a leaf.
+    Fill { leaf: NodeRef<'w>, rank: usize },
     /// Split the leaf.
     Split(Path<'w>),
 }
@@ -50,7 +50,7 @@ enum Plan<'w> {
 impl Plan<'_> {
     fn nodes_bytes(&self) -> usize {
         match self {
-            Plan::Begin => LEAF_BYTES,
+            Plan::Begin => NODE_BYTES,
             Plan::Replace { .. } | Plan::Fill { .. } => 0,
             Plan::Split(path) => path.nodes_bytes(),
         }
@@ -60,7 +60,6 @@ impl Plan<'_> {
 #[derive(Clone, Copy)]
 struct Step<'w> {
     node: NodeRef<'w>,
-    order: Order,
     /// Of the target in the node.
     rank: usize,
 }
@@ -72,51 +71,37 @@ struct Path<'w> {
 }
 
 impl<'w> Path<'w> {
-    /// The way to the target's leaf.
-    fn new(top: NodeRef<'w>, target: &Target<'_>) -> Path<'w> {
-        let step = |node: NodeRef<'w>| {
-            let order = node.order();
-            let rank = if node.height() > 0 {
-                node.rank::<true>(order, target)
-            } else {
-                node.rank::<false>(order, target)
-            };
-            Step { node, order, rank }
-        };
-        let first = step(top);
-        let mut path = Path { steps: [first; HEIGHT_MAX], height: top.height() as usize };
-        for height in (0..path.height).rev() {
-            let above = &path.steps[height + 1];
-            path.steps[height] = step(above.node.child(above.order, above.rank));
+    /// The way to a leaf, where the target has this rank.
+    fn new(top: NodeRef<'w>, leaf: NodeRef<'w>, rank: usize, target: &Target<'_>) -> Path<'w> {
+        let height = top.height();
+        let mut path = Path { steps: [Step { node: leaf, rank }; HEIGHT_MAX], height };
+        let mut node = top;
+        for step in path.steps.iter_mut().take(height + 1).skip(1).rev() {
+            let (rank, child) = node.child_for(node.state(), target);
+            *step = Step { node, rank };
+            node = child.node;
         }
         path
     }
 
     /// What splitting takes: a node beside each full one from the leaf up to the first that is not, or a new top.
     fn nodes_bytes(&self) -> usize {
-        let full_count = self.steps[..=self.height].iter().take_while(|step| step.order.is_full()).count();
-        let inner_count = full_count - 1 + usize::from(full_count > self.height);
-        LEAF_BYTES + inner_count * INNER_BYTES
+        let full_count =
+            self.steps.iter().take(self.height + 1).take_while(|step| step.node.is_full()).count();
+        (full_count + usize::from(full_count > self.height)) * NODE_BYTES
     }
 
-    /// Between which separators the range of the node at a height lies; none where it is open.
-    fn range(&self, height: usize) -> [Option<RecordRef<'w>>; 2] {
-        let [mut begin, mut end] = [None, None];
-        for Step { node, order, rank } in self.steps.iter().take(self.height + 1).skip(height + 1) {
-            if begin.is_none() && *rank > 0 {
-                begin = Some(node.record(*order, rank - 1));
-            }
-            if end.is_none() && *rank < order.count() {
-                end = Some(node.record(*order, *rank));
-            }
-        }
-        [begin, end]
+    /// What the range of the node at a height ends with; none where it is open.
+    fn end(&self, height: usize) -> Option<Low<'w>> {
+        let above = self.steps.iter().take(self.height + 1).skip(height + 1);
+        let step = above.into_iter().find(|step| step.rank + 1 < step.node.count())?;
+        step.node.child(step.rank + 1).low()
     }
 }
 
-/// How many bytes all keys between two share; none where the range is open.
-fn skip_between(begin: Option<RecordRef<'_>>, end: Option<RecordRef<'_>>) -> Option<usize> {
-    Some(shared_bytes(begin?.get().key, end?.get().key))
+/// How many bytes all keys between two separators share; none where the range is open.
+fn skip_between(begin: Option<Low<'_>>, end: Option<Low<'_>>) -> Option<usize> {
+    Some(shared_bytes(begin?.record.get().key, end?.record.get().key))
 }
 
 impl<'w, M: Memory> Inserter<'w, M> {
@@ -132,32 +117,76 @@ impl<'w, M: Memory> Inserter<'w, M> {
     ///
     /// # Errors
     /// As [`Cutter::ensure`]; nothing has changed then.
-    pub(super) fn insert(&self, table: u32, record: &Record<'_>) -> Result<RecordRef<'w>, AllocError> {
-        let base = self.cutter.set_base_sequence(record.sequence);
-        let header = Header::new(record, base);
-        let records_bytes =
-            record_bytes(&header, record).ok_or_else(|| refuse_record(self.cutter.memory()))?;
+    #[inline(always)]
+    pub(super) fn insert(
+        &self,
+        table: u32,
+        record: &Record<'_>,
+        before: Before,
+    ) -> Result<RecordRef<'w>, AllocError> {
+        let (header, records_bytes) = self.header(record, before)?;
         let inserted = match self.directory.table(table) {
             Some(tree) => {
                 let plan = self.plan(tree, &Target::new(record.key, record.sequence));
                 self.ensure(Pieces { records_bytes, nodes_bytes: plan.nodes_bytes() })?;
-                let inserted = RecordRef::write(&self.cutter, &header, record);
+                let inserted = RecordRef::write(&self.cutter, &header, record, before);
                 if !self.carry_out(tree, plan, inserted, record.key) {
                     return Ok(inserted);
                 }
+                self.directory.note(table);
                 inserted
             }
-            None => self.insert_first(table, &header, record, records_bytes)?,
+            None => self.insert_first(table, &header, record, before)?,
         };
-        let figures = &self.side.figures;
-        figures.entries_count.add(1);
-        if record.sequence < figures.sequence_min.get() {
-            figures.sequence_min.set(record.sequence);
-        }
-        if record.sequence > figures.sequence_max.get() {
-            figures.sequence_max.set(record.sequence);
-        }
+        self.side.figures.entries_count.add(1);
+        self.note_sequence(record.sequence);
         Ok(inserted)
+    }
+
+    /// Gives the place of a key's newest version to a record that is not older; none, and nothing changed, where there is no
+    /// version newer than `savepoint`.
+    ///
+    /// # Errors
+    /// As [`Cutter::ensure`]; nothing has changed then.
+    pub(super) fn replace_newest(
+        &self,
+        table: u32,
+        record: &Record<'_>,
+        before: [u8; BEFORE_BYTES],
+        savepoint: u64,
+    ) -> Result<Option<RecordRef<'w>>, AllocError> {
+        let newest = Target::new(record.key, u64::MAX);
+        let found = self.directory.table(table).and_then(|tree| Some((tree, tree.find(&newest)?)));
+        let Some((tree, (leaf, found))) = found else { return Ok(None) };
+        let may_go = |version: Record<'_>| (savepoint + 1..=record.sequence).contains(&version.sequence);
+        if !found.same_key.is_some_and(may_go) {
+            return Ok(None);
+        }
+        let (header, records_bytes) = self.header(record, Some(before))?;
+        self.ensure(Pieces { records_bytes, nodes_bytes: 0 })?;
+        let written = RecordRef::write(&self.cutter, &header, record, Some(before));
+        self.carry_out(tree, Plan::Replace { leaf, rank: found.rank }, written, record.key);
+        self.note_sequence(record.sequence);
+        Ok(Some(written))
+    }
+
+    #[inline(always)]
+    fn header(&self, record: &Record<'_>, before: Before) -> Result<(Header, usize), AllocError> {
+        let header = Header::new(record, self.cutter.set_base_sequence(record.sequence));
+        let bytes =
+            record_bytes(&header, record, before).ok_or_else(|| refuse_record(self.cutter.memory()))?;
+        Ok((header, bytes))
+    }
+
+    #[inline(always)]
+    fn note_sequence(&self, sequence: u64) {
+        let figures = &self.side.figures;
+        if sequence < figures.sequence_min.get() {
+            figures.sequence_min.set(sequence);
+        }
+        if sequence > figures.sequence_max.get() {
+            figures.sequence_max.set(sequence);
+        }
     }
 
     /// Makes sure that so many entries of so many tables can be inserted, with keys and rows of `bytes` together: these do
@@ -172,10 +201,10 @@ impl<'w, M: Memory> Inserter<'w, M> {
             .saturating_add(bytes)
             .saturating_add(tables.saturating_mul(8));
         let counts = self.side.figures.inner_counts.each_ref().map(|count| count.get() as usize);
-        let nodes_bytes = LEAF_BYTES
+        let nodes_bytes = NODE_BYTES
             .saturating_mul(entries.saturating_add(tables.saturating_mul(2)))
             .saturating_add(ROOT_BYTES.saturating_mul(tables))
-            .saturating_add(INNER_BYTES.saturating_mul(inner_nodes_max(&counts, tables, entries)));
+            .saturating_add(NODE_BYTES.saturating_mul(inner_nodes_max(&counts, tables, entries)));
         self.ensure(Pieces { records_bytes, nodes_bytes })
     }
 
@@ -192,24 +221,26 @@ impl<'w, M: Memory> Inserter<'w, M> {
         table: u32,
         header: &Header,
         record: &Record<'_>,
-        records_bytes: usize,
+        before: Before,
     ) -> Result<RecordRef<'w>, AllocError> {
         let directory = self.directory.tree;
         let key = table.to_be_bytes();
         let mut entry = Record { key: &key, sequence: 0, kind: EntryKind::Put, row: &[0; 4] };
         let entry_header = Header::new(&entry, self.side.slabs().base_sequence());
-        let entry_bytes = record_bytes(&entry_header, &entry).unwrap_or(0);
+        let bytes_of = |header: &Header, record: &Record<'_>, before| {
+            record_bytes(header, record, before).unwrap_or(PIECE_BYTES_MAX)
+        };
         let plan = self.plan(directory, &Target::new(&key, 0));
         self.ensure(Pieces {
-            records_bytes: records_bytes + entry_bytes,
-            nodes_bytes: plan.nodes_bytes() + ROOT_BYTES + LEAF_BYTES,
+            records_bytes: bytes_of(header, record, before) + bytes_of(&entry_header, &entry, None),
+            nodes_bytes: plan.nodes_bytes() + ROOT_BYTES + NODE_BYTES,
         })?;
         let (tree, offset) = TreeRef::create(&self.cutter);
-        let inserted = RecordRef::write(&self.cutter, header, record);
+        let inserted = RecordRef::write(&self.cutter, header, record, before);
         self.carry_out(tree, Plan::Begin, inserted, record.key);
         let row = offset.to_le_bytes();
         entry.row = &row;
-        let entry_record = RecordRef::write(&self.cutter, &entry_header, &entry);
+        let entry_record = RecordRef::write(&self.cutter, &entry_header, &entry, None);
         self.carry_out(directory, plan, entry_record, &key);
         self.side.figures.tables_count.add(1);
         Ok(inserted)
@@ -217,14 +248,14 @@ impl<'w, M: Memory> Inserter<'w, M> {
 
     #[inline(always)]
     fn plan(&self, tree: TreeRef<'w>, target: &Target<'_>) -> Plan<'w> {
-        let Some((leaf, order)) = tree.leaf_of(target) else { return Plan::Begin };
-        let rank = leaf.rank::<false>(order, target);
-        if leaf.is_at(order, rank, target) {
-            Plan::Replace { leaf, order, rank }
-        } else if order.is_full() {
-            tree.top().map_or(Plan::Begin, |top| Plan::Split(Path::new(top, target)))
+        let Some((leaf, state)) = tree.leaf_for(target) else { return Plan::Begin };
+        let Found { rank, same_key, .. } = leaf.find(state, target);
+        if same_key.is_some_and(|record| record.sequence as i64 == target.sequence) {
+            Plan::Replace { leaf, rank }
+        } else if leaf.is_full() {
+            tree.top().map_or(Plan::Begin, |top| Plan::Split(Path::new(top.node, leaf, rank, target)))
         } else {
-            Plan::Fill { leaf, order, rank }
+            Plan::Fill { leaf, rank }
         }
     }
 
@@ -232,14 +263,16 @@ impl<'w, M: Memory> Inserter<'w, M> {
     #[inline(always)]
     fn carry_out(&self, tree: TreeRef<'w>, plan: Plan<'w>, record: RecordRef<'w>, key: &[u8]) -> bool {
         match plan {
-            Plan::Fill { leaf, order, rank } => fill(leaf, order, rank, record, key),
-            Plan::Replace { leaf, order, rank } => {
-                leaf.set_record(order.slot(rank), leaf.head(order, rank), record);
+            Plan::Fill { leaf, rank } => leaf.insert_record(rank, record, key),
+            Plan::Replace { leaf, rank } => {
+                // Whoever is copying the leaf begins again, so that nobody has both.
+                tree.change();
+                leaf.replace_record(rank, record);
                 return false;
             }
             Plan::Begin => {
-                let leaf = NodeRef::new(&self.cutter, 0);
-                fill(leaf, leaf.order(), 0, record, key);
+                let leaf = Child::new(&self.cutter, 0, None);
+                leaf.node.insert_record(0, record, key);
                 tree.set_top(leaf);
             }
             Plan::Split(path) => self.split_leaf(tree, &path, record, key),
@@ -249,118 +282,103 @@ impl<'w, M: Memory> Inserter<'w, M> {
 
     #[inline(never)]
     fn split_leaf(&self, tree: TreeRef<'w>, path: &Path<'w>, record: RecordRef<'w>, key: &[u8]) {
-        let Step { node: leaf, order, rank } = path.steps[0];
-        let [begin, end] = path.range(0);
-        let kept_count = order.split_place(rank);
+        let Step { node: leaf, rank } = path.steps[0];
+        let tally = leaf.tally();
+        let kept_count = tally.split_rank(rank, leaf.next().is_none());
         let is_new_first = kept_count == SLOTS;
-        let first = if is_new_first { record } else { leaf.record(order, kept_count) };
-        let last_kept_is_new = rank == kept_count && !is_new_first;
+        let first = if is_new_first { record } else { leaf.record(kept_count) };
         let last_key = match kept_count.checked_sub(1) {
-            _ if last_kept_is_new => Some(key),
-            Some(last) => Some(leaf.record(order, last).get().key),
+            _ if rank == kept_count && !is_new_first => Some(key),
+            Some(last) => Some(leaf.record(last).get().key),
             None => None,
         };
-        let separator = Separator { record: first, is_whole: last_key != Some(first.get().key) };
+        let low = Low { record: first, is_whole: last_key != Some(first.get().key) };
 
-        let right = NodeRef::new(&self.cutter, 0);
-        let skip = leaf.state().skip();
-        let right_skip =
-            skip_between(Some(first), end).filter(|shared| *shared >= skip + SKIP_GAIN).unwrap_or(skip);
-        right.set_state(State::new(right_skip, true));
-        let mut right_order = Order::EMPTY;
-        for at in kept_count..SLOTS {
-            let moved = leaf.record(order, at);
-            let head =
-                if right_skip == skip { leaf.head(order, at) } else { head(moved.get().key, right_skip) };
-            right_order = append(right, right_order, head, moved);
-        }
-        right.set_order(right_order);
+        let new = Child::new(&self.cutter, 0, Some(low));
+        let (right, state) = (new.node, leaf.state());
+        let is_gain = |shared: &usize| *shared >= state.skip() + SKIP_GAIN;
+        let right_skip = skip_between(Some(low), path.end(0)).filter(is_gain);
+        right.set_state(state.sure(right_skip.unwrap_or(state.skip())));
+        right.take_from(leaf, kept_count);
         if is_new_first {
-            fill(right, right_order, 0, record, key);
+            right.insert_record(0, record, key);
+        } else if rank > kept_count {
+            right.insert_record(rank - kept_count, record, key);
         }
-        right.set_next(leaf.next());
+        right.set_next_of(leaf);
 
-        self.add_child(tree, path, 1, separator, right);
+        self.add_child(tree, path, 1, new);
         if is_new_first {
-            leaf.set_next(Some(right));
+            leaf.set_next(new);
             // The next one that comes here is no run.
-            leaf.set_order(order.first(SLOTS));
+            leaf.keep(Tally::of(SLOTS));
         } else {
             tree.half_change();
-            leaf.set_next(Some(right));
-            leaf.set_order(order.first(kept_count));
+            leaf.set_next(new);
+            leaf.keep(if rank == kept_count { tally.keep(kept_count) } else { Tally::of(kept_count) });
             tree.half_change();
+            leaf.clear();
         }
-        if let Some(shared) = skip_between(begin, Some(first))
-            && shared >= skip + SKIP_GAIN
-        {
-            reshape(tree, leaf, State::new(shared, true));
+        if let Some(shared) = skip_between(leaf.low(), Some(low)).filter(is_gain) {
+            reshape(tree, leaf, state.sure(shared));
         }
-        match rank {
-            _ if is_new_first => {}
-            _ if rank <= kept_count => fill(leaf, leaf.order(), rank, record, key),
-            _ => fill(right, right.order(), rank - kept_count, record, key),
+        if rank <= kept_count && !is_new_first {
+            leaf.insert_record(rank, record, key);
         }
     }
 
     /// Leads from the nodes above to a new node beside the one at `height - 1`.
-    fn add_child(
-        &self,
-        tree: TreeRef<'w>,
-        path: &Path<'w>,
-        height: usize,
-        separator: Separator<'w>,
-        child: NodeRef<'w>,
-    ) {
-        if height > path.height {
-            let top = self.new_inner(height);
-            top.set_leftmost(path.steps[height - 1].node);
-            add_separator(tree, top, 0, separator, child);
-            return tree.set_top(top);
+    fn add_child(&self, tree: TreeRef<'w>, path: &Path<'w>, height: usize, child: Child<'w>) {
+        let Some(Step { node, rank }) = path.steps.get(height).copied().filter(|_| height <= path.height)
+        else {
+            return self.add_top(tree, height, child);
+        };
+        let rank = rank + 1;
+        if !node.is_full() {
+            return insert_child(tree, node, rank, child);
         }
-        let Step { node, order, rank } = path.steps[height];
-        if !order.is_full() {
-            return add_separator(tree, node, rank, separator, child);
-        }
-        let [begin, end] = path.range(height);
-        let right = self.new_inner(height);
-        if order.is_ascending(rank) {
+        let end = path.end(height);
+        if rank == SLOTS && node.tally().is_ascending(rank) {
             // The node stays full, and the new one begins with the child.
-            right.set_leftmost(child);
-            settle(tree, right, Some(separator.record), end);
-            self.add_child(tree, path, height + 1, separator, right);
-            node.set_order(order.first(SLOTS));
-            return settle(tree, node, begin, Some(separator.record));
+            let new = self.new_inner(height, child.node.low());
+            new.node.insert_child(0, child);
+            settle(tree, new.node, end);
+            self.add_child(tree, path, height + 1, new);
+            node.keep(Tally::of(SLOTS));
+            return settle(tree, node, new.node.low());
         }
         let kept_count = SLOTS / 2;
-        let middle = node.separator(order, kept_count);
-        right.set_leftmost(node.child(order, kept_count + 1));
-        let mut right_order = Order::EMPTY;
-        for at in kept_count + 1..SLOTS {
-            let (next, slot) = right_order.with(at - kept_count - 1);
-            let head = node.head(order, at);
-            right.set_separator(slot, head, node.separator(order, at), node.child(order, at + 1));
-            right_order = next;
-        }
-        right.set_state(node.state());
-        right.set_order(right_order.first(right_order.count()));
-        settle(tree, right, Some(middle.record), end);
+        let new = self.new_inner(height, node.child(kept_count).low());
+        new.node.set_state(node.state());
+        new.node.take_from(node, kept_count);
+        settle(tree, new.node, end);
         if rank > kept_count {
-            add_separator(tree, right, rank - kept_count - 1, separator, child);
+            insert_child(tree, new.node, rank - kept_count, child);
         }
-        self.add_child(tree, path, height + 1, middle, right);
+        self.add_child(tree, path, height + 1, new);
         tree.half_change();
-        node.set_order(order.first(kept_count));
+        node.keep(Tally::of(kept_count));
         tree.half_change();
-        settle(tree, node, begin, Some(middle.record));
+        node.clear();
+        settle(tree, node, new.node.low());
         if rank <= kept_count {
-            add_separator(tree, node, rank, separator, child);
+            insert_child(tree, node, rank, child);
         }
     }
 
-    fn new_inner(&self, height: usize) -> NodeRef<'w> {
+    /// Puts a new topmost node above the one that there was and a child beside that.
+    fn add_top(&self, tree: TreeRef<'w>, height: usize, child: Child<'w>) {
+        let top = self.new_inner(height, None);
+        if let Some(before) = tree.top() {
+            top.node.insert_child(0, before);
+            insert_child(tree, top.node, 1, child);
+            tree.set_top(top);
+        }
+    }
+
+    fn new_inner(&self, height: usize, low: Option<Low<'w>>) -> Child<'w> {
         self.side.figures.inner_counts[height].add(1);
-        NodeRef::new(&self.cutter, height as u32)
+        Child::new(&self.cutter, height, low)
     }
 }
 
@@ -368,79 +386,56 @@ impl<'w, M: Memory> Inserter<'w, M> {
 /// height already.
 ///
 /// Every entry may split a leaf. At a height where so many separators arrive, each splits a node at most, and only a full
-/// one: one of those that there are, or one that became full, which takes six separators after a split in the middle and
-/// fourteen after one at the end; splits at the end leave a full node behind, but only once a tree.
+/// one: one of those that there are, or one that became full, which takes half a node of separators after a split in the
+/// middle and a whole one after a split at the end; splits at the end leave a full node behind, but only once a tree.
 fn inner_nodes_max(counts: &[usize; HEIGHT_MAX], tables: usize, entries: usize) -> usize {
     // The directory's tree gets an entry for each new table.
     let trees = tables.saturating_add(1);
     let mut arriving = entries.saturating_add(tables);
     // New tops.
-    let mut total = trees.saturating_add(arriving / 14);
+    let mut total = trees.saturating_add(arriving / SLOTS);
     for count in counts.iter().skip(1) {
         let full = if *count == 0 { 0 } else { count.saturating_add(trees) };
-        arriving = arriving.min(full.saturating_add(arriving / 4));
+        arriving = arriving.min(full.saturating_add(arriving / (SLOTS / 3)));
         total = total.saturating_add(arriving);
     }
     total
 }
 
-/// Puts a record into a free slot and publishes it.
-#[inline(always)]
-fn fill(leaf: NodeRef<'_>, order: Order, rank: usize, record: RecordRef<'_>, key: &[u8]) {
-    let (order, slot) = order.with(rank);
-    leaf.set_record(slot, head(key, leaf.state().skip()), record);
-    leaf.set_order(order);
-}
-
-/// Puts a record behind the others of a leaf that nobody sees yet.
-fn append<'w>(leaf: NodeRef<'w>, order: Order, head: u32, record: RecordRef<'w>) -> Order {
-    let (order, slot) = order.with(order.count());
-    leaf.set_record(slot, head, record);
-    order.first(order.count())
-}
-
-/// Puts a separator and the child behind it into an inner node that has room.
-fn add_separator<'w>(
-    tree: TreeRef<'w>,
-    node: NodeRef<'w>,
-    rank: usize,
-    separator: Separator<'w>,
-    child: NodeRef<'w>,
-) {
-    let order = node.order();
-    let key = separator.record.get().key;
-    let state = node.state();
-    if !state.is_sure() {
+/// Puts a child that is not the leftmost one into an inner node that has room.
+fn insert_child<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, rank: usize, child: Child<'w>) {
+    let (state, low) = (node.state(), child.node.low());
+    if node.count() < 2 || !state.is_sure() {
         // What all separators share, the new one among them.
-        let shared = match order.count() {
-            0 => key.len(),
-            _ => shared_bytes(key, node.record(order, 0).get().key).min(state.skip()),
+        let shared = match node.count() {
+            2.. => skip_between(low, node.child(1).low()).unwrap_or(0).min(state.skip()),
+            _ => low.map_or(0, |low| low.record.get().key.len()),
         };
-        if shared != state.skip() {
-            reshape(tree, node, State::new(shared, false));
+        let wanted = open_state(state, shared);
+        if wanted != state {
+            reshape(tree, node, wanted);
         }
     }
-    let (order, slot) = order.with(rank);
-    node.set_separator(slot, head(key, node.state().skip()), separator, child);
-    node.set_order(order);
+    node.insert_child(rank, child);
+}
+
+/// The state of an inner node whose range is open, where all separators share so much: unsure, unless that is hardly
+/// worth the comparison.
+fn open_state(state: State, shared: usize) -> State {
+    if shared < SKIP_GAIN { state.sure(0) } else { state.unsure(shared) }
 }
 
 /// Gives an inner node the state that goes with its range: sure of what all keys in it share, or, where it is open, unsure
 /// of what all separators in it share.
-fn settle<'w>(
-    tree: TreeRef<'w>,
-    node: NodeRef<'w>,
-    begin: Option<RecordRef<'w>>,
-    end: Option<RecordRef<'w>>,
-) {
-    let (state, order) = (node.state(), node.order());
-    let wanted = match (skip_between(begin, end), order.count()) {
-        (Some(shared), _) if state.is_sure() && shared < state.skip() + SKIP_GAIN => return,
-        (Some(shared), _) => State::new(shared, true),
-        (None, 0) => State::new(0, false),
-        (None, count) => {
-            let [first, last] = [0, count - 1].map(|rank| node.record(order, rank).get().key);
-            State::new(shared_bytes(first, last), false)
+fn settle<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, end: Option<Low<'w>>) {
+    let (state, count) = (node.state(), node.count());
+    let wanted = match skip_between(node.low(), end) {
+        Some(shared) if state.is_sure() && shared < state.skip() + SKIP_GAIN => return,
+        Some(shared) => state.sure(shared),
+        None if count < 2 => state.sure(0),
+        None => {
+            let shared = skip_between(node.child(1).low(), node.child(count - 1).low());
+            open_state(state, shared.unwrap_or(0))
         }
     };
     if wanted != state {
@@ -451,12 +446,8 @@ fn settle<'w>(
 /// Rewrites a node's heads for another skip (tree T5).
 #[inline(never)]
 fn reshape(tree: TreeRef<'_>, node: NodeRef<'_>, state: State) {
-    node.set_state(State::FLUX);
-    tree.half_change();
-    tree.half_change();
-    let order = node.order();
-    for rank in 0..order.count() {
-        node.set_head(order.slot(rank), state.skip());
-    }
+    node.set_state(state.flux());
+    tree.change();
+    node.set_heads(state.skip());
     node.set_state(state);
 }

@@ -1,58 +1,76 @@
 //! Nodes of a tree, and the way from one to the next: the only place where offsets become references.
 //!
 //! ```text
-//!   leaf, 128 bytes    | order | state | next leaf        | 14 × (head, record)             |
-//!   inner, 192 bytes   | order | state | leftmost child   | 14 × (head, separator's record) | 14 × child |
+//!   leaf   | count | state | next leaf | low | (head, record) × count, in order | free |
+//!   inner  | count | state |           | low | (head, child)  × count, in order | free |    256 bytes each
 //! ```
 //!
-//! - The *order* ([`Order`]) says which slots are taken. Slot and order are atomic words: an insertion fills a free slot and
-//!   publishes it with the order. What readers find between is always one of the two.
+//! - *low* is the node's separator: the record whose key and sequence its range begins with; none at the left edge of the tree.
+//!   With the flag *whole* it stands for the record's key with all its versions, so that whoever looks for a version of it finds
+//!   the right leaf at once. The separators between an inner node's children are the children's own; its leftmost child's
+//!   is its own, and takes no part in searches.
 //! - The *head* of an entry is 4 bytes of its key, after the *skip* bytes that all keys which may come into the node share.
 //!   Where two heads differ, so do the keys, the same way; where they are equal, the records are compared.
-//! - The *state* has the skip. It is *unsure* where the node's range is open at one end, so that keys which do not share these
-//!   bytes come by: these are compared with the first separator. It is *in flux* while the heads are rewritten for another
-//!   skip: then heads mean nothing, and records alone are compared.
-//! - A separator stands for its record's key and sequence, or, where the flag *whole* is set, for the key with all its
-//!   versions: whoever looks for a version of it then finds the right leaf at once.
+//! - The *state* has the node's height and the skip. It is *unsure* where an inner node's range is open at one end, so that keys which do not share
+//!   these bytes come by: these are compared with the first separator. It is *in flux* while the heads are rewritten for
+//!   another skip: then heads mean nothing, and records alone are compared.
+//!
+//! An entry is one atomic word. To make room for another one, the entries behind are moved one place to the right, the last
+//! first; so a node is in order at every moment, but for one entry that stands in two places beside each other:
+//!
+//! ```text
+//!   A C D E -     insert B     A C D E E     A C D D E     A C C D E     A B C D E
+//! ```
 //!
 //! Invariants (cited as *node N1* …):
-//! - **N1** A slot that was ever in a published order holds, from then on, the offset of a record that was written before; of an
-//!   inner node, beside it the offset of a child. Slots, orders and links are stored with release and loaded with
-//!   acquire. So whatever mixture of old and new a reader sees, every offset in it leads to a record or node.
+//! - **N1** A word below any count that was ever published holds, from then on, the offset of a record or child that was written
+//!   before. Words, counts and links are stored with release and loaded with acquire. So whatever mixture of old and new a
+//!   reader sees, every offset in it leads to a record or node.
 //! - **N2** Offsets come from the slabs that they lead into: they are read from a node and followed by the same reference's
-//!   places, and never leave this file as numbers, but for a table's root, whose record nobody else writes.
-//! - **N3** The children of a node at height h are at height h - 1; leaves at height 0. A root's word has its height in it.
+//!   places.
+//! - **N3** The words of a node at height 0, a leaf, lead to records; those of one above to nodes one lower.
+//! - **N4** Counts are at most [`SLOTS`]. All words together are in order: those from the count on have heads that are not
+//!   less than the last entry's, the highest one unless the node is being split; what they lead to may be anything.
+//! - **N5** While a node keeps its entries, an entry moves to the right only. So a reader that finds an entry before its target
+//!   and *then*, one place to the right, one that is not before it, has missed none between: an entry to the right of the first
+//!   stays there, and what comes first behind it is not behind the entry. The same for a copy from left to right, which may
+//!   have an entry twice. The count goes up before entries move out of what it was: who reaches the count looks at it again.
+//!
+//! # Source
+//! Hwang, Kim, Won, Nam: Endurable transient inconsistency in byte-addressable persistent B+-tree (FAST 2018), §3, for N5.
 #![allow(unsafe_code)]
 
 use core::cmp::Ordering as Compared;
+use core::hint::select_unpredictable;
 use core::ptr::NonNull;
 
-use super::order::{Order, SLOTS};
-use super::record::{Header, Record, read_record, write_record};
-use super::slab::{Cutter, LINE_BYTES, Memory, Places};
+use super::record::{Before, Header, Record, read_record, write_record};
+use super::slab::{Cutter, LINE_BYTES, Memory, Slabs};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::tally::Tally;
 
-/// Of both kinds of nodes.
+/// Entries of a leaf; children of an inner node.
+pub(super) const SLOTS: usize = if cfg!(loom) { 3 } else { 30 };
+
 #[repr(C, align(64))]
 struct Node {
-    order: AtomicU64,
+    /// How many entries there are, and whether they come in order ([`Tally`]).
+    count: AtomicU32,
     state: AtomicU32,
-    /// The next leaf, or the leftmost child.
+    /// Of a leaf: the next one; 0 at the end.
     link: AtomicU32,
-    slots: [AtomicU64; SLOTS],
-}
-
-#[repr(C, align(64))]
-struct Inner {
-    node: Node,
-    children: [AtomicU32; SLOTS],
+    /// The separator's record; 0 at the left edge. Never changes.
+    low: u32,
+    words: [AtomicU64; SLOTS],
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Node>() == 128 && size_of::<Inner>() == 192);
+const _: () = assert!(size_of::<Node>() == 256);
 
-pub(super) const LEAF_BYTES: usize = size_of::<Node>().next_multiple_of(LINE_BYTES);
-pub(super) const INNER_BYTES: usize = size_of::<Inner>().next_multiple_of(LINE_BYTES);
+pub(super) const NODE_BYTES: usize = size_of::<Node>().next_multiple_of(LINE_BYTES);
+
+/// The word of no entry: its head is not less than any.
+const NO_WORD: u64 = (u32::MAX as u64) << 32;
 
 /// See the file's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,12 +79,32 @@ pub(super) struct State(u32);
 impl State {
     const SKIP_MASK: u32 = 0xffff;
     const UNSURE: u32 = 1 << 16;
-    pub(super) const FLUX: State = State(State::SKIP_MASK);
+    const HEIGHT_SHIFT: u32 = 24;
     /// The most that a skip can be.
-    pub(super) const SKIP_MAX: usize = State::SKIP_MASK as usize - 1;
+    const SKIP_MAX: usize = State::SKIP_MASK as usize - 1;
 
-    pub(super) fn new(skip: usize, is_sure: bool) -> State {
-        State(skip.min(State::SKIP_MAX) as u32 | if is_sure { 0 } else { State::UNSURE })
+    const fn of(height: usize) -> State {
+        State((height as u32) << State::HEIGHT_SHIFT)
+    }
+
+    /// Sure of a skip.
+    pub(super) fn sure(self, skip: usize) -> State {
+        State(State::of(self.height()).0 | skip.min(State::SKIP_MAX) as u32)
+    }
+
+    /// Unsure of a skip.
+    pub(super) fn unsure(self, skip: usize) -> State {
+        State(self.sure(skip).0 | State::UNSURE)
+    }
+
+    /// In flux.
+    pub(super) fn flux(self) -> State {
+        State(State::of(self.height()).0 | State::SKIP_MASK)
+    }
+
+    #[inline(always)]
+    pub(super) fn height(self) -> usize {
+        (self.0 >> State::HEIGHT_SHIFT) as usize
     }
 
     #[inline(always)]
@@ -77,6 +115,11 @@ impl State {
     #[inline(always)]
     pub(super) fn is_sure(self) -> bool {
         self.0 & State::UNSURE == 0
+    }
+
+    #[inline(always)]
+    fn is_flux(self) -> bool {
+        self.0 & State::SKIP_MASK == State::SKIP_MASK
     }
 }
 
@@ -102,37 +145,69 @@ impl<'k> Target<'k> {
         let Target { key, sequence } = Target::new(record.key, record.sequence);
         Target { key, sequence: sequence - 1 }
     }
+
+    /// Whether an entry comes before the target, has the target's key (and is not newer), or comes behind.
+    #[inline(always)]
+    fn side_of(&self, record: &Record<'_>) -> Compared {
+        match compare(record.key, self.key) {
+            Compared::Equal if record.sequence as i64 > self.sequence => Compared::Less,
+            side => side,
+        }
+    }
+
+    /// Whether an entry comes before the target.
+    fn is_behind(&self, record: &Record<'_>) -> bool {
+        self.side_of(record) == Compared::Less
+    }
+
+    /// Whether a separator does not come behind the target.
+    #[inline(always)]
+    fn is_from(&self, low: &Low<'_>) -> bool {
+        let record = low.record.get();
+        match compare(record.key, self.key) {
+            Compared::Less => true,
+            Compared::Greater => false,
+            Compared::Equal => low.is_whole || record.sequence as i64 >= self.sequence,
+        }
+    }
 }
 
 /// Four bytes of a key from `skip` on, as a number; zeros behind its end.
 #[inline(always)]
 pub(super) fn head(key: &[u8], skip: usize) -> u32 {
     let Some(rest) = key.get(skip..) else { return 0 };
-    if let Some(bytes) = rest.first_chunk::<4>() {
-        return u32::from_be_bytes(*bytes);
-    }
-    match key.last_chunk::<4>() {
+    match (rest.first_chunk::<4>(), key.last_chunk::<4>()) {
+        (Some(bytes), _) => u32::from_be_bytes(*bytes),
         // The end of the key, and the bytes before the skip shifted out.
-        Some(bytes) => {
-            ((u64::from(u32::from_be_bytes(*bytes)) << (32 - 8 * rest.len())) & 0xffff_ffff) as u32
+        (None, Some(bytes)) => (u64::from(u32::from_be_bytes(*bytes)) << (32 - 8 * rest.len())) as u32,
+        (None, None) => {
+            rest.iter().enumerate().fold(0, |head, (at, byte)| head | u32::from(*byte) << (24 - 8 * at))
         }
-        None => rest.iter().enumerate().fold(0, |head, (at, byte)| head | u32::from(*byte) << (24 - 8 * at)),
     }
 }
 
-/// Compares bytes. Keys are short: eight bytes at a time are faster than a call of `memcmp`.
+/// Compares bytes. Keys are short: words are faster than a call of `memcmp`. The last word overlaps the one before.
 #[inline(always)]
 pub(super) fn compare(left: &[u8], right: &[u8]) -> Compared {
-    let (mut left_rest, mut right_rest) = (left, right);
-    while let (Some((a, left_tail)), Some((b, right_tail))) =
-        (left_rest.split_first_chunk::<8>(), right_rest.split_first_chunk::<8>())
-    {
-        if a != b {
-            return u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b));
+    let shared_len = left.len().min(right.len());
+    let by_length = left.len().cmp(&right.len());
+    let (mut left, mut right) =
+        (left.get(..shared_len).unwrap_or(left), right.get(..shared_len).unwrap_or(right));
+    if let (Some(_), Some(_)) = (left.first_chunk::<8>(), right.first_chunk::<8>()) {
+        while let (true, Some((a, left_tail)), Some((b, right_tail))) =
+            (left.len() > 8, left.split_first_chunk::<8>(), right.split_first_chunk::<8>())
+        {
+            if a != b {
+                return u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b));
+            }
+            // All but what the last word covers.
+            (left, right) = if left_tail.len() >= 8 { (left_tail, right_tail) } else { break };
         }
-        (left_rest, right_rest) = (left_tail, right_tail);
+        let ends = left.last_chunk::<8>().zip(right.last_chunk::<8>());
+        return ends
+            .map_or(by_length, |(a, b)| u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b)).then(by_length));
     }
-    left_rest.iter().cmp(right_rest)
+    left.iter().cmp(right).then(by_length)
 }
 
 /// How many bytes two keys share at their beginnings.
@@ -143,7 +218,7 @@ pub(super) fn shared_bytes(left: &[u8], right: &[u8]) -> usize {
 /// A record that is, or will be, in a tree.
 #[derive(Clone, Copy)]
 pub(super) struct RecordRef<'p> {
-    places: Places<'p>,
+    slabs: &'p Slabs,
     offset: u32,
 }
 
@@ -153,117 +228,127 @@ impl<'p> RecordRef<'p> {
         cutter: &Cutter<'p, M>,
         header: &Header,
         record: &Record<'_>,
+        before: Before,
     ) -> RecordRef<'p> {
-        let offset = write_record(cutter, header, record);
-        RecordRef { places: cutter.places(), offset }
+        RecordRef { slabs: cutter.slabs(), offset: write_record(cutter, header, record, before) }
     }
 
     #[inline(always)]
     pub(super) fn get(self) -> Record<'p> {
-        // SAFETY: a reference is made where a record was written, or read from a slot by an acquire (N1, N2).
-        unsafe { read_record(self.places, self.offset) }
+        // SAFETY: a reference is made where a record was written, or read from a node by an acquire (N1, N2).
+        unsafe { read_record(self.slabs, self.offset) }
+    }
+
+    /// Asks for the record's memory: a short one lies across two lines at most.
+    #[inline(always)]
+    fn prefetch(self) {
+        let at = self.slabs.address(self.offset);
+        prefetch(at);
+        prefetch(at.wrapping_add(24));
     }
 
     pub(super) fn is_same(self, other: RecordRef<'_>) -> bool {
         self.offset == other.offset
     }
 
-    /// The offset, for the row of another record ([`TreeRef::of_row`]) or to find the record again ([`RecordRef::again`]).
+    /// The offset, to find the record again ([`RecordRef::again`]).
     pub(super) fn offset(self) -> u32 {
         self.offset
     }
 
     /// # Safety
-    /// 1. `offset` is what [`RecordRef::offset`] gave for a record in the same slabs in this generation.
-    pub(super) unsafe fn again(places: Places<'p>, offset: u32) -> RecordRef<'p> {
-        RecordRef { places, offset }
+    /// 1. `offset` is what [`RecordRef::offset`] gave for a record in the same slabs in this generation, in this thread.
+    pub(super) unsafe fn again(slabs: &'p Slabs, offset: u32) -> RecordRef<'p> {
+        RecordRef { slabs, offset }
     }
 }
 
-/// What a child of an inner node begins with.
+/// A separator: what a node's range begins with.
 #[derive(Clone, Copy)]
-pub(super) struct Separator<'p> {
+pub(super) struct Low<'p> {
     pub(super) record: RecordRef<'p>,
-    /// The separator stands for all versions of the key.
+    /// It stands for all versions of the key.
     pub(super) is_whole: bool,
 }
 
 /// The bit of an offset that says that a separator is whole.
 const WHOLE: u32 = 1 << 31;
 
-/// A node, and the places that its offsets lead to.
+/// A node in some slabs.
 #[derive(Clone, Copy)]
 pub(super) struct NodeRef<'p> {
-    places: Places<'p>,
+    slabs: &'p Slabs,
     at: NonNull<Node>,
-    offset: u32,
-    height: u32,
 }
 
-impl<'p> NodeRef<'p> {
+/// A node, and the offset that leads to it.
+#[derive(Clone, Copy)]
+pub(super) struct Child<'p> {
+    pub(super) node: NodeRef<'p>,
+    offset: u32,
+}
+
+impl<'p> Child<'p> {
     /// An empty node. Needs: `ensure` for its bytes.
-    pub(super) fn new<M: Memory>(cutter: &Cutter<'p, M>, height: u32) -> NodeRef<'p> {
-        let node = Node {
-            order: AtomicU64::new(Order::EMPTY.word()),
-            state: AtomicU32::new(State::new(0, height == 0).0),
-            link: AtomicU32::new(0),
-            slots: [(); SLOTS].map(|()| AtomicU64::new(0)),
-        };
-        let (offset, at) = cutter.cut_node(if height == 0 { LEAF_BYTES } else { INNER_BYTES });
-        // SAFETY: fresh memory of the node's size, aligned to a line; a line is what nodes are aligned to.
+    pub(super) fn new<M: Memory>(cutter: &Cutter<'p, M>, height: usize, low: Option<Low<'p>>) -> Child<'p> {
+        let (offset, at) = cutter.cut_node(NODE_BYTES);
+        let at = at.cast::<Node>();
+        // SAFETY: fresh memory of a node's size, aligned to a line, which is what nodes are aligned to.
         unsafe {
-            if height == 0 {
-                at.cast::<Node>().write(node);
-            } else {
-                let children = [(); SLOTS].map(|()| AtomicU32::new(0));
-                at.cast::<Inner>().write(Inner { node, children });
-            }
+            at.write(Node {
+                count: AtomicU32::new(Tally::EMPTY.word()),
+                state: AtomicU32::new(State::of(height).0),
+                link: AtomicU32::new(0),
+                low: low.map_or(0, |low| low.record.offset | if low.is_whole { WHOLE } else { 0 }),
+                words: [(); SLOTS].map(|()| AtomicU64::new(NO_WORD)),
+            });
         }
-        NodeRef { places: cutter.places(), at: at.cast(), offset, height }
+        Child { node: NodeRef { slabs: cutter.slabs(), at }, offset }
     }
 
     /// # Safety
-    /// 1. The offset was read, by an acquire, from a node or root in these places, and is that of a node (N1, N2).
-    /// 2. The node has this height (N3).
+    /// 1. The offset was read, by an acquire, from a node or root in these slabs, and is that of a node (N1, N2).
     #[inline(always)]
-    pub(super) unsafe fn from_offset(places: Places<'p>, offset: u32, height: u32) -> NodeRef<'p> {
-        let at = places.address(offset).cast::<Node>();
+    pub(super) unsafe fn from_offset(slabs: &'p Slabs, offset: u32) -> Child<'p> {
+        let at = slabs.address(offset).cast::<Node>();
         debug_assert!(!at.is_null() && offset != 0);
         // SAFETY: an offset of a node has an address in a slab.
-        NodeRef { places, at: unsafe { NonNull::new_unchecked(at) }, offset, height }
-    }
-
-    #[inline(always)]
-    fn node(self) -> &'p Node {
-        // SAFETY: a reference is made where a node was written, or read from one by an acquire (N1, N2); nodes live as
-        // long as a view of the slabs (slab S3), and all of their fields are atomic.
-        unsafe { self.at.as_ref() }
-    }
-
-    #[inline(always)]
-    fn children(self) -> &'p [AtomicU32; SLOTS] {
-        assert!(self.height > 0, "leaves have no children");
-        // SAFETY: as in `node`; above the leaves nodes are inner ones (N3), and `at` has the provenance of the slab.
-        unsafe { &self.at.cast::<Inner>().as_ref().children }
+        Child { node: NodeRef { slabs, at: unsafe { NonNull::new_unchecked(at) } }, offset }
     }
 
     pub(super) fn offset(self) -> u32 {
         self.offset
     }
+}
 
+impl<'p> NodeRef<'p> {
     #[inline(always)]
-    pub(super) fn height(self) -> u32 {
-        self.height
+    fn node(self) -> &'p Node {
+        // SAFETY: a reference is made where a node was written, or read from one by an acquire (N1, N2); nodes live as
+        // long as a view of the slabs (slab S3); what changes in them is atomic.
+        unsafe { self.at.as_ref() }
     }
 
     #[inline(always)]
-    pub(super) fn order(self) -> Order {
-        Order::from_word(self.node().order.load(Ordering::Acquire))
+    pub(super) fn tally(self) -> Tally {
+        Tally::from_word(self.node().count.load(Ordering::Acquire))
     }
 
-    /// Publishes what the order says.
-    pub(super) fn set_order(self, order: Order) {
-        self.node().order.store(order.word(), Ordering::Release);
+    /// How many entries there are.
+    #[inline(always)]
+    pub(super) fn count(self) -> usize {
+        self.tally().count()
+    }
+
+    pub(super) fn is_full(self) -> bool {
+        self.count() == SLOTS
+    }
+
+    /// What the range begins with; none at the left edge of the tree.
+    pub(super) fn low(self) -> Option<Low<'p>> {
+        let low = self.node().low;
+        let record = RecordRef { slabs: self.slabs, offset: low & !WHOLE };
+        (low != 0).then_some(Low { record, is_whole: low & WHOLE != 0 })
     }
 
     #[inline(always)]
@@ -272,222 +357,459 @@ impl<'p> NodeRef<'p> {
     }
 
     pub(super) fn set_state(self, state: State) {
+        assert!(state.height() == self.height(), "a node stays at its height (N3)");
         self.node().state.store(state.0, Ordering::Release);
     }
 
-    /// Head, flag and offset of the entry at a rank.
-    #[inline(always)]
-    fn word(self, order: Order, rank: usize) -> u64 {
-        self.node().slots[order.slot(rank)].load(Ordering::Acquire)
+    pub(super) fn height(self) -> usize {
+        self.state().height()
     }
 
+    #[inline(always)]
+    fn word(self, rank: usize) -> u64 {
+        debug_assert!(rank < SLOTS);
+        // SAFETY: every caller's rank is below the number of words.
+        unsafe { self.node().words.get_unchecked(rank) }.load(Ordering::Acquire)
+    }
+
+    /// Needs: a leaf's word below the count.
     #[inline(always)]
     fn record_of(self, word: u64) -> RecordRef<'p> {
-        RecordRef { places: self.places, offset: word as u32 & !WHOLE }
+        RecordRef { slabs: self.slabs, offset: word as u32 }
     }
 
-    /// The head of the entry at a rank below the count.
-    pub(super) fn head(self, order: Order, rank: usize) -> u32 {
-        (self.word(order, rank) >> 32) as u32
-    }
-
-    /// Whether the entry at a rank of a leaf has the target's key and sequence.
+    /// Needs: an inner node's word below the count.
     #[inline(always)]
-    pub(super) fn is_at(self, order: Order, rank: usize, target: &Target<'_>) -> bool {
-        if rank >= order.count() {
-            return false;
-        }
-        let (word, state) = (self.word(order, rank), self.state());
-        if state != State::FLUX && (word >> 32) as u32 != head(target.key, state.skip()) {
-            return false;
-        }
-        let record = self.record_of(word).get();
-        record.key == target.key && record.sequence as i64 == target.sequence
+    fn child_of(self, word: u64) -> Child<'p> {
+        // SAFETY: read by an acquire from a node above the leaves (N3).
+        unsafe { Child::from_offset(self.slabs, word as u32) }
     }
 
-    /// The record of the entry at a rank below the count.
+    /// The separator of a child that is not the leftmost one. Needs: as `child_of`.
     #[inline(always)]
-    pub(super) fn record(self, order: Order, rank: usize) -> RecordRef<'p> {
-        self.record_of(self.word(order, rank))
+    fn low_of(self, word: u64) -> Low<'p> {
+        self.child_of(word).node.low().expect("children but the leftmost one have separators")
     }
 
-    /// The separator at a rank below the count.
-    pub(super) fn separator(self, order: Order, rank: usize) -> Separator<'p> {
-        let word = self.word(order, rank);
-        Separator { record: self.record_of(word), is_whole: word as u32 & WHOLE != 0 }
+    /// A leaf's record at a rank below its count.
+    pub(super) fn record(self, rank: usize) -> RecordRef<'p> {
+        assert!(self.height() == 0 && rank < self.count(), "records are in leaves");
+        self.record_of(self.word(rank))
     }
 
-    /// The child behind so many separators: the leftmost one behind none.
-    #[inline(always)]
-    pub(super) fn child(self, order: Order, rank: usize) -> NodeRef<'p> {
-        let children = self.children();
-        let offset = match rank {
-            0 => self.node().link.load(Ordering::Acquire),
-            _ => children[order.slot(rank - 1)].load(Ordering::Acquire),
-        };
-        // SAFETY: read by an acquire from a node that is not a leaf; children are one lower (N3).
-        unsafe { NodeRef::from_offset(self.places, offset, self.height - 1) }
+    /// An inner node's child at a rank below the count.
+    pub(super) fn child(self, rank: usize) -> NodeRef<'p> {
+        assert!(self.height() > 0 && rank < self.count(), "children are in inner nodes");
+        self.child_of(self.word(rank)).node
     }
 
-    /// The leaf after this one.
+    /// The leaf after this one. Needs: a leaf.
     #[inline(always)]
     pub(super) fn next(self) -> Option<NodeRef<'p>> {
-        assert!(self.height == 0, "leaves are linked");
         match self.node().link.load(Ordering::Acquire) {
             0 => None,
-            // SAFETY: read by an acquire from a leaf, whose link is to a leaf (N3).
-            offset => Some(unsafe { NodeRef::from_offset(self.places, offset, 0) }),
+            // SAFETY: read by an acquire from a node, whose link is 0 or leads to a leaf.
+            offset => Some(unsafe { Child::from_offset(self.slabs, offset) }.node),
         }
     }
 
-    /// Links a leaf to the next one.
-    pub(super) fn set_next(self, next: Option<NodeRef<'p>>) {
-        assert!(
-            self.height == 0 && next.is_none_or(|next| next.height == 0),
-            "leaves are linked to leaves (N3)"
-        );
-        self.node().link.store(next.map_or(0, |next| next.offset), Ordering::Release);
-    }
-
-    /// Gives an inner node that nobody sees yet its leftmost child.
-    pub(super) fn set_leftmost(self, child: NodeRef<'p>) {
-        assert!(self.height == child.height + 1, "N3");
-        self.node().link.store(child.offset, Ordering::Release);
-    }
-
-    /// Fills a slot of a leaf: a free one, or with a record of the same order.
+    /// Asks for the lines of the node that are not looked at first.
     #[inline(always)]
-    pub(super) fn set_record(self, slot: usize, head: u32, record: RecordRef<'p>) {
-        assert!(self.height == 0, "separators have children");
-        self.node().slots[slot].store(u64::from(head) << 32 | u64::from(record.offset), Ordering::Release);
+    pub(super) fn prefetch(self) {
+        for line in 1..NODE_BYTES / LINE_BYTES {
+            prefetch(self.at.as_ptr().cast::<u8>().wrapping_add(line * LINE_BYTES));
+        }
     }
+}
 
-    /// Fills a free slot of an inner node.
-    pub(super) fn set_separator(self, slot: usize, head: u32, separator: Separator<'p>, child: NodeRef<'p>) {
-        assert!(self.height == child.height + 1, "N3");
-        self.children()[slot].store(child.offset, Ordering::Release);
-        let reference = separator.record.offset | if separator.is_whole { WHOLE } else { 0 };
-        self.node().slots[slot].store(u64::from(head) << 32 | u64::from(reference), Ordering::Release);
+/// Asks for a line of memory, if the processor can be asked.
+#[inline(always)]
+pub(super) fn prefetch(at: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint; no memory is accessed, whatever the address.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
+    let _ = at;
+}
 
-    /// Gives the entry in a slot another head. Needs: the state is in flux.
-    pub(super) fn set_head(self, slot: usize, skip: usize) {
-        let word = self.node().slots[slot].load(Ordering::Relaxed);
-        let head = head(self.record_of(word).get().key, skip);
-        self.node().slots[slot].store(u64::from(head) << 32 | word & 0xffff_ffff, Ordering::Release);
-    }
+/// What was found in a leaf.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'p> {
+    /// How many records are before the target.
+    pub(super) rank: usize,
+    /// The first record that is not.
+    pub(super) at: Option<RecordRef<'p>>,
+    /// The same, if it has the target's key.
+    pub(super) same_key: Option<Record<'p>>,
+}
 
-    /// How many of the node's entries are before the target: in an inner node, how many separators are not behind it, so
-    /// the number of the child to go to.
+/// What is known of a version after a look at the leaf where it belongs.
+pub(super) enum Version<'p> {
+    Found(Record<'p>),
+    /// There is none.
+    None,
+    /// It takes another look, perhaps at the next leaf.
+    Unclear,
+}
+
+/// Where a target belongs in a node.
+#[derive(Clone, Copy)]
+struct Place {
+    /// How many entries are before it (in an inner node: not behind it).
+    rank: usize,
+    /// The word of the last of them, where there is one.
+    before: u64,
+    /// The word behind, where there is one.
+    behind: Option<u64>,
+}
+
+/// Looking for a target: see N5 for why each of these is right beside a writer.
+impl<'p> NodeRef<'p> {
+    /// How many words are less than another one, as far as can be told while words move.
     #[inline(always)]
-    pub(super) fn rank<const INNER: bool>(self, order: Order, target: &Target<'_>) -> usize {
-        let state = self.state();
-        let count = order.count();
-        if state == State::FLUX {
-            return self.rank_within::<INNER>(order, 0, count, target);
+    fn lower_bound(self, wanted: u64) -> usize {
+        if SLOTS != 30 {
+            return (0..SLOTS).find(|rank| self.word(*rank) >= wanted).unwrap_or(SLOTS);
         }
-        if count == 0 {
-            return 0;
+        // Always the same steps: no branch depends on what is found. 15 words are left after the first one.
+        let mut low = select_unpredictable(self.word(14) < wanted, 15, 0);
+        for half in [8, 4, 2, 1] {
+            low = select_unpredictable(self.word(low + half - 1) < wanted, low + half, low);
         }
-        let skip = state.skip();
-        if INNER && !state.is_sure() {
-            let shared = self.record(order, 0).get().key;
-            let shared = shared.get(..skip).unwrap_or(shared);
-            match compare(shared, target.key.get(..skip).unwrap_or(target.key)) {
-                Compared::Less => return count,
-                Compared::Greater => return 0,
-                Compared::Equal => {}
+        low
+    }
+
+    /// The child in whose range a target is, and its rank. Needs: an inner node, and a state that it had.
+    #[inline(always)]
+    pub(super) fn child_for(self, state: State, target: &Target<'_>) -> (usize, Child<'p>) {
+        assert!(state.height() > 0, "leaves have no children (N3)");
+        if !state.is_flux() && (state.is_sure() || self.aside(target, state.skip()) == Compared::Equal) {
+            let head = head(target.key, state.skip());
+            // The leftmost child's word has the head 0, and is before every target.
+            let behind = self.lower_bound(u64::from(head) << 32).max(1);
+            let word = self.word(behind - 1);
+            if behind == SLOTS || (self.word(behind) >> 32) as u32 > head {
+                return (behind - 1, self.child_of(word));
             }
         }
-        let wanted = u64::from(head(target.key, skip)) << 32;
-        let (mut low, mut len) = (0, count);
-        while len > 1 {
-            let half = len / 2;
-            low += if self.word(order, low + half - 1) < wanted { half } else { 0 };
-            len -= half;
-        }
-        let word = self.word(order, low);
-        let is_before = word < wanted;
-        low += usize::from(is_before);
-        let word = if is_before && low < count { self.word(order, low) } else { word };
-        if low < count && word >> 32 == wanted >> 32 {
-            return self.rank_among_equals::<INNER>(order, low, wanted, target);
-        }
-        low
+        self.child_for_slowly(state, target)
     }
 
-    /// The rank of a target whose head is that of the entry at rank `low`, and of no entry before.
-    #[inline(always)]
-    fn rank_among_equals<const INNER: bool>(
-        self,
-        order: Order,
-        low: usize,
-        wanted: u64,
-        target: &Target<'_>,
-    ) -> usize {
-        let count = order.count();
-        let end =
-            (low + 1..count).find(|rank| self.word(order, *rank) >> 32 != wanted >> 32).unwrap_or(count);
-        self.rank_within::<INNER>(order, low, end, target)
+    /// Whether what all separators share is before a target (or behind it), so that all of them are.
+    fn aside(self, target: &Target<'_>, skip: usize) -> Compared {
+        if self.count() < 2 {
+            return Compared::Equal;
+        }
+        let shared = self.low_of(self.word(1)).record.get().key;
+        compare(shared.get(..skip).unwrap_or(shared), target.key.get(..skip).unwrap_or(target.key))
     }
 
-    /// The rank of a target, which lies between two ranks, by comparison of records.
-    #[inline(always)]
-    fn rank_within<const INNER: bool>(
-        self,
-        order: Order,
-        mut low: usize,
-        mut end: usize,
-        target: &Target<'_>,
-    ) -> usize {
-        while low < end {
-            let middle = low.midpoint(end);
-            let word = self.word(order, middle);
-            let record = self.record_of(word).get();
-            let is_before = match compare(record.key, target.key) {
+    /// As `child_for`, where heads do not suffice.
+    #[inline(never)]
+    fn child_for_slowly(self, state: State, target: &Target<'_>) -> (usize, Child<'p>) {
+        let place = if state.is_flux() {
+            self.place(1, |word| target.is_from(&self.low_of(word)))
+        } else {
+            let aside = if state.is_sure() { Compared::Equal } else { self.aside(target, state.skip()) };
+            let head = head(target.key, state.skip());
+            self.place(1, |word| match aside.then(((word >> 32) as u32).cmp(&head)) {
                 Compared::Less => true,
                 Compared::Greater => false,
-                Compared::Equal if INNER => {
-                    word as u32 & WHOLE != 0 || record.sequence as i64 >= target.sequence
-                }
-                Compared::Equal => record.sequence as i64 > target.sequence,
-            };
-            if is_before { low = middle + 1 } else { end = middle }
-        }
-        low
+                Compared::Equal => target.is_from(&self.low_of(word)),
+            })
+        };
+        (place.rank - 1, self.child_of(place.before))
     }
 
-    /// As `rank` for a leaf, without a look at heads: for targets that the leaf may not be the right one for.
-    #[cold]
-    pub(super) fn rank_by_records(self, order: Order, target: &Target<'_>) -> usize {
-        self.rank_within::<false>(order, 0, order.count(), target)
-    }
-
-    /// A leaf's entries in this order, and what comes after.
+    /// The first record of a leaf that is not before a target. Needs: a leaf, and a state that it had.
     #[inline(always)]
-    pub(super) fn copy(self, order: Order) -> LeafCopy<'p> {
-        let mut offsets = [0; SLOTS];
-        for (rank, offset) in offsets.iter_mut().enumerate().take(order.count()) {
-            *offset = self.word(order, rank) as u32;
+    pub(super) fn find(self, state: State, target: &Target<'_>) -> Found<'p> {
+        assert!(state.height() == 0, "records are in leaves (N3)");
+        if !state.is_flux() {
+            let head = head(target.key, state.skip());
+            let rank = self.lower_bound(u64::from(head) << 32);
+            if rank < self.count() {
+                let word = self.word(rank);
+                let at = self.record_of(word);
+                match ((word >> 32) as u32).cmp(&head) {
+                    Compared::Greater => return Found { rank, at: Some(at), same_key: None },
+                    Compared::Equal => {
+                        let record = at.get();
+                        match target.side_of(&record) {
+                            Compared::Less => {}
+                            Compared::Equal => return Found { rank, at: Some(at), same_key: Some(record) },
+                            Compared::Greater => return Found { rank, at: Some(at), same_key: None },
+                        }
+                    }
+                    Compared::Less => {}
+                }
+            }
         }
-        LeafCopy { places: self.places, offsets, count: order.count(), next: self.next() }
+        self.find_slowly(state, target)
+    }
+
+    /// The target's version of its key, if it is in this leaf for certain, or certainly nowhere. Needs: as `find`.
+    #[inline(always)]
+    pub(super) fn version(self, state: State, target: &Target<'_>) -> Version<'p> {
+        assert!(state.height() == 0, "records are in leaves (N3)");
+        if state.is_flux() {
+            return Version::Unclear;
+        }
+        let head = head(target.key, state.skip());
+        let rank = self.lower_bound(u64::from(head) << 32);
+        if rank >= self.count() {
+            return Version::Unclear;
+        }
+        let word = self.word(rank);
+        match ((word >> 32) as u32).cmp(&head) {
+            Compared::Greater => Version::None,
+            Compared::Less => Version::Unclear,
+            Compared::Equal => {
+                let record = self.record_of(word);
+                record.prefetch();
+                let record = record.get();
+                match target.side_of(&record) {
+                    Compared::Equal => Version::Found(record),
+                    Compared::Greater => Version::None,
+                    Compared::Less => Version::Unclear,
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn find_slowly(self, state: State, target: &Target<'_>) -> Found<'p> {
+        if state.is_flux() {
+            return self.find_by_records(target);
+        }
+        let head = head(target.key, state.skip());
+        let place = self.place(0, |word| match ((word >> 32) as u32).cmp(&head) {
+            Compared::Less => true,
+            Compared::Greater => false,
+            Compared::Equal => target.is_behind(&self.record_of(word).get()),
+        });
+        self.found(target, place)
+    }
+
+    /// As `find`, without a look at heads: for targets that the leaf may not be the right one for. Needs: a leaf.
+    #[inline(never)]
+    pub(super) fn find_by_records(self, target: &Target<'_>) -> Found<'p> {
+        self.found(target, self.place(0, |word| target.is_behind(&self.record_of(word).get())))
+    }
+
+    fn found(self, target: &Target<'_>, place: Place) -> Found<'p> {
+        let at = place.behind.map(|word| self.record_of(word));
+        let same_key = at.map(RecordRef::get).filter(|record| target.side_of(record) == Compared::Equal);
+        Found { rank: place.rank, at, same_key }
+    }
+
+    /// The place between the words that are before and those that are not, behind the first `low` ones.
+    #[inline(always)]
+    fn place(self, mut low: usize, is_before: impl Fn(u64) -> bool) -> Place {
+        let mut end = self.count();
+        while low < end {
+            let middle = low.midpoint(end);
+            if is_before(self.word(middle)) { low = middle + 1 } else { end = middle }
+        }
+        // Once more, from left to right (N5).
+        let mut before = if low > 0 { self.word(low - 1) } else { 0 };
+        loop {
+            if low >= self.count() {
+                return Place { rank: low, before, behind: None };
+            }
+            let behind = self.word(low);
+            if !is_before(behind) {
+                return Place { rank: low, before, behind: Some(behind) };
+            }
+            (low, before) = (low + 1, behind);
+        }
+    }
+
+    /// A leaf's entries, and what comes after. With `PREFETCH`, the memory of all that is asked for. Needs: a leaf.
+    #[inline(always)]
+    pub(super) fn copy<const PREFETCH: bool>(self) -> LeafCopy<'p> {
+        let mut offsets = [0; SLOTS];
+        let (mut copied, mut last, mut rank, mut end) = (0, 0, 0, self.count());
+        while rank < end {
+            let offset = self.word(rank) as u32;
+            // An entry that is being moved stands in two places.
+            if offset != last
+                && let Some(room) = offsets.get_mut(copied)
+            {
+                (*room, last) = (offset, offset);
+                copied += 1;
+                if PREFETCH {
+                    RecordRef { slabs: self.slabs, offset }.prefetch();
+                }
+            }
+            rank += 1;
+            if rank == end {
+                end = self.count();
+            }
+        }
+        let next = self.next();
+        if let (true, Some(next)) = (PREFETCH, next) {
+            prefetch(next.at.as_ptr().cast());
+            next.prefetch();
+        }
+        LeafCopy { slabs: self.slabs, offsets, count: copied, next }
+    }
+}
+
+/// Changes, for the writer alone.
+impl<'p> NodeRef<'p> {
+    /// Links a leaf to the next one.
+    pub(super) fn set_next(self, next: Child<'p>) {
+        assert!(self.height() == 0 && next.node.height() == 0, "leaves are linked to leaves (N3)");
+        self.node().link.store(next.offset, Ordering::Release);
+    }
+
+    /// Links a leaf to where another one is linked to.
+    pub(super) fn set_next_of(self, other: NodeRef<'p>) {
+        assert!(self.height() == 0 && other.height() == 0, "leaves are linked to leaves (N3)");
+        self.node().link.store(other.node().link.load(Ordering::Relaxed), Ordering::Release);
+    }
+
+    /// Puts a record into a leaf that is not full.
+    #[inline(always)]
+    pub(super) fn insert_record(self, rank: usize, record: RecordRef<'p>, key: &[u8]) {
+        let state = self.state();
+        assert!(state.height() == 0, "records are in leaves (N3)");
+        self.insert_word(rank, u64::from(head(key, state.skip())) << 32 | u64::from(record.offset));
+    }
+
+    /// Puts a child into an inner node that is not full; the first one is the leftmost one.
+    pub(super) fn insert_child(self, rank: usize, child: Child<'p>) {
+        let state = self.state();
+        assert!(state.height() == child.node.height() + 1, "N3");
+        assert!((rank == 0) == (self.count() == 0), "nothing comes before the leftmost child");
+        let head = match (rank, child.node.low()) {
+            (1.., Some(low)) => head(low.record.get().key, state.skip()),
+            _ => 0,
+        };
+        self.insert_word(rank, u64::from(head) << 32 | u64::from(child.offset));
+    }
+
+    #[inline(always)]
+    fn insert_word(self, rank: usize, word: u64) {
+        let node = self.node();
+        let tally = self.tally();
+        let count = tally.count();
+        assert!(count < SLOTS && rank <= count, "N4");
+        let with_it = tally.with(rank).word();
+        if rank == count {
+            node.words[count].store(word, Ordering::Release);
+            return node.count.store(with_it, Ordering::Release);
+        }
+        node.words[count].store(node.words[count - 1].load(Ordering::Relaxed), Ordering::Release);
+        node.count.store(with_it, Ordering::Release);
+        for to in (rank + 1..count).rev() {
+            node.words[to].store(node.words[to - 1].load(Ordering::Relaxed), Ordering::Release);
+        }
+        node.words[rank].store(word, Ordering::Release);
+    }
+
+    /// Puts a record in the place of one with the same key and sequence.
+    pub(super) fn replace_record(self, rank: usize, record: RecordRef<'p>) {
+        assert!(self.height() == 0, "records are in leaves (N3)");
+        let word = &self.node().words[rank];
+        let head = word.load(Ordering::Relaxed) & !0xffff_ffff;
+        word.store(head | u64::from(record.offset), Ordering::Release);
+    }
+
+    /// Takes an entry out. For a tree that nobody reads meanwhile.
+    pub(super) fn remove(self, rank: usize) {
+        let node = self.node();
+        let count = self.count();
+        assert!(rank < count, "there is an entry");
+        for to in rank..count - 1 {
+            node.words[to].store(node.words[to + 1].load(Ordering::Relaxed), Ordering::Release);
+        }
+        self.keep(Tally::of(count - 1));
+        self.clear();
+    }
+
+    /// Fills an empty node that nobody sees yet with the entries of another one from a rank on.
+    pub(super) fn take_from(self, other: NodeRef<'p>, rank: usize) {
+        let (state, from, to) = (self.state(), other.node(), self.node());
+        assert!(state.height() == other.height(), "N3");
+        let is_same = other.state().skip() == state.skip();
+        let count = other.count() - rank;
+        for at in 0..count {
+            let word = from.words[rank + at].load(Ordering::Relaxed);
+            let word = match is_same {
+                _ if state.height() > 0 && at == 0 => word & 0xffff_ffff,
+                true => word,
+                false => other.headed_again(word, state.skip()),
+            };
+            to.words[at].store(word, Ordering::Relaxed);
+        }
+        to.count.store(Tally::of(count).word(), Ordering::Release);
+    }
+
+    /// Gives up all entries but so many, or forgets that they came in order. Needs: one that has no more of them.
+    pub(super) fn keep(self, tally: Tally) {
+        assert!(tally.count() <= self.count(), "N4");
+        self.node().count.store(tally.word(), Ordering::Release);
+    }
+
+    /// Makes the words from the count on such that no search stops at them (N4). What they led to stays.
+    pub(super) fn clear(self) {
+        for word in self.node().words.iter().skip(self.count()).rev() {
+            word.store(word.load(Ordering::Relaxed) | NO_WORD, Ordering::Release);
+        }
+    }
+
+    /// A word of this node with the head for another skip.
+    fn headed_again(self, word: u64, skip: usize) -> u64 {
+        let record = if self.height() == 0 { self.record_of(word) } else { self.low_of(word).record };
+        u64::from(head(record.get().key, skip)) << 32 | word & 0xffff_ffff
+    }
+
+    /// Rewrites all heads. Needs: the state is in flux.
+    pub(super) fn set_heads(self, skip: usize) {
+        for rank in usize::from(self.height() > 0)..self.count() {
+            let word = &self.node().words[rank];
+            word.store(self.headed_again(word.load(Ordering::Relaxed), skip), Ordering::Release);
+        }
+    }
+}
+
+/// For tests that look at the structure.
+#[cfg(all(test, not(loom)))]
+impl NodeRef<'_> {
+    /// The head of the entry at a rank, and what it should be.
+    pub(super) fn heads(self, rank: usize) -> (u32, u32) {
+        let word = self.word(rank);
+        ((word >> 32) as u32, (self.headed_again(word, self.state().skip()) >> 32) as u32)
+    }
+
+    /// The heads of the words behind the last entry.
+    pub(super) fn free_heads(self) -> impl Iterator<Item = u32> {
+        (self.count()..SLOTS).map(move |rank| (self.word(rank) >> 32) as u32)
+    }
+
+    pub(super) fn is_same(self, other: Self) -> bool {
+        self.at == other.at
     }
 }
 
 /// A leaf's entries as they were at one moment.
 #[derive(Clone, Copy)]
 pub(super) struct LeafCopy<'p> {
-    places: Places<'p>,
+    slabs: &'p Slabs,
     offsets: [u32; SLOTS],
     count: usize,
     next: Option<NodeRef<'p>>,
 }
 
 impl<'p> LeafCopy<'p> {
-    pub(super) fn empty(places: Places<'p>) -> LeafCopy<'p> {
-        LeafCopy { places, offsets: [0; SLOTS], count: 0, next: None }
+    pub(super) fn empty(slabs: &'p Slabs) -> LeafCopy<'p> {
+        LeafCopy { slabs, offsets: [0; SLOTS], count: 0, next: None }
     }
 
+    #[inline(always)]
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -502,6 +824,13 @@ impl<'p> LeafCopy<'p> {
         if rank >= self.count {
             return None;
         }
-        Some(RecordRef { places: self.places, offset: self.offsets[rank] }.get())
+        Some(RecordRef { slabs: self.slabs, offset: *self.offsets.get(rank)? }.get())
+    }
+
+    /// The rank of a record; the count where it is not there.
+    pub(super) fn rank_of(&self, record: Option<RecordRef<'p>>) -> usize {
+        let found = record
+            .and_then(|record| self.offsets.iter().take(self.count).position(|at| *at == record.offset));
+        found.unwrap_or(self.count)
     }
 }

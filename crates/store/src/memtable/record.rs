@@ -1,15 +1,15 @@
 //! The bytes of an entry: written once before anybody can find them, never changed after.
 //!
 //! ```text
-//!   bit  0       1..2        3..8       9..15
-//!   | kind | sequence in | key bytes | row bytes |   2 bytes, little-endian
-//!   | key bytes, 4 |   where the 6 bits are all set
+//!   bit  0      1               2..8        9..15
+//!   | kind | far sequence | key bytes | row bytes |   2 bytes, little-endian
+//!   | key bytes, 4 |   where the 7 bits are all set
 //!   | row bytes, 4 |   where the 7 bits are all set
-//!   | sequence: 2, 3 or 4 bytes above the base of the memtable, or all 8 |
+//!   | sequence: 3 bytes above the base of the memtable, or, where it is far, all 8 |
 //!   | key | row |
 //! ```
 //!
-//! So an entry takes 4 to 6 bytes more than its key and row where sequences are near to each other.
+//! So an entry takes 5 bytes more than its key and row where these are short and sequences are near to each other.
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
@@ -18,7 +18,7 @@ use core::slice;
 use cofferdam_arena::AllocError;
 
 use super::EntryKind;
-use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Places};
+use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Slabs};
 
 /// An entry of a tree, in its memory.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +29,13 @@ pub(super) struct Record<'p> {
     pub(super) row: &'p [u8],
 }
 
-const KEY_BITS: usize = 6;
-const KEY_LONG: usize = (1 << KEY_BITS) - 1;
-const ROW_LONG: usize = (1 << 7) - 1;
-const KEY_SHIFT: u32 = 3;
-const ROW_SHIFT: u32 = KEY_SHIFT + KEY_BITS as u32;
-/// How many bytes of a sequence stand in each class of records.
-const SEQUENCE_BYTES: [usize; 4] = [2, 3, 4, 8];
+/// What a length of 7 bits cannot be.
+const LONG: usize = (1 << 7) - 1;
+const FAR: usize = 2;
+const KEY_SHIFT: u32 = 2;
+const ROW_SHIFT: u32 = 9;
+/// So many sequences above the base are near.
+const NEAR_COUNT: u64 = 1 << 24;
 /// The most that a record has beside its key and row.
 pub(super) const HEADER_BYTES_MAX: usize = 2 + 4 + 4 + 8;
 
@@ -56,27 +56,26 @@ impl Header {
     /// The header of a record; lengths are below 2^32.
     pub(super) fn new(record: &Record<'_>, base_sequence: u64) -> Header {
         let above = record.sequence.wrapping_sub(base_sequence);
-        let class = match above {
-            0..=0xffff => 0,
-            0x1_0000..=0xff_ffff => 1,
-            0x100_0000..=0xffff_ffff => 2,
-            _ => 3,
-        };
-        let (key_bits, row_bits) = (record.key.len().min(KEY_LONG), record.row.len().min(ROW_LONG));
+        let is_far = above >= NEAR_COUNT;
+        let (key_bits, row_bits) = (record.key.len().min(LONG), record.row.len().min(LONG));
         let word = usize::from(record.kind == EntryKind::Delete)
-            | class << 1
+            | if is_far { FAR } else { 0 }
             | key_bits << KEY_SHIFT
             | row_bits << ROW_SHIFT;
         let mut header = Header { bytes: [0; HEADER_BYTES_MAX], len: 0 };
         header.put(&(word as u16).to_le_bytes());
-        if key_bits == KEY_LONG {
+        if key_bits == LONG {
             header.put(&(record.key.len() as u32).to_le_bytes());
         }
-        if row_bits == ROW_LONG {
+        if row_bits == LONG {
             header.put(&(record.row.len() as u32).to_le_bytes());
         }
-        let sequence = if class == 3 { record.sequence } else { above };
-        header.put(sequence.to_le_bytes().get(..SEQUENCE_BYTES[class]).unwrap_or(&[]));
+        if is_far {
+            header.put(&record.sequence.to_le_bytes());
+        } else {
+            let [low, middle, high, ..] = above.to_le_bytes();
+            header.put(&[low, middle, high]);
+        }
         header
     }
 
@@ -85,16 +84,30 @@ impl Header {
     }
 }
 
+/// What a write set puts before each record.
+pub(super) const BEFORE_BYTES: usize = 8;
+/// See [`BEFORE_BYTES`].
+pub(super) type Before = Option<[u8; BEFORE_BYTES]>;
+
 /// How many bytes a record takes, or `None` where that is more than a slab can hold.
-pub(super) fn record_bytes(header: &Header, record: &Record<'_>) -> Option<usize> {
+pub(super) fn record_bytes(header: &Header, record: &Record<'_>, before: Before) -> Option<usize> {
     let bytes = header.len.checked_add(record.key.len())?.checked_add(record.row.len())?;
-    (bytes <= PIECE_BYTES_MAX).then_some(bytes + TRACK_BYTES)
+    (bytes <= PIECE_BYTES_MAX).then_some(bytes + TRACK_BYTES + before.map_or(0, |before| before.len()))
 }
 
 /// Writes a record to where nobody can find it yet, and returns its offset. Needs: `ensure` for its bytes.
-pub(super) fn write_record<M: Memory>(cutter: &Cutter<'_, M>, header: &Header, record: &Record<'_>) -> u32 {
+#[inline(always)]
+pub(super) fn write_record<M: Memory>(
+    cutter: &Cutter<'_, M>,
+    header: &Header,
+    record: &Record<'_>,
+    before: Before,
+) -> u32 {
     let len = header.len + record.key.len() + record.row.len();
-    let (offset, room) = cutter.cut_record(len + TRACK_BYTES);
+    let before = before.as_ref().map_or(&[][..], |before| before);
+    let (offset, room) = cutter.cut_record(before.len() + len + TRACK_BYTES);
+    let (front, room) = room.split_at_mut(before.len());
+    front.write_copy_of_slice(before);
     let (track, room) = room.split_at_mut(TRACK_BYTES);
     note_write(track);
     let (head, rest) = room.split_at_mut(header.len);
@@ -102,7 +115,7 @@ pub(super) fn write_record<M: Memory>(cutter: &Cutter<'_, M>, header: &Header, r
     head.write_copy_of_slice(header.bytes());
     copy(key, record.key);
     copy(row, record.row);
-    offset
+    offset + before.len() as u32
 }
 
 /// Copies bytes. Keys and rows are short, and two overlapping words are faster than a call of `memcpy`.
@@ -126,8 +139,8 @@ fn copy(to: &mut [MaybeUninit<u8>], from: &[u8]) {
 /// 1. `offset` is one that `write_record` has returned for these slabs in this generation.
 /// 2. That happened before: in this thread, or published by a release that this thread has acquired.
 #[inline(always)]
-pub(super) unsafe fn read_record(places: Places<'_>, offset: u32) -> Record<'_> {
-    let begin = places.address(offset).cast_const();
+pub(super) unsafe fn read_record(slabs: &Slabs, offset: u32) -> Record<'_> {
+    let begin = slabs.address(offset).cast_const();
     note_read(begin);
     // SAFETY: by 1 and 2 the bytes of a record stand here, which nobody writes any more, and which live while a view of
     // the slabs does (slab S3); each read is of what the ones before it say is there, as `Header::new` has put it.
@@ -135,25 +148,24 @@ pub(super) unsafe fn read_record(places: Places<'_>, offset: u32) -> Record<'_> 
         let mut at = begin.add(TRACK_BYTES);
         let word = usize::from(u16::from_le_bytes(at.cast::<[u8; 2]>().read()));
         at = at.add(2);
-        let (mut key_len, mut row_len) = (word >> KEY_SHIFT & KEY_LONG, word >> ROW_SHIFT);
-        if key_len == KEY_LONG {
+        let (mut key_len, mut row_len) = (word >> KEY_SHIFT & LONG, word >> ROW_SHIFT);
+        if key_len == LONG {
             key_len = u32::from_le_bytes(at.cast::<[u8; 4]>().read()) as usize;
             at = at.add(4);
         }
-        if row_len == ROW_LONG {
+        if row_len == LONG {
             row_len = u32::from_le_bytes(at.cast::<[u8; 4]>().read()) as usize;
             at = at.add(4);
         }
-        let base = places.slabs().base_sequence();
-        let class = word >> 1 & 3;
-        let low = u64::from(u16::from_le_bytes(at.cast::<[u8; 2]>().read()));
-        let sequence = match class {
-            0 => base.wrapping_add(low),
-            1 => base.wrapping_add(low | u64::from(at.add(2).read()) << 16),
-            2 => base.wrapping_add(u64::from(u32::from_le_bytes(at.cast::<[u8; 4]>().read()))),
-            _ => u64::from_le_bytes(at.cast::<[u8; 8]>().read()),
+        let sequence = if word & FAR == 0 {
+            // With the byte before.
+            let above = u32::from_le_bytes(at.sub(1).cast::<[u8; 4]>().read()) >> 8;
+            at = at.add(3);
+            slabs.base_sequence().wrapping_add(u64::from(above))
+        } else {
+            at = at.add(8);
+            u64::from_le_bytes(at.sub(8).cast::<[u8; 8]>().read())
         };
-        at = at.add(SEQUENCE_BYTES[class]);
         Record {
             key: slice::from_raw_parts(at, key_len),
             sequence,
@@ -161,6 +173,15 @@ pub(super) unsafe fn read_record(places: Places<'_>, offset: u32) -> Record<'_> 
             row: slice::from_raw_parts(at.add(key_len), row_len),
         }
     }
+}
+
+/// What stands before a record.
+///
+/// # Safety
+/// 1. As [`read_record`], and `write_record` has put something there.
+pub(super) unsafe fn read_before(slabs: &Slabs, offset: u32) -> [u8; BEFORE_BYTES] {
+    // SAFETY: by 1 these bytes were written with the record.
+    unsafe { slabs.address(offset - BEFORE_BYTES as u32).cast::<[u8; BEFORE_BYTES]>().read() }
 }
 
 /// Under the model checker every record begins with a cell that it watches: a record that is read before it was published

@@ -140,6 +140,7 @@ impl Slabs {
     }
 
     /// The table as it is now. The length comes first: it is written last.
+    #[inline(always)]
     fn table(&self) -> &[Unit] {
         let len = self.table_len.load(Ordering::Acquire) as usize;
         let table = self.table.load(Ordering::Acquire);
@@ -151,9 +152,16 @@ impl Slabs {
         unsafe { slice::from_raw_parts(table, len) }
     }
 
-    /// A way to what the offsets of these slabs mean.
-    pub(super) fn places(&self) -> Places<'_> {
-        Places { slabs: self, table: self.table() }
+    /// The address of an offset: of no use but for what was handed out. Null where nothing was.
+    #[inline(always)]
+    pub(super) fn address(&self, offset: u32) -> *mut u8 {
+        let unit = offset >> UNIT_LOG2;
+        if unit >= self.table_len.load(Ordering::Acquire) {
+            return ptr::null_mut();
+        }
+        // SAFETY: below a length of the table, so in it, as in `table`.
+        let begin = unsafe { &*self.table.load(Ordering::Acquire).add(unit as usize) };
+        begin.load(Ordering::Relaxed).cast::<u8>().wrapping_add(offset as usize % UNIT_BYTES)
     }
 
     /// Bytes that were handed out or left behind.
@@ -170,38 +178,6 @@ impl Slabs {
     #[inline(always)]
     pub(super) fn base_sequence(&self) -> u64 {
         self.base_sequence.load(Ordering::Relaxed)
-    }
-}
-
-/// Offsets to addresses. A copy of the table's place saves a load each time; it is looked up again where a slab is newer.
-#[derive(Clone, Copy)]
-pub(super) struct Places<'p> {
-    slabs: &'p Slabs,
-    table: &'p [Unit],
-}
-
-impl<'p> Places<'p> {
-    /// The address of an offset: of no use but for what was handed out.
-    #[inline(always)]
-    pub(super) fn address(self, offset: u32) -> *mut u8 {
-        let unit = (offset >> UNIT_LOG2) as usize;
-        let begin = match self.table.get(unit) {
-            Some(begin) => begin.load(Ordering::Relaxed),
-            None => self.address_of_later(unit),
-        };
-        begin.cast::<u8>().wrapping_add(offset as usize % UNIT_BYTES)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn address_of_later(self, unit: usize) -> *mut Line {
-        self.slabs.table().get(unit).map_or(ptr::null_mut(), |begin| begin.load(Ordering::Relaxed))
-    }
-
-    /// The slabs.
-    #[inline(always)]
-    pub(super) fn slabs(self) -> &'p Slabs {
-        self.slabs
     }
 }
 
@@ -235,8 +211,8 @@ impl<'w, M: Memory> Cutter<'w, M> {
         Cutter { slabs, memory, not_sync: PhantomData }
     }
 
-    pub(super) fn places(&self) -> Places<'w> {
-        self.slabs.places()
+    pub(super) fn slabs(&self) -> &'w Slabs {
+        self.slabs
     }
 
     /// What the sequences of records are relative to, which is `first` where there is no record yet.
@@ -320,7 +296,7 @@ impl<'w, M: Memory> Cutter<'w, M> {
             Some(offset) => offset,
             None => cut_low(&room.low, &room.high, len).expect("ensure has made room"),
         };
-        let begin = self.places().address(offset).cast::<MaybeUninit<u8>>();
+        let begin = self.slabs.address(offset).cast::<MaybeUninit<u8>>();
         // SAFETY: between the low and the high end of a slab, so the bytes exist (S3), and handed out to nobody else (S1).
         (offset, unsafe { slice::from_raw_parts_mut(begin, len) })
     }
@@ -333,7 +309,7 @@ impl<'w, M: Memory> Cutter<'w, M> {
             Some(offset) => offset,
             None => cut_high(&room.low, &room.high, bytes).expect("ensure has made room"),
         };
-        (offset, NonNull::new(self.places().address(offset)).expect("a slab is somewhere"))
+        (offset, NonNull::new(self.slabs.address(offset)).expect("a slab is somewhere"))
     }
 
     /// The arena.

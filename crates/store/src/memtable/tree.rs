@@ -19,12 +19,11 @@
 //! - **T6** A directory's rows are what [`TreeRef::create`] returned for the same slabs, and nobody else writes them.
 #![allow(unsafe_code)]
 
-use super::node::{NodeRef, RecordRef, Target};
-use super::order::Order;
-use super::plain::Plain64;
+use super::node::{Child, Found, NodeRef, RecordRef, State, Target, Version};
+use super::plain::{Plain64, Recent};
 use super::record::Record;
-use super::slab::{Cutter, LINE_BYTES, Memory, Places, Slabs};
-use super::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use super::slab::{Cutter, LINE_BYTES, Memory, Slabs};
+use super::sync::{AtomicU32, Ordering, fence};
 
 pub(super) const ROOT_BYTES: usize = size_of::<Root>().next_multiple_of(LINE_BYTES);
 
@@ -35,21 +34,21 @@ pub(super) const ROOT_BYTES: usize = size_of::<Root>().next_multiple_of(LINE_BYT
 #[repr(C, align(64))]
 pub(super) struct Root {
     changes: AtomicU32,
-    /// Height and offset of the topmost node; 0 for an empty tree.
-    top: AtomicU64,
+    /// The offset of the topmost node; 0 for an empty tree.
+    top: AtomicU32,
 }
 
 impl Root {
     /// An empty tree.
     #[cfg(not(loom))]
     pub(super) const fn new() -> Root {
-        Root { changes: AtomicU32::new(0), top: AtomicU64::new(0) }
+        Root { changes: AtomicU32::new(0), top: AtomicU32::new(0) }
     }
 
     /// An empty tree.
     #[cfg(loom)]
     pub(super) fn new() -> Root {
-        Root { changes: AtomicU32::new(0), top: AtomicU64::new(0) }
+        Root { changes: AtomicU32::new(0), top: AtomicU32::new(0) }
     }
 
     /// Forgets the tree. For whoever has the arena to itself.
@@ -62,15 +61,15 @@ impl Root {
 /// A tree, and the places that its offsets lead to.
 #[derive(Clone, Copy)]
 pub(super) struct TreeRef<'p> {
-    places: Places<'p>,
+    slabs: &'p Slabs,
     root: &'p Root,
 }
 
 impl<'p> TreeRef<'p> {
     /// # Safety
     /// 1. What was put into `root` since it was new or forgot is in these slabs, in this generation.
-    pub(super) unsafe fn new(places: Places<'p>, root: &'p Root) -> TreeRef<'p> {
-        TreeRef { places, root }
+    pub(super) unsafe fn new(slabs: &'p Slabs, root: &'p Root) -> TreeRef<'p> {
+        TreeRef { slabs, root }
     }
 
     /// An empty tree in the memory itself. Needs: `ensure` for its bytes.
@@ -82,24 +81,20 @@ impl<'p> TreeRef<'p> {
             at.write(Root::new());
             at.as_ref()
         };
-        (TreeRef { places: cutter.places(), root }, offset)
+        (TreeRef { slabs: cutter.slabs(), root }, offset)
     }
 
-    /// The tree whose offset a row is.
-    ///
     /// # Safety
-    /// 1. The row is that of a record in `places`, which has what `create` returned for a tree in the same slabs in this
-    ///    generation, little-endian.
+    /// 1. `offset` is what `create` returned for a tree in the same slabs in this generation, before it was published to
+    ///    whoever calls this.
     #[inline(always)]
-    pub(super) unsafe fn of_row(places: Places<'p>, row: &[u8]) -> Option<TreeRef<'p>> {
-        let offset = u32::from_le_bytes(*row.first_chunk::<4>()?);
-        // SAFETY: by 1 a root was written here, before the record was published.
-        let root = unsafe { &*places.address(offset).cast::<Root>() };
-        Some(TreeRef { places, root })
+    unsafe fn of_offset(slabs: &'p Slabs, offset: u32) -> TreeRef<'p> {
+        // SAFETY: by 1 a root was written here.
+        TreeRef { slabs, root: unsafe { &*slabs.address(offset).cast::<Root>() } }
     }
 
-    pub(super) fn places(self) -> Places<'p> {
-        self.places
+    pub(super) fn slabs(self) -> &'p Slabs {
+        self.slabs
     }
 
     /// How often the tree has changed its shape.
@@ -120,23 +115,30 @@ impl<'p> TreeRef<'p> {
         self.root.changes.store(self.root.changes.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
+    /// A change that no node gives up entries in.
+    pub(super) fn change(self) {
+        self.root.changes.store(self.root.changes.load(Ordering::Relaxed).wrapping_add(2), Ordering::Release);
+    }
+
     /// The topmost node.
     #[inline(always)]
-    pub(super) fn top(self) -> Option<NodeRef<'p>> {
-        let word = self.root.top.load(Ordering::Acquire);
-        // SAFETY: read by an acquire from a root, where `set_top` has put the height beside the offset.
-        (word != 0).then(|| unsafe { NodeRef::from_offset(self.places, word as u32, (word >> 32) as u32) })
+    pub(super) fn top(self) -> Option<Child<'p>> {
+        match self.root.top.load(Ordering::Acquire) {
+            0 => None,
+            // SAFETY: read by an acquire from a root, which leads to a node in the same slabs.
+            offset => Some(unsafe { Child::from_offset(self.slabs, offset) }),
+        }
     }
 
     /// Publishes a new topmost node.
-    pub(super) fn set_top(self, top: NodeRef<'p>) {
-        self.root.top.store(u64::from(top.height()) << 32 | u64::from(top.offset()), Ordering::Release);
+    pub(super) fn set_top(self, top: Child<'p>) {
+        self.root.top.store(top.offset(), Ordering::Release);
     }
 }
 
-/// The most that a tree can be high: nodes are of 128 bytes and more, and each level has at least seven times as many as the
+/// The most that a tree can be high: nodes are of 128 bytes and more, and each level has at least fourteen times as many as the
 /// one above, so 2 GiB are used up before.
-pub(super) const HEIGHT_MAX: usize = 12;
+pub(super) const HEIGHT_MAX: usize = 10;
 
 /// All trees of one memory, and what is known of them.
 #[repr(C, align(64))]
@@ -144,6 +146,7 @@ pub(super) struct Side {
     slabs: Slabs,
     /// In these slabs alone (T6).
     directory: Root,
+    recent: Recent,
     pub(super) figures: Figures,
 }
 
@@ -166,6 +169,7 @@ impl Side {
         Side {
             slabs: Slabs::new(),
             directory: Root::new(),
+            recent: Recent::new(),
             figures: Figures {
                 entries_count: Plain64::new(0),
                 tables_count: Plain64::new(0),
@@ -181,6 +185,7 @@ impl Side {
     pub(super) fn forget(&self, held_bytes: u64) {
         self.slabs.forget();
         self.directory.forget();
+        self.recent.forget();
         let figures = &self.figures;
         let zero = [&figures.entries_count, &figures.tables_count, &figures.sequence_max];
         zero.into_iter().chain(&figures.inner_counts).for_each(|figure| figure.set(0));
@@ -200,7 +205,7 @@ impl Side {
     pub(super) unsafe fn directory(&self) -> Directory<'_> {
         // SAFETY: what the directory's root leads to was made by an inserter of these slabs (T6); `forget` empties both, and
         // by 1 nobody calls it.
-        Directory { tree: unsafe { TreeRef::new(self.slabs.places(), &self.directory) } }
+        Directory { tree: unsafe { TreeRef::new(&self.slabs, &self.directory) }, recent: &self.recent }
     }
 }
 
@@ -208,18 +213,32 @@ impl Side {
 #[derive(Clone, Copy)]
 pub(super) struct Directory<'p> {
     pub(super) tree: TreeRef<'p>,
+    recent: &'p Recent,
 }
 
 impl<'p> Directory<'p> {
     /// The tree of a table.
     #[inline(always)]
     pub(super) fn table(self, table: u32) -> Option<TreeRef<'p>> {
-        let key = table.to_be_bytes();
-        let found = self.tree.first_from(&Target::new(&key, 0))?;
-        if found.key != key {
-            return None;
-        }
+        let Some(offset) = self.recent.offset(table) else { return self.table_slowly(table) };
+        // SAFETY: `note` has put the offset of this table's root there, and `forget` has not been called since.
+        Some(unsafe { TreeRef::of_offset(self.tree.slabs, offset) })
+    }
+
+    #[inline(never)]
+    fn table_slowly(self, table: u32) -> Option<TreeRef<'p>> {
+        let found = self.tree.get(&Target::new(&table.to_be_bytes(), 0))?;
         self.of_record(&found)
+    }
+
+    /// Notes a table that will be asked for again. For the writer.
+    pub(super) fn note(self, table: u32) {
+        if self.recent.offset(table).is_none()
+            && let Some(found) = self.tree.get(&Target::new(&table.to_be_bytes(), 0))
+            && let Some(offset) = found.row.first_chunk::<4>()
+        {
+            self.recent.note(table, u32::from_le_bytes(*offset));
+        }
     }
 
     /// The first table from this number on.
@@ -230,47 +249,84 @@ impl<'p> Directory<'p> {
 
     #[inline(always)]
     fn of_record(self, record: &Record<'p>) -> Option<TreeRef<'p>> {
+        let offset = u32::from_le_bytes(*record.row.first_chunk::<4>()?);
         // SAFETY: a record of the directory (T6), which lies in the same slabs.
-        unsafe { TreeRef::of_row(self.tree.places(), record.row) }
+        Some(unsafe { TreeRef::of_offset(self.tree.slabs, offset) })
     }
 }
 
 impl<'p> TreeRef<'p> {
-    /// The node of some height in whose range the target is, down from the top. For the writer: nobody else changes nodes
-    /// while it looks.
+    /// The leaf in whose range the target is, and a state that it had.
     #[inline(always)]
-    pub(super) fn leaf_of(self, target: &Target<'_>) -> Option<(NodeRef<'p>, Order)> {
-        let mut node = self.top()?;
-        let mut order = node.order();
-        while node.height() > 0 {
-            node = node.child(order, node.rank::<true>(order, target));
-            order = node.order();
+    pub(super) fn leaf_for(self, target: &Target<'_>) -> Option<(NodeRef<'p>, State)> {
+        let mut node = self.top()?.node;
+        loop {
+            node.prefetch();
+            let state = node.state();
+            if state.height() == 0 {
+                return Some((node, state));
+            }
+            node = node.child_for(state, target).1.node;
         }
-        Some((node, order))
+    }
+
+    /// The target's version of its key: the newest one that is not newer than the target.
+    #[inline(always)]
+    pub(super) fn get(self, target: &Target<'_>) -> Option<Record<'p>> {
+        loop {
+            let changes = self.changes();
+            let (leaf, state) = self.leaf_for(target)?;
+            match leaf.version(state, target) {
+                Version::Found(record) if self.is_unchanged(changes) => return Some(record),
+                Version::None if self.is_unchanged(changes) => return None,
+                Version::Found(_) | Version::None => {}
+                Version::Unclear => {
+                    let found = version_slowly(leaf, state, target);
+                    if self.is_unchanged(changes) {
+                        return found.map(RecordRef::get);
+                    }
+                }
+            }
+        }
     }
 
     /// The first entry from the target on.
-    #[inline(always)]
     pub(super) fn first_from(self, target: &Target<'_>) -> Option<Record<'p>> {
         loop {
             let changes = self.changes();
-            let found = self.first_from_now(target);
+            let found = self.find(target).and_then(|(_, found)| found.at);
             if self.is_unchanged(changes) {
                 return found.map(RecordRef::get);
             }
         }
     }
 
+    /// The first entry from the target on, and its leaf, as far as can be told while nodes are split.
     #[inline(always)]
-    fn first_from_now(self, target: &Target<'_>) -> Option<RecordRef<'p>> {
-        let (mut leaf, mut order) = self.leaf_of(target)?;
-        let mut rank = leaf.rank::<false>(order, target);
-        while rank == order.count() {
-            leaf = leaf.next()?;
-            order = leaf.order();
-            // More than 0 where the leaf before has copied entries to here, and has not yet given them up.
-            rank = leaf.rank_by_records(order, target);
+    pub(super) fn find(self, target: &Target<'_>) -> Option<(NodeRef<'p>, Found<'p>)> {
+        let (leaf, state) = self.leaf_for(target)?;
+        let found = leaf.find(state, target);
+        if found.at.is_some() { Some((leaf, found)) } else { find_behind(leaf, target) }
+    }
+}
+
+/// The target's version of its key, in the leaf where it belongs or behind it.
+#[inline(never)]
+fn version_slowly<'p>(leaf: NodeRef<'p>, state: State, target: &Target<'_>) -> Option<RecordRef<'p>> {
+    let found = leaf.find(state, target);
+    let found = if found.at.is_some() { found } else { find_behind(leaf, target)?.1 };
+    found.same_key.and(found.at)
+}
+
+/// The first entry from the target on in the leaves behind one.
+#[inline(never)]
+fn find_behind<'p>(mut leaf: NodeRef<'p>, target: &Target<'_>) -> Option<(NodeRef<'p>, Found<'p>)> {
+    loop {
+        leaf = leaf.next()?;
+        // Not its first one where the leaf before has copied entries to here, and has not yet given them up.
+        let found = leaf.find_by_records(target);
+        if found.at.is_some() {
+            return Some((leaf, found));
         }
-        Some(leaf.record(order, rank))
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! A cursor copies where a leaf's entries are, then gives them one by one without looking at the leaf again. It moves on to the
 //! next leaf by the link while *changes* stays the same, and looks from the top for what comes behind its last entry
-//! where it does not.
+//! where it does not. A cursor that has passed two leaves is a scan: it copies one leaf ahead and asks for the memory of its
+//! records, which are anywhere if they came in random order.
 
 use super::node::{LeafCopy, Target};
 use super::tree::{Directory, Side, TreeRef};
@@ -33,8 +34,7 @@ impl<'p> Memtable<'p> {
     #[inline]
     pub(crate) fn get(&self, table: TableId, key: &[u8], sequence: u64) -> Option<Entry<'p>> {
         let tree = self.directory.table(table.0)?;
-        let found = tree.first_from(&Target::new(key, sequence))?;
-        (found.key == key).then(|| Entry::new(table.0, found))
+        Some(Entry::new(table.0, tree.get(&Target::new(key, sequence))?))
     }
 
     /// A cursor that stands nowhere yet.
@@ -44,8 +44,10 @@ impl<'p> Memtable<'p> {
             tree: self.directory.tree,
             table: 0,
             changes: 0,
-            leaf: LeafCopy::empty(self.directory.tree.places()),
+            leaf: LeafCopy::empty(self.directory.tree.slabs()),
             at: 0,
+            ahead: None,
+            passed_count: 0,
         }
     }
 
@@ -73,12 +75,17 @@ pub(crate) struct Cursor<'p> {
     leaf: LeafCopy<'p>,
     /// The rank of the entry in the leaf; the count at the end.
     at: usize,
+    /// The leaf behind, copied while *changes* was what it is.
+    ahead: Option<LeafCopy<'p>>,
+    /// Leaves that were passed since the last seek.
+    passed_count: u32,
 }
 
 impl<'p> Cursor<'p> {
     /// Goes to the first entry from there on: the key's newest version whose sequence is at most `sequence`, else what comes
     /// behind it.
     pub(crate) fn seek(&mut self, table: TableId, key: &[u8], sequence: u64) {
+        (self.ahead, self.passed_count) = (None, 0);
         match self.directory.table(table.0) {
             Some(tree) => {
                 (self.table, self.tree) = (table.0, tree);
@@ -91,6 +98,7 @@ impl<'p> Cursor<'p> {
 
     /// Goes to the first entry of all.
     pub(crate) fn seek_first(&mut self) {
+        (self.ahead, self.passed_count) = (None, 0);
         if self.enter_table(Some(0)) {
             self.find(Target::FIRST, false);
         }
@@ -113,6 +121,30 @@ impl<'p> Cursor<'p> {
 
     #[inline(never)]
     fn leave_leaf(&mut self) {
+        match self.ahead.take() {
+            Some(ahead) => (self.leaf, self.at) = (ahead, 0),
+            None => self.leave_leaf_slowly(),
+        }
+        self.passed_count = self.passed_count.saturating_add(1);
+        if self.passed_count >= 2 {
+            self.look_ahead();
+        }
+    }
+
+    /// Copies the leaf behind, if it is certain which one that is.
+    fn look_ahead(&mut self) {
+        if !self.changes.is_multiple_of(2) {
+            return;
+        }
+        if let Some(next) = self.leaf.next() {
+            let ahead = next.copy::<true>();
+            if self.tree.is_unchanged(self.changes) && ahead.count() > 0 {
+                self.ahead = Some(ahead);
+            }
+        }
+    }
+
+    fn leave_leaf_slowly(&mut self) {
         self.at = self.leaf.count();
         if let Some(last) = self.at.checked_sub(1).and_then(|last| self.leaf.record(last)) {
             self.find(Target::after(&last), true);
@@ -141,7 +173,7 @@ impl<'p> Cursor<'p> {
 
     /// Takes the first table from a number on; false, and the cursor at the end, where there is none.
     fn enter_table(&mut self, from: Option<u32>) -> bool {
-        (self.leaf, self.at) = (LeafCopy::empty(self.tree.places()), 0);
+        (self.leaf, self.at) = (LeafCopy::empty(self.tree.slabs()), 0);
         let found = from.and_then(|from| self.directory.table_from(from));
         if let Some(found) = found {
             (self.table, self.tree) = found;
@@ -153,9 +185,14 @@ impl<'p> Cursor<'p> {
     fn descend(&mut self, target: &Target<'_>) {
         loop {
             self.changes = self.tree.changes();
-            (self.leaf, self.at) = match self.tree.leaf_of(target) {
-                Some((leaf, order)) => (leaf.copy(order), leaf.rank::<false>(order, target)),
-                None => (LeafCopy::empty(self.tree.places()), 0),
+            (self.leaf, self.at) = match self.tree.leaf_for(target) {
+                Some((leaf, state)) => {
+                    // What is found first is still there when the leaf is copied.
+                    let found = leaf.find(state, target);
+                    let copy = leaf.copy::<false>();
+                    (copy, copy.rank_of(found.at))
+                }
+                None => (LeafCopy::empty(self.tree.slabs()), 0),
             };
             if self.tree.is_unchanged(self.changes) {
                 return;
@@ -170,14 +207,14 @@ impl<'p> Cursor<'p> {
                 let is_end = self.tree.is_unchanged(self.changes);
                 return if is_end { Followed::TableEnds } else { Followed::Changed };
             };
-            let order = next.order();
-            let leaf = next.copy(order);
             // While *changes* is odd, a leaf may have copied entries to the next one and not yet given them up.
-            let at = if self.changes.is_multiple_of(2) { 0 } else { next.rank_by_records(order, target) };
+            let is_odd = !self.changes.is_multiple_of(2);
+            let first = if is_odd { next.find_by_records(target).at } else { None };
+            let leaf = next.copy::<false>();
             if !self.tree.is_unchanged(self.changes) {
                 return Followed::Changed;
             }
-            (self.leaf, self.at) = (leaf, at);
+            (self.leaf, self.at) = (leaf, if is_odd { leaf.rank_of(first) } else { 0 });
         }
         Followed::Found
     }

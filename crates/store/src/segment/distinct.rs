@@ -108,9 +108,9 @@ mod tests {
         for (registers, tolerance) in [(REGISTERS_MIN, 0.45), (REGISTERS_MAX, 0.2)] {
             for distinct in [1i64, 2, 10, 100, 1000, 20_000] {
                 let mut sketches = Sketches::new_in(2, registers, &arena).unwrap();
-                let mut values: std::vec::Vec<i64> = (0..40_000).map(|i| i % distinct * 1000).collect();
+                let mut values: Vec<i64> = (0..40_000).map(|i| i % distinct * 1000).collect();
                 let data = Data::I64(&mut values);
-                let valid: std::vec::Vec<bool> = (0..40_000).map(|i| i < 39_999).collect();
+                let valid: Vec<bool> = (0..40_000).map(|i| i < 39_999).collect();
                 let page = PageValues {
                     data: &data,
                     valid: Some(&valid),
