@@ -103,6 +103,46 @@ impl Catalog {
         self.tables.iter().filter(move |index| index.parent() == Some(table))
     }
 
+    /// Gives every file of the store to `visit`, by kind and number.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; those of `visit`.
+    pub(crate) fn for_each_file(
+        &self,
+        visit: &mut dyn FnMut(FileId) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut last = None;
+        loop {
+            // A listing for each, so that they come in order however many there are.
+            let mut next: Option<FileId> = None;
+            self.directory.list(&mut |id| {
+                if last.is_none_or(|last| id > last) && next.is_none_or(|next| id < next) {
+                    next = Some(id);
+                }
+                Ok(())
+            })?;
+            let Some(id) = next else { return Ok(()) };
+            visit(id)?;
+            last = next;
+        }
+    }
+
+    /// Gives the files of the logs that are needed to `visit`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; those of `visit`.
+    pub(crate) fn for_each_log(
+        &self,
+        visit: &mut dyn FnMut(FileId) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut number = self.counters().oldest_wal.saturating_sub(1);
+        while let Some(next) = self.directory.next_number(FileKind::Wal, number)? {
+            visit(FileId::new(FileKind::Wal, next))?;
+            number = next;
+        }
+        Ok(())
+    }
+
     /// Whether the database needs a file; one that it does not is removed when it opens to be written.
     pub(crate) fn needs(&self, id: FileId) -> bool {
         match id.kind {

@@ -21,7 +21,7 @@
 //! which the lock of the database sees to, where there is its file.
 //!
 //! **What a crash leaves** is no problem, since the next opening takes care of it, but it is told ([`Remains`]): a log's torn
-//! end may be a crash's or damage that looks the same.
+//! tail may be a crash's or damage that looks the same.
 //!
 //! **Memory**, of a child `check` of the caller's budget: definitions and lists ([`Catalog`]), and then, one after the other, the
 //! buffers of a log's replay, a segment's verification, or of a scan of a table's keys; the part of a table that is only in the logs is
@@ -51,6 +51,8 @@ use crate::schema::{KEY_BYTES_MAX, Schema};
 use crate::segment::SegmentFile;
 use crate::table::Table;
 use crate::wal;
+
+pub(crate) use segments::open as open_listed;
 
 /// Something that is wrong with a database.
 #[derive(Clone, Copy, Debug)]
@@ -145,25 +147,26 @@ pub enum RemainsKind {
     /// A file that nobody needs.
     Orphan,
     /// Bytes behind the last complete record of a log or manifest: so many.
-    TornEnd(u64),
+    TornTail(u64),
     /// A slot of the root that cannot be read; the other one holds.
     TornSlot,
+}
+
+impl fmt::Display for RemainsKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RemainsKind::Orphan => f.write_str("nobody needs the file"),
+            RemainsKind::TornTail(bytes) => write!(f, "{bytes} bytes behind the last record"),
+            RemainsKind::TornSlot => f.write_str("the slot cannot be read, the other one holds"),
+        }
+    }
 }
 
 impl fmt::Display for Remains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            RemainsKind::Orphan => write!(f, "{}: nobody needs the file", self.file),
-            RemainsKind::TornEnd(bytes) => {
-                write!(f, "{} at byte {}: {bytes} bytes behind the last record", self.file, self.offset)
-            }
-            RemainsKind::TornSlot => {
-                write!(
-                    f,
-                    "{} at byte {}: the slot cannot be read, the other one holds",
-                    self.file, self.offset
-                )
-            }
+            RemainsKind::Orphan => write!(f, "{}: {}", self.file, self.kind),
+            kind => write!(f, "{} at byte {}: {kind}", self.file, self.offset),
         }
     }
 }
@@ -210,6 +213,8 @@ struct Check<'c> {
     meter: Meter<'c>,
     visit: &'c mut Visit<'c>,
     checked: Checked,
+    /// The last damage that was told.
+    told: Option<(FileId, u64, &'static str)>,
     budget: Budget,
 }
 
@@ -227,7 +232,8 @@ pub fn check(
 ) -> Result<Checked, Error> {
     let budget = budget.child("check", u64::MAX)?;
     let outcome = Directory::open(vfs, path, Access::Read, &budget);
-    let mut check = Check { meter: Meter::new(watch), visit, checked: Checked::default(), budget };
+    let (meter, checked) = (Meter::new(watch), Checked::default());
+    let mut check = Check { meter, visit, checked, told: None, budget };
     if let Some((directory, root)) = check.or_tell(None, outcome)? {
         if let Some(offset) = root.torn_slot {
             check.remains(FileId::ROOT, offset, RemainsKind::TornSlot)?;
@@ -285,6 +291,15 @@ impl Check<'_> {
     }
 
     fn problem(&mut self, problem: &Problem<'_>) -> Result<(), Error> {
+        if let (Some(file), Some(offset), Fault::Damage(what)) = (problem.file, problem.offset, problem.fault)
+            && problem.key.as_str().is_empty()
+        {
+            // Several ways may lead to one place.
+            let told = (file, offset, what);
+            if self.told.replace(told) == Some(told) {
+                return Ok(());
+            }
+        }
         self.checked.problems_count += 1;
         (self.visit)(&Finding::Problem(problem))
     }

@@ -30,7 +30,7 @@ pub(crate) struct MemoryInput<'p> {
     cursor: Cursor<'p>,
     table: TableId,
     shape: KeyShape,
-    /// Added to sequences: [`OWN_SEQUENCE`] for a transaction's own changes.
+    /// Added to sequences: [`OWN_SEQUENCE`](crate::merge::OWN_SEQUENCE) for a transaction's own changes.
     base: u64,
     entries: [Option<Entry<'p>>; MEMORY_ROWS],
     prefixes: [u64; MEMORY_ROWS],

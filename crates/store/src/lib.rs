@@ -55,6 +55,7 @@
 //! | `read`, `scan`, `column` | [`Snapshot`], [`RowReader`], [`Scan`], [`Column`] |
 //! | `merge`, `input`, `rewrite` | sorted streams of versions out of memtables and segments |
 //! | `version`, `level`, `load`, `snapshots` | which segments there are, in which order; which states somebody reads |
+//! | `check/`, `inspect`, `backup` | looking at a database without changing it, and copying one that is open |
 //! | `memtable/` | an ordered structure in an arena, one writer, readers without locks |
 //! | `segment/`, `page/`, `cache/` | immutable sorted files, their encodings, the cache of their pieces |
 //! | `log/`, `wal/`, `manifest/`, `directory/` | records that are appended, and what is made of them; formats in `docs/formats/` |
@@ -70,6 +71,7 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod backup;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -87,6 +89,7 @@ mod files;
 mod flush;
 mod group;
 mod input;
+mod inspect;
 mod level;
 mod load;
 pub mod log;
@@ -111,11 +114,16 @@ mod version;
 pub mod wal;
 mod worker;
 
+pub use backup::{Backup, backup};
 pub use check::{Checked, Fault, Finding, Problem, Remains, RemainsKind, check};
 pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
+pub use inspect::{
+    ColumnInfo, DatabaseInfo, Encodings, FileInfo, GroupInfo, Inspection, LogInfo, OpenSegment, SegmentInfo,
+    Shown, Totals,
+};
 pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
 pub use progress::{Progress, Watch};

@@ -71,28 +71,17 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Files that nobody needs, and a manifest's torn end.
+    /// Files that nobody needs, and a manifest's torn tail.
     pub(super) fn files(&mut self, catalog: &Catalog) -> Result<(), Error> {
         let summary = &catalog.replayed.summary;
         if let Some(bytes) = summary.file_bytes.checked_sub(summary.end).filter(|bytes| *bytes > 0) {
             let manifest = FileId::new(FileKind::Manifest, catalog.root.manifest);
-            self.remains(manifest, summary.end, RemainsKind::TornEnd(bytes))?;
+            self.remains(manifest, summary.end, RemainsKind::TornTail(bytes))?;
         }
-        let mut last = None;
-        loop {
-            // One listing for each: in order, however many there are.
-            let mut next: Option<FileId> = None;
-            catalog.directory.list(&mut |id| {
-                let is_next = !catalog.needs(id) && last.is_none_or(|last| id > last);
-                if is_next && next.is_none_or(|next| id < next) {
-                    next = Some(id);
-                }
-                Ok(())
-            })?;
-            let Some(orphan) = next else { return Ok(()) };
-            self.remains(orphan, 0, RemainsKind::Orphan)?;
-            last = next;
-        }
+        catalog.for_each_file(&mut |id| match catalog.needs(id) {
+            true => Ok(()),
+            false => self.remains(id, 0, RemainsKind::Orphan),
+        })
     }
 }
 

@@ -29,26 +29,13 @@ pub(super) struct Logs {
 /// The bytes of all logs that are needed.
 pub(super) fn bytes(catalog: &Catalog) -> Result<u64, Error> {
     let mut bytes = 0;
-    for_each(catalog, |id| {
+    catalog.for_each_log(&mut |id| {
         // One that cannot be opened is told of later.
         let file = catalog.directory.open_file(id, OpenMode::Read, &catalog.budget);
         bytes += file.and_then(|file| file.bytes()).unwrap_or(0);
         Ok(())
     })?;
     Ok(bytes)
-}
-
-/// Gives the files of the logs that are needed to `visit`, in order.
-pub(crate) fn for_each(
-    catalog: &Catalog,
-    mut visit: impl FnMut(FileId) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut number = catalog.counters().oldest_wal.saturating_sub(1);
-    while let Some(next) = catalog.directory.next_number(FileKind::Wal, number)? {
-        visit(FileId::new(FileKind::Wal, next))?;
-        number = next;
-    }
-    Ok(())
 }
 
 impl Check<'_> {
@@ -106,7 +93,7 @@ impl Check<'_> {
         )?;
         if let Some(tail) = recovered.tail.filter(|_| recovered.torn_bytes > 0) {
             let file = FileId::new(FileKind::Wal, tail.number());
-            self.remains(file, tail.bytes(), RemainsKind::TornEnd(recovered.torn_bytes))?;
+            self.remains(file, tail.bytes(), RemainsKind::TornTail(recovered.torn_bytes))?;
         }
         Ok(())
     }
@@ -138,7 +125,7 @@ impl Check<'_> {
 
     /// The logs that follow one that cannot be read, each by itself.
     fn logs_behind(&mut self, catalog: &Catalog, damaged: u64) -> Result<(), Error> {
-        for_each(catalog, |id| {
+        catalog.for_each_log(&mut |id| {
             if id.number <= damaged {
                 return Ok(());
             }
@@ -153,7 +140,7 @@ impl Check<'_> {
     /// Logs whose making was interrupted, or that look like it.
     fn unmade(&mut self, catalog: &Catalog) -> Result<(), Error> {
         let (directory, budget) = (&catalog.directory, &catalog.budget);
-        for_each(catalog, |id| {
+        catalog.for_each_log(&mut |id| {
             let file = directory.open_file(id, OpenMode::Read, budget)?;
             let is_unmade = file.bytes()? <= HEADER_BYTES
                 && wal::replay_alone(directory, &catalog.root, id.number, budget, &mut |_| Ok(()))?.is_none();

@@ -219,7 +219,8 @@ impl<'a> Versions<'a> {
 
     fn copy_picks(&mut self, memory: &Option<MemoryInput<'_>>) -> Result<(), Error> {
         let Batch { columns, keys, rows: batch } = &mut self.batch;
-        (keys.clear(), batch.clear());
+        keys.clear();
+        batch.clear();
         columns.iter_mut().for_each(Column::clear);
         for pick in self.picks.iter() {
             let (rows, at) = (pick.start as usize..(pick.start + pick.count) as usize, batch.len());

@@ -65,6 +65,11 @@ pub(crate) fn check_disk(disk: &SimDisk) -> Found {
 /// Tables with indexes, in segments of several levels and in the log: names (with a unique index and another one), texts (long
 /// ones), events (without a key), and one that was dropped.
 pub(crate) fn fill(machine: &Machine, rows: i64) {
+    filled(machine, rows).close().unwrap();
+}
+
+/// What [`fill`] makes, open.
+pub(crate) fn filled(machine: &Machine, rows: i64) -> Store {
     let store = machine.open();
     let mut transaction = store.begin(&machine.budget).unwrap();
     let columns = [
@@ -129,7 +134,7 @@ pub(crate) fn fill(machine: &Machine, rows: i64) {
     let mut transaction = store.begin(&machine.budget).unwrap();
     transaction.drop_table(gone).unwrap();
     transaction.commit(Durability::Full).unwrap();
-    store.close().unwrap();
+    store
 }
 
 #[test]
@@ -514,14 +519,21 @@ fn what_logs_say_wrongly_is_told() {
     let encoded = |values: &[Value<'_>]| {
         let (mut key, mut row) = (vec![], vec![]);
         for value in values {
-            let mut put = |bytes: &[u8]| -> Result<(), ()> { Ok(key.extend_from_slice(bytes)) };
+            let mut put = |bytes: &[u8]| -> Result<(), ()> {
+                key.extend_from_slice(bytes);
+                Ok(())
+            };
             cofferdam_types::key::encode_key(*value, KeyOrder::ASC, &mut put).unwrap();
-            let mut put = |bytes: &[u8]| -> Result<(), ()> { Ok(row.extend_from_slice(bytes)) };
+            let mut put = |bytes: &[u8]| -> Result<(), ()> {
+                row.extend_from_slice(bytes);
+                Ok(())
+            };
             cofferdam_types::row::encode_row(*value, &mut put).unwrap();
         }
         (key, row)
     };
-    let problems = |entries: &dyn Fn(TableId, TableId) -> Vec<(TableId, Change, Vec<u8>, Vec<u8>)>| {
+    type Entries = Vec<(TableId, Change, Vec<u8>, Vec<u8>)>;
+    let problems = |entries: &dyn Fn(TableId, TableId) -> Entries| {
         let machine = Machine::new(1 << 20);
         let (table, index) = names_with_index(&machine, &[&[(1, "one"), (2, "two")]]);
         append(&machine, &entries(table, index));
