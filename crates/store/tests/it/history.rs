@@ -153,7 +153,8 @@ fn history_of_store(seed: u64, has_worker: bool, transactions: u64) -> Vec<Recor
     let worker = has_worker.then(|| Worker::start(&budget).unwrap());
     worker.iter().for_each(|worker| stored.attach(worker).unwrap());
     let plan = Plan { seed, threads: 4, transactions, keys: 6 };
-    let history = runner::run(&Direct(stored), plan).unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
+    let history =
+        runner::run(&Direct(stored), plan).unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
     drop(worker);
     history
 }

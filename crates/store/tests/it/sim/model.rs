@@ -189,6 +189,12 @@ impl Model {
             .any(|table| is_late(table.dropped) || table.indexes.values().any(|index| is_late(index.dropped)))
     }
 
+    /// Whether an index of a table is dropped by now.
+    pub(crate) fn is_dropped_index(&self, table: u32, index: u32) -> bool {
+        let index = self.tables.get(&table).and_then(|table| table.indexes.get(&index));
+        index.is_some_and(|index| index.dropped.is_some())
+    }
+
     /// Whether a table or an index of this number was ever committed.
     pub(crate) fn has_known(&self, id: u32) -> bool {
         self.tables.iter().any(|(table, known)| *table == id || known.indexes.contains_key(&id))

@@ -24,7 +24,8 @@ const BATCHES: [usize; 4] = [3, 40, 1, 100];
 
 /// An open store.
 pub(crate) struct Stored {
-    store: Store,
+    /// `None` from the closing on.
+    store: Option<Store>,
     process: Budget,
     /// Definitions by number: the store hands them out by name.
     tables: Mutex<BTreeMap<u32, Arc<Table>>>,
@@ -38,14 +39,28 @@ pub(crate) struct StoredTxn {
     row_ids: BTreeMap<u32, i64>,
 }
 
+/// Aim: whatever has happened, nothing is charged when the store is gone.
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.known().clear();
+        self.store = None;
+        let bytes = self.process.used();
+        assert!(bytes == 0 || std::thread::panicking(), "{bytes} bytes are charged for nothing");
+    }
+}
+
 impl Stored {
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("it is not closed")
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Table>>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets a background thread flush and compact.
     pub(crate) fn attach(&self, worker: &Worker) -> Result<(), Failure> {
-        Ok(self.store.attach(worker)?)
+        Ok(self.store().attach(worker)?)
     }
 
     fn table(&self, id: u32) -> Result<Arc<Table>, Failure> {
@@ -206,7 +221,7 @@ impl Engine for Stored {
         rewrites_what_syncs_forgot: false,
         damaged_tails_are_told: false,
         damaged_logs_leave_a_prefix: false,
-        has_check: false,
+        has_check: true,
         empty_bytes_max: 64 << 10,
     };
     const FILES: &'static [&'static str] =
@@ -214,23 +229,29 @@ impl Engine for Stored {
 
     fn open(vfs: &Arc<dyn Vfs>, options: &OpenOptions) -> Result<Stored, Failure> {
         let out = |error| Failure::new(FailureKind::Other, error);
-        let process = Budget::unlimited("process").map_err(out)?;
+        let machine = Budget::unlimited("machine").map_err(out)?;
+        let process = machine.child("process", u64::MAX).map_err(store::Error::from)?;
         let budget = process.child("db", options.limit_bytes).map_err(store::Error::from)?;
         let mut opened = Options::new();
         if let Some(bytes) = options.memtable_bytes {
             opened = opened.memtable_bytes(bytes);
         }
-        let store = Store::open(vfs, Path::new(PATH), &budget, &opened)
-            .map_err(|error| explained(error, &process))?;
-        Ok(Stored { store, process, tables: Mutex::default(), scans: AtomicUsize::new(0) })
+        let opened = Store::open(vfs, Path::new(PATH), &budget, &opened);
+        drop(budget);
+        let store = opened.map_err(|error| {
+            assert_eq!(process.used(), 0, "an opening that fails gives everything back");
+            explained(error, &process)
+        })?;
+        Ok(Stored { store: Some(store), process, tables: Mutex::default(), scans: AtomicUsize::new(0) })
     }
 
-    fn close(self) -> Result<(), Failure> {
-        Ok(self.store.close()?)
+    fn close(mut self) -> Result<(), Failure> {
+        let store = self.store.take();
+        Ok(store.map_or(Ok(()), Store::close)?)
     }
 
     fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Ok(self.store.snapshot()?)
+        Ok(self.store().snapshot()?)
     }
 
     fn sequence(snap: &Snapshot) -> u64 {
@@ -239,7 +260,7 @@ impl Engine for Stored {
 
     fn begin(&self, memory_bytes: u64) -> Result<StoredTxn, Failure> {
         let budget = self.process.child("transaction", memory_bytes).map_err(store::Error::from)?;
-        Ok(StoredTxn { transaction: self.store.begin(&budget)?, row_ids: BTreeMap::new() })
+        Ok(StoredTxn { transaction: self.store().begin(&budget)?, row_ids: BTreeMap::new() })
     }
 
     fn tables(&self, snap: &Snapshot) -> Result<Vec<TableInfo>, Failure> {
@@ -335,20 +356,33 @@ impl Engine for Stored {
     }
 
     fn sync(&self) -> Result<(), Failure> {
-        Ok(self.store.sync()?)
+        Ok(self.store().sync()?)
     }
 
     fn flush(&self) -> Result<(), Failure> {
-        Ok(self.store.flush()?)
+        Ok(self.store().flush()?)
     }
 
     fn compact(&self) -> Result<bool, Failure> {
-        self.store.compact()?;
+        self.store().compact()?;
         Ok(false)
     }
 
-    fn check(_: &Arc<dyn Vfs>, _: &mut dyn FnMut(String)) -> Result<(), Failure> {
-        Ok(())
+    fn check(vfs: &Arc<dyn Vfs>, problem: &mut dyn FnMut(String)) -> Result<(), Failure> {
+        let machine = Budget::unlimited("machine");
+        let machine = machine.map_err(|error| Failure::new(FailureKind::Other, error))?;
+        let budget = machine.child("process", u64::MAX).map_err(store::Error::from)?;
+        let watch = store::Watch::NOBODY;
+        store::check(vfs, Path::new(PATH), &budget, watch, &mut |finding| {
+            if let store::Finding::Problem(what) = finding {
+                problem(what.to_string());
+            }
+            Ok(())
+        })?;
+        match budget.used() {
+            0 => Ok(()),
+            bytes => Err(Failure::new(FailureKind::Other, format!("{bytes} bytes are still charged"))),
+        }
     }
 
     fn role(name: &str) -> Role {
