@@ -27,6 +27,7 @@ pub(super) fn needless_syncs<E: Engine>(seeds: u64) -> Vec<Site> {
     let runs = Profile::ALL.into_iter().flat_map(|profile| (0..20).map(move |seed| (profile, seed)));
     let seen = runs.flat_map(|(profile, seed)| run_seed::<E>(profile, seed, &Config::default()).watch.seen());
     let sites: BTreeSet<Site> = seen.map(|(site, _)| site).collect();
+    eprintln!("syncs: {}", sites.iter().map(Site::to_string).collect::<Vec<_>>().join(", "));
     let mut needless = Vec::new();
     for site in sites {
         let config = Config { ignored: Some(site.clone()), ..Config::default() };
@@ -34,7 +35,10 @@ pub(super) fn needless_syncs<E: Engine>(seeds: u64) -> Vec<Site> {
             Some((profile, seed, finding)) => {
                 eprintln!("without {site}: {} seed {seed}: {}", profile.name(), finding.kind);
             }
-            None => needless.push(site),
+            None => {
+                eprintln!("without {site}: nothing in {seeds} seeds of each profile");
+                needless.push(site);
+            }
         }
     }
     needless
