@@ -220,8 +220,7 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Profile; 4] =
-        [Profile::Crashes, Profile::Faults, Profile::Rot, Profile::Bursts];
+    pub(crate) const ALL: [Profile; 4] = [Profile::Crashes, Profile::Faults, Profile::Rot, Profile::Bursts];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
