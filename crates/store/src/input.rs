@@ -180,16 +180,16 @@ impl<'a> SegmentInput<'a> {
 
     /// Reads these segments from a key on, one behind the other. Sequences up to `plain_until` count whatever the filter.
     /// Nothing is shown before [`SegmentInput::move_on`].
-    pub(crate) fn attach<'s>(
+    pub(crate) fn attach(
         &mut self,
-        segments: impl Iterator<Item = &'s Arc<Segment>>,
+        segments: impl Iterator<Item = Arc<Segment>>,
         plain_until: u64,
         key: &[u8],
         range: &EncodedRange,
         cache: &Cache,
     ) -> Result<(), Error> {
         self.chain.clear();
-        self.chain.extend(segments.cloned())?;
+        self.chain.extend(segments)?;
         (self.next, self.plain_until) = (0, plain_until);
         if let (None, Some(first)) = (&self.cursor, self.chain.first()) {
             let source = PageSource::cached(cache);
