@@ -74,6 +74,7 @@
 #[doc(hidden)]
 pub mod bench;
 mod cache;
+mod change;
 mod column;
 mod commit;
 mod compaction;
@@ -83,6 +84,7 @@ mod encode;
 mod error;
 mod files;
 mod flush;
+mod gap;
 mod group;
 mod input;
 mod level;
