@@ -136,6 +136,8 @@ pub(crate) struct SegmentInput<'a> {
     plain_until: u64,
     /// Page ranges without rows within these may be left out.
     limits: &'a [ZoneLimits],
+    /// Of segments of this level and those below it.
+    limits_level: u8,
     /// The cursor came to its page range and did not ask for the limits yet.
     is_new_range: bool,
     /// Behind the last row of the segment that is in the range.
@@ -169,6 +171,7 @@ impl<'a> SegmentInput<'a> {
             arena,
             plain_until: 0,
             limits: &[],
+            limits_level: 0,
             is_new_range: false,
             end_row: 0,
             start: 0,
@@ -187,16 +190,16 @@ impl<'a> SegmentInput<'a> {
 
     /// Reads these segments from a key on, one behind the other. Sequences up to `plain_until` count whatever the filter.
     /// Nothing is shown before [`SegmentInput::move_on`].
-    pub(crate) fn attach<'s>(
+    pub(crate) fn attach(
         &mut self,
-        segments: impl Iterator<Item = &'s Arc<Segment>>,
+        segments: impl Iterator<Item = Arc<Segment>>,
         plain_until: u64,
         key: &[u8],
         range: &EncodedRange,
         cache: &Cache,
     ) -> Result<(), Error> {
         self.chain.clear();
-        self.chain.extend(segments.cloned())?;
+        self.chain.extend(segments)?;
         (self.next, self.plain_until, self.limits) = (0, plain_until, &[]);
         if let (None, Some(first)) = (&self.cursor, self.chain.first()) {
             let source = PageSource::cached(cache);
@@ -207,10 +210,10 @@ impl<'a> SegmentInput<'a> {
         self.enter_segment(Some(key), range)
     }
 
-    /// Leaves out page ranges that have no row within the limits. Only where every other input has newer versions: what is left
-    /// out hides nothing then.
-    pub(crate) fn leave_out(&mut self, limits: &'a [ZoneLimits]) {
-        self.limits = limits;
+    /// Leaves out page ranges that have no row within the limits, of segments of this level and those below it. Only where no other
+    /// input has older versions than these: what is left out hides nothing then.
+    pub(crate) fn leave_out(&mut self, limits: &'a [ZoneLimits], least_level: u8) {
+        (self.limits, self.limits_level) = (limits, least_level);
     }
 
     /// Lets go of the segments.
@@ -264,8 +267,8 @@ impl<'a> SegmentInput<'a> {
         (self.count, self.is_shown) = (0, false);
         while let Some(place) = self.cursor.as_ref().and_then(|cursor| cursor.range().copied()) {
             let end = (self.end_row.saturating_sub(place.first_row)).min(place.rows.into()) as usize;
-            let is_new = core::mem::take(&mut self.is_new_range) && !self.limits.is_empty();
-            if is_new && self.start < end && self.leave_unwanted()? {
+            let is_new = core::mem::take(&mut self.is_new_range);
+            if is_new && self.start < end && self.has_limits() && self.leave_unwanted()? {
                 if self.cursor.as_ref().is_none_or(|cursor| cursor.range().is_none()) {
                     self.enter_segment(None, range)?;
                 }
@@ -284,6 +287,12 @@ impl<'a> SegmentInput<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the segment that is read is one of those that have limits.
+    fn has_limits(&self) -> bool {
+        let segment = self.next.checked_sub(1).and_then(|at| self.chain.get(at));
+        !self.limits.is_empty() && segment.is_some_and(|segment| segment.info.level >= self.limits_level)
     }
 
     /// Goes on to the next page range if nothing in this one is wanted.

@@ -100,7 +100,7 @@ impl<'a> Rewriter<'a> {
         let mut inputs = Vec::with_capacity_in(chains.len(), arena)?;
         for chain in chains {
             let mut input = SegmentInput::new(schema, read_ahead_bytes, rows_max, arena)?;
-            input.attach(chain.iter(), plain_until, &[], &range, &inner.cache)?;
+            input.attach(chain.iter().cloned(), plain_until, &[], &range, &inner.cache)?;
             input.move_on(&range)?;
             inputs.push(input)?;
         }

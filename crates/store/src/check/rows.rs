@@ -192,7 +192,7 @@ impl<'a> Versions<'a> {
         let mut memory =
             memory.map(|memory| MemoryInput::new(memory.cursor(), self.table, shape, 0, start, range));
         for (input, chain) in self.inputs.iter_mut().zip(self.chains.iter()) {
-            input.attach(chain.iter(), 0, &range.from, range, self.cache)?;
+            input.attach(chain.iter().cloned(), 0, &range.from, range, self.cache)?;
             input.move_on(range)?;
         }
         let mut merge = Merge::new(shape, 1 + self.inputs.len(), self.arena)?;

@@ -324,9 +324,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             _ => {
                 let reader = self.load(SEQUENCE)?;
                 let page = self.readers[reader].page(&self.segment)?;
-                for (to, row) in into.iter_mut().zip(rows) {
-                    *to = base.saturating_add(page.i64_at(row) as u64);
-                }
+                each_integer(&page, rows, into, |to, sequence| *to = base.saturating_add(sequence as u64));
             }
         }
         Ok(())
@@ -342,9 +340,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             _ => {
                 let reader = self.load(KIND)?;
                 let page = self.readers[reader].page(&self.segment)?;
-                for (to, row) in into.iter_mut().zip(rows) {
-                    *to = page.i64_at(row) != 0;
-                }
+                each_integer(&page, rows, into, |to, kind| *to = kind != 0);
             }
         }
         Ok(())
@@ -395,14 +391,13 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             return Ok(false);
         }
         let turned = if part.order.descending { u64::MAX } else { 0 };
-        for (to, row) in into.iter_mut().zip(rows) {
-            let value = page.i64_at(row);
+        each_integer(&page, rows, into, |to, value| {
             *to = if is_bigint {
                 (value ^ i64::MIN) as u64 ^ turned
             } else {
                 u64::from((value as i32 ^ i32::MIN) as u32 ^ turned as u32) << 32
             };
-        }
+        });
         Ok(true)
     }
 
@@ -603,6 +598,21 @@ impl fmt::Debug for SegmentCursor<'_, '_> {
             .field("segment", &self.segment)
             .field("range", &self.range)
             .finish_non_exhaustive()
+    }
+}
+
+/// Rows that are looked at together.
+const BLOCK: usize = 64;
+
+/// Gives `put` the values of rows of a page of integers, each with its place of `into`.
+#[inline(always)]
+fn each_integer<T>(page: &Page<'_>, rows: Range<usize>, into: &mut [T], put: impl Fn(&mut T, i64)) {
+    let mut values = [0; BLOCK];
+    let into = into.get_mut(..rows.len()).unwrap_or_default();
+    for (places, first) in into.chunks_mut(BLOCK).zip(rows.step_by(BLOCK)) {
+        let values = values.get_mut(..places.len()).unwrap_or_default();
+        page.integers(first, values);
+        places.iter_mut().zip(values).for_each(|(place, value)| put(place, *value));
     }
 }
 
