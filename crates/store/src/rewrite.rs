@@ -199,11 +199,6 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    /// The schema of the rows.
-    pub(crate) fn schema(&self) -> Schema<'a> {
-        self.schema
-    }
-
     /// Writes the rows of the batch to a segment.
     pub(crate) fn write(&self, writer: &mut SegmentWriter<'_, '_, '_>, scratch: &Arena) -> Result<(), Error> {
         let mut columns = Vec::with_capacity_in(self.columns.len(), scratch)?;
