@@ -286,5 +286,7 @@ impl Writer<'_> {
 
 #[cfg(all(test, not(loom)))]
 mod check;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -445,7 +445,7 @@ fn settle<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, end: Option<Low<'w>>) {
 
 /// Rewrites a node's heads for another skip (tree T5).
 #[inline(never)]
-fn reshape(tree: TreeRef<'_>, node: NodeRef<'_>, state: State) {
+pub(super) fn reshape(tree: TreeRef<'_>, node: NodeRef<'_>, state: State) {
     node.set_state(state.flux());
     tree.change();
     node.set_heads(state.skip());
