@@ -18,7 +18,7 @@
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
-//! What all pieces of an allocator and its clones take together is charged in whole [`UNIT`](crate::UNIT)s, each piece
+//! What all pieces of an allocator and its clones take together is charged in whole [`UNIT`]s, each piece
 //! with 16 bytes for what the global allocator keeps about it. Containers must be grown by their `try_` methods before
 //! they are added to: the others abort the process when the budget refuses.
 
@@ -45,6 +45,14 @@ struct Account {
     bytes: Mutex<u64>,
 }
 
+impl Drop for Account {
+    /// What was charged for something that is no piece goes back at the latest with the last clone.
+    fn drop(&mut self) {
+        let held = *self.bytes.lock();
+        self.budget.release(held.div_ceil(UNIT) * UNIT);
+    }
+}
+
 impl BudgetAlloc {
     /// An allocator on a budget; takes nothing from it until the first piece (the account itself is 64 bytes).
     pub fn new(budget: &Budget) -> BudgetAlloc {
@@ -56,7 +64,8 @@ impl BudgetAlloc {
         &self.account.budget
     }
 
-    /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle.
+    /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle. It is released by
+    /// [`BudgetAlloc::release`], or when the allocator and all its clones are gone.
     ///
     /// # Errors
     /// The budget refuses.
@@ -160,7 +169,10 @@ mod tests {
         pieces.charge(2000).unwrap();
         assert_eq!(budget.used(), 3 << 10);
         pieces.release(2000);
+        pieces.charge(100).unwrap();
         drop((bytes, others));
+        assert_eq!(budget.used(), 1 << 10, "the handle is charged");
+        drop(pieces);
         assert_eq!(budget.used(), 0);
     }
 }

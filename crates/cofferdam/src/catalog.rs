@@ -1,4 +1,4 @@
-//! What the planner learns of tables: the registered ones by name, files by path.
+//! What the planner learns of tables: registered and stored ones by name, files by path.
 //!
 //! **Memory.** The definitions of registered tables outlive statements and grow one by one, so they are plain strings
 //! on the heap, and the budget `catalog` is charged for them before they are made: a named exception in
@@ -9,10 +9,12 @@ use cofferdam_arena::{Arena, Budget};
 use cofferdam_exec::{SniffOptions, sniff_file};
 use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::FileSource;
+use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource};
+use cofferdam_plan::table::TableSource;
 use cofferdam_types::Type;
 
 use crate::error::Error;
+use crate::transaction::TransactionState;
 
 /// The tables of a connection.
 #[derive(Debug)]
@@ -84,40 +86,39 @@ fn charge_for(name: &str, path: &str, schema: Option<&[(&str, Type)]>) -> u64 {
     (name.len() + path.len() + 3 * OVERHEAD_BYTES + columns_bytes + 2 * size_of::<Table>()) as u64
 }
 
-/// The catalog of one statement.
+/// The catalog of one statement: registered files, and stored tables as the statement's transaction sees them.
 pub(crate) struct StatementCatalog<'c> {
-    tables: &'c Tables,
+    files: &'c Tables,
+    transaction: &'c TransactionState,
 }
 
 impl<'c> StatementCatalog<'c> {
-    pub(crate) fn new(tables: &'c Tables) -> StatementCatalog<'c> {
-        StatementCatalog { tables }
+    pub(crate) fn new(files: &'c Tables, transaction: &'c TransactionState) -> StatementCatalog<'c> {
+        StatementCatalog { files, transaction }
     }
 }
 
 impl Catalog for StatementCatalog<'_> {
-    fn table<'a>(
-        &self,
-        name: &str,
-        arena: &'a Arena,
-    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
-        let Some(table) = self.tables.list.iter().find(|table| *table.name == *name) else {
-            return Ok(None);
+    fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
+        let Some(table) = self.files.list.iter().find(|table| *table.name == *name) else {
+            return Ok(self.transaction.table(name, arena)?.map(TableSource::Stored));
         };
         let Some(schema) = &table.schema else {
-            return look_at(&table.path, None, arena).map(Some);
+            return Ok(Some(TableSource::File(look_at(&table.path, None, None, arena)?)));
         };
         let mut columns = cofferdam_arena::collections::Vec::with_capacity_in(schema.len(), arena)?;
         for (name, ty) in schema {
             columns.push(Column { name: arena.alloc_str(name)?, ty: *ty })?;
         }
-        look_at(&table.path, Some(columns.into_slice()), arena).map(Some)
+        let file = look_at(&table.path, Some(columns.into_slice()), None, arena)?;
+        Ok(Some(TableSource::File(file)))
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {
-        for table in &self.tables.list {
+        for table in &self.files.list {
             visit(&table.name);
         }
+        self.transaction.table_names(visit);
     }
 
     fn file<'a>(
@@ -125,17 +126,18 @@ impl Catalog for StatementCatalog<'_> {
         request: FileRequest<'_>,
         arena: &'a Arena,
     ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-        look_at(request.path, request.columns, arena)
+        look_at(request.path, request.columns, request.format, arena)
     }
 }
 
-/// A file as a table: its format, and its columns unless they are given.
+/// A file as a table: its format and its columns, unless they are given.
 fn look_at<'a>(
     path: &str,
     columns: Option<&[Column<'_>]>,
+    format: Option<(FileFormat, FieldRules<'_>)>,
     arena: &'a Arena,
 ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-    let options = SniffOptions { columns, ..SniffOptions::default() };
+    let options = SniffOptions { columns, format, ..SniffOptions::default() };
     sniff_file(path, options, arena).map_err(|error| match error {
         cofferdam_exec::Error::OutOfMemory(error) => CatalogError::OutOfMemory(error),
         error => match arena.alloc_fmt(format_args!("{error}")) {

@@ -11,21 +11,30 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::rows::Rows;
 use crate::statement::Statement;
+use crate::transaction::TransactionState;
 
 /// A connection to a database.
 ///
-/// **Memory.** The names, paths and columns of registered tables are held in `catalog` below the database's budget.
+/// **Memory.** The names, paths and columns of registered tables are held in `catalog` below the database's budget; names
+/// of savepoints while a transaction is open.
+///
+/// **Transactions.** Each statement is one of its own, or they are those between `BEGIN` and `COMMIT`; when one of these
+/// fails, the others are refused until `ROLLBACK`. A transaction sees what was committed when it began, and its own changes;
+/// of two that change the same row the first to commit wins, and the other's commit is [`Error::Retry`]. What `COMMIT` has
+/// acknowledged is on disk.
 #[derive(Debug)]
 pub struct Connection {
     database: Database,
     tables: Tables,
+    transaction: TransactionState,
     is_cancelled: Arc<AtomicBool>,
 }
 
 impl Connection {
     pub(crate) fn new(database: Database) -> Result<Connection, Error> {
         let tables = Tables::new(database.db())?;
-        Ok(Connection { database, tables, is_cancelled: Arc::new(AtomicBool::new(false)) })
+        let transaction = TransactionState::new(database.store(), database.db())?;
+        Ok(Connection { database, tables, transaction, is_cancelled: Arc::new(AtomicBool::new(false)) })
     }
 
     /// The database.
@@ -78,17 +87,14 @@ impl Connection {
         read(&mut rows)
     }
 
-    /// Runs one statement to its end, and gives the number of its rows.
+    /// Runs one statement to its end, and gives the number of its rows: of its answer, or those that it changed.
     ///
     /// # Errors
     /// Whatever is wrong with the statement.
     pub fn execute(&self, sql: &str) -> Result<u64, Error> {
         self.query(sql, |rows| {
-            let mut rows_count = 0;
-            while let Some(batch) = rows.next_batch()? {
-                rows_count += batch.rows_count() as u64;
-            }
-            Ok(rows_count)
+            while rows.next_batch()?.is_some() {}
+            Ok(rows.rows_count())
         })
     }
 
@@ -99,6 +105,10 @@ impl Connection {
 
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    pub(crate) fn transaction(&self) -> &TransactionState {
+        &self.transaction
     }
 
     pub(crate) fn cancel_flag(&self) -> &AtomicBool {

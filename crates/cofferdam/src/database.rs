@@ -1,12 +1,15 @@
 //! A database: one memory limit, and the connections that share it.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cofferdam_arena::Budget;
 #[cfg(unix)]
 use cofferdam_arena::{Reservoir, ReservoirOptions};
+use cofferdam_store::{MINIMUM_BYTES, Store};
+use cofferdam_vfs::Vfs;
 
 use crate::connection::Connection;
 use crate::error::Error;
@@ -19,11 +22,41 @@ pub struct Database {
     budget: Budget,
     /// What connections and statements hang below.
     db: Budget,
+    /// The tables of its directory.
+    store: Option<Store>,
     options: Options,
     threads: Arc<AtomicUsize>,
 }
 
 impl Database {
+    /// The database in the directory `path`, which is made where there is none. What was committed is there.
+    ///
+    /// One process has a database open at a time. When it closes with its last handle, nothing is left to be written: what a
+    /// commit has acknowledged is on disk.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] for a limit below 256 KiB and what the tree of budgets needs; [`Error::Retry`] while somebody
+    /// else has the database open; [`Error::Input`] for a directory that is none and cannot be made, or is something else;
+    /// [`Error::System`]; [`Error::Restore`].
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Database, Error> {
+        let vfs = match &options.vfs {
+            Some(vfs) => Arc::clone(vfs),
+            None => system_vfs()?,
+        };
+        let mut database = Database::open_in_memory(options)?;
+        let db = &database.db;
+        if db.limit_on_path() < MINIMUM_BYTES {
+            // Refused, which leaves the record of who has the limit.
+            return match db.charge(MINIMUM_BYTES) {
+                Err(_) => Err(Error::refused(db)),
+                Ok(()) => unreachable!("the limit is smaller"),
+            };
+        }
+        let store = Store::open(&vfs, path.as_ref(), db, &cofferdam_store::Options::new());
+        database.store = Some(store.map_err(|error| Error::from_open(error, path.as_ref(), db))?);
+        Ok(database)
+    }
+
     /// A database that is gone when its last handle is: tables are files that connections name.
     ///
     /// # Errors
@@ -42,7 +75,7 @@ impl Database {
             }
         };
         let threads = Arc::new(AtomicUsize::new(options.threads.get()));
-        Ok(Database { budget, db, options, threads })
+        Ok(Database { budget, db, store: None, options, threads })
     }
 
     /// A new connection.
@@ -64,6 +97,11 @@ impl Database {
         &self.db
     }
 
+    /// The tables of its directory, if it has one.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// How many threads a statement may use at most.
     pub fn threads(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.threads.load(Ordering::Relaxed)).unwrap_or(NonZeroUsize::MIN)
@@ -77,6 +115,18 @@ impl Database {
     pub(crate) fn set_threads(&self, threads: NonZeroUsize) {
         self.threads.store(threads.get(), Ordering::Relaxed);
     }
+}
+
+/// The files of the system.
+#[cfg(unix)]
+fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
+    Ok(Arc::new(cofferdam_vfs::OsVfs))
+}
+
+/// There is none for this system yet.
+#[cfg(not(unix))]
+fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
+    Err(Error::input("0A000", None, "directories of databases are not supported on this system yet"))
 }
 
 /// A tree of budgets on a reservoir; on the global allocator where the system reserves no addresses.

@@ -5,10 +5,13 @@
 //! and texts of more than 255 bytes end in `…`.
 
 use std::fmt::{self, Display, Write as _};
+use std::path::Path;
 
 use cofferdam_arena::{Budget, InlineText, OutOfMemory, human_bytes};
 use cofferdam_plan::Span;
 
+/// The SQLSTATE of bytes on disk that are not what was written.
+pub(crate) const DAMAGED: &str = "XX001";
 /// The longest message in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 255;
 /// The longest hint in bytes.
@@ -23,6 +26,10 @@ pub enum Error {
     OutOfMemory(OutOfMemory),
     /// Retry: nothing is wrong with the statement; it was cancelled.
     Retry(Fault),
+    /// Make the file system work (space, permissions, hardware), then open the database again.
+    System(Fault),
+    /// Restore the database from a backup, or use a newer version: bytes on disk are not what was written.
+    Restore(Fault),
     /// Report it: a broken invariant of the database stopped this statement, and this statement only.
     Defect(Fault),
 }
@@ -47,6 +54,10 @@ pub enum Remedy {
     GiveMemory,
     /// Run the statement again.
     Retry,
+    /// See to the file system, then open the database again.
+    FixSystem,
+    /// Restore the database from a backup, or use a newer version.
+    Restore,
     /// Report the defect; other statements are not affected.
     Report,
 }
@@ -54,9 +65,18 @@ pub enum Remedy {
 impl Error {
     /// The five characters that SQL clients tell errors apart by.
     pub fn sqlstate(&self) -> &'static str {
+        self.fault().map_or("53200", |fault| fault.sqlstate)
+    }
+
+    /// What is wrong, where memory is not.
+    fn fault(&self) -> Option<&Fault> {
         match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.sqlstate,
-            Error::OutOfMemory(_) => "53200",
+            Error::Input(fault)
+            | Error::Retry(fault)
+            | Error::System(fault)
+            | Error::Restore(fault)
+            | Error::Defect(fault) => Some(fault),
+            Error::OutOfMemory(_) => None,
         }
     }
 
@@ -66,23 +86,22 @@ impl Error {
             Error::Input(_) => Remedy::FixInput,
             Error::OutOfMemory(_) => Remedy::GiveMemory,
             Error::Retry(_) => Remedy::Retry,
+            Error::System(_) => Remedy::FixSystem,
+            Error::Restore(_) => Remedy::Restore,
             Error::Defect(_) => Remedy::Report,
         }
     }
 
     /// The part of the statement's text that the error is about, in bytes.
     pub fn span(&self) -> Option<Span> {
-        match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.span,
-            Error::OutOfMemory(_) => None,
-        }
+        self.fault().and_then(|fault| fault.span)
     }
 
     /// What would help, where something would; prints as a sentence without its stop.
     pub fn hint(&self) -> Option<impl Display + '_> {
         let hint = match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => fault.hint,
             Error::OutOfMemory(record) => memory_hint(record),
+            _ => self.fault().map_or(InlineText::EMPTY, |fault| fault.hint),
         };
         (!hint.as_str().is_empty()).then_some(hint)
     }
@@ -100,8 +119,13 @@ impl Error {
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Display) -> Error {
-        if let Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) = &mut self {
-            fault.hint = text(hint);
+        match &mut self {
+            Error::Input(fault)
+            | Error::Retry(fault)
+            | Error::System(fault)
+            | Error::Restore(fault)
+            | Error::Defect(fault) => fault.hint = text(hint),
+            Error::OutOfMemory(_) => {}
         }
         self
     }
@@ -114,10 +138,10 @@ impl Error {
         }
     }
 
-    /// An error of the parser in a statement whose budget is `budget`.
-    pub(crate) fn from_sql(error: cofferdam_sql::Error, budget: &Budget) -> Error {
+    /// An error of the parser; `refused` says why memory ran out.
+    pub(crate) fn from_sql(error: cofferdam_sql::Error, refused: impl FnOnce() -> Error) -> Error {
         if let cofferdam_sql::Error::OutOfMemory(_) = error {
-            return Error::refused(budget);
+            return refused();
         }
         let fault = Error::input(error.sqlstate(), error.span(), error);
         match error.hint() {
@@ -126,29 +150,49 @@ impl Error {
         }
     }
 
-    /// An error of the planner in a statement whose budget is `budget`.
-    pub(crate) fn from_plan(error: cofferdam_plan::Error<'_>, budget: &Budget) -> Error {
+    /// An error of the planner; `refused` says why memory ran out.
+    pub(crate) fn from_plan(error: cofferdam_plan::Error<'_>, refused: impl FnOnce() -> Error) -> Error {
         if let cofferdam_plan::Error::OutOfMemory(_) = error {
-            return Error::refused(budget);
+            return refused();
         }
-        let fault = Error::input(error.sqlstate(), error.span(), error);
+        let fault = Fault::new(error.sqlstate(), error.span(), error);
+        // The one thing that a planner finds and the statement is not to blame for.
+        let fault = if error.sqlstate() == DAMAGED { Error::Restore(fault) } else { Error::Input(fault) };
         match error.hint() {
             Some(hint) => fault.with_hint(hint),
             None => fault,
         }
     }
 
-    /// An error of a running query in a statement whose budget is `budget`.
-    pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, budget: &Budget) -> Error {
+    /// An error of a running plan; `refused` says why memory ran out.
+    pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, refused: impl FnOnce() -> Error) -> Error {
         let fault = Fault::new(error.sqlstate(), error.span(), error);
-        let fault = match error.remedy() {
-            cofferdam_exec::Remedy::GiveMemory => return Error::refused(budget),
-            cofferdam_exec::Remedy::FixInput => Error::Input(fault),
-            cofferdam_exec::Remedy::Retry => Error::Retry(fault),
-        };
+        let fault = Error::with_remedy(error.remedy(), fault, refused);
         match error.hint() {
             Some(hint) => fault.with_hint(hint),
             None => fault,
+        }
+    }
+
+    /// An error of the store; `refused` says why memory ran out.
+    pub(crate) fn from_store(error: cofferdam_store::Error, refused: impl FnOnce() -> Error) -> Error {
+        Error::with_remedy(error.remedy(), Fault::new(error.sqlstate(), None, error), refused)
+    }
+
+    /// An error of opening the directory of a database.
+    pub(crate) fn from_open(error: cofferdam_store::Error, path: &Path, db: &Budget) -> Error {
+        let message = format_args!("could not open database \"{}\": {error}", path.display());
+        let fault = Fault::new(error.sqlstate(), None, message);
+        Error::with_remedy(error.remedy(), fault, || Error::refused(db))
+    }
+
+    fn with_remedy(remedy: cofferdam_store::Remedy, fault: Fault, refused: impl FnOnce() -> Error) -> Error {
+        match remedy {
+            cofferdam_store::Remedy::GiveMemory => refused(),
+            cofferdam_store::Remedy::FixInput => Error::Input(fault),
+            cofferdam_store::Remedy::Retry => Error::Retry(fault),
+            cofferdam_store::Remedy::FixSystem => Error::System(fault),
+            cofferdam_store::Remedy::Restore => Error::Restore(fault),
         }
     }
 
@@ -201,8 +245,8 @@ fn memory_hint(record: &OutOfMemory) -> InlineText<HINT_BYTES_MAX> {
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Input(fault) | Error::Retry(fault) | Error::Defect(fault) => f.write_str(fault.message()),
             Error::OutOfMemory(record) => record.fmt(f),
+            _ => f.write_str(self.fault().map_or("", Fault::message)),
         }
     }
 }

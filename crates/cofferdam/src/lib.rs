@@ -24,6 +24,8 @@
 //! | `connection` | [`Connection`]: tables by name, statements |
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
+//! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
+//! | `write` | statements that change tables |
 //! | `rows` | [`Rows`], [`Batch`] and [`Row`]: the answer |
 //! | `error` | [`Error`], sorted by what the caller can do |
 //!
@@ -56,6 +58,8 @@ mod options;
 mod rows;
 mod settings;
 mod statement;
+mod transaction;
+mod write;
 
 pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, OutOfMemory, human_bytes};
 pub use cofferdam_plan::Span;
@@ -66,5 +70,5 @@ pub use connection::{Canceller, Connection};
 pub use database::Database;
 pub use error::{Error, Fault, Remedy};
 pub use options::{Options, parse_bytes};
-pub use rows::{Batch, Row, Rows};
+pub use rows::{Batch, CommandTag, Row, Rows};
 pub use statement::{Query, Statement, StatementKind};

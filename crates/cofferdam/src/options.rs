@@ -1,8 +1,10 @@
 //! What a database is opened with.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use cofferdam_arena::Budget;
+use cofferdam_vfs::Vfs;
 
 /// The memory limit of a database that names none: 256 MiB.
 pub(crate) const MEMORY_LIMIT_DEFAULT_BYTES: u64 = 256 << 20;
@@ -13,6 +15,7 @@ pub struct Options {
     pub(crate) memory_limit_bytes: u64,
     pub(crate) threads: NonZeroUsize,
     pub(crate) parent: Option<Budget>,
+    pub(crate) vfs: Option<Arc<dyn Vfs>>,
 }
 
 impl Default for Options {
@@ -24,7 +27,12 @@ impl Default for Options {
 impl Options {
     /// A limit of 256 MiB, one thread, a tree of budgets of its own.
     pub const fn new() -> Options {
-        Options { memory_limit_bytes: MEMORY_LIMIT_DEFAULT_BYTES, threads: NonZeroUsize::MIN, parent: None }
+        Options {
+            memory_limit_bytes: MEMORY_LIMIT_DEFAULT_BYTES,
+            threads: NonZeroUsize::MIN,
+            parent: None,
+            vfs: None,
+        }
     }
 
     /// All that the database may take, in bytes; the setting `memory_limit`.
@@ -42,6 +50,13 @@ impl Options {
     /// Puts the database's budget below `parent`, so that several databases share one limit.
     pub fn parent(mut self, parent: &Budget) -> Options {
         self.parent = Some(parent.clone());
+        self
+    }
+
+    /// Where the directory of a database is, in place of the system's files. Files that statements name are the system's
+    /// all the same.
+    pub fn vfs(mut self, vfs: &Arc<dyn Vfs>) -> Options {
+        self.vfs = Some(Arc::clone(vfs));
         self
     }
 }

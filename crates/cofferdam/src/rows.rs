@@ -8,18 +8,41 @@ use cofferdam_plan::expr::Column;
 use cofferdam_types::Value;
 
 use crate::error::Error;
-use crate::statement::{StatementKind, guarded};
+use crate::statement::{Statement, StatementKind, guarded};
 
 /// The rows of a statement that runs: asked for one batch or one row at a time, made while they are asked for.
 ///
 /// **Memory.** The statement's; a batch has at most 2,048 rows, fewer under small limits.
 pub struct Rows<'q> {
-    execution: Execution<'q>,
+    /// None for a statement without rows, which has run.
+    execution: Option<Execution<'q>>,
     kind: StatementKind,
-    budget: &'q Budget,
+    tag: &'static str,
+    /// Rows that were given or changed so far.
+    rows_count: u64,
+    statement: &'q Statement<'q>,
     /// The row of the current batch that [`Rows::next_row`] gives next.
     row: usize,
     is_done: bool,
+}
+
+/// What a statement did, in PostgreSQL's words; prints as `INSERT 0 3`, `SELECT 7`, `CREATE TABLE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandTag {
+    tag: &'static str,
+    rows_count: Option<u64>,
+}
+
+impl fmt::Display for CommandTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.tag)?;
+        match (self.tag, self.rows_count) {
+            // The number of a row that PostgreSQL once gave.
+            ("INSERT", Some(count)) => write!(f, " 0 {count}"),
+            (_, Some(count)) => write!(f, " {count}"),
+            (_, None) => Ok(()),
+        }
+    }
 }
 
 /// Some rows of an answer, good until the next are asked for. Never empty.
@@ -36,8 +59,26 @@ pub struct Row<'r> {
 }
 
 impl<'q> Rows<'q> {
-    pub(crate) fn new(execution: Execution<'q>, kind: StatementKind, budget: &'q Budget) -> Rows<'q> {
-        Rows { execution, kind, budget, row: 0, is_done: false }
+    pub(crate) fn new(
+        execution: Option<Execution<'q>>,
+        kind: StatementKind,
+        tag: &'static str,
+        rows_count: u64,
+        statement: &'q Statement<'q>,
+    ) -> Rows<'q> {
+        let is_done = execution.is_none();
+        Rows { execution, kind, tag, rows_count, statement, row: 0, is_done }
+    }
+
+    /// The number of rows of the answer that were given so far, or that the statement changed.
+    pub fn rows_count(&self) -> u64 {
+        self.rows_count
+    }
+
+    /// What the statement did, in PostgreSQL's words: `SELECT 3`, `BEGIN`. Of an answer the rows that were given so far
+    /// are counted.
+    pub fn command_tag(&self) -> CommandTag {
+        CommandTag { tag: self.tag, rows_count: self.kind.counts_rows().then_some(self.rows_count) }
     }
 
     /// What the statement is.
@@ -47,12 +88,12 @@ impl<'q> Rows<'q> {
 
     /// The columns of the answer; none for a statement without rows.
     pub fn columns(&self) -> &'q [Column<'q>] {
-        self.execution.columns()
+        self.execution.as_ref().map_or(&[], Execution::columns)
     }
 
     /// The budget of the statement, to see what it holds while it runs.
     pub fn budget(&self) -> &'q Budget {
-        self.budget
+        self.statement.budget()
     }
 
     /// The next rows, `None` after the last.
@@ -64,11 +105,17 @@ impl<'q> Rows<'q> {
             return Ok(None);
         }
         self.row = 0;
-        let (execution, budget) = (&mut self.execution, self.budget);
+        let Some(execution) = &mut self.execution else { return Ok(None) };
+        let statement = self.statement;
         self.is_done = true;
-        guarded(|| execution.next_batch().map(|_| ()).map_err(|error| Error::from_exec(error, budget)))?;
-        let batch = self.execution.batch();
+        guarded(|| {
+            let outcome = execution.next_batch().map(|_| ());
+            outcome.map_err(|error| Error::from_exec(error, || statement.refused()))
+        })
+        .inspect_err(|_| statement.connection().transaction().fail())?;
+        let batch = execution.batch();
         self.is_done = batch.is_none();
+        self.rows_count += batch.map_or(0, |batch| batch.rows_count() as u64);
         Ok(batch.map(|batch| Batch { batch }))
     }
 
@@ -77,13 +124,15 @@ impl<'q> Rows<'q> {
     /// # Errors
     /// As [`Rows::next_batch`].
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
-        let rest = self.execution.batch().map_or(0, |batch| batch.rows_count().saturating_sub(self.row));
+        let batch = self.execution.as_ref().and_then(Execution::batch);
+        let rest = batch.map_or(0, |batch| batch.rows_count().saturating_sub(self.row));
         if rest == 0 && self.next_batch()?.is_none() {
             return Ok(None);
         }
         let row = self.row;
         self.row += 1;
-        Ok(self.execution.batch().map(|batch| Row { batch: Batch { batch }, row }))
+        let batch = self.execution.as_ref().and_then(Execution::batch);
+        Ok(batch.map(|batch| Row { batch: Batch { batch }, row }))
     }
 }
 

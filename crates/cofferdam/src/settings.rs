@@ -12,8 +12,8 @@ use cofferdam_arena::{AllocError, Arena, human_bytes};
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
 use cofferdam_plan::physical::{Operator, OperatorKind, PhysicalPlan};
 use cofferdam_sql::Span;
+use cofferdam_sql::views::SettingValue;
 use cofferdam_sql::views::forms::{FormRef, ObjectName, Reset, Set, Show};
-use cofferdam_sql::views::{SettingValue, Statement};
 use cofferdam_types::{Type, Value};
 
 use crate::database::Database;
@@ -130,25 +130,21 @@ impl Change {
     }
 }
 
-/// What a `SET` or `RESET` will change; `None` for every other statement.
-pub(crate) fn change(statement: Statement<'_>, database: &Database) -> Result<Option<Change>, Error> {
-    let Statement::Form(form) = statement else { return Ok(None) };
-    if let Some(set) = Set::of(form.node()) {
-        return set_change(set, database).map(Some);
-    }
-    let Some(reset) = Reset::of(form.node()) else { return Ok(None) };
+/// What a `RESET` will change.
+pub(crate) fn reset_change(reset: Reset<'_>, database: &Database) -> Result<Change, Error> {
     if reset.all() {
         let options = database.options();
         let (memory_limit_bytes, threads) = (options.memory_limit_bytes, options.threads);
-        return Ok(Some(Change::All { memory_limit_bytes, threads }));
+        return Ok(Change::All { memory_limit_bytes, threads });
     }
-    Ok(Some(Setting::find(reset.setting(), form)?.default(database)))
+    Ok(Setting::find(reset.setting(), reset.form())?.default(database))
 }
 
-fn set_change(set: Set<'_>, database: &Database) -> Result<Change, Error> {
+/// What a `SET` will change.
+pub(crate) fn set_change(set: Set<'_>, database: &Database) -> Result<Change, Error> {
     let setting = Setting::find(set.setting(), set.form())?;
     if set.local() {
-        let message = "SET LOCAL is not supported: there are no transactions yet";
+        let message = "SET LOCAL is not supported: settings do not end with a transaction";
         return Err(Error::input("0A000", Some(set.form().span()), message));
     }
     let mut values = set.values();
@@ -186,11 +182,6 @@ fn show_all<'a>(span: Span, database: &Database, arena: &'a Arena) -> Result<Phy
     }
     let rows: [&[&'a str]; ALL.len()] = rows.each_ref().map(|row| row.as_slice());
     text_rows(&["name", "setting", "description"], &rows, span, arena)
-}
-
-/// The plan of a statement without rows.
-pub(crate) fn no_rows<'a>(arena: &'a Arena) -> Result<PhysicalPlan<'a>, cofferdam_plan::Error<'a>> {
-    Ok(values(&[], &[], arena)?)
 }
 
 fn text_rows<'a>(

@@ -13,22 +13,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use cofferdam_arena::{Arena, Budget, BudgetOptions, Stage};
-use cofferdam_exec::Workspace;
+use cofferdam_exec::{Tables, Workspace};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
-use cofferdam_plan::{plan_explain, plan_query};
-use cofferdam_sql::views::forms::{Explain, FormRef, Show};
-use cofferdam_sql::{Form, views};
+use cofferdam_plan::table::TransactionStatement;
+use cofferdam_plan::{
+    InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain,
+    plan_insert, plan_query,
+};
+use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, FormRef, Insert, Reset, Set, Show};
+use cofferdam_sql::{InsertRows, views};
 
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::rows::Rows;
 use crate::settings::{self, Change};
+use crate::write::Write;
 
 static PARSE: Stage = Stage::new("parse");
 static PLAN: Stage = Stage::new("plan");
 static ADMIT: Stage = Stage::new("admit");
+
+/// From this length on, an `INSERT … VALUES` is read a few rows at a time, since its tree is many times as long.
+const PIECES_BYTES_MIN: usize = 32 << 10;
 
 /// A statement, with the budgets and arenas that everything made of it lives in. Dropping it gives all of that back.
 #[derive(Debug)]
@@ -42,6 +50,7 @@ pub struct Statement<'c> {
 
 /// What a statement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StatementKind {
     /// `SELECT`, `VALUES`: rows.
     Query,
@@ -51,6 +60,24 @@ pub enum StatementKind {
     Show,
     /// `SET` and `RESET`: no rows.
     Set,
+    /// `CREATE TABLE`, `DROP TABLE`: no rows.
+    Definition,
+    /// `INSERT`, `COPY … FROM`: no rows of an answer, some that were changed.
+    Change,
+    /// `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `RELEASE`: no rows.
+    Transaction,
+}
+
+impl StatementKind {
+    /// Whether the statement has an answer, be it without rows.
+    pub const fn has_answer(self) -> bool {
+        matches!(self, StatementKind::Query | StatementKind::Explain | StatementKind::Show)
+    }
+
+    /// Whether its command tag counts rows.
+    pub(crate) const fn counts_rows(self) -> bool {
+        matches!(self, StatementKind::Query | StatementKind::Change)
+    }
 }
 
 /// A statement that has been parsed and planned.
@@ -58,9 +85,20 @@ pub enum StatementKind {
 pub struct Query<'s> {
     statement: &'s Statement<'s>,
     kind: StatementKind,
-    plan: PhysicalPlan<'s>,
-    workspace: Workspace<'s>,
-    change: Option<Change>,
+    work: Work<'s>,
+}
+
+/// What a statement does when it runs.
+#[derive(Debug)]
+enum Work<'s> {
+    /// Gives the rows of a plan.
+    Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s>, tag: &'static str },
+    /// Changes a setting.
+    Set { change: Change, tag: &'static str },
+    /// Begins or ends a transaction, or a part of it.
+    Transaction(TransactionStatement<'s>),
+    /// Changes tables.
+    Write { write: Write<'s>, verb: &'static str, tag: &'static str },
 }
 
 impl<'c> Statement<'c> {
@@ -84,18 +122,46 @@ impl<'c> Statement<'c> {
         self.sql
     }
 
+    pub(crate) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// Where what lives as long as the statement is allocated.
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.plan
+    }
+
+    /// Why memory ran out: its own budget says so, or that of what the statement shares with others.
+    pub(crate) fn refused(&self) -> Error {
+        match self.budget.last_refusal() {
+            Some(record) => record.into(),
+            None => Error::refused(self.connection.database().db()),
+        }
+    }
+
+    /// The arenas that a plan runs in, where the pressure leaves room for what it is expected to need.
+    ///
+    /// # Errors
+    /// It leaves none.
+    pub(crate) fn admit(&self, plan: &PhysicalPlan<'_>) -> Result<Workspace<'_>, Error> {
+        self.budget.set_stage(&ADMIT);
+        self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
+        Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())
+    }
+
     /// Parses and plans the statement. What an earlier call took is given back first.
     ///
     /// # Errors
     /// Whatever is wrong with the statement, with its place in the text; [`Error::OutOfMemory`] when the memory limit
-    /// leaves no room for its tree or plan, or the pressure none for what it is expected to need.
+    /// leaves no room for its tree or plan, or the pressure none for what it is expected to need. In a transaction every
+    /// error ends it.
     pub fn prepare(&mut self) -> Result<Query<'_>, Error> {
         self.parse.release();
         self.plan.release();
         self.budget.clear_refusal();
         self.connection.cancel_flag().store(false, Ordering::Relaxed);
         let statement: &Statement<'_> = self;
-        guarded(|| prepare(statement))
+        guarded(|| prepare(statement)).inspect_err(|_| statement.connection.transaction().fail())
     }
 }
 
@@ -104,7 +170,12 @@ enum Kind<'a> {
     Query(views::Query<'a>),
     Explain(Explain<'a>),
     Show(Show<'a>),
-    Set,
+    Set(Set<'a>),
+    Reset(Reset<'a>),
+    Insert(Insert<'a>),
+    Copy(Copy<'a>),
+    CreateTable(CreateTable<'a>),
+    DropTable(DropTable<'a>),
     Other(FormRef<'a>),
 }
 
@@ -115,43 +186,118 @@ impl<'a> Kind<'a> {
             views::Statement::Form(form) => form,
         };
         let node = form.node();
-        match form.form() {
-            Form::Set | Form::Reset => Kind::Set,
-            _ => Explain::of(node)
-                .map(Kind::Explain)
-                .or_else(|| Show::of(node).map(Kind::Show))
-                .unwrap_or(Kind::Other(form)),
+        None.or_else(|| Explain::of(node).map(Kind::Explain))
+            .or_else(|| Show::of(node).map(Kind::Show))
+            .or_else(|| Set::of(node).map(Kind::Set))
+            .or_else(|| Reset::of(node).map(Kind::Reset))
+            .or_else(|| Insert::of(node).map(Kind::Insert))
+            .or_else(|| Copy::of(node).map(Kind::Copy))
+            .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
+            .or_else(|| DropTable::of(node).map(Kind::DropTable))
+            .unwrap_or(Kind::Other(form))
+    }
+}
+
+/// The pipeline up to the point where the statement runs, one call after the other.
+fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
+    let (connection, budget) = (statement.connection, &statement.budget);
+    budget.set_stage(&PARSE);
+    let wrong = |error: cofferdam_sql::Error| Error::from_sql(error, || statement.refused());
+    let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, || statement.refused());
+    let (database, arena) = (connection.database(), &statement.plan);
+    let catalog = StatementCatalog::new(connection.tables(), connection.transaction());
+    if statement.sql.len() >= PIECES_BYTES_MIN
+        && let Some(rows) = InsertRows::open(statement.sql, &statement.parse).map_err(wrong)?
+        && let views::Statement::Form(head) = rows.head().statement()
+        && let Some(insert) = Insert::of(head.node())
+    {
+        budget.set_stage(&PLAN);
+        connection.transaction().admit()?;
+        let pieces = InsertPieces::bind(insert, &catalog, arena).map_err(failed)?;
+        return write_of(statement, "INSERT", head, Write::Pieces { rows, pieces });
+    }
+    let tree = cofferdam_sql::parse_cancellable(statement.sql, &statement.parse, connection.cancel_flag())
+        .map_err(wrong)?;
+
+    budget.set_stage(&PLAN);
+    if let views::Statement::Form(form) = tree.statement()
+        && let Some(asked) = bind_transaction(form).map_err(failed)?
+    {
+        return Ok(Query { statement, kind: StatementKind::Transaction, work: Work::Transaction(asked) });
+    }
+    connection.transaction().admit()?;
+    match Kind::of(tree.statement()) {
+        Kind::Query(query) => {
+            let plan = plan_query(query, &catalog, arena).map_err(failed)?;
+            rows_of(statement, StatementKind::Query, "SELECT", plan)
+        }
+        Kind::Explain(explain) => {
+            let plan = plan_explain(explain, &catalog, arena).map_err(failed)?;
+            rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
+        }
+        Kind::Show(show) => {
+            let plan = settings::show(show, database, arena)?.map_err(failed)?;
+            rows_of(statement, StatementKind::Show, "SHOW", plan)
+        }
+        Kind::Set(set) => Ok(set_of(statement, "SET", settings::set_change(set, database)?)),
+        Kind::Reset(reset) => Ok(set_of(statement, "RESET", settings::reset_change(reset, database)?)),
+        Kind::Insert(insert) => {
+            let plan = plan_insert(insert, &catalog, arena).map_err(failed)?;
+            write_of(statement, "INSERT", insert.form(), Write::rows(plan, statement)?)
+        }
+        Kind::Copy(copy) => {
+            let plan = plan_copy(copy, &catalog, arena).map_err(failed)?;
+            write_of(statement, "COPY", copy.form(), Write::rows(plan, statement)?)
+        }
+        Kind::CreateTable(create) => {
+            let table = bind_create_table(create, &catalog, arena).map_err(failed)?;
+            write_of(statement, "CREATE TABLE", create.form(), Write::Create(table))
+        }
+        Kind::DropTable(drop) => {
+            let tables = bind_drop_tables(drop, &catalog, arena).map_err(failed)?;
+            write_of(statement, "DROP TABLE", drop.form(), Write::Drop(tables))
+        }
+        Kind::Other(form) => {
+            let message = format_args!("{} is not supported yet", form.form().name());
+            Err(Error::input("0A000", Some(form.span()), message))
         }
     }
 }
 
-/// The pipeline up to the point where rows are asked for, one call after the other.
-fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
-    let (connection, budget) = (statement.connection, &statement.budget);
-    budget.set_stage(&PARSE);
-    let tree = cofferdam_sql::parse_cancellable(statement.sql, &statement.parse, connection.cancel_flag())
-        .map_err(|error| Error::from_sql(error, budget))?;
+/// A statement that gives the rows of a plan, where the pressure leaves room for them.
+fn rows_of<'s>(
+    statement: &'s Statement<'s>,
+    kind: StatementKind,
+    tag: &'static str,
+    plan: PhysicalPlan<'s>,
+) -> Result<Query<'s>, Error> {
+    let workspace = statement.admit(&plan)?;
+    Ok(Query { statement, kind, work: Work::Rows { plan, workspace, tag } })
+}
 
-    budget.set_stage(&PLAN);
-    let catalog = StatementCatalog::new(connection.tables());
-    let arena = &statement.plan;
-    let (kind, planned) = match Kind::of(tree.statement()) {
-        Kind::Query(query) => (StatementKind::Query, plan_query(query, &catalog, arena)),
-        Kind::Explain(explain) => (StatementKind::Explain, plan_explain(explain, &catalog, arena)),
-        Kind::Show(show) => (StatementKind::Show, settings::show(show, connection.database(), arena)?),
-        Kind::Set => (StatementKind::Set, settings::no_rows(arena)),
-        Kind::Other(form) => {
-            let message = format_args!("{} is not supported yet", form.form().name());
-            return Err(Error::input("0A000", Some(form.span()), message));
-        }
-    };
-    let plan = planned.map_err(|error| Error::from_plan(error, budget))?;
-    let change = settings::change(tree.statement(), connection.database())?;
+/// A statement that changes tables, where there are any that it may change.
+fn write_of<'s>(
+    statement: &'s Statement<'s>,
+    tag: &'static str,
+    form: FormRef<'_>,
+    write: Write<'s>,
+) -> Result<Query<'s>, Error> {
+    if statement.connection.database().store().is_none() {
+        return Err(no_tables(form));
+    }
+    let verb = form.form().name();
+    statement.connection.transaction().admit_change(verb)?;
+    Ok(Query { statement, kind: write.kind(), work: Work::Write { write, verb, tag } })
+}
 
-    budget.set_stage(&ADMIT);
-    budget.admit(plan.bytes_estimate()).map_err(|_| Error::refused(budget))?;
-    let workspace = Workspace::new(&plan, budget, arena).map_err(|_| Error::refused(budget))?;
-    Ok(Query { statement, kind, plan, workspace, change })
+fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change) -> Query<'s> {
+    Query { statement, kind: StatementKind::Set, work: Work::Set { change, tag } }
+}
+
+/// A database in memory has the tables that are files, and no others.
+fn no_tables(form: FormRef<'_>) -> Error {
+    let message = format_args!("{} is not supported in a database without a directory", form.form().name());
+    Error::input("0A000", Some(form.span()), message)
 }
 
 impl<'s> Query<'s> {
@@ -162,26 +308,54 @@ impl<'s> Query<'s> {
 
     /// The columns of its answer; none for a statement without rows.
     pub fn columns(&self) -> &'s [Column<'s>] {
-        self.plan.columns()
+        match &self.work {
+            Work::Rows { plan, .. } => plan.columns(),
+            Work::Set { .. } | Work::Transaction(_) | Work::Write { .. } => &[],
+        }
     }
 
-    /// Runs the statement; a changed setting holds from here on. It may run again; each run takes its memory anew, and all
-    /// of it is given back with the query.
+    /// Runs the statement: begins to give the rows of an answer, or does all that a statement without one does. It may
+    /// run again; each run takes its memory anew, and all of it is given back with the query.
     ///
     /// # Errors
-    /// A file that cannot be opened, and [`Error::OutOfMemory`] when the operators cannot begin.
+    /// A file that cannot be opened, and [`Error::OutOfMemory`] when the operators cannot begin; whatever is wrong with a
+    /// statement without an answer. In a transaction every error ends it.
     pub fn rows(&self) -> Result<Rows<'_>, Error> {
-        let (connection, budget) = (self.statement.connection, &self.statement.budget);
-        if let Some(change) = &self.change {
-            change.apply(connection.database());
-        }
-        let flag = connection.cancel_flag();
-        let is_cancelled =
-            self.statement.plan.alloc(|| flag.load(Ordering::Relaxed)).map_err(|_| Error::refused(budget))?;
-        let execution = guarded(|| {
-            self.workspace.execute(&self.plan, is_cancelled).map_err(|error| Error::from_exec(error, budget))
-        })?;
-        Ok(Rows::new(execution, self.kind, budget))
+        let transaction = self.statement.connection.transaction();
+        self.run().inspect_err(|_| transaction.fail())
+    }
+
+    fn run(&self) -> Result<Rows<'_>, Error> {
+        let (statement, connection) = (self.statement, self.statement.connection);
+        let transaction = connection.transaction();
+        let (execution, tag, rows_count) = match &self.work {
+            Work::Rows { plan, workspace, tag } => {
+                transaction.admit()?;
+                let flag = connection.cancel_flag();
+                let is_cancelled = statement.plan.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
+                let tables = match plan.reads_stored_tables() {
+                    true => transaction.tables(&statement.plan)?,
+                    false => Tables::None,
+                };
+                let execution = guarded(|| {
+                    let execution = workspace.execute(plan, tables, is_cancelled);
+                    execution.map_err(|error| Error::from_exec(error, || statement.refused()))
+                })?;
+                (Some(execution), *tag, 0)
+            }
+            Work::Set { change, tag } => {
+                transaction.admit()?;
+                change.apply(connection.database());
+                (None, *tag, 0)
+            }
+            Work::Transaction(asked) => (None, transaction.apply(*asked)?, 0),
+            Work::Write { write, verb, tag } => {
+                let rows_count = guarded(|| write.run(verb, statement))?;
+                (None, *tag, rows_count)
+            }
+        };
+        Ok(Rows::new(execution, self.kind, tag, rows_count, statement))
     }
 }
 

@@ -24,9 +24,12 @@
 //! - **B4** Text is valid UTF-8: scans check it, functions keep it.
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
+use cofferdam_arena::{AllocError, Arena, Budget};
 pub(crate) use cofferdam_types::column::{Data, Element, Kind, TextView, pack_interval, unpack_interval};
 use cofferdam_types::{Type, Value};
+
+use crate::error::Place;
+use crate::tables::Tables;
 
 /// The most rows in a batch; selections hold row numbers of 16 bits.
 pub(crate) const BATCH_ROWS_MAX: usize = 2048;
@@ -200,8 +203,20 @@ pub(crate) struct Store<'a> {
     pub(crate) selections: Vec<'a, Selection<'a>>,
     /// Rows in a batch at most.
     pub(crate) capacity: usize,
+    /// Where in a file the rows of the batch come from, where a statement puts rows of one file into a table.
+    pub(crate) origin: Option<Origin<'a>>,
+    /// What scans of stored tables read.
+    pub(crate) tables: Tables<'a>,
     /// Lends its place to a heap that is taken out while it is written.
     spare: &'a Arena,
+}
+
+/// Lines of a file.
+#[derive(Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) path: &'a str,
+    /// By row of the batch.
+    pub(crate) lines: &'a mut [u64],
 }
 
 impl<'a> Store<'a> {
@@ -212,6 +227,8 @@ impl<'a> Store<'a> {
             heaps: Vec::new_in(arena),
             selections: Vec::new_in(arena),
             capacity,
+            origin: None,
+            tables: Tables::None,
             spare: arena,
         }
     }
@@ -305,6 +322,16 @@ impl<'a> Store<'a> {
         core::mem::replace(self.heap_mut(id), empty)
     }
 
+    /// The budget of what operators share.
+    pub(crate) fn budget(&self) -> &'a Budget {
+        self.spare.budget()
+    }
+
+    /// A heap that belongs to no vector.
+    pub(crate) fn no_heap(&self) -> Vec<'a, u8> {
+        Vec::new_in(self.spare)
+    }
+
     pub(crate) fn put_heap_back(&mut self, id: HeapId, heap: Vec<'a, u8>) {
         *self.heap_mut(id) = heap;
     }
@@ -315,6 +342,12 @@ impl<'a> Store<'a> {
 
     pub(crate) fn put_selection_back(&mut self, id: SelectionId, selection: Selection<'a>) {
         self.selections[id.0 as usize] = selection;
+    }
+
+    /// Where in a file a row of the batch comes from.
+    pub(crate) fn place_of(&self, row: usize) -> Option<Place<'a>> {
+        let origin = self.origin.as_ref()?;
+        Some(Place { path: origin.path, line: *origin.lines.get(row)? })
     }
 
     #[inline(always)]
@@ -345,7 +378,9 @@ pub(crate) fn value_at<'v>(store: &'v Store<'_>, vector: &Vector<'_>, row: usize
     if !vector.is_valid(row) {
         return Value::Null;
     }
-    vector.data.value(vector.at(row), ty, store.heap(vector.heap))
+    // Only text has a heap: without a text column there is none at all.
+    let heap = if vector.kind() == Kind::Text { store.heap(vector.heap) } else { &[] };
+    vector.data.value(vector.at(row), ty, heap)
 }
 
 /// Stores a value whose kind is the vector's; of a text only the view, as if it stood at the start of the heap.

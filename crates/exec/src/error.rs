@@ -6,8 +6,10 @@
 
 use core::fmt;
 
-use cofferdam_arena::AllocError;
+use cofferdam_arena::{AllocError, InlineText};
 use cofferdam_plan::Span;
+pub use cofferdam_store::Remedy;
+use cofferdam_types::{Excerpt, Type};
 
 /// An error of a running query.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,10 @@ pub enum Error<'a> {
     },
     /// Fix the input: a file cannot be read, or a row of it is malformed.
     File(&'a FileProblem<'a>),
+    /// Fix the input: a row is not one that its table takes.
+    Violation(&'a Violation<'a>),
+    /// A stored table cannot be read or written; what the caller can do depends on why.
+    Store(&'a StoreProblem<'a>),
     /// Give more memory; the details are in the budget's last refusal.
     OutOfMemory(AllocError),
     /// Retry if you like: the statement was cancelled.
@@ -36,17 +42,6 @@ pub enum Error<'a> {
 
 const _: () = assert!(size_of::<Error<'_>>() <= 72);
 
-/// What the caller can do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Correct the query, the file or the value.
-    FixInput,
-    /// Raise the memory limit.
-    GiveMemory,
-    /// Run the statement again.
-    Retry,
-}
-
 /// An argument that a function does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentProblem {
@@ -54,6 +49,73 @@ pub enum ArgumentProblem {
     NegativeSubstringLength,
     /// A LIKE pattern that ends in its escape character.
     PatternEndsInEscape,
+    /// A text that is too long for its column.
+    TooManyCharacters {
+        /// The most characters that the column takes.
+        count: u32,
+    },
+}
+
+/// Where in a file a row comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The file, as the statement names it.
+    pub path: &'a str,
+    /// The line that the row begins in, from 1.
+    pub line: u64,
+}
+
+/// A row that breaks a rule of its table.
+#[derive(Clone, Copy, Debug)]
+pub struct Violation<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// The rule.
+    pub kind: ViolationKind<'a>,
+    /// The row's values, as far as they fit; of a unique key those of the key.
+    pub row: InlineText<160>,
+    /// Where the row comes from, if that is a file.
+    pub place: Option<Place<'a>>,
+}
+
+/// Rules of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViolationKind<'a> {
+    /// The column takes no NULL.
+    Null {
+        /// Its name.
+        column: &'a str,
+    },
+    /// The condition is false.
+    Check {
+        /// The name of the constraint.
+        name: &'a str,
+    },
+    /// There is a row with the same key.
+    Unique {
+        /// The name of the constraint.
+        name: InlineText<64>,
+    },
+}
+
+/// What the store refused.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreProblem<'a> {
+    /// Why.
+    pub error: cofferdam_store::Error,
+    /// Where the row comes from that was to be written, if that is a file.
+    pub place: Option<Place<'a>>,
+}
+
+/// What would help; prints as a sentence without its stop.
+#[derive(Clone, Copy, Debug)]
+pub enum Hint<'e> {
+    /// Advice.
+    Text(&'static str),
+    /// The row that the error is about.
+    Row(&'e str),
+    /// The key that two rows would have.
+    Key(&'e str),
 }
 
 /// A file and what is wrong with it.
@@ -87,6 +149,8 @@ pub enum FileProblemKind<'a> {
         name: &'a str,
         /// What is wrong with the text.
         error: cofferdam_types::Error,
+        /// Whether the column is that of a table, which the statement does not declare.
+        is_assigned: bool,
     },
     /// A row has too many or too few fields.
     Ragged {
@@ -109,10 +173,26 @@ pub enum FileProblemKind<'a> {
     },
     /// The file ends inside a quoted field.
     UnclosedQuote,
+    /// A value of the row cannot be put into its column.
+    Refused {
+        /// The column's name.
+        name: &'a str,
+        /// Why.
+        error: RowError,
+    },
     /// Lines end in a carriage return and no newline.
     CarriageReturns,
     /// A line is longer than 4 GiB.
     LineTooLong,
+}
+
+/// Why a value of a row cannot be computed.
+#[derive(Clone, Copy, Debug)]
+pub enum RowError {
+    /// A value is not one of its type.
+    Value(cofferdam_types::Error),
+    /// An argument is not allowed.
+    Argument(ArgumentProblem),
 }
 
 impl From<AllocError> for Error<'_> {
@@ -126,9 +206,14 @@ impl Error<'_> {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Error::Value { error, .. } => error.sqlstate(),
-            Error::Argument { problem: ArgumentProblem::NegativeSubstringLength, .. } => "22011",
-            Error::Argument { problem: ArgumentProblem::PatternEndsInEscape, .. } => "22025",
+            Error::Argument { problem, .. } => problem.sqlstate(),
             Error::File(problem) => problem.kind.sqlstate(),
+            Error::Violation(violation) => match violation.kind {
+                ViolationKind::Null { .. } => "23502",
+                ViolationKind::Check { .. } => "23514",
+                ViolationKind::Unique { .. } => "23505",
+            },
+            Error::Store(problem) => problem.error.sqlstate(),
             Error::OutOfMemory(_) => "53200",
             Error::Cancelled => "57014",
         }
@@ -137,7 +222,10 @@ impl Error<'_> {
     /// What the caller can do.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Value { .. } | Error::Argument { .. } | Error::File(_) => Remedy::FixInput,
+            Error::Value { .. } | Error::Argument { .. } | Error::File(_) | Error::Violation(_) => {
+                Remedy::FixInput
+            }
+            Error::Store(problem) => problem.error.remedy(),
             Error::OutOfMemory(_) => Remedy::GiveMemory,
             Error::Cancelled => Remedy::Retry,
         }
@@ -147,17 +235,132 @@ impl Error<'_> {
     pub fn span(&self) -> Option<Span> {
         match self {
             Error::Value { span, .. } | Error::Argument { span, .. } => Some(*span),
-            Error::File(_) | Error::OutOfMemory(_) | Error::Cancelled => None,
+            Error::File(_)
+            | Error::Violation(_)
+            | Error::Store(_)
+            | Error::OutOfMemory(_)
+            | Error::Cancelled => None,
         }
     }
 
     /// What would help, where something would.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Hint<'_>> {
         match self {
-            Error::Value { error, .. } => error.hint(),
-            Error::Argument { .. } | Error::Cancelled => None,
-            Error::File(problem) => problem.kind.hint(),
-            Error::OutOfMemory(_) => Some("raise memory_limit, or select fewer rows or columns"),
+            Error::Value { error, .. } => error.hint().map(Hint::Text),
+            Error::Argument { .. } | Error::Cancelled | Error::Store(_) => None,
+            Error::File(problem) => problem.kind.hint().map(Hint::Text),
+            Error::Violation(Violation { kind: ViolationKind::Unique { .. }, row, .. }) => {
+                Some(Hint::Key(row.as_str()))
+            }
+            Error::Violation(violation) => Some(Hint::Row(violation.row.as_str())),
+            Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit, or select fewer rows or columns")),
+        }
+    }
+
+    /// The texts of one batch reach 4 GiB.
+    pub(crate) fn too_much_text(span: Span) -> Self {
+        let error = cofferdam_types::Error::OutOfRange { ty: Type::Text, text: Excerpt::new(b"") };
+        Error::Value { error, span }
+    }
+
+    /// The same error of an expression, which lives as long as the caller wants.
+    pub(crate) fn detached<'b>(self) -> Error<'b> {
+        match self {
+            Error::Value { error, span } => Error::Value { error, span },
+            Error::Argument { problem, span } => Error::Argument { problem, span },
+            Error::OutOfMemory(error) => Error::OutOfMemory(error),
+            Error::Cancelled => Error::Cancelled,
+            Error::File(_) | Error::Violation(_) | Error::Store(_) => {
+                unreachable!("an expression reads no file and no table")
+            }
+        }
+    }
+
+    /// What is wrong with a value, where it is known which row's it is.
+    pub(crate) fn of_row(&self) -> Option<RowError> {
+        match *self {
+            Error::Value { error, .. } => Some(RowError::Value(error)),
+            Error::Argument { problem, .. } => Some(RowError::Argument(problem)),
+            _ => None,
+        }
+    }
+}
+
+impl ArgumentProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            ArgumentProblem::NegativeSubstringLength => "22011",
+            ArgumentProblem::PatternEndsInEscape => "22025",
+            ArgumentProblem::TooManyCharacters { .. } => "22001",
+        }
+    }
+}
+
+impl fmt::Display for ArgumentProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentProblem::NegativeSubstringLength => f.write_str("negative substring length not allowed"),
+            ArgumentProblem::PatternEndsInEscape => {
+                f.write_str("LIKE pattern must not end with escape character")
+            }
+            ArgumentProblem::TooManyCharacters { count } => {
+                write!(f, "value too long for type character varying({count})")
+            }
+        }
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RowError::Value(error) => error.fmt(f),
+            RowError::Argument(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hint::Text(text) => f.write_str(text),
+            Hint::Row(row) => write!(f, "the row is {row}"),
+            Hint::Key(key) => write!(f, "the key is {key}"),
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file \"{}\", line {}", self.path, self.line)
+    }
+}
+
+impl fmt::Display for Violation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place {
+            write!(f, "{place}: ")?;
+        }
+        let table = self.table;
+        match self.kind {
+            ViolationKind::Null { column } => write!(
+                f,
+                "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+            ),
+            ViolationKind::Check { name } => {
+                write!(f, "new row for relation \"{table}\" violates check constraint \"{name}\"")
+            }
+            ViolationKind::Unique { name } => {
+                write!(f, "duplicate key value violates unique constraint \"{}\"", name.as_str())
+            }
+        }
+    }
+}
+
+impl fmt::Display for StoreProblem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some(place) => write!(f, "{place}: {}", self.error),
+            None => self.error.fmt(f),
         }
     }
 }
@@ -175,12 +378,15 @@ impl FileProblemKind<'_> {
             | FileProblemKind::UnclosedQuote
             | FileProblemKind::CarriageReturns => "22P04",
             FileProblemKind::NulByte { .. } | FileProblemKind::InvalidUtf8 { .. } => "22021",
+            FileProblemKind::Refused { error: RowError::Value(error), .. } => error.sqlstate(),
+            FileProblemKind::Refused { error: RowError::Argument(problem), .. } => problem.sqlstate(),
             FileProblemKind::LineTooLong => "54000",
         }
     }
 
     fn hint(&self) -> Option<&'static str> {
         match self {
+            FileProblemKind::BadField { error, is_assigned: true, .. } => error.hint(),
             FileProblemKind::BadField { .. } => {
                 Some("give the column a type that has all its values: FROM 'file' AS t(column type, ...)")
             }
@@ -190,7 +396,11 @@ impl FileProblemKind<'_> {
             FileProblemKind::UnclosedQuote => Some("write a quote inside a quoted field twice"),
             FileProblemKind::CarriageReturns => Some("end lines in newlines"),
             FileProblemKind::NotAFile => Some("write what it gives to a file"),
-            FileProblemKind::Io { .. } | FileProblemKind::Shrunk | FileProblemKind::LineTooLong => None,
+            FileProblemKind::Refused { error: RowError::Value(error), .. } => error.hint(),
+            FileProblemKind::Io { .. }
+            | FileProblemKind::Shrunk
+            | FileProblemKind::LineTooLong
+            | FileProblemKind::Refused { .. } => None,
         }
     }
 }
@@ -199,13 +409,10 @@ impl fmt::Display for Error<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Value { error, .. } => error.fmt(f),
-            Error::Argument { problem: ArgumentProblem::NegativeSubstringLength, .. } => {
-                f.write_str("negative substring length not allowed")
-            }
-            Error::Argument { problem: ArgumentProblem::PatternEndsInEscape, .. } => {
-                f.write_str("LIKE pattern must not end with escape character")
-            }
+            Error::Argument { problem, .. } => problem.fmt(f),
             Error::File(problem) => problem.fmt(f),
+            Error::Violation(violation) => violation.fmt(f),
+            Error::Store(problem) => problem.fmt(f),
             Error::OutOfMemory(error) => error.fmt(f),
             Error::Cancelled => f.write_str("canceling statement due to user request"),
         }
@@ -227,7 +434,7 @@ impl fmt::Display for FileProblem<'_> {
         }
         match self.kind {
             FileProblemKind::Io { .. } | FileProblemKind::NotAFile | FileProblemKind::Shrunk => Ok(()),
-            FileProblemKind::BadField { column, name, error } => {
+            FileProblemKind::BadField { column, name, error, .. } => {
                 write!(f, ", column {column} (\"{name}\"): {error}")
             }
             FileProblemKind::Ragged { fields, expected } => {
@@ -237,6 +444,7 @@ impl fmt::Display for FileProblem<'_> {
             FileProblemKind::InvalidUtf8 { offset, name } => {
                 write!(f, ", column \"{name}\": invalid UTF-8 at offset {offset}")
             }
+            FileProblemKind::Refused { name, error } => write!(f, ", column \"{name}\": {error}"),
             FileProblemKind::UnclosedQuote => f.write_str(": a quoted field is not closed"),
             FileProblemKind::CarriageReturns => {
                 f.write_str(": a carriage return without a newline outside of quotes")
@@ -248,6 +456,8 @@ impl fmt::Display for FileProblem<'_> {
 
 impl core::error::Error for Error<'_> {}
 impl core::error::Error for FileProblem<'_> {}
+impl core::error::Error for Violation<'_> {}
+impl core::error::Error for StoreProblem<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -273,6 +483,6 @@ mod tests {
         assert_eq!((Error::Cancelled.sqlstate(), Error::Cancelled.remedy()), ("57014", Remedy::Retry));
         let memory = Error::from(AllocError);
         assert_eq!((memory.sqlstate(), memory.remedy()), ("53200", Remedy::GiveMemory));
-        assert!(memory.hint().is_some_and(|hint| hint.contains("memory_limit")));
+        assert!(memory.hint().is_some_and(|hint| hint.to_string().contains("memory_limit")));
     }
 }

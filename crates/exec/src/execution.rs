@@ -14,12 +14,15 @@ use core::fmt::Write as _;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{Insert, OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::table::{StoredTable, TableSource};
+use cofferdam_store::TableId;
 use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
-use crate::error::Error;
+use crate::error::{Error, Place, StoreProblem, Violation, ViolationKind};
 use crate::operators::{Event, Node, Step, inputs, name};
+use crate::tables::{Changes, Tables};
 
 static OPEN: Stage = Stage::new("open");
 static EXECUTE: Stage = Stage::new("execute");
@@ -60,30 +63,50 @@ impl<'s> Workspace<'s> {
         &self.budget
     }
 
-    /// Opens the operators of the plan that this workspace was made for. `is_cancelled` is asked before each batch.
+    /// Opens the operators of the plan that this workspace was made for. Scans of stored tables read `tables`;
+    /// `is_cancelled` is asked before each batch.
     ///
     /// # Errors
-    /// [`Error::File`] for a file that cannot be opened, [`Error::OutOfMemory`], and what constant expressions raise.
+    /// [`Error::File`] for a file that cannot be opened, [`Error::Store`] for a table, [`Error::OutOfMemory`], and what
+    /// constant expressions raise.
     pub fn execute<'a>(
         &'a self,
         plan: &PhysicalPlan<'a>,
+        tables: Tables<'a>,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error<'a>> {
         self.budget.set_stage(&OPEN);
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         let mut store = Store::new(rows_per_batch(plan, &self.budget), shared);
+        store.tables = tables;
+        let notes_lines = is_file_to_table(plan);
         let mut nodes: Vec<'a, Node<'a>> = Vec::with_capacity_in(plan.operators.len(), shared)?;
         for (index, (operator, arena)) in plan.operators.iter().zip(arenas).enumerate() {
-            let node = Node::open(operator, &nodes, &mut store, arena)?;
+            let node = Node::open(operator, &nodes, notes_lines, &mut store, arena)?;
             nodes.push(node)?;
             for input in inputs(&operator.kind).into_iter().flatten() {
                 nodes[input.index()].parent = Some(OperatorId::new(index as u32));
             }
         }
+        let insert = match plan.insert() {
+            Some(insert) => Some(Target::new(insert, shared)?),
+            None => None,
+        };
         self.budget.set_stage(&EXECUTE);
-        Ok(Execution { nodes, store, columns: plan.columns(), is_cancelled, current: None, is_done: false })
+        let (columns, current, is_done) = (plan.columns(), None, false);
+        Ok(Execution { nodes, store, columns, insert, is_cancelled, current, is_done })
     }
+}
+
+/// Whether a plan puts the rows of one file into a table, and a row of a batch stays where it is on the way.
+fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
+    let is_on_the_way = |kind: &OperatorKind<'_>| match kind {
+        OperatorKind::Scan(scan) => matches!(scan.source, TableSource::File(_)),
+        OperatorKind::Filter { .. } | OperatorKind::Project { .. } | OperatorKind::Insert(_) => true,
+        _ => false,
+    };
+    plan.insert().is_some() && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.
@@ -107,11 +130,21 @@ pub struct Execution<'a> {
     nodes: Vec<'a, Node<'a>>,
     store: Store<'a>,
     columns: &'a [Column<'a>],
+    insert: Option<Target<'a>>,
     is_cancelled: &'a dyn Fn() -> bool,
     /// The batch that stands in the root's columns.
     current: Option<BatchRows>,
     /// After the last batch, or an error.
     is_done: bool,
+}
+
+/// The table that rows are put into.
+struct Target<'a> {
+    table: &'a StoredTable<'a>,
+    /// Where a refusal of the store is described.
+    problem: &'a mut StoreProblem<'a>,
+    /// Where a second row of a key is described.
+    violation: &'a mut Violation<'a>,
 }
 
 impl<'a> Execution<'a> {
@@ -142,6 +175,34 @@ impl<'a> Execution<'a> {
         Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows })
     }
 
+    /// Runs a plan whose root is an insert to its end, puts its rows into the table, and gives their number.
+    ///
+    /// # Errors
+    /// Whatever the statement raises, and what the store refuses; then some rows are in the table already.
+    ///
+    /// # Panics
+    /// If the root is no insert.
+    pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
+        let table = TableId(self.insert.as_ref().expect("the root is an insert").table.id);
+        let mut scratch = Arena::new(self.store.budget());
+        let mut rows_count = 0;
+        while let Some(batch) = self.next_batch()? {
+            rows_count += batch.rows_count() as u64;
+            let outcome = put(&batch, table, changes, &scratch);
+            scratch.reset();
+            if let Err((row, error)) = outcome {
+                let place = self.current.and_then(|batch| {
+                    let rows = self.store.rows(batch);
+                    self.store.place_of(if row < rows.len() { rows.nth(row) } else { return None })
+                });
+                self.is_done = true;
+                let target = self.insert.take().expect("the first error ends the statement");
+                return Err(target.refused(error, place, changes));
+            }
+        }
+        Ok(rows_count)
+    }
+
     /// Runs operators until the root has a batch.
     fn run(&mut self) -> Result<Option<BatchRows>, Error<'a>> {
         let root = self.nodes.len() - 1;
@@ -163,6 +224,66 @@ impl<'a> Execution<'a> {
             };
         }
     }
+}
+
+impl<'a> Target<'a> {
+    /// The records of errors are made before there are any: then memory may be short.
+    fn new(insert: &Insert<'a>, arena: &'a Arena) -> Result<Target<'a>, AllocError> {
+        let error = cofferdam_store::Error::Cancelled;
+        let kind = ViolationKind::Unique { name: InlineText::EMPTY };
+        let (table, row) = (insert.table, InlineText::EMPTY);
+        Ok(Target {
+            table,
+            problem: arena.alloc(StoreProblem { error, place: None })?,
+            violation: arena.alloc(Violation { table: table.name, kind, row, place: None })?,
+        })
+    }
+
+    #[cold]
+    fn refused(
+        self,
+        error: cofferdam_store::Error,
+        place: Option<Place<'a>>,
+        changes: &Changes<'_>,
+    ) -> Error<'a> {
+        match error {
+            cofferdam_store::Error::OutOfMemory(error) => Error::OutOfMemory(error),
+            cofferdam_store::Error::UniqueViolation(duplicate) => {
+                let index = changes.table(duplicate.index);
+                let index = index.as_ref().ok().filter(|index| index.parent().is_some());
+                let (mut name, mut row) = (InlineText::EMPTY, InlineText::EMPTY);
+                // What does not fit is cut, which is no error.
+                let _ = name.write_str(index.map_or(self.table.key_name, |index| index.name()));
+                let _ = write!(row, "({})", duplicate.key.as_str());
+                let kind = ViolationKind::Unique { name };
+                *self.violation = Violation { table: self.table.name, kind, row, place };
+                Error::Violation(self.violation)
+            }
+            error => {
+                *self.problem = StoreProblem { error, place };
+                Error::Store(self.problem)
+            }
+        }
+    }
+}
+
+/// Puts the rows of a batch into a table. The error tells the row.
+fn put(
+    batch: &Batch<'_, '_>,
+    table: TableId,
+    changes: &Changes<'_>,
+    scratch: &Arena,
+) -> Result<(), (usize, cofferdam_store::Error)> {
+    let columns = batch.columns().len();
+    let mut values = Vec::with_capacity_in(columns, scratch).map_err(|error| (0, error.into()))?;
+    for row in 0..batch.rows_count() {
+        values.clear();
+        for column in 0..columns {
+            values.push(batch.value(row, column)).map_err(|error| (row, error.into()))?;
+        }
+        changes.insert(table, &values).map_err(|error| (row, error))?;
+    }
+    Ok(())
 }
 
 impl core::fmt::Debug for Execution<'_> {

@@ -8,7 +8,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `execution` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
-//! | `operators/` | scan, filter and project, joins, aggregate and distinct, sort and top-N, limit, values |
+//! | `operators/` | scans, filter and project, joins, aggregate and distinct, sort and top-N, limit, values, insert |
+//! | `tables` | [`Tables`] and [`Changes`]: where rows of stored tables come from and go to |
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
 //! | `batch` | column vectors and the table they stand in |
@@ -26,7 +27,8 @@
 //!
 //! **Depth.** Neither plans nor expressions are walked by native recursion.
 //!
-//! **Neighbours.** Below: `plan` (the data that is run), `types`, `arena`. Above: `cofferdam`.
+//! **Neighbours.** Below: `plan` (the data that is run), `store` (the tables), `types`, `arena`. Above: `cofferdam`, which
+//! brings snapshots and transactions.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
@@ -38,7 +40,12 @@ mod expr;
 mod hash_table;
 mod operators;
 mod rows;
+mod tables;
 
 pub use csv::sniff::{SniffOptions, sniff_file};
-pub use error::{ArgumentProblem, Error, FileProblem, FileProblemKind, Remedy};
+pub use error::{
+    ArgumentProblem, Error, FileProblem, FileProblemKind, Hint, Place, Remedy, RowError, StoreProblem,
+    Violation, ViolationKind,
+};
 pub use execution::{Batch, Execution, Workspace};
+pub use tables::{Changes, Lender, Tables, describe};

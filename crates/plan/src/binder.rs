@@ -9,6 +9,10 @@
 //! | `literal`, `type_name`, `functions`, `aggregate` | what expressions consist of |
 //! | `build` | typed nodes: operators by type, casts made explicit |
 //! | `fold` | constants |
+//! | `insert`, `copy` | rows for a table |
+//! | `assign` | values for a column: assignment casts, defaults and checks |
+//! | `define` | `CREATE TABLE`, `DROP TABLE` |
+//! | `transaction` | `BEGIN` and the like |
 //!
 //! **Memory.** What outlives the binding of a select (expressions, logical nodes) lies in the plan arena; scopes, stacks
 //! and lists lie in scratch arenas under the same budget and are given back at once.
@@ -17,17 +21,22 @@
 //! stack; the logical node of each is noted at its node of the tree.
 
 mod aggregate;
+mod assign;
 mod build;
 mod conjuncts;
+mod copy;
+pub(crate) mod define;
 mod expression;
 mod fold;
 mod from;
 mod functions;
+pub(crate) mod insert;
 mod literal;
 mod output_name;
 mod scope;
 mod select;
 mod suggest;
+pub(crate) mod transaction;
 mod type_name;
 
 use cofferdam_arena::Arena;
@@ -43,6 +52,8 @@ pub(crate) struct Binder<'a, 'c> {
     arena: &'a Arena,
     catalog: &'c dyn Catalog,
     plan: LogicalPlan<'a>,
+    /// Whether NULLs and quoted literals in the select list that is bound keep waiting for a type.
+    keeps_unknown: bool,
 }
 
 impl<'a, 'c> Binder<'a, 'c> {
@@ -55,17 +66,27 @@ impl<'a, 'c> Binder<'a, 'c> {
         catalog: &'c dyn Catalog,
         arena: &'a Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
-        let mut binder = Binder { arena, catalog, plan: LogicalPlan::new_in(arena) };
+        let mut binder = Binder::new(catalog, arena);
+        binder.bind_tree(query, false)?;
+        Ok(binder.plan)
+    }
+
+    fn new(catalog: &'c dyn Catalog, arena: &'a Arena) -> Binder<'a, 'c> {
+        Binder { arena, catalog, plan: LogicalPlan::new_in(arena), keeps_unknown: false }
+    }
+
+    /// Binds a query with those in its FROM; its node is the last one of the plan.
+    fn bind_tree<'q: 'a>(&mut self, query: Query<'q>, keeps_unknown: bool) -> Result<LogicalId, Error<'a>> {
         for visit in Walk::new(query.node()) {
             if let Visit::Leave(node) = visit
                 && let Some(derived) = Derived::of(node)
             {
-                let id = binder.bind_query(derived.query())?;
+                let id = self.bind_query(derived.query())?;
                 node.annotate(id.number());
             }
         }
-        binder.bind_query(query)?;
-        Ok(binder.plan)
+        self.keeps_unknown = keeps_unknown;
+        self.bind_query(query)
     }
 
     /// What a query in FROM has been bound to; the walk in [`Binder::bind`] has left it before the query around it.

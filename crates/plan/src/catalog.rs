@@ -1,13 +1,14 @@
-//! Where tables come from: names and paths to file sources.
+//! Where tables come from: names and paths to what is known of tables.
 //!
-//! The planner never opens a file. It asks the host, which knows the named tables, sniffs files and caches what it
-//! found; answers are written into the statement's plan arena and live as long as the plan.
+//! The planner never opens a file or the store. It asks the host, which knows the named tables, sniffs files and caches
+//! what it found; answers are written into the statement's plan arena and live as long as the plan.
 
 use cofferdam_arena::{AllocError, Arena};
 
 use crate::Span;
 use crate::expr::Column;
-use crate::physical::FileSource;
+use crate::physical::{FieldRules, FileFormat, FileSource};
+use crate::table::TableSource;
 
 /// What a host offers to the statements that it plans.
 pub trait Catalog {
@@ -15,8 +16,7 @@ pub trait Catalog {
     ///
     /// # Errors
     /// [`CatalogError`] when there is one but it cannot be used now, or the arena has no room.
-    fn table<'a>(&self, name: &str, arena: &'a Arena)
-    -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>>;
+    fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>>;
 
     /// Gives every table's name to `visit`, for "did you mean" in errors.
     fn table_names(&self, visit: &mut dyn FnMut(&str));
@@ -40,6 +40,8 @@ pub struct FileRequest<'q> {
     /// Names and types of the columns where the query gives them (`AS t(a integer, b text)`); then nothing is sniffed
     /// but the delimiter and the presence of a header.
     pub columns: Option<&'q [Column<'q>]>,
+    /// How the file is written, and how its fields become values, where the statement says so; then nothing is sniffed.
+    pub format: Option<(FileFormat, FieldRules<'q>)>,
     /// Where the path stands in the statement's text.
     pub span: Span,
 }
@@ -69,11 +71,7 @@ impl From<AllocError> for CatalogError<'_> {
 pub struct EmptyCatalog;
 
 impl Catalog for EmptyCatalog {
-    fn table<'a>(
-        &self,
-        _name: &str,
-        _arena: &'a Arena,
-    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
+    fn table<'a>(&self, _name: &str, _arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
         Ok(None)
     }
 

@@ -126,6 +126,11 @@ pub enum Error<'a> {
         /// Where they stand.
         span: Span,
     },
+    /// `DEFAULT` stands where no column takes a value (42601).
+    MisplacedDefault {
+        /// Where it stands.
+        span: Span,
+    },
     /// `SELECT *` without FROM (42601).
     StarWithoutTables {
         /// Where the star stands.
@@ -138,6 +143,48 @@ pub enum Error<'a> {
         /// The catalog's message.
         message: &'a str,
         /// Where the source stands in the statement.
+        span: Span,
+    },
+    /// A definition contradicts itself or what exists.
+    Definition {
+        /// What is wrong.
+        problem: DefinitionProblem,
+        /// The name that it is about: of a column, a constraint or a table.
+        name: &'a str,
+        /// The table that is defined.
+        table: &'a str,
+        /// Where the part of the definition stands.
+        span: Span,
+    },
+    /// A value of this type becomes one of the column's only by a written cast (42804).
+    Assignment {
+        /// The column.
+        column: &'a str,
+        /// Its type.
+        expected: Type,
+        /// The type of the value.
+        found: Type,
+        /// Whether the value is the column's default.
+        is_default: bool,
+        /// Where the value stands.
+        span: Span,
+    },
+    /// An option of `COPY` does not do.
+    CopyOption {
+        /// What is wrong.
+        problem: CopyProblem,
+        /// The option, or the value that it was given.
+        name: &'a str,
+        /// Where the option stands.
+        span: Span,
+    },
+    /// PostgreSQL has the type, columns of stored tables cannot have it (0A000).
+    ColumnType {
+        /// The type.
+        name: &'static str,
+        /// One that would do in most cases.
+        instead: Option<&'static str>,
+        /// Where the type stands.
         span: Span,
     },
     /// PostgreSQL has it, Cofferdam does not (0A000).
@@ -172,6 +219,10 @@ pub enum NameProblem {
     UndefinedField,
     /// `EXPLAIN` knows no such option (42601).
     UndefinedOption,
+    /// No table has the name that is to be dropped (42P01).
+    NoSuchTable,
+    /// The table, which is the qualifier, has no such column for a value (42703).
+    NoSuchTarget,
 }
 
 /// Where an aggregate may not stand.
@@ -207,8 +258,66 @@ pub enum CountProblem {
     ColumnAliases,
     /// Rows of VALUES (42601).
     ValuesRows,
+    /// More values than columns that they are for (42601).
+    InsertValues,
+    /// More columns than values for them (42601).
+    InsertColumns,
     /// More columns than a query may have (54011).
     Columns,
+}
+
+/// What is wrong with a definition, or with a table that a statement would change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefinitionProblem {
+    /// A table has the name already (42P07).
+    TableExists,
+    /// Another key or table has the constraint's name (42P07).
+    KeyExists,
+    /// Another check has the constraint's name (42710).
+    CheckExists,
+    /// A column list has the column twice (42701).
+    ColumnTwice,
+    /// A key names a column that the table does not have (42703).
+    KeyColumnUndefined,
+    /// A key has the column twice (42701).
+    KeyColumnTwice,
+    /// There are two primary keys (42P16).
+    SeveralPrimaryKeys,
+    /// A column is declared both to take NULL and not to (42601).
+    ConflictingNulls,
+    /// A column has two defaults (42601).
+    SeveralDefaults,
+    /// A default uses a column (0A000).
+    ColumnInDefault,
+    /// More columns than a table may have (54011).
+    TooManyColumns,
+    /// The table is a file that goes by a name, and cannot be changed (42809).
+    NotStored,
+}
+
+/// What is wrong with an option of `COPY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyProblem {
+    /// There is no such option (42601).
+    Unknown,
+    /// There is no such format (22023).
+    Format,
+    /// An option is given twice (42601).
+    Redundant,
+    /// An option needs a value, or a value of another kind (42601).
+    Value,
+    /// A delimiter or quote is not one byte (0A000).
+    OneByte,
+    /// A delimiter, quote or NULL has a line's end in it (22023).
+    LineEnd,
+    /// An option is for the format csv only (0A000).
+    CsvOnly,
+    /// The delimiter is the quote (22023).
+    SameByte,
+    /// The text for NULL has a delimiter or quote in it (0A000).
+    InNull,
+    /// Letters, digits, a point and a backslash delimit nothing in the format text (22023).
+    Delimiter,
 }
 
 /// What the user can do about an error.
@@ -235,9 +344,12 @@ impl Error<'_> {
             Error::Ungrouped { .. } | Error::MisplacedAggregate { .. } => "42803",
             Error::Clause { problem, clause, .. } => problem.sqlstate(clause),
             Error::Count { problem, .. } => problem.sqlstate(),
-            Error::StarWithoutTables { .. } => "42601",
+            Error::StarWithoutTables { .. } | Error::MisplacedDefault { .. } => "42601",
             Error::Source { sqlstate, .. } => sqlstate,
-            Error::NotSupported { .. } => "0A000",
+            Error::Definition { problem, .. } => problem.sqlstate(),
+            Error::Assignment { .. } => "42804",
+            Error::CopyOption { problem, .. } => problem.sqlstate(),
+            Error::ColumnType { .. } | Error::NotSupported { .. } => "0A000",
         }
     }
 
@@ -257,7 +369,12 @@ impl Error<'_> {
             | Error::Clause { span, .. }
             | Error::Count { span, .. }
             | Error::StarWithoutTables { span }
+            | Error::MisplacedDefault { span }
             | Error::Source { span, .. }
+            | Error::Definition { span, .. }
+            | Error::Assignment { span, .. }
+            | Error::CopyOption { span, .. }
+            | Error::ColumnType { span, .. }
             | Error::NotSupported { span, .. } => Some(span),
         }
     }
@@ -279,6 +396,11 @@ impl Error<'_> {
             Error::UndefinedFunction { .. } | Error::UndefinedOperator { .. } | Error::TypesDiffer { .. } => {
                 Some(Hint::Text("you might need to add explicit type casts"))
             }
+            Error::Assignment { .. } => Some(Hint::Text("you will need to rewrite or cast the expression")),
+            Error::ColumnType { instead: Some(name), .. } => Some(Hint::UseType(name)),
+            Error::Definition { problem: DefinitionProblem::NotStored, .. } => {
+                Some(Hint::Text("only tables that CREATE TABLE has made can be changed or dropped"))
+            }
             Error::Value { ref cause, .. } => cause.hint().map(Hint::Text),
             Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit or simplify the statement")),
             _ => None,
@@ -291,6 +413,8 @@ impl Error<'_> {
 pub enum Hint<'a> {
     /// A name that might have been meant.
     DidYouMean(&'a str),
+    /// A type that would do.
+    UseType(&'a str),
     /// Anything else.
     Text(&'static str),
 }
@@ -299,6 +423,7 @@ impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::DidYouMean(name) => write!(f, "did you mean {}?", Quoted(name)),
+            Hint::UseType(name) => write!(f, "use {name}"),
             Hint::Text(text) => f.write_str(text),
         }
     }
@@ -307,8 +432,8 @@ impl fmt::Display for Hint<'_> {
 impl NameProblem {
     fn sqlstate(self) -> &'static str {
         match self {
-            NameProblem::UndefinedTable | NameProblem::MissingFromEntry => "42P01",
-            NameProblem::UndefinedColumn => "42703",
+            NameProblem::UndefinedTable | NameProblem::MissingFromEntry | NameProblem::NoSuchTable => "42P01",
+            NameProblem::UndefinedColumn | NameProblem::NoSuchTarget => "42703",
             NameProblem::AmbiguousColumn => "42702",
             NameProblem::DuplicateAlias => "42712",
             NameProblem::DuplicateColumn => "42701",
@@ -337,8 +462,36 @@ impl CountProblem {
     fn sqlstate(self) -> &'static str {
         match self {
             CountProblem::ColumnAliases => "42P10",
-            CountProblem::ValuesRows => "42601",
+            CountProblem::ValuesRows | CountProblem::InsertValues | CountProblem::InsertColumns => "42601",
             CountProblem::Columns => "54011",
+        }
+    }
+}
+
+impl DefinitionProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            DefinitionProblem::TableExists | DefinitionProblem::KeyExists => "42P07",
+            DefinitionProblem::CheckExists => "42710",
+            DefinitionProblem::ColumnTwice | DefinitionProblem::KeyColumnTwice => "42701",
+            DefinitionProblem::KeyColumnUndefined => "42703",
+            DefinitionProblem::SeveralPrimaryKeys => "42P16",
+            DefinitionProblem::ConflictingNulls | DefinitionProblem::SeveralDefaults => "42601",
+            DefinitionProblem::ColumnInDefault => "0A000",
+            DefinitionProblem::TooManyColumns => "54011",
+            DefinitionProblem::NotStored => "42809",
+        }
+    }
+}
+
+impl CopyProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            CopyProblem::Unknown | CopyProblem::Redundant | CopyProblem::Value => "42601",
+            CopyProblem::Format | CopyProblem::LineEnd | CopyProblem::SameByte | CopyProblem::Delimiter => {
+                "22023"
+            }
+            CopyProblem::OneByte | CopyProblem::CsvOnly | CopyProblem::InNull => "0A000",
         }
     }
 }
@@ -394,10 +547,21 @@ impl fmt::Display for Error<'_> {
                 CountProblem::ValuesRows => {
                     write!(f, "VALUES lists must all be the same length: {found} values after {expected}")
                 }
+                CountProblem::InsertValues => f.write_str("INSERT has more expressions than target columns"),
+                CountProblem::InsertColumns => f.write_str("INSERT has more target columns than expressions"),
                 CountProblem::Columns => write!(f, "a query has at most {expected} columns, not {found}"),
             },
             Error::StarWithoutTables { .. } => f.write_str("SELECT * with no tables specified is not valid"),
+            Error::MisplacedDefault { .. } => f.write_str("DEFAULT is not allowed in this context"),
             Error::Source { message, .. } => f.write_str(message),
+            Error::Definition { problem, name, table, .. } => write_definition(f, problem, name, table),
+            Error::Assignment { column, expected, found, is_default, .. } => {
+                let what = if is_default { "default expression" } else { "expression" };
+                let (expected, found) = (expected.name(), found.name());
+                write!(f, "column \"{column}\" is of type {expected} but {what} is of type {found}")
+            }
+            Error::CopyOption { problem, name, .. } => write_copy(f, problem, name),
+            Error::ColumnType { name, .. } => write!(f, "a column of type {name} is not supported"),
             Error::NotSupported { what, .. } => write!(f, "{what} is not supported"),
         }
     }
@@ -421,6 +585,10 @@ fn write_name(
         NameProblem::DuplicateColumn => write!(f, "column name \"{name}\" appears more than once"),
         NameProblem::UndefinedType => write!(f, "type \"{name}\" does not exist"),
         NameProblem::UndefinedField => write!(f, "unit \"{name}\" not recognized for type date"),
+        NameProblem::NoSuchTable => write!(f, "table \"{name}\" does not exist"),
+        NameProblem::NoSuchTarget => {
+            write!(f, "column \"{name}\" of relation \"{}\" does not exist", qualifier.unwrap_or_default())
+        }
         NameProblem::UndefinedOption => write!(f, "unrecognized EXPLAIN option \"{name}\""),
     }
 }
@@ -437,6 +605,56 @@ fn write_clause(f: &mut fmt::Formatter<'_>, problem: ClauseProblem, clause: &str
         }
         ClauseProblem::Negative => write!(f, "{clause} must not be negative, and {given} is"),
         ClauseProblem::NotConstant => write!(f, "argument of {clause} must not contain variables"),
+    }
+}
+
+fn write_definition(
+    f: &mut fmt::Formatter<'_>,
+    problem: DefinitionProblem,
+    name: &str,
+    table: &str,
+) -> fmt::Result {
+    match problem {
+        DefinitionProblem::TableExists | DefinitionProblem::KeyExists => {
+            write!(f, "relation \"{name}\" already exists")
+        }
+        DefinitionProblem::CheckExists => write!(f, "check constraint \"{name}\" already exists"),
+        DefinitionProblem::ColumnTwice => write!(f, "column \"{name}\" specified more than once"),
+        DefinitionProblem::KeyColumnUndefined => {
+            write!(f, "column \"{name}\" named in key does not exist")
+        }
+        DefinitionProblem::KeyColumnTwice => write!(f, "column \"{name}\" appears twice in a key"),
+        DefinitionProblem::SeveralPrimaryKeys => {
+            write!(f, "multiple primary keys for table \"{table}\" are not allowed")
+        }
+        DefinitionProblem::ConflictingNulls => {
+            write!(f, "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{table}\"")
+        }
+        DefinitionProblem::SeveralDefaults => {
+            write!(f, "multiple default values specified for column \"{name}\" of table \"{table}\"")
+        }
+        DefinitionProblem::ColumnInDefault => {
+            f.write_str("cannot use column reference in DEFAULT expression")
+        }
+        DefinitionProblem::TooManyColumns => {
+            write!(f, "tables can have at most {} columns", crate::table::COLUMNS_MAX)
+        }
+        DefinitionProblem::NotStored => write!(f, "\"{name}\" is a file and not a stored table"),
+    }
+}
+
+fn write_copy(f: &mut fmt::Formatter<'_>, problem: CopyProblem, name: &str) -> fmt::Result {
+    match problem {
+        CopyProblem::Unknown => write!(f, "option \"{name}\" not recognized"),
+        CopyProblem::Format => write!(f, "COPY format \"{name}\" not recognized"),
+        CopyProblem::Redundant => f.write_str("conflicting or redundant options"),
+        CopyProblem::Value => write!(f, "the value of the option \"{name}\" is none that it takes"),
+        CopyProblem::OneByte => write!(f, "COPY {name} must be a single one-byte character"),
+        CopyProblem::LineEnd => write!(f, "COPY {name} cannot use newline or carriage return"),
+        CopyProblem::CsvOnly => write!(f, "COPY {name} available only in CSV mode"),
+        CopyProblem::SameByte => f.write_str("COPY delimiter and quote must be different"),
+        CopyProblem::InNull => write!(f, "COPY {name} must not appear in the NULL specification"),
+        CopyProblem::Delimiter => write!(f, "COPY delimiter cannot be \"{name}\""),
     }
 }
 

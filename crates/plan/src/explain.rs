@@ -10,20 +10,25 @@
 //!               Filter: (l_shipdate > '1995-03-15'::date)
 //! ```
 //!
+//! A scan of a stored table that looks at a part of its key's order only is a *key scan* and tells the part.
+//!
 //! `rows` is the planner's guess of what an operator gives, `bytes` of what it holds at its peak. The first input of a
 //! join streams, the second is held.
 
 use std::fmt;
+use std::ops::Bound;
 
 use cofferdam_arena::collections::{String, Vec};
 use cofferdam_arena::{AllocError, Arena, human_bytes};
 
 use crate::expr::Expr;
 use crate::expr::names::Names;
-use crate::expr::print::{Quoted, append, write_aggregate, write_column, write_expr};
+use crate::expr::print::{Quoted, append, write_aggregate, write_column, write_expr, write_literal};
 use crate::physical::{
-    HashJoin, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
+    HashJoin, Insert, KeyRange, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan,
+    SortKey,
 };
+use crate::table::{StoredTable, TableSource};
 
 /// What of a plan is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +113,7 @@ impl<'a> Explain<'a> {
                     offset => self.detail(format_args!("Offset: {offset}")),
                 }
             }
+            OperatorKind::Insert(insert) => self.insert(insert),
         }
     }
 
@@ -136,7 +142,8 @@ impl<'a> Explain<'a> {
         }
         match &operator.kind {
             OperatorKind::Scan(scan) => {
-                append(&mut line, format_args!("Seq Scan on {}", Quoted(scan.alias)))?
+                let how = if scan.range.is_some() { "Key" } else { "Seq" };
+                append(&mut line, format_args!("{how} Scan on {}", Quoted(scan.alias)))?
             }
             OperatorKind::Values { rows } => match rows {
                 [[]] => line.push_str("Result")?,
@@ -151,6 +158,9 @@ impl<'a> Explain<'a> {
             OperatorKind::Sort { .. } => line.push_str("Sort")?,
             OperatorKind::Limit { .. } => line.push_str("Limit")?,
             OperatorKind::Distinct { .. } => line.push_str("Distinct")?,
+            OperatorKind::Insert(insert) => {
+                append(&mut line, format_args!("Insert on {}", Quoted(insert.table.name)))?
+            }
         }
         if self.options.costs {
             append(&mut line, format_args!("  (rows={}", operator.rows_estimate))?;
@@ -230,9 +240,15 @@ impl<'a> Explain<'a> {
     }
 
     fn scan(&mut self, scan: &'a Scan<'a>) -> Result<(), AllocError> {
-        self.detail(format_args!("File: {}", scan.source.path))?;
+        match scan.source {
+            TableSource::File(file) => self.detail(format_args!("File: {}", file.path))?,
+            TableSource::Stored(table) if table.name != scan.alias => {
+                self.detail(format_args!("Table: {}", Quoted(table.name)))?
+            }
+            TableSource::Stored(_) => {}
+        }
         if self.options.verbose {
-            let names = scan.source.columns;
+            let names = scan.source.columns();
             self.list("Reads", scan.projection, |out, position| {
                 append(
                     out,
@@ -243,7 +259,40 @@ impl<'a> Explain<'a> {
                 )
             })?;
         }
+        if let (TableSource::Stored(table), Some(range)) = (scan.source, scan.range) {
+            self.key_range(table, range)?;
+        }
         self.conjuncts("Filter", scan.conjuncts, Names::of_scan(self.plan, scan))
+    }
+
+    fn key_range(&mut self, table: &StoredTable<'a>, range: &KeyRange<'a>) -> Result<(), AllocError> {
+        let bounds = [(range.lower, " > ", " >= "), (range.upper, " < ", " <= ")];
+        let bounds = bounds.into_iter().filter_map(|(bound, excluded, included)| match bound {
+            Bound::Excluded(value) => Some((range.prefix.len(), excluded, value)),
+            Bound::Included(value) => Some((range.prefix.len(), included, value)),
+            Bound::Unbounded => None,
+        });
+        let equalities = range.prefix.iter().enumerate().map(|(index, value)| (index, " = ", *value));
+        let mut line = self.detail_line()?;
+        line.push_str("Key Range: ")?;
+        for (index, (key, operator, value)) in equalities.chain(bounds).enumerate() {
+            let Some(column) = table.key.get(key).and_then(|key| table.columns.get(key.column as usize))
+            else {
+                continue;
+            };
+            line.push_str(if index > 0 { ", " } else { "" })?;
+            append(&mut line, format_args!("{}{operator}", Quoted(column.name)))?;
+            write_literal(&mut line, value, column.ty)?;
+        }
+        self.lines.push(line.into_str())
+    }
+
+    fn insert(&mut self, insert: &'a Insert<'a>) -> Result<(), AllocError> {
+        let (names, arena) = (Names::of_columns(self.plan, insert.table.columns), self.arena);
+        self.list("Checks", insert.checks, |out, check| {
+            append(out, format_args!("{} ", Quoted(check.name)))?;
+            write_expr(out, check.condition, names, arena)
+        })
     }
 
     fn hash_join(&mut self, join: &'a HashJoin<'a>) -> Result<(), AllocError> {

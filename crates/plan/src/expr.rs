@@ -198,6 +198,9 @@ pub enum Function {
     Upper,
     /// `(text) -> integer`: the number of characters.
     Length,
+    /// `(text, count integer) -> text`: the text if it has at most so many characters, or its first so many if all behind
+    /// them are blanks; else an error (SQLSTATE 22001). The assignment to `varchar(count)`.
+    LimitCharacters,
     /// `(text, start integer) -> text` or `(text, start integer, count integer) -> text`: characters from the 1-based
     /// `start`, which may lie before the text; a negative count is an error (SQLSTATE 22011).
     Substring,
@@ -220,6 +223,10 @@ pub enum Function {
     Coalesce,
     /// `(a, b)` of one type: NULL if they are equal, else `a`.
     NullIf,
+    /// One or more arguments of one type: the greatest that is not NULL; NULL if all are.
+    Greatest,
+    /// One or more arguments of one type: the least that is not NULL; NULL if all are.
+    Least,
     /// `(date) -> decimal` with scale 0: a field of the date.
     Extract(DateField),
 }

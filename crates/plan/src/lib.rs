@@ -12,6 +12,7 @@
 //! | `binder` | names, types and PostgreSQL's rules; gives a logical plan |
 //! | `logical` | what a query asks for, as a flat list |
 //! | `optimizer` | filters moved down, columns left out, joins ordered; gives a physical plan |
+//! | [`table`] | what is known of tables, and what definitions ask for |
 //! | [`physical`], [`expr`] | the data that `exec` runs |
 //! | [`explain`] | EXPLAIN |
 //! | `error` | [`Error`], with PostgreSQL's SQLSTATEs and places in the text |
@@ -53,9 +54,16 @@ mod logical;
 mod optimizer;
 pub mod physical;
 mod plan;
+pub mod table;
 
 pub use catalog::{Catalog, CatalogError, EmptyCatalog, FileRequest};
 pub use cofferdam_sql::Span;
-pub use error::{AggregatePlace, ClauseProblem, CountProblem, Error, Hint, NameProblem, Remedy};
+pub use error::{
+    AggregatePlace, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, Error, Hint, NameProblem,
+    Remedy,
+};
 pub use physical::PhysicalPlan;
-pub use plan::{plan_explain, plan_query};
+pub use plan::{
+    InsertPiece, InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy,
+    plan_explain, plan_insert, plan_query,
+};

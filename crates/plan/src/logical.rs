@@ -13,7 +13,8 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
 use crate::expr::{Column, Expr};
-use crate::physical::{Aggregate, FileSource, SortKey};
+use crate::physical::{Aggregate, SortKey};
+use crate::table::TableSource;
 
 /// A position in the list of logical nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +47,8 @@ pub(crate) struct LogicalNode<'a> {
 /// What a step does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LogicalKind<'a> {
-    /// All columns and rows of a file.
-    Scan { source: &'a FileSource<'a>, alias: &'a str, conjuncts: &'a [&'a Expr<'a>] },
+    /// All columns and rows of a table.
+    Scan { source: TableSource<'a>, alias: &'a str, conjuncts: &'a [&'a Expr<'a>] },
     /// Constant rows.
     Values { rows: &'a [&'a [&'a Expr<'a>]] },
     /// Every combination of rows of the relations for which all conjuncts are true. Two relations or more.
@@ -87,6 +88,11 @@ impl<'a> LogicalPlan<'a> {
         let id = LogicalId(u32::try_from(self.nodes.len()).map_err(|_| AllocError)?);
         self.nodes.push(LogicalNode { kind, columns })?;
         Ok(id)
+    }
+
+    /// The node that was added last. There is one when a query has been bound.
+    pub(crate) fn last(&self) -> LogicalId {
+        LogicalId(self.nodes.len() as u32 - 1)
     }
 
     pub(crate) fn columns(&self, id: LogicalId) -> &'a [Column<'a>] {

@@ -8,11 +8,12 @@
 //! | `need_columns` | filters in place | which output columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; joins ordered by estimated size | leaves to root |
 //!
-//! `lower` asks `join_order` for each join and `estimate` for sizes. Lists and maps of the passes lie in a scratch arena
+//! `lower` asks `join_order` for each join, `key_range` for each scan of a stored table and `estimate` for sizes. Lists and maps of the passes lie in a scratch arena
 //! under the same budget and are given back when the plan is done.
 
 mod estimate;
 mod join_order;
+mod key_range;
 mod lower;
 mod need_columns;
 mod push_filters;
@@ -21,7 +22,15 @@ use cofferdam_arena::{AllocError, Arena};
 
 use crate::expr::{Expr, ExprKind, walk};
 use crate::logical::LogicalPlan;
-use crate::physical::PhysicalPlan;
+use crate::physical::{Check, PhysicalPlan};
+use crate::table::StoredTable;
+
+/// What the rows of a plan are for, if they are no answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sink<'a> {
+    pub(crate) table: &'a StoredTable<'a>,
+    pub(crate) checks: &'a [Check<'a>],
+}
 
 /// The physical plan of a bound query, in `arena`.
 ///
@@ -29,12 +38,13 @@ use crate::physical::PhysicalPlan;
 /// `AllocError` when the budget of `arena` has no room.
 pub(crate) fn optimize<'a>(
     mut plan: LogicalPlan<'a>,
+    sink: Option<Sink<'a>>,
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, AllocError> {
     let scratch = Arena::new(arena.budget());
     let filters = push_filters::push_filters(&mut plan, arena, &scratch)?;
     let needs = need_columns::need_columns(&plan, &filters, &scratch)?;
-    lower::lower(&plan, &filters, &needs, arena, &scratch)
+    lower::lower(&plan, &filters, &needs, sink, arena, &scratch)
 }
 
 /// The expression with every column replaced by what `replace` says.

@@ -20,10 +20,13 @@
 //!   `i` of its input (of the probe columns followed by the build columns for what a join computes after matching).
 //! - **P3** A filter is a list of boolean conjuncts: a row passes if all are true (not false, not NULL).
 
-use cofferdam_types::Type;
+use std::ops::Bound;
+
+use cofferdam_types::{Type, Value};
 
 use crate::Span;
 use crate::expr::{Column, Expr};
+use crate::table::{StoredTable, TableSource};
 
 /// A position in the plan's list of operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,23 @@ impl<'a> PhysicalPlan<'a> {
     pub fn columns(&self) -> &'a [Column<'a>] {
         self.root().columns
     }
+
+    /// Whether it scans a table of the store.
+    pub fn reads_stored_tables(&self) -> bool {
+        let is_stored = |kind: &OperatorKind<'_>| match kind {
+            OperatorKind::Scan(scan) => matches!(scan.source, TableSource::Stored(_)),
+            _ => false,
+        };
+        self.operators.iter().any(|operator| is_stored(&operator.kind))
+    }
+
+    /// The table that the plan's rows are for, with what they are checked for; `None` for a query.
+    pub fn insert(&self) -> Option<&'a Insert<'a>> {
+        match &self.root().kind {
+            OperatorKind::Insert(insert) => Some(insert),
+            _ => None,
+        }
+    }
 }
 
 /// One operator of a physical plan.
@@ -81,7 +101,7 @@ pub struct Operator<'a> {
 /// What an operator does.
 #[derive(Clone, Copy, Debug)]
 pub enum OperatorKind<'a> {
-    /// Reads rows of a file.
+    /// Reads rows of a table.
     Scan(Scan<'a>),
     /// Gives constant rows. One row of no columns is the input of a SELECT without FROM.
     Values {
@@ -138,6 +158,8 @@ pub enum OperatorKind<'a> {
         /// Where rows come from.
         input: OperatorId,
     },
+    /// Passes the rows that a table takes, for whoever puts them into it. Only at the root.
+    Insert(Insert<'a>),
 }
 
 impl OperatorKind<'_> {
@@ -150,26 +172,64 @@ impl OperatorKind<'_> {
             | OperatorKind::HashAggregate { input, .. }
             | OperatorKind::Sort { input, .. }
             | OperatorKind::Limit { input, .. }
-            | OperatorKind::Distinct { input } => [Some(input), None],
+            | OperatorKind::Distinct { input }
+            | OperatorKind::Insert(Insert { input, .. }) => [Some(input), None],
             OperatorKind::HashJoin(HashJoin { probe, build, .. })
             | OperatorKind::NestedLoopJoin(NestedLoopJoin { probe, build, .. }) => [Some(probe), Some(build)],
         }
     }
 }
 
-/// Reads the needed columns of a file.
+/// Reads the needed columns of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
-    /// The file and how it is written.
-    pub source: &'a FileSource<'a>,
+    /// The table.
+    pub source: TableSource<'a>,
     /// The name that the query gives the table; for EXPLAIN and errors.
     pub alias: &'a str,
-    /// Which of the file's columns are read, by position in the file, ascending. Empty when only rows are counted.
+    /// Which of the table's columns are read, by position in it, ascending. Empty when only rows are counted.
     pub projection: &'a [u32],
     /// Conjuncts over the *read* columns, cheap ones first: `Column(i)` is `projection[i]`.
     pub conjuncts: &'a [&'a Expr<'a>],
     /// Which of the read columns are handed on, by position in `projection`: a column that only the filter needs is not.
     pub output: &'a [u32],
+    /// The part of the key's order outside of which no row passes the conjuncts; only of stored tables. The conjuncts that
+    /// say so are tested nevertheless.
+    pub range: Option<&'a KeyRange<'a>>,
+}
+
+/// A part of the order of a table's key: the rows whose first key columns equal `prefix` and whose next one lies within
+/// the bounds. Values have the types of their columns and are not NULL; bounds are those of values, whatever the
+/// direction of the column.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRange<'a> {
+    /// Values of the first key columns.
+    pub prefix: &'a [Value<'a>],
+    /// Where values of the next key column begin.
+    pub lower: Bound<Value<'a>>,
+    /// Where they end.
+    pub upper: Bound<Value<'a>>,
+}
+
+/// Takes rows whose columns are those of a table, in order and of the same types, and gives those that the table takes.
+/// The first row that it does not take is an error.
+#[derive(Clone, Copy, Debug)]
+pub struct Insert<'a> {
+    /// Where rows come from.
+    pub input: OperatorId,
+    /// The table; its rules say which columns take NULL.
+    pub table: &'a StoredTable<'a>,
+    /// The table's checks, by name.
+    pub checks: &'a [Check<'a>],
+}
+
+/// A condition that is not false for any row of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The name of the constraint.
+    pub name: &'a str,
+    /// A boolean over the table's columns.
+    pub condition: &'a Expr<'a>,
 }
 
 /// A file that holds a table.
@@ -185,6 +245,24 @@ pub struct FileSource<'a> {
     pub size_bytes: u64,
     /// The number of rows if it is known or was estimated from a sample.
     pub rows_estimate: Option<u64>,
+    /// How fields become values.
+    pub fields: FieldRules<'a>,
+}
+
+/// How fields of a file become values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldRules<'a> {
+    /// The text of a field without quotes that is NULL.
+    pub null: &'a str,
+    /// Whether a field is a value that is assigned to a column (`COPY`): a number is rounded to the digits of its type.
+    /// Otherwise it is a value that stands in the file: more digits than the type's are an error, and blanks alone are NULL
+    /// where they are no text.
+    pub is_assigned: bool,
+}
+
+impl FieldRules<'_> {
+    /// Of a file that is read as it stands.
+    pub const AS_IT_STANDS: FieldRules<'static> = FieldRules { null: "", is_assigned: false };
 }
 
 /// How rows are written in a file.
@@ -205,6 +283,26 @@ pub struct CsvFormat {
     pub header: bool,
     /// Whether every row ends in a delimiter that opens no field (`.tbl`).
     pub trailing_delimiter: bool,
+    /// Whether a backslash gives the byte behind it another meaning, as in PostgreSQL's format text: `\t` is a tab, `\\` a
+    /// backslash. Only without quotes.
+    pub escapes: bool,
+}
+
+impl CsvFormat {
+    /// A `.tbl`: bars between fields and at the end of each row, no quotes, no header.
+    pub const TBL: CsvFormat =
+        CsvFormat { delimiter: b'|', quote: None, header: false, trailing_delimiter: true, escapes: false };
+    /// RFC 4180 without a header.
+    pub const CSV: CsvFormat = CsvFormat {
+        delimiter: b',',
+        quote: Some(b'"'),
+        header: false,
+        trailing_delimiter: false,
+        escapes: false,
+    };
+    /// PostgreSQL's format text.
+    pub const TEXT: CsvFormat =
+        CsvFormat { delimiter: b'\t', quote: None, header: false, trailing_delimiter: false, escapes: true };
 }
 
 /// An inner equi-join. Rows whose key has a NULL match nothing.

@@ -1,19 +1,24 @@
 //! The pipeline: one flat list of calls for each kind of statement.
 
+use std::cell::Cell;
+
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{Arena, Stage};
+use cofferdam_arena::{AllocError, Arena, Stage};
 use cofferdam_sql::Keyword;
-use cofferdam_sql::views::forms::Explain;
-use cofferdam_sql::views::{Query, Statement};
+use cofferdam_sql::views::forms::{self, Copy, DropTable, Explain, FormRef, Insert};
+use cofferdam_sql::views::{Query, Row, Statement};
 use cofferdam_types::{Type, Value};
 
-use crate::binder::Binder;
+use crate::binder::insert::{InsertTarget, check_width};
+use crate::binder::{Binder, define, transaction};
 use crate::catalog::Catalog;
 use crate::error::{Error, NameProblem};
 use crate::explain::{ExplainOptions, explain};
 use crate::expr::{Column, Expr, ExprKind};
+use crate::logical::{LogicalKind, LogicalPlan};
 use crate::optimizer::optimize;
 use crate::physical::{Operator, OperatorKind, PhysicalPlan};
+use crate::table::{CreateTable, DropTables, TransactionStatement};
 
 static BIND: Stage = Stage::new("bind");
 static OPTIMIZE: Stage = Stage::new("optimize");
@@ -34,10 +39,165 @@ pub fn plan_query<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let logical = Binder::bind(query, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    Ok(optimize(logical, arena)?)
+    Ok(optimize(logical, None, arena)?)
 }
 
-/// The plan of `EXPLAIN query`: one row of text for each line of the query's plan, in a column `QUERY PLAN`.
+/// The physical plan of an `INSERT`, in `arena`: its root gives the rows that the table takes.
+///
+/// # Errors
+/// Whatever is wrong with the statement, with its place in the text; [`Error::OutOfMemory`] when the arena's budget has no
+/// room.
+pub fn plan_insert<'a, 'q: 'a>(
+    insert: Insert<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let target = InsertTarget::bind(insert, catalog, arena)?;
+    let logical = Binder::bind_insert(insert, &target, catalog, arena)?;
+    arena.budget().set_stage(&OPTIMIZE);
+    Ok(optimize(logical, Some(target.sink()), arena)?)
+}
+
+/// The physical plan of a `COPY … FROM`, in `arena`: its root gives the rows that the table takes.
+///
+/// # Errors
+/// As [`plan_insert`]; 0A000 for a `COPY` of another kind.
+pub fn plan_copy<'a, 'q: 'a>(
+    copy: Copy<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let (logical, target) = Binder::bind_copy(copy, catalog, arena)?;
+    arena.budget().set_stage(&OPTIMIZE);
+    Ok(optimize(logical, Some(target.sink()), arena)?)
+}
+
+/// A checked `CREATE TABLE`, in `arena`.
+///
+/// # Errors
+/// Whatever is wrong with the definition, with its place in the text; [`Error::OutOfMemory`].
+pub fn bind_create_table<'a, 'q: 'a>(
+    create: forms::CreateTable<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<CreateTable<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    define::create_table(create, catalog, arena)
+}
+
+/// The tables that a `DROP TABLE` names, in `arena`.
+///
+/// # Errors
+/// 42P01 for a name that no table has, 42809 for a file; [`Error::OutOfMemory`].
+pub fn bind_drop_tables<'a, 'q: 'a>(
+    drop: DropTable<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<DropTables<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    define::drop_tables(drop, catalog, arena)
+}
+
+/// What a statement asks of the transaction; `None` for a statement of another kind.
+///
+/// # Errors
+/// 0A000 for what transactions do not do.
+pub fn bind_transaction<'a, 'q: 'a>(
+    form: FormRef<'q>,
+) -> Result<Option<TransactionStatement<'a>>, Error<'a>> {
+    transaction::bind(form)
+}
+
+/// An `INSERT … VALUES` of which the rows are planned piece by piece, so that a list of any length needs the memory of a
+/// piece: see `InsertRows` of `sql`, which reads such a statement row by row.
+///
+/// ```
+/// use cofferdam_arena::{Arena, Budget};
+/// use cofferdam_plan::{EmptyCatalog, InsertPieces};
+/// use cofferdam_sql::InsertRows;
+/// use cofferdam_sql::views::{Statement, forms::Insert};
+///
+/// let budget = Budget::root("statement", 1 << 20)?;
+/// let arena = Arena::new(&budget);
+/// let rows = InsertRows::open("INSERT INTO t VALUES (1), (2)", &arena)?.expect("an INSERT with VALUES");
+/// let Statement::Form(head) = rows.head().statement() else { panic!("a form") };
+/// let insert = Insert::of(head.node()).expect("an INSERT");
+/// let error = InsertPieces::bind(insert, &EmptyCatalog, &arena).unwrap_err();
+/// assert_eq!(error.to_string(), "relation \"t\" does not exist");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct InsertPieces<'a> {
+    target: InsertTarget<'a>,
+    /// How many values the first row has; every row has as many.
+    width: Cell<Option<usize>>,
+}
+
+impl<'a> InsertPieces<'a> {
+    /// Binds all of the statement but its rows; what it makes lives in `arena`.
+    ///
+    /// # Errors
+    /// As [`plan_insert`].
+    pub fn bind<'q: 'a>(
+        insert: Insert<'q>,
+        catalog: &dyn Catalog,
+        arena: &'a Arena,
+    ) -> Result<InsertPieces<'a>, Error<'a>> {
+        arena.budget().set_stage(&BIND);
+        Ok(InsertPieces { target: InsertTarget::bind(insert, catalog, arena)?, width: Cell::new(None) })
+    }
+
+    /// A piece without rows yet, whose plan will live in `arena`.
+    pub fn piece<'p>(&'p self, arena: &'p Arena) -> InsertPiece<'p>
+    where
+        'a: 'p,
+    {
+        InsertPiece { pieces: self, rows: Vec::new_in(arena) }
+    }
+}
+
+/// Some rows of an `INSERT … VALUES`.
+#[derive(Debug)]
+pub struct InsertPiece<'p> {
+    pieces: &'p InsertPieces<'p>,
+    rows: Vec<'p, &'p [&'p Expr<'p>]>,
+}
+
+impl<'p> InsertPiece<'p> {
+    /// Binds one row more.
+    ///
+    /// # Errors
+    /// 42601 for more or fewer values than columns, and whatever is wrong with a value.
+    pub fn push<'q: 'p>(&mut self, row: Row<'q>) -> Result<(), Error<'p>> {
+        let width = Some(self.pieces.width.get().unwrap_or(row.elements().len()));
+        self.pieces.width.set(width);
+        check_width(width, row.elements(), row.span())?;
+        let row = self.pieces.target.bind_row(row.elements(), self.rows.arena())?;
+        Ok(self.rows.push(row)?)
+    }
+
+    /// How many rows there are.
+    pub fn rows_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The plan of the rows.
+    ///
+    /// # Errors
+    /// `AllocError` when the arena's budget has no room.
+    pub fn finish(self) -> Result<PhysicalPlan<'p>, AllocError> {
+        let arena = self.rows.arena();
+        let mut logical = LogicalPlan::new_in(arena);
+        let target = &self.pieces.target;
+        let columns = target.table.columns;
+        logical.push(LogicalKind::Values { rows: self.rows.into_slice() }, columns)?;
+        optimize(logical, Some(target.sink()), arena)
+    }
+}
+
+/// The plan of `EXPLAIN` of a query or an `INSERT`: one row of text for each line of its plan, in a column `QUERY PLAN`.
 ///
 /// # Errors
 /// Those of [`plan_query`]; 42601 for an option that is none, 0A000 for options and statements that are not here yet.
@@ -47,13 +207,18 @@ pub fn plan_explain<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     let options = explain_options(statement)?;
-    let Some(Statement::Query(query)) = statement.statement() else {
-        return Err(Error::NotSupported {
-            what: "EXPLAIN of a statement that is no query",
-            span: statement.form().span(),
-        });
+    let insert = match statement.statement() {
+        Some(Statement::Form(form)) => Insert::of(form.node()),
+        _ => None,
     };
-    let plan = plan_query(query, catalog, arena)?;
+    let plan = match (statement.statement(), insert) {
+        (Some(Statement::Query(query)), _) => plan_query(query, catalog, arena)?,
+        (_, Some(insert)) => plan_insert(insert, catalog, arena)?,
+        _ => {
+            let what = "EXPLAIN of a statement that is neither a query nor an INSERT";
+            return Err(Error::NotSupported { what, span: statement.form().span() });
+        }
+    };
     arena.budget().set_stage(&EXPLAIN);
     let lines = explain(&plan, options, arena)?;
     let mut rows: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(lines.len(), arena)?;

@@ -134,6 +134,15 @@ impl EncodedRange {
         Ok(EncodedRange { from, to })
     }
 
+    /// The keys that begin with some bytes.
+    pub(crate) fn of_prefix(prefix: &[u8], alloc: &BudgetAlloc) -> Result<EncodedRange, AllocError> {
+        let copy = || {
+            let mut bytes = Vec::new_in(alloc.clone());
+            put(&mut bytes, prefix).map(|()| bytes)
+        };
+        Ok(EncodedRange { from: copy()?, to: successor(copy()?) })
+    }
+
     /// True for a key that lies behind the range.
     pub(crate) fn is_behind(&self, key: &[u8]) -> bool {
         self.to.as_ref().is_some_and(|to| key >= &to[..])

@@ -40,6 +40,8 @@ pub enum Error {
     Locked,
     /// There is no database at the path, or something that is none.
     NotADatabase,
+    /// The directory has files, and what is to be made there needs an empty one.
+    NotEmpty,
     /// The file was written by a version that this one cannot read.
     Unsupported(Unsupported),
     /// Bytes of a file are not what was written: restore them from a backup.
@@ -48,6 +50,8 @@ pub enum Error {
     Io(IoProblem),
     /// An earlier failure left it unknown what is on disk: no write is acknowledged until the database is opened again.
     Poisoned,
+    /// The store was closed by another handle.
+    Closed,
 }
 
 /// What the caller can do about an error.
@@ -92,6 +96,8 @@ pub enum InputKind {
     ValueTooLong,
     /// There is no such table or index.
     NoSuchTable,
+    /// There is a table of this name already: the one that is named.
+    NameTaken,
     /// The definition of a table is not one: no columns, too many, a key of none of them.
     Definition,
 }
@@ -148,6 +154,12 @@ impl From<AllocError> for Error {
     }
 }
 
+impl From<allocator_api2::collections::TryReserveError> for Error {
+    fn from(error: allocator_api2::collections::TryReserveError) -> Error {
+        Error::OutOfMemory(error.into())
+    }
+}
+
 impl From<Corruption> for Error {
     fn from(error: Corruption) -> Error {
         Error::Corrupt(error)
@@ -169,9 +181,13 @@ impl Error {
     /// What the caller can do.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Input(_) | Error::UniqueViolation(_) | Error::NotADatabase => Remedy::FixInput,
+            Error::Input(_) | Error::UniqueViolation(_) | Error::NotADatabase | Error::NotEmpty => {
+                Remedy::FixInput
+            }
             Error::OutOfMemory(_) | Error::LimitTooSmall { .. } => Remedy::GiveMemory,
-            Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked => Remedy::Retry,
+            Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked | Error::Closed => {
+                Remedy::Retry
+            }
             Error::Io(_) | Error::Poisoned => Remedy::FixSystem,
             Error::Corrupt(_) | Error::Unsupported(_) => Remedy::Restore,
         }
@@ -186,6 +202,7 @@ impl Error {
                 InputKind::Count => "42601",
                 InputKind::KeyTooLong | InputKind::ValueTooLong => "54000",
                 InputKind::NoSuchTable => "42P01",
+                InputKind::NameTaken => "42P07",
                 InputKind::Definition => "42P16",
             },
             Error::UniqueViolation(_) => "23505",
@@ -194,7 +211,9 @@ impl Error {
             Error::Stalled { .. } => "55P03",
             Error::Cancelled => "57014",
             Error::Locked => "55006",
+            Error::Closed => "08003",
             Error::NotADatabase => "58P01",
+            Error::NotEmpty => "58P02",
             Error::Unsupported(_) => "0A000",
             Error::Corrupt(_) => "XX001",
             Error::Io(problem) if problem.kind == io::ErrorKind::StorageFull => "53100",
@@ -229,7 +248,9 @@ impl fmt::Display for Error {
             Error::Locked => {
                 f.write_str("the database is open in another process, or in this one by another handle")
             }
+            Error::Closed => f.write_str("the database was closed; open it again"),
             Error::NotADatabase => f.write_str("there is no database here"),
+            Error::NotEmpty => f.write_str("the directory is not empty"),
             Error::Unsupported(what) => {
                 write!(f, "{}: {} {:#x} is of a newer version", what.file, what.what, what.found)
             }
@@ -253,6 +274,7 @@ impl fmt::Display for InputProblem {
             InputKind::KeyTooLong => "the key is longer than 8 KiB",
             InputKind::ValueTooLong => "a value is longer than 1 GiB",
             InputKind::NoSuchTable => "there is no such table",
+            InputKind::NameTaken => "there is a table of this name already",
             InputKind::Definition => "this is no definition of a table",
         })?;
         match self.column {
@@ -275,10 +297,26 @@ impl fmt::Display for IoProblem {
             Some(file) => write!(f, "{file}")?,
             None => f.write_str("the directory")?,
         }
-        match self.code {
-            // The system's own words; made without the heap.
-            Some(code) => write!(f, ": {} (error {code})", self.kind),
-            None => write!(f, ": {}", self.kind),
+        match (self.code, self.code.and_then(cofferdam_vfs::explain)) {
+            (Some(code), Some(meaning)) => write!(f, ": {meaning} (error {code})"),
+            // The kind's own words; made without the heap.
+            (Some(code), None) => write!(f, ": {} (error {code})", self.kind),
+            (None, _) => write!(f, ": {}", self.kind),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_put_into_words() {
+        let text = |code| Error::io("open", FileId::ROOT, &io::Error::from_raw_os_error(code)).to_string();
+        assert_eq!(
+            text(24),
+            "cannot open root: the process is out of file descriptors: raise its limit (ulimit -n) (error 24)"
+        );
+        assert_eq!(text(28), "cannot open root: no storage space (error 28)");
     }
 }

@@ -34,6 +34,8 @@ pub(crate) trait Extent {
     fn keys(&self) -> (&[u8], &[u8]);
     /// Its bytes on disk.
     fn bytes(&self) -> u64;
+    /// Greater than that of every segment that was there before.
+    fn added(&self) -> u64;
 }
 
 /// The sizes that levels are held to.
@@ -96,22 +98,21 @@ pub(crate) fn level_for_new<E: Extent>(all: &[E], keys: (&[u8], &[u8])) -> usize
     blocked.map_or(deepest, |level| level - 1)
 }
 
-/// What is to be merged first, `None` where every level is within its size.
+/// What is to be merged first and how full its level is in percent, `None` where every level is within its size.
 ///
-/// The level that is most above its size comes first. Of level 0 everything is taken, of the others one segment, from
-/// `after` (the last key that was taken there) on, so that compaction goes around the keys.
-pub(crate) fn next_job<E: Extent>(all: &[E], sizes: Sizes, after: &[&[u8]; LEVELS]) -> Option<Job> {
-    let level = fullest(all, sizes)?;
+/// The level that is most above its size comes first. Of level 0 everything is taken, of the others the segment that was written
+/// first, so that compaction goes around the keys.
+pub(crate) fn next_job<E: Extent>(all: &[E], sizes: Sizes) -> Option<(u64, Job)> {
+    let (level, percent) = fullest(all, sizes)?;
+    let places = of_level(all, level);
     let upper = match level {
-        0 => of_level(all, 0),
+        0 => places,
         _ => {
-            let places = of_level(all, level);
-            let next = all[places.clone()].partition_point(|segment| segment.keys().0 <= after[level]);
-            let place = if next < places.len() { places.start + next } else { places.start };
-            place..place + 1
+            let first = places.min_by_key(|&place| all[place].added())?;
+            first..first + 1
         }
     };
-    Some(job(all, upper, level))
+    Some((percent, job(all, upper, level)))
 }
 
 /// The merge of some segments of a level with what they overlap in the next one.
@@ -130,8 +131,8 @@ pub(crate) fn job<E: Extent>(all: &[E], upper: Range<usize>, level: usize) -> Jo
     Job { upper, lower, to, is_bottom, is_move }
 }
 
-/// The level that is most above its size. The last level has none.
-fn fullest<E: Extent>(all: &[E], sizes: Sizes) -> Option<usize> {
+/// The level that is most above its size, and how full it is in percent. The last level has none.
+fn fullest<E: Extent>(all: &[E], sizes: Sizes) -> Option<(usize, u64)> {
     let mut fullest = None;
     let mut most = 100;
     let mut room = sizes.first_level_bytes.max(1);
@@ -148,7 +149,7 @@ fn fullest<E: Extent>(all: &[E], sizes: Sizes) -> Option<usize> {
             }
         };
         if percent >= most {
-            (fullest, most) = (Some(level), percent + 1);
+            (fullest, most) = (Some((level, percent)), percent + 1);
         }
     }
     fullest
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Known(usize, &'static str, &'static str, u64);
+    struct Known(usize, &'static str, &'static str, u64, u64);
 
     impl Extent for Known {
         fn level(&self) -> usize {
@@ -171,37 +172,43 @@ mod tests {
         fn bytes(&self) -> u64 {
             self.3
         }
+        fn added(&self) -> u64 {
+            self.4
+        }
     }
 
-    const NOTHING: [&[u8]; LEVELS] = [&[]; LEVELS];
     const SIZES: Sizes = Sizes { first_level_bytes: 100 };
+
+    fn next(all: &[Known]) -> Option<Job> {
+        next_job(all, SIZES).map(|(_, job)| job)
+    }
 
     #[test]
     fn a_table_within_its_sizes_is_left_alone() {
         let all = [
-            Known(0, "a", "z", 900),
-            Known(0, "c", "d", 900),
-            Known(1, "a", "m", 100),
-            Known(2, "a", "z", 800),
+            Known(0, "a", "z", 900, 0),
+            Known(0, "c", "d", 900, 0),
+            Known(1, "a", "m", 100, 0),
+            Known(2, "a", "z", 800, 0),
         ];
-        assert_eq!(next_job(&all, SIZES, &NOTHING), None);
-        assert_eq!(next_job::<Known>(&[], SIZES, &NOTHING), None);
+        assert_eq!(next(&all), None);
+        assert_eq!(next(&[]), None);
     }
 
     #[test]
     fn all_of_level_0_is_merged_with_what_it_overlaps() {
         let all = [
-            Known(0, "c", "d", 1),
-            Known(0, "e", "h", 1),
-            Known(0, "d", "e", 1),
-            Known(0, "c", "c", 1),
-            Known(1, "a", "b", 1),
-            Known(1, "c", "d", 1),
-            Known(1, "h", "k", 1),
-            Known(1, "l", "z", 1),
-            Known(2, "i", "j", 1),
+            Known(0, "c", "d", 1, 0),
+            Known(0, "e", "h", 1, 0),
+            Known(0, "d", "e", 1, 0),
+            Known(0, "c", "c", 1, 0),
+            Known(1, "a", "b", 1, 0),
+            Known(1, "c", "d", 1, 0),
+            Known(1, "h", "k", 1, 0),
+            Known(1, "l", "z", 1, 0),
+            Known(2, "i", "j", 1, 0),
         ];
-        let job = next_job(&all, SIZES, &NOTHING).unwrap();
+        let job = next(&all).unwrap();
         // [i‥j] lies below [h‥k], which is a part of the merge.
         let expected = Job { upper: 0..4, lower: 5..7, to: 1, is_bottom: false, is_move: false };
         assert_eq!(job, expected);
@@ -209,43 +216,39 @@ mod tests {
 
     #[test]
     fn a_full_level_gives_one_segment_after_the_other() {
-        let all = [
-            Known(1, "a", "c", 60),
-            Known(1, "d", "f", 60),
-            Known(1, "g", "i", 60),
-            Known(2, "b", "e", 1),
-            Known(2, "h", "h", 1),
-        ];
-        let taken = |after: &'static str| {
-            let mut last = NOTHING;
-            last[1] = after.as_bytes();
-            next_job(&all, SIZES, &last).unwrap()
+        let all = |ages: [u64; 3]| {
+            [
+                Known(1, "a", "c", 60, ages[0]),
+                Known(1, "d", "f", 60, ages[1]),
+                Known(1, "g", "i", 60, ages[2]),
+                Known(2, "b", "e", 1, 9),
+                Known(2, "h", "h", 1, 9),
+            ]
         };
         let first = Job { upper: 0..1, lower: 3..4, to: 2, is_bottom: true, is_move: false };
-        assert_eq!(taken(""), first);
-        assert_eq!(taken("a"), Job { upper: 1..2, ..first.clone() });
-        assert_eq!(taken("d"), Job { upper: 2..3, lower: 4..5, ..first.clone() });
-        assert_eq!(taken("g"), first, "around");
+        assert_eq!(next(&all([1, 2, 3])).unwrap(), first);
+        assert_eq!(next(&all([7, 2, 3])).unwrap(), Job { upper: 1..2, ..first.clone() });
+        assert_eq!(next(&all([7, 8, 3])).unwrap(), Job { upper: 2..3, lower: 4..5, ..first.clone() });
     }
 
     #[test]
     fn what_overlaps_nothing_is_moved() {
-        let all = [Known(1, "a", "c", 200), Known(2, "d", "e", 1)];
-        let job = next_job(&all, SIZES, &NOTHING).unwrap();
+        let all = [Known(1, "a", "c", 200, 0), Known(2, "d", "e", 1, 0)];
+        let job = next(&all).unwrap();
         assert_eq!(job, Job { upper: 0..1, lower: 1..1, to: 2, is_bottom: true, is_move: true });
     }
 
     #[test]
     fn the_level_that_is_most_above_its_size_comes_first() {
-        let all = [Known(1, "a", "c", 150), Known(2, "a", "m", 1700), Known(3, "x", "z", 1)];
-        assert_eq!(next_job(&all, SIZES, &NOTHING).unwrap().to, 3);
-        let all = [Known(1, "a", "c", 250), Known(2, "a", "m", 1700)];
-        assert_eq!(next_job(&all, SIZES, &NOTHING).unwrap().to, 2);
+        let all = [Known(1, "a", "c", 150, 0), Known(2, "a", "m", 1700, 0), Known(3, "x", "z", 1, 0)];
+        assert_eq!(next(&all).unwrap().to, 3);
+        let all = [Known(1, "a", "c", 250, 0), Known(2, "a", "m", 1700, 0)];
+        assert_eq!(next(&all).unwrap().to, 2);
     }
 
     #[test]
     fn a_new_segment_goes_as_deep_as_nothing_overlaps_it() {
-        let all = [Known(0, "a", "c", 1), Known(1, "f", "h", 1), Known(3, "k", "m", 1)];
+        let all = [Known(0, "a", "c", 1, 0), Known(1, "f", "h", 1, 0), Known(3, "k", "m", 1, 0)];
         let level = |first: &str, last: &str| level_for_new(&all, (first.as_bytes(), last.as_bytes()));
         assert_eq!(level("b", "d"), 0);
         assert_eq!(level("e", "g"), 0);

@@ -26,6 +26,7 @@ use core::cmp::Ordering;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
+use crate::error::Error;
 use crate::schema::KeyShape;
 
 /// Sequences of a transaction's own changes begin here: newer than every committed one.
@@ -40,6 +41,9 @@ pub(crate) struct Window<'w> {
     pub(crate) sequences: &'w [u64],
     /// True for tombstones.
     pub(crate) deletes: &'w [bool],
+    /// Each row counts, whatever the filter, and is the only version of its key in this source, but that the first one may
+    /// be a version of the key of the row before the window.
+    pub(crate) is_plain: bool,
 }
 
 /// Sorted streams of versions, each seen through a window.
@@ -51,7 +55,7 @@ pub(crate) trait Sources {
     fn window(&self, source: usize) -> Window<'_>;
 
     /// Appends the encoded key of a row of a source's window.
-    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError>;
+    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), Error>;
 }
 
 /// Rows of a source's window, one after the other.
@@ -82,28 +86,53 @@ pub(crate) enum Filter<'f> {
         /// True where no older version can be below: tombstones that every snapshot sees are dropped.
         is_bottom: bool,
     },
+    /// Every one up to this sequence.
+    UpTo(u64),
 }
 
-impl Filter<'_> {
-    /// Whether a version is kept. `newer` is the sequence of the key's next newer version (not a tombstone that was
-    /// dropped), `settled` is set once older ones cannot be seen.
+/// What is known of a key's versions while they are looked at, newest first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyVersions {
+    /// The sequence of the last one; the greatest before the first.
+    newer: u64,
+    /// Older ones cannot be seen.
+    settled: bool,
+}
+
+impl Default for KeyVersions {
+    fn default() -> KeyVersions {
+        KeyVersions { newer: u64::MAX, settled: false }
+    }
+}
+
+impl KeyVersions {
+    /// Whether the next version counts.
     #[inline]
-    fn admits(&self, sequence: u64, is_delete: bool, newer: u64, settled: &mut bool) -> bool {
-        match *self {
+    pub(crate) fn admit(&mut self, filter: &Filter<'_>, sequence: u64, is_delete: bool) -> bool {
+        // M1: a second copy of a version is not older than the first.
+        if self.settled || sequence >= self.newer {
+            return false;
+        }
+        let newer = core::mem::replace(&mut self.newer, sequence);
+        match *filter {
+            Filter::UpTo(limit) => sequence <= limit,
             Filter::Visible { snapshot, own } => {
-                let is_visible = if sequence < OWN_SEQUENCE { sequence <= snapshot } else { sequence <= own };
-                *settled = is_visible;
-                is_visible && !is_delete
+                self.settled = if sequence < OWN_SEQUENCE { sequence <= snapshot } else { sequence <= own };
+                self.settled && !is_delete
             }
             Filter::Needed { snapshots, is_bottom } => {
                 // The oldest snapshot that sees this version, if it does not see the newer one.
                 let first = snapshots.partition_point(|&snapshot| snapshot < sequence);
-                let is_needed = snapshots.get(first).is_some_and(|&snapshot| snapshot < newer)
-                    || first == snapshots.len();
-                *settled = first == 0;
+                let is_needed = snapshots.get(first).is_none_or(|&snapshot| snapshot < newer);
+                self.settled = first == 0;
                 is_needed && !(is_delete && is_bottom && first == 0)
             }
         }
+    }
+
+    /// The newest sequence that the next version may have to count.
+    fn next_sequence(&self) -> u64 {
+        if self.settled { 0 } else { self.newer.saturating_sub(1) }
     }
 }
 
@@ -144,9 +173,7 @@ struct Last<'a> {
     place: Place,
     prefix: u64,
     key: Vec<'a, u8>,
-    /// The sequence of the last version that was looked at.
-    newer: u64,
-    settled: bool,
+    versions: KeyVersions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,15 +196,14 @@ impl<'a> Merge<'a> {
             place: Place::Nowhere,
             prefix: 0,
             key: Vec::new_in(arena),
-            newer: u64::MAX,
-            settled: false,
+            versions: KeyVersions::default(),
         };
         Ok(Merge { shape, heads, last, left: Vec::new_in(arena), right: Vec::new_in(arena) })
     }
 
-    /// Says that the window of a source was moved on; an empty one is its end.
+    /// Says that the window of a source was moved on, or is another one; an empty one is its end.
     pub(crate) fn moved_on(&mut self, source: usize) {
-        self.heads[source].at = 0;
+        self.heads[source] = Head::default();
     }
 
     /// Adds picks of up to `room` rows, and says how many are still missing and what to do next.
@@ -190,7 +216,7 @@ impl<'a> Merge<'a> {
         filter: &Filter<'_>,
         picks: &mut Vec<'_, Pick>,
         room: &mut usize,
-    ) -> Result<Step, AllocError> {
+    ) -> Result<Step, Error> {
         loop {
             if *room == 0 {
                 return Ok(Step::Full);
@@ -221,7 +247,7 @@ impl<'a> Merge<'a> {
     }
 
     /// M3: the key of the last row is copied before its window goes.
-    fn copy_last_key<S: Sources + ?Sized>(&mut self, sources: &S, moving: usize) -> Result<(), AllocError> {
+    fn copy_last_key<S: Sources + ?Sized>(&mut self, sources: &S, moving: usize) -> Result<(), Error> {
         if let Place::Row { source, row } = self.last.place
             && source == moving
         {
@@ -233,7 +259,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The source whose next row comes first.
-    fn smallest<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<Option<usize>, AllocError> {
+    fn smallest<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<Option<usize>, Error> {
         let mut best = None;
         for index in 0..sources.count() {
             if self.heads[index].is_done {
@@ -253,7 +279,7 @@ impl<'a> Merge<'a> {
         sources: &S,
         a: usize,
         b: usize,
-    ) -> Result<Ordering, AllocError> {
+    ) -> Result<Ordering, Error> {
         let (at_a, at_b) = (self.heads[a].at, self.heads[b].at);
         let (left, right) = (sources.window(a), sources.window(b));
         let by_key = match left.prefixes[at_a].cmp(&right.prefixes[at_b]) {
@@ -270,7 +296,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The end of the rows of a source that come before the next row of every other: at least one row.
-    fn end_of_run<S: Sources + ?Sized>(&self, sources: &S, source: usize) -> Result<usize, AllocError> {
+    fn end_of_run<S: Sources + ?Sized>(&self, sources: &S, source: usize) -> Result<usize, Error> {
         let others = self.heads.iter().enumerate().filter(|(other, head)| *other != source && !head.is_done);
         let bound = others.map(|(other, head)| sources.window(other).prefixes[head.at]).min();
         let (at, prefixes) = (self.heads[source].at, sources.window(source).prefixes);
@@ -287,27 +313,33 @@ impl<'a> Merge<'a> {
         filter: &Filter<'_>,
         picks: &mut Vec<'_, Pick>,
         room: &mut usize,
-    ) -> Result<(), AllocError> {
+    ) -> Result<(), Error> {
         let window = sources.window(source);
-        let mut row = self.heads[source].at;
+        let first = self.heads[source].at;
+        let mut row = first;
         while row < end && *room > 0 {
+            if window.is_plain && row > first {
+                // No other source has a row in between, so each key is a new one.
+                let count = (end - row).min(*room);
+                push_picks(picks, source, row, count)?;
+                *room -= count;
+                row += count;
+                let prefix = window.prefixes[row - 1];
+                let versions = KeyVersions { newer: window.sequences[row - 1], settled: true };
+                self.last.place = Place::Row { source, row: row - 1 };
+                (self.last.prefix, self.last.versions) = (prefix, versions);
+                break;
+            }
             let (sequence, prefix) = (window.sequences[row], window.prefixes[row]);
             let is_same = self.is_last_key(sources, source, row, prefix)?;
             if !is_same {
-                self.last.newer = u64::MAX;
-                self.last.settled = false;
+                self.last.versions = KeyVersions::default();
             }
             self.last.place = Place::Row { source, row };
             self.last.prefix = prefix;
-            // M1: a second copy of a version is not older than the first.
-            if !self.last.settled && sequence < self.last.newer {
-                let admitted =
-                    filter.admits(sequence, window.deletes[row], self.last.newer, &mut self.last.settled);
-                self.last.newer = sequence;
-                if admitted {
-                    push_pick(picks, source, row)?;
-                    *room -= 1;
-                }
+            if self.last.versions.admit(filter, sequence, window.deletes[row]) {
+                push_picks(picks, source, row, 1)?;
+                *room -= 1;
             }
             row += 1;
         }
@@ -323,7 +355,7 @@ impl<'a> Merge<'a> {
         source: usize,
         row: usize,
         prefix: u64,
-    ) -> Result<bool, AllocError> {
+    ) -> Result<bool, Error> {
         if self.last.place == Place::Nowhere || self.last.prefix != prefix {
             return Ok(false);
         }
@@ -344,7 +376,7 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// The arena has no room for a key.
-    pub(crate) fn detach<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<(), AllocError> {
+    pub(crate) fn detach<S: Sources + ?Sized>(&mut self, sources: &S) -> Result<(), Error> {
         match self.last.place {
             Place::Row { source, .. } => self.copy_last_key(sources, source),
             Place::Nowhere | Place::Copied => Ok(()),
@@ -353,32 +385,48 @@ impl<'a> Merge<'a> {
 
     /// Where a detached merge goes on: with the versions of this key up to this sequence. `None`: with the first key.
     pub(crate) fn position(&self) -> Option<(&[u8], u64)> {
-        let newest = if self.last.settled { 0 } else { self.last.newer.saturating_sub(1) };
+        let newest = self.last.versions.next_sequence();
         (self.last.place != Place::Nowhere).then_some((&self.last.key, newest))
+    }
+
+    /// Says that all versions of a key, which `put` appends, and of those before it have been looked at elsewhere.
+    ///
+    /// # Errors
+    /// That of `put`.
+    pub(crate) fn set_position(
+        &mut self,
+        put: impl FnOnce(&mut Vec<'_, u8>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.last.key.clear();
+        put(&mut self.last.key)?;
+        self.last.place = Place::Copied;
+        self.last.prefix = self.shape.prefix(&self.last.key);
+        self.last.versions = KeyVersions { newer: 0, settled: true };
+        Ok(())
     }
 
     /// Goes on with other sources, all of which begin at [`Merge::position`] or before it.
     ///
     /// # Errors
     /// The arena has no room for their heads.
-    pub(crate) fn attach(&mut self, sources: usize) -> Result<(), AllocError> {
+    pub(crate) fn attach(&mut self, sources: usize) -> Result<(), Error> {
         debug_assert!(!matches!(self.last.place, Place::Row { .. }), "detached before");
         self.heads.clear();
-        self.heads.resize(sources, Head::default())
+        Ok(self.heads.resize(sources, Head::default())?)
     }
 }
 
-/// Adds a row to the picks: to the last one where it goes on there.
-fn push_pick(picks: &mut Vec<'_, Pick>, source: usize, row: usize) -> Result<(), AllocError> {
-    let (source, start) = (source as u16, row as u32);
+/// Adds rows to the picks: to the last one where they go on there.
+fn push_picks(picks: &mut Vec<'_, Pick>, source: usize, row: usize, count: usize) -> Result<(), AllocError> {
+    let (source, start, count) = (source as u16, row as u32, count as u32);
     if let Some(last) = picks.last_mut()
         && last.source == source
         && last.start + last.count == start
     {
-        last.count += 1;
+        last.count += count;
         return Ok(());
     }
-    picks.push(Pick { source, start, count: 1 })
+    picks.push(Pick { source, start, count })
 }
 
 /// The first row from `at` on whose prefix is not below `bound`: by steps that double, then by halves, since runs are

@@ -9,6 +9,7 @@ pub struct Options {
     pub(crate) memtable_bytes: Option<u64>,
     pub(crate) cache_bytes: Option<u64>,
     pub(crate) stall: Stall,
+    pub(crate) compaction_percent: u8,
 }
 
 /// What a writer does when both memtables are full.
@@ -46,6 +47,7 @@ impl Options {
             memtable_bytes: None,
             cache_bytes: None,
             stall: Stall::Wait(Duration::from_secs(60)),
+            compaction_percent: 75,
         }
     }
 
@@ -64,6 +66,13 @@ impl Options {
     /// The most bytes that the block cache grows to.
     pub const fn cache_bytes(mut self, bytes: u64) -> Options {
         self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// The share of its time that a background compaction works, in percent, 1 to 100: the rest is left to others' reads and
+    /// writes. It takes all of the time when writers would have to wait for it soon.
+    pub const fn compaction_percent(mut self, percent: u8) -> Options {
+        self.compaction_percent = percent;
         self
     }
 

@@ -43,69 +43,131 @@ pub(crate) const ROW_ID_NAME: &str = "";
 
 /// A table of an open database.
 ///
-/// **Memory.** Charged to the store's budget `catalog`: the names and properties, 24 bytes a column.
+/// **Memory.** Charged to the store's budget `catalog`: its names and properties, 24 bytes a column.
 #[derive(Debug)]
 pub struct Table {
     id: TableId,
     parent: Option<TableId>,
+    is_unique: bool,
     columns: Vec<ColumnType, BudgetAlloc>,
     key: Vec<KeyColumn, BudgetAlloc>,
     /// Of an index: the columns of its table that its columns are copies of.
     sources: Vec<u16, BudgetAlloc>,
-    /// How many of the first columns of a unique index no two rows share; 0 for others.
-    unique_columns: u16,
-    /// The table's name, the columns' names, the properties.
-    text: Vec<u8, BudgetAlloc>,
-    /// Where each piece of `text` ends.
+    /// The table's name, then the columns' names.
+    names: Vec<u8, BudgetAlloc>,
+    /// Where each of them ends.
     ends: Vec<u32, BudgetAlloc>,
+    properties: Vec<u8, BudgetAlloc>,
     next_row_id: AtomicU64,
     changed_at: AtomicU64,
 }
 
-/// What a table is made from: a definition of the caller's, or of the manifest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Blueprint<'d> {
-    pub(crate) id: TableId,
-    pub(crate) parent: Option<TableId>,
-    pub(crate) def: TableDef<'d>,
-    /// See [`Table`].
-    pub(crate) sources: &'d [u16],
-    pub(crate) unique_columns: u16,
-}
-
 impl Table {
-    /// A table as it is kept.
+    /// A table without columns yet.
     ///
     /// # Errors
     /// The budget has no room for it.
-    pub(crate) fn new(blueprint: &Blueprint<'_>, alloc: &BudgetAlloc) -> Result<Table, AllocError> {
-        let def = &blueprint.def;
+    pub(crate) fn new(
+        id: TableId,
+        parent: Option<TableId>,
+        is_unique: bool,
+        name: &str,
+        alloc: &BudgetAlloc,
+    ) -> Result<Table, AllocError> {
         let mut table = Table {
-            id: blueprint.id,
-            parent: blueprint.parent,
+            id,
+            parent,
+            is_unique,
             columns: Vec::new_in(alloc.clone()),
             key: Vec::new_in(alloc.clone()),
             sources: Vec::new_in(alloc.clone()),
-            unique_columns: blueprint.unique_columns,
-            text: Vec::new_in(alloc.clone()),
+            names: Vec::new_in(alloc.clone()),
             ends: Vec::new_in(alloc.clone()),
+            properties: Vec::new_in(alloc.clone()),
             next_row_id: AtomicU64::new(1),
             changed_at: AtomicU64::new(0),
         };
-        table.columns.try_reserve_exact(def.columns.len())?;
-        table.columns.extend(def.columns.iter().map(|c| ColumnType { ty: c.ty, is_nullable: c.is_nullable }));
-        put_all(&mut table.key, def.key)?;
-        put_all(&mut table.sources, blueprint.sources)?;
-        let names = def.columns.iter().map(|column| column.name.as_bytes());
-        let pieces = [def.name.as_bytes()].into_iter().chain(names).chain([def.properties]);
-        let bytes = pieces.clone().map(<[u8]>::len).sum();
-        table.text.try_reserve_exact(bytes)?;
-        table.ends.try_reserve_exact(def.columns.len() + 2)?;
-        for piece in pieces {
-            table.text.extend_from_slice(piece);
-            table.ends.push(table.text.len() as u32);
-        }
+        table.put_name(name)?;
         Ok(table)
+    }
+
+    /// A table of a definition that was checked; with a row id where it has no key.
+    ///
+    /// # Errors
+    /// The budget has no room for it.
+    pub(crate) fn define(id: TableId, def: &TableDef<'_>, alloc: &BudgetAlloc) -> Result<Table, AllocError> {
+        let mut table = Table::new(id, None, true, def.name, alloc)?;
+        for column in def.columns {
+            table.put_column(column.name, ColumnType { ty: column.ty, is_nullable: column.is_nullable })?;
+        }
+        if def.key.is_empty() {
+            table.put_column(ROW_ID_NAME, ColumnType { ty: Type::BigInt, is_nullable: false })?;
+            table.put_key_column(KeyColumn { column: def.columns.len() as u16, order: KeyOrder::ASC })?;
+        }
+        for part in def.key {
+            table.put_key_column(*part)?;
+        }
+        table.put_properties(true, def.properties)?;
+        Ok(table)
+    }
+
+    /// An index on some columns of a table: those, then the columns of the table's key that are not among them.
+    ///
+    /// # Errors
+    /// The budget has no room for it.
+    pub(crate) fn define_index(
+        id: TableId,
+        of: &Table,
+        name: &str,
+        columns: &[u16],
+        is_unique: bool,
+        alloc: &BudgetAlloc,
+    ) -> Result<Table, AllocError> {
+        let mut index = Table::new(id, Some(of.id), is_unique, name, alloc)?;
+        let rest = of.key.iter().map(|part| part.column).filter(|column| !columns.contains(column));
+        for (place, column) in columns.iter().copied().chain(rest).enumerate() {
+            index.put_column(of.column_name(column.into()), of.columns[usize::from(column)])?;
+            index.put_key_column(KeyColumn { column: place as u16, order: KeyOrder::ASC })?;
+        }
+        let unique_columns = if is_unique { columns.len() as u16 } else { 0 };
+        index.put_properties(true, &unique_columns.to_le_bytes())?;
+        index.find_sources(of)?;
+        Ok(index)
+    }
+
+    fn put_name(&mut self, name: &str) -> Result<(), AllocError> {
+        put_all(&mut self.names, name.as_bytes())?;
+        put_all(&mut self.ends, &[self.names.len() as u32])
+    }
+
+    /// Adds a column behind those that there are.
+    pub(crate) fn put_column(&mut self, name: &str, ty: ColumnType) -> Result<(), AllocError> {
+        self.put_name(name)?;
+        put_all(&mut self.columns, &[ty])
+    }
+
+    /// Adds a column to the key.
+    pub(crate) fn put_key_column(&mut self, part: KeyColumn) -> Result<(), AllocError> {
+        put_all(&mut self.key, &[part])
+    }
+
+    /// Adds to the properties, or begins them anew.
+    pub(crate) fn put_properties(&mut self, is_first: bool, bytes: &[u8]) -> Result<(), AllocError> {
+        if is_first {
+            self.properties.clear();
+        }
+        put_all(&mut self.properties, bytes)
+    }
+
+    /// Of an index: finds its columns in its table by their names.
+    pub(crate) fn find_sources(&mut self, of: &Table) -> Result<(), AllocError> {
+        self.sources.clear();
+        for column in 0..self.columns.len() {
+            let name = self.column_name(column);
+            let source = (0..of.columns.len()).find(|&source| of.column_name(source) == name);
+            put_all(&mut self.sources, &[source.unwrap_or(0) as u16])?;
+        }
+        Ok(())
     }
 
     /// Its number.
@@ -118,9 +180,18 @@ impl Table {
         self.parent
     }
 
-    /// How many of the first columns of a unique index no two rows share; 0 for an index that is not unique.
+    /// How many of the first columns of a unique index no two rows share; 0 for an index that is not unique, and for
+    /// tables, whose keys are unique anyway.
     pub fn unique_columns(&self) -> usize {
-        self.unique_columns.into()
+        match (self.parent, self.properties.first_chunk::<2>()) {
+            (Some(_), Some(count)) => u16::from_le_bytes(*count).into(),
+            _ => 0,
+        }
+    }
+
+    /// Whether rows with the same key, or for an index the same first columns, are refused.
+    pub fn is_unique(&self) -> bool {
+        self.is_unique
     }
 
     /// Of an index: which columns of its table its columns are.
@@ -128,23 +199,28 @@ impl Table {
         &self.sources
     }
 
-    fn piece(&self, index: usize) -> &[u8] {
+    fn name_at(&self, index: usize) -> &str {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start as usize..self.ends[index] as usize]
+        let name = &self.names[start as usize..self.ends[index] as usize];
+        core::str::from_utf8(name).expect("it was text")
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        core::str::from_utf8(self.piece(0)).expect("it was text")
+        self.name_at(0)
+    }
+
+    /// The name of a column of [`Table::schema`]; empty for the row id.
+    pub fn column_name(&self, column: usize) -> &str {
+        self.name_at(column + 1)
     }
 
     /// The columns that callers give values for, from 0: the row id is not one of them.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = ColumnDef<'_>> {
         let count = self.columns.len() - usize::from(self.has_row_id());
-        (0..count).map(|index| {
-            let ColumnType { ty, is_nullable } = self.columns[index];
-            let name = core::str::from_utf8(self.piece(index + 1)).expect("it was text");
-            ColumnDef { name, ty, is_nullable }
+        (0..count).map(|column| {
+            let ColumnType { ty, is_nullable } = self.columns[column];
+            ColumnDef { name: self.column_name(column), ty, is_nullable }
         })
     }
 
@@ -153,9 +229,9 @@ impl Table {
         &self.key
     }
 
-    /// The bytes that the caller gave with the definition.
+    /// The bytes that the caller gave with the definition; of an index, two bytes of the store's.
     pub fn properties(&self) -> &[u8] {
-        self.piece(self.ends.len() - 1)
+        &self.properties
     }
 
     /// The shape of its rows, the row id included.
@@ -165,7 +241,8 @@ impl Table {
 
     /// True if rows are numbered by the store; the number is the last column of [`Table::schema`].
     pub fn has_row_id(&self) -> bool {
-        self.ends.len() > 2 && self.piece(self.columns.len()).is_empty()
+        self.parent.is_none()
+            && self.columns.len().checked_sub(1).is_some_and(|last| self.column_name(last).is_empty())
     }
 
     /// A row id that was never given before.
@@ -228,7 +305,7 @@ fn fits(value: &Value<'_>, ty: Type) -> bool {
 }
 
 fn put_all<T: Copy>(list: &mut Vec<T, BudgetAlloc>, values: &[T]) -> Result<(), AllocError> {
-    list.try_reserve_exact(values.len())?;
+    list.try_reserve(values.len())?;
     list.extend_from_slice(values);
     Ok(())
 }
@@ -260,11 +337,6 @@ pub(crate) fn check_definition(id: TableId, def: &TableDef<'_>) -> Result<(), Er
     Ok(())
 }
 
-/// The key of a table whose last of `columns` columns is its row id.
-pub(crate) fn row_id_key(columns: usize) -> KeyColumn {
-    KeyColumn { column: columns as u16 - 1, order: KeyOrder::ASC }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,30 +349,44 @@ mod tests {
         ColumnDef { name, ty, is_nullable }
     }
 
-    fn blueprint<'d>(columns: &'d [ColumnDef<'d>], key: &'d [KeyColumn]) -> Blueprint<'d> {
+    fn define(columns: &[ColumnDef<'_>], key: &[KeyColumn], budget: &Budget) -> Table {
         let def = TableDef { name: "parts", columns, key, properties: b"checks" };
-        Blueprint { id: TableId(7), parent: None, def, sources: &[], unique_columns: 0 }
+        Table::define(TableId(7), &def, &BudgetAlloc::new(budget)).unwrap()
     }
 
     #[test]
     fn a_table_keeps_its_definition() {
-        let budget = Budget::unlimited("catalog").unwrap();
-        let columns = [
-            column("id", Type::BigInt, false),
-            column("price", PRICE, true),
-            column(ROW_ID_NAME, Type::BigInt, false),
-        ];
-        let key = [row_id_key(3)];
-        let table = Table::new(&blueprint(&columns, &key), &BudgetAlloc::new(&budget)).unwrap();
+        let budget = Budget::unlimited("process").unwrap().child("catalog", u64::MAX).unwrap();
+        let columns = [column("id", Type::BigInt, false), column("price", PRICE, true)];
+        let table = define(&columns, &[], &budget);
         assert_eq!((table.id(), table.name(), table.properties()), (TableId(7), "parts", &b"checks"[..]));
         let names: std::vec::Vec<_> = table.columns().map(|column| column.name).collect();
         assert_eq!(names, ["id", "price"]);
         assert!(table.has_row_id());
-        assert_eq!((table.schema().columns.len(), table.key()), (3, &key[..]));
+        let key = KeyColumn { column: 2, order: KeyOrder::ASC };
+        assert_eq!((table.schema().columns.len(), table.key()), (3, &[key][..]));
         table.saw_row_id(41);
         assert_eq!((table.next_row_id(), table.next_row_id()), (42, 43));
+        assert!(budget.used() > 0);
         drop(table);
-        assert_eq!(budget.used(), 4096, "the root's own page");
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_index_has_its_columns_and_the_key() {
+        let budget = Budget::unlimited("process").unwrap();
+        let columns =
+            [column("a", Type::BigInt, false), column("b", PRICE, true), column("c", Type::Text, false)];
+        let part = |column| KeyColumn { column, order: KeyOrder::ASC };
+        let table = define(&columns, &[part(2), part(1)], &budget);
+        assert!(!table.has_row_id());
+        let alloc = BudgetAlloc::new(&budget);
+        let index = Table::define_index(TableId(8), &table, "by_b", &[1, 0], true, &alloc).unwrap();
+        let names: std::vec::Vec<_> = index.columns().map(|column| column.name).collect();
+        assert_eq!((names, index.sources()), (std::vec!["b", "a", "c"], &[1, 0, 2][..]));
+        assert_eq!((index.unique_columns(), index.parent(), index.key().len()), (2, Some(TableId(7)), 3));
+        let index = Table::define_index(TableId(9), &table, "by_c", &[2], false, &alloc).unwrap();
+        assert_eq!((index.unique_columns(), index.is_unique(), index.has_row_id()), (0, false, false));
     }
 
     #[test]
@@ -308,7 +394,7 @@ mod tests {
         let budget = Budget::unlimited("catalog").unwrap();
         let columns = [column("id", Type::BigInt, false), column("price", PRICE, true)];
         let key = [KeyColumn { column: 0, order: KeyOrder::ASC }];
-        let table = Table::new(&blueprint(&columns, &key), &BudgetAlloc::new(&budget)).unwrap();
+        let table = define(&columns, &key, &budget);
         let decimal = |text: &str| Value::Decimal(Decimal::parse(text.as_bytes()).unwrap());
         let problem = |values: &[Value<'_>]| match table.check(values) {
             Err(Error::Input(problem)) => Some((problem.column, problem.kind)),

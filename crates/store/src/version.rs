@@ -10,148 +10,91 @@
 //!             └─> table 4 ──────────────────┘
 //! ```
 
-use core::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, BudgetAlloc};
-use cofferdam_vfs::{Directory, File};
 
-use crate::files::FileId;
+use crate::error::Error;
 use crate::level::Extent;
+use crate::manifest::{self, KEY_BOUND_BYTES_MAX, SegmentId};
 use crate::schema::TableId;
+use crate::segment::{self, Location, SegmentFile};
 use crate::table::Table;
-
-/// A segment as the manifest describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SegmentInfo<'k> {
-    /// The table whose rows it has.
-    pub(crate) table: TableId,
-    pub(crate) level: u8,
-    /// The number of its file.
-    pub(crate) file: u64,
-    /// Where its footer is.
-    pub(crate) footer_offset: u64,
-    pub(crate) footer_bytes: u32,
-    /// Versions, tombstones included.
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
-    pub(crate) tombstones: u64,
-    /// What is added to the sequences in the file.
-    pub(crate) sequence_base: u64,
-    /// The least and the greatest sequence, with the base.
-    pub(crate) sequences: (u64, u64),
-    /// The first and the last key.
-    pub(crate) keys: (&'k [u8], &'k [u8]),
-}
-
-/// An open segment file. It is removed from the directory when the last segment of it is forgotten.
-///
-/// **Memory.** Its size and that of the handle behind the trait, charged to `catalog`.
-pub(crate) struct SegmentFile {
-    pub(crate) id: FileId,
-    #[allow(clippy::disallowed_types)]
-    pub(crate) file: Box<dyn File>,
-    directory: Arc<dyn Directory>,
-    /// Set when an edit has taken its last segment out of the manifest.
-    is_obsolete: AtomicBool,
-    alloc: BudgetAlloc,
-}
-
-/// What a handle of a file takes behind the trait, at most.
-const FILE_BYTES: usize = size_of::<SegmentFile>() + 64;
-
-impl SegmentFile {
-    /// A file that is open already.
-    ///
-    /// # Errors
-    /// The budget refuses the handle.
-    #[allow(clippy::disallowed_types)]
-    pub(crate) fn new(
-        id: FileId,
-        file: Box<dyn File>,
-        directory: &Arc<dyn Directory>,
-        alloc: &BudgetAlloc,
-    ) -> Result<Arc<SegmentFile>, AllocError> {
-        alloc.charge(FILE_BYTES)?;
-        let directory = Arc::clone(directory);
-        let is_obsolete = AtomicBool::new(false);
-        Ok(Arc::new(SegmentFile { id, file, directory, is_obsolete, alloc: alloc.clone() }))
-    }
-
-    /// Says that no version to come names the file.
-    pub(crate) fn is_obsolete(&self) {
-        self.is_obsolete.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for SegmentFile {
-    fn drop(&mut self) {
-        if self.is_obsolete.load(Ordering::Relaxed) {
-            // What cannot be removed now is removed when the database is opened the next time.
-            let _ = self.directory.remove(self.id.name().as_str());
-        }
-        self.alloc.release(FILE_BYTES);
-    }
-}
-
-impl fmt::Debug for SegmentFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.id.fmt(f)
-    }
-}
 
 /// A segment of an open database.
 ///
-/// **Memory.** Charged to `catalog`: its size, and its two keys.
+/// **Memory.** Its size, charged to `catalog`.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    info: SegmentInfo<'static>,
-    /// Both keys, and where the first one ends.
-    keys: Vec<u8, BudgetAlloc>,
-    first_key_bytes: usize,
-    pub(crate) file: Arc<SegmentFile>,
+    /// As the manifest describes it.
+    pub(crate) info: manifest::Segment,
+    pub(crate) reader: segment::Segment,
     /// Later ones are newer: the order of level 0.
     added: u64,
+    alloc: BudgetAlloc,
 }
 
 impl Segment {
-    pub(crate) fn new(
-        info: &SegmentInfo<'_>,
+    /// Opens a segment of a file. `added` counts up from one segment to the next.
+    ///
+    /// # Errors
+    /// Its footer cannot be read; the budget refuses.
+    pub(crate) fn open(
+        info: manifest::Segment,
         added: u64,
-        file: Arc<SegmentFile>,
+        file: &Arc<SegmentFile>,
+        table: &Table,
         alloc: &BudgetAlloc,
-    ) -> Result<Segment, AllocError> {
-        let mut keys = Vec::new_in(alloc.clone());
-        keys.try_reserve_exact(info.keys.0.len() + info.keys.1.len())?;
-        keys.extend_from_slice(info.keys.0);
-        keys.extend_from_slice(info.keys.1);
+    ) -> Result<Arc<Segment>, Error> {
+        let location = Location { footer_offset: info.id.footer_offset };
+        let reader = segment::Segment::open(Arc::clone(file), location, info.sequence_base, &table.schema())?;
+        Ok(Segment::of(info, added, reader, alloc)?)
+    }
+
+    /// A segment that was opened.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    pub(crate) fn of(
+        info: manifest::Segment,
+        added: u64,
+        reader: segment::Segment,
+        alloc: &BudgetAlloc,
+    ) -> Result<Arc<Segment>, AllocError> {
         alloc.charge(size_of::<Segment>())?;
-        let first_key_bytes = info.keys.0.len();
-        Ok(Segment { info: SegmentInfo { keys: (&[], &[]), ..*info }, keys, first_key_bytes, file, added })
+        Ok(Arc::new(Segment { info, reader, added, alloc: alloc.clone() }))
     }
 
-    /// As the manifest describes it.
-    pub(crate) fn info(&self) -> SegmentInfo<'_> {
-        SegmentInfo { keys: self.keys(), ..self.info }
+    /// The same segment as another description says.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    pub(crate) fn described(&self, info: manifest::Segment, added: u64) -> Result<Arc<Segment>, AllocError> {
+        debug_assert_eq!((info.id, info.sequence_base), (self.info.id, self.info.sequence_base));
+        self.alloc.charge(size_of::<Segment>())?;
+        Ok(Arc::new(Segment { info, reader: self.reader.clone(), added, alloc: self.alloc.clone() }))
     }
 
-    /// The same segment at another level.
-    fn at_level(&self, level: u8) -> Result<Segment, AllocError> {
-        let info = SegmentInfo { level, ..self.info() };
-        Segment::new(&info, self.added, Arc::clone(&self.file), self.keys.allocator())
-    }
-
-    /// What names it: no two segments begin their footers at the same place.
-    pub(crate) fn place(&self) -> (u64, u64) {
-        (self.info.file, self.info.footer_offset)
+    /// Its file.
+    pub(crate) fn file(&self) -> &Arc<SegmentFile> {
+        self.reader.file()
     }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        self.keys.allocator().release(size_of::<Segment>());
+        self.alloc.release(size_of::<Segment>());
+    }
+}
+
+impl Segment {
+    /// Its least and its greatest key, or bounds of them.
+    pub(crate) fn keys(&self) -> (&[u8], &[u8]) {
+        const LAST: [u8; KEY_BOUND_BYTES_MAX] = [u8::MAX; KEY_BOUND_BYTES_MAX];
+        let largest = &self.info.largest;
+        (self.info.smallest.as_bytes(), if largest.is_unbounded() { &LAST } else { largest.as_bytes() })
     }
 }
 
@@ -167,11 +110,9 @@ impl Extent for Arc<Segment> {
     fn bytes(&self) -> u64 {
         self.info.bytes
     }
-}
 
-impl Segment {
-    fn keys(&self) -> (&[u8], &[u8]) {
-        self.keys.split_at(self.first_key_bytes)
+    fn added(&self) -> u64 {
+        self.added
     }
 }
 
@@ -201,7 +142,7 @@ impl TableSegments {
 
     /// Rows of all segments, versions and tombstones counted.
     pub(crate) fn rows(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.info.rows).sum()
+        self.segments.iter().map(|segment| segment.info.rows_count).sum()
     }
 }
 
@@ -219,10 +160,8 @@ pub(crate) struct Version {
 pub(crate) struct Change<'c> {
     pub(crate) created: &'c [Arc<Table>],
     pub(crate) dropped: &'c [TableId],
-    /// Places of segments that are gone, with their tables.
-    pub(crate) removed: &'c [(TableId, (u64, u64))],
-    /// Segments that get another level.
-    pub(crate) moved: &'c [(TableId, (u64, u64), u8)],
+    /// Segments that are gone.
+    pub(crate) removed: &'c [(TableId, SegmentId)],
     pub(crate) added: &'c [Arc<Segment>],
 }
 
@@ -279,16 +218,30 @@ impl Version {
         Ok(Version { tables, number: self.number + 1 })
     }
 
+    /// The first table of which a change that was made for another version breaks something: a table that is gone, segments of
+    /// a level that overlap (`level` L1).
+    pub(crate) fn broken_by(&self, change: &Change<'_>) -> Option<TableId> {
+        let touched = change.added.iter().map(|segment| segment.info.table);
+        let touched = touched.chain(change.removed.iter().map(|removed| removed.0));
+        let is_broken = |id: &TableId| {
+            let Some(entry) = self.table(*id) else { return !change.dropped.contains(id) };
+            entry.segments.windows(2).any(|pair| {
+                let is_same_level = pair[0].info.level == pair[1].info.level && pair[0].info.level > 0;
+                is_same_level && pair[0].keys().1 >= pair[1].keys().0
+            })
+        };
+        touched.into_iter().find(is_broken)
+    }
+
     /// Whether a file has a segment in this version.
     pub(crate) fn names_file(&self, number: u64) -> bool {
-        self.tables.iter().any(|entry| entry.segments.iter().any(|segment| segment.info.file == number))
+        self.tables.iter().any(|entry| entry.segments.iter().any(|segment| segment.info.id.file == number))
     }
 }
 
 impl Change<'_> {
     fn touches(&self, table: TableId) -> bool {
         self.removed.iter().any(|removed| removed.0 == table)
-            || self.moved.iter().any(|moved| moved.0 == table)
             || self.added.iter().any(|added| added.info.table == table)
     }
 }
@@ -305,25 +258,25 @@ fn table_segments(
     let mut segments = Vec::new_in(alloc.clone());
     segments.try_reserve_exact(before.len() + added.clone().count())?;
     for segment in before {
-        if change.removed.iter().any(|removed| *removed == (id, segment.place())) {
-            continue;
+        if !change.removed.contains(&(id, segment.info.id)) {
+            segments.push(Arc::clone(segment));
         }
-        let moved = change.moved.iter().find(|moved| (moved.0, moved.1) == (id, segment.place()));
-        segments.push(match moved {
-            Some(moved) => Arc::new(segment.at_level(moved.2)?),
-            None => Arc::clone(segment),
-        });
     }
     segments.extend(added.cloned());
-    segments.sort_by(|a: &Arc<Segment>, b| {
+    sort_segments(&mut segments);
+    alloc.charge(TABLE_BYTES)?;
+    Ok(Arc::new(TableSegments { table: Arc::clone(table), segments }))
+}
+
+/// Puts segments of a table into the order of their levels: level 0 newest first, the others by key.
+pub(crate) fn sort_segments(segments: &mut [Arc<Segment>]) {
+    segments.sort_unstable_by(|a: &Arc<Segment>, b| {
         let by_level = a.info.level.cmp(&b.info.level);
         by_level.then_with(|| match a.info.level {
             0 => b.added.cmp(&a.added),
             _ => a.keys().cmp(&b.keys()),
         })
     });
-    alloc.charge(TABLE_BYTES)?;
-    Ok(Arc::new(TableSegments { table: Arc::clone(table), segments }))
 }
 
 /// The version of now.

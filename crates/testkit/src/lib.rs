@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`sweep`] | the work rerun under every limit that matters, from nothing to enough |
 //! | [`inject`] | the n-th charge refused, for every n |
+//! | [`simfs`] | a disk that crashes, tears writes, loses what was not synced and fails in every way, from a seed |
 //! | [`counting`] | the allocations of a thread, to find bytes that no budget paid for |
 //! | [`golden`] | scripts of commands with their expected output |
 //! | [`footprint`] | the private memory of a child process |
@@ -20,6 +21,8 @@ pub mod golden;
 pub mod inject;
 #[cfg(feature = "arena")]
 mod refusal;
+#[cfg(feature = "simfs")]
+pub mod simfs;
 #[cfg(feature = "arena")]
 pub mod sweep;
 

@@ -4,7 +4,11 @@
 
 pub mod arena_shadow;
 pub mod csv_query;
+pub mod manifest;
 pub mod sql_parse;
+pub mod store_page;
+pub mod store_segment;
+pub mod wal;
 
 /// Reads decisions from the fuzzer's bytes; zeroes after the last one.
 #[derive(Clone, Debug)]

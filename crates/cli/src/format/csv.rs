@@ -7,6 +7,10 @@ use cofferdam::{Rows, Value};
 use super::Stopped;
 
 pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Stopped> {
+    if !rows.kind().has_answer() {
+        while rows.next_batch()?.is_some() {}
+        return Ok(());
+    }
     // A statement that fails before its first row writes nothing, not even a header.
     let columns = rows.columns();
     let mut batch = rows.next_batch()?;

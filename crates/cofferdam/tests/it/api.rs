@@ -29,6 +29,52 @@ fn rows_come_in_batches_and_one_by_one() {
 }
 
 #[test]
+fn command_tags_are_those_of_postgresql() {
+    let connection = connection(16 << 20);
+    let tag = |sql: &str| {
+        let answer = connection.query(sql, |rows| {
+            while rows.next_batch()?.is_some() {}
+            Ok((rows.command_tag().to_string(), rows.kind().has_answer(), rows.columns().len()))
+        });
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    let cases = [
+        ("SELECT id FROM 'tests/data/people.csv'", ("SELECT 6", true, 1)),
+        ("VALUES (1, 2)", ("SELECT 1", true, 2)),
+        ("EXPLAIN SELECT 1", ("EXPLAIN", true, 1)),
+        ("SHOW threads", ("SHOW", true, 1)),
+        ("SET threads = 2", ("SET", false, 0)),
+        ("RESET ALL", ("RESET", false, 0)),
+        ("BEGIN", ("BEGIN", false, 0)),
+        ("SAVEPOINT a", ("SAVEPOINT", false, 0)),
+        ("ROLLBACK TO a", ("ROLLBACK", false, 0)),
+        ("RELEASE a", ("RELEASE", false, 0)),
+        ("COMMIT", ("COMMIT", false, 0)),
+        ("ROLLBACK", ("ROLLBACK", false, 0)),
+    ];
+    for (sql, (expected, has_answer, columns)) in cases {
+        assert_eq!(tag(sql), (expected.to_owned(), has_answer, columns), "{sql}");
+    }
+    assert_eq!(connection.execute("SELECT id FROM 'tests/data/people.csv'").unwrap(), 6);
+}
+
+/// Aim: a failure while rows are given ends the transaction, as one before them does.
+#[test]
+fn a_failing_answer_ends_the_transaction() {
+    let connection = connection(16 << 20);
+    connection.execute("BEGIN").unwrap();
+    let error = connection.execute("SELECT 1 / (id - id) FROM 'tests/data/people.csv'").unwrap_err();
+    assert_eq!(error.sqlstate(), "22012");
+    let refused = connection.execute("SELECT 1").unwrap_err();
+    assert_eq!((refused.sqlstate(), refused.remedy()), ("25P02", Remedy::FixInput));
+    // Another connection has a transaction of its own.
+    let other = connection.database().connect().unwrap();
+    other.execute("SELECT 1").unwrap();
+    connection.execute("ROLLBACK").unwrap();
+    connection.execute("SELECT 1").unwrap();
+}
+
+#[test]
 fn a_query_runs_as_often_as_it_is_asked() {
     let connection = connection(16 << 20);
     let mut statement = connection.statement("SELECT count(*) FROM 'tests/data/people.csv'").unwrap();

@@ -11,12 +11,14 @@ use cofferdam_testkit::sweep::Sweep;
 
 use crate::support::{database, golden_folder, outcome};
 
-/// The statements of all scripts but those about settings, whose answers tell the limit.
+/// The statements of all scripts but those about settings, whose answers tell the limit, and about transactions, which
+/// statements leave behind.
 fn statements() -> Vec<String> {
     let mut statements = Vec::new();
-    for path in golden::scripts(&golden_folder()).expect("the scripts are there") {
+    for path in golden::scripts(&golden_folder().join("memory")).expect("the scripts are there") {
         let script = Script::parse(&std::fs::read_to_string(&path).expect("a text")).expect("a script");
-        if !path.parent().is_some_and(|folder| folder.ends_with("setting")) {
+        let folder = path.parent().expect("scripts stand in folders");
+        if !folder.ends_with("setting") && !folder.ends_with("transaction") {
             statements.extend(script.blocks.into_iter().map(|block| block.input));
         }
     }

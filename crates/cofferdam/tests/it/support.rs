@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cofferdam::{Budget, Connection, Database, Error, Options, Rows};
+use cofferdam_testkit::simfs::SimDisk;
+use cofferdam_vfs::Vfs;
 
 /// The folder of the golden scripts.
 pub(crate) fn golden_folder() -> PathBuf {
@@ -19,6 +22,42 @@ pub(crate) fn database(limit_bytes: u64) -> Database {
         .expect("room for a database")
 }
 
+/// A directory on a simulated disk, with the database in it.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) disk: Arc<SimDisk>,
+    pub(crate) database: Database,
+    process: Database,
+    limit_bytes: u64,
+}
+
+impl Directory {
+    /// An empty one, with a limit of its own below a larger budget.
+    pub(crate) fn new(limit_bytes: u64) -> Directory {
+        let disk = Arc::new(SimDisk::new(1));
+        let process =
+            Database::open_in_memory(Options::new().memory_limit(256 << 20)).expect("room for a process");
+        let database = open(&disk, &process, limit_bytes).expect("an empty disk");
+        Directory { disk, database, process, limit_bytes }
+    }
+
+    /// What is there after the process has been killed and the machine has lost what was not synced.
+    pub(crate) fn crashed(self) -> Directory {
+        let Directory { disk, database, process, limit_bytes } = self;
+        disk.kill();
+        drop(database);
+        disk.restart(1);
+        let database = open(&disk, &process, limit_bytes).expect("what a crash leaves is a database");
+        Directory { disk, database, process, limit_bytes }
+    }
+}
+
+fn open(disk: &Arc<SimDisk>, process: &Database, limit_bytes: u64) -> Result<Database, Error> {
+    let vfs: Arc<dyn Vfs> = Arc::clone(disk) as Arc<dyn Vfs>;
+    let options = Options::new().memory_limit(limit_bytes).parent(process.budget()).vfs(&vfs);
+    Database::open("/db", options)
+}
+
 /// The answer as text: a line of names with `|` between them, then a line for each row.
 pub(crate) fn table(rows: &mut Rows<'_>) -> Result<String, Error> {
     let mut text = String::new();
@@ -29,6 +68,9 @@ pub(crate) fn table(rows: &mut Rows<'_>) -> Result<String, Error> {
     }
     if !columns.is_empty() {
         text.push('\n');
+    }
+    if !rows.kind().has_answer() {
+        writeln!(text, "{}", rows.command_tag()).expect("a string takes all");
     }
     while let Some(row) = rows.next_row()? {
         for (index, value) in row.values().enumerate() {

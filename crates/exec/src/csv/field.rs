@@ -21,50 +21,69 @@ pub(crate) enum FieldError {
     Utf8(usize),
 }
 
-/// Converts the fields of `rows` to the column's type. `views` point into `window`; fields are checked to be UTF-8
-/// unless the window `is_ascii`.
+/// The fields of one column of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'f> {
+    /// By row; they point into `window`.
+    pub(crate) views: &'f [TextView],
+    pub(crate) window: &'f [u8],
+    /// Whether all of the window is; otherwise texts are checked to be UTF-8.
+    pub(crate) is_ascii: bool,
+    /// See `FieldRules::is_assigned`.
+    pub(crate) is_assigned: bool,
+}
+
+/// Converts the fields of `rows` to the column's type.
 pub(crate) fn convert(
-    views: &[TextView],
-    window: &[u8],
-    is_ascii: bool,
+    fields: Fields<'_>,
     rows: Rows<'_>,
     ty: Type,
     vector: &mut Vector<'_>,
 ) -> Result<(), BadField> {
     match ty {
-        Type::Boolean => each(views, window, rows, vector, number::parse_bool),
-        Type::Integer => each(views, window, rows, vector, number::parse_i32),
-        Type::BigInt => each(views, window, rows, vector, number::parse_i64),
-        Type::Decimal { precision, scale } if precision <= crate::batch::Kind::I64_DIGITS => {
-            each(views, window, rows, vector, |text| {
-                // At most 18 digits, so the cast keeps the value.
-                number::parse_unscaled_exact(text, precision, scale).map(|value| value as i64)
-            })
-        }
-        Type::Decimal { precision, scale } => {
-            each(views, window, rows, vector, |text| number::parse_unscaled_exact(text, precision, scale))
-        }
-        Type::Double => each(views, window, rows, vector, number::parse_f64),
-        Type::Date => each(views, window, rows, vector, |text| Date::parse(text).map(Date::days)),
-        Type::Interval => each(views, window, rows, vector, |text| {
+        Type::Boolean => each(fields, rows, vector, number::parse_bool),
+        Type::Integer => each(fields, rows, vector, number::parse_i32),
+        Type::BigInt => each(fields, rows, vector, number::parse_i64),
+        Type::Decimal { precision, scale } => decimals(fields, rows, precision, scale, vector),
+        Type::Double => each(fields, rows, vector, number::parse_f64),
+        Type::Date => each(fields, rows, vector, |text| Date::parse(text).map(Date::days)),
+        Type::Interval => each(fields, rows, vector, |text| {
             // Bytes that are not UTF-8 are no interval; the empty text says so.
             let text = core::str::from_utf8(text).unwrap_or_default();
             cofferdam_types::Interval::parse(text).map(pack_interval)
         }),
-        Type::Text | Type::Unknown => texts(views, window, is_ascii, rows, vector),
+        Type::Text | Type::Unknown => texts(fields, rows, vector),
     }
 }
 
-/// Converts with `parse`, and marks fields that are NULL: those that have no text, and those of blanks alone, which
-/// programs that quote everything write for it.
+fn decimals(
+    fields: Fields<'_>,
+    rows: Rows<'_>,
+    precision: u8,
+    scale: u8,
+    vector: &mut Vector<'_>,
+) -> Result<(), BadField> {
+    let rounded = |text: &[u8]| number::parse_unscaled(text, precision, scale);
+    let exact = |text: &[u8]| number::parse_unscaled_exact(text, precision, scale);
+    // At most 18 digits, so the casts keep the value.
+    match (precision <= crate::batch::Kind::I64_DIGITS, fields.is_assigned) {
+        (true, true) => each(fields, rows, vector, |text| rounded(text).map(|value| value as i64)),
+        (true, false) => each(fields, rows, vector, |text| exact(text).map(|value| value as i64)),
+        (false, true) => each(fields, rows, vector, rounded),
+        (false, false) => each(fields, rows, vector, exact),
+    }
+}
+
+/// Converts with `parse`, and marks fields that are NULL: those that have no text, and, unless they are assigned, those of
+/// blanks alone, which programs that quote everything write for it.
 #[inline(always)]
 fn each<T: Element>(
-    views: &[TextView],
-    window: &[u8],
+    fields: Fields<'_>,
     rows: Rows<'_>,
     vector: &mut Vector<'_>,
     parse: impl Fn(&[u8]) -> Result<T, Error>,
 ) -> Result<(), BadField> {
+    let Fields { views, window, is_assigned, .. } = fields;
     vector.all_valid = true;
     let values = T::write(&mut vector.data);
     let (mut nulls, mut blanks) = (0usize, 0usize);
@@ -79,7 +98,7 @@ fn each<T: Element>(
                 values[row] = value;
                 Ok(())
             }
-            Err(_) if is_blank(view, window) => {
+            Err(_) if !is_assigned && is_blank(view, window) => {
                 blanks += 1;
                 Ok(())
             }
@@ -98,13 +117,8 @@ fn is_blank(view: TextView, window: &[u8]) -> bool {
     view == NULL_VIEW || view.of(window).trim_ascii().is_empty()
 }
 
-fn texts(
-    views: &[TextView],
-    window: &[u8],
-    is_ascii: bool,
-    rows: Rows<'_>,
-    vector: &mut Vector<'_>,
-) -> Result<(), BadField> {
+fn texts(fields: Fields<'_>, rows: Rows<'_>, vector: &mut Vector<'_>) -> Result<(), BadField> {
+    let Fields { views, window, is_ascii, .. } = fields;
     vector.all_valid = true;
     let texts = TextView::write(&mut vector.data);
     let mut nulls = 0;

@@ -64,7 +64,7 @@ pub(crate) struct Reader {
     pub(crate) offset: u64,
     /// Whether the file has no more bytes.
     pub(crate) at_end: bool,
-    /// Whether `start..end` may hold a quote.
+    /// Whether `start..end` may hold a quote, or another byte that was given for one.
     pub(crate) has_quotes: bool,
     /// Whether `start..end` is ASCII throughout.
     pub(crate) is_ascii: bool,
@@ -124,6 +124,12 @@ impl Reader {
         }
         self.inspect(window)?;
         Ok(self.end > before)
+    }
+
+    /// Leaves the rest of the file unread.
+    pub(crate) fn finish(&mut self) {
+        self.start = self.end;
+        self.at_end = true;
     }
 
     /// Whether the end came early because the file was cut off. Some files of the system claim more than they give.

@@ -5,13 +5,16 @@
 //! so that its fields are views like all others. The two agree on every line that either may read; a property test
 //! holds them to it.
 //!
-//! What a field means: nothing between two delimiters is NULL, two quotes are the empty text (`field` makes NULL of it in
-//! columns that are no texts). A line that is empty is passed over. A carriage return before a newline belongs to the
-//! newline.
+//! What a field means: the text of NULL (usually none) between two delimiters is NULL, two quotes are the empty text
+//! (`field` may make NULL of it in columns that are no texts). A line that is empty is passed over, unless fields are
+//! assigned: then it is a row of one empty field. A carriage return before a newline belongs to the newline.
+//!
+//! **PostgreSQL's format text** has no quotes; a backslash gives the byte behind it another meaning, and a record that
+//! holds one is read here byte by byte. A line `\\.` ends the data.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_plan::physical::CsvFormat;
+use cofferdam_plan::physical::{CsvFormat, FieldRules};
 use csv_core::{ReadFieldResult, ReaderBuilder, Terminator};
 
 use super::reader::{ReadProblem, Reader};
@@ -44,6 +47,9 @@ pub(crate) struct RowReader<'a> {
     pub(crate) reader: Reader,
     layout: Layout<'a>,
     quote: Option<u8>,
+    /// What a record that is not split the fast way has: a quote, or a backslash.
+    special: Option<u8>,
+    passes_blank_lines: bool,
     /// The rest of the rows' state is for quoted records.
     quoted: csv_core::Reader,
     scratch: Vec<'a, u8>,
@@ -57,9 +63,15 @@ pub(crate) struct RowReader<'a> {
 }
 
 enum Record {
-    Complete { next: usize },
-    Ragged { fields: u32 },
+    Complete {
+        next: usize,
+    },
+    Ragged {
+        fields: u32,
+    },
     Incomplete,
+    /// The end of the data, although not of the file.
+    End,
 }
 
 impl<'a> RowReader<'a> {
@@ -67,6 +79,7 @@ impl<'a> RowReader<'a> {
     pub(crate) fn new(
         reader: Reader,
         format: CsvFormat,
+        rules: FieldRules<'a>,
         fields: u32,
         projection: &'a [u32],
         rows_max: usize,
@@ -77,6 +90,7 @@ impl<'a> RowReader<'a> {
             fields,
             delimiter: format.delimiter,
             trailing_delimiter: format.trailing_delimiter,
+            null: rules.null.as_bytes(),
         };
         let quoted = ReaderBuilder::new()
             .delimiter(format.delimiter)
@@ -87,6 +101,8 @@ impl<'a> RowReader<'a> {
             reader,
             layout,
             quote: format.quote,
+            special: special_byte(format),
+            passes_blank_lines: !rules.is_assigned,
             quoted,
             scratch: Vec::new_in(arena),
             lines: arena.alloc_slice_fill(rows_max, 0)?,
@@ -145,19 +161,27 @@ impl<'a> RowReader<'a> {
                 break;
             }
             let mut sink = Sink { views: &mut *views, stride, row };
-            match self.split_quoted(window, &mut sink)? {
+            let record = match self.quote {
+                Some(_) => self.split_quoted(window, &mut sink)?,
+                None => self.split_escaped(window, &mut sink)?,
+            };
+            match record {
                 Record::Complete { next } => {
                     self.reader.start = next;
                     row += 1;
                 }
                 Record::Ragged { fields } => return Err(RowProblem::Ragged { fields }),
                 Record::Incomplete => break,
+                Record::End => {
+                    self.reader.finish();
+                    break;
+                }
             }
         }
         Ok(row)
     }
 
-    /// Splits lines up to the first one with a quote, and gives whether there is one.
+    /// Splits lines up to the first one with a quote or backslash, and gives whether there is one.
     fn split_plain(
         &mut self,
         window: &[u8],
@@ -168,7 +192,7 @@ impl<'a> RowReader<'a> {
     ) -> Result<bool, RowProblem> {
         let live = &window[..self.reader.end];
         let mut at = self.reader.start;
-        let next_quote = match self.quote {
+        let next_quote = match self.special {
             Some(quote) if self.reader.has_quotes => memchr::memchr(quote, &live[at..]).map(|i| at + i),
             _ => None,
         };
@@ -177,7 +201,7 @@ impl<'a> RowReader<'a> {
         let mut splitter = Splitter::new(live, self.layout.delimiter, at);
         let mut stops_at_quote = false;
         while *row < rows_max && at < live.len() {
-            if let Some(next) = blank_line(live, at) {
+            if let Some(next) = blank_line(live, at).filter(|_| self.passes_blank_lines) {
                 at = next;
                 line += 1;
                 splitter.seek(at);
@@ -251,7 +275,7 @@ impl<'a> RowReader<'a> {
             last_is_empty = field_start == end;
             if self.layout.projection.get(slot) == Some(&fields) {
                 let view = TextView { start: (start + field_start) as u32, len: (end - field_start) as u32 };
-                let is_null = last_is_empty && !was_quoted;
+                let is_null = !was_quoted && self.layout.is_null(&self.scratch[field_start..end]);
                 sink.views[slot * sink.stride + sink.row] = if is_null { NULL_VIEW } else { view };
                 slot += 1;
             }
@@ -263,11 +287,129 @@ impl<'a> RowReader<'a> {
         if !self.layout.accepts(fields, last_is_empty) || slot < self.layout.projection.len() {
             return Ok(Record::Ragged { fields });
         }
-        let newlines = memchr::memchr_iter(b'\n', &live[start..at]).count();
+        Ok(self.complete(window, written, at, sink.row))
+    }
+
+    /// Puts the fields of a record that ends at `next` over it, and counts its lines.
+    fn complete(&mut self, window: &mut [u8], written: usize, next: usize, row: usize) -> Record {
+        let start = self.reader.start;
+        let newlines = memchr::memchr_iter(b'\n', &window[start..next]).count();
         window[start..start + written].copy_from_slice(&self.scratch[..written]);
-        self.lines[sink.row] = (self.next_line - self.first_line) as u32;
+        self.lines[row] = (self.next_line - self.first_line) as u32;
         self.next_line += newlines as u64;
-        Ok(Record::Complete { next: at })
+        Record::Complete { next }
+    }
+
+    /// Reads one record of PostgreSQL's format text and writes its fields over it.
+    ///
+    /// # Source
+    /// `CopyReadLineText` and `CopyReadAttributesText` in PostgreSQL's `copyfromparse.c`.
+    fn split_escaped(&mut self, window: &mut [u8], sink: &mut Sink<'_>) -> Result<Record, RowProblem> {
+        let start = self.reader.start;
+        let live = &window[..self.reader.end];
+        if live[start..].starts_with(b"\\.\n") || live[start..].starts_with(b"\\.\r\n") {
+            return Ok(Record::End);
+        }
+        let (mut at, mut written, mut fields, mut slot) = (start, 0, 0, 0);
+        let (mut raw_start, mut field_start, mut has_escape) = (start, 0, false);
+        loop {
+            let Some(&byte) = live.get(at) else { return Ok(Record::Incomplete) };
+            at += 1;
+            let is_newline = byte == b'\n';
+            if byte == b'\\' {
+                let Some(escape) = Escape::read(&live[at..]) else { return Ok(Record::Incomplete) };
+                if escape.byte == 0 {
+                    return Err(RowProblem::Read(ReadProblem::NulByte { at, newlines: 0 }));
+                }
+                self.reader.is_ascii &= escape.byte.is_ascii();
+                self.put_byte(&mut written, escape.byte)?;
+                at += escape.len;
+                has_escape = true;
+                continue;
+            }
+            if byte != self.layout.delimiter && !is_newline {
+                self.put_byte(&mut written, byte)?;
+                continue;
+            }
+            let (mut raw_end, mut end) = (at - 1, written);
+            if is_newline && raw_end > raw_start && live[raw_end - 1] == b'\r' {
+                (raw_end, end) = (raw_end - 1, end - 1);
+            }
+            if self.layout.projection.get(slot) == Some(&fields) {
+                sink.put(
+                    slot,
+                    start + field_start,
+                    start + end,
+                    self.layout.is_null(&live[raw_start..raw_end]),
+                );
+                slot += 1;
+            }
+            fields += 1;
+            if is_newline {
+                let last_is_empty = end == field_start && !has_escape;
+                if !self.layout.accepts(fields, last_is_empty) || slot < self.layout.projection.len() {
+                    return Ok(Record::Ragged { fields });
+                }
+                return Ok(self.complete(window, written, at, sink.row));
+            }
+            (raw_start, field_start, has_escape) = (at, written, false);
+        }
+    }
+
+    fn put_byte(&mut self, written: &mut usize, byte: u8) -> Result<(), AllocError> {
+        if self.scratch.len() == *written {
+            let size = (self.scratch.len() * 2).max(256);
+            self.scratch.resize(size, 0)?;
+        }
+        self.scratch[*written] = byte;
+        *written += 1;
+        Ok(())
+    }
+}
+
+/// The byte that keeps a record from being split the fast way.
+pub(crate) fn special_byte(format: CsvFormat) -> Option<u8> {
+    format.quote.or(format.escapes.then_some(b'\\'))
+}
+
+/// What stands behind a backslash: the byte that it means, and how many bytes say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Escape {
+    byte: u8,
+    len: usize,
+}
+
+impl Escape {
+    /// Nothing when `text` may go on with more digits.
+    fn read(text: &[u8]) -> Option<Escape> {
+        let first = *text.first()?;
+        let one = |byte| Some(Escape { byte, len: 1 });
+        match first {
+            b'b' => one(8),
+            b'f' => one(12),
+            b'n' => one(b'\n'),
+            b'r' => one(b'\r'),
+            b't' => one(b'\t'),
+            b'v' => one(11),
+            b'0'..=b'7' => Escape::digits(text, 8, 3),
+            b'x' => match text.get(1)?.is_ascii_hexdigit() {
+                true => Escape::digits(&text[1..], 16, 2)
+                    .map(|Escape { byte, len }| Escape { byte, len: len + 1 }),
+                false => one(first),
+            },
+            _ => one(first),
+        }
+    }
+
+    /// Up to `digits_max` digits; PostgreSQL keeps the low byte of three octal ones.
+    fn digits(text: &[u8], radix: u32, digits_max: usize) -> Option<Escape> {
+        let (mut value, mut len) = (0u32, 0);
+        while len < digits_max {
+            let Some(digit) = char::from(*text.get(len)?).to_digit(radix) else { break };
+            value = value * radix + digit;
+            len += 1;
+        }
+        Some(Escape { byte: value as u8, len })
     }
 }
 
@@ -297,17 +439,26 @@ mod tests {
 
     /// Rows as this reader gives them, with a window of few bytes, and the line of the row that is malformed.
     fn read(text: &[u8], quote: Option<u8>, window_bytes: usize) -> (std::vec::Vec<Fields>, Option<u64>) {
+        let format = CsvFormat { quote, ..CsvFormat::CSV };
+        read_as(text, format, FieldRules::AS_IT_STANDS, window_bytes)
+    }
+
+    fn read_as(
+        text: &[u8],
+        format: CsvFormat,
+        rules: FieldRules<'_>,
+        window_bytes: usize,
+    ) -> (std::vec::Vec<Fields>, Option<u64>) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("cofferdam-rows-{}-{number}", std::process::id()));
         File::create(&path).and_then(|mut file| file.write_all(text)).expect("the folder is writable");
         let budget = Budget::unlimited("test").unwrap();
         let arena = Arena::new(&budget);
-        let format = CsvFormat { delimiter: b',', quote, header: false, trailing_delimiter: false };
         let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let reader = Reader::new(file, quote, window_bytes);
-        let mut rows = RowReader::new(reader, format, FIELDS, &[0, 1, 2], STRIDE, &arena).unwrap();
+        let reader = Reader::new(file, special_byte(format), window_bytes);
+        let mut rows = RowReader::new(reader, format, rules, FIELDS, &[0, 1, 2], STRIDE, &arena).unwrap();
         let mut window = Vec::new_in(&arena);
         let mut views = [NULL_VIEW; FIELDS as usize * STRIDE];
         let mut all = std::vec::Vec::new();
@@ -354,8 +505,80 @@ mod tests {
         }
     }
 
+    /// A text as PostgreSQL writes it in its format text.
+    fn escaped(text: &str) -> String {
+        let mut out = String::new();
+        for character in text.chars() {
+            match character {
+                '\n' => out += "\\n",
+                '\t' => out += "\\t",
+                '\r' => out += "\\r",
+                '\\' => out += "\\\\",
+                other => out.push(other),
+            }
+        }
+        out
+    }
+
+    fn text_rules() -> FieldRules<'static> {
+        FieldRules { null: "\\N", is_assigned: true }
+    }
+
+    #[test]
+    fn escapes_are_those_of_postgresql() {
+        let cases = [
+            ("\\b\\f\\v", "\u{8}\u{c}\u{b}"),
+            ("\\101\\60x", "A0x"),
+            ("\\x41\\x4z\\xz", "A\u{4}zxz"),
+            ("\\303\\251", "é"),
+            ("\\N1", "N1"),
+            ("a\\\nb", "a\nb"),
+            ("\\.x", ".x"),
+            ("\\\t", "\t"),
+        ];
+        for (text, expected) in cases {
+            let line = format!("{text}\t\\N\t\n1\t2\t3\n");
+            let (rows, malformed) = read_as(line.as_bytes(), CsvFormat::TEXT, text_rules(), 64);
+            assert_eq!(malformed, None, "{text}");
+            let first = vec![Some(expected.as_bytes().to_vec()), None, Some(vec![])];
+            assert_eq!(rows[0], first, "{text}");
+            assert_eq!(rows.len(), 2);
+        }
+        let read = |text: &str| read_as(text.as_bytes(), CsvFormat::TEXT, text_rules(), 64);
+        assert_eq!(read("a\tb\tc\n\\.\nx\n"), (read("a\tb\tc\n").0, None), "the data ends before the file");
+        assert_eq!(read("a\tb\tc\nd\\\ne\tf\n").1, Some(2), "lines are counted by where records begin");
+        assert_eq!(read("a\tb\t\\0\n").1, Some(1), "there is no NUL in a text");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Aim: what is written in the format text is read back, wherever the window ends.
+        #[test]
+        fn format_text_reads_back(
+            rows in proptest::collection::vec(proptest::collection::vec(proptest::option::of("[ab\\\\\n\t\rNé]{0,6}"), 3), 0..30),
+            window_bytes in 32usize..200,
+        ) {
+            let field = |field: &Option<String>| field.as_ref().map_or("\\N".to_owned(), |text| escaped(text));
+            let line = |row: &std::vec::Vec<Option<String>>| row.iter().map(field).collect::<std::vec::Vec<_>>().join("\t") + "\n";
+            let text: String = rows.iter().map(line).collect();
+            let (found, malformed) = read_as(text.as_bytes(), CsvFormat::TEXT, text_rules(), window_bytes);
+            prop_assert_eq!(malformed, None);
+            let expected: std::vec::Vec<Fields> = rows.iter()
+                .map(|row| row.iter().map(|field| field.as_ref().map(|text| text.clone().into_bytes())).collect())
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        /// Aim: bytes of any kind end in rows or in an error in the format text, too.
+        #[test]
+        fn any_bytes_are_text_or_an_error(
+            text in proptest::collection::vec(prop_oneof![Just(b'\t'), Just(b'\\'), Just(b'\n'), Just(b'x'), any::<u8>()], 0..300),
+            window_bytes in 32usize..200,
+        ) {
+            let (rows, _) = read_as(&text, CsvFormat::TEXT, text_rules(), window_bytes);
+            prop_assert!(rows.iter().all(|row| row.len() == 3));
+        }
 
         /// Aim: on text without quotes the fast path and `csv-core` find the same fields, wherever the window ends.
         #[test]

@@ -21,7 +21,7 @@ use std::path::Path;
 use cofferdam_arena::collections::{Set, Vec};
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{CsvFormat, FileFormat, FileSource};
+use cofferdam_plan::physical::{CsvFormat, FieldRules, FileFormat, FileSource};
 use cofferdam_types::{Sniffer, Type, cast};
 
 use super::reader::{ReadProblem, Reader, window_bytes};
@@ -47,6 +47,8 @@ pub struct SniffOptions<'o> {
     pub delimiter: Option<u8>,
     /// Whether the first row names the columns.
     pub header: Option<bool>,
+    /// All there is to know of a file whose columns are given: then it is not read.
+    pub format: Option<(FileFormat, FieldRules<'o>)>,
 }
 
 /// Finds out how a file is written and what its columns are, from its first bytes.
@@ -127,6 +129,16 @@ fn sniff<'a>(
         return Err(Trouble::File { line: 0, kind: FileProblemKind::NotAFile });
     }
     let file = File::open(path)?;
+    if let (Some((format, rules)), Some(columns)) = (options.format, options.columns) {
+        return Ok(arena.alloc(FileSource {
+            path: arena.alloc_str(path)?,
+            format,
+            columns: copy_columns(columns, arena)?,
+            size_bytes: metadata.len(),
+            rows_estimate: None,
+            fields: FieldRules { null: arena.alloc_str(rules.null)?, ..rules },
+        })?);
+    }
     let extension = Path::new(path).extension().unwrap_or_default();
     let is_table = extension.eq_ignore_ascii_case("tbl");
     let quote = (!is_table).then_some(QUOTE);
@@ -147,7 +159,13 @@ fn sniff<'a>(
         () => guess_delimiter(sample, options.columns.map(<[_]>::len), extension.eq_ignore_ascii_case("csv")),
     });
     let shape = Shape::of(sample, delimiter, quote, is_table, options.columns);
-    let format = CsvFormat { delimiter, quote, header: false, trailing_delimiter: shape.trailing_delimiter };
+    let format = CsvFormat {
+        delimiter,
+        quote,
+        header: false,
+        trailing_delimiter: shape.trailing_delimiter,
+        escapes: false,
+    };
     let sample = Sample::read(reader, &mut window, format, shape.fields, scratch)?;
     let header = options.header.unwrap_or_else(|| sample.has_header(options.columns, is_table));
     let columns = match options.columns {
@@ -161,6 +179,7 @@ fn sniff<'a>(
         columns,
         size_bytes: metadata.len(),
         rows_estimate,
+        fields: FieldRules::AS_IT_STANDS,
     })?)
 }
 
@@ -319,7 +338,15 @@ impl<'s> Sample<'s> {
         let is_whole_file = reader.at_end;
         reader.at_end = true;
         let projection = &*scratch.alloc_slice_from_iter(0..fields)?;
-        let mut rows = RowReader::new(reader, format, fields, projection, ROWS_AT_ONCE, scratch)?;
+        let mut rows = RowReader::new(
+            reader,
+            format,
+            FieldRules::AS_IT_STANDS,
+            fields,
+            projection,
+            ROWS_AT_ONCE,
+            scratch,
+        )?;
         let views = scratch.alloc_slice_fill(fields as usize * ROWS_AT_ONCE, NULL_VIEW)?;
         let first = scratch.alloc_slice_fill(fields as usize, None)?;
         let sniffers = scratch.alloc_slice_fill(fields as usize, Sniffer::new())?;

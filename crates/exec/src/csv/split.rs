@@ -20,7 +20,7 @@ use crate::batch::TextView;
 
 const BLOCK_BYTES: usize = 64;
 
-/// A view that stands for an unquoted empty field: NULL.
+/// A view that stands for an unquoted field with the text of NULL.
 pub(crate) const NULL_VIEW: TextView = TextView { start: u32::MAX, len: 0 };
 
 /// Which fields of a line are wanted and how many there must be.
@@ -32,9 +32,17 @@ pub(crate) struct Layout<'a> {
     pub(crate) fields: u32,
     pub(crate) delimiter: u8,
     pub(crate) trailing_delimiter: bool,
+    /// The text of an unquoted field that is NULL.
+    pub(crate) null: &'a [u8],
 }
 
 impl Layout<'_> {
+    /// Whether an unquoted field is NULL.
+    #[inline(always)]
+    pub(crate) fn is_null(&self, field: &[u8]) -> bool {
+        field.len() == self.null.len() && (self.null.is_empty() || field == self.null)
+    }
+
     /// Whether a line of so many fields, the last of which is or isn't empty, is well formed.
     pub(crate) fn accepts(&self, fields: u32, last_is_empty: bool) -> bool {
         fields == self.fields
@@ -63,12 +71,9 @@ pub(crate) struct Sink<'v> {
 
 impl Sink<'_> {
     #[inline(always)]
-    pub(crate) fn put(&mut self, slot: usize, start: usize, end: usize) {
-        let view = if start == end {
-            NULL_VIEW
-        } else {
-            TextView { start: start as u32, len: (end - start) as u32 }
-        };
+    pub(crate) fn put(&mut self, slot: usize, start: usize, end: usize, is_null: bool) {
+        let view =
+            if is_null { NULL_VIEW } else { TextView { start: start as u32, len: (end - start) as u32 } };
         self.views[slot * self.stride + self.row] = view;
     }
 }
@@ -129,12 +134,13 @@ impl<'w> Splitter<'w> {
             }
             match self.stop() {
                 Stop::Delimiter(at) => {
-                    sink.put(slot, field_start, at);
+                    sink.put(slot, field_start, at, layout.is_null(&self.window[field_start..at]));
                     field_start = at + 1;
                     delimiters += 1;
                 }
                 Stop::Newline(at) => {
-                    sink.put(slot, field_start, self.without_return(field_start, at));
+                    let end = self.without_return(field_start, at);
+                    sink.put(slot, field_start, end, layout.is_null(&self.window[field_start..end]));
                     let last = slot + 1 == layout.projection.len();
                     return self.judge(layout, start, at, delimiters, last);
                 }
@@ -312,7 +318,13 @@ mod tests {
             wanted in 0u8..64,
         ) {
             let projection: Vec<u32> = (0..fields).filter(|i| wanted & 1 << i != 0).collect();
-            let layout = Layout { projection: &projection, fields, delimiter: b'|', trailing_delimiter: false };
+            let layout = Layout {
+                projection: &projection,
+                fields,
+                delimiter: b'|',
+                trailing_delimiter: false,
+                null: b"",
+            };
             let mut views = vec![NULL_VIEW; projection.len().max(1)];
             let mut splitter = Splitter::new(&text, b'|', 0);
             let mut start = 0;

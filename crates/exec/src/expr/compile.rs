@@ -90,6 +90,15 @@ struct Membership<'a> {
     index: usize,
 }
 
+/// A GREATEST or LEAST of which some arguments are evaluated.
+#[derive(Clone, Copy, Debug)]
+struct Extreme<'a> {
+    expr: &'a Expr<'a>,
+    dst: VectorId,
+    /// The argument that is on the stack.
+    index: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Task<'a> {
     Visit(&'a Expr<'a>),
@@ -102,6 +111,7 @@ enum Task<'a> {
     Result(Choice<'a>),
     Otherwise(Choice<'a>),
     Item(Membership<'a>),
+    Extreme(Extreme<'a>),
 }
 
 /// Compiles `expr` over an input whose columns are `columns`.
@@ -173,6 +183,7 @@ impl<'a> Compiler<'a, '_, '_> {
                 Task::Result(choice) => self.choice_result(choice)?,
                 Task::Otherwise(choice) => self.otherwise(choice)?,
                 Task::Item(membership) => self.item(membership)?,
+                Task::Extreme(extreme) => self.extreme(extreme)?,
             }
         }
         // The result is read after the run, so its register is not given back.
@@ -203,6 +214,16 @@ impl<'a> Compiler<'a, '_, '_> {
             ExprKind::InList { arg, .. } => {
                 self.tasks.push(Task::Finish(expr))?;
                 self.tasks.push(Task::Visit(arg))?;
+            }
+            ExprKind::Call { function: Function::Greatest | Function::Least, args } => {
+                let dst = self.register(Kind::of(expr.ty))?;
+                self.emit(Op::Clear, dst, [NONE; 3], expr.span)?;
+                self.tasks.push(Task::Extreme(Extreme { expr, dst, index: 0 }))?;
+                self.tasks.push(Task::Visit(args[0]))?;
+            }
+            ExprKind::Call { function: Function::LimitCharacters, args } => {
+                self.tasks.push(Task::Finish(expr))?;
+                self.tasks.push(Task::Visit(args[0]))?;
             }
             _ => self.visit_operands(expr)?,
         }
@@ -480,7 +501,51 @@ impl<'a> Compiler<'a, '_, '_> {
             Function::Ceil => self.emit1(Op::Round { how: Rounding::Up, from, to }, expr),
             Function::Extract(field) => self.emit1(Op::Extract { field, to }, expr),
             Function::NullIf => self.null_if(from, expr),
-            Function::Coalesce => unreachable!("compiled as a choice"),
+            Function::LimitCharacters => self.limit_characters(args[1], expr),
+            Function::Coalesce | Function::Greatest | Function::Least => {
+                unreachable!("compiled argument by argument")
+            }
+        }
+    }
+
+    /// The text itself where it is short enough: the result is another view of the operand's heap, which is therefore kept.
+    fn limit_characters(&mut self, count: &'a Expr<'a>, expr: &'a Expr<'a>) -> Result<(), Error<'a>> {
+        let ExprKind::Literal(Value::Integer(count)) = count.kind else {
+            unreachable!("the binder gives a constant")
+        };
+        let text = self.pop();
+        let heap = self.store.vector(text.id).heap;
+        let dst = self.store.add_text_over(heap, self.arena)?;
+        let op = Op::LimitCharacters { count: count.cast_unsigned() };
+        self.emit(op, dst, [text.id, NONE, NONE], expr.span)?;
+        Ok(self.operands.push(Operand { id: dst, is_register: false })?)
+    }
+
+    /// One more argument of GREATEST or LEAST is evaluated: takes the rows for which it wins.
+    fn extreme(&mut self, mut extreme: Extreme<'a>) -> Result<(), Error<'a>> {
+        let Extreme { expr, dst, .. } = extreme;
+        let ExprKind::Call { function, args } = &expr.kind else { unreachable!("both are calls") };
+        let arg = self.pop();
+        let replaces = self.register(Kind::Bool)?;
+        let greatest = *function == Function::Greatest;
+        let op = Op::Replaces { greatest, is_interval: expr.ty == Type::Interval };
+        self.emit(op, replaces, [dst, arg.id, NONE], expr.span)?;
+        let (before, taken) = (self.level, self.add_level()?);
+        let narrow = Op::Narrow { test: Test::True, from: before, to: taken };
+        self.emit(narrow, NONE, [replaces, NONE, NONE], expr.span)?;
+        self.use_level(taken, expr.span)?;
+        self.emit(Op::Copy, dst, [arg.id, NONE, NONE], expr.span)?;
+        self.use_level(before, expr.span)?;
+        self.spare_levels.push(taken)?;
+        self.registers.free.push(replaces)?;
+        self.free(arg)?;
+        extreme.index += 1;
+        match args.get(extreme.index) {
+            Some(next) => {
+                self.tasks.push(Task::Extreme(extreme))?;
+                Ok(self.tasks.push(Task::Visit(next))?)
+            }
+            None => Ok(self.operands.push(Operand { id: dst, is_register: true })?),
         }
     }
 
@@ -751,7 +816,7 @@ fn is_same_representation(from: Type, to: Type) -> bool {
 }
 
 /// A constant as a value of exactly this type: a number of another type or scale is converted.
-fn typed<'v>(
+pub(crate) fn typed<'v>(
     value: Value<'v>,
     ty: Type,
     buffer: &'v mut TextBuffer,

@@ -17,6 +17,6 @@ mod program;
 mod run;
 mod text;
 
-pub(crate) use compile::{Registers, compile};
+pub(crate) use compile::{Registers, compile, typed};
 pub(crate) use program::{Program, Test};
 pub(crate) use run::{narrow_in_place, passing};

@@ -89,6 +89,11 @@ pub(crate) enum Op<'a> {
     IsNull {
         negated: bool,
     },
+    /// Whether `b` replaces `a` as the greatest or least so far: it is not NULL, and `a` is NULL or on the wrong side of it.
+    Replaces {
+        greatest: bool,
+        is_interval: bool,
+    },
     /// `IS TRUE`, `IS FALSE` and their negations.
     IsTruth {
         wanted: bool,
@@ -130,6 +135,10 @@ pub(crate) enum Op<'a> {
     /// `a` from `b`, `c` characters if there is a count.
     Substring {
         has_count: bool,
+    },
+    /// `a`, whose heap the result shares, if it has at most so many characters but for blanks at its end.
+    LimitCharacters {
+        count: u32,
     },
     /// `a` without the characters of `b`.
     Trim(Trim),

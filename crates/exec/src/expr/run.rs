@@ -1,7 +1,7 @@
 //! Runs programs over a batch: one instruction at a time, each over all rows of its level.
 
 use cofferdam_plan::Span;
-use cofferdam_types::{Excerpt, Type};
+use cofferdam_types::Type;
 
 use super::arithmetic;
 use super::convert;
@@ -35,6 +35,7 @@ impl<'a> Program<'a> {
                 }
                 Op::Narrow { test, from, to } => self.narrow(store, batch, test, inst.a, from, to),
                 Op::Split { test, from, to } => self.split(store, batch, test, inst.a, from, to),
+                Op::LimitCharacters { count } => text::limit(store, level, inst, count)?,
                 Op::Like { pattern, constant, escape, negated } => {
                     let pattern = &mut self.patterns[pattern as usize];
                     let escape = (!constant).then_some(escape);
@@ -173,9 +174,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
         }
         Op::CompareIntervals(op) => {
             validity2(rows, a, b, dst);
-            let days = |v: i64| unpack_interval(v).comparable_days();
-            let (a, b) = (a.values::<i64>(), b.values::<i64>());
-            kernel::map2(rows, a, b, bool::write(&mut dst.data), |a, b| op.holds(days(a).cmp(&days(b))));
+            compare_intervals(op, rows, a, b, dst);
         }
         Op::Distinct { negated } => distinct(store, rows, a, b, negated, dst),
         Op::And => {
@@ -198,6 +197,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
             let out = bool::write(&mut dst.data);
             rows.for_each(|row| out[row] = a.is_valid(row) == negated);
         }
+        Op::Replaces { greatest, is_interval } => replaces(store, greatest, is_interval, rows, [a, b], dst),
         Op::IsTruth { wanted, negated } => {
             dst.all_valid = true;
             let (values, out) = (a.values::<bool>(), bool::write(&mut dst.data));
@@ -239,6 +239,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
         | Op::Lower
         | Op::Upper
         | Op::Substring { .. }
+        | Op::LimitCharacters { .. }
         | Op::Trim(_)
         | Op::Like { .. }
         | Op::Use(_)
@@ -247,6 +248,32 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
         | Op::JumpIfEmpty { .. } => unreachable!("executed elsewhere"),
     }
     Ok(())
+}
+
+/// Whether each value of `b` takes the place of that of `a`.
+fn replaces(
+    store: &Store<'_>,
+    greatest: bool,
+    is_interval: bool,
+    rows: Rows<'_>,
+    [a, b]: [&Vector<'_>; 2],
+    dst: &mut Vector<'_>,
+) {
+    let op = if greatest { Comparison::Less } else { Comparison::Greater };
+    if is_interval {
+        compare_intervals(op, rows, a, b, dst);
+    } else {
+        compare(store, op, rows, a, b, dst);
+    }
+    dst.all_valid = true;
+    let out = bool::write(&mut dst.data);
+    rows.for_each(|row| out[row] = b.is_valid(row) && (!a.is_valid(row) || out[row]));
+}
+
+fn compare_intervals(op: Comparison, rows: Rows<'_>, a: &Vector<'_>, b: &Vector<'_>, dst: &mut Vector<'_>) {
+    let days = |v: i64| unpack_interval(v).comparable_days();
+    let (a, b) = (a.values::<i64>(), b.values::<i64>());
+    kernel::map2(rows, a, b, bool::write(&mut dst.data), |a, b| op.holds(days(a).cmp(&days(b))));
 }
 
 fn both(x: Option<bool>, y: Option<bool>) -> Option<bool> {
@@ -462,9 +489,6 @@ fn copy_texts<'a>(
 pub(super) fn view<'a>(start: usize, end: usize, span: Span) -> Result<TextView, Error<'a>> {
     match u32::try_from(end) {
         Ok(_) => Ok(TextView { start: start as u32, len: (end - start) as u32 }),
-        Err(_) => {
-            let error = cofferdam_types::Error::OutOfRange { ty: Type::Text, text: Excerpt::new(b"") };
-            Err(Error::Value { error, span })
-        }
+        Err(_) => Err(Error::too_much_text(span)),
     }
 }

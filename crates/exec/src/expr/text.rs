@@ -142,6 +142,42 @@ fn trimmed<'t>(text: &'t str, characters: &str, trim: Trim) -> &'t [u8] {
     .as_bytes()
 }
 
+/// `dst = a` where it has at most `count` characters, blanks at its end aside. The views of `dst` are over the heap of `a`.
+pub(super) fn limit<'a>(
+    store: &mut Store<'a>,
+    level: BatchRows,
+    inst: &Inst<'a>,
+    count: u32,
+) -> Result<(), Error<'a>> {
+    let mut dst = store.take(inst.dst);
+    let (rows, a) = (store.rows(level), store.vector(inst.a));
+    debug_assert_eq!(dst.heap, a.heap);
+    validity1(rows, a, &mut dst);
+    let (views, out) = (a.values::<TextView>(), TextView::write(&mut dst.data));
+    let outcome = rows.try_for_each(|row| {
+        if !a.is_valid(row) {
+            return Ok(());
+        }
+        let view = views.get(row);
+        // No text has more characters than bytes.
+        let len = if view.len <= count { Some(view.len) } else { kept_bytes(store.text(a, row), count) };
+        let problem = ArgumentProblem::TooManyCharacters { count };
+        let len = len.ok_or(Error::Argument { problem, span: inst.span })?;
+        out[row] = TextView { start: view.start, len };
+        Ok(())
+    });
+    store.put_back(inst.dst, dst);
+    outcome
+}
+
+/// The bytes of the first `count` characters, if all behind them are blanks.
+fn kept_bytes(text: &[u8], count: u32) -> Option<u32> {
+    let mut starts = text.iter().enumerate().filter(|(_, byte)| *byte & 0xC0 != 0x80);
+    let end = starts.nth(count as usize).map_or(text.len(), |(at, _)| at);
+    let rest = text.get(end..).unwrap_or_default();
+    rest.iter().all(|byte| *byte == b' ').then_some(end as u32)
+}
+
 /// The number of characters of a text, which cannot exceed its bytes.
 pub(super) fn characters(text: &[u8]) -> i32 {
     let count = text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
@@ -195,6 +231,22 @@ mod tests {
         ];
         for (text, start, count, expected) in cases {
             assert_eq!(substring(text, start, count), expected, "substring({text}, {start}, {count:?})");
+        }
+    }
+
+    #[test]
+    fn a_limit_cuts_blanks_and_nothing_else() {
+        let cases = [
+            ("abc", 3, Some(3)),
+            ("abc", 2, None),
+            ("ab ", 2, Some(2)),
+            ("ab   c", 2, None),
+            ("grün ", 4, Some(5)),
+            ("grün", 3, None),
+            ("    ", 1, Some(1)),
+        ];
+        for (text, count, expected) in cases {
+            assert_eq!(kept_bytes(text.as_bytes(), count), expected, "{text} in {count}");
         }
     }
 

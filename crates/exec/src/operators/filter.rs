@@ -2,13 +2,13 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind};
+use cofferdam_plan::expr::{BinaryOp, Column, Expr, ExprKind};
 use cofferdam_plan::physical::OperatorId;
 use cofferdam_types::Type;
 
 use super::{Event, Step};
 use crate::batch::{BatchRows, SelectionId, Store, VectorId};
-use crate::error::Error;
+use crate::error::{Error, FileProblem, FileProblemKind};
 use crate::expr::{Program, Registers, Test, compile, narrow_in_place, passing};
 
 /// Conjuncts that are tested one after the other, each on the rows that passed those before it.
@@ -139,12 +139,16 @@ impl<'a> Filter<'a> {
 pub(crate) struct Project<'a> {
     input: OperatorId,
     programs: Vec<'a, Program<'a>>,
+    /// What the computed columns are called.
+    names: &'a [Column<'a>],
+    arena: &'a Arena,
 }
 
 impl<'a> Project<'a> {
     pub(crate) fn open(
         input: OperatorId,
         exprs: &[&'a Expr<'a>],
+        names: &'a [Column<'a>],
         columns: &[VectorId],
         store: &mut Store<'a>,
         arena: &'a Arena,
@@ -156,7 +160,7 @@ impl<'a> Project<'a> {
         }
         let results =
             arena.alloc_slice_from_iter(programs.iter().map(|program: &Program<'_>| program.result))?;
-        Ok((Project { input, programs }, results))
+        Ok((Project { input, programs, names, arena }, results))
     }
 
     pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
@@ -164,11 +168,45 @@ impl<'a> Project<'a> {
             Event::Pull => Ok(Step::Pull(self.input)),
             Event::End => Ok(Step::End),
             Event::Batch(batch) => {
-                for program in self.programs.iter_mut() {
-                    program.run(store, batch)?;
+                for index in 0..self.programs.len() {
+                    if let Err(error) = self.programs[index].run(store, batch) {
+                        return Err(self.located(index, error, batch, store));
+                    }
                 }
                 Ok(Step::Emit(batch))
             }
         }
+    }
+
+    /// The error with the line of its row, where rows come from a file: the rows are computed again, one at a time. Without
+    /// memory for that it stays what it is.
+    #[cold]
+    fn located(
+        &mut self,
+        index: usize,
+        error: Error<'a>,
+        batch: BatchRows,
+        store: &mut Store<'a>,
+    ) -> Error<'a> {
+        let Some(row_error) = error.of_row().filter(|_| store.origin.is_some()) else { return error };
+        let Ok(selection) = store.add_selection(self.arena) else { return error };
+        for i in 0..store.rows(batch).len() {
+            let row = store.rows(batch).nth(i);
+            let mut one = store.take_selection(selection);
+            (one.rows[0], one.count) = (row as u16, 1);
+            store.put_selection_back(selection, one);
+            let only = BatchRows { count: batch.count, selection: Some(selection) };
+            if self.programs[index].run(store, only).is_ok() {
+                continue;
+            }
+            let Some(place) = store.place_of(row) else { break };
+            let name = self.names.get(index).map_or("", |column| column.name);
+            let kind = FileProblemKind::Refused { name, error: row_error };
+            return match self.arena.alloc(FileProblem { path: place.path, line: place.line, kind }) {
+                Ok(problem) => Error::File(problem),
+                Err(_) => error,
+            };
+        }
+        error
     }
 }

@@ -17,14 +17,17 @@
 mod aggregate;
 mod filter;
 mod gather;
+mod insert;
 mod join;
 mod limit;
 mod scan;
 mod sort;
 mod state;
+mod stored_scan;
 mod values;
 
-use cofferdam_plan::physical::{Operator as PlanOperator, OperatorId, OperatorKind};
+use cofferdam_plan::physical::{Insert, Operator as PlanOperator, OperatorId, OperatorKind};
+use cofferdam_plan::table::TableSource;
 
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
@@ -58,6 +61,7 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) enum Operator<'a> {
     Scan(scan::Scan<'a>),
+    StoredScan(stored_scan::StoredScan<'a>),
     Values(values::Values<'a>),
     Filter(filter::Filter<'a>),
     Project(filter::Project<'a>),
@@ -67,6 +71,7 @@ pub(crate) enum Operator<'a> {
     Distinct(aggregate::Distinct<'a>),
     Sort(sort::Sort<'a>),
     Limit(limit::Limit),
+    Insert(insert::Insert<'a>),
 }
 
 /// An operator and the columns that its batches stand in.
@@ -78,19 +83,27 @@ pub(crate) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Makes the operator at a position of the plan; its inputs have been made. `arena` pays for it.
+    /// Makes the operator at a position of the plan; its inputs have been made. `arena` pays for it. With `notes_lines`, a
+    /// scan of a file notes the lines of its rows.
     pub(crate) fn open(
         plan: &'a PlanOperator<'a>,
         inputs: &[Node<'a>],
+        notes_lines: bool,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<Node<'a>, Error<'a>> {
         let columns_of = |id: OperatorId| inputs[id.index()].columns;
         let (operator, columns) = match &plan.kind {
-            OperatorKind::Scan(scan) => {
-                let (scan, columns) = scan::Scan::open(scan, store, arena)?;
-                (Operator::Scan(scan), columns)
-            }
+            OperatorKind::Scan(scan) => match scan.source {
+                TableSource::File(file) => {
+                    let (scan, columns) = scan::Scan::open(scan, file, notes_lines, store, arena)?;
+                    (Operator::Scan(scan), columns)
+                }
+                TableSource::Stored(table) => {
+                    let (scan, columns) = stored_scan::StoredScan::open(scan, table, store, arena)?;
+                    (Operator::StoredScan(scan), columns)
+                }
+            },
             OperatorKind::Values { rows } => {
                 let (values, columns) = values::Values::open(rows, plan.columns, store, arena)?;
                 (Operator::Values(values), columns)
@@ -102,7 +115,7 @@ impl<'a> Node<'a> {
             }
             OperatorKind::Project { input, exprs } => {
                 let (project, columns) =
-                    filter::Project::open(*input, exprs, columns_of(*input), store, arena)?;
+                    filter::Project::open(*input, exprs, plan.columns, columns_of(*input), store, arena)?;
                 (Operator::Project(project), columns)
             }
             OperatorKind::HashJoin(join) => {
@@ -139,6 +152,10 @@ impl<'a> Node<'a> {
                 let columns = columns_of(*input);
                 (Operator::Distinct(aggregate::Distinct::open(*input, columns, store, arena)?), columns)
             }
+            OperatorKind::Insert(insert) => {
+                let columns = columns_of(insert.input);
+                (Operator::Insert(insert::Insert::open(insert, columns, store, arena)?), columns)
+            }
         };
         Ok(Node { operator, columns, parent: None })
     }
@@ -146,6 +163,7 @@ impl<'a> Node<'a> {
     pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
         match &mut self.operator {
             Operator::Scan(scan) => scan.resume(store),
+            Operator::StoredScan(scan) => scan.resume(store),
             Operator::Values(values) => values.resume(store),
             Operator::Filter(filter) => filter.resume(event, store),
             Operator::Project(project) => project.resume(event, store),
@@ -155,6 +173,7 @@ impl<'a> Node<'a> {
             Operator::Distinct(distinct) => distinct.resume(event, store),
             Operator::Sort(sort) => sort.resume(event, store),
             Operator::Limit(limit) => limit.resume(event, store),
+            Operator::Insert(insert) => insert.resume(event, store),
         }
     }
 }
@@ -168,7 +187,8 @@ pub(crate) fn inputs(kind: &OperatorKind<'_>) -> [Option<OperatorId>; 2] {
         | OperatorKind::HashAggregate { input, .. }
         | OperatorKind::Sort { input, .. }
         | OperatorKind::Limit { input, .. }
-        | OperatorKind::Distinct { input } => [Some(*input), None],
+        | OperatorKind::Distinct { input }
+        | OperatorKind::Insert(Insert { input, .. }) => [Some(*input), None],
         OperatorKind::HashJoin(join) => [Some(join.probe), Some(join.build)],
         OperatorKind::NestedLoopJoin(join) => [Some(join.probe), Some(join.build)],
     }
@@ -188,5 +208,6 @@ pub(crate) fn name(kind: &OperatorKind<'_>) -> &'static str {
         OperatorKind::Sort { limit: Some(_), .. } => "top_n",
         OperatorKind::Limit { .. } => "limit",
         OperatorKind::Distinct { .. } => "distinct",
+        OperatorKind::Insert(_) => "insert",
     }
 }

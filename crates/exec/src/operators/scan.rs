@@ -15,14 +15,14 @@ use std::io;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::{Column, Expr, ExprKind, walk};
-use cofferdam_plan::physical::{FileFormat, Scan as PlanScan};
+use cofferdam_plan::physical::{FileFormat, FileSource, Scan as PlanScan};
 
 use super::Step;
 use super::filter::{Conjuncts, flatten};
-use crate::batch::{BatchRows, HeapId, Kind, Store, TextView, VectorId};
-use crate::csv::field::{BadField, FieldError, convert};
+use crate::batch::{BatchRows, HeapId, Kind, Origin, Store, TextView, VectorId};
+use crate::csv::field::{BadField, FieldError, Fields, convert};
 use crate::csv::reader::{ReadProblem, Reader, window_bytes};
-use crate::csv::rows::{RowProblem, RowReader};
+use crate::csv::rows::{RowProblem, RowReader, special_byte};
 use crate::csv::split::NULL_VIEW;
 use crate::error::{Error, FileProblem, FileProblemKind};
 use crate::expr::Registers;
@@ -41,6 +41,9 @@ pub(crate) struct Scan<'a> {
     /// Where a problem is described; taken by the first one.
     problem: Option<&'a mut FileProblem<'a>>,
     fields: u32,
+    is_assigned: bool,
+    /// Whether the lines of rows are noted for errors of operators above.
+    notes_lines: bool,
     is_done: bool,
 }
 
@@ -56,10 +59,11 @@ struct Slot<'a> {
 impl<'a> Scan<'a> {
     pub(crate) fn open(
         plan: &PlanScan<'a>,
+        source: &'a FileSource<'a>,
+        notes_lines: bool,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<(Scan<'a>, &'a [VectorId]), Error<'a>> {
-        let source = plan.source;
         let FileFormat::Csv(format) = source.format;
         let problem = arena.alloc(FileProblem {
             path: source.path,
@@ -73,6 +77,10 @@ impl<'a> Scan<'a> {
                 return Err(Error::File(problem));
             }
         };
+        if notes_lines {
+            let lines = arena.alloc_slice_fill(store.capacity, 0)?;
+            store.origin = Some(Origin { path: source.path, lines });
+        }
         let window = store.add_heap(arena)?;
         let mut slots = Vec::with_capacity_in(plan.projection.len(), arena)?;
         for &position in plan.projection {
@@ -87,9 +95,10 @@ impl<'a> Scan<'a> {
         let vectors = arena.alloc_slice_from_iter(slots.iter().map(|slot| slot.vector))?;
         let parts = flatten(plan.conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, vectors, store, &mut Registers::new(arena), arena)?;
-        let reader = Reader::new(file, format.quote, window_bytes(arena.budget().limit_on_path()));
+        let reader = Reader::new(file, special_byte(format), window_bytes(arena.budget().limit_on_path()));
         let fields = source.columns.len() as u32;
-        let rows = RowReader::new(reader, format, fields, plan.projection, store.capacity, arena)?;
+        let rows =
+            RowReader::new(reader, format, source.fields, fields, plan.projection, store.capacity, arena)?;
         let scan = Scan {
             rows,
             window,
@@ -99,6 +108,8 @@ impl<'a> Scan<'a> {
             needs: needs(parts, plan.output, arena)?,
             problem: Some(problem),
             fields,
+            is_assigned: source.fields.is_assigned,
+            notes_lines,
             is_done: false,
         };
         let output =
@@ -118,6 +129,11 @@ impl<'a> Scan<'a> {
         if count == 0 {
             self.is_done = true;
             return Ok(Step::End);
+        }
+        if let Some(origin) = store.origin.as_mut().filter(|_| self.notes_lines) {
+            for (row, line) in origin.lines.iter_mut().enumerate().take(count) {
+                *line = self.rows.line_of(row);
+            }
         }
         let mut batch = BatchRows::all(count);
         let needs = self.needs;
@@ -141,9 +157,13 @@ impl<'a> Scan<'a> {
         let mut vector = store.take(id);
         let capacity = store.capacity;
         let views = &self.views[slot * capacity..(slot + 1) * capacity];
-        let is_ascii = self.rows.reader.is_ascii;
-        let done =
-            convert(views, store.heap(self.window), is_ascii, store.rows(batch), column.ty, &mut vector);
+        let fields = Fields {
+            views,
+            window: store.heap(self.window),
+            is_ascii: self.rows.reader.is_ascii,
+            is_assigned: self.is_assigned,
+        };
+        let done = convert(fields, store.rows(batch), column.ty, &mut vector);
         store.put_back(id, vector);
         done.map_err(|bad| self.field_error(slot, bad))
     }
@@ -152,7 +172,8 @@ impl<'a> Scan<'a> {
         let Slot { position, column, .. } = self.columns[slot];
         let kind = match bad.error {
             FieldError::Value(error) => {
-                FileProblemKind::BadField { column: position + 1, name: column.name, error }
+                let (column, name, is_assigned) = (position + 1, column.name, self.is_assigned);
+                FileProblemKind::BadField { column, name, error, is_assigned }
             }
             FieldError::Utf8(at) => FileProblemKind::InvalidUtf8 {
                 offset: self.rows.reader.offset + at as u64,

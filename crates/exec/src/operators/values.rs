@@ -1,13 +1,18 @@
 //! Constant rows: VALUES, and the one row of no columns that a SELECT without FROM reads.
+//!
+//! Most values are literals and are written where they belong. Another expression (a call, a computation that may fail) is
+//! compiled and run for its one row in an arena that is emptied behind it, so that a list of any length needs the
+//! memory of a batch.
 
-use cofferdam_arena::{AllocError, Arena};
-use cofferdam_plan::expr::{Column, Expr};
+use cofferdam_arena::Arena;
+use cofferdam_plan::Span;
+use cofferdam_plan::expr::{Column, Expr, ExprKind};
+use cofferdam_types::{TextBuffer, Type, Value};
 
 use super::Step;
-use crate::batch::{BatchRows, Data, HeapId, Kind, Store, TextView, VectorId, put_value};
+use crate::batch::{BatchRows, Data, HeapId, Kind, Store, TextView, Vector, VectorId, put_value};
 use crate::error::Error;
-use crate::expr::{Registers, compile};
-use cofferdam_types::Type;
+use crate::expr::{Registers, compile, typed};
 
 /// Gives rows of expressions that refer to no column.
 #[derive(Debug)]
@@ -15,7 +20,8 @@ pub(crate) struct Values<'a> {
     rows: &'a [&'a [&'a Expr<'a>]],
     columns: &'a [VectorId],
     types: &'a [Type],
-    registers: Registers<'a>,
+    /// Where single expressions are computed.
+    scratch: Arena,
 }
 
 impl<'a> Values<'a> {
@@ -31,7 +37,7 @@ impl<'a> Values<'a> {
         }
         let types = arena.alloc_slice_from_iter(columns.iter().map(|column| column.ty))?;
         let columns = &*ids;
-        Ok((Values { rows, columns, types, registers: Registers::new(arena) }, columns))
+        Ok((Values { rows, columns, types, scratch: Arena::new(arena.budget()) }, columns))
     }
 
     pub(crate) fn resume(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
@@ -41,58 +47,83 @@ impl<'a> Values<'a> {
         if count == 0 {
             return Ok(Step::End);
         }
-        for &column in self.columns {
-            let vector = store.vector_mut(column);
-            vector.spell_out_validity(count);
-            let (is_text, heap) = (vector.kind() == Kind::Text, vector.heap);
-            if is_text {
-                store.heap_mut(heap).clear();
-            }
-        }
-        for (row, exprs) in now.iter().enumerate() {
-            for (index, expr) in exprs.iter().enumerate() {
-                self.put(row, index, expr, store)?;
-            }
+        for index in 0..self.columns.len() {
+            let id = self.columns[index];
+            let mut vector = store.take(id);
+            let outcome = self.fill(index, now, &mut vector, store);
+            store.put_back(id, vector);
+            outcome?;
         }
         Ok(Step::Emit(BatchRows::all(count)))
     }
 
-    /// Evaluates one expression into its place.
-    fn put(
+    /// Evaluates one column of some rows.
+    fn fill(
         &mut self,
-        row: usize,
         index: usize,
-        expr: &'a Expr<'a>,
+        rows: &[&'a [&'a Expr<'a>]],
+        vector: &mut Vector<'a>,
         store: &mut Store<'a>,
     ) -> Result<(), Error<'a>> {
-        let mut program = compile(expr, &[], store, &mut self.registers)?;
-        program.run(store, BatchRows::all(1))?;
-        self.registers.give_back(&program)?;
-        let id = self.columns[index];
-        let mut vector = store.take(id);
-        let value = store.value(program.result, 0, self.types[index]);
-        put_value(&mut vector, row, value);
-        let outcome = match &mut vector.data {
-            Data::Text(views) => append(store, program.result, vector.heap, &mut views[row]),
-            _ => Ok(()),
-        };
-        store.put_back(id, vector);
-        Ok(outcome?)
+        let (ty, heap) = (self.types[index], vector.heap);
+        vector.spell_out_validity(rows.len());
+        if vector.kind() == Kind::Text {
+            store.heap_mut(heap).clear();
+        }
+        for (row, exprs) in rows.iter().enumerate() {
+            let expr = exprs[index];
+            match expr.kind {
+                ExprKind::Literal(value) => {
+                    let mut buffer = TextBuffer::new();
+                    let span = expr.span;
+                    let value =
+                        typed(value, ty, &mut buffer).map_err(|error| Error::Value { error, span })?;
+                    put(vector, row, value, heap, span, store)?;
+                }
+                _ => {
+                    let outcome = evaluate(expr, ty, &self.scratch, |value| {
+                        put(vector, row, value, heap, expr.span, store)
+                    });
+                    let outcome = outcome.map_err(Error::detached).and_then(|done| done);
+                    self.scratch.reset();
+                    outcome?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// Copies the text in the first row of `source` to the end of `heap`.
-fn append<'a>(
-    store: &mut Store<'a>,
-    source: VectorId,
+/// Hands the value of an expression without columns to `see`; what is made for it lies in `scratch`.
+fn evaluate<'s, R>(
+    expr: &'s Expr<'s>,
+    ty: Type,
+    scratch: &'s Arena,
+    see: impl FnOnce(Value<'_>) -> R,
+) -> Result<R, Error<'s>> {
+    let mut store = Store::new(1, scratch);
+    let mut program = compile(expr, &[], &mut store, &mut Registers::new(scratch))?;
+    program.run(&mut store, BatchRows::all(1))?;
+    Ok(see(store.value(program.result, 0, ty)))
+}
+
+/// Stores a value; a text goes to the end of the heap.
+fn put<'a>(
+    vector: &mut Vector<'_>,
+    row: usize,
+    value: Value<'_>,
     heap: HeapId,
-    view: &mut TextView,
-) -> Result<(), AllocError> {
-    let mut target = store.take_heap(heap);
-    let vector = store.vector(source);
-    let text = if vector.is_valid(0) { store.text(vector, 0) } else { &[] };
-    *view = TextView { start: target.len() as u32, len: text.len() as u32 };
-    let outcome = target.extend_from_slice(text);
-    store.put_heap_back(heap, target);
-    outcome
+    span: Span,
+    store: &mut Store<'a>,
+) -> Result<(), Error<'a>> {
+    put_value(vector, row, value);
+    if let (Data::Text(views), Value::Text(text)) = (&mut vector.data, value) {
+        let heap = store.heap_mut(heap);
+        let start =
+            u32::try_from(heap.len()).ok().filter(|start| start.checked_add(text.len() as u32).is_some());
+        let start = start.ok_or_else(|| Error::too_much_text(span))?;
+        heap.extend_from_slice(text.as_bytes())?;
+        views[row] = TextView { start, len: text.len() as u32 };
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_exec::{Error, Workspace};
+use cofferdam_exec::{Error, Tables, Workspace};
 use cofferdam_types::Type;
 
 use super::support::{Query, TempFile};
@@ -25,7 +25,7 @@ fn looks_until_first_batch(query: &Query, cancel_at: usize) -> (usize, bool) {
         looks.get() == cancel_at
     };
     let workspace = Workspace::new(&plan, &budget, &arena).unwrap();
-    let mut execution = workspace.execute(&plan, &is_cancelled).unwrap();
+    let mut execution = workspace.execute(&plan, Tables::None, &is_cancelled).unwrap();
     let was_cancelled = match execution.next_batch() {
         Ok(Some(_)) => false,
         Err(Error::Cancelled) => true,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_exec::{Error, Remedy, Workspace};
+use cofferdam_exec::{Error, Remedy, Tables, Workspace};
 use cofferdam_plan::expr::{BinaryOp, Function};
 use cofferdam_plan::physical::AggregateFunction::{Avg, Count, CountRows, Max, Min, Sum};
 use cofferdam_types::Type;
@@ -147,7 +147,7 @@ fn run_through(
 ) -> Result<usize, &'static str> {
     let workspace = Workspace::new(plan, statement, arena).map_err(|_| "53200")?;
     let never = || false;
-    let mut execution = workspace.execute(plan, &never).map_err(|error| error.sqlstate())?;
+    let mut execution = workspace.execute(plan, Tables::None, &never).map_err(|error| error.sqlstate())?;
     let mut rows = 0;
     while let Some(batch) = execution.next_batch().map_err(|error| error.sqlstate())? {
         rows += batch.rows_count();
@@ -202,7 +202,7 @@ fn the_error_names_the_operator_that_asked() {
     let (plan, never) = (query.plan(), || false);
     let arena = Arena::new(&statement);
     let workspace = Workspace::new(&plan, &statement, &arena).unwrap();
-    let mut execution = workspace.execute(&plan, &never).unwrap();
+    let mut execution = workspace.execute(&plan, Tables::None, &never).unwrap();
     let error = execution.next_batch().unwrap_err();
     assert!(matches!(error, Error::OutOfMemory(_)) && error.remedy() == Remedy::GiveMemory);
     let refusal = statement.last_refusal().unwrap();
@@ -224,7 +224,7 @@ fn a_query_can_be_cancelled_between_batches() {
     let asked = AtomicU32::new(0);
     let cancel = || asked.fetch_add(1, Ordering::Relaxed) == 5;
     let workspace = Workspace::new(&plan, &root, &arena).unwrap();
-    let mut execution = workspace.execute(&plan, &cancel).unwrap();
+    let mut execution = workspace.execute(&plan, Tables::None, &cancel).unwrap();
     let error = execution.next_batch().unwrap_err();
     assert_eq!((error.sqlstate(), error.remedy()), ("57014", Remedy::Retry));
 }

@@ -7,4 +7,6 @@ mod limits;
 mod operators;
 mod sql;
 mod support;
+mod tables;
 mod tpch;
+mod world;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_exec::{SniffOptions, Workspace, sniff_file};
+use cofferdam_exec::{SniffOptions, Tables, Workspace, sniff_file};
 use cofferdam_plan::expr::{BinaryOp, Column, Expr, ExprKind, Function, UnaryOp, When};
 use cofferdam_plan::physical::{
-    Aggregate, AggregateFunction, FileSource, HashJoin, JoinKey, NestedLoopJoin, Operator, OperatorId,
-    OperatorKind, PhysicalPlan, Scan, SortKey,
+    Aggregate, AggregateFunction, FieldRules, FileFormat, FileSource, HashJoin, JoinKey, NestedLoopJoin,
+    Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
 };
+use cofferdam_plan::table::TableSource;
 use cofferdam_plan::{Catalog, CatalogError, FileRequest, Span, plan_query};
 use cofferdam_sql::views::Statement;
 use cofferdam_types::{Date, Decimal, Type, Value};
@@ -185,11 +186,12 @@ impl Query {
         let columns = output.iter().map(|&slot| source.columns[projection[slot as usize] as usize]);
         let columns = self.plans.arena.alloc_slice_from_iter(columns.collect::<Vec<_>>()).unwrap();
         let scan = Scan {
-            source,
+            source: TableSource::File(source),
             alias: "t",
             projection: self.plans.list(projection),
             conjuncts: self.plans.list(conjuncts),
             output: self.plans.list(output),
+            range: None,
         };
         self.push(OperatorKind::Scan(scan), columns)
     }
@@ -347,7 +349,7 @@ fn run_in(plan: &PhysicalPlan<'_>, statement: &Budget) -> Result<Vec<String>, (S
     let workspace = Workspace::new(plan, statement, &arena).map_err(no_memory)?;
     let never = || false;
     let explain = |error: cofferdam_exec::Error<'_>| (error.sqlstate().to_owned(), error.to_string());
-    let mut execution = workspace.execute(plan, &never).map_err(explain)?;
+    let mut execution = workspace.execute(plan, Tables::None, &never).map_err(explain)?;
     let mut rows = Vec::new();
     while let Some(batch) = execution.next_batch().map_err(explain)? {
         assert!(batch.rows_count() > 0);
@@ -360,7 +362,7 @@ fn run_in(plan: &PhysicalPlan<'_>, statement: &Budget) -> Result<Vec<String>, (S
     Ok(rows)
 }
 
-fn show(value: Value<'_>) -> String {
+pub(crate) fn show(value: Value<'_>) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
         Value::Text(text) => text.to_owned(),
@@ -377,16 +379,12 @@ pub(crate) struct Files<'t> {
 }
 
 impl Catalog for Files<'_> {
-    fn table<'a>(
-        &self,
-        name: &str,
-        arena: &'a Arena,
-    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
+    fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
         let Some((_, path, columns)) = self.tables.iter().find(|table| table.0 == name) else {
             return Ok(None);
         };
         let columns: Vec<_> = columns.iter().map(|&(name, ty)| Column { name, ty }).collect();
-        sniffed(path, Some(&columns), arena).map(Some)
+        Ok(Some(TableSource::File(sniffed(path, Some(&columns), None, arena)?)))
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {
@@ -398,16 +396,17 @@ impl Catalog for Files<'_> {
         request: FileRequest<'_>,
         arena: &'a Arena,
     ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-        sniffed(request.path, request.columns, arena)
+        sniffed(request.path, request.columns, request.format, arena)
     }
 }
 
-fn sniffed<'a>(
+pub(crate) fn sniffed<'a>(
     path: &str,
     columns: Option<&[Column<'_>]>,
+    format: Option<(FileFormat, FieldRules<'_>)>,
     arena: &'a Arena,
 ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-    let options = SniffOptions { columns, ..SniffOptions::default() };
+    let options = SniffOptions { columns, format, ..SniffOptions::default() };
     sniff_file(path, options, arena).map_err(|error| match error {
         cofferdam_exec::Error::OutOfMemory(error) => CatalogError::OutOfMemory(error),
         error => CatalogError::Source {

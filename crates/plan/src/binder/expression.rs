@@ -62,6 +62,10 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
     /// # Errors
     /// Whatever is wrong with it, with its place; `OutOfMemory` when it is too deep for the budget.
     pub(super) fn bind<'q: 'a>(&mut self, expr: views::Expr<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
+        // Long lists of VALUES are made of these, and need no stack.
+        if let views::Expr::Literal(literal) = expr {
+            return literal::bind(self.build, literal);
+        }
         let scratch = Arena::new(self.build.arena.budget());
         let mut done: Operands<'_, 'a> = Vec::new_in(&scratch);
         let mut walk = Walk::new(expr.node());
@@ -104,7 +108,7 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
             NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => unsupported("ANY, SOME or ALL"),
             NodeKind::NamedArgument => unsupported("an argument with a name"),
             NodeKind::OrderBy => unsupported("ORDER BY in a call"),
-            NodeKind::Default => unsupported("DEFAULT as a value"),
+            NodeKind::Default => Err(Error::MisplacedDefault { span: node.span() }),
             NodeKind::Overlaps => unsupported("OVERLAPS"),
             NodeKind::Treat => unsupported("TREAT"),
             NodeKind::ObjectName => unsupported("an operator with a schema"),

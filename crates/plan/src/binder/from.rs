@@ -19,11 +19,11 @@ use super::scope::{ColumnName, Scope, name_error};
 use super::suggest::Suggestion;
 use super::type_name;
 use crate::Span;
-use crate::catalog::FileRequest;
+use crate::catalog::{Catalog, FileRequest};
 use crate::error::{CountProblem, Error, NameProblem};
 use crate::expr::{BinaryOp, Column, Expr};
 use crate::logical::{LogicalId, LogicalKind};
-use crate::physical::FileSource;
+use crate::table::TableSource;
 
 /// What a FROM has become.
 #[derive(Debug)]
@@ -120,7 +120,10 @@ impl<'a> Binder<'a, '_> {
         let found = self.catalog.table(table.name(), self.arena);
         let source = match found.map_err(|error| Error::from_catalog(error, span))? {
             Some(source) => source,
-            None => return Err(self.undefined_table(table.name(), span)),
+            None => {
+                let problem = NameProblem::UndefinedTable;
+                return Err(undefined_table(self.catalog, self.arena, problem, table.name(), span));
+            }
         };
         if let Some(typed) = table.alias().and_then(first_typed) {
             return Err(Error::NotSupported {
@@ -135,10 +138,10 @@ impl<'a> Binder<'a, '_> {
         let (path, span) = (file.path(), file.span());
         let typed = file.alias().filter(|alias| first_typed(*alias).is_some());
         let columns = typed.map(|alias| self.declared_columns(alias)).transpose()?;
-        let request = FileRequest { path, columns, span };
+        let request = FileRequest { path, columns, format: None, span };
         let source =
             self.catalog.file(request, self.arena).map_err(|error| Error::from_catalog(error, span))?;
-        self.add_source(from, source, file_stem(path), file.alias(), span)
+        self.add_source(from, TableSource::File(source), file_stem(path), file.alias(), span)
     }
 
     fn bind_derived<'q: 'a>(
@@ -162,13 +165,13 @@ impl<'a> Binder<'a, '_> {
     fn add_source<'q: 'a>(
         &mut self,
         from: &mut From<'_, 'a>,
-        source: &'a FileSource<'a>,
+        source: TableSource<'a>,
         name: &'a str,
         alias: Option<Alias<'q>>,
         span: Span,
     ) -> Result<(), Error<'a>> {
         let name = alias.map(Alias::name).filter(|alias| !alias.is_empty()).unwrap_or(name);
-        let columns = self.renamed(source.columns, alias, span)?;
+        let columns = self.renamed(source.columns(), alias, span)?;
         let kind = LogicalKind::Scan { source, alias: name, conjuncts: &[] };
         let node = self.plan.push(kind, columns)?;
         from.add(name, node, columns, span)
@@ -208,27 +211,6 @@ impl<'a> Binder<'a, '_> {
             column.name = name.name();
         }
         Ok(renamed)
-    }
-
-    fn undefined_table(&self, name: &'a str, span: Span) -> Error<'a> {
-        let mut nearest: Option<(&'a str, usize)> = None;
-        let mut refusal = None;
-        self.catalog.table_names(&mut |known| {
-            let mut suggestion = Suggestion::new(name);
-            suggestion.offer(known);
-            let Some(distance) = suggestion.distance() else { return };
-            if nearest.is_none_or(|(_, best)| distance < best) {
-                match self.arena.alloc_str(known) {
-                    Ok(known) => nearest = Some((known, distance)),
-                    Err(error) => refusal = Some(error),
-                }
-            }
-        });
-        if let Some(error) = refusal {
-            return Error::OutOfMemory(error);
-        }
-        let (problem, suggestion) = (NameProblem::UndefinedTable, nearest.map(|(name, _)| name));
-        Error::Name { problem, name, qualifier: None, suggestion, span }
     }
 
     fn bind_join<'q: 'a>(
@@ -324,6 +306,36 @@ impl<'a> Binder<'a, '_> {
         star.extend(from.star[left.star_start..].iter().copied().filter(|position| !is_merged(*position)))?;
         from.star.truncate(left.star_start);
         Ok(from.star.extend_from_slice(&star)?)
+    }
+}
+
+/// An error about a table that does not exist, with the nearest name that does.
+pub(super) fn undefined_table<'a>(
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+    problem: NameProblem,
+    name: &'a str,
+    span: Span,
+) -> Error<'a> {
+    let mut nearest: Option<(&'a str, usize)> = None;
+    let mut refusal = None;
+    catalog.table_names(&mut |known| {
+        let mut suggestion = Suggestion::new(name);
+        suggestion.offer(known);
+        let Some(distance) = suggestion.distance() else { return };
+        if nearest.is_none_or(|(_, best)| distance < best) {
+            match arena.alloc_str(known) {
+                Ok(known) => nearest = Some((known, distance)),
+                Err(error) => refusal = Some(error),
+            }
+        }
+    });
+    match refusal {
+        Some(error) => Error::OutOfMemory(error),
+        None => {
+            let suggestion = nearest.map(|(name, _)| name);
+            Error::Name { problem, name, qualifier: None, suggestion, span }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, NameProblem};
 use crate::expr::{BinaryOp, DateField, Expr, ExprKind, Function};
 
 /// Every function that can be called by name.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 27] = [
     "abs",
     "avg",
     "btrim",
@@ -22,6 +22,8 @@ const NAMES: [&str; 25] = [
     "coalesce",
     "count",
     "floor",
+    "greatest",
+    "least",
     "length",
     "lower",
     "ltrim",
@@ -40,9 +42,7 @@ const NAMES: [&str; 25] = [
 ];
 
 /// Parts of the grammar that look like calls and are not here yet.
-const UNSUPPORTED: [(&str, &str); 20] = [
-    ("greatest", "GREATEST"),
-    ("least", "LEAST"),
+const UNSUPPORTED: [(&str, &str); 18] = [
     ("position", "POSITION"),
     ("overlay", "OVERLAY"),
     ("current_date", "CURRENT_DATE"),
@@ -119,7 +119,9 @@ fn by_name<'a>(build: Builder<'a>, name: &str, args: &[&'a Expr<'a>], span: Span
         "floor" => whole(build, Function::Floor, args, span),
         "ceil" | "ceiling" => whole(build, Function::Ceil, args, span),
         "mod" => modulo(build, args, span),
-        "coalesce" => coalesce(build, args, span),
+        "coalesce" => of_one_type(build, Function::Coalesce, "COALESCE", args, span),
+        "greatest" => of_one_type(build, Function::Greatest, "GREATEST", args, span),
+        "least" => of_one_type(build, Function::Least, "LEAST", args, span),
         "nullif" => null_if(build, args, span),
         _ => Ok(None),
     }
@@ -249,13 +251,20 @@ fn modulo<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a
     }
 }
 
-fn coalesce<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
+/// A function of one or more arguments, which become one type, to a value of that type.
+fn of_one_type<'a>(
+    build: Builder<'a>,
+    function: Function,
+    construct: &'static str,
+    args: &[&'a Expr<'a>],
+    span: Span,
+) -> Bound<'a> {
     if args.is_empty() {
         return Ok(None);
     }
-    let ty = build.common_type(args.iter().copied(), "COALESCE")?;
+    let ty = build.common_type(args.iter().copied(), construct)?;
     let args = build.cast_all(args, ty)?;
-    build.call(Function::Coalesce, args, ty, span).map(Some)
+    build.call(function, args, ty, span).map(Some)
 }
 
 fn null_if<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {

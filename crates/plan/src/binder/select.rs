@@ -115,6 +115,9 @@ impl<'a> Binder<'a, '_> {
         }
         self.bind_where(&mut block, select)?;
         self.bind_items(&mut block, select)?;
+        if block.distinct {
+            (0..block.outputs.len()).try_for_each(|index| self.settle_output(&mut block, index))?;
+        }
         self.bind_group_by(&mut block, select)?;
         self.bind_having(&mut block, select)?;
         self.finish(block, select.query())
@@ -199,7 +202,10 @@ impl<'a> Binder<'a, '_> {
                 }
                 SelectItem::Expr { expr, alias } => {
                     let bound = self.bind_grouped(block, expr, "SELECT")?;
-                    let bound = Builder { arena: self.arena }.settle(bound)?;
+                    let bound = match self.keeps_unknown {
+                        true => bound,
+                        false => Builder { arena: self.arena }.settle(bound)?,
+                    };
                     let name = alias.unwrap_or_else(|| output_name(expr));
                     self.add_output(block, Output { expr: bound, name }, expr.span())?;
                 }
@@ -226,6 +232,13 @@ impl<'a> Binder<'a, '_> {
         let column = block.from.scope.columns[position as usize];
         let expr = Builder { arena: self.arena }.column(position, column.ty, span)?;
         self.add_output(block, Output { expr, name: column.name }, span)
+    }
+
+    /// Gives a type to an output that is compared with others.
+    fn settle_output(&self, block: &mut Block<'_, 'a>, index: usize) -> Result<(), Error<'a>> {
+        let output = &mut block.outputs[index];
+        output.expr = Builder { arena: self.arena }.settle(output.expr)?;
+        Ok(())
     }
 
     fn add_output(&self, block: &mut Block<'_, 'a>, output: Output<'a>, span: Span) -> Result<(), Error<'a>> {
@@ -264,7 +277,7 @@ impl<'a> Binder<'a, '_> {
     /// A column of FROM before an alias of the select list, a position in it, or any expression.
     fn bind_group<'q: 'a>(
         &self,
-        block: &Block<'_, 'a>,
+        block: &mut Block<'_, 'a>,
         expr: ExprView<'q>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = expr.span();
@@ -278,6 +291,7 @@ impl<'a> Binder<'a, '_> {
         };
         match by_output {
             Some(index) => {
+                self.settle_output(block, index as usize)?;
                 let output = block.outputs[index as usize].expr;
                 self.refuse_aggregates(block, output, "GROUP BY", span)?;
                 Ok(output)
@@ -340,6 +354,7 @@ impl<'a> Binder<'a, '_> {
             _ => output_by_position(block, expr, "ORDER BY")?,
         };
         if let Some(index) = by_output {
+            self.settle_output(block, index as usize)?;
             return Ok(KeyTarget::Output(index));
         }
         let bound = self.bind_grouped(block, expr, "ORDER BY")?;

@@ -1,7 +1,7 @@
 //! What a column of an expression is called: by the table column that it comes from, or by what computes it.
 
 use super::{Column, Expr, ExprKind};
-use crate::physical::{Aggregate, OperatorId, OperatorKind, PhysicalPlan, Scan};
+use crate::physical::{Aggregate, Insert, OperatorId, OperatorKind, PhysicalPlan, Scan};
 
 /// Where the columns of an expression come from.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ enum Source<'a> {
     Read(&'a Scan<'a>),
     /// The outputs of two operators, one behind the other.
     Pair(OperatorId, OperatorId),
+    /// Columns under their own names.
+    Columns(&'a [Column<'a>]),
 }
 
 /// A column, as far as it can be traced.
@@ -57,6 +59,11 @@ impl<'a> Names<'a> {
         Names::new(plan, Source::Pair(probe, build))
     }
 
+    /// Columns that are called what they are called, wherever they come from.
+    pub(crate) fn of_columns(plan: PhysicalPlan<'a>, columns: &'a [Column<'a>]) -> Names<'a> {
+        Names::new(plan, Source::Columns(columns))
+    }
+
     /// The same, for the argument of an aggregate.
     pub(crate) fn inside_aggregate(self) -> Names<'a> {
         Names { is_nested: true, ..self }
@@ -69,6 +76,7 @@ impl<'a> Names<'a> {
             Source::Output(id) => id,
             Source::Read(scan) => return self.table_column(scan, position),
             Source::Pair(probe, build) => self.side(probe, build, &mut position),
+            Source::Columns(columns) => return named_or(columns.get(position), "?"),
         };
         // Each turn goes down one operator.
         loop {
@@ -78,7 +86,8 @@ impl<'a> Names<'a> {
                 OperatorKind::Filter { input, .. }
                 | OperatorKind::Sort { input, .. }
                 | OperatorKind::Limit { input, .. }
-                | OperatorKind::Distinct { input } => *input,
+                | OperatorKind::Distinct { input }
+                | OperatorKind::Insert(Insert { input, .. }) => *input,
                 OperatorKind::HashJoin(join) => {
                     position = at(join.output, position);
                     self.side(join.probe, join.build, &mut position)
@@ -136,7 +145,7 @@ impl<'a> Names<'a> {
 
     fn table_column(&self, scan: &'a Scan<'a>, position: usize) -> Origin<'a> {
         let table = Some(scan.alias).filter(|alias| self.is_qualified && !alias.is_empty());
-        let column = scan.source.columns.get(at(scan.projection, position));
+        let column = scan.source.columns().get(at(scan.projection, position));
         Origin::Name(table, column.map_or("?", |column| column.name))
     }
 }

@@ -228,7 +228,8 @@ fn push_list<'a>(
     Ok(())
 }
 
-fn write_literal(out: &mut String<'_>, value: Value<'_>, ty: Type) -> Result<(), AllocError> {
+/// Appends a constant of a type to `out`.
+pub(crate) fn write_literal(out: &mut String<'_>, value: Value<'_>, ty: Type) -> Result<(), AllocError> {
     match value {
         Value::Null => out.push_str("NULL"),
         Value::Boolean(value) => out.push_str(if value { "true" } else { "false" }),
@@ -264,6 +265,7 @@ impl Function {
             Function::Lower => "lower",
             Function::Upper => "upper",
             Function::Length => "length",
+            Function::LimitCharacters => "varchar",
             Function::Substring => "substring",
             Function::TrimBoth => "btrim",
             Function::TrimLeading => "ltrim",
@@ -274,6 +276,8 @@ impl Function {
             Function::Ceil => "ceil",
             Function::Coalesce => "coalesce",
             Function::NullIf => "nullif",
+            Function::Greatest => "greatest",
+            Function::Least => "least",
             Function::Extract(_) => "extract",
         }
     }

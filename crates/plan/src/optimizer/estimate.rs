@@ -1,4 +1,5 @@
-//! Guesses of sizes. There are no statistics yet: what is known of a file is its size and its columns.
+//! Guesses of sizes. There are no statistics yet: what is known of a file is its size and its columns, of a stored table
+//! the number of its rows.
 //!
 //! An inequality keeps a third, as PostgreSQL's planner guesses in the same ignorance (`DEFAULT_INEQ_SEL`); equality,
 //! ranges and LIKE are taken less selective than there, because filters over files are mostly on categories.
@@ -10,6 +11,7 @@ use cofferdam_types::Type;
 use crate::expr::walk::PostOrder;
 use crate::expr::{BinaryOp, Column, Expr, ExprKind, UnaryOp, walk};
 use crate::physical::FileSource;
+use crate::table::TableSource;
 
 const EQUAL: f64 = 0.05;
 const INEQUALITY: f64 = 1.0 / 3.0;
@@ -24,8 +26,15 @@ const ROWS_UNKNOWN: f64 = 1000.0;
 /// Bytes that a held row takes beside its values: a hash, a link, alignment.
 const ROW_OVERHEAD_BYTES: f64 = 24.0;
 
-/// The rows of a file before any filter.
-pub(super) fn source_rows(source: &FileSource<'_>) -> f64 {
+/// The rows of a table before any filter.
+pub(super) fn source_rows(source: TableSource<'_>) -> f64 {
+    match source {
+        TableSource::File(file) => file_rows(file),
+        TableSource::Stored(table) => (table.rows_estimate as f64).max(1.0),
+    }
+}
+
+fn file_rows(source: &FileSource<'_>) -> f64 {
     match source.rows_estimate {
         Some(rows) => (rows as f64).max(1.0),
         None if source.size_bytes == 0 => ROWS_UNKNOWN,

@@ -7,13 +7,16 @@
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
+use super::Sink;
 use super::estimate;
+use super::key_range::key_range;
 use super::need_columns::Needs;
 use super::push_filters::Filters;
 use super::replace_columns;
 use crate::expr::{Column, Expr, ExprKind};
 use crate::logical::{LogicalId, LogicalKind, LogicalNode, LogicalPlan};
-use crate::physical::{Aggregate, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey};
+use crate::physical::{Aggregate, Insert, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey};
+use crate::table::TableSource;
 
 /// A column that has no place in an operator's output.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -43,6 +46,7 @@ pub(super) fn lower<'s, 'a>(
     plan: &LogicalPlan<'a>,
     filters: &Filters<'_, 'a>,
     needs: &Needs<'_>,
+    sink: Option<Sink<'a>>,
     arena: &'a Arena,
     scratch: &'s Arena,
 ) -> Result<PhysicalPlan<'a>, AllocError> {
@@ -53,7 +57,7 @@ pub(super) fn lower<'s, 'a>(
         let placed = lowering.filter(placed, &filters[index])?;
         lowering.placed.push(placed)?;
     }
-    lowering.finish(plan)
+    lowering.finish(plan, sink)
 }
 
 impl<'s, 'a> Lowering<'s, 'a> {
@@ -65,7 +69,12 @@ impl<'s, 'a> Lowering<'s, 'a> {
     ) -> Result<Placed<'s>, AllocError> {
         match node.kind {
             LogicalKind::Scan { source, alias, conjuncts } => {
-                self.scan(node, Scan { source, alias, projection: &[], conjuncts, output: &[] }, needed)
+                let range = match source {
+                    TableSource::Stored(table) => key_range(table, conjuncts, self.arena)?,
+                    TableSource::File(_) => None,
+                };
+                let scan = Scan { source, alias, projection: &[], conjuncts, output: &[], range };
+                self.scan(node, scan, needed)
             }
             LogicalKind::Values { rows } => self.values(node, rows, needed),
             LogicalKind::Join { relations, conjuncts } => {
@@ -175,7 +184,10 @@ impl<'s, 'a> Lowering<'s, 'a> {
         let conjuncts = estimate::cheap_first(scan.conjuncts, self.scratch)?;
         let conjuncts = self.mapped(conjuncts.iter().copied(), read_map)?;
         let base_rows = estimate::source_rows(scan.source);
-        let rows = base_rows * estimate::selectivity(conjuncts, self.scratch)?;
+        let rows = match is_one_row(&scan) {
+            true => 1.0,
+            false => base_rows * estimate::selectivity(conjuncts, self.scratch)?,
+        };
         let columns = self.kept(node.columns, map)?;
         let scan =
             Scan { projection: projection.into_slice(), conjuncts, output: output.into_slice(), ..scan };
@@ -313,8 +325,12 @@ impl<'s, 'a> Lowering<'s, 'a> {
         Ok(Placed { operator, rows, ..input })
     }
 
-    /// Makes sure that the root gives the query's columns, in order and under their names.
-    fn finish(mut self, plan: &LogicalPlan<'a>) -> Result<PhysicalPlan<'a>, AllocError> {
+    /// Makes sure that the root gives the query's columns, in order and under their names, and puts the sink above it.
+    fn finish(
+        mut self,
+        plan: &LogicalPlan<'a>,
+        sink: Option<Sink<'a>>,
+    ) -> Result<PhysicalPlan<'a>, AllocError> {
         let (root, placed) = match (plan.nodes.last(), self.placed.last()) {
             (Some(root), Some(placed)) => (*root, *placed),
             _ => unreachable!("a bound query has a root"),
@@ -334,6 +350,19 @@ impl<'s, 'a> Lowering<'s, 'a> {
             let kind = OperatorKind::Project { input: placed.operator, exprs: exprs.into_slice() };
             self.push(kind, root.columns, placed.rows, 0.0)?;
         }
+        if let Some(Sink { table, checks }) = sink {
+            let input = OperatorId::new(self.operators.len() as u32 - 1);
+            let kind = OperatorKind::Insert(Insert { input, table, checks });
+            self.push(kind, root.columns, placed.rows, 0.0)?;
+        }
         Ok(PhysicalPlan { operators: self.operators.into_slice() })
+    }
+}
+
+/// Whether the scan gives the value of every column of a key, which no two rows share.
+fn is_one_row(scan: &Scan<'_>) -> bool {
+    match (scan.source, scan.range) {
+        (TableSource::Stored(table), Some(range)) => range.prefix.len() == table.key.len(),
+        _ => false,
     }
 }

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use cofferdam_arena::{Arena, Budget, UNIT};
 use cofferdam_plan::explain::{ExplainOptions, explain};
-use cofferdam_plan::{EmptyCatalog, Error, plan_explain, plan_query};
+use cofferdam_plan::{EmptyCatalog, Error, plan_query};
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
-use cofferdam_sql::views::forms::Explain;
 use cofferdam_testkit::Failure;
 use cofferdam_testkit::counting::Counting;
 use cofferdam_testkit::golden::{self, Script};
@@ -15,7 +14,7 @@ use cofferdam_testkit::inject::Injection;
 use cofferdam_testkit::sweep::Sweep;
 
 use crate::catalog::TestCatalog;
-use crate::plans::budget;
+use crate::plans::{self, budget, definition};
 
 /// Statements that reach every pass and every list that grows.
 const STATEMENTS: [&str; 6] = [
@@ -40,14 +39,13 @@ fn plan(sql: &str, budget: &Budget) -> Result<String, Failure> {
         Err(cofferdam_sql::Error::OutOfMemory(_)) => return Err(refused()),
         Err(error) => return Err(Failure::of(budget, &error, false)),
     };
-    let outcome = match tree.statement() {
-        Statement::Query(query) => plan_query(query, &TestCatalog, &arena),
-        Statement::Form(form) => {
-            let explain = Explain::of(form.node()).unwrap_or_else(|| panic!("not a query: {form:?}"));
-            plan_explain(explain, &TestCatalog, &arena)
-        }
-    };
-    match outcome {
+    match definition(tree.statement(), &arena) {
+        Some(Ok(text)) => return Ok(text),
+        Some(Err(Error::OutOfMemory(_))) => return Err(refused()),
+        Some(Err(error)) => return Ok(format!("{} {error}", error.sqlstate())),
+        None => {}
+    }
+    match plans::plan(tree.statement(), &arena) {
         Ok(plan) => match explain(&plan, ExplainOptions::default(), &arena) {
             Ok(lines) => Ok(lines.join("\n")),
             Err(_) => Err(refused()),

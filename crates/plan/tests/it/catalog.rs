@@ -2,7 +2,8 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{CsvFormat, FileFormat, FileSource};
+use cofferdam_plan::physical::{CsvFormat, FieldRules, FileFormat, FileSource};
+use cofferdam_plan::table::{CheckRule, ColumnRule, KeyColumn, StoredTable, TableSource};
 use cofferdam_plan::{Catalog, CatalogError, FileRequest};
 use cofferdam_types::Type;
 
@@ -85,24 +86,105 @@ fn source<'a>(
     columns: &'a [Column<'a>],
     arena: &'a Arena,
 ) -> Result<&'a FileSource<'a>, CatalogError<'a>> {
-    let csv = CsvFormat { delimiter: b'|', quote: None, header: false, trailing_delimiter: true };
-    let format = FileFormat::Csv(csv);
-    Ok(arena.alloc(FileSource { path, format, columns, size_bytes, rows_estimate: None })?)
+    let (format, fields) = (FileFormat::Csv(CsvFormat::TBL), FieldRules::AS_IT_STANDS);
+    Ok(arena.alloc(FileSource { path, format, columns, size_bytes, rows_estimate: None, fields })?)
+}
+
+/// A table of the store: its columns as `name type; …`, the columns that take no NULL, what else holds.
+struct Stored {
+    name: &'static str,
+    columns: &'static str,
+    not_null: &'static [&'static str],
+    characters_max: &'static [(&'static str, u32)],
+    defaults: &'static [(&'static str, &'static str)],
+    checks: &'static [(&'static str, &'static str)],
+    key: &'static [&'static str],
+    rows: u64,
+}
+
+const STORED: [Stored; 4] = [
+    Stored {
+        name: "item",
+        columns: "id integer; name text; price decimal(10,2); day date; ok boolean; weight double precision",
+        not_null: &["id", "name"],
+        characters_max: &[("name", 5)],
+        defaults: &[("price", "0"), ("day", "DATE '2020-01-01' + 1"), ("name", "'new'")],
+        checks: &[("item_price_check", "price >= 0"), ("a_check", "name <> 'x' OR item.ok")],
+        key: &["id"],
+        rows: 1_000_000,
+    },
+    Stored {
+        name: "event",
+        columns: "at date; kind text; number bigint; amount decimal(15,2); note text",
+        not_null: &["at", "kind", "number"],
+        characters_max: &[],
+        defaults: &[],
+        checks: &[],
+        key: &["kind", "at", "number"],
+        rows: 50_000,
+    },
+    Stored {
+        name: "heap",
+        columns: "a integer; b text",
+        not_null: &[],
+        characters_max: &[],
+        defaults: &[],
+        checks: &[],
+        key: &[],
+        rows: 0,
+    },
+    Stored {
+        name: "damaged",
+        columns: "a integer",
+        not_null: &[],
+        characters_max: &[],
+        defaults: &[("a", "1 +")],
+        checks: &[],
+        key: &[],
+        rows: 0,
+    },
+];
+
+fn stored<'a>(table: &'static Stored, arena: &'a Arena) -> Result<&'a StoredTable<'a>, CatalogError<'a>> {
+    let columns = columns(table.columns, arena)?;
+    let rules = arena.alloc_slice_fill_with(columns.len(), |index| {
+        let name = columns[index].name;
+        ColumnRule {
+            is_nullable: !table.not_null.contains(&name),
+            characters_max: table
+                .characters_max
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, max)| *max),
+            default: table.defaults.iter().find(|(known, _)| *known == name).map(|(_, text)| *text),
+        }
+    })?;
+    let checks = arena.alloc_slice_fill_with(table.checks.len(), |index| {
+        let (name, condition) = table.checks[index];
+        CheckRule { name, condition }
+    })?;
+    let position = |name| columns.iter().position(|column| column.name == name).unwrap() as u32;
+    let key = arena
+        .alloc_slice_fill_with(table.key.len(), |index| KeyColumn::ascending(position(table.key[index])))?;
+    let id = 1 + STORED.iter().position(|known| known.name == table.name).unwrap() as u32;
+    let (name, key_name, rows_estimate) = (table.name, "", table.rows);
+    Ok(arena.alloc(StoredTable { id, name, columns, rules, checks, key, key_name, rows_estimate })?)
 }
 
 impl Catalog for TestCatalog {
-    fn table<'a>(
-        &self,
-        name: &str,
-        arena: &'a Arena,
-    ) -> Result<Option<&'a FileSource<'a>>, CatalogError<'a>> {
+    fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
+        if let Some(table) = STORED.iter().find(|table| table.name == name) {
+            return Ok(Some(TableSource::Stored(stored(table, arena)?)));
+        }
         let Some(table) = TABLES.iter().find(|table| table.name == name) else { return Ok(None) };
         let path = arena.alloc_fmt(format_args!("{}.tbl", table.name))?;
-        source(path, table.size_bytes, columns(table.columns, arena)?, arena).map(Some)
+        let file = source(path, table.size_bytes, columns(table.columns, arena)?, arena)?;
+        Ok(Some(TableSource::File(file)))
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {
         TABLES.iter().for_each(|table| visit(table.name));
+        STORED.iter().for_each(|table| visit(table.name));
     }
 
     fn file<'a>(
@@ -126,6 +208,9 @@ impl Catalog for TestCatalog {
             }
             None => columns("column0 integer; Name text", arena)?,
         };
-        source(path, 50_000, columns, arena)
+        let file = source(path, 50_000, columns, arena)?;
+        let Some((format, rules)) = request.format else { return Ok(file) };
+        let fields = FieldRules { null: arena.alloc_str(rules.null)?, ..rules };
+        Ok(arena.alloc(FileSource { format, fields, ..*file })?)
     }
 }

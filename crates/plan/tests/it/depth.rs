@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use cofferdam_arena::Budget;
+use cofferdam_arena::{Arena, Budget};
 use cofferdam_plan::Error;
 use cofferdam_plan::explain::{ExplainOptions, explain};
+use cofferdam_sql::parse;
 
-use crate::plans::{budget, with_plan};
+use crate::plans::{budget, definition, with_plan};
 
 /// Native stack of the planning thread: recursion in the depth of the statement would overflow it.
 const STACK_BYTES: usize = 256 << 10;
@@ -42,6 +43,25 @@ fn a_chain_that_does_not_fit_is_refused() {
     let sql = format!("SELECT a{} FROM t", " + 1".repeat(100_000));
     // The tree alone takes 13 MB.
     assert_eq!(plan_on_small_stack(sql, 20 << 20), None);
+}
+
+/// Aim: what a definition keeps as text is bound, printed, read and bound again without recursion.
+#[test]
+fn deep_defaults_and_checks_are_bound() {
+    let chain = format!("1{}", " + 1".repeat(20_000));
+    let create = format!("CREATE TABLE x (a integer DEFAULT {chain}, CHECK (a > {chain}))");
+    let insert = format!("INSERT INTO heap (a) VALUES ({chain}), (length('x'){})", " + 1".repeat(20_000));
+    let copy = format!("COPY heap FROM 'f.csv' WHERE a{} > 0", " + 1".repeat(20_000));
+    let work = move || {
+        let budget = budget();
+        let (parsed, arena) = (Arena::new(&budget), Arena::new(&budget));
+        let tree = parse(&create, &parsed).unwrap();
+        let text = definition(tree.statement(), &arena).expect("a definition").unwrap();
+        assert!(text.len() > 100_000);
+    };
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).unwrap().join().unwrap();
+    assert!(plan_on_small_stack(insert, ENOUGH).is_some());
+    assert!(plan_on_small_stack(copy, ENOUGH).is_some());
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_plan::{
-    AggregatePlace, ClauseProblem, CountProblem, EmptyCatalog, Error, NameProblem, Remedy, plan_query,
+    AggregatePlace, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, EmptyCatalog, Error,
+    NameProblem, Remedy, plan_query,
 };
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
 
-use crate::plans::{budget, with_plan};
+use crate::plans::{budget, definition, with_plan};
 
 /// The error of a statement, described.
 fn error_of<R>(sql: &str, see: impl FnOnce(&Error<'_>) -> R) -> R {
@@ -189,6 +190,124 @@ fn sources_and_what_is_missing() {
             assert!(matches!(error, Error::NotSupported { .. }), "{sql}: {error:?}");
             assert_eq!((error.sqlstate(), error.remedy()), ("0A000", Remedy::FixStatement));
             assert!(error.to_string().ends_with(" is not supported"), "{error}");
+        });
+    }
+}
+
+/// The SQLSTATE and place of the error that a definition ends in, and what kind of error it is.
+fn definition_error<R>(sql: &str, see: impl FnOnce(&Error<'_>) -> R) -> R {
+    let budget = budget();
+    let (parsed, arena) = (Arena::new(&budget), Arena::new(&budget));
+    let outcome = definition(parse(sql, &parsed).unwrap().statement(), &arena).expect("a definition");
+    see(&outcome.expect_err(sql))
+}
+
+#[test]
+fn definitions_that_contradict_themselves() {
+    let wide = (0..=1600).map(|n| format!("c{n} int")).collect::<Vec<_>>().join(", ");
+    let wide = format!("CREATE TABLE x ({wide})");
+    let cases = [
+        ("CREATE TABLE item (a int)", DefinitionProblem::TableExists, "42P07", "item"),
+        (
+            "CREATE TABLE x (a int CONSTRAINT x UNIQUE)",
+            DefinitionProblem::KeyExists,
+            "42P07",
+            "CONSTRAINT x UNIQUE",
+        ),
+        (
+            "CREATE TABLE x (a int, CONSTRAINT c CHECK (true), CONSTRAINT c CHECK (false))",
+            DefinitionProblem::CheckExists,
+            "42710",
+            "CONSTRAINT c CHECK (false)",
+        ),
+        ("CREATE TABLE x (a int, a text)", DefinitionProblem::ColumnTwice, "42701", "a text"),
+        ("CREATE TABLE x (a int, UNIQUE (b))", DefinitionProblem::KeyColumnUndefined, "42703", "UNIQUE (b)"),
+        (
+            "CREATE TABLE x (a int, UNIQUE (a, a))",
+            DefinitionProblem::KeyColumnTwice,
+            "42701",
+            "UNIQUE (a, a)",
+        ),
+        (
+            "CREATE TABLE x (a int PRIMARY KEY, b int PRIMARY KEY)",
+            DefinitionProblem::SeveralPrimaryKeys,
+            "42P16",
+            "PRIMARY KEY",
+        ),
+        ("CREATE TABLE x (a int NOT NULL NULL)", DefinitionProblem::ConflictingNulls, "42601", "NULL"),
+        (
+            "CREATE TABLE x (a int DEFAULT 1 DEFAULT 1)",
+            DefinitionProblem::SeveralDefaults,
+            "42601",
+            "DEFAULT 1",
+        ),
+        ("CREATE TABLE x (a int DEFAULT a)", DefinitionProblem::ColumnInDefault, "0A000", "a"),
+        (wide.as_str(), DefinitionProblem::TooManyColumns, "54011", "c1600 int"),
+        ("DROP TABLE lineitem", DefinitionProblem::NotStored, "42809", "lineitem"),
+    ];
+    for (sql, expected, code, place) in cases {
+        definition_error(sql, |error| {
+            let Error::Definition { problem, span, .. } = error else { panic!("{sql}: {error:?}") };
+            assert_eq!((*problem, error.sqlstate(), span.of(sql)), (expected, code, place), "{sql}");
+            assert_eq!(error.remedy(), Remedy::FixStatement);
+        });
+    }
+    definition_error("DROP TABLE nowhere", |error| {
+        assert!(matches!(error, Error::Name { problem: NameProblem::NoSuchTable, .. }));
+    });
+    definition_error("CREATE TABLE x (a smallint)", |error| {
+        assert!(matches!(error, Error::ColumnType { name: "smallint", instead: Some("integer"), .. }));
+        assert_eq!(error.hint().unwrap().to_string(), "use integer");
+    });
+}
+
+#[test]
+fn values_for_columns() {
+    error_of("INSERT INTO item (idd) VALUES (1)", |error| {
+        assert!(matches!(error, Error::Name { problem: NameProblem::NoSuchTarget, .. }));
+    });
+    error_of("INSERT INTO item (id) VALUES (true)", |error| {
+        assert!(matches!(error, Error::Assignment { column: "id", is_default: false, .. }));
+    });
+    definition_error("CREATE TABLE x (a int DEFAULT true)", |error| {
+        assert!(matches!(error, Error::Assignment { column: "a", is_default: true, .. }));
+    });
+    let counts = [
+        ("INSERT INTO item (id) VALUES (1, 2)", CountProblem::InsertValues),
+        ("INSERT INTO item (id, name) SELECT 1", CountProblem::InsertColumns),
+        ("INSERT INTO item VALUES (1), (1, 'a')", CountProblem::ValuesRows),
+    ];
+    for (sql, expected) in counts {
+        error_of(sql, |error| {
+            let Error::Count { problem, .. } = error else { panic!("{sql}: {error:?}") };
+            assert_eq!((*problem, error.sqlstate()), (expected, "42601"));
+        });
+    }
+    error_of("SELECT DEFAULT", |error| assert!(matches!(error, Error::MisplacedDefault { .. })));
+    assert_eq!(sqlstate("SELECT DEFAULT"), ("42601", "DEFAULT".to_owned()));
+    // What the catalog keeps as text and cannot be read is nobody's mistake in the statement.
+    assert_eq!(sqlstate("INSERT INTO damaged VALUES (1)"), ("XX001", "damaged".to_owned()));
+}
+
+#[test]
+fn options_of_copy() {
+    let cases = [
+        ("nope", CopyProblem::Unknown, "42601"),
+        ("FORMAT foo", CopyProblem::Format, "22023"),
+        ("HEADER, HEADER", CopyProblem::Redundant, "42601"),
+        ("HEADER 'maybe'", CopyProblem::Value, "42601"),
+        ("DELIMITER ''", CopyProblem::OneByte, "0A000"),
+        ("DELIMITER E'\\r'", CopyProblem::LineEnd, "22023"),
+        ("FORMAT text, ESCAPE 'a'", CopyProblem::CsvOnly, "0A000"),
+        ("FORMAT csv, QUOTE ','", CopyProblem::SameByte, "22023"),
+        ("FORMAT csv, NULL ','", CopyProblem::InNull, "0A000"),
+        ("FORMAT text, DELIMITER '.'", CopyProblem::Delimiter, "22023"),
+    ];
+    for (options, expected, code) in cases {
+        let sql = format!("COPY heap FROM 'rows.csv' ({options})");
+        error_of(&sql, |error| {
+            let Error::CopyOption { problem, .. } = error else { panic!("{sql}: {error:?}") };
+            assert_eq!((*problem, error.sqlstate()), (expected, code), "{sql}");
         });
     }
 }

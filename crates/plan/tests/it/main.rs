@@ -5,6 +5,7 @@ mod budgets;
 mod catalog;
 mod depth;
 mod errors;
+mod pieces;
 mod plans;
 mod random;
 mod scripts;

@@ -6,10 +6,13 @@ use cofferdam_arena::{Arena, Budget};
 use cofferdam_plan::explain::{ExplainOptions, explain};
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, walk};
 use cofferdam_plan::physical::{OperatorKind, PhysicalPlan};
-use cofferdam_plan::{Error, plan_explain, plan_query};
+use cofferdam_plan::{
+    Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain, plan_insert,
+    plan_query,
+};
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
-use cofferdam_sql::views::forms::Explain;
+use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, Insert};
 use cofferdam_types::{ArithmeticOp, Type, Value};
 
 use crate::catalog::TestCatalog;
@@ -29,17 +32,76 @@ pub(crate) fn with_plan<R>(
     let parse_arena = Arena::new(budget);
     let arena = Arena::new(budget);
     let tree = parse(sql, &parse_arena).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let outcome = match tree.statement() {
-        Statement::Query(query) => plan_query(query, &TestCatalog, &arena),
-        Statement::Form(form) => {
-            let explain = Explain::of(form.node()).unwrap_or_else(|| panic!("not a query: {form:?}"));
-            plan_explain(explain, &TestCatalog, &arena)
-        }
-    };
+    let outcome = plan(tree.statement(), &arena);
     if let Ok(plan) = &outcome {
         check(plan, &arena);
     }
     see(outcome, &arena)
+}
+
+/// The plan of a statement that has one.
+pub(crate) fn plan<'a, 'q: 'a>(
+    statement: Statement<'q>,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    let form = match statement {
+        Statement::Query(query) => return plan_query(query, &TestCatalog, arena),
+        Statement::Form(form) => form,
+    };
+    if let Some(insert) = Insert::of(form.node()) {
+        return plan_insert(insert, &TestCatalog, arena);
+    }
+    if let Some(copy) = Copy::of(form.node()) {
+        return plan_copy(copy, &TestCatalog, arena);
+    }
+    let explain = Explain::of(form.node()).unwrap_or_else(|| panic!("not a query: {form:?}"));
+    plan_explain(explain, &TestCatalog, arena)
+}
+
+/// What a definition or control of transactions was bound to, as text; `None` for statements that have plans.
+pub(crate) fn definition<'a, 'q: 'a>(
+    statement: Statement<'q>,
+    arena: &'a Arena,
+) -> Option<Result<String, Error<'a>>> {
+    let Statement::Form(form) = statement else { return None };
+    if let Some(create) = CreateTable::of(form.node()) {
+        return Some(bind_create_table(create, &TestCatalog, arena).map(|table| show_table(&table)));
+    }
+    if let Some(drop) = DropTable::of(form.node()) {
+        return Some(bind_drop_tables(drop, &TestCatalog, arena).map(|drop| {
+            let names = drop.tables.iter().map(|table| format!("drop {} {}\n", table.id, table.name));
+            names.chain(drop.missing.iter().map(|name| format!("missing {name}\n"))).collect()
+        }));
+    }
+    match bind_transaction(form) {
+        Ok(None) => None,
+        bound => Some(bound.map(|statement| format!("{:?}\n", statement.unwrap()))),
+    }
+}
+
+fn show_table(table: &cofferdam_plan::table::CreateTable<'_>) -> String {
+    let mut out = format!("table {}{}\n", table.name, if table.exists { " exists" } else { "" });
+    for (column, rule) in table.columns.iter().zip(table.rules) {
+        write!(out, "  {} {}", column.name, column.ty).unwrap();
+        rule.characters_max.iter().for_each(|max| write!(out, "({max})").unwrap());
+        out.push_str(if rule.is_nullable { "" } else { " not null" });
+        rule.default.iter().for_each(|text| write!(out, " default {text}").unwrap());
+        out.push('\n');
+    }
+    let names = |columns: &[u32]| {
+        let names = columns.iter().map(|column| table.columns[*column as usize].name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    for key in table.primary_key.iter() {
+        writeln!(out, "  primary key {} ({})", key.name, names(key.columns)).unwrap();
+    }
+    for key in table.unique_keys {
+        writeln!(out, "  unique {} ({})", key.name, names(key.columns)).unwrap();
+    }
+    for check in table.checks {
+        writeln!(out, "  check {} ({})", check.name, check.condition).unwrap();
+    }
+    out
 }
 
 /// What is promised of every plan (`physical` P1 and P2, `expr` X2 and X3), seen from outside.
@@ -150,11 +212,23 @@ fn check_operator(
         }
         OperatorKind::Sort { keys, .. } => assert!(keys.iter().all(|key| (key.column as usize) < width)),
         OperatorKind::Limit { .. } | OperatorKind::Distinct { .. } => assert_eq!(columns, width),
+        OperatorKind::Insert(insert) => {
+            let input = plan.operators[insert.input.index()].columns;
+            assert!(
+                input.iter().map(|column| column.ty).eq(insert.table.columns.iter().map(|column| column.ty))
+            );
+            assert_eq!((columns, width), (insert.table.columns.len(), insert.table.columns.len()));
+            assert_eq!(plan.insert().map(|root| root.table.id), Some(insert.table.id), "only at the root");
+            insert.checks.iter().for_each(|check| exprs(&[check.condition], width));
+        }
     }
 }
 
 /// The columns and the tree of a plan, or the error, as text.
 pub(crate) fn show(sql: &str) -> String {
+    if let Some(text) = show_definition(sql) {
+        return text;
+    }
     with_plan(sql, &budget(), |outcome, arena| {
         let mut out = String::new();
         match outcome {
@@ -174,6 +248,19 @@ pub(crate) fn show(sql: &str) -> String {
         }
         out
     })
+}
+
+fn show_definition(sql: &str) -> Option<String> {
+    let budget = budget();
+    let (parse_arena, arena) = (Arena::new(&budget), Arena::new(&budget));
+    let tree = parse(sql, &parse_arena).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let outcome = definition(tree.statement(), &arena)?;
+    let mut out = String::new();
+    match outcome {
+        Ok(text) => out = text,
+        Err(error) => show_error(sql, &error, &mut out),
+    }
+    Some(out)
 }
 
 fn show_rows(plan: &PhysicalPlan<'_>, out: &mut String) {

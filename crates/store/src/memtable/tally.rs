@@ -50,7 +50,7 @@ impl Tally {
         let longer = |run: u32, goes_on: bool| if goes_on { (run + 1).min(0xff) } else { 0 };
         let up = longer(self.byte(2), rank == self.byte(1) + 1);
         let down = longer(self.byte(3), rank == self.byte(1));
-        Tally((self.0 & 0xff) + 1 | rank << 8 | up << 16 | down << 24)
+        Tally(((self.0 & 0xff) + 1) | (rank << 8) | up << 16 | down << 24)
     }
 
     /// With so many of its entries, in the same run.

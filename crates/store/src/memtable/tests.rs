@@ -40,6 +40,7 @@ fn check(writer: &Writer<'_>) -> usize {
     unsafe { check::check(writer.side) }
 }
 
+#[expect(clippy::type_complexity, reason = "what a map's iterator gives")]
 fn entry_of<'m>(
     ((table, key, sequence), (kind, row)): (&'m (u32, Vec<u8>, Reverse<u64>), &'m (EntryKind, Vec<u8>)),
 ) -> Entry<'m> {
@@ -121,7 +122,7 @@ fn keys_in_order_fill_their_leaves() {
         (fill(COUNT, |at, _| at), "ascending"),
         (fill(COUNT, |at, _| u64::MAX - at), "descending"),
         // A few runs in the middle of others.
-        (fill(COUNT, |at, _| (at % 5) << 32 | at / 5), "five runs"),
+        (fill(COUNT, |at, _| ((at % 5) << 32) | (at / 5)), "five runs"),
     ] {
         assert!(per_leaf > 28.0 || cfg!(miri), "{what}: {per_leaf} of 30 entries a leaf");
     }
@@ -279,7 +280,7 @@ fn an_entry_larger_than_offsets_can_tell_is_refused() {
 fn sides_take_turns() {
     let (budget, memtables) = memtables(64 << 20);
     let empty_bytes = budget.used();
-    assert_eq!(empty_bytes, 2 * 17 << 10, "16 KiB and a control block each, up front");
+    assert_eq!(empty_bytes, (2 * 17) << 10, "16 KiB and a control block each, up front");
     let (mut older, mut newer) = (Model::new(), Model::new());
     for sequence in 0..COUNT / 10 {
         insert(&memtables.writer().unwrap(), &mut older, 1, &bigint(sequence), sequence, b"old");

@@ -33,6 +33,12 @@ pub(crate) struct WriteSet {
     last: Cell<u32>,
 }
 
+impl core::fmt::Debug for WriteSet {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WriteSet").field("figures", &self.figures()).finish_non_exhaustive()
+    }
+}
+
 impl WriteSet {
     /// Nothing changed.
     pub(crate) fn new(budget: &Budget) -> WriteSet {

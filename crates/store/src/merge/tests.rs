@@ -13,14 +13,26 @@ struct Rows {
     prefixes: std::vec::Vec<u64>,
     sequences: std::vec::Vec<u64>,
     deletes: std::vec::Vec<bool>,
+    /// Sequences up to which windows are called plain where they are.
+    plain_until: u64,
+    is_plain: bool,
 }
 
 impl Rows {
-    fn new(mut rows: std::vec::Vec<Version>, shape: KeyShape, width: usize) -> Rows {
+    fn new(mut rows: std::vec::Vec<Version>, shape: KeyShape, width: usize, plain_until: u64) -> Rows {
         rows.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         rows.dedup_by(|a, b| (&a.0, a.1) == (&b.0, b.1));
-        let mut source =
-            Rows { rows, shape, from: 0, width, prefixes: vec![], sequences: vec![], deletes: vec![] };
+        let mut source = Rows {
+            rows,
+            shape,
+            from: 0,
+            width,
+            prefixes: vec![],
+            sequences: vec![],
+            deletes: vec![],
+            plain_until,
+            is_plain: false,
+        };
         source.show();
         source
     }
@@ -30,6 +42,8 @@ impl Rows {
         self.prefixes = rows.iter().map(|row| self.shape.prefix(&row.0)).collect();
         self.sequences = rows.iter().map(|row| row.1).collect();
         self.deletes = rows.iter().map(|row| row.2).collect();
+        let has_versions = rows.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        self.is_plain = !has_versions && rows.iter().all(|row| row.1 <= self.plain_until && !row.2);
     }
 
     fn move_on(&mut self) {
@@ -44,12 +58,12 @@ impl Sources for [Rows] {
     }
 
     fn window(&self, source: usize) -> Window<'_> {
-        let Rows { prefixes, sequences, deletes, .. } = &self[source];
-        Window { prefixes, sequences, deletes }
+        let Rows { prefixes, sequences, deletes, is_plain, .. } = &self[source];
+        Window { prefixes, sequences, deletes, is_plain: *is_plain }
     }
 
-    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), AllocError> {
-        key.extend_from_slice(&self[source].rows[self[source].from + row].0)
+    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), Error> {
+        Ok(key.extend_from_slice(&self[source].rows[self[source].from + row].0)?)
     }
 }
 
@@ -123,7 +137,7 @@ proptest! {
         let all: std::vec::Vec<Version> = sources.iter().flatten().cloned().collect();
         let own = OWN_SEQUENCE + own - 1;
         let mut sources: std::vec::Vec<Rows> =
-            sources.into_iter().map(|rows| Rows::new(rows, shape, width)).collect();
+            sources.into_iter().map(|rows| Rows::new(rows, shape, width, snapshot)).collect();
         let found = merged(&mut sources, shape, &Filter::Visible { snapshot, own }, room);
         prop_assert_eq!(found, visible(&all, snapshot, own));
     }
@@ -142,7 +156,10 @@ proptest! {
         let all: std::vec::Vec<Version> = sources.iter().flatten().filter(|row| row.1 < 20).cloned().collect();
         let mut sources: std::vec::Vec<Rows> = sources
             .into_iter()
-            .map(|rows| Rows::new(rows.into_iter().filter(|row| row.1 < 20).collect(), shape, width))
+            .map(|rows| {
+                let rows = rows.into_iter().filter(|row| row.1 < 20).collect();
+                Rows::new(rows, shape, width, snapshots[0])
+            })
             .collect();
         let kept = merged(&mut sources, shape, &Filter::Needed { snapshots: &snapshots, is_bottom }, 5);
         for &snapshot in snapshots.iter().chain(&[25]) {
@@ -174,7 +191,7 @@ proptest! {
             keys.into_iter().map(|keys| keys.into_iter().map(row).collect()).collect();
         let all: std::vec::Vec<Version> = sources.iter().flatten().cloned().collect();
         let mut sources: std::vec::Vec<Rows> =
-            sources.into_iter().map(|rows| Rows::new(rows, shape, width)).collect();
+            sources.into_iter().map(|rows| Rows::new(rows, shape, width, 2)).collect();
         let found = merged(&mut sources, shape, &Filter::Visible { snapshot: 2, own: 0 }, 3);
         prop_assert_eq!(found, visible(&all, 2, 0));
     }

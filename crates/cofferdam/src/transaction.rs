@@ -1,0 +1,461 @@
+//! The transaction of a connection: whether there is one, what it has changed, its savepoints, with PostgreSQL's rules:
+//!
+//! ```text
+//!            BEGIN              a statement fails
+//!   idle ──────────────> open ─────────────────────> failed
+//!     ^                   │  <── ROLLBACK TO ──────────  │
+//!     └── COMMIT, ROLLBACK┴── COMMIT (rolls back), ROLLBACK
+//! ```
+//!
+//! In a failed transaction every statement but `COMMIT`, `ROLLBACK` and `ROLLBACK TO` is refused. A `BEGIN` in a
+//! transaction and a `COMMIT` or `ROLLBACK` outside of one change nothing.
+//!
+//! **What is read.** A statement reads the tables as they were when it began: outside of a transaction a snapshot, in one what
+//! the transaction sees up to there. Rows that are still being read when the transaction ends, or goes back to a savepoint,
+//! are an error: what they were read from is gone.
+//!
+//! **Memory.** Changes, buffers and the names of savepoints, charged to `transaction` below the database's budget as they come, given
+//! back when the transaction ends. Outside of a transaction the statement pays.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use allocator_api2::vec::Vec;
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
+use cofferdam_exec::{Changes, Lender, Tables, describe};
+use cofferdam_plan::catalog::CatalogError;
+use cofferdam_plan::table::{PropertiesError, StoredTable, TransactionStatement};
+use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
+
+use crate::error::{DAMAGED, Error};
+use crate::statement::{Statement, guarded};
+
+/// The transaction of a connection.
+#[derive(Debug)]
+pub(crate) struct TransactionState {
+    /// None in a database without a directory.
+    store: Option<Store>,
+    budget: Budget,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    phase: Phase,
+    is_read_only: bool,
+    /// What the store knows of the transaction.
+    transaction: Option<Transaction>,
+    /// Goes up when what has been read is gone: with each end, and each way back.
+    number: u64,
+    /// The names of the savepoints, oldest first, one behind the other.
+    names: Vec<u8, BudgetAlloc>,
+    savepoints: Vec<Named, BudgetAlloc>,
+}
+
+/// A savepoint with a name.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    /// Where the name ends.
+    end: usize,
+    /// Where the store goes back to.
+    point: Option<Savepoint>,
+}
+
+/// Where a connection is between `BEGIN` and `COMMIT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Open,
+    Failed,
+}
+
+impl TransactionState {
+    pub(crate) fn new(store: Option<&Store>, database: &Budget) -> Result<TransactionState, Error> {
+        let budget = database.child("transaction", u64::MAX).map_err(|_| Error::refused(database))?;
+        let inner = Mutex::new(Inner::new(&BudgetAlloc::new(&budget)));
+        Ok(TransactionState { store: store.cloned(), budget, inner })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change is one step, so whoever panicked with the lock has left it whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self, error: cofferdam_store::Error) -> Error {
+        Error::from_store(error, || Error::refused(&self.budget))
+    }
+
+    // --------------------------------------------------------------------------------------------- statements
+
+    /// Whether a statement may run now.
+    ///
+    /// # Errors
+    /// 25P02 in a failed transaction.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        match self.lock().phase {
+            Phase::Idle | Phase::Open => Ok(()),
+            Phase::Failed => Err(aborted()),
+        }
+    }
+
+    /// A statement has failed.
+    pub(crate) fn fail(&self) {
+        let mut inner = self.lock();
+        if inner.phase == Phase::Open {
+            inner.phase = Phase::Failed;
+        }
+    }
+
+    /// What a statement reads that begins now.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn tables<'a>(&'a self, arena: &'a Arena) -> Result<Tables<'a>, Error> {
+        let Some(store) = &self.store else { return Ok(Tables::None) };
+        let inner = self.lock();
+        let Some(transaction) = &inner.transaction else {
+            return Ok(Tables::Snapshot(store.snapshot().map_err(|error| self.failure(error))?));
+        };
+        let reading = Reading { state: self, number: inner.number, until: transaction.savepoint() };
+        Ok(Tables::Lent(arena.alloc(reading).map_err(|_| Error::refused(arena.budget()))?))
+    }
+
+    /// Lets a statement change tables: in the transaction, or in one of its own that the statement pays for and that is
+    /// committed if all went well.
+    ///
+    /// # Errors
+    /// Those of `work`, those of committing; 25006 in a transaction that changes nothing, 25P02 in a failed one.
+    pub(crate) fn change<T>(
+        &self,
+        verb: &str,
+        store: &Store,
+        statement: &Statement<'_>,
+        work: impl FnOnce(&Changes<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.admit_change(verb)?;
+        let mut inner = self.lock();
+        if let Some(transaction) = &mut inner.transaction {
+            let outcome = guarded(|| work(&Changes::new(transaction)));
+            if let Err(Error::Defect(_)) = outcome {
+                // Nobody knows how far the change got.
+                inner.abandon();
+            }
+            return outcome;
+        }
+        drop(inner);
+        let failure = |error| Error::from_store(error, || statement.refused());
+        let mut transaction = store.begin(statement.budget()).map_err(failure)?;
+        let outcome = work(&Changes::new(&mut transaction))?;
+        transaction.commit(Durability::Full).map_err(failure)?;
+        Ok(outcome)
+    }
+
+    /// Whether a statement that changes tables may run now.
+    ///
+    /// # Errors
+    /// 25006 in a transaction that changes nothing, 25P02 in a failed one.
+    pub(crate) fn admit_change(&self, verb: &str) -> Result<(), Error> {
+        self.admit()?;
+        if self.lock().is_read_only {
+            let message = format_args!("cannot execute {verb} in a read-only transaction");
+            return Err(Error::input("25006", None, message));
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------------------------------------- tables
+
+    /// The stored table of a name.
+    ///
+    /// # Errors
+    /// Its definition is damaged or of a later version; there is no memory for it.
+    pub(crate) fn table<'a>(
+        &self,
+        name: &str,
+        arena: &'a Arena,
+    ) -> Result<Option<&'a StoredTable<'a>>, CatalogError<'a>> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let inner = self.lock();
+        let described = |table: &Table, view: View<'_>| {
+            let described = describe(table, view.rows_estimate(table.id()), arena);
+            described.map_err(|error| damaged(table.name(), error, arena))
+        };
+        if let Some(transaction) = &inner.transaction {
+            let table = transaction.table(name);
+            return table.map(|table| described(&table, transaction.view())).transpose();
+        }
+        let snapshot = store.snapshot().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
+        snapshot.table(name).map(|table| described(&table, snapshot.view())).transpose()
+    }
+
+    /// Gives the names of the stored tables to `visit`.
+    pub(crate) fn table_names(&self, visit: &mut dyn FnMut(&str)) {
+        let visit = |table: &Arc<Table>| {
+            if table.parent().is_none() {
+                visit(table.name());
+            }
+        };
+        match (&self.lock().transaction, &self.store) {
+            (Some(transaction), _) => transaction.tables(visit),
+            (None, Some(store)) => {
+                if let Ok(snapshot) = store.snapshot() {
+                    snapshot.tables(visit);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------ control
+
+    /// Does what a statement asks for, and gives the command tag.
+    ///
+    /// # Errors
+    /// 25P01 for savepoints outside of a transaction, 3B001 for one that there is not, 25P02 in a failed transaction; what the
+    /// store refuses, after which there is no transaction where it was to be committed.
+    pub(crate) fn apply(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
+        let mut inner = self.lock();
+        match (statement, inner.phase) {
+            (TransactionStatement::Begin { read_only }, Phase::Idle) => {
+                let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
+                inner.transaction = self.store.as_ref().map(begin).transpose()?;
+                inner.phase = Phase::Open;
+                inner.is_read_only = read_only;
+                Ok("BEGIN")
+            }
+            (TransactionStatement::Begin { .. }, Phase::Open) => Ok("BEGIN"),
+            (TransactionStatement::Commit, Phase::Failed) | (TransactionStatement::Rollback, _) => {
+                inner.end();
+                Ok("ROLLBACK")
+            }
+            (TransactionStatement::Commit, _) => {
+                if let Some(transaction) = inner.end() {
+                    transaction.commit(Durability::Full).map_err(|error| self.failure(error))?;
+                }
+                Ok("COMMIT")
+            }
+            (TransactionStatement::Savepoint(_), Phase::Idle) => Err(outside("SAVEPOINT")),
+            (TransactionStatement::RollbackTo(_), Phase::Idle) => Err(outside("ROLLBACK TO SAVEPOINT")),
+            (TransactionStatement::Release(_), Phase::Idle) => Err(outside("RELEASE SAVEPOINT")),
+            (TransactionStatement::RollbackTo(name), _) => {
+                let index = inner.find(name)?;
+                inner.back_to(index).map_err(|error| self.failure(error))?;
+                Ok("ROLLBACK")
+            }
+            (_, Phase::Failed) => Err(aborted()),
+            (TransactionStatement::Savepoint(name), Phase::Open) => {
+                inner.push(name).map_err(|_| Error::refused(&self.budget))?;
+                Ok("SAVEPOINT")
+            }
+            (TransactionStatement::Release(name), Phase::Open) => {
+                let index = inner.find(name)?;
+                inner.keep(index);
+                Ok("RELEASE")
+            }
+        }
+    }
+}
+
+/// What a statement of a transaction reads: what that had seen when the statement began.
+#[derive(Clone, Copy, Debug)]
+struct Reading<'c> {
+    state: &'c TransactionState,
+    number: u64,
+    until: Savepoint,
+}
+
+impl Lender for Reading<'_> {
+    fn with_view(
+        &self,
+        read: &mut dyn FnMut(View<'_>) -> Result<usize, cofferdam_store::Error>,
+    ) -> Result<usize, cofferdam_store::Error> {
+        let inner = self.state.lock();
+        match &inner.transaction {
+            Some(transaction) if inner.number == self.number => read(transaction.view_at(self.until)),
+            _ => Err(cofferdam_store::Error::Cancelled),
+        }
+    }
+}
+
+impl Inner {
+    fn new(alloc: &BudgetAlloc) -> Inner {
+        let (names, savepoints) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
+        Inner { phase: Phase::Idle, is_read_only: false, transaction: None, number: 0, names, savepoints }
+    }
+
+    /// The transaction is over, whichever way.
+    fn end(&mut self) -> Option<Transaction> {
+        let (alloc, number) = (self.names.allocator().clone(), self.number + 1);
+        std::mem::replace(self, Inner { number, ..Inner::new(&alloc) }).transaction
+    }
+
+    /// Forgets everything that the transaction did. Nothing but its end is left to do.
+    fn abandon(&mut self) {
+        self.end();
+        self.phase = Phase::Failed;
+    }
+
+    fn push(&mut self, name: &str) -> Result<(), AllocError> {
+        self.savepoints.try_reserve(1).map_err(|_| AllocError)?;
+        self.names.try_reserve(name.len()).map_err(|_| AllocError)?;
+        self.names.extend_from_slice(name.as_bytes());
+        let point = self.transaction.as_ref().map(Transaction::savepoint);
+        self.savepoints.push(Named { end: self.names.len(), point });
+        Ok(())
+    }
+
+    /// The newest savepoint of a name.
+    fn find(&self, name: &str) -> Result<usize, Error> {
+        let start = |index: usize| {
+            index.checked_sub(1).and_then(|before| self.savepoints.get(before)).map_or(0, |named| named.end)
+        };
+        let is_it = |index: &usize| {
+            let end = self.savepoints.get(*index).map_or(0, |named| named.end);
+            self.names.get(start(*index)..end) == Some(name.as_bytes())
+        };
+        (0..self.savepoints.len())
+            .rev()
+            .find(is_it)
+            .ok_or_else(|| Error::input("3B001", None, format_args!("savepoint \"{name}\" does not exist")))
+    }
+
+    /// Forgets all savepoints but the first so many.
+    fn keep(&mut self, count: usize) {
+        self.savepoints.truncate(count);
+        self.names.truncate(self.savepoints.last().map_or(0, |named| named.end));
+    }
+
+    /// Forgets what was done since a savepoint, which stays.
+    fn back_to(&mut self, index: usize) -> Result<(), cofferdam_store::Error> {
+        self.number += 1;
+        let point = self.savepoints.get(index).and_then(|named| named.point);
+        if let (Some(transaction), Some(point)) = (&mut self.transaction, point) {
+            self.phase = Phase::Failed;
+            transaction.rollback_to(point)?;
+        }
+        self.keep(index + 1);
+        self.phase = Phase::Open;
+        Ok(())
+    }
+}
+
+/// A definition that cannot be read.
+fn damaged<'a>(table: &str, error: PropertiesError, arena: &'a Arena) -> CatalogError<'a> {
+    let (sqlstate, message) = match error {
+        PropertiesError::OutOfMemory(error) => return CatalogError::OutOfMemory(error),
+        PropertiesError::Version(version) => (
+            "0A000",
+            arena.alloc_fmt(format_args!(
+                "the definition of table \"{table}\" is of the newer version {version}"
+            )),
+        ),
+        PropertiesError::Corrupt { at, expected } => (
+            DAMAGED,
+            arena.alloc_fmt(format_args!(
+                "the definition of table \"{table}\" is damaged at byte {at}: {expected} was expected"
+            )),
+        ),
+    };
+    match message {
+        Ok(message) => CatalogError::Source { sqlstate, message },
+        Err(error) => CatalogError::OutOfMemory(error),
+    }
+}
+
+fn aborted() -> Error {
+    let message = "current transaction is aborted, commands ignored until end of transaction block";
+    Error::input("25P02", None, message).with_hint("ROLLBACK ends it")
+}
+
+fn outside(what: &str) -> Error {
+    let message = format_args!("{what} can only be used in transaction blocks");
+    Error::input("25P01", None, message).with_hint("BEGIN starts one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TransactionStatement::{Begin, Commit, Release, Rollback, RollbackTo, Savepoint};
+
+    const BEGIN: TransactionStatement<'_> = Begin { read_only: false };
+
+    fn state() -> TransactionState {
+        TransactionState::new(None, &Budget::unlimited("db").unwrap()).unwrap()
+    }
+
+    /// The tags and SQLSTATEs of statements one after the other.
+    fn run(state: &TransactionState, statements: &[TransactionStatement<'_>]) -> std::vec::Vec<&'static str> {
+        let outcome = |statement: &TransactionStatement<'_>| match state.apply(*statement) {
+            Ok(tag) => tag,
+            Err(error) => error.sqlstate(),
+        };
+        statements.iter().map(outcome).collect()
+    }
+
+    #[test]
+    fn savepoints_are_a_stack_of_names() {
+        let state = state();
+        let statements = [
+            Savepoint("a"),
+            BEGIN,
+            Savepoint("a"),
+            Savepoint("b"),
+            Savepoint("a"),
+            RollbackTo("b"),
+            RollbackTo("b"),
+            Release("b"),
+            RollbackTo("b"),
+            RollbackTo("a"),
+            Release("a"),
+            Release("a"),
+            Commit,
+            Release("a"),
+            RollbackTo("a"),
+        ];
+        let expected = [
+            "25P01",
+            "BEGIN",
+            "SAVEPOINT",
+            "SAVEPOINT",
+            "SAVEPOINT",
+            "ROLLBACK",
+            "ROLLBACK",
+            "RELEASE",
+            "3B001",
+            "ROLLBACK",
+            "RELEASE",
+            "3B001",
+            "COMMIT",
+            "25P01",
+            "25P01",
+        ];
+        assert_eq!(run(&state, &statements), expected);
+    }
+
+    #[test]
+    fn a_failed_transaction_takes_nothing_but_its_end() {
+        let state = state();
+        state.fail();
+        assert!(state.admit().is_ok(), "outside of a transaction a failure is over at once");
+        assert_eq!(run(&state, &[BEGIN, Savepoint("a")]), ["BEGIN", "SAVEPOINT"]);
+        state.fail();
+        assert_eq!(state.admit().unwrap_err().sqlstate(), "25P02");
+        assert_eq!(run(&state, &[Savepoint("b"), BEGIN, Release("a")]), ["25P02", "25P02", "25P02"]);
+        assert_eq!(run(&state, &[RollbackTo("b"), RollbackTo("a")]), ["3B001", "ROLLBACK"]);
+        assert!(state.admit().is_ok());
+        state.fail();
+        assert_eq!(run(&state, &[Commit, Commit, Rollback]), ["ROLLBACK", "COMMIT", "ROLLBACK"]);
+        assert!(state.admit().is_ok());
+    }
+
+    #[test]
+    fn names_are_paid_for() {
+        let budget = Budget::root("root", 1 << 20).unwrap().child("db", 4 << 10).unwrap();
+        let state = TransactionState::new(None, &budget).unwrap();
+        let name = "n".repeat(1000);
+        assert_eq!(run(&state, &[BEGIN]), ["BEGIN"]);
+        let taken = (0..10).take_while(|_| run(&state, &[Savepoint(&name)]) == ["SAVEPOINT"]).count();
+        assert!((1..10).contains(&taken) && budget.used() > 0, "{taken}");
+        assert_eq!(run(&state, &[Rollback]), ["ROLLBACK"]);
+        assert_eq!(budget.used(), 0);
+    }
+}

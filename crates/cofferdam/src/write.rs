@@ -1,0 +1,139 @@
+//! Statements that change tables: what they do once they are planned.
+//!
+//! Each runs to its end in one call, in the connection's transaction or in one of its own: either all of it is done, or none.
+
+use std::sync::atomic::Ordering;
+
+use cofferdam_arena::{Arena, Stage};
+use cofferdam_exec::{Changes, Tables, Workspace};
+use cofferdam_plan::InsertPieces;
+use cofferdam_plan::physical::PhysicalPlan;
+use cofferdam_plan::table::{CreateTable, DropTables};
+use cofferdam_sql::InsertRows;
+use cofferdam_store::InputKind;
+
+use crate::error::Error;
+use crate::statement::{Statement, StatementKind};
+
+static PIECE: Stage = Stage::new("piece");
+
+/// The most rows of a long `VALUES` that are bound at once.
+const PIECE_ROWS_MAX: usize = 128;
+/// A piece ends at this part of the limit,
+const PIECE_LIMIT_PART: u64 = 64;
+/// and at so many bytes at most.
+const PIECE_BYTES_MAX: u64 = 256 << 10;
+
+/// What a statement does to tables.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one, on the stack")]
+pub(crate) enum Write<'s> {
+    /// Puts the rows of a plan into the table at its root.
+    Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s> },
+    /// Puts the rows of a long `VALUES` into a table, some at a time.
+    Pieces { rows: InsertRows<'s>, pieces: InsertPieces<'s> },
+    /// Makes a table.
+    Create(CreateTable<'s>),
+    /// Drops tables.
+    Drop(DropTables<'s>),
+}
+
+impl<'s> Write<'s> {
+    /// The rows of a plan.
+    ///
+    /// # Errors
+    /// The pressure leaves no room for it.
+    pub(crate) fn rows(plan: PhysicalPlan<'s>, statement: &'s Statement<'s>) -> Result<Write<'s>, Error> {
+        let workspace = statement.admit(&plan)?;
+        Ok(Write::Rows { plan, workspace })
+    }
+
+    /// What the statement is.
+    pub(crate) fn kind(&self) -> StatementKind {
+        match self {
+            Write::Rows { .. } | Write::Pieces { .. } => StatementKind::Change,
+            Write::Create(_) | Write::Drop(_) => StatementKind::Definition,
+        }
+    }
+
+    /// Does it, and gives the number of rows that were put into a table.
+    ///
+    /// # Errors
+    /// Whatever the statement raises and the store refuses; nothing has changed then, or the transaction has failed.
+    pub(crate) fn run(&self, verb: &str, statement: &Statement<'_>) -> Result<u64, Error> {
+        let connection = statement.connection();
+        let Some(store) = connection.database().store() else { return Ok(0) };
+        connection.transaction().change(verb, store, statement, |changes| match self {
+            Write::Rows { plan, workspace } => put(plan, workspace, changes, statement),
+            Write::Pieces { rows, pieces } => put_pieces(rows.clone(), pieces, changes, statement),
+            Write::Create(table) => create(table, changes, statement),
+            Write::Drop(drop) => {
+                let failure = |error| Error::from_store(error, || statement.refused());
+                changes.drop_tables(drop).map_err(failure).map(|()| 0)
+            }
+        })
+    }
+}
+
+/// Puts the rows of a plan into the table at its root.
+fn put(
+    plan: &PhysicalPlan<'_>,
+    workspace: &Workspace<'_>,
+    changes: &Changes<'_>,
+    statement: &Statement<'_>,
+) -> Result<u64, Error> {
+    let flag = statement.connection().cancel_flag();
+    let is_cancelled = || flag.load(Ordering::Relaxed);
+    let execution = workspace.execute(plan, Tables::Lent(changes), &is_cancelled);
+    let outcome = execution.and_then(|mut execution| execution.run_into(changes));
+    outcome.map_err(|error| Error::from_exec(error, || statement.refused()))
+}
+
+/// Puts the rows of a `VALUES` into its table, with the trees and plans of a few of them at a time.
+fn put_pieces(
+    mut rows: InsertRows<'_>,
+    pieces: &InsertPieces<'_>,
+    changes: &Changes<'_>,
+    statement: &Statement<'_>,
+) -> Result<u64, Error> {
+    let budget = statement.budget();
+    let piece_bytes_max = (budget.limit_on_path() / PIECE_LIMIT_PART).min(PIECE_BYTES_MAX);
+    let memory = budget.child("piece", u64::MAX).map_err(|_| statement.refused())?;
+    let mut arena = Arena::new(&memory);
+    let (mut rows_count, mut is_done) = (0, false);
+    while !is_done {
+        budget.set_stage(&PIECE);
+        arena.reset();
+        let mut piece = pieces.piece(&arena);
+        while piece.rows_count() == 0
+            || piece.rows_count() < PIECE_ROWS_MAX && memory.used() < piece_bytes_max
+        {
+            let row = rows.next_row(&arena);
+            let Some(row) = row.map_err(|error| Error::from_sql(error, || statement.refused()))? else {
+                is_done = true;
+                break;
+            };
+            piece.push(row).map_err(|error| Error::from_plan(error, || statement.refused()))?;
+        }
+        if piece.rows_count() > 0 {
+            let plan = piece.finish().map_err(|_| statement.refused())?;
+            let workspace = Workspace::new(&plan, budget, &arena).map_err(|_| statement.refused())?;
+            rows_count += put(&plan, &workspace, changes, statement)?;
+        }
+    }
+    Ok(rows_count)
+}
+
+fn create(table: &CreateTable<'_>, changes: &Changes<'_>, statement: &Statement<'_>) -> Result<u64, Error> {
+    if table.exists {
+        return Ok(0);
+    }
+    changes.create_table(table, statement.arena()).map(|()| 0).map_err(|error| match error {
+        // Made by somebody else since the statement was planned.
+        cofferdam_store::Error::Input(problem) if problem.kind == InputKind::NameTaken => {
+            let message = format_args!("relation \"{}\" already exists", table.name);
+            Error::input("42P07", Some(table.span), message)
+        }
+        error => Error::from_store(error, || statement.refused()),
+    })
+}

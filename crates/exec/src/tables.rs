@@ -1,0 +1,220 @@
+//! Stored tables: how plans know them, what statements read of them, and how rows get into them.
+//!
+//! A statement reads a snapshot, or what a transaction sees. Since a transaction changes between two reads (by this very
+//! statement, where it inserts what it reads), its view is lent for one call at a time.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_plan::expr::Column;
+use cofferdam_plan::physical::KeyRange as PlanRange;
+use cofferdam_plan::table::{
+    CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredTable, UniqueKey,
+};
+use cofferdam_store::{
+    ColumnDef, Error, KeyColumn as StoreKeyColumn, Savepoint, Snapshot, Table, TableDef, TableId,
+    Transaction, View,
+};
+use cofferdam_types::Value;
+use cofferdam_types::key::KeyOrder;
+use std::ops::Bound;
+
+/// The stored tables that a statement reads.
+#[derive(Debug, Default)]
+pub enum Tables<'a> {
+    /// It reads none.
+    #[default]
+    None,
+    /// The state of a moment.
+    Snapshot(Snapshot),
+    /// What somebody lends.
+    Lent(&'a dyn Lender),
+}
+
+/// Somebody who has a transaction, and lends what it sees.
+pub trait Lender: fmt::Debug {
+    /// Gives the view to `read` and returns what that returns.
+    ///
+    /// # Errors
+    /// Those of `read`; those of the lender if there is no transaction any more.
+    fn with_view(&self, read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>) -> Result<usize, Error>;
+}
+
+impl Tables<'_> {
+    /// Gives the view to `read`.
+    pub(crate) fn with_view(
+        &self,
+        read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>,
+    ) -> Result<usize, Error> {
+        match self {
+            Tables::None => Ok(0),
+            Tables::Snapshot(snapshot) => read(snapshot.view()),
+            Tables::Lent(lender) => lender.with_view(read),
+        }
+    }
+
+    /// The table of a number.
+    pub(crate) fn table(&self, id: u32) -> Result<Arc<Table>, Error> {
+        let mut found = None;
+        self.with_view(&mut |view| {
+            found = Some(view.table(TableId(id))?);
+            Ok(0)
+        })?;
+        found.ok_or_else(|| no_such_table(id))
+    }
+}
+
+fn no_such_table(id: u32) -> Error {
+    let kind = cofferdam_store::InputKind::NoSuchTable;
+    Error::Input(cofferdam_store::InputProblem { table: TableId(id), column: None, kind })
+}
+
+/// A transaction while one statement changes tables in it. What the statement reads are the tables as they were before it.
+#[derive(Debug)]
+pub struct Changes<'t> {
+    transaction: RefCell<&'t mut Transaction>,
+    before: Savepoint,
+}
+
+impl<'t> Changes<'t> {
+    /// The changes of a statement that begins now.
+    pub fn new(transaction: &'t mut Transaction) -> Changes<'t> {
+        let before = transaction.savepoint();
+        Changes { transaction: RefCell::new(transaction), before }
+    }
+
+    /// Where the statement began: what goes back to it forgets the statement.
+    pub fn before(&self) -> Savepoint {
+        self.before
+    }
+
+    /// The table of a number, an index too.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn table(&self, id: TableId) -> Result<Arc<Table>, Error> {
+        self.transaction.borrow().view().table(id)
+    }
+
+    /// Adds a row to a table.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::insert`].
+    pub(crate) fn insert(&self, table: TableId, values: &[Value<'_>]) -> Result<(), Error> {
+        self.transaction.borrow_mut().insert(table, values)
+    }
+
+    /// Makes a table with its keys. The lists that the store takes are made in `arena`.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::create_table`] and [`Transaction::create_index`].
+    pub fn create_table(&self, table: &CreateTable<'_>, arena: &Arena) -> Result<(), Error> {
+        let mut columns = Vec::with_capacity_in(table.columns.len(), arena)?;
+        for (column, rule) in table.columns.iter().zip(table.rules) {
+            columns.push(ColumnDef { name: column.name, ty: column.ty, is_nullable: rule.is_nullable })?;
+        }
+        let primary = table.primary_key.map_or(&[][..], |key| key.columns);
+        let key = arena.alloc_slice_from_iter(
+            primary.iter().map(|column| StoreKeyColumn { column: *column as u16, order: KeyOrder::ASC }),
+        )?;
+        let properties = Properties::of(table).encode(arena)?;
+        let def = TableDef { name: table.name, columns: &columns, key, properties };
+        let mut transaction = self.transaction.borrow_mut();
+        let id = transaction.create_table(&def)?;
+        for UniqueKey { name, columns } in table.unique_keys {
+            let columns = arena.alloc_slice_from_iter(columns.iter().map(|column| *column as u16))?;
+            transaction.create_index(id, name, columns, true)?;
+        }
+        Ok(())
+    }
+
+    /// Drops tables with their keys.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::drop_table`].
+    pub fn drop_tables(&self, drop: &DropTables<'_>) -> Result<(), Error> {
+        let mut transaction = self.transaction.borrow_mut();
+        drop.tables.iter().try_for_each(|table| transaction.drop_table(TableId(table.id)))
+    }
+}
+
+impl Lender for Changes<'_> {
+    fn with_view(&self, read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>) -> Result<usize, Error> {
+        read(self.transaction.borrow().view_at(self.before))
+    }
+}
+
+/// What a plan knows of a table that has about so many rows; all of it in `arena`.
+///
+/// # Errors
+/// [`PropertiesError`] when the definition is damaged or of a later version, or the arena's budget has no room.
+pub fn describe<'a>(
+    table: &Table,
+    rows_estimate: u64,
+    arena: &'a Arena,
+) -> Result<&'a StoredTable<'a>, PropertiesError> {
+    let mut columns = Vec::with_capacity_in(table.columns().len(), arena)?;
+    for column in table.columns() {
+        columns.push(Column { name: arena.alloc_str(column.name)?, ty: column.ty })?;
+    }
+    let columns: &'a [Column<'a>] = columns.into_slice();
+    let bytes: &'a [u8] = arena.alloc_slice_copy(table.properties())?;
+    let properties = Properties::decode(bytes, columns.len(), arena)?;
+    let key = if table.has_row_id() { &[][..] } else { table.key() };
+    let key = arena.alloc_slice_from_iter(key.iter().map(|part| KeyColumn {
+        column: part.column.into(),
+        descending: part.order.descending,
+        nulls_first: part.order.nulls_first,
+    }))?;
+    Ok(arena.alloc(StoredTable {
+        id: table.id().0,
+        name: arena.alloc_str(table.name())?,
+        columns,
+        rules: properties.rules,
+        checks: properties.checks,
+        key,
+        key_name: properties.primary_key.map_or("", |key| key.name),
+        rows_estimate,
+    })?)
+}
+
+/// The ends of a range of a key, as the store takes them: values of the first key columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends<'a> {
+    pub(crate) from: Bound<&'a [Value<'a>]>,
+    pub(crate) to: Bound<&'a [Value<'a>]>,
+}
+
+impl<'a> Ends<'a> {
+    /// Everything.
+    pub(crate) const ALL: Ends<'static> = Ends { from: Bound::Unbounded, to: Bound::Unbounded };
+
+    /// The ends of a range of the key of `table`.
+    pub(crate) fn of(
+        range: &PlanRange<'a>,
+        table: &StoredTable<'_>,
+        arena: &'a Arena,
+    ) -> Result<Ends<'a>, AllocError> {
+        let end = |bound: Bound<Value<'a>>| -> Result<Bound<&'a [Value<'a>]>, AllocError> {
+            let with = |value: Value<'a>| -> Result<&'a [Value<'a>], AllocError> {
+                let mut values = Vec::with_capacity_in(range.prefix.len() + 1, arena)?;
+                values.extend_from_slice(range.prefix)?;
+                values.push(value)?;
+                Ok(&*values.into_slice())
+            };
+            Ok(match bound {
+                Bound::Included(value) => Bound::Included(with(value)?),
+                Bound::Excluded(value) => Bound::Excluded(with(value)?),
+                // All that begins with the prefix.
+                Bound::Unbounded if range.prefix.is_empty() => Bound::Unbounded,
+                Bound::Unbounded => Bound::Included(range.prefix),
+            })
+        };
+        let (lower, upper) = (end(range.lower)?, end(range.upper)?);
+        let descending = table.key.get(range.prefix.len()).is_some_and(|key| key.descending);
+        Ok(if descending { Ends { from: upper, to: lower } } else { Ends { from: lower, to: upper } })
+    }
+}

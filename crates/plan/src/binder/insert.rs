@@ -1,0 +1,396 @@
+//! Binds what `INSERT` and `COPY` put into a table: a query whose columns are exactly the table's.
+//!
+//! ```text
+//! INSERT INTO t (b) VALUES (1), (DEFAULT)      Values   [a: default, b: 1], [a: default, b: default]
+//! INSERT INTO t (b) SELECT x FROM u            Project  [a: default, b: x as b's type]   over the select
+//! COPY t (b) FROM 'file'                       Project  [a: default, b: field]           over a scan of the file
+//! ```
+//!
+//! Rows of `VALUES` are bound one at a time, each value for its column, so that a long list can be bound in pieces
+//! ([`InsertTarget::bind_row`]). Rules of the table that a cast cannot express (NOT NULL, CHECK) are left to the operator at
+//! the root.
+
+use cofferdam_arena::Arena;
+use cofferdam_arena::collections::Vec;
+use cofferdam_sql::views::forms::{Insert, ObjectName};
+use cofferdam_sql::views::{Expr as ExprView, Query, QueryBody, Target as TargetView, Values};
+use cofferdam_types::Type;
+
+use super::Binder;
+use super::assign::{Target, stored_checks, stored_defaults};
+use super::build::Builder;
+use super::expression::{ExpressionBinder, Place};
+use super::from::undefined_table;
+use super::scope::Scope;
+use super::suggest::Suggestion;
+use crate::Span;
+use crate::catalog::Catalog;
+use crate::error::{CountProblem, DefinitionProblem, Error, NameProblem};
+use crate::expr::{Expr, ExprKind};
+use crate::logical::{LogicalId, LogicalKind, LogicalPlan};
+use crate::optimizer::Sink;
+use crate::physical::Check;
+use crate::table::{StoredTable, TableSource};
+
+/// A column that is given values, and where the statement names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    column: u32,
+    span: Span,
+}
+
+/// The table of an `INSERT` or `COPY`, and which of its columns the values are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InsertTarget<'a> {
+    pub(crate) table: &'a StoredTable<'a>,
+    pub(crate) checks: &'a [Check<'a>],
+    /// The columns that values are for, in the order of the values.
+    given: &'a [Given],
+    /// Whether the statement names them: then each must have a value.
+    is_listed: bool,
+    /// What each column of the table gets that no value is for.
+    defaults: &'a [&'a Expr<'a>],
+    /// Where the table is named.
+    span: Span,
+}
+
+impl<'a> InsertTarget<'a> {
+    /// The target of an `INSERT`, whatever it inserts.
+    pub(crate) fn bind<'q: 'a>(
+        insert: Insert<'q>,
+        catalog: &dyn Catalog,
+        arena: &'a Arena,
+    ) -> Result<InsertTarget<'a>, Error<'a>> {
+        refuse_clauses(insert)?;
+        let Some(name) = insert.table() else {
+            return Err(Error::NotSupported { what: "INSERT without a table", span: insert.form().span() });
+        };
+        let table = stored_table(name, catalog, arena)?;
+        let mut given: Vec<'a, Given> = Vec::with_capacity_in(insert.columns().len(), arena)?;
+        for target in insert.columns() {
+            push_given(&mut given, table, target.name(), target.span())?;
+            if let Some(span) = part(target) {
+                return Err(Error::NotSupported { what: "a part of a column as a target", span });
+            }
+        }
+        InsertTarget::new(table, given, name.span(), arena)
+    }
+
+    /// The target of a `COPY` with these names of columns; all columns without names.
+    pub(super) fn of_copy<'q: 'a>(
+        name: ObjectName<'q>,
+        columns: impl Iterator<Item = (&'q str, Span)>,
+        catalog: &dyn Catalog,
+        arena: &'a Arena,
+    ) -> Result<InsertTarget<'a>, Error<'a>> {
+        let table = stored_table(name, catalog, arena)?;
+        let mut given: Vec<'a, Given> = Vec::new_in(arena);
+        for (column, span) in columns {
+            push_given(&mut given, table, column, span)?;
+        }
+        InsertTarget::new(table, given, name.span(), arena)
+    }
+
+    fn new(
+        table: &'a StoredTable<'a>,
+        mut given: Vec<'a, Given>,
+        span: Span,
+        arena: &'a Arena,
+    ) -> Result<InsertTarget<'a>, Error<'a>> {
+        let is_listed = !given.is_empty();
+        if !is_listed {
+            given.extend((0..table.columns.len() as u32).map(|column| Given { column, span }))?;
+        }
+        let checks = stored_checks(arena, table, span)?;
+        let defaults = stored_defaults(arena, table, span)?;
+        Ok(InsertTarget { table, checks, given: given.into_slice(), is_listed, defaults, span })
+    }
+
+    /// What the plan's rows are for.
+    pub(crate) fn sink(&self) -> Sink<'a> {
+        Sink { table: self.table, checks: self.checks }
+    }
+
+    /// The columns that values are for, in the order of the values.
+    pub(super) fn given_columns(&self) -> impl ExactSizeIterator<Item = u32> + use<'a> {
+        self.given.iter().map(|given| given.column)
+    }
+
+    /// The row of the table that a row of `VALUES` is.
+    ///
+    /// # Errors
+    /// 42601 for more or fewer values than columns, and whatever is wrong with a value.
+    pub(crate) fn bind_row<'p, 'q: 'p>(
+        &self,
+        values: impl ExactSizeIterator<Item = ExprView<'q>>,
+        arena: &'p Arena,
+    ) -> Result<&'p [&'p Expr<'p>], Error<'p>>
+    where
+        'a: 'p,
+    {
+        let build = Builder { arena };
+        let scratch = Arena::new(arena.budget());
+        let scope = Scope::new_in(&scratch);
+        let defaults: &[&'p Expr<'p>] = self.defaults;
+        let row = arena.alloc_slice_copy(defaults)?;
+        let count = values.len();
+        for (index, value) in values.enumerate() {
+            let Some(given) = self.given.get(index) else { return Err(self.too_many(count, value.span())) };
+            if let ExprView::Default(_) = value {
+                continue;
+            }
+            let place = Place { clause: "VALUES", visible: 0..0 };
+            let bound = ExpressionBinder::new(arena, &scope, place, None).bind(value)?;
+            row[given.column as usize] = self.column(given.column).assign(build, bound, false)?;
+        }
+        self.check_count(count)?;
+        Ok(row)
+    }
+
+    /// A row of defaults alone.
+    pub(crate) fn default_row(&self) -> &'a [&'a Expr<'a>] {
+        self.defaults
+    }
+
+    fn column(&self, column: u32) -> Target<'a> {
+        Target::new(&self.table.columns[column as usize], &self.table.rules[column as usize])
+    }
+
+    /// Whether the columns that the statement names all have one of so many values.
+    fn check_count<'p>(&self, count: usize) -> Result<(), Error<'p>> {
+        match self.given.get(count) {
+            Some(given) if self.is_listed => Err(Error::Count {
+                problem: CountProblem::InsertColumns,
+                name: "",
+                expected: count as u64,
+                found: self.given.len() as u64,
+                span: given.span,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn too_many<'p>(&self, count: usize, span: Span) -> Error<'p> {
+        let (expected, found) = (self.given.len() as u64, count as u64);
+        Error::Count { problem: CountProblem::InsertValues, name: "", expected, found, span }
+    }
+}
+
+/// Whether a row of `VALUES` has as many values as the first one; `span` is for a row without any.
+pub(crate) fn check_width<'a, 'q>(
+    expected: Option<usize>,
+    mut row: impl ExactSizeIterator<Item = ExprView<'q>>,
+    span: Span,
+) -> Result<(), Error<'a>> {
+    let found = row.len();
+    let Some(expected) = expected.filter(|expected| *expected != found) else { return Ok(()) };
+    let span = row.next().map_or(span, |first| first.span());
+    let (problem, expected, found) = (CountProblem::ValuesRows, expected as u64, found as u64);
+    Err(Error::Count { problem, name: "", expected, found, span })
+}
+
+/// Parts of an `INSERT` that are not here yet.
+fn refuse_clauses<'a>(insert: Insert<'_>) -> Result<(), Error<'a>> {
+    let refused = [
+        ("WITH", insert.with().map(|with| with.span())),
+        ("ON CONFLICT", insert.conflict().map(|conflict| conflict.form().span())),
+        ("RETURNING", insert.returning().map(|returning| returning.form().span())),
+    ];
+    for (what, span) in refused {
+        if let Some(span) = span {
+            return Err(Error::NotSupported { what, span });
+        }
+    }
+    if insert.overriding_system() || insert.overriding_user() {
+        return Err(Error::NotSupported { what: "OVERRIDING", span: insert.form().span() });
+    }
+    Ok(())
+}
+
+/// Where a target is more than a column: an element or a field of it.
+fn part(target: TargetView<'_>) -> Option<Span> {
+    target.selections().next().map(|_| target.span())
+}
+
+fn push_given<'a, 'q: 'a>(
+    given: &mut Vec<'a, Given>,
+    table: &'a StoredTable<'a>,
+    name: &'q str,
+    span: Span,
+) -> Result<(), Error<'a>> {
+    let Some(column) = table.columns.iter().position(|column| column.name == name) else {
+        let mut suggestion = Suggestion::new(name);
+        table.columns.iter().for_each(|column| suggestion.offer(column.name));
+        let (problem, qualifier, suggestion) =
+            (NameProblem::NoSuchTarget, Some(table.name), suggestion.best());
+        return Err(Error::Name { problem, name, qualifier, suggestion, span });
+    };
+    let column = column as u32;
+    if given.iter().any(|known| known.column == column) {
+        let (problem, table) = (DefinitionProblem::ColumnTwice, table.name);
+        return Err(Error::Definition { problem, name, table, span });
+    }
+    Ok(given.push(Given { column, span })?)
+}
+
+/// The stored table of a name.
+///
+/// # Errors
+/// 42P01 when there is none, 42809 when it is a file, 0A000 for a schema.
+pub(super) fn stored_table<'a, 'q: 'a>(
+    name: ObjectName<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<&'a StoredTable<'a>, Error<'a>> {
+    let span = name.span();
+    let table = plain_name(name)?;
+    match catalog.table(table, arena).map_err(|error| Error::from_catalog(error, span))? {
+        Some(TableSource::Stored(table)) => Ok(table),
+        Some(TableSource::File(_)) => {
+            let problem = DefinitionProblem::NotStored;
+            Err(Error::Definition { problem, name: table, table, span })
+        }
+        None => Err(undefined_table(catalog, arena, NameProblem::UndefinedTable, table, span)),
+    }
+}
+
+/// The name of a table without its schema, which may only be `public`.
+pub(super) fn plain_name<'a, 'q: 'a>(name: ObjectName<'q>) -> Result<&'q str, Error<'a>> {
+    let is_plain = name.qualifier().is_none_or(|schema| schema == "public") && name.outer().next().is_none();
+    match is_plain {
+        true => Ok(name.name()),
+        false => Err(Error::NotSupported { what: "a table with a schema", span: name.span() }),
+    }
+}
+
+/// What an `INSERT` takes its rows from.
+enum Source<'q> {
+    /// `DEFAULT VALUES`.
+    Defaults,
+    /// Rows that are bound value by value.
+    Rows(Values<'q>),
+    /// Anything else.
+    Query(Query<'q>),
+}
+
+impl<'q> Source<'q> {
+    fn of(insert: Insert<'q>) -> Source<'q> {
+        let Some(query) = insert.query() else { return Source::Defaults };
+        match query.body() {
+            // With an order or a limit it is a table of its own, whose columns have types of their own.
+            QueryBody::Values(values)
+                if query.order_by().next().is_none()
+                    && query.limit().is_none()
+                    && query.offset().is_none()
+                    && query.with().is_none()
+                    && query.lockings().next().is_none() =>
+            {
+                Source::Rows(values)
+            }
+            _ => Source::Query(query),
+        }
+    }
+}
+
+impl<'a, 'c> Binder<'a, 'c> {
+    /// The logical plan of the rows that an `INSERT` puts into its target.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the statement, with its place.
+    pub(crate) fn bind_insert<'q: 'a>(
+        insert: Insert<'q>,
+        target: &InsertTarget<'a>,
+        catalog: &'c dyn Catalog,
+        arena: &'a Arena,
+    ) -> Result<LogicalPlan<'a>, Error<'a>> {
+        let mut binder = Binder::new(catalog, arena);
+        match Source::of(insert) {
+            Source::Defaults => {
+                let rows = arena.alloc_slice_copy(&[target.default_row()])?;
+                binder.push_rows(target, rows)?;
+            }
+            Source::Rows(values) => {
+                let rows = binder.bind_insert_rows(values, target)?;
+                binder.push_rows(target, rows)?;
+            }
+            Source::Query(query) => {
+                binder.bind_tree(query, true)?;
+                binder.push_target(target)?;
+            }
+        }
+        Ok(binder.plan)
+    }
+
+    fn bind_insert_rows<'q: 'a>(
+        &self,
+        values: Values<'q>,
+        target: &InsertTarget<'a>,
+    ) -> Result<&'a [&'a [&'a Expr<'a>]], Error<'a>> {
+        let mut rows: Vec<'a, &'a [&'a Expr<'a>]> = Vec::new_in(self.arena);
+        let mut width = None;
+        for row in values.rows() {
+            width = width.or(Some(row.len()));
+            check_width(width, row.clone(), values.span())?;
+            rows.push(target.bind_row(row, self.arena)?)?;
+        }
+        Ok(rows.into_slice())
+    }
+
+    fn push_rows(
+        &mut self,
+        target: &InsertTarget<'a>,
+        rows: &'a [&'a [&'a Expr<'a>]],
+    ) -> Result<LogicalId, Error<'a>> {
+        Ok(self.plan.push(LogicalKind::Values { rows }, target.table.columns)?)
+    }
+
+    /// Makes the columns of the last node, which are those that values are for, the columns of the table.
+    pub(super) fn push_target(&mut self, target: &InsertTarget<'a>) -> Result<LogicalId, Error<'a>> {
+        let input = self.plan.last();
+        let columns = self.plan.columns(input);
+        if columns.len() > target.given.len() {
+            let span = self.origin(input, target.given.len()).map_or(target.span, |expr| expr.span);
+            return Err(target.too_many(columns.len(), span));
+        }
+        target.check_count(columns.len())?;
+        let build = Builder { arena: self.arena };
+        let exprs = self.arena.alloc_slice_copy(target.defaults)?;
+        for (index, (column, given)) in columns.iter().zip(target.given).enumerate() {
+            let origin = self.origin(input, index);
+            let value = match origin {
+                // A quoted literal has waited for its column's type.
+                Some(literal @ Expr { kind: ExprKind::Literal(_), ty: Type::Unknown, .. }) => literal,
+                _ => {
+                    let span = origin.map_or(target.span, |expr| expr.span);
+                    build.column(index as u32, column.ty, span)?
+                }
+            };
+            exprs[given.column as usize] = target.column(given.column).assign(build, value, false)?;
+        }
+        Ok(self.plan.push(LogicalKind::Project { input, exprs }, target.table.columns)?)
+    }
+
+    /// The expression that computes a column of a node, where a projection does.
+    fn origin(&self, mut node: LogicalId, column: usize) -> Option<&'a Expr<'a>> {
+        let mut column = column;
+        let mut found = None;
+        loop {
+            node = match self.plan.nodes[node.index()].kind {
+                LogicalKind::Sort { input, .. }
+                | LogicalKind::Limit { input, .. }
+                | LogicalKind::Distinct { input }
+                | LogicalKind::Filter { input, .. } => input,
+                LogicalKind::Project { input, exprs } => {
+                    let expr = *exprs.get(column)?;
+                    found = Some(expr);
+                    match expr.kind {
+                        ExprKind::Column(below) => column = below as usize,
+                        _ => return found,
+                    }
+                    input
+                }
+                _ => return found,
+            };
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Finds the part of a key's order that a scan has to look at.
+//!
+//! A conjunct that compares a key column with a constant of its type bounds it. The range is made of equalities for the
+//! first columns of the key and of bounds for the next one (of several values of an `IN`, the least and the greatest);
+//! whatever is of another form (other columns, casts of the column, disjunctions) does not narrow it. The conjuncts stay in the scan: a range may leave out rows that do not pass,
+//! and never has to.
+//!
+//! ```text
+//! PRIMARY KEY (a, b, c)     WHERE b >= 3 AND a = 1 AND b < 9 AND c = 7     ──>   a = 1, 3 <= b < 9
+//! ```
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::Value;
+
+use crate::expr::{BinaryOp, Expr, ExprKind};
+use crate::physical::KeyRange;
+use crate::table::StoredTable;
+
+/// What one conjunct says about a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Limit<'a> {
+    Equal(Value<'a>),
+    Lower(Bound<Value<'a>>),
+    Upper(Bound<Value<'a>>),
+}
+
+/// The range of the table's key that conjuncts over the table's columns leave; `None` for all of it.
+pub(super) fn key_range<'a>(
+    table: &StoredTable<'a>,
+    conjuncts: &[&'a Expr<'a>],
+    arena: &'a Arena,
+) -> Result<Option<&'a KeyRange<'a>>, AllocError> {
+    let mut prefix: Vec<'a, Value<'a>> = Vec::new_in(arena);
+    let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
+    for key in table.key {
+        let limits = || conjuncts.iter().flat_map(|conjunct| limits_of(conjunct, key.column)).flatten();
+        if let Some(value) = limits().find_map(Limit::equal) {
+            prefix.push(value)?;
+            continue;
+        }
+        for limit in limits() {
+            match limit {
+                Limit::Lower(bound) => lower = tighter(lower, bound, Ordering::Greater),
+                Limit::Upper(bound) => upper = tighter(upper, bound, Ordering::Less),
+                Limit::Equal(_) => {}
+            }
+        }
+        break;
+    }
+    if prefix.is_empty() && lower == Bound::Unbounded && upper == Bound::Unbounded {
+        return Ok(None);
+    }
+    Ok(Some(arena.alloc(KeyRange { prefix: prefix.into_slice(), lower, upper })?))
+}
+
+impl<'a> Limit<'a> {
+    fn equal(self) -> Option<Value<'a>> {
+        match self {
+            Limit::Equal(value) => Some(value),
+            Limit::Lower(_) | Limit::Upper(_) => None,
+        }
+    }
+}
+
+/// What a conjunct says about a column: at most two limits.
+fn limits_of<'a>(conjunct: &Expr<'a>, column: u32) -> [Option<Limit<'a>>; 2] {
+    let is_column = |expr: &Expr<'_>| matches!(expr.kind, ExprKind::Column(found) if found == column);
+    match conjunct.kind {
+        ExprKind::Binary { op, left, right } if is_column(left) => [limit(op, constant(right)), None],
+        ExprKind::Binary { op, left, right } if is_column(right) => {
+            [swapped(op).and_then(|op| limit(op, constant(left))), None]
+        }
+        ExprKind::Between { arg, low, high, negated: false } if is_column(arg) => {
+            [limit(BinaryOp::GreaterEqual, constant(low)), limit(BinaryOp::LessEqual, constant(high))]
+        }
+        ExprKind::InList { arg, list, negated: false } if is_column(arg) => limits_of_list(list),
+        _ => [None, None],
+    }
+}
+
+/// What equality with one of several constants says: the least and the greatest of them.
+fn limits_of_list<'a>(list: &[&Expr<'a>]) -> [Option<Limit<'a>>; 2] {
+    if let [item] = list {
+        return [limit(BinaryOp::Equal, constant(item)), None];
+    }
+    let mut ends: Option<(Value<'a>, Value<'a>)> = None;
+    for item in list {
+        // What is NULL equals nothing, and what is no constant may be anything.
+        let ExprKind::Literal(value) = item.kind else { return [None, None] };
+        if value.is_null() {
+            continue;
+        }
+        let (least, greatest) = ends.unwrap_or((value, value));
+        ends = Some((
+            if value.total_cmp(&least).is_lt() { value } else { least },
+            if value.total_cmp(&greatest).is_gt() { value } else { greatest },
+        ));
+    }
+    match ends {
+        Some((least, greatest)) => {
+            [limit(BinaryOp::GreaterEqual, Some(least)), limit(BinaryOp::LessEqual, Some(greatest))]
+        }
+        None => [None, None],
+    }
+}
+
+/// A constant that is not NULL. With NULL a comparison is true for no row, which is left to the filter.
+fn constant<'a>(expr: &Expr<'a>) -> Option<Value<'a>> {
+    match expr.kind {
+        ExprKind::Literal(value) if !value.is_null() => Some(value),
+        _ => None,
+    }
+}
+
+/// What `column op value` says about the column.
+fn limit(op: BinaryOp, value: Option<Value<'_>>) -> Option<Limit<'_>> {
+    let value = value?;
+    Some(match op {
+        BinaryOp::Equal | BinaryOp::IsNotDistinctFrom => Limit::Equal(value),
+        BinaryOp::Less => Limit::Upper(Bound::Excluded(value)),
+        BinaryOp::LessEqual => Limit::Upper(Bound::Included(value)),
+        BinaryOp::Greater => Limit::Lower(Bound::Excluded(value)),
+        BinaryOp::GreaterEqual => Limit::Lower(Bound::Included(value)),
+        _ => return None,
+    })
+}
+
+/// The comparison with its sides exchanged.
+fn swapped(op: BinaryOp) -> Option<BinaryOp> {
+    Some(match op {
+        BinaryOp::Equal | BinaryOp::IsNotDistinctFrom => op,
+        BinaryOp::Less => BinaryOp::Greater,
+        BinaryOp::LessEqual => BinaryOp::GreaterEqual,
+        BinaryOp::Greater => BinaryOp::Less,
+        BinaryOp::GreaterEqual => BinaryOp::LessEqual,
+        _ => return None,
+    })
+}
+
+/// The bound that leaves less; `wins` is how its value compares with that of the other.
+fn tighter<'a>(known: Bound<Value<'a>>, new: Bound<Value<'a>>, wins: Ordering) -> Bound<Value<'a>> {
+    let (Bound::Included(old) | Bound::Excluded(old)) = known else { return new };
+    let (Bound::Included(value) | Bound::Excluded(value)) = new else { return known };
+    match value.total_cmp(&old) {
+        Ordering::Equal if matches!(new, Bound::Excluded(_)) => new,
+        order if order == wins => new,
+        _ => known,
+    }
+}

@@ -1,0 +1,228 @@
+//! Numbers by row: a series, or runs of equal ones.
+
+use cofferdam_arena::AllocError;
+use cofferdam_arena::collections::Vec;
+
+use super::bytes::Input;
+use super::series::{Lane, Plan, Series};
+
+/// Runs that are unpacked at a time.
+const BLOCK: usize = 64;
+
+/// A number for each row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Index<'p> {
+    /// One after the other.
+    Series(Series<'p>),
+    /// One for each run.
+    Runs(Runs<'p>),
+}
+
+/// Runs of rows with the same number. Run `i` has the rows from the end of the one before up to `ends[i]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Runs<'p> {
+    /// How many, 1 at the least.
+    count: usize,
+    ends: Series<'p>,
+    values: Series<'p>,
+}
+
+impl<'p> Index<'p> {
+    /// The number of a row; any number if there is no such row.
+    #[inline(always)]
+    pub(super) fn get(&self, row: usize) -> i64 {
+        match self {
+            Index::Series(series) => series.get(row),
+            Index::Runs(runs) => runs.values.get(runs.run_of(row)),
+        }
+    }
+
+    /// Writes the numbers of the rows from `start` on to `out`.
+    pub(super) fn unpack<T: Lane>(&self, start: usize, out: &mut [T]) {
+        match self {
+            Index::Series(series) => series.unpack(start, out),
+            Index::Runs(runs) => runs.unpack(start, out),
+        }
+    }
+
+    /// Writes the numbers of the rows, which should ascend, to `out`.
+    pub(super) fn gather<T: Lane>(&self, rows: &[u16], out: &mut [T]) {
+        let slots = out.iter_mut().zip(rows.iter().map(|row| usize::from(*row)));
+        match self {
+            Index::Series(series) => slots.for_each(|(slot, row)| *slot = T::of(series.get(row))),
+            Index::Runs(runs) => {
+                let (mut covered, mut value) = (0..0, T::of(0));
+                for (slot, row) in slots {
+                    if !covered.contains(&row) {
+                        let run = runs.run_of(row);
+                        covered = row..runs.end_of(run);
+                        value = T::of(runs.values.get(run));
+                    }
+                    *slot = value;
+                }
+            }
+        }
+    }
+}
+
+impl<'p> Runs<'p> {
+    /// Reads runs, whose ends are not looked at.
+    pub(super) fn parse(input: &mut Input<'p>) -> Result<Runs<'p>, &'static str> {
+        let count = input.short()?;
+        if count == 0 {
+            return Err("there are no runs");
+        }
+        let ends = Series::parse(input, count)?;
+        let values = Series::parse(input, count)?;
+        Ok(Runs { count, ends, values })
+    }
+
+    /// Whether every run has a row, and they end with the last one.
+    pub(super) fn check(&self, rows: usize) -> Result<(), &'static str> {
+        let mut before = 0;
+        for run in 0..self.count {
+            let end = self.ends.get(run);
+            if end <= before {
+                return Err("a run ends before it begins");
+            }
+            before = end;
+        }
+        if before != rows as i64 {
+            return Err("the last run does not end with the last row");
+        }
+        Ok(())
+    }
+
+    /// The run of a row; the last one if there is no such row.
+    fn run_of(&self, row: usize) -> usize {
+        self.first_run(|run| self.ends.get(run) > row as i64)
+    }
+
+    /// The first run for which `is_behind` is true, where it is true for all behind it; the last one if there is none.
+    #[inline(always)]
+    fn first_run(&self, is_behind: impl Fn(usize) -> bool) -> usize {
+        let (mut first, mut left) = (0, self.count);
+        while left > 1 {
+            let half = left / 2;
+            // A product, since a branch would be predicted wrong half of the time.
+            first += half * usize::from(!is_behind(first + half - 1));
+            left -= half;
+        }
+        first
+    }
+
+    /// Where a run ends: beyond every row if it is the last one, whatever the page says.
+    fn end_of(&self, run: usize) -> usize {
+        if run + 1 < self.count { usize::try_from(self.ends.get(run)).unwrap_or(0) } else { usize::MAX }
+    }
+
+    fn unpack<T: Lane>(&self, start: usize, out: &mut [T]) {
+        let (mut ends, mut values) = ([0i64; BLOCK], [T::of(0); BLOCK]);
+        let (mut run, mut at) = (self.run_of(start), 0);
+        while at < out.len() {
+            let count = (self.count - run).min(BLOCK);
+            let (Some(ends), Some(values)) = (ends.get_mut(..count), values.get_mut(..count)) else { return };
+            self.ends.unpack(run, ends);
+            self.values.unpack(run, values);
+            run += count;
+            if run == self.count {
+                // Beyond every row, whatever the page says.
+                ends.last_mut().into_iter().for_each(|end| *end = i64::MAX);
+            }
+            for (end, value) in ends.iter().zip(values) {
+                let end = (*end as usize).saturating_sub(start).min(out.len());
+                // Most runs are short: what this writes too much, the next run overwrites.
+                if let Some(eight) = out.get_mut(at..at + 8) {
+                    eight.fill(*value);
+                    at = at.max(end.min(at + 8));
+                }
+                if let Some(rest) = out.get_mut(at..end) {
+                    rest.fill(*value);
+                    at = end;
+                }
+            }
+        }
+    }
+
+    /// As `Page::partition_point`, by runs.
+    pub(super) fn partition_point(
+        &self,
+        range: core::ops::Range<usize>,
+        mut before: impl FnMut(i64) -> bool,
+    ) -> usize {
+        let (mut first, mut left) = (self.run_of(range.start), self.run_of(range.end.saturating_sub(1)) + 1);
+        left = left.saturating_sub(first);
+        while left > 0 {
+            let half = left / 2;
+            if before(self.values.get(first + half)) {
+                first += half + 1;
+                left -= half + 1;
+            } else {
+                left = half;
+            }
+        }
+        let row = if first == 0 { 0 } else { self.end_of(first - 1) };
+        row.clamp(range.start, range.end)
+    }
+}
+
+/// How an index will be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum IndexPlan {
+    Series(Plan),
+    Runs { ends: Plan, values: Plan },
+}
+
+impl IndexPlan {
+    /// The smaller of both forms. Runs have to save an eighth, since a row's run has to be searched; `ends` are where
+    /// they end, none if there are too many.
+    pub(super) fn of<N: Copy + Into<i64>>(values: &[N], ends: &[u16]) -> IndexPlan {
+        let series = Plan::of(values.iter().map(|value| (*value).into()));
+        if ends.is_empty() || series.width() == 0 {
+            return IndexPlan::Series(series);
+        }
+        let runs =
+            IndexPlan::Runs { ends: Plan::of(ends_of(ends)), values: Plan::of(values_of(values, ends)) };
+        if runs.bytes() < series.bytes() / 8 * 7 { runs } else { IndexPlan::Series(series) }
+    }
+
+    /// Bytes of the index.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            IndexPlan::Series(plan) => plan.bytes(),
+            IndexPlan::Runs { ends, values } => 2 + ends.bytes() + values.bytes(),
+        }
+    }
+
+    /// Bits of a value.
+    pub(super) fn width(&self) -> u32 {
+        match self {
+            IndexPlan::Series(plan) | IndexPlan::Runs { values: plan, .. } => plan.width(),
+        }
+    }
+
+    /// Appends the index of the values and ends that it was planned for.
+    pub(super) fn write<N: Copy + Into<i64>>(
+        &self,
+        values: &[N],
+        ends: &[u16],
+        out: &mut Vec<'_, u8>,
+    ) -> Result<(), AllocError> {
+        match self {
+            IndexPlan::Series(plan) => plan.write(values.iter().map(|value| (*value).into()), out),
+            IndexPlan::Runs { ends: ends_plan, values: values_plan } => {
+                out.extend_from_slice(&(ends.len() as u16).to_le_bytes())?;
+                ends_plan.write(ends_of(ends), out)?;
+                values_plan.write(values_of(values, ends), out)
+            }
+        }
+    }
+}
+
+fn ends_of(ends: &[u16]) -> impl Iterator<Item = i64> + Clone {
+    ends.iter().map(|end| i64::from(*end))
+}
+
+fn values_of<N: Copy + Into<i64>>(values: &[N], ends: &[u16]) -> impl Iterator<Item = i64> + Clone {
+    ends.iter().map(|end| values.get(usize::from(*end) - 1).map_or(0, |value| (*value).into()))
+}

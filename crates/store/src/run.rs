@@ -1,0 +1,169 @@
+//! Runs: changes of a transaction that did not fit its memory, sorted, in files that no manifest names before the commit.
+//!
+//! Each time the write set is full, all of it goes into one file, a segment a table. Sequences in it are numbers of
+//! operations, so runs follow one another, and going back to a savepoint drops those that are newer.
+
+use std::sync::Arc;
+
+use allocator_api2::vec::Vec;
+use cofferdam_arena::{Arena, BudgetAlloc};
+
+use crate::error::Error;
+use crate::flush::{BUFFERS, NewSegments};
+use crate::memtable::{EntryKind, WriteSet};
+use crate::merge::{Filter, OWN_SEQUENCE};
+use crate::rewrite::Rewriter;
+use crate::schema::TableId;
+use crate::store::{Inner, Store, lock};
+use crate::table::Table;
+use crate::version::Segment;
+
+/// The runs of a transaction, oldest first. Their files go with them, unless an edit has named them.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    segments: Vec<Arc<Segment>, BudgetAlloc>,
+}
+
+/// A change that goes into a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunItem<'i> {
+    pub(crate) table: TableId,
+    pub(crate) kind: EntryKind,
+    pub(crate) key: &'i [u8],
+    pub(crate) row: &'i [u8],
+}
+
+impl Runs {
+    pub(crate) fn new(alloc: &BudgetAlloc) -> Runs {
+        Runs { segments: Vec::new_in(alloc.clone()) }
+    }
+
+    /// Oldest first.
+    pub(crate) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Writes what is in a write set.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::OutOfMemory`]: there is no new run.
+    pub(crate) fn write(
+        &mut self,
+        store: &Store,
+        writes: &WriteSet,
+        created: &[Arc<Table>],
+    ) -> Result<(), Error> {
+        let mut cursor = writes.read().cursor();
+        cursor.seek_first();
+        self.write_with(store.inner(), |inner, new| {
+            while let Some(first) = cursor.entry() {
+                let table = table_of(inner, first.table, created)?;
+                let allowed = (&inner.flush_budget, inner.sizing.flush_bytes * 3 / 4);
+                new.write(&table, (0, OWN_SEQUENCE), allowed, |writer| {
+                    while let Some(entry) = cursor.entry().filter(|entry| entry.table == first.table) {
+                        let is_delete = entry.kind == EntryKind::Delete;
+                        writer.push_row(entry.key, entry.sequence, is_delete, entry.row)?;
+                        cursor.next();
+                    }
+                    Ok(())
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes the changes of one operation, which are sorted by table and key.
+    ///
+    /// # Errors
+    /// As [`Runs::write`].
+    pub(crate) fn write_items(
+        &mut self,
+        store: &Store,
+        operation: u64,
+        items: &[RunItem<'_>],
+        created: &[Arc<Table>],
+    ) -> Result<(), Error> {
+        self.write_with(store.inner(), |inner, new| {
+            for items in items.chunk_by(|a, b| a.table == b.table) {
+                let table = table_of(inner, items[0].table, created)?;
+                let allowed = (&inner.flush_budget, inner.sizing.flush_bytes * 3 / 4);
+                new.write(&table, (0, OWN_SEQUENCE), allowed, |writer| {
+                    items.iter().try_for_each(|item| {
+                        writer.push_row(item.key, operation, item.kind == EntryKind::Delete, item.row)
+                    })
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn write_with(
+        &mut self,
+        inner: &Inner,
+        write: impl FnOnce(&Inner, &mut NewSegments<'_, '_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // Its buffers are those of flushes, which there always are.
+        let _turn = lock(&inner.flushing);
+        let arena = Arena::new(&inner.flush_budget);
+        let mut new = NewSegments::new(inner, &arena);
+        write(inner, &mut new)?;
+        self.segments.try_reserve(new.segments.len())?;
+        self.segments.extend(new.segments.iter().cloned());
+        Ok(())
+    }
+
+    /// Forgets all operations behind one: runs that are newer are dropped, the one that it lies in is written again.
+    ///
+    /// # Errors
+    /// As [`Runs::write`]; the runs are as they were then.
+    pub(crate) fn cut(&mut self, store: &Store, operation: u64, created: &[Arc<Table>]) -> Result<(), Error> {
+        let limit = OWN_SEQUENCE + operation;
+        let inner = store.inner();
+        let is_cut = |segment: &Arc<Segment>| {
+            let info = &segment.info;
+            info.sequence_min <= limit && info.sequence_max > limit
+        };
+        for place in 0..self.segments.len() {
+            let segment = Arc::clone(&self.segments[place]);
+            if !is_cut(&segment) {
+                continue;
+            }
+            // Of a table that was made behind the savepoint nothing is older than that.
+            let table = table_of(inner, segment.info.table, created)?;
+            let mut kept = Runs::new(self.segments.allocator());
+            kept.write_with(inner, |inner, new| {
+                let arena = Arena::with_growth(&inner.compaction_budget, BUFFERS);
+                let allowed = inner.sizing.flush_bytes;
+                let chain = [core::slice::from_ref(&segment)];
+                let mut rows = Rewriter::new(inner, &table, &chain, 0, allowed as usize / 3, &arena)?;
+                let place = (0, OWN_SEQUENCE);
+                new.write(&table, place, (&inner.flush_budget, allowed / 2), |writer| {
+                    let mut scratch = Arena::new(&inner.compaction_budget);
+                    while rows.next(&Filter::UpTo(limit))? > 0 {
+                        rows.map_sequences(|sequence| sequence - OWN_SEQUENCE);
+                        rows.write(writer, &scratch)?;
+                        scratch.reset();
+                    }
+                    Ok(())
+                })
+            })?;
+            self.segments[place] = Arc::clone(&kept.segments[0]);
+        }
+        self.segments.retain(|segment| segment.info.sequence_min <= limit);
+        Ok(())
+    }
+}
+
+/// The table of a change: one that there is, or one that the transaction has made.
+fn table_of(inner: &Inner, id: TableId, created: &[Arc<Table>]) -> Result<Arc<Table>, Error> {
+    if let Some(table) = created.iter().find(|table| table.id() == id) {
+        return Ok(Arc::clone(table));
+    }
+    let version = inner.versions.current();
+    // Who has written to it knew it.
+    version.table(id).map(|entry| Arc::clone(&entry.table)).ok_or(Error::Conflict(id))
+}

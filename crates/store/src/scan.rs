@@ -1,0 +1,402 @@
+//! Scans: the rows of a range of keys, in order, as columns.
+//!
+//! A scan remembers where it is by the key of the last row, so it holds nothing that others wait for between two calls.
+//! When a flush or a compaction has changed what there is to read, it attaches itself to that and seeks again.
+
+use std::sync::Arc;
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{Arena, BudgetAlloc};
+
+use crate::encode::{EncodedRange, KeyRange};
+use crate::error::{Error, InputKind, InputProblem};
+use crate::input::{MemoryInput, SegmentInput};
+use crate::level::{LEVELS, of_level, overlapping};
+use crate::merge::{Filter, Merge, OWN_SEQUENCE, Pick, Sources, Step, Window};
+use crate::page::{ColumnMut, ROWS_MAX};
+use crate::read::{View, no_such_table};
+use crate::schema::{Schema, TableId};
+use crate::table::Table;
+use crate::version::{Segment, Version};
+
+/// Memtables that a scan may read: the transaction's own changes, the active one, the sealed one.
+const MEMORY_INPUTS_MAX: usize = 3;
+/// Rows of a window of a segment where others are read beside it.
+const WINDOW_ROWS: usize = 512;
+
+/// A scan of a table or index.
+///
+/// **Memory.** Of the arena that it was begun with: for each segment that overlaps the range (of levels below 0, one at a time), a
+/// buffer for each column that is read and for each column of the key, as large as the read-ahead or a page, and 17 bytes for each of
+/// 512 rows. Beside it 10 KiB of stack while it runs.
+pub struct Scan<'a> {
+    table: Arc<Table>,
+    schema: Schema<'a>,
+    columns: &'a [u16],
+    range: EncodedRange,
+    merge: Merge<'a>,
+    picks: Vec<'a, Pick>,
+    segments: Vec<'a, SegmentInput<'a>>,
+    /// How many of the inputs are attached.
+    attached: usize,
+    /// The version and how many runs they are attached to.
+    attached_to: Option<(u64, usize)>,
+    /// The last operation of its own transaction that it sees: what is changed while it goes on is not seen.
+    operation: Option<u64>,
+    /// The one input is read without the merge, which does not know its position.
+    is_alone: bool,
+    read_ahead_bytes: usize,
+    is_done: bool,
+    arena: &'a Arena,
+}
+
+impl core::fmt::Debug for Scan<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Scan")
+            .field("table", &self.table.id())
+            .field("is_done", &self.is_done)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The sources of a scan while memtables are pinned.
+struct Inputs<'i, 'p, 'a> {
+    memory: &'i Memory<'p>,
+    segments: &'i [SegmentInput<'a>],
+}
+
+type Memory<'p> = [Option<MemoryInput<'p>>; MEMORY_INPUTS_MAX];
+
+impl Sources for Inputs<'_, '_, '_> {
+    fn count(&self) -> usize {
+        MEMORY_INPUTS_MAX + self.segments.len()
+    }
+
+    fn window(&self, source: usize) -> Window<'_> {
+        match self.memory.get(source) {
+            Some(input) => input.as_ref().map_or(Window::default(), MemoryInput::window),
+            None => self.segments[source - MEMORY_INPUTS_MAX].window(),
+        }
+    }
+
+    fn put_key(&self, source: usize, row: usize, key: &mut Vec<'_, u8>) -> Result<(), Error> {
+        match self.memory.get(source) {
+            Some(input) => Ok(key.extend_from_slice(input.as_ref().expect("it has rows").key(row))?),
+            None => self.segments[source - MEMORY_INPUTS_MAX].put_key(row, key),
+        }
+    }
+}
+
+impl<'a> Scan<'a> {
+    /// A scan of some columns of a table, over a range of its keys.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a column or a key that the table does not have; the arena's budget refuses.
+    pub fn new(
+        table: &Arc<Table>,
+        columns: &[u16],
+        range: &KeyRange<'_>,
+        arena: &'a Arena,
+    ) -> Result<Scan<'a>, Error> {
+        let (id, schema) = (table.id(), table.schema());
+        let range = EncodedRange::new(id, &schema, range, &BudgetAlloc::new(arena.budget()))?;
+        Scan::of_range(table, columns, range, arena)
+    }
+
+    /// A scan of the keys that begin with some bytes, without columns.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    pub(crate) fn of_prefix(table: &Arc<Table>, prefix: &[u8], arena: &'a Arena) -> Result<Scan<'a>, Error> {
+        let range = EncodedRange::of_prefix(prefix, &BudgetAlloc::new(arena.budget()))?;
+        Scan::of_range(table, &[], range, arena)
+    }
+
+    fn of_range(
+        table: &Arc<Table>,
+        columns: &[u16],
+        range: EncodedRange,
+        arena: &'a Arena,
+    ) -> Result<Scan<'a>, Error> {
+        let (id, schema) = (table.id(), table.schema());
+        if let Some(column) = columns.iter().find(|column| usize::from(**column) >= schema.columns.len()) {
+            let kind = InputKind::Count;
+            return Err(Error::Input(InputProblem { table: id, column: Some(*column), kind }));
+        }
+        let shape = schema.key_shape();
+        let schema = Schema {
+            columns: arena.alloc_slice_copy(schema.columns)?,
+            key: arena.alloc_slice_copy(schema.key)?,
+        };
+        let limit = usize::try_from(arena.budget().limit_on_path()).unwrap_or(usize::MAX);
+        Ok(Scan {
+            table: Arc::clone(table),
+            schema,
+            columns: arena.alloc_slice_copy(columns)?,
+            range,
+            merge: Merge::new(shape, 0, arena)?,
+            picks: Vec::new_in(arena),
+            segments: Vec::new_in(arena),
+            attached: 0,
+            attached_to: None,
+            operation: None,
+            is_alone: false,
+            read_ahead_bytes: (limit / 64).clamp(4 << 10, 128 << 10),
+            is_done: false,
+            arena,
+        })
+    }
+
+    /// The encoded key of the last row that was given, or of a row behind it; for scans that have no columns.
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
+        debug_assert!(!self.is_alone);
+        self.merge.position().map(|(key, _)| key)
+    }
+
+    /// The table that it reads.
+    pub fn table(&self) -> TableId {
+        self.table.id()
+    }
+
+    /// The next rows: writes their columns to the first rows of `into`, one for each column that was asked for, and gives how many
+    /// there are, `rows_max` at most; 0 at the end.
+    ///
+    /// The view must be the same one at each call, or one of the same transaction or snapshot. Texts are appended to the heaps,
+    /// whose owner empties them between calls.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`], [`Error::OutOfMemory`]; [`Error::Input`] if the table is gone. After one the scan is at its end.
+    ///
+    /// # Panics
+    /// If `into` has other columns, or less room.
+    pub fn next(
+        &mut self,
+        view: View<'_>,
+        into: &mut [ColumnMut<'_, '_>],
+        rows_max: usize,
+    ) -> Result<usize, Error> {
+        assert_eq!(into.len(), self.columns.len(), "a target for each column");
+        if self.is_done {
+            return Ok(0);
+        }
+        for column in into.iter_mut() {
+            *column.all_valid = true;
+        }
+        self.is_done = true;
+        let rows = self.fill(view, into, rows_max.min(ROWS_MAX))?;
+        self.is_done = rows == 0;
+        if self.is_done {
+            self.detach();
+        }
+        Ok(rows)
+    }
+
+    fn detach(&mut self) {
+        for input in self.segments.iter_mut() {
+            input.detach();
+        }
+        (self.attached, self.attached_to) = (0, None);
+    }
+
+    fn fill(
+        &mut self,
+        view: View<'_>,
+        into: &mut [ColumnMut<'_, '_>],
+        rows_max: usize,
+    ) -> Result<usize, Error> {
+        let mut view = view;
+        if let Some(own) = &mut view.own {
+            own.operation = *self.operation.get_or_insert(own.operation);
+        }
+        // R1: pins first.
+        let pins = view.inner.memtables.pin().expect("fewer than 2^32 readers");
+        let version = view.inner.versions.current();
+        let runs = view.own.map_or(&[][..], |own| own.runs);
+        let attached_to = (version.number(), runs.len());
+        if self.attached_to != Some(attached_to) {
+            self.stop_alone()?;
+            self.attach(view, &version)?;
+            self.attached_to = Some(attached_to);
+        }
+        let tables = [
+            view.own.map(|own| (own.writes, OWN_SEQUENCE)),
+            Some((pins.active(), 0)),
+            pins.sealed().map(|sealed| (sealed, 0)),
+        ];
+        if !self.columns.is_empty() && (self.is_alone || self.merge.position().is_none()) {
+            let is_empty = tables.iter().flatten().all(|(table, _)| self.is_empty_in(*table));
+            if is_empty && self.attached == 1 {
+                let rows = self.fill_alone(into, rows_max)?;
+                if rows > 0 || self.is_alone {
+                    return Ok(rows);
+                }
+            }
+        }
+        self.stop_alone()?;
+        let (id, shape) = (self.table.id(), self.schema.key_shape());
+        let start = self.merge.position().unwrap_or((&self.range.from, u64::MAX));
+        let mut memory: Memory<'_> = tables.map(|table| {
+            table.map(|(table, base)| MemoryInput::new(table.cursor(), id, shape, base, start, &self.range))
+        });
+        for source in 0..MEMORY_INPUTS_MAX {
+            self.merge.moved_on(source);
+        }
+        for (place, input) in self.segments[..self.attached].iter_mut().enumerate() {
+            if !input.is_shown() {
+                input.move_on(&self.range)?;
+                self.merge.moved_on(MEMORY_INPUTS_MAX + place);
+            }
+        }
+        let own = view.own.map_or(0, |own| OWN_SEQUENCE + own.operation);
+        self.merge_into(&mut memory, &Filter::Visible { snapshot: view.snapshot, own }, into, rows_max)
+    }
+
+    /// Whether a memtable has nothing in what is left of the range.
+    fn is_empty_in(&self, table: crate::memtable::Memtable<'_>) -> bool {
+        let mut cursor = table.cursor();
+        // Where the scan is alone its position is further on: what comes before was empty then and is not seen now.
+        cursor.seek(self.table.id(), &self.range.from, u64::MAX);
+        cursor.entry().is_none_or(|entry| entry.table != self.table.id() || self.range.is_behind(entry.key))
+    }
+
+    /// Reads the one input as long as all its rows count: 0 where they do not, or at the end, where it stays alone.
+    fn fill_alone(&mut self, into: &mut [ColumnMut<'_, '_>], rows_max: usize) -> Result<usize, Error> {
+        let input = &mut self.segments[0];
+        if !input.advance(rows_max, &self.range)? {
+            self.is_alone = true;
+            return Ok(0);
+        }
+        if !input.is_plain() {
+            // Of the rows that were read without it the merge must know the last key only if that has more versions.
+            if input.continues() {
+                self.merge.set_position(|key| input.put_key_of(0, key))?;
+            }
+            input.step_back();
+            self.is_alone = false;
+            return Ok(0);
+        }
+        self.is_alone = true;
+        let rows = input.rows_count();
+        for (place, column) in self.columns.iter().enumerate() {
+            input.copy(*column, 0..rows, into[place].reborrow(), 0)?;
+        }
+        Ok(rows)
+    }
+
+    /// Lets the merge go on where the one input was read without it.
+    fn stop_alone(&mut self) -> Result<(), Error> {
+        if !core::mem::take(&mut self.is_alone) {
+            return Ok(());
+        }
+        let input = &mut self.segments[0];
+        let last = input.rows_count() - 1;
+        self.merge.set_position(|key| input.put_key_of(last, key))
+    }
+
+    fn merge_into(
+        &mut self,
+        memory: &mut Memory<'_>,
+        filter: &Filter<'_>,
+        into: &mut [ColumnMut<'_, '_>],
+        rows_max: usize,
+    ) -> Result<usize, Error> {
+        let (mut done, mut room) = (0, rows_max);
+        loop {
+            let inputs = Inputs { memory, segments: &self.segments[..self.attached] };
+            let step = self.merge.step(&inputs, filter, &mut self.picks, &mut room)?;
+            done = self.copy_picks(memory, into, done)?;
+            match step {
+                Step::Full | Step::End => break,
+                Step::Window(source) => {
+                    match memory.get_mut(source) {
+                        Some(input) => input.as_mut().expect("it had rows").move_on(&self.range),
+                        None => self.segments[source - MEMORY_INPUTS_MAX].move_on(&self.range)?,
+                    }
+                    self.merge.moved_on(source);
+                }
+            }
+        }
+        self.merge.detach(&Inputs { memory, segments: &self.segments[..self.attached] })?;
+        Ok(done)
+    }
+
+    /// Copies the rows that were picked to row `done` and those behind it.
+    fn copy_picks(
+        &mut self,
+        memory: &Memory<'_>,
+        into: &mut [ColumnMut<'_, '_>],
+        mut done: usize,
+    ) -> Result<usize, Error> {
+        for pick in self.picks.iter() {
+            let rows = pick.start as usize..(pick.start + pick.count) as usize;
+            let count = rows.len();
+            match memory.get(usize::from(pick.source)) {
+                Some(input) => {
+                    let input = input.as_ref().expect("it has rows");
+                    for (place, row) in rows.enumerate() {
+                        input.copy(row, &self.schema, self.columns, into, done + place)?;
+                    }
+                }
+                None => {
+                    let input = &mut self.segments[usize::from(pick.source) - MEMORY_INPUTS_MAX];
+                    for (place, column) in self.columns.iter().enumerate() {
+                        input.copy(*column, rows.clone(), into[place].reborrow(), done)?;
+                    }
+                }
+            }
+            done += count;
+        }
+        self.picks.clear();
+        Ok(done)
+    }
+
+    /// Attaches the inputs to the segments that there are now.
+    fn attach(&mut self, view: View<'_>, version: &Version) -> Result<(), Error> {
+        self.detach();
+        let id = self.table.id();
+        let own = view.own;
+        let is_own = own.is_some_and(|own| own.created.iter().any(|table| table.id() == id));
+        let segments = match version.table(id) {
+            Some(entry) => entry.segments(),
+            None if is_own => &[],
+            None => return Err(no_such_table(id)),
+        };
+        if let Some(own) = own {
+            for run in own.runs.iter().filter(|run| run.info.table == id) {
+                self.attach_one(view, core::slice::from_ref(run), OWN_SEQUENCE + own.operation)?;
+            }
+        }
+        for segment in &segments[of_level(segments, 0)] {
+            self.attach_one(view, core::slice::from_ref(segment), view.snapshot)?;
+        }
+        for level in 1..LEVELS {
+            let to = self.range.to.as_deref().unwrap_or(&[u8::MAX]);
+            let places = overlapping(segments, level, (&self.range.from, to));
+            self.attach_one(view, &segments[places], view.snapshot)?;
+        }
+        self.merge.attach(MEMORY_INPUTS_MAX + self.attached)
+    }
+
+    /// Attaches one more input to segments that follow one another, where they have something that is left of the range.
+    fn attach_one(
+        &mut self,
+        view: View<'_>,
+        segments: &[Arc<Segment>],
+        plain_until: u64,
+    ) -> Result<(), Error> {
+        let key = self.merge.position().map_or(&self.range.from[..], |(key, _)| key);
+        let rest = segments.partition_point(|segment| segment.keys().1 < key);
+        let chain = &segments[rest..];
+        if chain.first().is_none_or(|segment| self.range.is_behind(segment.keys().0)) {
+            return Ok(());
+        }
+        if self.attached == self.segments.len() {
+            let input = SegmentInput::new(self.schema, self.read_ahead_bytes, WINDOW_ROWS, self.arena)?;
+            self.segments.push(input)?;
+        }
+        let input = &mut self.segments[self.attached];
+        input.attach(chain.iter(), plain_until, key, &self.range, &view.inner.cache)?;
+        self.attached += 1;
+        Ok(())
+    }
+}

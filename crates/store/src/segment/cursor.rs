@@ -1,0 +1,644 @@
+//! Reading a segment in order of its rows, one page range after the other.
+//!
+//! ```text
+//!   seek or first -> range -> decode, gather, sequences, prefixes of keys … -> next range -> … -> none
+//! ```
+//!
+//! Pages are read past the cache, through one buffer a column: where ranges follow one another, a read fetches as many of
+//! the column's pages as fit the buffer. What leads to the pages (directories, locations, zones) comes from the
+//! source, which may be the cache.
+//!
+//! **Memory**, of the arena, for each column that is asked for: its buffer (the larger of the read-ahead and a page, at
+//! most what its group has), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
+//! a directory, where the source has no room for it.
+
+use core::cell::RefCell;
+use core::fmt;
+use core::ops::Range;
+
+use cofferdam_arena::Arena;
+use cofferdam_arena::collections::Vec;
+use cofferdam_types::column::{Data, Kind, TextView};
+use cofferdam_types::key::encode_key;
+use cofferdam_types::{Type, Value};
+
+use super::layout::{ColumnLocation, KIND, PageLocation, SEQUENCE, SYSTEM_COLUMNS, VersionedKey};
+use super::physical_column;
+use super::piece::{PageSource, Scratch, SymbolsSlot, sized};
+use super::reader::{Narrowed, Segment};
+use super::search::{RangePlace, Target, physical_type};
+use super::staging::PREFIX_BYTES;
+use super::zones::PageZone;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue, SymbolTable};
+use crate::schema::Schema;
+
+/// A position in a segment: a page range.
+pub(crate) struct SegmentCursor<'s, 'a> {
+    segment: Segment,
+    schema: Schema<'s>,
+    /// Where what leads to pages is read; `None`: from the file.
+    cache: Option<Cache>,
+    arena: &'a Arena,
+    read_ahead_bytes: usize,
+    readers: Vec<'a, ColumnReader<'a>>,
+    range: Option<RangePlace>,
+    scratch: Scratch<'a>,
+    /// For texts of keys that are compressed.
+    text: RefCell<Vec<'a, u8>>,
+}
+
+/// What reads a column.
+struct ColumnReader<'a> {
+    physical: usize,
+    ty: Type,
+    /// The group whose locations these are, by its directory's place.
+    group: u64,
+    locations: Vec<'a, u8>,
+    buffer: Vec<'a, u8>,
+    /// Which bytes of the file are in the buffer.
+    buffered: Range<u64>,
+    /// The range whose page was read last, by its first row.
+    read: Option<u64>,
+    page: PageLocation,
+    symbols: SymbolsSlot<'a>,
+}
+
+impl<'s, 'a> SegmentCursor<'s, 'a> {
+    /// A cursor that stands nowhere. Takes nothing yet.
+    pub(crate) fn new(
+        segment: &Segment,
+        schema: Schema<'s>,
+        source: PageSource<'_>,
+        read_ahead_bytes: usize,
+        arena: &'a Arena,
+    ) -> SegmentCursor<'s, 'a> {
+        SegmentCursor {
+            segment: segment.clone(),
+            schema,
+            cache: source.cache().cloned(),
+            arena,
+            read_ahead_bytes,
+            readers: Vec::new_in(arena),
+            range: None,
+            scratch: Scratch::new_in(arena),
+            text: RefCell::new(Vec::new_in(arena)),
+        }
+    }
+
+    /// Goes to another segment of the same schema, where it stands nowhere. Buffers are used again.
+    pub(crate) fn attach(&mut self, segment: &Segment) {
+        self.segment = segment.clone();
+        self.range = None;
+        for reader in self.readers.iter_mut() {
+            (reader.group, reader.buffered, reader.read) = (0, 0..0, None);
+        }
+    }
+
+    /// Stands nowhere.
+    pub(crate) fn detach(&mut self) {
+        self.range = None;
+    }
+
+    /// True where a reader that sees sequences up to `sequence` sees each row of the range, and nothing else of the same key.
+    pub(crate) fn is_all_visible(&self, sequence: u64) -> bool {
+        let stored = sequence.checked_sub(self.segment.base);
+        self.range.zip(stored).is_some_and(|(range, stored)| range.is_all_visible(stored))
+    }
+
+    /// The segment.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// The range where the cursor stands; `None` before the first call and behind the last range.
+    pub(crate) fn range(&self) -> Option<&RangePlace> {
+        self.range.as_ref()
+    }
+
+    // ---------------------------------------------------------------------------------------------- positions
+
+    /// Goes to the range of a row of the segment, and gives the row's place in it; `None` behind the last row.
+    ///
+    /// # Errors
+    /// Those of the system; damage; the arena's budget refuses.
+    pub(crate) fn seek_row(&mut self, row: u64) -> Result<Option<usize>, Error> {
+        if row >= self.segment.rows_count {
+            self.range = None;
+            return Ok(None);
+        }
+        let range = self.segment.find_range(
+            Target::Row(row),
+            PageSource::of(self.cache.as_ref()),
+            &mut self.scratch.bytes,
+        )?;
+        self.range = Some(range);
+        Ok(Some((row - range.first_row) as usize))
+    }
+
+    /// Goes to the range of the first row whose key is not less than `key`, and gives the row's place in the range; `None`
+    /// where there is none. `key` is a key or the beginning of one, or any bytes that do not begin with a whole key.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
+        self.seek_versioned(VersionedKey::before(key), false)
+    }
+
+    /// [`SegmentCursor::seek`] for the first row behind all those whose keys begin with `key`: one or more whole columns.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn seek_behind(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
+        self.seek_versioned(VersionedKey::behind(key), true)
+    }
+
+    fn seek_versioned(&mut self, target: VersionedKey<'_>, is_behind: bool) -> Result<Option<usize>, Error> {
+        let source = PageSource::of(self.cache.as_ref());
+        let range = self.segment.find_range(Target::Key(target), source, &mut self.scratch.bytes)?;
+        let Narrowed { rows, used, .. } =
+            self.segment.narrow_by_key(&self.schema, &range, target.key, source, &mut self.scratch)?;
+        // Rows whose whole keys are only the beginning of `key` come before it.
+        let row = if is_behind || used < target.key.len() { rows.end } else { rows.start };
+        if row < range.rows as usize {
+            self.range = Some(range);
+            return Ok(Some(row));
+        }
+        self.seek_row(range.end_row())
+    }
+
+    /// Goes to the next range; false behind the last one.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn next_range(&mut self) -> Result<bool, Error> {
+        if let Some(range) = self.range {
+            self.range = self.segment.range_after(
+                &range,
+                PageSource::of(self.cache.as_ref()),
+                &mut self.scratch.bytes,
+            )?;
+        }
+        Ok(self.range.is_some())
+    }
+
+    /// Goes on while `may_match` says of a column's zone that no row of the range counts; the range where the cursor
+    /// stands is the first that it is asked of. Gives how many ranges were passed over.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn skip(
+        &mut self,
+        columns: &[u16],
+        may_match: &mut dyn FnMut(u16, &PageZone) -> bool,
+    ) -> Result<u64, Error> {
+        let mut skipped = 0;
+        'ranges: while self.range.is_some() {
+            for &column in columns {
+                if self.zone(column.into())?.is_some_and(|zone| !may_match(column, &zone)) {
+                    skipped += 1;
+                    self.next_range()?;
+                    continue 'ranges;
+                }
+            }
+            break;
+        }
+        Ok(skipped)
+    }
+
+    /// What is known of a column in the range where the cursor stands.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn zone(&mut self, column: usize) -> Result<Option<PageZone>, Error> {
+        let Some(range) = self.range else { return Ok(None) };
+        self.segment
+            .zone_of(
+                &self.schema,
+                &range,
+                column,
+                PageSource::of(self.cache.as_ref()),
+                &mut self.scratch.bytes,
+            )
+            .map(Some)
+    }
+
+    // ------------------------------------------------------------------------------------------------ columns
+
+    /// Writes rows of the range to the rows of `into` from `at` on. Long texts are read into its heap.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`]; the heap's budget refuses. Rows of `into` may have been written then.
+    ///
+    /// # Panics
+    /// If the cursor stands nowhere, there are no such rows, or the slices of `into` are too short.
+    pub(crate) fn decode(
+        &mut self,
+        column: usize,
+        rows: Range<usize>,
+        mut into: ColumnMut<'_, '_>,
+        at: usize,
+    ) -> Result<(), Error> {
+        let Some(reader) = self.load_column(column)? else {
+            fill_null(into, at, rows.len());
+            return Ok(());
+        };
+        let (segment, reader) = (&self.segment, &self.readers[reader]);
+        let page = reader.page(segment)?;
+        let decoded = page.decode(rows.clone(), reborrow(&mut into), at, reader.table());
+        decoded.map_err(|error| reader.page_error(segment, error))?;
+        for (row, long) in page.longs(rows.clone()) {
+            read_long(segment, long, &mut into, at + row - rows.start)?;
+        }
+        Ok(())
+    }
+
+    /// [`SegmentCursor::decode`] of some rows of the range, which ascend.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::decode`].
+    pub(crate) fn gather(
+        &mut self,
+        column: usize,
+        rows: &[u16],
+        mut into: ColumnMut<'_, '_>,
+        at: usize,
+    ) -> Result<(), Error> {
+        let Some(reader) = self.load_column(column)? else {
+            fill_null(into, at, rows.len());
+            return Ok(());
+        };
+        let (segment, reader) = (&self.segment, &self.readers[reader]);
+        let page = reader.page(segment)?;
+        let gathered = page.gather(rows, reborrow(&mut into), at, reader.table());
+        gathered.map_err(|error| reader.page_error(segment, error))?;
+        for (row, long) in page.longs(0..page.rows()) {
+            if let Ok(place) = rows.binary_search(&(row as u16)) {
+                read_long(segment, long, &mut into, at + place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// [`SegmentCursor::decode`] for rows that are copied to another segment: of a long text the first bytes are read,
+    /// and its place is added to `longs`, with its row in `into`.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::decode`]; no room in `longs`.
+    pub(crate) fn decode_to_copy(
+        &mut self,
+        column: usize,
+        rows: Range<usize>,
+        mut into: ColumnMut<'_, '_>,
+        at: usize,
+        longs: &mut Vec<'_, (u32, LongRef)>,
+    ) -> Result<(), Error> {
+        let Some(reader) = self.load_column(column)? else {
+            fill_null(into, at, rows.len());
+            return Ok(());
+        };
+        let (segment, reader) = (&self.segment, &self.readers[reader]);
+        let page = reader.page(segment)?;
+        let decoded = page.decode(rows.clone(), reborrow(&mut into), at, reader.table());
+        decoded.map_err(|error| reader.page_error(segment, error))?;
+        for (row, long) in page.longs(rows.clone()) {
+            segment.check_long(long)?;
+            let place = at + row - rows.start;
+            let mut start = [0; PREFIX_BYTES];
+            let start = start.get_mut(..PREFIX_BYTES.min(long.len as usize)).unwrap_or(&mut []);
+            segment.file.read(start, long.offset)?;
+            put_text(&mut into, place, start)?;
+            longs.push((place as u32, long))?;
+        }
+        Ok(())
+    }
+
+    /// The sequences of rows of the range, the base added.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::decode`].
+    pub(crate) fn sequences(&mut self, rows: Range<usize>, into: &mut [u64]) -> Result<(), Error> {
+        let base = self.segment.base;
+        match self.range {
+            Some(range) if range.sequence_min == range.sequence_max => into.fill(base + range.sequence_min),
+            _ => {
+                let reader = self.load(SEQUENCE)?;
+                let page = self.readers[reader].page(&self.segment)?;
+                for (to, row) in into.iter_mut().zip(rows) {
+                    *to = base.saturating_add(page.i64_at(row) as u64);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Which rows of the range are tombstones.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::decode`].
+    pub(crate) fn deletes(&mut self, rows: Range<usize>, into: &mut [bool]) -> Result<(), Error> {
+        match self.range {
+            Some(range) if range.tombstones == 0 => into.fill(false),
+            _ => {
+                let reader = self.load(KIND)?;
+                let page = self.readers[reader].page(&self.segment)?;
+                for (to, row) in into.iter_mut().zip(rows) {
+                    *to = page.i64_at(row) != 0;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // --------------------------------------------------------------------------------------------------- keys
+
+    /// Makes the keys of the range ready for [`SegmentCursor::put_key`].
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::decode`].
+    pub(crate) fn load_keys(&mut self) -> Result<(), Error> {
+        for place in 0..self.schema.key.len() {
+            self.load(SYSTEM_COLUMNS + place)?;
+        }
+        Ok(())
+    }
+
+    /// [`crate::schema::KeyShape::prefix`] of the keys of rows of the range.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::decode`].
+    pub(crate) fn prefixes(&mut self, rows: Range<usize>, into: &mut [u64]) -> Result<(), Error> {
+        self.load_keys()?;
+        if self.integer_prefixes(rows.clone(), into)? {
+            return Ok(());
+        }
+        let shape = self.schema.key_shape();
+        // Most keys are short; of a longer one, enough is encoded for the prefix.
+        let mut key = Vec::new_in(self.arena);
+        for (to, row) in into.iter_mut().zip(rows) {
+            key.clear();
+            self.put_key_until(row, &mut key, usize::from(shape.skip) + 8)?;
+            *to = shape.prefix(&key);
+        }
+        Ok(())
+    }
+
+    /// Prefixes of keys whose first column is an integer that is never NULL; false for others.
+    fn integer_prefixes(&self, rows: Range<usize>, into: &mut [u64]) -> Result<bool, Error> {
+        let shape = self.schema.key_shape();
+        let Some(part) = self.schema.key.first() else { return Ok(false) };
+        let Some(reader) = self.reader(SYSTEM_COLUMNS) else { return Ok(false) };
+        let page = reader.page(&self.segment)?;
+        let is_bigint = reader.ty == Type::BigInt;
+        if shape.skip != 1 || page.nulls() > 0 || !(is_bigint || (shape.is_exact && page.kind() == Kind::I32))
+        {
+            return Ok(false);
+        }
+        let turned = if part.order.descending { u64::MAX } else { 0 };
+        for (to, row) in into.iter_mut().zip(rows) {
+            let value = page.i64_at(row);
+            *to = if is_bigint {
+                (value ^ i64::MIN) as u64 ^ turned
+            } else {
+                u64::from((value as i32 ^ i32::MIN) as u32 ^ turned as u32) << 32
+            };
+        }
+        Ok(true)
+    }
+
+    /// Appends the encoded key of a row of the range, whose keys were made ready.
+    ///
+    /// # Errors
+    /// The budget of `key` refuses; damage.
+    pub(crate) fn put_key(&self, row: usize, key: &mut Vec<'_, u8>) -> Result<(), Error> {
+        self.put_key_until(row, key, usize::MAX)
+    }
+
+    fn put_key_until(&self, row: usize, key: &mut Vec<'_, u8>, bytes: usize) -> Result<(), Error> {
+        let start = key.len();
+        for (place, part) in self.schema.key.iter().enumerate() {
+            if key.len() - start >= bytes {
+                break;
+            }
+            let Some(reader) = self.reader(SYSTEM_COLUMNS + place) else { break };
+            let page = reader.page(&self.segment)?;
+            let text = &mut *self.text.borrow_mut();
+            let value = page.value_at(row, reader.ty, reader.table(), text);
+            let value = match value.map_err(|error| reader.page_error(&self.segment, error))? {
+                PageValue::Inline(value) => value,
+                // No key is long.
+                PageValue::Long(_) => Value::Null,
+            };
+            encode_key(value, part.order, &mut |bytes: &[u8]| key.extend_from_slice(bytes))?;
+        }
+        Ok(())
+    }
+
+    // -------------------------------------------------------------------------------------------------- pages
+
+    fn reader(&self, physical: usize) -> Option<&ColumnReader<'a>> {
+        self.readers.iter().find(|reader| reader.physical == physical)
+    }
+
+    /// The reader of a column with the page of the range; `None` for a column that the segment does not have.
+    fn load_column(&mut self, column: usize) -> Result<Option<usize>, Error> {
+        if column >= self.segment.columns_count() {
+            return Ok(None);
+        }
+        self.load(physical_column(&self.schema, column)).map(Some)
+    }
+
+    /// Goes to a range that was found otherwise.
+    pub(super) fn stand_at(&mut self, range: RangePlace) {
+        self.range = Some(range);
+    }
+
+    /// Stored sequences and kinds of the first rows of the range, from their pages whatever the directory says.
+    pub(super) fn read_versions(
+        &mut self,
+        rows: usize,
+        sequences: &mut [u64],
+        deletes: &mut [bool],
+    ) -> Result<(), Error> {
+        let reader = self.load(SEQUENCE)?;
+        let page = self.readers[reader].page(&self.segment)?;
+        for (row, to) in sequences.iter_mut().take(rows).enumerate() {
+            *to = page.i64_at(row) as u64;
+        }
+        let reader = self.load(KIND)?;
+        let page = self.readers[reader].page(&self.segment)?;
+        for (row, to) in deletes.iter_mut().take(rows).enumerate() {
+            *to = page.i64_at(row) != 0;
+        }
+        Ok(())
+    }
+
+    /// The page of a physical column, where it stands, its type and its symbols.
+    pub(super) fn page_of(
+        &mut self,
+        physical: usize,
+    ) -> Result<(Page<'_>, u64, Type, Option<&SymbolTable>), Error> {
+        let index = self.load(physical)?;
+        let reader = &self.readers[index];
+        Ok((reader.page(&self.segment)?, reader.page.offset, reader.ty, reader.table()))
+    }
+
+    fn load(&mut self, physical: usize) -> Result<usize, Error> {
+        let range = self.range.expect("the cursor stands at a range");
+        let index = match self.readers.iter().position(|reader| reader.physical == physical) {
+            Some(index) => index,
+            None => {
+                let ty = physical_type(&self.schema, physical);
+                self.readers.push(ColumnReader::new_in(physical, ty, self.arena))?;
+                self.readers.len() - 1
+            }
+        };
+        let reader = &mut self.readers[index];
+        if reader.read != Some(range.first_row) {
+            reader.read_page(
+                &self.segment,
+                &range,
+                self.read_ahead_bytes,
+                PageSource::of(self.cache.as_ref()),
+                &mut self.scratch.bytes,
+            )?;
+        }
+        Ok(index)
+    }
+}
+
+impl<'a> ColumnReader<'a> {
+    fn new_in(physical: usize, ty: Type, arena: &'a Arena) -> ColumnReader<'a> {
+        ColumnReader {
+            physical,
+            ty,
+            group: 0,
+            locations: Vec::new_in(arena),
+            buffer: Vec::new_in(arena),
+            buffered: 0..0,
+            read: None,
+            page: PageLocation { offset: 0, len: 0, tail: 0 },
+            symbols: SymbolsSlot::new_in(arena),
+        }
+    }
+
+    /// Reads and checks the page of a range.
+    fn read_page(
+        &mut self,
+        segment: &Segment,
+        range: &RangePlace,
+        read_ahead_bytes: usize,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<(), Error> {
+        self.read = None;
+        if self.group != range.directory.0 {
+            self.enter_group(segment, range, source, scratch)?;
+        }
+        let locations = ColumnLocation::whole(&self.locations);
+        let page = locations.page(range.index.into());
+        let end = page.offset + u64::from(page.len);
+        if page.offset < self.buffered.start || end > self.buffered.end {
+            let follows = page.offset == self.buffered.end || range.index == 0;
+            let wanted = if follows { read_ahead_bytes as u64 } else { 0 };
+            let column_end = locations.end_offset();
+            let read_end = end.max(column_end.min(page.offset.saturating_add(wanted)));
+            self.buffered = 0..0;
+            let bytes = sized(&mut self.buffer, (read_end - page.offset) as usize)?;
+            segment.file.read(bytes, page.offset)?;
+            self.buffered = page.offset..read_end;
+        }
+        self.page = page;
+        let kind = Kind::of(self.ty);
+        let checked = Segment::check_page(self.page_bytes(), &page, kind, range.rows);
+        checked.map_err(|what| segment.file.corrupt(page.offset, what))?;
+        self.read = Some(range.first_row);
+        Ok(())
+    }
+
+    fn enter_group(
+        &mut self,
+        segment: &Segment,
+        range: &RangePlace,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<(), Error> {
+        self.group = 0;
+        let locations = &mut self.locations;
+        let symbols = segment.with_location(range, self.physical, source, scratch, |column| {
+            locations.clear();
+            locations.extend_from_slice(column.bytes())?;
+            Ok(column.symbols())
+        })?;
+        self.symbols.load(&segment.file, symbols, source, scratch)?;
+        if symbols.is_none() {
+            self.symbols.forget();
+        }
+        self.group = range.directory.0;
+        Ok(())
+    }
+
+    fn page_bytes(&self) -> &[u8] {
+        let start = (self.page.offset - self.buffered.start) as usize;
+        self.buffer.get(start..start + self.page.len as usize).unwrap_or(&[])
+    }
+
+    /// The page that was read last.
+    fn page(&self, segment: &Segment) -> Result<Page<'_>, Error> {
+        Page::parse_again(self.page_bytes()).map_err(|what| segment.file.corrupt(self.page.offset, what))
+    }
+
+    fn table(&self) -> Option<&SymbolTable> {
+        self.symbols.loaded()
+    }
+
+    fn page_error(&self, segment: &Segment, error: PageError) -> Error {
+        segment.file.page_error(self.page.offset, error)
+    }
+}
+
+impl fmt::Debug for SegmentCursor<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentCursor")
+            .field("segment", &self.segment)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same target for a call in between.
+fn reborrow<'v, 'a>(into: &'v mut ColumnMut<'_, 'a>) -> ColumnMut<'v, 'a> {
+    ColumnMut { data: into.data, valid: into.valid, all_valid: into.all_valid, heap: into.heap }
+}
+
+/// Rows of a column that the segment does not have.
+fn fill_null(into: ColumnMut<'_, '_>, at: usize, rows: usize) {
+    if rows == 0 {
+        return;
+    }
+    if *into.all_valid {
+        into.valid.fill(true);
+        *into.all_valid = false;
+    }
+    into.valid[at..at + rows].fill(false);
+}
+
+fn read_long(segment: &Segment, at: LongRef, into: &mut ColumnMut<'_, '_>, row: usize) -> Result<(), Error> {
+    segment.check_long(at)?;
+    let start = into.heap.len() as u32;
+    segment.file.append_long(at, into.heap)?;
+    if let Data::Text(views) = into.data {
+        views[row] = TextView { start, len: at.len };
+    }
+    Ok(())
+}
+
+fn put_text(into: &mut ColumnMut<'_, '_>, row: usize, text: &[u8]) -> Result<(), Error> {
+    let start = into.heap.len() as u32;
+    into.heap.extend_from_slice(text)?;
+    if let Data::Text(views) = into.data {
+        views[row] = TextView { start, len: text.len() as u32 };
+    }
+    Ok(())
+}

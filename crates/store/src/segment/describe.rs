@@ -1,0 +1,103 @@
+//! What there is in a segment, for people.
+
+use cofferdam_types::column::Kind;
+
+use super::layout::GroupDirectory;
+use super::layout::payload;
+use super::physical_column;
+use super::piece::{PageSource, Scratch};
+use super::reader::Segment;
+use super::search::{RangePlace, Target};
+use super::zones::PageZone;
+use crate::error::Error;
+use crate::page::{Encoding, Page};
+use crate::schema::Schema;
+
+/// A row group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupDescription {
+    /// Its first row in the segment.
+    pub(crate) first_row: u64,
+    /// How many rows it has.
+    pub(crate) rows: u32,
+    /// In how many page ranges.
+    pub(crate) ranges: u16,
+    /// Bytes of its filters.
+    pub(crate) filter_bytes: u64,
+}
+
+/// A page of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PageDescription {
+    /// Where it stands in the file.
+    pub(crate) offset: u64,
+    /// Bytes.
+    pub(crate) bytes: u32,
+    /// How it is encoded.
+    pub(crate) encoding: Encoding,
+    /// Rows, NULLs, bounds.
+    pub(crate) zone: PageZone,
+}
+
+impl Segment {
+    /// Gives each row group to `visit`, in order.
+    ///
+    /// # Errors
+    /// Those of the system and of `visit`; damage; the scratch's budget refuses.
+    pub(crate) fn describe_groups(
+        &self,
+        source: PageSource<'_>,
+        scratch: &mut Scratch<'_>,
+        mut visit: impl FnMut(&GroupDescription) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut row = 0;
+        while row < self.rows_count {
+            let place = self.find_group(Target::Row(row), source, &mut scratch.bytes)?;
+            let piece = self.directory(place, source, &mut scratch.bytes)?;
+            let directory = GroupDirectory::parse(payload(&piece));
+            let directory = directory.map_err(|what| self.file.corrupt(place.0, what))?;
+            let head = directory.head;
+            let lines: u64 =
+                (0..head.filters_count).map(|filter| u64::from(directory.filter(filter).1)).sum();
+            visit(&GroupDescription {
+                first_row: head.first_row,
+                rows: head.rows_count,
+                ranges: head.ranges_count,
+                filter_bytes: lines * super::filter::LINE_BYTES as u64,
+            })?;
+            // A group has rows (its check), so this goes on.
+            row = row.max(head.first_row).saturating_add(head.rows_count.into());
+        }
+        Ok(())
+    }
+
+    /// Gives each page of a column to `visit`, in order; reads them all.
+    ///
+    /// # Errors
+    /// As [`Segment::describe_groups`].
+    pub(crate) fn describe_pages(
+        &self,
+        schema: &Schema<'_>,
+        column: usize,
+        source: PageSource<'_>,
+        scratch: &mut Scratch<'_>,
+        mut visit: impl FnMut(&RangePlace, &PageDescription) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let kind = schema.columns.get(column).map_or(Kind::Bool, |column| column.kind());
+        if column >= self.columns_count() {
+            return Ok(());
+        }
+        let physical = physical_column(schema, column);
+        let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.bytes)?);
+        while let Some(range) = next {
+            let zone = self.zone_of(schema, &range, column, source, &mut scratch.bytes)?;
+            let (piece, location, _) =
+                self.page_piece(&range, physical, kind, source, &mut scratch.bytes, &mut scratch.located)?;
+            let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
+            let encoding = page.encoding();
+            visit(&range, &PageDescription { offset: location.offset, bytes: location.len, encoding, zone })?;
+            next = self.range_after(&range, source, &mut scratch.bytes)?;
+        }
+        Ok(())
+    }
+}

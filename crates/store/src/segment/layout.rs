@@ -1,0 +1,824 @@
+//! What the pieces of a segment file look like, byte by byte: `docs/formats/segment.md` has the tables.
+//!
+//! Each kind of piece has a view that was checked once, when the piece was read ([`GroupDirectory::parse`] and so on),
+//! and a writer. Everything is little-endian. What stands here knows no file and takes no memory; damage is a text,
+//! to which the caller adds file and offset.
+
+use core::cmp::Ordering;
+
+use cofferdam_types::Type;
+
+use super::filter::LINE_BYTES;
+use crate::schema::{ColumnType, KEY_BYTES_MAX, Schema};
+
+/// What is wrong with some bytes.
+pub(super) type Damage = &'static str;
+
+/// The version of the format.
+pub(super) const VERSION: u32 = 1;
+/// What a file begins with.
+pub(super) const FILE_MAGIC: [u8; 8] = *b"cofd-seg";
+/// Bytes of the header of a file.
+pub(super) const HEADER_BYTES: usize = 64;
+/// Bytes of a footer, its checksum included.
+pub(crate) const FOOTER_BYTES: usize = 256;
+/// What a footer begins with.
+const FOOTER_MAGIC: [u8; 4] = *b"segF";
+/// Bytes of a checksum behind a piece.
+pub(super) const CRC_BYTES: usize = 4;
+/// The most bytes of a piece that is no page.
+pub(super) const PIECE_BYTES_MAX: usize = 96 << 10;
+/// The most bytes of a page: its texts, and 16 bytes for each of its rows, and what it says of itself.
+pub(super) const PAGE_BYTES_MAX: usize = crate::page::TEXT_BYTES_MAX + 16 * crate::page::ROWS_MAX + 8192;
+/// The most bytes of a table of symbols.
+pub(super) const SYMBOLS_BYTES_MAX: usize = 4 << 10;
+/// The most page ranges of a row group.
+pub(super) const RANGES_MAX: usize = 128;
+/// The most rows of a row group.
+pub(super) const GROUP_ROWS_MAX: usize = 1 << 16;
+/// The first bytes of a key that a footer holds.
+const BOUND_BYTES: usize = 62;
+/// Columns of a segment that no schema has: sequence and kind.
+pub(super) const SYSTEM_COLUMNS: usize = 2;
+/// The column of sequences.
+pub(super) const SEQUENCE: usize = 0;
+/// The column of kinds: true for tombstones.
+pub(super) const KIND: usize = 1;
+
+/// The types of the system columns.
+pub(super) const SYSTEM_TYPES: [Type; SYSTEM_COLUMNS] = [Type::BigInt, Type::Boolean];
+
+// ------------------------------------------------------------------------------------------------------- numbers
+
+pub(super) fn u8_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
+}
+
+/// The number at `at`; 0 behind the end, which the checks of a view rule out.
+macro_rules! number_at {
+    ($($name:ident, $ty:ty;)*) => {$(
+        #[inline]
+        pub(super) fn $name(bytes: &[u8], at: usize) -> $ty {
+            let tail = bytes.get(at..).and_then(|tail| tail.first_chunk());
+            tail.map_or(0, |chunk| <$ty>::from_le_bytes(*chunk))
+        }
+    )*};
+}
+number_at! { u16_at, u16; u32_at, u32; u64_at, u64; }
+
+/// Writes numbers one after the other into a piece of fixed length.
+pub(super) struct Put<'b> {
+    bytes: &'b mut [u8],
+    at: usize,
+}
+
+impl<'b> Put<'b> {
+    pub(super) fn new(bytes: &'b mut [u8]) -> Put<'b> {
+        Put { bytes, at: 0 }
+    }
+
+    /// Bytes as they are.
+    ///
+    /// # Panics
+    /// If there is no room: sizes are computed beforehand.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Put<'b> {
+        self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+        self
+    }
+
+    pub(super) fn u8(&mut self, value: u8) -> &mut Put<'b> {
+        self.bytes(&[value])
+    }
+
+    pub(super) fn u16(&mut self, value: u16) -> &mut Put<'b> {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    pub(super) fn u32(&mut self, value: u32) -> &mut Put<'b> {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    pub(super) fn u64(&mut self, value: u64) -> &mut Put<'b> {
+        self.bytes(&value.to_le_bytes())
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------- checksums
+
+/// The checksum of a piece that stands at `offset` of the file with this salt: a piece that was written elsewhere, or
+/// to another file, does not have it.
+pub(super) fn checksum(salt: u64, offset: u64, payload: &[u8]) -> u32 {
+    let mut place = [0; 16];
+    Put::new(&mut place).u64(salt).u64(offset);
+    crc32c::crc32c_append(crc32c::crc32c(&place), payload)
+}
+
+/// The payload of a piece, if its checksum is right.
+pub(super) fn checked(salt: u64, offset: u64, piece: &[u8]) -> Result<&[u8], Damage> {
+    let (payload, crc) = piece.split_last_chunk::<CRC_BYTES>().ok_or("a piece is too short")?;
+    let is_right = checksum(salt, offset, payload) == u32::from_le_bytes(*crc);
+    is_right.then_some(payload).ok_or("the checksum is wrong")
+}
+
+/// The payload of a piece that was checked before.
+pub(super) fn payload(piece: &[u8]) -> &[u8] {
+    piece.get(..piece.len().saturating_sub(CRC_BYTES)).unwrap_or(&[])
+}
+
+// --------------------------------------------------------------------------------------------------- file header
+
+/// What the first bytes of a file say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) version: u32,
+    pub(super) reader_features: u64,
+    pub(super) writer_features: u64,
+    pub(super) file_number: u64,
+    pub(super) salt: u64,
+}
+
+impl Header {
+    pub(super) fn write(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        Put::new(&mut bytes)
+            .bytes(&FILE_MAGIC)
+            .u32(self.version)
+            .u32(HEADER_BYTES as u32)
+            .u64(self.reader_features)
+            .u64(self.writer_features)
+            .u64(self.file_number)
+            .u64(self.salt);
+        let crc = crc32c::crc32c(&bytes[..HEADER_BYTES - CRC_BYTES]);
+        bytes[HEADER_BYTES - CRC_BYTES..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8; HEADER_BYTES]) -> Result<Header, Damage> {
+        if !bytes.starts_with(&FILE_MAGIC) {
+            return Err("this is no segment file");
+        }
+        let (payload, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or("the header is too short")?;
+        if crc32c::crc32c(payload) != u32::from_le_bytes(*crc) {
+            return Err("the checksum of the header is wrong");
+        }
+        Ok(Header {
+            version: u32_at(payload, 8),
+            reader_features: u64_at(payload, 16),
+            writer_features: u64_at(payload, 24),
+            file_number: u64_at(payload, 32),
+            salt: u64_at(payload, 40),
+        })
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- footer
+
+/// The first bytes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyBound {
+    len: u8,
+    is_cut: bool,
+    bytes: [u8; BOUND_BYTES],
+}
+
+impl KeyBound {
+    pub(crate) fn new(key: &[u8]) -> KeyBound {
+        let len = key.len().min(BOUND_BYTES);
+        let mut bytes = [0; BOUND_BYTES];
+        bytes[..len].copy_from_slice(&key[..len]);
+        KeyBound { len: len as u8, is_cut: len < key.len(), bytes }
+    }
+
+    /// The bytes that there are.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// True where the key goes on.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    fn write(&self, put: &mut Put<'_>) {
+        put.u8(self.len).u8(self.is_cut.into()).bytes(&self.bytes);
+    }
+
+    fn parse(bytes: &[u8], at: usize) -> Result<KeyBound, Damage> {
+        let tail =
+            bytes.get(at + 2..).and_then(|tail| tail.first_chunk()).ok_or("the footer is too short")?;
+        let (len, cut) = (u8_at(bytes, at), u8_at(bytes, at + 1));
+        if usize::from(len) > BOUND_BYTES || cut > 1 {
+            return Err("a bound of the keys is none");
+        }
+        Ok(KeyBound { len, is_cut: cut == 1, bytes: *tail })
+    }
+}
+
+/// What a segment says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Footer {
+    pub(super) columns_count: u32,
+    pub(super) key_columns_count: u16,
+    /// Levels of index nodes above the group directories.
+    pub(super) height: u16,
+    pub(super) groups_count: u32,
+    pub(super) ranges_count: u32,
+    pub(super) root_len: u32,
+    pub(super) rows_count: u64,
+    pub(super) tombstones_count: u64,
+    pub(super) sequence_min: u64,
+    pub(super) sequence_max: u64,
+    /// The segment's first byte in the file.
+    pub(super) start: u64,
+    pub(super) root_offset: u64,
+    pub(super) statistics_offset: u64,
+    pub(super) schema_hash: u64,
+    pub(super) long_bytes: u64,
+    pub(super) smallest: KeyBound,
+    pub(super) largest: KeyBound,
+}
+
+impl Footer {
+    /// The footer at `offset` of a file.
+    pub(super) fn write(&self, salt: u64, offset: u64) -> [u8; FOOTER_BYTES] {
+        let mut bytes = [0; FOOTER_BYTES];
+        let mut put = Put::new(&mut bytes);
+        put.bytes(&FOOTER_MAGIC)
+            .u32(self.columns_count)
+            .u16(self.key_columns_count)
+            .u16(self.height)
+            .u32(self.groups_count)
+            .u32(self.ranges_count)
+            .u32(self.root_len)
+            .u64(self.rows_count)
+            .u64(self.tombstones_count)
+            .u64(self.sequence_min)
+            .u64(self.sequence_max)
+            .u64(self.start)
+            .u64(self.root_offset)
+            .u64(self.statistics_offset)
+            .u64(self.schema_hash)
+            .u64(self.long_bytes);
+        self.smallest.write(&mut put);
+        self.largest.write(&mut put);
+        let crc = checksum(salt, offset, &bytes[..FOOTER_BYTES - CRC_BYTES]);
+        bytes[FOOTER_BYTES - CRC_BYTES..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn parse(salt: u64, offset: u64, piece: &[u8; FOOTER_BYTES]) -> Result<Footer, Damage> {
+        let bytes = checked(salt, offset, piece)?;
+        if !bytes.starts_with(&FOOTER_MAGIC) {
+            return Err("there is no footer of a segment");
+        }
+        let footer = Footer {
+            columns_count: u32_at(bytes, 4),
+            key_columns_count: u16_at(bytes, 8),
+            height: u16_at(bytes, 10),
+            groups_count: u32_at(bytes, 12),
+            ranges_count: u32_at(bytes, 16),
+            root_len: u32_at(bytes, 20),
+            rows_count: u64_at(bytes, 24),
+            tombstones_count: u64_at(bytes, 32),
+            sequence_min: u64_at(bytes, 40),
+            sequence_max: u64_at(bytes, 48),
+            start: u64_at(bytes, 56),
+            root_offset: u64_at(bytes, 64),
+            statistics_offset: u64_at(bytes, 72),
+            schema_hash: u64_at(bytes, 80),
+            long_bytes: u64_at(bytes, 88),
+            smallest: KeyBound::parse(bytes, 96)?,
+            largest: KeyBound::parse(bytes, 160)?,
+        };
+        footer.check(offset).map(|()| footer)
+    }
+
+    fn check(&self, offset: u64) -> Result<(), Damage> {
+        let is_piece = |at: u64, len: u64| at >= self.start && at < offset && len <= offset - at;
+        if self.start < HEADER_BYTES as u64 || self.start > offset {
+            return Err("the segment begins nowhere");
+        }
+        if self.columns_count as usize > crate::schema::COLUMNS_MAX
+            || self.key_columns_count == 0
+            || u32::from(self.key_columns_count) > self.columns_count
+        {
+            return Err("no segment has so many columns");
+        }
+        if self.rows_count == 0 || self.groups_count == 0 {
+            return Err("a segment has rows");
+        }
+        if self.root_len as usize > PIECE_BYTES_MAX
+            || !is_piece(self.root_offset, self.root_len.into())
+            || !is_piece(self.statistics_offset, 0)
+        {
+            return Err("a part of the segment is outside of it");
+        }
+        Ok(())
+    }
+}
+
+/// What a schema must have in common with that of a segment's writer: types of the first columns, and the key.
+pub(super) fn schema_hash(schema: &Schema<'_>, columns_count: usize) -> u64 {
+    let mut state = 0xCBF2_9CE4_8422_2325u64;
+    // FNV-1a: short, and only compared with itself.
+    let mut mix = |byte: u8| state = (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+    for column in schema.columns.iter().take(columns_count) {
+        type_code(*column).into_iter().for_each(&mut mix);
+    }
+    for part in schema.key {
+        let [low, high] = part.column.to_le_bytes();
+        [low, high, u8::from(part.order.descending) | u8::from(part.order.nulls_first) << 1]
+            .into_iter()
+            .for_each(&mut mix);
+    }
+    state
+}
+
+/// Three bytes for a type. NULLs are not in it: a column may come to take them.
+fn type_code(column: ColumnType) -> [u8; 3] {
+    match column.ty {
+        Type::Boolean => [1, 0, 0],
+        Type::Integer => [2, 0, 0],
+        Type::BigInt => [3, 0, 0],
+        Type::Decimal { precision, scale } => [4, precision, scale],
+        Type::Double => [5, 0, 0],
+        Type::Text | Type::Unknown => [6, 0, 0],
+        Type::Date => [7, 0, 0],
+        Type::Interval => [8, 0, 0],
+    }
+}
+
+// ----------------------------------------------------------------------------------------------- group directory
+
+const GROUP_TAG: u8 = b'G';
+const GROUP_FIXED_BYTES: usize = 40;
+const RANGE_BYTES: usize = 28;
+
+/// A key of the range stands in it more than once, or in the range before as well.
+pub(super) const HAS_VERSIONS: u8 = 1;
+/// The first key of the range is the last one of the range before.
+pub(super) const CONTINUES: u8 = 2;
+
+/// What a group directory says of a page range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct RangeRecord {
+    /// Behind its last row, counted in the group.
+    pub(super) row_end: u32,
+    /// Which of the group's filters has its keys.
+    pub(super) filter: u8,
+    /// [`HAS_VERSIONS`], [`CONTINUES`].
+    pub(super) flags: u8,
+    pub(super) tombstones: u16,
+    pub(super) sequence_min: u64,
+    pub(super) sequence_max: u64,
+    /// Where its separator ends in the group's keys.
+    pub(super) key_end: u32,
+}
+
+/// The fixed part of a group directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GroupHead {
+    pub(super) ranges_count: u16,
+    pub(super) filters_count: u8,
+    pub(super) rows_count: u32,
+    pub(super) first_row: u64,
+    pub(super) locations_offset: u64,
+    pub(super) columns_per_piece: u16,
+    pub(super) keys_len: u32,
+    pub(super) filters_offset: u64,
+}
+
+impl GroupHead {
+    pub(super) fn write(&self, put: &mut Put<'_>) {
+        put.u8(GROUP_TAG)
+            .u8(self.filters_count)
+            .u16(self.ranges_count)
+            .u32(self.rows_count)
+            .u64(self.first_row)
+            .u64(self.locations_offset)
+            .u16(self.columns_per_piece)
+            .u16(0)
+            .u32(self.keys_len)
+            .u64(self.filters_offset);
+    }
+
+    /// Bytes of the directory, its checksum not counted.
+    pub(super) fn payload_bytes(&self) -> usize {
+        GROUP_FIXED_BYTES
+            + usize::from(self.ranges_count) * RANGE_BYTES
+            + usize::from(self.filters_count) * 2
+            + self.keys_len as usize
+    }
+}
+
+impl RangeRecord {
+    pub(super) fn write(&self, put: &mut Put<'_>) {
+        put.u32(self.row_end)
+            .u8(self.filter)
+            .u8(self.flags)
+            .u16(self.tombstones)
+            .u64(self.sequence_min)
+            .u64(self.sequence_max)
+            .u32(self.key_end);
+    }
+}
+
+/// A view of a group directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupDirectory<'b> {
+    bytes: &'b [u8],
+    pub(super) head: GroupHead,
+}
+
+impl<'b> GroupDirectory<'b> {
+    /// The view of a payload that [`GroupDirectory::check`] has accepted.
+    pub(super) fn parse(bytes: &'b [u8]) -> Result<GroupDirectory<'b>, Damage> {
+        let head = GroupHead {
+            filters_count: u8_at(bytes, 1),
+            ranges_count: u16_at(bytes, 2),
+            rows_count: u32_at(bytes, 4),
+            first_row: u64_at(bytes, 8),
+            locations_offset: u64_at(bytes, 16),
+            columns_per_piece: u16_at(bytes, 24),
+            keys_len: u32_at(bytes, 28),
+            filters_offset: u64_at(bytes, 32),
+        };
+        if u8_at(bytes, 0) != GROUP_TAG || head.payload_bytes() != bytes.len() {
+            return Err("there is no group directory");
+        }
+        Ok(GroupDirectory { bytes, head })
+    }
+
+    /// Everything that a reader relies on.
+    pub(super) fn check(bytes: &'b [u8]) -> Result<(), Damage> {
+        let directory = GroupDirectory::parse(bytes)?;
+        let head = directory.head;
+        if head.ranges_count == 0
+            || usize::from(head.ranges_count) > RANGES_MAX
+            || head.columns_per_piece == 0
+        {
+            return Err("a row group has no ranges, or too many");
+        }
+        let (mut rows, mut keys) = (0, 0);
+        for index in 0..directory.ranges_count() {
+            let record = directory.record(index);
+            let count = record.row_end.checked_sub(rows).ok_or("the rows of a group are out of order")?;
+            if count == 0 || count as usize > crate::page::ROWS_MAX || record.key_end < keys {
+                return Err("a range has no rows or too many, or a key out of order");
+            }
+            if record.filter >= head.filters_count || record.sequence_min > record.sequence_max {
+                return Err("a range has no filter, or no sequences");
+            }
+            (rows, keys) = (record.row_end, record.key_end);
+        }
+        if rows != head.rows_count || keys != head.keys_len || rows as usize > GROUP_ROWS_MAX {
+            return Err("a group has another number of rows than its ranges");
+        }
+        let mut lines = 0;
+        for filter in 0..head.filters_count {
+            let end = directory.lines_end(filter);
+            if end <= lines || usize::from(end - lines) * LINE_BYTES + CRC_BYTES > PIECE_BYTES_MAX {
+                return Err("a filter has no lines, or too many");
+            }
+            lines = end;
+        }
+        Ok(())
+    }
+
+    pub(super) fn ranges_count(&self) -> usize {
+        self.head.ranges_count.into()
+    }
+
+    pub(super) fn record(&self, index: usize) -> RangeRecord {
+        let at = GROUP_FIXED_BYTES + index * RANGE_BYTES;
+        let bytes = self.bytes;
+        RangeRecord {
+            row_end: u32_at(bytes, at),
+            filter: u8_at(bytes, at + 4),
+            flags: u8_at(bytes, at + 5),
+            tombstones: u16_at(bytes, at + 6),
+            sequence_min: u64_at(bytes, at + 8),
+            sequence_max: u64_at(bytes, at + 16),
+            key_end: u32_at(bytes, at + 24),
+        }
+    }
+
+    pub(super) fn row_start(&self, index: usize) -> u32 {
+        index.checked_sub(1).map_or(0, |before| self.record(before).row_end)
+    }
+
+    fn lines_end(&self, filter: u8) -> u16 {
+        let at = GROUP_FIXED_BYTES + self.ranges_count() * RANGE_BYTES + usize::from(filter) * 2;
+        u16_at(self.bytes, at)
+    }
+
+    /// Where a filter stands in the file, and how many lines it has.
+    pub(super) fn filter(&self, filter: u8) -> (u64, u16) {
+        let start = filter.checked_sub(1).map_or(0, |before| self.lines_end(before));
+        let before = u64::from(start) * LINE_BYTES as u64 + u64::from(filter) * CRC_BYTES as u64;
+        (self.head.filters_offset.saturating_add(before), self.lines_end(filter).saturating_sub(start))
+    }
+
+    /// The separator before a range: not greater than its first versioned key, and greater than all before it.
+    pub(super) fn separator(&self, index: usize) -> &'b [u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.record(before).key_end);
+        let keys = self.bytes.len().saturating_sub(self.head.keys_len as usize);
+        let end = self.record(index).key_end as usize;
+        self.bytes.get(keys + start as usize..keys + end).unwrap_or(&[])
+    }
+
+    /// The range in which a versioned key is, or would be.
+    pub(super) fn find(&self, target: VersionedKey<'_>) -> usize {
+        last_not_greater(self.ranges_count(), |index| self.separator(index), target)
+    }
+
+    /// The range in which a row of the group is.
+    pub(super) fn find_row(&self, row: u32) -> usize {
+        let (mut low, mut high) = (0, self.ranges_count().saturating_sub(1));
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.record(middle).row_end <= row { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- versioned keys
+
+/// A key and what stands for its sequence behind it, so that newer versions come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VersionedKey<'k> {
+    pub(super) key: &'k [u8],
+    pub(super) suffix: [u8; 8],
+}
+
+impl<'k> VersionedKey<'k> {
+    /// The version of `key` with the sequence `stored`, or the newest one below.
+    pub(super) fn new(key: &'k [u8], stored: u64) -> VersionedKey<'k> {
+        VersionedKey { key, suffix: (!stored).to_be_bytes() }
+    }
+
+    /// Before all versions of `key`, and of keys that begin like it.
+    pub(super) fn before(key: &'k [u8]) -> VersionedKey<'k> {
+        VersionedKey { key, suffix: [0; 8] }
+    }
+
+    /// Behind all of these.
+    pub(super) fn behind(key: &'k [u8]) -> VersionedKey<'k> {
+        VersionedKey { key, suffix: [0xff; 8] }
+    }
+
+    /// How it compares with a separator.
+    pub(super) fn compare(&self, separator: &[u8]) -> Ordering {
+        match separator.get(..self.key.len()) {
+            None => self.key.cmp(separator),
+            Some(start) => {
+                let rest = separator.get(self.key.len()..).unwrap_or(&[]);
+                self.key.cmp(start).then_with(|| self.suffix.as_slice().cmp(rest))
+            }
+        }
+    }
+}
+
+/// The last of `count` separators that is not greater than the target; the first, if none is.
+fn last_not_greater<'b>(
+    count: usize,
+    separator: impl Fn(usize) -> &'b [u8],
+    target: VersionedKey<'_>,
+) -> usize {
+    let (mut low, mut high) = (0, count);
+    while low + 1 < high {
+        let middle = low.midpoint(high);
+        if target.compare(separator(middle)) == Ordering::Less { high = middle } else { low = middle }
+    }
+    low
+}
+
+// ---------------------------------------------------------------------------------------------------- index nodes
+
+const NODE_TAG: u8 = b'I';
+const NODE_FIXED_BYTES: usize = 8;
+/// Bytes of an entry of a node, its separator not counted.
+pub(super) const ENTRY_BYTES: usize = 24;
+
+/// An entry of an index node: a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) offset: u64,
+    pub(super) len: u32,
+    /// The child's first row in the segment.
+    pub(super) first_row: u64,
+    /// Where its separator ends in the node's keys.
+    pub(super) key_end: u32,
+}
+
+impl Entry {
+    pub(super) fn write(&self, put: &mut Put<'_>) {
+        put.u64(self.offset).u32(self.len).u64(self.first_row).u32(self.key_end);
+    }
+}
+
+/// The fixed part of a node.
+pub(super) fn write_node_head(put: &mut Put<'_>, level: u8, count: u16, keys_len: u32) {
+    put.u8(NODE_TAG).u8(level).u16(count).u32(keys_len);
+}
+
+/// Bytes of a node, its checksum not counted.
+pub(super) fn node_payload_bytes(count: usize, keys_len: usize) -> usize {
+    NODE_FIXED_BYTES + count * ENTRY_BYTES + keys_len
+}
+
+/// A view of an index node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IndexNode<'b> {
+    bytes: &'b [u8],
+    count: usize,
+}
+
+impl<'b> IndexNode<'b> {
+    /// The view of a payload that [`IndexNode::check`] has accepted.
+    pub(super) fn parse(bytes: &'b [u8]) -> Result<IndexNode<'b>, Damage> {
+        let count = usize::from(u16_at(bytes, 2));
+        let is_node = u8_at(bytes, 0) == NODE_TAG
+            && node_payload_bytes(count, u32_at(bytes, 4) as usize) == bytes.len();
+        if is_node { Ok(IndexNode { bytes, count }) } else { Err("there is no index node") }
+    }
+
+    /// Everything that a reader relies on.
+    pub(super) fn check(bytes: &'b [u8], level: u16) -> Result<(), Damage> {
+        let node = IndexNode::parse(bytes)?;
+        if u16::from(u8_at(bytes, 1)) != level || node.count == 0 {
+            return Err("there is another index node");
+        }
+        let (mut keys, mut rows) = (0, None);
+        for index in 0..node.count {
+            let entry = node.entry(index);
+            if entry.key_end < keys || rows.is_some_and(|rows| entry.first_row <= rows) {
+                return Err("the entries of an index node are out of order");
+            }
+            if entry.len as usize > PIECE_BYTES_MAX {
+                return Err("an entry of an index node is too long");
+            }
+            (keys, rows) = (entry.key_end, Some(entry.first_row));
+        }
+        if keys != u32_at(bytes, 4) { Err("an index node has other keys than its entries") } else { Ok(()) }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn entry(&self, index: usize) -> Entry {
+        let at = NODE_FIXED_BYTES + index * ENTRY_BYTES;
+        Entry {
+            offset: u64_at(self.bytes, at),
+            len: u32_at(self.bytes, at + 8),
+            first_row: u64_at(self.bytes, at + 12),
+            key_end: u32_at(self.bytes, at + 20),
+        }
+    }
+
+    pub(super) fn separator(&self, index: usize) -> &'b [u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.entry(before).key_end as usize);
+        let keys = NODE_FIXED_BYTES + self.count * ENTRY_BYTES;
+        self.bytes.get(keys + start..keys + self.entry(index).key_end as usize).unwrap_or(&[])
+    }
+
+    /// The child in which a versioned key is, or would be.
+    pub(super) fn find(&self, target: VersionedKey<'_>) -> Entry {
+        self.entry(last_not_greater(self.count, |index| self.separator(index), target))
+    }
+
+    /// The child in which a row is.
+    pub(super) fn find_row(&self, row: u64) -> Entry {
+        let (mut low, mut high) = (0, self.count);
+        while low + 1 < high {
+            let middle = low.midpoint(high);
+            if self.entry(middle).first_row <= row { low = middle } else { high = middle }
+        }
+        self.entry(low)
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ locations
+
+const LOCATION_FIXED_BYTES: usize = 24;
+const LOCATION_PAGE_BYTES: usize = 8;
+
+/// Bytes for one column of a group in a piece of locations.
+pub(super) fn location_bytes(ranges_count: usize) -> usize {
+    LOCATION_FIXED_BYTES + LOCATION_PAGE_BYTES * ranges_count
+}
+
+/// Where the pages of a column of a group are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ColumnLocation<'b> {
+    bytes: &'b [u8],
+}
+
+/// Where a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PageLocation {
+    pub(super) offset: u64,
+    pub(super) len: u32,
+    /// The page's last four bytes.
+    pub(super) tail: u32,
+}
+
+impl<'b> ColumnLocation<'b> {
+    pub(super) fn write_head(put: &mut Put<'_>, data: u64, zones: u64, symbols_len: u32, nulls: u32) {
+        put.u64(data).u64(zones).u32(symbols_len).u32(nulls);
+    }
+
+    pub(super) fn write_page(put: &mut Put<'_>, end: u32, tail: u32) {
+        put.u32(end).u32(tail);
+    }
+
+    /// The `index`th column of a piece whose group has so many ranges.
+    pub(super) fn of(payload: &'b [u8], index: usize, ranges_count: usize) -> ColumnLocation<'b> {
+        let bytes = location_bytes(ranges_count);
+        ColumnLocation { bytes: payload.get(index * bytes..(index + 1) * bytes).unwrap_or(&[]) }
+    }
+
+    /// A column that was copied out of its piece.
+    pub(super) fn whole(bytes: &'b [u8]) -> ColumnLocation<'b> {
+        ColumnLocation { bytes }
+    }
+
+    pub(super) fn bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    /// Behind the column's last page.
+    pub(super) fn end_offset(&self) -> u64 {
+        let last = self.page(self.pages_count().saturating_sub(1));
+        last.offset + u64::from(last.len)
+    }
+
+    /// Everything that a reader of a segment of the bytes `start..end` relies on.
+    pub(super) fn check(&self, start: u64, end: u64) -> Result<(), Damage> {
+        let (data, symbols_len) = (self.data_offset(), u32_at(self.bytes, 16) as usize);
+        if data < start || data > end || symbols_len > SYMBOLS_BYTES_MAX {
+            return Err("a column is outside of its segment");
+        }
+        let mut before = 0;
+        for index in 0..self.pages_count() {
+            let page_end = self.page_end(index);
+            let len = page_end.checked_sub(before).ok_or("the pages of a column are out of order")?;
+            if len as usize > PAGE_BYTES_MAX {
+                return Err("a page is too long");
+            }
+            before = page_end;
+        }
+        if u64::from(before) + symbols_len as u64 > end - data {
+            return Err("a column is outside of its segment");
+        }
+        Ok(())
+    }
+
+    pub(super) fn pages_count(&self) -> usize {
+        self.bytes.len().saturating_sub(LOCATION_FIXED_BYTES) / LOCATION_PAGE_BYTES
+    }
+
+    fn data_offset(&self) -> u64 {
+        u64_at(self.bytes, 0)
+    }
+
+    /// Where the zones of the column's pages are; 0 for a column without.
+    pub(super) fn zones_offset(&self) -> u64 {
+        u64_at(self.bytes, 8)
+    }
+
+    /// Where the column's symbols are, if it has any, and how many bytes.
+    pub(super) fn symbols(&self) -> Option<(u64, usize)> {
+        let len = u32_at(self.bytes, 16) as usize;
+        (len > 0).then(|| (self.data_offset(), len))
+    }
+
+    /// How many of the column's rows in this group are NULL.
+    pub(super) fn nulls_count(&self) -> u32 {
+        u32_at(self.bytes, 20)
+    }
+
+    fn page_end(&self, index: usize) -> u32 {
+        u32_at(self.bytes, LOCATION_FIXED_BYTES + index * LOCATION_PAGE_BYTES)
+    }
+
+    pub(super) fn page(&self, index: usize) -> PageLocation {
+        let start = index.checked_sub(1).map_or(0, |before| self.page_end(before));
+        let pages = self.data_offset() + u64::from(u32_at(self.bytes, 16));
+        PageLocation {
+            offset: pages + u64::from(start),
+            len: self.page_end(index).saturating_sub(start),
+            tail: u32_at(self.bytes, LOCATION_FIXED_BYTES + index * LOCATION_PAGE_BYTES + 4),
+        }
+    }
+}
+
+/// The last four bytes of a page, which its location repeats: a page that belongs elsewhere has others.
+pub(super) fn tail_of(page: &[u8]) -> u32 {
+    page.last_chunk().map_or(0, |tail| u32::from_le_bytes(*tail))
+}
+
+const _: () = assert!(KEY_BYTES_MAX * 2 + 4096 < PIECE_BYTES_MAX);

@@ -1,0 +1,485 @@
+//! Finding rows by key: from the root to a page range, and inside of it by one key column after the other.
+
+use core::cmp::Ordering;
+use core::convert::Infallible;
+use core::ops::Range;
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_types::column::Kind;
+use cofferdam_types::key::{KeyOrder, Sink, encode_key};
+use cofferdam_types::{Type, Value};
+
+use super::filter::{self, LINE_BYTES};
+use super::layout::{
+    CONTINUES, CRC_BYTES, ColumnLocation, Damage, GroupDirectory, HAS_VERSIONS, IndexNode, PIECE_BYTES_MAX,
+    PageLocation, SYSTEM_TYPES, VersionedKey, checked, location_bytes, payload, tail_of,
+};
+use super::physical_column;
+use super::piece::{PageSource, PieceRef};
+use super::reader::Segment;
+use super::zones::{self, PageZone};
+use crate::cache::{Piece, PieceKey};
+use crate::error::Error;
+use crate::page::{Page, PageValue, SymbolTable};
+use crate::schema::Schema;
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target<'k> {
+    Key(VersionedKey<'k>),
+    Row(u64),
+}
+
+/// A page range of a segment: what its group's directory says of it, and where to go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RangePlace {
+    /// The range's first row in the segment.
+    pub(crate) first_row: u64,
+    /// How many rows it has.
+    pub(crate) rows: u32,
+    /// Its least sequence, relative to the segment's base.
+    pub(crate) sequence_min: u64,
+    /// Its greatest sequence.
+    pub(crate) sequence_max: u64,
+    /// How many of its rows are tombstones.
+    pub(crate) tombstones: u16,
+    /// Which range of its group it is.
+    pub(super) index: u16,
+    pub(super) ranges_count: u16,
+    pub(super) columns_per_piece: u16,
+    pub(super) flags: u8,
+    pub(super) filter_lines: u16,
+    pub(super) filter_offset: u64,
+    pub(super) locations_offset: u64,
+    pub(super) directory: (u64, u32),
+}
+
+impl RangePlace {
+    pub(super) fn new(directory: &GroupDirectory<'_>, place: (u64, u32), index: usize) -> RangePlace {
+        let (head, record) = (directory.head, directory.record(index));
+        let row_start = directory.row_start(index);
+        let (filter_offset, filter_lines) = directory.filter(record.filter);
+        RangePlace {
+            first_row: head.first_row + u64::from(row_start),
+            rows: record.row_end - row_start,
+            sequence_min: record.sequence_min,
+            sequence_max: record.sequence_max,
+            tombstones: record.tombstones,
+            index: index as u16,
+            ranges_count: head.ranges_count,
+            columns_per_piece: head.columns_per_piece,
+            flags: record.flags,
+            filter_lines,
+            filter_offset,
+            locations_offset: head.locations_offset,
+            directory: place,
+        }
+    }
+
+    /// Behind the last row, counted in the segment.
+    pub(crate) fn end_row(&self) -> u64 {
+        self.first_row + u64::from(self.rows)
+    }
+
+    /// Where the directory of its row group stands in the file.
+    pub(crate) fn group_offset(&self) -> u64 {
+        self.directory.0
+    }
+
+    /// True where a key has several versions in the range, or one here and one in the range before.
+    pub(crate) fn has_versions(&self) -> bool {
+        self.flags & HAS_VERSIONS != 0
+    }
+
+    /// True where the first key of the range is the last one of the range before.
+    pub(crate) fn continues(&self) -> bool {
+        self.flags & CONTINUES != 0
+    }
+
+    /// True where a reader that sees sequences up to `stored` sees each row, and nothing else of the same key.
+    pub(crate) fn is_all_visible(&self, stored: u64) -> bool {
+        self.sequence_max <= stored && self.tombstones == 0 && !self.has_versions()
+    }
+}
+
+/// A piece that is kept for the next look.
+pub(super) type HeldPiece = Option<(PieceKey, Piece)>;
+
+/// Where the locations of a column are.
+struct LocationPlace {
+    offset: u64,
+    len: u32,
+    /// Columns of the piece, and which of them it is.
+    columns: usize,
+    index: usize,
+    ranges: usize,
+}
+
+impl LocationPlace {
+    fn column<'p>(&self, piece: &'p [u8]) -> ColumnLocation<'p> {
+        ColumnLocation::of(payload(piece), self.index, self.ranges)
+    }
+}
+
+/// A page, where it is, and where its column's symbols are.
+type PagePiece<'s> = (PieceRef<'s>, PageLocation, Option<(u64, usize)>);
+
+impl Segment {
+    /// The piece at a place that another piece named.
+    fn inner_piece<'s>(
+        &self,
+        (offset, len): (u64, u32),
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+        check: impl Fn(&[u8]) -> Result<(), Damage>,
+    ) -> Result<PieceRef<'s>, Error> {
+        let is_inside = offset >= self.start
+            && len as usize <= PIECE_BYTES_MAX
+            && offset.checked_add(len.into()).is_some_and(|end| end <= self.footer_offset);
+        if !is_inside {
+            return Err(self.file.corrupt(offset, "a part of the segment is outside of it"));
+        }
+        let salt = self.file.salt();
+        source.piece(&self.file, offset, len as usize, scratch, |bytes| check(checked(salt, offset, bytes)?))
+    }
+
+    /// The directory of a group, at its place.
+    pub(super) fn directory<'s>(
+        &self,
+        place: (u64, u32),
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |bytes| GroupDirectory::check(bytes))
+    }
+
+    /// An index node, at its place.
+    pub(super) fn node<'s>(
+        &self,
+        place: (u64, u32),
+        level: u16,
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |bytes| IndexNode::check(bytes, level))
+    }
+
+    /// A piece without a structure of its own.
+    pub(super) fn plain_piece<'s>(
+        &self,
+        place: (u64, u32),
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        self.inner_piece(place, source, scratch, |_| Ok(()))
+    }
+
+    /// The place of the directory of the group in which the target is, or would be.
+    pub(super) fn find_group(
+        &self,
+        target: Target<'_>,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<(u64, u32), Error> {
+        let mut place = (self.root_offset, self.root_len);
+        for level in (1..=self.height).rev() {
+            let piece = self.node(place, level, source, scratch)?;
+            let node = IndexNode::parse(payload(&piece)).map_err(|what| self.file.corrupt(place.0, what))?;
+            let entry = match target {
+                Target::Key(key) => node.find(key),
+                Target::Row(row) => node.find_row(row),
+            };
+            place = (entry.offset, entry.len);
+        }
+        Ok(place)
+    }
+
+    /// The page range in which the target is, or would be.
+    pub(super) fn find_range(
+        &self,
+        target: Target<'_>,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<RangePlace, Error> {
+        let place = self.find_group(target, source, scratch)?;
+        let piece = self.directory(place, source, scratch)?;
+        let corrupt = |what| self.file.corrupt(place.0, what);
+        let directory = GroupDirectory::parse(payload(&piece)).map_err(corrupt)?;
+        let index = match target {
+            Target::Key(key) => directory.find(key),
+            Target::Row(row) => {
+                let row = row.checked_sub(directory.head.first_row);
+                let row = row.and_then(|row| u32::try_from(row).ok());
+                let row = row.filter(|row| *row < directory.head.rows_count);
+                directory
+                    .find_row(row.ok_or_else(|| corrupt("a row group has other rows than the index says"))?)
+            }
+        };
+        Ok(RangePlace::new(&directory, place, index))
+    }
+
+    /// The range behind this one, where there is one.
+    pub(super) fn range_after(
+        &self,
+        range: &RangePlace,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<Option<RangePlace>, Error> {
+        if range.end_row() >= self.rows_count {
+            return Ok(None);
+        }
+        if range.index + 1 == range.ranges_count {
+            return self.find_range(Target::Row(range.end_row()), source, scratch).map(Some);
+        }
+        let piece = self.directory(range.directory, source, scratch)?;
+        let directory = GroupDirectory::parse(payload(&piece));
+        let directory = directory.map_err(|what| self.file.corrupt(range.directory.0, what))?;
+        Ok(Some(RangePlace::new(&directory, range.directory, usize::from(range.index) + 1)))
+    }
+
+    /// False where a key of this hash is not in the range.
+    pub(super) fn may_contain(
+        &self,
+        range: &RangePlace,
+        hash: u64,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<bool, Error> {
+        let len = usize::from(range.filter_lines) * LINE_BYTES + CRC_BYTES;
+        let piece = self.plain_piece((range.filter_offset, len as u32), source, scratch)?;
+        Ok(filter::may_contain(payload(&piece), hash))
+    }
+
+    /// Calls `look` with the locations of a column in the group of a range.
+    pub(super) fn with_location<T>(
+        &self,
+        range: &RangePlace,
+        physical: usize,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+        look: impl FnOnce(&ColumnLocation<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let place = self.location_place(range, physical);
+        let piece = self.locations(&place, source, scratch)?;
+        look(&place.column(&piece))
+    }
+
+    fn location_place(&self, range: &RangePlace, physical: usize) -> LocationPlace {
+        let (ranges, per_piece) = (usize::from(range.ranges_count), usize::from(range.columns_per_piece));
+        let bytes = location_bytes(ranges);
+        let (number, index) = (physical / per_piece, physical % per_piece);
+        let columns = self.physical_columns().saturating_sub(number * per_piece).min(per_piece);
+        let offset = range.locations_offset.saturating_add((number * (per_piece * bytes + CRC_BYTES)) as u64);
+        LocationPlace { offset, len: (columns * bytes + CRC_BYTES) as u32, columns, index, ranges }
+    }
+
+    fn locations<'s>(
+        &self,
+        place: &LocationPlace,
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        let (start, end) = (self.start, self.footer_offset);
+        self.inner_piece((place.offset, place.len), source, scratch, |bytes| {
+            let column = |index| ColumnLocation::of(bytes, index, place.ranges);
+            (0..place.columns).try_for_each(|index| column(index).check(start, end))
+        })
+    }
+
+    /// Where a page is, and where its column's symbols are. The piece that says so is kept in `held`: columns of a row
+    /// often share it.
+    #[inline]
+    pub(super) fn page_location(
+        &self,
+        range: &RangePlace,
+        physical: usize,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+        held: &mut HeldPiece,
+    ) -> Result<(PageLocation, Option<(u64, usize)>), Error> {
+        let place = self.location_place(range, physical);
+        let key = PieceKey { file_number: self.file.id().number, offset: place.offset };
+        let page_of = |piece: &[u8]| {
+            let column = place.column(piece);
+            (column.page(range.index.into()), column.symbols())
+        };
+        if let Some((_, piece)) = held.as_ref().filter(|(held, _)| *held == key) {
+            return Ok(page_of(piece));
+        }
+        let piece = self.locations(&place, source, scratch)?;
+        let page = page_of(&piece);
+        if let PieceRef::Cached(piece) = piece {
+            *held = Some((key, piece));
+        }
+        Ok(page)
+    }
+
+    /// What every page of a range must be.
+    pub(super) fn check_page(
+        bytes: &[u8],
+        location: &PageLocation,
+        kind: Kind,
+        rows: u32,
+    ) -> Result<(), Damage> {
+        if tail_of(bytes) != location.tail {
+            return Err("a page has another checksum than its location says");
+        }
+        let page = Page::parse(bytes)?;
+        if page.rows() != rows as usize || page.kind() != kind {
+            return Err("a page belongs to another range or column");
+        }
+        Ok(())
+    }
+
+    /// A page of a range, checked.
+    #[inline]
+    pub(super) fn page_piece<'s>(
+        &self,
+        range: &RangePlace,
+        physical: usize,
+        kind: Kind,
+        source: PageSource<'_>,
+        scratch: &'s mut Vec<'_, u8>,
+        held: &mut HeldPiece,
+    ) -> Result<PagePiece<'s>, Error> {
+        let (location, symbols) = self.page_location(range, physical, source, scratch, held)?;
+        let piece = source.piece(&self.file, location.offset, location.len as usize, scratch, |bytes| {
+            Segment::check_page(bytes, &location, kind, range.rows)
+        })?;
+        Ok((piece, location, symbols))
+    }
+
+    /// The zone of a column in a range.
+    pub(super) fn zone_of(
+        &self,
+        schema: &Schema<'_>,
+        range: &RangePlace,
+        column: usize,
+        source: PageSource<'_>,
+        scratch: &mut Vec<'_, u8>,
+    ) -> Result<PageZone, Error> {
+        let kind = schema.columns.get(column).map_or(Kind::Bool, |column| column.kind());
+        let rows = range.rows;
+        if column >= self.columns_count() {
+            return Ok(PageZone { rows, nulls: rows, zone: None });
+        }
+        let physical = physical_column(schema, column);
+        let offset =
+            self.with_location(range, physical, source, scratch, |column| Ok(column.zones_offset()))?;
+        let len = usize::from(range.ranges_count) * zones::entry_bytes(kind) + CRC_BYTES;
+        let piece = self.plain_piece((offset, len as u32), source, scratch)?;
+        let (nulls, zone) = zones::read(payload(&piece), range.index.into(), kind);
+        Ok(PageZone { rows, nulls, zone })
+    }
+}
+
+/// The type of a physical column.
+pub(super) fn physical_type(schema: &Schema<'_>, physical: usize) -> Type {
+    match SYSTEM_TYPES.get(physical) {
+        Some(ty) => *ty,
+        None => super::physical_order(schema)
+            .nth(physical - SYSTEM_TYPES.len())
+            .and_then(|column| schema.columns.get(usize::from(column)))
+            .map_or(Type::Unknown, |column| column.ty),
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ inside a page
+
+/// The rows of `rows` whose column equals what `key` begins with, as a range that is empty where there are none (and
+/// then stands where they would be); and how many bytes of `key` that was.
+pub(super) fn narrow(
+    page: &Page<'_>,
+    rows: Range<usize>,
+    key: &[u8],
+    (ty, order): (Type, KeyOrder),
+    symbols: Option<&SymbolTable>,
+    text: &mut Vec<'_, u8>,
+) -> Result<(Range<usize>, usize), crate::page::PageError> {
+    if let Some((wanted, used)) = integer_of(page, key, ty, order) {
+        let is_before = |value: i64| if order.descending { value > wanted } else { value < wanted };
+        let start = page.partition_point(rows.clone(), is_before);
+        // Most keys are in one row.
+        let mut end = start;
+        if start < rows.end && page.i64_at(start) == wanted {
+            end = start + 1;
+            if end < rows.end && page.i64_at(end) == wanted {
+                end = page.partition_point(end..rows.end, |value| value == wanted || is_before(value));
+            }
+        }
+        return Ok((start..end, used));
+    }
+    let mut used = 0;
+    let mut place = |row: usize, used: &mut usize| -> Result<Ordering, crate::page::PageError> {
+        // Keys are never long: a long text in a key column stands for none.
+        let value = match page.value_at(row, ty, symbols, text)? {
+            PageValue::Inline(value) => value,
+            PageValue::Long(_) => Value::Null,
+        };
+        let (ordering, len) = compare_encoded(value, order, key);
+        if ordering == Ordering::Equal {
+            *used = len;
+        }
+        Ok(ordering)
+    };
+    let (mut low, mut high) = (rows.start, rows.end);
+    while low < high {
+        let middle = low.midpoint(high);
+        if place(middle, &mut used)? == Ordering::Less { low = middle + 1 } else { high = middle }
+    }
+    let start = low;
+    high = rows.end;
+    while low < high {
+        let middle = low.midpoint(high);
+        if place(middle, &mut used)? == Ordering::Greater { high = middle } else { low = middle + 1 }
+    }
+    Ok((start..low, used))
+}
+
+/// What an integer column is compared with, where key and page allow to compare integers.
+fn integer_of(page: &Page<'_>, key: &[u8], ty: Type, order: KeyOrder) -> Option<(i64, usize)> {
+    if page.nulls() > 0 || key.first() != Some(&1) {
+        return None;
+    }
+    let mask = if order.descending { u64::MAX } else { 0 };
+    match ty {
+        Type::BigInt => {
+            let bits = u64::from_be_bytes(*key.get(1..)?.first_chunk()?) ^ mask;
+            Some((bits as i64 ^ i64::MIN, 9))
+        }
+        Type::Integer | Type::Date => {
+            let bits = u32::from_be_bytes(*key.get(1..)?.first_chunk()?) ^ mask as u32;
+            Some(((bits as i32 ^ i32::MIN).into(), 5))
+        }
+        _ => None,
+    }
+}
+
+/// Compares what it is given with the beginning of a key.
+struct Compare<'k> {
+    rest: &'k [u8],
+    ordering: Ordering,
+}
+
+impl Sink for Compare<'_> {
+    type Error = Infallible;
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        if self.ordering != Ordering::Equal {
+            return Ok(());
+        }
+        let common = bytes.len().min(self.rest.len());
+        let (now, later) = self.rest.split_at(common);
+        // What goes on behind the end of the key is greater.
+        self.ordering = bytes.get(..common).unwrap_or(&[]).cmp(now).then(bytes.len().cmp(&common));
+        self.rest = later;
+        Ok(())
+    }
+}
+
+/// How a value, encoded, compares with as much of the beginning of `key`; and how much that was.
+fn compare_encoded(value: Value<'_>, order: KeyOrder, key: &[u8]) -> (Ordering, usize) {
+    let mut compare = Compare { rest: key, ordering: Ordering::Equal };
+    let Ok(()) = encode_key(value, order, &mut compare);
+    (compare.ordering, key.len() - compare.rest.len())
+}

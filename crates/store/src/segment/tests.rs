@@ -1,0 +1,295 @@
+//! Segments against a naive model: rows in a vector.
+
+mod damage;
+mod golden;
+mod limits;
+mod measure;
+mod model;
+
+use super::*;
+use crate::cache::Cache;
+use cofferdam_arena::{Arena, Budget};
+use model::*;
+use proptest::prelude::*;
+
+/// Aim: what was written is what is read, by every way of reading. Method: random schemas, keys, versions, tombstones,
+/// NULLs and texts; allowances from the least on, so that groups have from one to many ranges; batches of random sizes
+/// or encoded rows.
+#[test]
+fn segments_have_the_rows_that_were_written() {
+    let cases = if cfg!(debug_assertions) { 6 } else { 300 };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 50,
+        ..ProptestConfig::with_cases(cases)
+    };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let strategy = (any::<u64>(), 1..300usize, prop_oneof![Just(0usize), 60_000..200_000usize]);
+    runner
+        .run(&strategy, |(seed, rows, bytes)| {
+            let table = Table::random(seed, rows, 10);
+            for rowwise in [false, true] {
+                let file = MemoryFile::new();
+                let budget = Budget::unlimited("test").unwrap();
+                let arena = Arena::new(&budget);
+                let segment = table.write(&file, bytes, rowwise, seed, &arena);
+                check_gets(&table, &segment, None);
+                check_scan(&table, &segment);
+                check_seeks(&table, &segment);
+                check_verified(&table, &segment);
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Aim: the cache changes nothing. Method: the gets of the test above through caches with and without room.
+#[test]
+fn cached_reads_are_the_same() {
+    let table = Table::random(3, 150, 6);
+    let file = MemoryFile::new();
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let segment = table.write(&file, 64 << 10, false, 3, &arena);
+    for limit_bytes in [3 << 10, 20 << 10, 1 << 20] {
+        let cache = Cache::new(&budget, limit_bytes).unwrap();
+        check_gets(&table, &segment, Some(&cache));
+        check_gets(&table, &segment, Some(&cache));
+        assert!(cache.budget().peak() <= limit_bytes);
+    }
+}
+
+/// Aim: versions of one key over several page ranges and groups are found. Method: one key with 800 versions between
+/// two others, with pages of few rows.
+#[test]
+fn a_key_may_have_more_versions_than_a_page_has_rows() {
+    let mut table = Table::of(&[Type::BigInt, Type::Text], &[(0, KeyOrder::ASC)]);
+    let long = |n: u64| std::format!("{n:01500}");
+    table.put(&[Owned::BigInt(1), Owned::Text(long(1))], 5, false);
+    for sequence in 0..800 {
+        table.put(&[Owned::BigInt(2), Owned::Text(long(sequence))], sequence * 2, sequence % 7 == 3);
+    }
+    table.put(&[Owned::BigInt(3), Owned::Text(long(3))], 1, false);
+    table.sort();
+    let file = MemoryFile::new();
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let segment = table.write(&file, 0, false, 1, &arena);
+    assert!(segment.groups_count > 1 && segment.ranges_count > 20, "{segment:?}");
+    check_gets(&table, &segment, None);
+    check_scan(&table, &segment);
+    check_verified(&table, &segment);
+}
+
+#[test]
+fn long_texts_stand_beside_the_pages() {
+    let mut table = Table::of(&[Type::Integer, Type::Text, Type::Text], &[(0, KeyOrder::DESC)]);
+    for i in 0..40 {
+        let text = |n: usize| Owned::Text("añb".repeat(n));
+        let other = if i % 3 == 0 { Owned::Null } else { text(i as usize) };
+        table.put(&[Owned::Integer(i), text((i as usize % 5) * 4000), other], 1, i % 11 == 10);
+    }
+    table.sort();
+    let file = MemoryFile::new();
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    for (bytes, rowwise) in [(0, false), (0, true), (1 << 20, false)] {
+        let segment = table.write(&file, bytes, rowwise, 1, &arena);
+        check_gets(&table, &segment, None);
+        check_scan(&table, &segment);
+        // Copied to another file, they are the same.
+        let copy = MemoryFile::new();
+        let copied = table.copy(&segment, &copy, &arena);
+        check_verified(&table, &segment);
+        check_verified(&table, &copied);
+        check_gets(&table, &copied, None);
+        check_scan(&table, &copied);
+    }
+}
+
+#[test]
+fn columns_that_a_table_got_later_are_null() {
+    let table = Table::random(9, 100, 4);
+    let file = MemoryFile::new();
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let segment = table.write(&file, 0, false, 1, &arena);
+    let mut columns = table.columns.clone();
+    columns.push(ColumnType { ty: Type::Date, is_nullable: true });
+    let schema = Schema { columns: &columns, key: &table.key };
+    let location = Location { footer_offset: segment.footer_offset };
+    let segment = Segment::open(segment.file.clone(), location, table.base, &schema).unwrap();
+    let mut scratch = Scratch::new_in(&arena);
+    let last = columns.len() - 1;
+    for row in &table.rows {
+        let key = table.encoded_key(row);
+        let found = segment
+            .get(&schema, &key, table.base + row.sequence, PageSource::UNCACHED, &mut scratch)
+            .unwrap()
+            .unwrap();
+        let value = segment.value(&schema, &found, last, PageSource::UNCACHED, &mut scratch).unwrap();
+        assert!(value.is_null());
+    }
+    let mut cursor = SegmentCursor::new(&segment, schema, PageSource::UNCACHED, 4096, &arena);
+    cursor.seek_row(0).unwrap();
+    let rows = cursor.range().unwrap().rows as usize;
+    let mut column = Column::new(columns[last], 2048, &arena);
+    cursor.decode(last, 0..rows, column.target(), 0).unwrap();
+    assert!((0..rows).all(|row| column.get(row) == Owned::Null));
+    assert_eq!(cursor.zone(last).unwrap().unwrap().nulls as usize, rows);
+    // Columns of other types are refused.
+    columns[0].ty = if columns[0].ty == Type::Date { Type::Interval } else { Type::Date };
+    let schema = Schema { columns: &columns, key: &table.key };
+    let error = Segment::open(segment.file.clone(), location, 0, &schema).unwrap_err();
+    assert_eq!(error.sqlstate(), "XX001");
+}
+
+#[test]
+fn rows_out_of_order_are_refused() {
+    let table = Table::random(5, 50, 3);
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let file = table.new_file(&MemoryFile::new());
+    let sizes = WriterSizes::of(&table.schema(), 0);
+    let mut writer =
+        SegmentWriter::new(&file, SegmentFile::HEADER_BYTES, table.schema(), sizes, &arena).unwrap();
+    let push = |writer: &mut SegmentWriter<'_, '_, '_>, row: &Row| {
+        writer.push_row(&table.encoded_key(row), row.sequence, row.is_delete, &table.encoded_row(row))
+    };
+    push(&mut writer, &table.rows[1]).unwrap();
+    let error = push(&mut writer, &table.rows[0]).unwrap_err();
+    assert_eq!(error.sqlstate(), "XX001");
+    assert!(error.to_string().contains("out of order"), "{error}");
+    let mut writer =
+        SegmentWriter::new(&file, SegmentFile::HEADER_BYTES, table.schema(), sizes, &arena).unwrap();
+    push(&mut writer, &table.rows[1]).unwrap();
+    assert!(push(&mut writer, &table.rows[1]).is_err(), "the same version twice");
+}
+
+#[test]
+fn nothing_is_written_for_no_rows() {
+    let table = Table::random(5, 1, 3);
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let memory = MemoryFile::new();
+    let file = table.new_file(&memory);
+    let sizes = WriterSizes::of(&table.schema(), 0);
+    let writer = SegmentWriter::new(&file, SegmentFile::HEADER_BYTES, table.schema(), sizes, &arena).unwrap();
+    assert!(writer.finish().unwrap().is_none());
+    assert_eq!(memory.bytes().len() as u64, SegmentFile::HEADER_BYTES);
+}
+
+/// Aim: ranges that cannot have a row are passed over, and no others. Method: a predicate on a column that ascends with
+/// the key.
+#[test]
+fn zones_say_which_ranges_count() {
+    let mut table = Table::of(&[Type::BigInt, Type::Integer, Type::Text], &[(0, KeyOrder::ASC)]);
+    for i in 0..5000 {
+        let text = Owned::Text(std::format!("{i:06} and so on for long enough"));
+        table.put(&[Owned::BigInt(i), Owned::Integer(i as i32 * 3), text], 1, false);
+    }
+    table.sort();
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let segment = table.write(&MemoryFile::new(), 0, false, 1, &arena);
+    let schema = table.schema();
+    let mut cursor = SegmentCursor::new(&segment, schema, PageSource::UNCACHED, 4096, &arena);
+    cursor.seek_row(0).unwrap();
+    let wanted = 9000i128;
+    let skipped = cursor
+        .skip(&[1], &mut |_, zone| {
+            let Some(Zone { min: ZoneBound::Int(min), max: ZoneBound::Int(max) }) = zone.zone else {
+                panic!()
+            };
+            min <= wanted && wanted <= max
+        })
+        .unwrap();
+    let range = *cursor.range().unwrap();
+    assert!(skipped > 3 && (range.first_row..range.end_row()).contains(&3000));
+    let zone = cursor.zone(2).unwrap().unwrap().zone.unwrap();
+    let (ZoneBound::Text(min), ZoneBound::Text(max)) = (zone.min, zone.max) else { panic!() };
+    let wanted = &b"003000 and so on"[..];
+    assert!(min.as_bytes() <= wanted && wanted <= max.as_bytes());
+    assert!(range.is_all_visible(1) && !range.is_all_visible(0));
+    // None is left out where everything counts; all are where nothing does.
+    assert_eq!(cursor.skip(&[1, 2], &mut |_, _| true).unwrap(), 0);
+    cursor.skip(&[1], &mut |_, _| false).unwrap();
+    assert!(cursor.range().is_none());
+}
+
+#[test]
+fn several_segments_share_a_file() {
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let tables: std::vec::Vec<Table> = (0..3).map(|seed| Table::random(seed, 150, 5)).collect();
+    let memory = MemoryFile::new();
+    let file = std::sync::Arc::new(tables[0].new_file(&memory));
+    let mut offset = SegmentFile::HEADER_BYTES;
+    let mut places = std::vec::Vec::new();
+    for table in &tables {
+        let summary = table.write_at(&file, offset, 0, true, 0, &arena);
+        assert_eq!(summary.start, offset);
+        offset = summary.end;
+        places.push(summary.location);
+        assert_eq!(&*summary.smallest_key, table.encoded_key(&table.rows[0]));
+        assert_eq!(&*summary.largest_key, table.encoded_key(table.rows.last().unwrap()));
+        assert_eq!(summary.rows_count, table.rows.len() as u64);
+        assert_eq!(summary.tombstones_count, table.rows.iter().filter(|row| row.is_delete).count() as u64);
+    }
+    assert_eq!(memory.bytes().len() as u64, offset);
+    for (table, location) in tables.iter().zip(places) {
+        let segment = Segment::open(file.clone(), location, table.base, &table.schema()).unwrap();
+        check_gets(table, &segment, None);
+        check_scan(table, &segment);
+        let mut scratch = Scratch::new_in(&arena);
+        for column in 0..table.columns.len() {
+            let nulls = table.rows.iter().filter(|row| row.values[column] == Owned::Null).count() as u64;
+            let statistics = segment
+                .statistics(&table.schema(), column, PageSource::UNCACHED, &mut scratch)
+                .unwrap()
+                .unwrap();
+            assert_eq!(statistics.nulls_count, nulls);
+            let mut distinct: std::vec::Vec<String> =
+                table.rows.iter().map(|row| std::format!("{:?}", row.values[column])).collect();
+            distinct.sort();
+            distinct.dedup();
+            let distinct = distinct.len() as u64 - u64::from(nulls > 0);
+            assert!(
+                statistics.distinct_count * 2 >= distinct && statistics.distinct_count <= distinct * 2 + 1,
+                "{} estimated for {distinct}",
+                statistics.distinct_count
+            );
+            assert!(statistics.bytes > 0);
+        }
+    }
+}
+
+#[test]
+fn a_segment_describes_itself() {
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let table = Table::random(8, 3000, 5);
+    let segment = table.write(&MemoryFile::new(), 0, false, 0, &arena);
+    let mut scratch = Scratch::new_in(&arena);
+    let (mut groups, mut rows) = (0, 0);
+    segment
+        .describe_groups(PageSource::UNCACHED, &mut scratch, |group| {
+            assert_eq!(group.first_row, rows);
+            assert!(group.filter_bytes > 0);
+            (groups, rows) = (groups + 1, rows + u64::from(group.rows));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((groups, rows), (segment.groups_count, table.rows.len() as u64));
+    for column in 0..table.columns.len() {
+        let mut rows = 0;
+        segment
+            .describe_pages(&table.schema(), column, PageSource::UNCACHED, &mut scratch, |range, page| {
+                assert_eq!((range.first_row, range.rows), (rows, page.zone.rows));
+                rows = range.end_row();
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(rows, segment.rows_count());
+    }
+}

@@ -1,0 +1,111 @@
+//! Files of each version of the format, which every later version reads. `UPDATE_GOLDEN=1` writes the current version's
+//! anew: only while no release has it.
+
+use super::damage::{sample_table, write_sample};
+use super::model::*;
+use super::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+fn path(version: u32, name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(std::format!("tests/formats/v{version}/{name}"))
+}
+
+/// Rows enough for an index with nodes and for texts with symbols.
+fn large_table() -> Table {
+    let types = [
+        Type::Integer,
+        Type::Text,
+        Type::Boolean,
+        Type::Date,
+        Type::Interval,
+        Type::Decimal { precision: 9, scale: 2 },
+    ];
+    let mut table = Table::of(&types, &[(3, KeyOrder::ASC), (0, KeyOrder::ASC)]);
+    for i in 0..700i64 {
+        let words = ["slyly ", "regular ", "deposits ", "carefully ", "final "];
+        let text = (0..6).map(|n| words[((i * 7 + n * i) % 5) as usize]).collect::<String>();
+        let values = [
+            Owned::Integer((i * 31 % 97) as i32),
+            if i % 10 == 9 { Owned::Null } else { Owned::Text(text) },
+            Owned::Boolean(i % 3 == 0),
+            Owned::Date(Date::from_days(9000 + i / 4).unwrap()),
+            Owned::Interval((i % 5) as i32, (i % 13) as i32),
+            Owned::Decimal(Decimal::new(i128::from(i * 1001 % 5000), 2).unwrap()),
+        ];
+        table.put(&values, i as u64 % 4, false);
+    }
+    table.base = 7;
+    table.sort();
+    table
+}
+
+/// The two segments of the golden file.
+fn write_golden(memory: &MemoryFile) -> [Location; 2] {
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let (small, large) = (sample_table(), large_table());
+    let file = small.new_file(memory);
+    let first = write_sample(&small, &file, SegmentFile::HEADER_BYTES, &arena);
+    let sizes = WriterSizes::of(&large.schema(), 1 << 20).with_page_rows(100).with_ranges(2);
+    let mut writer = SegmentWriter::new(&file, first.end, large.schema(), sizes, &arena).unwrap();
+    for row in &large.rows {
+        writer
+            .push_row(&large.encoded_key(row), row.sequence, row.is_delete, &large.encoded_row(row))
+            .unwrap();
+    }
+    let second = writer.finish().unwrap().unwrap();
+    [first.location, second.location]
+}
+
+/// Aim: files of version 1 are read, whatever the version of the program. Method: a file that was written once, held
+/// against the rows that it was written from.
+#[test]
+fn files_of_version_1_are_read() {
+    let file = path(1, "segments.bin");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let memory = MemoryFile::new();
+        let locations = write_golden(&memory);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, memory.bytes()).unwrap();
+        let places = locations.map(|location| location.footer_offset.to_string());
+        std::fs::write(path(1, "segments.txt"), places.join(" ") + "\n").unwrap();
+    }
+    let bytes = std::fs::read(&file).unwrap();
+    let places = std::fs::read_to_string(path(1, "segments.txt")).unwrap();
+    let file = SegmentFile::open(Box::new(MemoryFile::of(&bytes)), FileId::new(FileKind::Segments, 42));
+    let file = Arc::new(file.unwrap());
+    for (place, table) in places.split_whitespace().zip([sample_table(), large_table()]) {
+        let location = Location { footer_offset: place.parse().unwrap() };
+        let segment = Segment::open(file.clone(), location, table.base, &table.schema()).unwrap();
+        check_verified(&table, &segment);
+        check_gets(&table, &segment, None);
+        check_scan(&table, &segment);
+        check_seeks(&table, &segment);
+        let budget = Budget::unlimited("test").unwrap();
+        let arena = Arena::new(&budget);
+        let mut has_symbols = false;
+        segment
+            .describe_pages(
+                &table.schema(),
+                1,
+                PageSource::UNCACHED,
+                &mut Scratch::new_in(&arena),
+                |_, page| {
+                    has_symbols |= page.encoding.is_compressed;
+                    Ok(())
+                },
+            )
+            .unwrap();
+        assert_eq!(has_symbols, table.columns.len() == 6, "only the large table's texts are compressed");
+        assert!(segment.height > 0);
+    }
+}
+
+/// Aim: the writer is deterministic, so that a difference in its bytes is a change somebody made.
+#[test]
+fn the_same_rows_make_the_same_bytes() {
+    let (first, second) = (MemoryFile::new(), MemoryFile::new());
+    assert_eq!(write_golden(&first), write_golden(&second));
+    assert_eq!(first.bytes(), second.bytes());
+}

@@ -1,0 +1,65 @@
+//! Proof that the simulation finds what it is for: every flaw of the simple engine, and every sync that is left out.
+
+use std::collections::BTreeSet;
+
+use super::driver::Config;
+use super::engine::Engine;
+use super::ledger::{Flaw, Ledger, with_flaw};
+use super::report::Finding;
+use super::runner::{run_seed, run_seeds};
+use super::script::Profile;
+use super::watch::Site;
+
+/// Runs all kinds of seeds, so many of each at most, until one fails.
+fn find<E: Engine>(seeds: u64, config: &Config) -> Option<(Profile, u64, Finding)> {
+    // A few of each kind first: most flaws need no special one.
+    (0..seeds).step_by(10).find_map(|first| {
+        Profile::ALL.into_iter().find_map(|profile| {
+            let campaign = run_seeds::<E>(profile, first, config, |stats| stats.runs >= 10);
+            campaign.failed.map(|(seed, finding)| (profile, seed, finding))
+        })
+    })
+}
+
+/// The syncs that can be left out for whole runs without anything being found in so many seeds of each kind.
+pub(super) fn needless_syncs<E: Engine>(seeds: u64) -> Vec<Site> {
+    let runs = Profile::ALL.into_iter().flat_map(|profile| (0..20).map(move |seed| (profile, seed)));
+    let seen = runs.flat_map(|(profile, seed)| run_seed::<E>(profile, seed, &Config::default()).watch.seen());
+    let sites: BTreeSet<Site> = seen.map(|(site, _)| site).collect();
+    let mut needless = Vec::new();
+    for site in sites {
+        let config = Config { ignored: Some(site.clone()), ..Config::default() };
+        match find::<E>(seeds, &config) {
+            Some((profile, seed, finding)) => {
+                eprintln!("without {site}: {} seed {seed}: {}", profile.name(), finding.kind);
+            }
+            None => needless.push(site),
+        }
+    }
+    needless
+}
+
+/// Aim: no sync can be left out. Method: each kind of sync of each kind of operation is, for whole runs.
+#[test]
+fn every_sync_is_needed() {
+    let needless: Vec<String> = needless_syncs::<Ledger>(200).iter().map(Site::to_string).collect();
+    // What opening reads again and finds whole is durable already, but for logs without records.
+    assert_eq!(needless, Vec::<String>::new());
+}
+
+/// Aim: every mistake is found. Method: engines with one mistake each.
+#[test]
+fn every_flaw_is_found() {
+    let mut missed = Vec::new();
+    for flaw in Flaw::ALL {
+        let found = with_flaw(flaw, || find::<Ledger>(300, &Config::default()));
+        match found {
+            Some((profile, seed, finding)) => {
+                let what: String = finding.what.chars().take(160).collect();
+                eprintln!("{flaw:?}: {} seed {seed}: {}: {what}", profile.name(), finding.kind);
+            }
+            None => missed.push(flaw),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}

@@ -1,0 +1,201 @@
+//! The files of the operating system, by positional reads and writes; nothing is ever memory-mapped, so a page of a
+//! file is memory of the system's cache and never of this process.
+//!
+//! - **Sync.** [`File::sync`] is `fdatasync` (on macOS `F_FULLFSYNC`): the data, and of the metadata what reading it
+//!   back needs, which is the length and where the blocks are, after cuts too; it leaves out the times, which would cost
+//!   another write of the file system's journal. The system reports a failed write-back once to each handle that was
+//!   open at that time, and a handle that is opened later never hears of it.
+//! - **Names.** [`Directory::sync`] is `fsync` of a descriptor that is opened with the directory, so that neither a lack
+//!   of descriptors nor another directory at the same path comes between. Some file systems cannot sync directories and
+//!   say `EINVAL` or `EBADF`; that is no failure of this sync, as in PostgreSQL's `fsync_fname_ext` (`fd.c`).
+//! - **Locks** are `flock` (through std): they belong to the open file, not to the process, so a second handle of the
+//!   same process is refused too, and the system drops them when the process ends, however it ends. They are advisory:
+//!   who does not ask is not stopped. Linux passes them on to the server of an NFS mount; file systems that know no locks
+//!   give the error `Unsupported`. A lock is undone before its descriptor is closed, because a process that was forked
+//!   meanwhile, and has not come to its `exec` yet, has a copy of the descriptor, which would hold the lock.
+//! - **Descriptors** are closed on `exec` (std sets `O_CLOEXEC`): a directory takes one, each open file and lock one.
+//!   Without any left, opening fails with `EMFILE`, which [`explain`](crate::explain) puts into words.
+//! - **Paths** are made absolute when the directory is opened: who changes the working directory changes nothing here.
+//! - **Randomness** is `/dev/urandom`. Where that cannot be read (no `/dev`, no descriptor left), it is the key that std
+//!   draws from the system for its hash tables, hashed with a counter: as hard to guess as that hash, SipHash-1-3.
+
+use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::{Directory, File, Lock, OpenMode, Vfs, check_name};
+
+const EBADF: i32 = 9;
+const EINVAL: i32 = 22;
+const RANDOM_DEVICE: &str = "/dev/urandom";
+
+/// The operating system's files, clock and randomness. All values are the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsVfs;
+
+#[derive(Debug)]
+struct OsDirectory {
+    path: PathBuf,
+    handle: fs::File,
+}
+
+#[derive(Debug)]
+struct OsFile(fs::File);
+
+#[derive(Debug)]
+struct OsLock(fs::File);
+
+impl Vfs for OsVfs {
+    fn directory(&self, path: &Path, create: bool) -> io::Result<Arc<dyn Directory>> {
+        let path = std::path::absolute(path)?;
+        if create {
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        let handle = open_directory(&path)?;
+        if create {
+            sync_parent(&path)?;
+        }
+        Ok(Arc::new(OsDirectory { path, handle }))
+    }
+
+    fn now_ns(&self) -> u64 {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        // One origin for all, so that the times of two values can be compared. 2^64 ns are 584 years.
+        FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    }
+
+    fn sleep_ns(&self, ns: u64) {
+        std::thread::sleep(Duration::from_nanos(ns));
+    }
+
+    fn random_u64(&self) -> u64 {
+        read_random(RANDOM_DEVICE).unwrap_or_else(|_| hashed_random())
+    }
+}
+
+fn open_directory(path: &Path) -> io::Result<fs::File> {
+    let handle = fs::File::open(path)?;
+    if handle.metadata()?.is_dir() { Ok(handle) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
+/// Makes the name of a directory durable, unless its parent is closed to us: then whoever owns the parent made it.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    match open_directory(parent) {
+        Ok(handle) => sync_names(&handle),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn sync_names(directory: &fs::File) -> io::Result<()> {
+    match directory.sync_all() {
+        Err(error) if !matches!(error.raw_os_error(), Some(EBADF | EINVAL)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn read_random(device: &str) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    fs::File::open(device)?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+fn hashed_random() -> u64 {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    RandomState::new().hash_one(COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+impl OsDirectory {
+    fn path_of(&self, name: &str) -> io::Result<PathBuf> {
+        check_name(name)?;
+        Ok(self.path.join(name))
+    }
+}
+
+impl Directory for OsDirectory {
+    #[allow(clippy::disallowed_types)]
+    fn open(&self, name: &str, mode: OpenMode) -> io::Result<Box<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::CreateNew);
+        Ok(Box::new(OsFile(options.open(self.path_of(name)?)?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path_of(from)?, self.path_of(to)?)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path_of(name)?)
+    }
+
+    fn list(&self, visit: &mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let is_directory = match entry.file_type() {
+                Ok(file_type) => file_type.is_dir(),
+                // Removed since the system listed it: it is no file any more.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if let (false, Some(name)) = (is_directory, entry.file_name().to_str()) {
+                visit(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        sync_names(&self.handle)
+    }
+
+    #[allow(clippy::disallowed_types)]
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
+        let mut options = fs::OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(self.path_of(name)?)?;
+        file.try_lock()?;
+        Ok(Box::new(OsLock(file)))
+    }
+}
+
+impl File for OsFile {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+}
+
+impl Lock for OsLock {}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // Closing the file would do as well but for copies of the descriptor; see the module.
+        let _ = self.0.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests;
