@@ -146,7 +146,7 @@ fn heads_that_are_rewritten_mislead_nobody() {
             // SAFETY: the side is pinned by the writer.
             let tree = unsafe { writer.side.directory() }.table(TABLE.0).unwrap();
             let (leaf, state) = tree.leaf_for(&Target::FIRST).unwrap();
-            insert::reshape(tree, leaf, state.sure(2));
+            insert::reshape(tree, *leaf, state.sure(2));
             reader.join().unwrap();
             finds_all(writer.read(), before);
         });
