@@ -109,6 +109,7 @@ fn entries_that_move_are_found() {
     race(&["b", "d"], &["a"], finds_all);
     race(&["b", "d"], &["c"], scans);
     race(&["b", "d"], &["a"], scans);
+    race(&["c"], &["b", "a"], scans);
 }
 
 /// A full leaf gives up its upper half; the tree gets a top.

@@ -34,8 +34,12 @@
 //!   less than the last entry's, the highest one unless the node is being split; what they lead to may be anything.
 //! - **N5** While a node keeps its entries, an entry moves to the right only. So a reader that finds an entry before its target
 //!   and *then*, one place to the right, one that is not before it, has missed none between: an entry to the right of the first
-//!   stays there, and what comes first behind it is not behind the entry. The same for a copy from left to right, which may
-//!   have an entry twice. The count goes up before entries move out of what it was: who reaches the count looks at it again.
+//!   stays there, and what comes first behind it is not behind the entry. The count goes up before entries move out of what
+//!   it was: who reaches the count looks at it again.
+//! - **N6** One insertion stores words from right to left. So a copy from left to right that at most one of them was at work
+//!   beside has all entries in order, but for one that it may have twice, next to each other; and that is so where the count
+//!   is the same before and after, and the node kept its entries. Beside two insertions it is not: `C`, copied from the first
+//!   place, may be found again behind the `A` and `B` that came before it.
 //!
 //! # Source
 //! Hwang, Kim, Won, Nam: Endurable transient inconsistency in byte-addressable persistent B+-tree (FAST 2018), §3, for N5.
@@ -52,6 +56,14 @@ use super::tally::Tally;
 
 /// Entries of a leaf; children of an inner node.
 pub(super) const SLOTS: usize = if cfg!(loom) { 3 } else { 30 };
+
+/// The steps of a search: half of the words, then half of what is left.
+const FIRST_STEP: usize = SLOTS.div_ceil(2);
+#[cfg(not(loom))]
+const STEPS: [usize; 4] = [8, 4, 2, 1];
+#[cfg(loom)]
+const STEPS: [usize; 1] = [1];
+const _: () = assert!(FIRST_STEP + 2 * STEPS[0] - 1 == SLOTS, "the steps lead to the last word and no further");
 
 #[repr(C, align(64))]
 struct Node {
@@ -423,15 +435,12 @@ impl<'p> NodeRef<'p> {
     }
 
     /// How many words are less than another one, as far as can be told while words move. Whatever they are, only ranks below
-    /// the number of words are looked at: 15 + 8 + 4 + 2 at most.
+    /// the number of words are looked at: the steps together are [`SLOTS`].
     #[inline(always)]
     fn lower_bound(self, wanted: u64) -> usize {
-        if SLOTS != 30 {
-            return (0..SLOTS).find(|rank| self.word(*rank) >= wanted).unwrap_or(SLOTS);
-        }
-        // Always the same steps: no branch depends on what is found. 15 words are left after the first one.
-        let mut low = select_unpredictable(self.word(14) < wanted, 15, 0);
-        for half in [8, 4, 2, 1] {
+        // Always the same steps: no branch depends on what is found. One less than a power of two is left after the first.
+        let mut low = select_unpredictable(self.word(FIRST_STEP - 1) < wanted, FIRST_STEP, 0);
+        for half in STEPS {
             low = select_unpredictable(self.word(low + half - 1) < wanted, low + half, low);
         }
         low
@@ -753,13 +762,32 @@ impl<'p> Leaf<'p> {
     /// The entries, and what comes after. With `PREFETCH`, the memory of all that is asked for.
     #[inline(always)]
     pub(super) fn copy<const PREFETCH: bool>(self) -> LeafCopy<'p> {
-        let mut offsets = [0; SLOTS];
-        let (mut copied, mut last, mut rank, mut end) = (0, 0, 0, self.count());
-        while rank < end {
+        let mut copy = LeafCopy::empty(self.slabs);
+        let mut tally = self.tally();
+        loop {
+            self.copy_words::<PREFETCH>(&mut copy, tally.count());
+            // Two insertions meanwhile can leave entries behind those that they belong before (N6).
+            match self.tally() {
+                same if same == tally => break,
+                other => tally = other,
+            }
+        }
+        copy.next = self.next();
+        if let (true, Some(next)) = (PREFETCH, copy.next) {
+            prefetch(next.at.as_ptr().cast());
+            next.prefetch();
+        }
+        copy
+    }
+
+    #[inline(always)]
+    fn copy_words<const PREFETCH: bool>(self, copy: &mut LeafCopy<'p>, count: usize) {
+        let (mut copied, mut last) = (0, 0);
+        for rank in 0..count {
             let offset = self.word(rank) as u32;
             // An entry that is being moved stands in two places.
             if offset != last
-                && let Some(room) = offsets.get_mut(copied)
+                && let Some(room) = copy.offsets.get_mut(copied)
             {
                 (*room, last) = (offset, offset);
                 copied += 1;
@@ -767,17 +795,8 @@ impl<'p> Leaf<'p> {
                     RecordRef { slabs: self.slabs, offset }.prefetch();
                 }
             }
-            rank += 1;
-            if rank == end {
-                end = self.count();
-            }
         }
-        let next = self.next();
-        if let (true, Some(next)) = (PREFETCH, next) {
-            prefetch(next.at.as_ptr().cast());
-            next.prefetch();
-        }
-        LeafCopy { slabs: self.slabs, offsets, count: copied, next }
+        copy.count = copied;
     }
 
     // ------------------------------------------------------------------------------ changes, for the writer alone

@@ -257,10 +257,9 @@ impl<'w, M: Memory> Cutter<'w, M> {
             return self.memory.take(usize::MAX).and(Err(AllocError));
         }
         // An observer of the charge may do anything but insert, because the slab's stretches are counted by now.
-        room.is_asking.store(true, Ordering::Relaxed);
-        let slab = self.memory.take(bytes_min.div_ceil(LINE_BYTES));
-        room.is_asking.store(false, Ordering::Relaxed);
-        let slab = slab?;
+        let asking = Asking::begin(&room.is_asking);
+        let slab = self.memory.take(bytes_min.div_ceil(LINE_BYTES))?;
+        drop(asking);
         let slab_bytes = (slab.len() * LINE_BYTES).min((STRETCHES_MAX - begin_stretch) * STRETCH_BYTES);
         let end_stretch = begin_stretch + slab_bytes.div_ceil(STRETCH_BYTES);
         let begin = slab.cast::<Line>().as_ptr();
@@ -326,6 +325,22 @@ impl<'w, M: Memory> Cutter<'w, M> {
     /// The arena.
     pub(super) fn memory(&self) -> &'w M {
         self.memory
+    }
+}
+
+/// For as long as the arena is being asked, also where an observer panics.
+struct Asking<'s>(&'s AtomicBool);
+
+impl<'s> Asking<'s> {
+    fn begin(is_asking: &'s AtomicBool) -> Asking<'s> {
+        is_asking.store(true, Ordering::Relaxed);
+        Asking(is_asking)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

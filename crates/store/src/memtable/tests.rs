@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+mod observers;
 mod threads;
 mod write_set;
 
