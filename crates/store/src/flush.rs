@@ -153,7 +153,8 @@ impl Inner {
         {
             let mut log = lock(&self.log);
             // Somebody may have sealed it meanwhile; then that is being flushed.
-            if log.sealed_until == 0 && self.has_entries() {
+            // A log may have entries of dropped tables, and nothing else.
+            if log.sealed_until == 0 && (self.has_entries() || log.has_records()) {
                 self.swap(&mut log)?;
             }
         }
@@ -178,7 +179,7 @@ impl Inner {
         if sealed_until == 0 {
             return Ok(());
         }
-        self.flush_sealed(sealed_until)?;
+        self.flush_sealed(sealed_until, self.sizing.memtable_bytes)?;
         lock(&self.log).sealed_until = 0;
         self.room.notify_all();
         self.counters.flushes_count.fetch_add(1, Ordering::Relaxed);
@@ -188,8 +189,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then.
-    pub(crate) fn flush_sealed(&self, oldest_wal: u64) -> Result<(), Error> {
+    /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then. The memtable
+    /// keeps up to `kept_bytes` of its memory.
+    pub(crate) fn flush_sealed(&self, oldest_wal: u64, kept_bytes: u64) -> Result<(), Error> {
         if !self.is_sealed_written.load(Ordering::Acquire) {
             // A table may be dropped while its rows are written.
             while let Err(error) = self.write_sealed(oldest_wal) {
@@ -201,7 +203,7 @@ impl Inner {
             self.is_sealed_written.store(true, Ordering::Release);
         }
         for _ in 0..RESET_ATTEMPTS {
-            if self.memtables.reset_sealed(self.sizing.memtable_bytes as usize).is_ok() {
+            if self.memtables.reset_sealed(kept_bytes as usize).is_ok() {
                 self.is_sealed_written.store(false, Ordering::Release);
                 return Ok(());
             }

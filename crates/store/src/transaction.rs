@@ -747,6 +747,11 @@ impl Transaction {
                 return Err(Error::Conflict(parent.unwrap_or(table.id())));
             }
         }
+        // An index that somebody has made meanwhile would stay behind.
+        let has_new_index = |id: &&TableId| version.indexes(**id).any(|entry| !is_dropped(entry.table.id()));
+        if let Some(id) = self.dropped.iter().find(has_new_index) {
+            return Err(Error::Conflict(*id));
+        }
         for met in self.met.iter().filter(|met| !is_dropped(met.table.id()) && !is_created(met.table.id())) {
             let id = met.table.id();
             let now = version.indexes(id).map(|entry| entry.table.id());

@@ -211,8 +211,9 @@ impl Version {
             });
         }
         for table in change.created {
-            debug_assert!(tables.last().is_none_or(|last| last.table.id() < table.id()));
-            tables.push(table_segments(table, &[], change, alloc)?);
+            // Numbers are given when tables are made, and need not be committed in their order.
+            let sorted = tables.partition_point(|before: &Arc<TableSegments>| before.table.id() < table.id());
+            tables.insert(sorted, table_segments(table, &[], change, alloc)?);
         }
         Ok(Version { tables, number: self.number + 1 })
     }

@@ -15,6 +15,7 @@ mod history;
 mod machine;
 mod manifest;
 mod memory;
+mod recovery;
 mod sim;
 mod wal;
 mod zones;
