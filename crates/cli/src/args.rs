@@ -26,7 +26,8 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub limits: Limits,
 
-    /// The directory of a database; write ./demo for one that is named like a subcommand.
+    /// The directory of a database, which is made where there is none; write ./demo for one that is named like a
+    /// subcommand. Without it, tables are files.
     #[arg(value_name = "DATABASE")]
     pub database: Option<PathBuf>,
 
@@ -49,8 +50,8 @@ pub(crate) struct Limits {
 /// What the program does beside running statements.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Generates TPC-H data, runs queries 1, 3 and 6 on it under a limit (16 MiB unless --memory says otherwise), and
-    /// checks the answers.
+    /// Generates TPC-H data, loads it into a database, runs queries 1, 3 and 6 on it under a limit (16 MiB unless --memory
+    /// says otherwise), and checks the answers.
     Demo(Demo),
     /// Looks into SQL without running it.
     #[command(subcommand)]
@@ -168,7 +169,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value = "0.1", value_parser = scale)]
     pub scale: f64,
 
-    /// The directory for the files, which are kept; by default a temporary one.
+    /// The directory for the files and the database, which are kept; by default a temporary one.
     #[arg(long, value_name = "PATH")]
     pub dir: Option<PathBuf>,
 

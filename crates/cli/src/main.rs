@@ -13,8 +13,8 @@
 //! | `sql` | looking into SQL without running it |
 //! | `demo` | TPC-H data, queries and answers |
 //!
-//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run; 2 the command
-//! line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
+//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run, or the database does
+//! not open; 2 the command line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
 //!
 //! The program adds no behaviour to the database: everything here is reading and writing.
 #![deny(unsafe_code)]
@@ -72,20 +72,9 @@ fn main() -> ExitCode {
 
 /// Runs the statements of the command line or of standard input.
 fn statements(cli: &Cli) -> io::Result<u8> {
-    if let Some(path) = &cli.database {
-        complain(format_args!(
-            "error: `{}` would be the directory of a database, and durable databases are not there yet\n\
-             help: without it, statements read files: cofferdam -c \"SELECT * FROM 'file.csv'\"",
-            path.display()
-        ));
-        return Ok(USAGE);
-    }
-    let mut session = match Session::open(cli.limits, cli.mode, cli.show_memory) {
+    let mut session = match Session::open(cli.database.as_deref(), cli.limits, cli.mode, cli.show_memory) {
         Ok(session) => session,
-        Err(message) => {
-            complain(format_args!("error: {message}"));
-            return Ok(USAGE);
-        }
+        Err(refusal) => return Ok(refusal.complain()),
     };
     if let Err(error) = interrupt::cancel_statements(&session.connection().canceller()) {
         complain(format_args!("warning: Ctrl-C will end the program at once: {error}"));

@@ -1,7 +1,8 @@
 //! A session: statements and dot commands in order, their output, and whether any of them failed.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, StdoutLock, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use cofferdam::{
@@ -10,14 +11,14 @@ use cofferdam::{
 use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Mode};
-use crate::complain;
 use crate::format::escaped::Escaped;
 use crate::format::{Stopped, write_rows};
 use crate::input::{Piece, ReadError, Script};
 use crate::interrupt;
 use crate::position::Position;
-use crate::report::{Place, report};
+use crate::report::{Finding, Place, report};
 use crate::untracked::{LIMIT_BYTES, Untracked};
+use crate::{FAILED, USAGE, complain};
 
 /// What is written at a time.
 const OUTPUT_BYTES: usize = 8 << 10;
@@ -25,6 +26,8 @@ const OUTPUT_BYTES: usize = 8 << 10;
 /// What a session needs beside the bound of what is untracked: the pages of the tree of budgets, a connection, a small
 /// statement.
 const ROOM_BYTES: u64 = 64 << 10;
+/// The same for one with stored tables: also the least that the store needs, and room for it to work with.
+const STORE_ROOM_BYTES: u64 = 1 << 20;
 
 const HELP: &str = "\
 .help                 this list
@@ -52,15 +55,47 @@ pub(crate) enum Flow {
     Quit,
 }
 
+/// Why there is no session.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at most")]
+pub(crate) enum Refusal {
+    /// The memory limit is too small for any.
+    TooSmall(String),
+    /// The database does not open.
+    Database(Error),
+}
+
+impl Refusal {
+    /// Says so to people, and gives the exit code.
+    pub(crate) fn complain(&self) -> u8 {
+        match self {
+            Refusal::TooSmall(message) => {
+                complain(format_args!("error: {message}"));
+                USAGE
+            }
+            Refusal::Database(error) => {
+                let hint = error.hint();
+                let hint = hint.as_ref().map(|hint| hint as &dyn Display);
+                complain(Finding::of(error, hint).without_place());
+                FAILED
+            }
+        }
+    }
+}
+
 impl Session {
-    /// A session on a database in memory.
+    /// A session on the database in a directory, or on one in memory.
     ///
     /// # Errors
-    /// A text for people, when the memory limit is too small for any session.
-    pub(crate) fn open(limits: Limits, mode: Mode, show_memory: bool) -> Result<Session, String> {
-        let (database, untracked) = open(limits, "a session", ROOM_BYTES)?;
-        let text = |error: Error| error.to_string();
-        let connection = database.connect().map_err(text)?;
+    /// [`Refusal`].
+    pub(crate) fn open(
+        directory: Option<&Path>,
+        limits: Limits,
+        mode: Mode,
+        show_memory: bool,
+    ) -> Result<Session, Refusal> {
+        let (database, untracked) = open(directory, limits, "a session", room_bytes(directory.is_some()))?;
+        let connection = database.connect().map_err(Refusal::Database)?;
         let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
         Ok(Session { untracked, connection, out, mode, show_memory, has_failed: false })
     }
@@ -310,32 +345,52 @@ impl Read for Prompting {
     }
 }
 
-/// A database in memory under the limits of the command line, and the budget of what is untracked.
+/// What a session needs at least, beside the bound of what is untracked.
+fn room_bytes(has_store: bool) -> u64 {
+    if has_store { STORE_ROOM_BYTES } else { ROOM_BYTES }
+}
+
+/// The database in a directory, or one in memory, under the limits of the command line, and the budget of what is untracked.
 ///
 /// # Errors
-/// A text for people, when the memory limit is too small for `who`, which needs `room_bytes`.
-pub(crate) fn open(limits: Limits, who: &str, room_bytes: u64) -> Result<(Database, Untracked), String> {
+/// [`Refusal`]: among others the memory limit is too small for `who`, which needs `room_bytes`.
+pub(crate) fn open(
+    directory: Option<&Path>,
+    limits: Limits,
+    who: &str,
+    room_bytes: u64,
+) -> Result<(Database, Untracked), Refusal> {
+    check_limit(limits, who, room_bytes)?;
     let mut options = Options::new().threads(limits.threads);
     if let Some(bytes) = limits.memory {
-        if bytes < LIMIT_BYTES + room_bytes {
-            return Err(too_small(bytes, who, room_bytes));
-        }
         options = options.memory_limit(bytes);
     }
-    let text = |error: Error| error.to_string();
-    let database = Database::open_in_memory(options).map_err(text)?;
-    let untracked = Untracked::below(database.budget()).map_err(text)?;
+    let database = match directory {
+        Some(path) => Database::open(path, options),
+        None => Database::open_in_memory(options),
+    };
+    let database = database.map_err(Refusal::Database)?;
+    let untracked = Untracked::below(database.budget()).map_err(Refusal::Database)?;
     Ok((database, untracked))
 }
 
-/// Under this limit nothing runs.
-fn too_small(bytes: u64, who: &str, room_bytes: u64) -> String {
-    format!(
+/// Whether a session on a directory can be opened under the limits.
+///
+/// # Errors
+/// [`Refusal::TooSmall`].
+pub(crate) fn check_store_limit(limits: Limits) -> Result<(), Refusal> {
+    check_limit(limits, "a session", room_bytes(true))
+}
+
+/// Under too small a limit nothing runs.
+fn check_limit(limits: Limits, who: &str, room_bytes: u64) -> Result<(), Refusal> {
+    let Some(bytes) = limits.memory.filter(|bytes| *bytes < LIMIT_BYTES + room_bytes) else { return Ok(()) };
+    Err(Refusal::TooSmall(format!(
         "--memory {} is too small: {} are set aside for what no budget pays for, and {who} needs {}; \
          write --memory {}KiB or more",
         human_bytes(bytes),
         human_bytes(LIMIT_BYTES),
         human_bytes(room_bytes),
         (LIMIT_BYTES + room_bytes) / 1024,
-    )
+    )))
 }
