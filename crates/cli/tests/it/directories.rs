@@ -5,10 +5,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use crate::support::{Folder, assert_fails, program, run, run_with};
 
+/// Small, so that memtables are flushed now and then.
+const MEMORY: &str = "4MiB";
+
 /// Runs statements on a database and gives what they answer, as CSV.
 #[track_caller]
 fn answer(database: &str, sql: &str) -> String {
-    let outcome = run(&[database, "--mode", "csv", "-c", sql]);
+    let outcome = run(&["--memory", MEMORY, database, "--mode", "csv", "-c", sql]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{sql}");
     outcome.stdout
 }
@@ -65,7 +68,7 @@ struct Running {
 
 impl Running {
     fn start(database: &str) -> Running {
-        let mut command = program(&[database]);
+        let mut command = program(&["--memory", MEMORY, database]);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let statements = child.stdin.take().expect("a pipe");
