@@ -125,10 +125,13 @@ impl Job {
                 names.extend(["btreemap", "btreemap-locked"]);
                 names
             }
+            Job::Rows(Workload::Get { .. }) => [ours::READERS, &engines::names()].concat(),
             Job::Rows(_) => engines::names(),
             Job::Lineitem(Size) => with_ours(&[lineitem::DUCKDB]),
             Job::Lineitem(Sum) => with_ours(&[lineitem::DUCKDB, lineitem::PLAIN]),
-            Job::Lineitem(LoadLimited(_)) => vec![lineitem::PROGRAM, lineitem::DUCKDB],
+            Job::Lineitem(LoadLimited(_)) => {
+                [&[lineitem::PROGRAM], ours::LINEITEM_LOADERS, &[lineitem::DUCKDB]].concat()
+            }
             Job::Lineitem(lineitem::Workload::Generate) => Vec::new(),
         }
     }

@@ -10,9 +10,10 @@ use crate::kv::bytes_of;
 use crate::usage::Meter;
 use cofferdam_testkit::footprint;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tpchgen::generators::{LineItem, LineItemGenerator};
 
 /// How often the sums are formed, after the first time.
@@ -243,6 +244,54 @@ fn load_limited(settings: &Settings, limit_mib: u64) -> Outcome<Figures> {
     said_well(&run)?;
     let answer = String::from_utf8_lossy(&run.stdout);
     figures.add("rows", answer.lines().last().unwrap_or_default().trim().parse()?);
+    check(settings, &figures, &["rows"])?;
+    Ok(figures)
+}
+
+/// Gives each line of the text to somebody.
+pub type Lines<'l> = &'l mut dyn FnMut(&mut dyn FnMut(&str) -> Outcome<()>) -> Outcome<()>;
+
+/// Loads the table from its text in this process, whose memory is sampled meanwhile, the bench's own included.
+pub fn load_directly(
+    settings: &Settings,
+    limit_mib: u64,
+    load: impl FnOnce(Lines<'_>) -> Outcome<()>,
+) -> Outcome<Figures> {
+    let (is_done, peak_bytes, samples_count) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let start = std::time::Instant::now();
+    let mut rows = 0u64;
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                if let Ok(Some(sample)) = footprint::sample(std::process::id()) {
+                    peak_bytes.fetch_max(sample.private_bytes, Ordering::Relaxed);
+                    samples_count.fetch_add(1, Ordering::Relaxed);
+                }
+                std::thread::sleep(footprint::PERIOD);
+            }
+        });
+        let outcome = load(&mut |put| {
+            let mut file = BufReader::new(File::open(text_path(settings))?);
+            let mut line = String::new();
+            while file.read_line(&mut line)? > 0 {
+                put(line.trim_end())?;
+                line.clear();
+                rows += 1;
+            }
+            Ok(())
+        });
+        is_done.store(true, Ordering::Relaxed);
+        outcome
+    });
+    let private_mib = mib(peak_bytes.load(Ordering::Relaxed));
+    outcome.map_err(|error| format!("with up to {private_mib:.1} MiB of private memory: {error}"))?;
+    let mut figures = Figures::default();
+    figures.add("private_mib", private_mib);
+    figures.add("over_limit_mib", private_mib - limit_mib as f64);
+    figures.add("samples", samples_count.load(Ordering::Relaxed) as f64);
+    figures.add("load_wall_s", start.elapsed().as_secs_f64());
+    figures.add("file_mib", mib(bytes_of(&settings.dir)?));
+    figures.add("rows", rows as f64);
     check(settings, &figures, &["rows"])?;
     Ok(figures)
 }

@@ -154,7 +154,7 @@ impl Session {
         let measured = |name: &&'static str| self.results.get(&(job.name(), *name));
         let mut names: Vec<String> = Vec::new();
         for figures in contestants.iter().filter_map(|name| measured(name)?.first()) {
-            for (name, _) in figures.iter().filter(|(name, _)| *name != "rows" && !name.starts_with("sum_")) {
+            for (name, _) in figures.iter().filter(|(name, _)| is_shown(name)) {
                 if !names.iter().any(|known| known == name) {
                     names.push(name.to_owned());
                 }
@@ -174,6 +174,17 @@ impl Session {
             let from = spread.iter().copied().fold(f64::INFINITY, f64::min);
             let to = spread.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             println!("   {} - {}", shown(from), shown(to));
+        }
+        for contestant in contestants {
+            let figures = measured(contestant).and_then(|rounds| rounds.first());
+            let columns = figures.into_iter().flat_map(|figures| figures.iter());
+            let columns: Vec<String> = columns
+                .filter_map(|(name, value)| Some((name.strip_prefix("column_")?, value)))
+                .map(|(name, value)| format!("{} {}", name.trim_end_matches("_mib"), shown(value)))
+                .collect();
+            if !columns.is_empty() {
+                println!("  {contestant}, MiB by column: {}", columns.join(", "));
+            }
         }
     }
 
@@ -230,6 +241,11 @@ impl Session {
             row.verdict(&self.results).to_owned(),
         ]
     }
+}
+
+/// A figure for people, in the table of a job.
+fn is_shown(name: &str) -> bool {
+    name != "rows" && !name.starts_with("sum_") && !name.starts_with("column_")
 }
 
 fn print_line(fields: &[String; 9]) {

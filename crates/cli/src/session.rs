@@ -66,6 +66,11 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// `budget` had no room; it keeps the record of that.
+    pub(crate) fn memory(budget: &Budget) -> Refusal {
+        Refusal::Database(budget.last_refusal().expect("a refusal is recorded").into())
+    }
+
     /// Says so to people, and gives the exit code.
     pub(crate) fn complain(&self) -> u8 {
         match self {

@@ -105,7 +105,8 @@ impl Log {
         let wal = match self.wal.take() {
             Some(wal) => wal,
             None => {
-                let root = self.root.as_ref().expect("the store is open");
+                // A store that could not be opened comes here when it is dropped.
+                let root = self.root.as_ref().ok_or(Error::Poisoned)?;
                 let (number, buffer_bytes) =
                     (inner.next_file_number(), inner.sizing.wal_buffer_bytes as usize);
                 WalWriter::create(

@@ -62,7 +62,11 @@ impl<'i, 'a> NewSegments<'i, 'a> {
         let (file, offset) = self.place()?;
         let arena = Arena::with_growth(budget, BUFFERS);
         let schema = table.schema();
-        let sizes = WriterSizes::of(&schema, bytes as usize);
+        let mut sizes = WriterSizes::of(&schema, bytes as usize);
+        if level == 0 && sequence_base == 0 {
+            // A flush: its segment is compacted soon, and finding symbols takes most of the time of writing.
+            sizes = sizes.without_symbols();
+        }
         let mut writer = SegmentWriter::new(&file, offset, schema, sizes, &arena)?;
         fill(&mut writer)?;
         let Some(summary) = writer.finish()? else { return Ok(()) };

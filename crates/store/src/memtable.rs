@@ -47,6 +47,7 @@ mod plain;
 mod record;
 mod slab;
 mod sync;
+mod tally;
 mod tree;
 mod view;
 mod write_set;
@@ -283,5 +284,7 @@ impl Writer<'_> {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+mod check;
 #[cfg(all(test, not(loom)))]
 mod tests;

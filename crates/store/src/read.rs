@@ -180,7 +180,9 @@ impl<'r> View<'r> {
         drop(pins);
         let version = self.inner.versions.current();
         let Some(segments) = version.table(id).map(|entry| entry.segments()) else {
-            return visit(Seen::Nothing);
+            // Of a table that was dropped nothing is known any more, which is not the same as that it has no rows.
+            let is_own = self.own.is_some_and(|own| own.created.iter().any(|table| table.id() == id));
+            return if is_own { visit(Seen::Nothing) } else { Err(no_such_table(id)) };
         };
         for level in 0..LEVELS {
             let places = match level {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, BudgetAlloc};
+use cofferdam_arena::{Arena, BudgetAlloc};
 
 use crate::encode::{EncodedRange, KeyRange};
 use crate::error::{Error, InputKind, InputProblem};

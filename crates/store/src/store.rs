@@ -303,6 +303,11 @@ impl Inner {
         TableId(self.next_table.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// No table has this number or a greater one.
+    pub(crate) fn next_table_number(&self) -> u32 {
+        self.next_table.load(Ordering::Relaxed)
+    }
+
     /// Refuses writes to a store that was closed, or of which it is not known what is on disk.
     pub(crate) fn check_writable(&self) -> Result<(), Error> {
         if self.is_closed.load(Ordering::Acquire) {
@@ -412,16 +417,24 @@ impl Inner {
         let Some(table) = version.table(entry.table) else { return Ok(()) };
         table.table.changed(entry.sequence);
         note_row_id(&table.table, entry.key);
+        // Not until nothing is left: a flush needs handles of files, and so do readers.
+        let bytes = (entry.key.len() + entry.row.len()) as u64;
+        let figures = self.memtables.pin().expect("fewer than 2^32 readers").active().figures();
+        if figures.entries_count > 0 && figures.used_bytes + bytes > self.sizing.memtable_bytes {
+            self.flush_replayed()?;
+        }
         loop {
             let inserted = self.apply(entry);
             match inserted {
-                Err(Error::OutOfMemory(_)) if self.has_entries() => {
-                    self.memtables.swap().expect("nobody writes or flushes while the store opens");
-                    self.flush_sealed(0)?;
-                }
+                Err(Error::OutOfMemory(_)) if self.has_entries() => self.flush_replayed()?,
                 outcome => return outcome,
             }
         }
+    }
+
+    fn flush_replayed(&self) -> Result<(), Error> {
+        self.memtables.swap().expect("nobody writes or flushes while the store opens");
+        self.flush_sealed(0)
     }
 }
 
@@ -452,7 +465,7 @@ fn put_change(edit: &mut Edit<'_>, change: &Change<'_>) -> Result<(), Error> {
 }
 
 /// The items of everything.
-fn put_version(edit: &mut Edit<'_>, version: &Version) -> Result<(), Error> {
+pub(crate) fn put_version(edit: &mut Edit<'_>, version: &Version) -> Result<(), Error> {
     for entry in version.tables() {
         put_table(edit, &entry.table)?;
     }
@@ -490,11 +503,11 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 impl Chores for Inner {
     fn flush(&self) {
         // Who flushes already looks again before it is done.
-        if let Ok(_turn) = self.flushing.try_lock() {
-            if let Err(error) = self.flush_sealed_in_turn() {
-                *lock(&self.flush_failure) = Some(error);
-                self.room.notify_all();
-            }
+        if let Ok(_turn) = self.flushing.try_lock()
+            && let Err(error) = self.flush_sealed_in_turn()
+        {
+            *lock(&self.flush_failure) = Some(error);
+            self.room.notify_all();
         }
     }
 

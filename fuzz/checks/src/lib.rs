@@ -6,6 +6,7 @@ pub mod arena_shadow;
 pub mod csv_query;
 pub mod manifest;
 pub mod sql_parse;
+pub mod store_page;
 pub mod store_segment;
 pub mod wal;
 

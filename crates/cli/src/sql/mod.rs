@@ -21,7 +21,7 @@
 
 mod format;
 mod lines;
-mod progress;
+pub(crate) mod progress;
 mod script;
 mod source;
 mod stats;
@@ -129,7 +129,7 @@ impl Tool {
         let root = database.budget().clone();
         let child = |name| {
             let options = BudgetOptions::unlimited().keeps_refusals();
-            root.child_with(name, options).map_err(|_| Refusal::Database(refusal(&root).into()))
+            root.child_with(name, options).map_err(|_| Refusal::memory(&root))
         };
         let (input, statement) = (child("input")?, child("statement")?);
         let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());

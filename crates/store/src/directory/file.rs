@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_types)]
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cofferdam_arena::{AllocError, Budget};
 use cofferdam_vfs::File;
@@ -43,12 +43,14 @@ impl Drop for Charge {
 pub struct OpenFile {
     id: FileId,
     file: Box<dyn File>,
+    /// Whether a sync has failed. Held during a sync.
+    has_failed: Mutex<bool>,
     _charge: Charge,
 }
 
 impl OpenFile {
     pub(crate) fn new(id: FileId, file: Box<dyn File>, charge: Charge) -> OpenFile {
-        OpenFile { id, file, _charge: charge }
+        OpenFile { id, file, has_failed: Mutex::new(false), _charge: charge }
     }
 
     /// Itself, shared; the count of its sharers is in the handle's charge.
@@ -105,10 +107,20 @@ impl OpenFile {
 
     /// Makes all that was written durable.
     ///
+    /// Syncs run one after the other, and after one that has failed none succeeds: the system tells of a failure once, and the
+    /// next sync of the same handle, whoever asks for it, would say that all is well.
+    ///
     /// # Errors
-    /// [`Error::Io`]; nothing is known then about what was written since the last good sync.
+    /// [`Error::Io`]; nothing is known then about what was written since the last good sync. [`Error::Poisoned`] from then on.
     pub fn sync(&self) -> Result<(), Error> {
-        self.file.sync().map_err(|error| Error::io("sync", self.id, &error))
+        let mut has_failed = self.has_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_failed {
+            return Err(Error::Poisoned);
+        }
+        self.file.sync().map_err(|error| {
+            *has_failed = true;
+            Error::io("sync", self.id, &error)
+        })
     }
 
     /// The length in bytes.

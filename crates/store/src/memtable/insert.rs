@@ -21,6 +21,7 @@ use super::record::{
     BEFORE_BYTES, Before, HEADER_BYTES_MAX, Header, Record, TRACK_BYTES, record_bytes, refuse_record,
 };
 use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Pieces};
+use super::tally::Tally;
 use super::tree::{Directory, HEIGHT_MAX, ROOT_BYTES, Side, TreeRef};
 
 /// How many more bytes of a key the skip must leave out before heads are rewritten for it.
@@ -282,7 +283,8 @@ impl<'w, M: Memory> Inserter<'w, M> {
     #[inline(never)]
     fn split_leaf(&self, tree: TreeRef<'w>, path: &Path<'w>, record: RecordRef<'w>, key: &[u8]) {
         let Step { node: leaf, rank } = path.steps[0];
-        let kept_count = leaf.split_rank(rank);
+        let tally = leaf.tally();
+        let kept_count = tally.split_rank(rank, leaf.next().is_none());
         let is_new_first = kept_count == SLOTS;
         let first = if is_new_first { record } else { leaf.record(kept_count) };
         let last_key = match kept_count.checked_sub(1) {
@@ -309,11 +311,11 @@ impl<'w, M: Memory> Inserter<'w, M> {
         if is_new_first {
             leaf.set_next(new);
             // The next one that comes here is no run.
-            leaf.keep(SLOTS);
+            leaf.keep(Tally::of(SLOTS));
         } else {
             tree.half_change();
             leaf.set_next(new);
-            leaf.keep(kept_count);
+            leaf.keep(if rank == kept_count { tally.keep(kept_count) } else { Tally::of(kept_count) });
             tree.half_change();
             leaf.clear();
         }
@@ -336,13 +338,13 @@ impl<'w, M: Memory> Inserter<'w, M> {
             return insert_child(tree, node, rank, child);
         }
         let end = path.end(height);
-        if node.is_ascending(rank) {
+        if rank == SLOTS && node.tally().is_ascending(rank) {
             // The node stays full, and the new one begins with the child.
             let new = self.new_inner(height, child.node.low());
             new.node.insert_child(0, child);
             settle(tree, new.node, end);
             self.add_child(tree, path, height + 1, new);
-            node.keep(SLOTS);
+            node.keep(Tally::of(SLOTS));
             return settle(tree, node, new.node.low());
         }
         let kept_count = SLOTS / 2;
@@ -355,7 +357,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
         }
         self.add_child(tree, path, height + 1, new);
         tree.half_change();
-        node.keep(kept_count);
+        node.keep(Tally::of(kept_count));
         tree.half_change();
         node.clear();
         settle(tree, node, new.node.low());

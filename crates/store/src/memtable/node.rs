@@ -47,13 +47,14 @@ use core::ptr::NonNull;
 use super::record::{Before, Header, Record, read_record, write_record};
 use super::slab::{Cutter, LINE_BYTES, Memory, Slabs};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::tally::Tally;
 
 /// Entries of a leaf; children of an inner node.
 pub(super) const SLOTS: usize = if cfg!(loom) { 3 } else { 30 };
 
 #[repr(C, align(64))]
 struct Node {
-    /// How many entries there are, and where the writer inserted latest.
+    /// How many entries there are, and whether they come in order ([`Tally`]).
     count: AtomicU32,
     state: AtomicU32,
     /// Of a leaf: the next one; 0 at the end.
@@ -67,13 +68,6 @@ struct Node {
 const _: () = assert!(size_of::<Node>() == 256);
 
 pub(super) const NODE_BYTES: usize = size_of::<Node>().next_multiple_of(LINE_BYTES);
-
-/// The count in the low byte; above it the rank of the latest insertion, or `NO_RANK`.
-const NO_RANK: u32 = 0xff;
-
-const fn count_word(count: usize, latest: u32) -> u32 {
-    count as u32 | latest << 8
-}
 
 /// The word of no entry: its head is not less than any.
 const NO_WORD: u64 = (u32::MAX as u64) << 32;
@@ -302,7 +296,7 @@ impl<'p> Child<'p> {
         // SAFETY: fresh memory of a node's size, aligned to a line, which is what nodes are aligned to.
         unsafe {
             at.write(Node {
-                count: AtomicU32::new(count_word(0, NO_RANK)),
+                count: AtomicU32::new(Tally::EMPTY.word()),
                 state: AtomicU32::new(State::of(height).0),
                 link: AtomicU32::new(0),
                 low: low.map_or(0, |low| low.record.offset | if low.is_whole { WHOLE } else { 0 }),
@@ -335,10 +329,15 @@ impl<'p> NodeRef<'p> {
         unsafe { self.at.as_ref() }
     }
 
+    #[inline(always)]
+    pub(super) fn tally(self) -> Tally {
+        Tally::from_word(self.node().count.load(Ordering::Acquire))
+    }
+
     /// How many entries there are.
     #[inline(always)]
     pub(super) fn count(self) -> usize {
-        (self.node().count.load(Ordering::Acquire) & 0xff) as usize
+        self.tally().count()
     }
 
     pub(super) fn is_full(self) -> bool {
@@ -695,9 +694,10 @@ impl<'p> NodeRef<'p> {
     #[inline(always)]
     fn insert_word(self, rank: usize, word: u64) {
         let node = self.node();
-        let count = self.count();
+        let tally = self.tally();
+        let count = tally.count();
         assert!(count < SLOTS && rank <= count, "N4");
-        let with_it = count_word(count + 1, rank as u32);
+        let with_it = tally.with(rank).word();
         if rank == count {
             node.words[count].store(word, Ordering::Release);
             return node.count.store(with_it, Ordering::Release);
@@ -726,7 +726,7 @@ impl<'p> NodeRef<'p> {
         for to in rank..count - 1 {
             node.words[to].store(node.words[to + 1].load(Ordering::Relaxed), Ordering::Release);
         }
-        self.keep(count - 1);
+        self.keep(Tally::of(count - 1));
         self.clear();
     }
 
@@ -745,13 +745,13 @@ impl<'p> NodeRef<'p> {
             };
             to.words[at].store(word, Ordering::Relaxed);
         }
-        to.count.store(count_word(count, NO_RANK), Ordering::Release);
+        to.count.store(Tally::of(count).word(), Ordering::Release);
     }
 
-    /// Gives up all entries from a rank on; or none, and forgets where the latest insertion was.
-    pub(super) fn keep(self, count: usize) {
-        assert!(count <= self.count(), "N4");
-        self.node().count.store(count_word(count, NO_RANK), Ordering::Release);
+    /// Gives up all entries but so many, or forgets that they came in order. Needs: one that has no more of them.
+    pub(super) fn keep(self, tally: Tally) {
+        assert!(tally.count() <= self.count(), "N4");
+        self.node().count.store(tally.word(), Ordering::Release);
     }
 
     /// Makes the words from the count on such that no search stops at them (N4). What they led to stays.
@@ -774,24 +774,24 @@ impl<'p> NodeRef<'p> {
             word.store(self.headed_again(word.load(Ordering::Relaxed), skip), Ordering::Release);
         }
     }
+}
 
-    /// Where a full node is split when one more entry comes at a rank: how many entries stay. In the middle, unless
-    /// entries come in ascending order (those before the new one stay, and it comes after them: the node stays full) or
-    /// in descending order (the same).
-    pub(super) fn split_rank(self, rank: usize) -> usize {
-        let latest = self.latest();
-        if latest.is_some_and(|latest| rank == latest || rank == latest + 1) { rank } else { SLOTS / 2 }
+/// For tests that look at the structure.
+#[cfg(all(test, not(loom)))]
+impl NodeRef<'_> {
+    /// The head of the entry at a rank, and what it should be.
+    pub(super) fn heads(self, rank: usize) -> (u32, u32) {
+        let word = self.word(rank);
+        ((word >> 32) as u32, (self.headed_again(word, self.state().skip()) >> 32) as u32)
     }
 
-    /// True where the latest entry is the last one, and the new one comes behind it.
-    pub(super) fn is_ascending(self, rank: usize) -> bool {
-        rank == SLOTS && self.latest() == Some(SLOTS - 1)
+    /// The heads of the words behind the last entry.
+    pub(super) fn free_heads(self) -> impl Iterator<Item = u32> {
+        (self.count()..SLOTS).map(move |rank| (self.word(rank) >> 32) as u32)
     }
 
-    /// The rank of the latest insertion.
-    fn latest(self) -> Option<usize> {
-        let latest = self.node().count.load(Ordering::Relaxed) >> 8;
-        (latest != NO_RANK).then_some(latest as usize)
+    pub(super) fn is_same(self, other: Self) -> bool {
+        self.at == other.at
     }
 }
 

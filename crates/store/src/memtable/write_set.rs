@@ -140,6 +140,12 @@ impl WriteSet {
         }
     }
 
+    /// For tests that look at the structure.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn side(&self) -> &Side {
+        &self.side
+    }
+
     /// The changes as they are and as they come. A version that is replaced may be seen as it was or as it is.
     pub(crate) fn read(&self) -> Memtable<'_> {
         // SAFETY: the arena is not reset while `self` is borrowed.

@@ -39,8 +39,8 @@ const GUESS_OFFSET_BITS: usize = 10;
 /// The memory that encoding works in: made once, used for any number of pages.
 ///
 /// Takes nothing until it is used, then at most 18 bytes a row (of the largest page, rounded up to a power of two),
-/// and 16 more where a column has decimals of more than 18 digits: 36 or 68 KiB for full pages. Pages that grow one
-/// after the other leave as much behind in the arena.
+/// and 16 more where a column has decimals of more than 18 digits: for full pages 36 or 68 KiB, which are 48 or 112 in
+/// an arena's chunks. Pages that grow one after the other leave as much behind in the arena.
 #[derive(Debug)]
 pub(crate) struct EncodeScratch<'a> {
     /// The values of all rows; of texts, the offsets.
@@ -68,10 +68,13 @@ impl<'a> EncodeScratch<'a> {
     }
 }
 
-/// An empty vector with room for `len` elements, and one more where that is a power of two: for offsets.
+/// An empty vector with room for `len` elements: for a power of two, and one more, which offsets have.
 fn prepare<T>(vec: &mut Vec<'_, T>, len: usize) -> Result<(), AllocError> {
     vec.clear();
-    if vec.capacity() < len { vec.reserve_exact(len.next_power_of_two() + 1) } else { Ok(()) }
+    if vec.capacity() >= len {
+        return Ok(());
+    }
+    vec.reserve_exact(len.saturating_sub(1).next_power_of_two() + 1)
 }
 
 /// Writes some rows of a column as a page behind `out`.

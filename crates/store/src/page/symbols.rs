@@ -5,7 +5,7 @@
 //! 255 is the escape: the byte behind it stands for itself. Nothing depends on the text before, so any text can be
 //! decoded alone, and what decodes needs 2.3 KiB.
 //!
-//! Training (section 4 of the paper) begins with no symbols and goes five times over a sample: it compresses the sample
+//! Training (section 4 of the paper) begins with no symbols and goes several times over a sample: it compresses the sample
 //! with the table it has, counts each symbol and each pair of neighbours joined into one symbol, and keeps the 255 that
 //! save the most. Two things differ from the paper, both to need less memory: pairs are counted in one hash table of
 //! symbols instead of an array of 512 by 512, dropping new ones when it is full; and the encoder finds symbols of two
@@ -22,12 +22,20 @@ const SYMBOL_BYTES_MAX: usize = 8;
 /// Numbers below this one are symbols.
 const ESCAPE: u8 = 255;
 /// The most bytes of texts that a table is trained with.
-const SAMPLE_BYTES_MAX: usize = 16 << 10;
+const SAMPLE_BYTES_MAX: usize = 14 << 10;
 /// The most texts.
-const SAMPLE_TEXTS_MAX: usize = 2 << 10;
-/// Rounds of training.
-const ROUNDS: usize = 5;
-/// A symbol that stands less often in the sample is not taken.
+const SAMPLE_TEXTS_MAX: usize = 1 << 10;
+/// The most different candidates that are counted.
+const CANDIDATES_MAX: usize = 2_600;
+/// Their hash table: an eighth is free. With the sample it fits a chunk of 64 KiB.
+const CANDIDATE_SLOTS: usize = 3_000;
+/// What training takes of an arena.
+const TRAINING_BYTES: usize =
+    SAMPLE_BYTES_MAX + 2 * SAMPLE_TEXTS_MAX + CANDIDATE_SLOTS * size_of::<Candidate>();
+const _: () = assert!(TRAINING_BYTES <= (64 << 10) - 512);
+/// Rounds of training, by how many eighths of the sample each looks at: symbols first have to grow.
+const ROUNDS: [usize; 8] = [2, 2, 2, 4, 4, 8, 8, 8];
+/// A symbol that stands less often in the whole sample is not taken.
 const COUNT_MIN: u32 = 5;
 /// Single bytes count so many times: one that has no symbol takes two bytes.
 const SINGLE_BYTE_WEIGHT: u64 = 8;
@@ -69,8 +77,10 @@ impl Symbol {
         }
     }
 
-    fn hash(self) -> usize {
-        (self.bytes.wrapping_add(u64::from(self.len)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
+    /// Below `bound`, which is less than 2^24.
+    fn hash(self, bound: usize) -> usize {
+        let hash = self.bytes.wrapping_add(u64::from(self.len)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        (hash as usize * bound) >> 24
     }
 }
 
@@ -117,24 +127,24 @@ impl core::fmt::Debug for SymbolTable {
 }
 
 impl SymbolTable {
-    /// A table for texts like `samples`, of which the first 16 KiB are looked at: give texts from all over the column.
+    /// A table for texts like `samples`, of which the first 14 KiB are looked at: give texts from all over the column.
     /// `None` if it would save less than a sixteenth.
     ///
     /// # Errors
-    /// The scratch's budget refuses: at most 88 KiB (4 KiB and five times the samples' bytes), which the caller gives
-    /// back by resetting the arena.
+    /// The scratch's budget refuses: 64 KiB, which the caller gives back by resetting the arena.
     pub(crate) fn train<'s>(
         samples: impl Iterator<Item = &'s [u8]>,
         scratch: &Arena,
     ) -> Result<Option<SymbolTable>, AllocError> {
+        scratch.reserve(TRAINING_BYTES)?;
         let sample = Sample::gather(samples, scratch)?;
-        let mut candidates = Candidates::for_sample(sample.text.len(), scratch)?;
+        let mut candidates = Candidates::new_in(scratch)?;
         let mut best = (sample.text.len() / 16 * 15, None);
         let mut table = SymbolTable::of(&mut []);
-        for _ in 0..ROUNDS {
+        for eighths in ROUNDS {
             candidates.clear();
-            sample.count(&table, &mut candidates);
-            table = SymbolTable::of(candidates.best());
+            sample.count(&table, eighths, &mut candidates);
+            table = SymbolTable::of(candidates.best(COUNT_MIN * eighths as u32 / 8));
             let bytes = sample.encoded_bytes(&table);
             if bytes < best.0 {
                 best = (bytes, Some(table.clone()));
@@ -367,8 +377,10 @@ struct Sample<'a> {
 
 impl<'a> Sample<'a> {
     fn gather<'s>(texts: impl Iterator<Item = &'s [u8]>, arena: &'a Arena) -> Result<Sample<'a>, AllocError> {
-        let ends = Vec::with_capacity_in(SAMPLE_TEXTS_MAX, arena)?;
-        let mut sample = Sample { text: Vec::new_in(arena), ends };
+        let mut sample = Sample {
+            text: Vec::with_capacity_in(SAMPLE_BYTES_MAX, arena)?,
+            ends: Vec::with_capacity_in(SAMPLE_TEXTS_MAX, arena)?,
+        };
         for text in texts.filter(|text| !text.is_empty()) {
             let room = SAMPLE_BYTES_MAX - sample.text.len();
             if room == 0 || sample.ends.len() == SAMPLE_TEXTS_MAX {
@@ -390,9 +402,10 @@ impl<'a> Sample<'a> {
         })
     }
 
-    /// Counts what the sample is made of under `table`: symbols, neighbours, and symbols with the next byte.
-    fn count(&self, table: &SymbolTable, candidates: &mut Candidates<'_>) {
-        for text in self.texts() {
+    /// Counts what some eighths of the sample are made of under `table`: symbols, neighbours, and symbols with the next
+    /// byte.
+    fn count(&self, table: &SymbolTable, eighths: usize, candidates: &mut Candidates<'_>) {
+        for text in self.texts().take((self.ends.len() * eighths).div_ceil(8)) {
             let mut before: Option<Symbol> = None;
             table.each_symbol(text, |_, len, word| {
                 let symbol = Symbol::of(word, len);
@@ -423,10 +436,10 @@ impl Candidate {
         Symbol { len: self.len, bytes: self.bytes }
     }
 
-    /// Bytes that it stands for in the sample.
-    fn gain(&self) -> u64 {
+    /// Bytes that it stands for in the sample; 0 if it does so less than `count_min` times.
+    fn gain(&self, count_min: u32) -> u64 {
         let weight = if self.len == 1 { SINGLE_BYTE_WEIGHT } else { 1 };
-        if self.count < COUNT_MIN { 0 } else { u64::from(self.count) * u64::from(self.len) * weight }
+        if self.count < count_min { 0 } else { u64::from(self.count) * u64::from(self.len) * weight }
     }
 }
 
@@ -438,10 +451,9 @@ struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    fn for_sample(sample_bytes: usize, arena: &'a Arena) -> Result<Candidates<'a>, AllocError> {
-        let count = (sample_bytes / 4).clamp(512, SAMPLE_BYTES_MAX / 4).next_power_of_two();
-        let mut slots = Vec::with_capacity_in(count, arena)?;
-        slots.resize(count, Candidate::default())?;
+    fn new_in(arena: &'a Arena) -> Result<Candidates<'a>, AllocError> {
+        let mut slots = Vec::with_capacity_in(CANDIDATE_SLOTS, arena)?;
+        slots.resize(CANDIDATE_SLOTS, Candidate::default())?;
         Ok(Candidates { slots, used: 0, best: [Symbol::default(); ESCAPE as usize] })
     }
 
@@ -459,12 +471,11 @@ impl<'a> Candidates<'a> {
     }
 
     fn add(&mut self, symbol: Symbol) {
-        let mask = self.slots.len() - 1;
-        let mut at = symbol.hash() & mask;
+        let mut at = symbol.hash(CANDIDATE_SLOTS);
         while let Some(slot) = self.slots.get_mut(at) {
             if slot.count == 0 {
-                // What stands often was seen before the table is nearly full.
-                if self.used < mask - mask / 8 {
+                // What stands often was seen before the table is full.
+                if self.used < CANDIDATES_MAX {
                     *slot = Candidate { bytes: symbol.bytes, len: symbol.len, count: 1 };
                     self.used += 1;
                 }
@@ -474,17 +485,17 @@ impl<'a> Candidates<'a> {
                 slot.count += 1;
                 return;
             }
-            at = (at + 1) & mask;
+            at = if at + 1 == CANDIDATE_SLOTS { 0 } else { at + 1 };
         }
     }
 
     /// The symbols that gain the most and have each their slot; the table is of no use after that.
-    fn best(&mut self) -> &mut [Symbol] {
+    fn best(&mut self, count_min: u32) -> &mut [Symbol] {
         // Equal gains are ordered by symbol, so that a table does not depend on the sort.
-        self.slots.sort_unstable_by_key(|slot| (core::cmp::Reverse(slot.gain()), slot.symbol()));
+        self.slots.sort_unstable_by_key(|slot| (core::cmp::Reverse(slot.gain(count_min)), slot.symbol()));
         let mut is_taken = [false; SLOTS];
         let mut places = self.best.iter_mut();
-        for candidate in self.slots.iter().take_while(|slot| slot.gain() > 0) {
+        for candidate in self.slots.iter().take_while(|slot| slot.gain(count_min) > 0) {
             let symbol = candidate.symbol();
             let slot = symbol.slot().and_then(|slot| is_taken.get_mut(slot));
             if slot.is_none_or(|is_taken| !core::mem::replace(is_taken, true)) {

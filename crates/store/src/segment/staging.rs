@@ -177,6 +177,10 @@ impl<'a> Staging<'a> {
         }
         for index in self.text_columns.iter() {
             let Some(column) = columns.get(usize::from(*index)) else { return 0 };
+            // Of a long text that is to be copied only the beginning is here.
+            if rows.clone().any(|row| column.long_at(row).is_some()) {
+                return 0;
+            }
             let mut total = 0;
             for row in rows.clone() {
                 let len = column.text_len(row);

@@ -9,7 +9,7 @@
 //! | keys | the range's filter (G3) |
 //! | values | the zone of their page (G3), text with UTF-8, long texts with their checksums |
 //! | sequences, tombstones, versions | what the directory says of the range |
-//! | NULLs | zones, locations, statistics; of tombstones, everything but the key (G4) |
+//! | NULLs | the column's type, zones, locations, statistics; of tombstones, everything but the key (G4) |
 //! | rows, groups, ranges, tombstones, sequences, first and last key | the footer |
 
 use cofferdam_arena::Arena;
@@ -40,8 +40,17 @@ pub(crate) struct Verified {
     pub(crate) problems_count: u64,
 }
 
-/// Who hears of problems; an error ends the work.
-type Visitor<'v> = dyn FnMut(&Corruption) -> Result<(), Error> + 'v;
+/// What whoever looks on is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sight<'e> {
+    /// Damage, or a failure of the system.
+    Problem(&'e Error),
+    /// So many more rows were looked at.
+    Rows(u64),
+}
+
+/// Who is told; an error ends the work.
+type Visitor<'v> = dyn FnMut(Sight<'_>) -> Result<(), Error> + 'v;
 
 struct Verifier<'v, 's, 'a> {
     segment: &'v Segment,
@@ -58,6 +67,7 @@ struct Verifier<'v, 's, 'a> {
     deletes: &'a mut [bool],
     nulls: Vec<'a, u64>,
     totals: Totals,
+    first_key: Option<super::KeyBound>,
 }
 
 struct LastRow<'a> {
@@ -76,17 +86,34 @@ struct Totals {
     is_whole: bool,
 }
 
-/// Reads a whole segment and gives everything that is wrong with it to `visitor`.
+/// [`look_through`] for who wants to know of damage only.
+///
+/// # Errors
+/// Those of the system and of the visitor; the arena's budget refuses. Damage is no error here.
+pub(crate) fn verify(
+    segment: &Segment,
+    schema: Schema<'_>,
+    arena: &Arena,
+    visitor: &mut dyn FnMut(&Corruption) -> Result<(), Error>,
+) -> Result<Verified, Error> {
+    look_through(segment, schema, arena, &mut |sight| match sight {
+        Sight::Problem(Error::Corrupt(problem)) => visitor(problem),
+        Sight::Problem(error) => Err(*error),
+        Sight::Rows(_) => Ok(()),
+    })
+}
+
+/// Reads a whole segment and gives everything that is wrong with it to `visitor`, and how far it is.
 ///
 /// **Memory**, of the arena: a page, a directory and an index node a level, 18 KiB for sequences and kinds, 8 bytes a column.
 ///
 /// # Errors
-/// Those of the system and of the visitor; the arena's budget refuses. Damage is no error here.
-pub(crate) fn verify<'s>(
+/// Those of the visitor; the arena's budget refuses. Damage is no error here, nor is what cannot be read.
+pub(crate) fn look_through(
     segment: &Segment,
-    schema: Schema<'s>,
+    schema: Schema<'_>,
     arena: &Arena,
-    visitor: &mut dyn FnMut(&Corruption) -> Result<(), Error>,
+    visitor: &mut Visitor<'_>,
 ) -> Result<Verified, Error> {
     let mut nulls = Vec::new_in(arena);
     nulls.resize(segment.columns_count(), 0)?;
@@ -105,6 +132,7 @@ pub(crate) fn verify<'s>(
         deletes: arena.alloc_slice_fill(ROWS_MAX, false)?,
         nulls,
         totals: Totals { sequence_min: u64::MAX, is_whole: true, ..Totals::default() },
+        first_key: None,
     };
     let root = (segment.root_offset, segment.root_len);
     verifier.node(root, segment.height, &[], 0)?;
@@ -116,12 +144,12 @@ pub(crate) fn verify<'s>(
 }
 
 impl<'a> Verifier<'_, '_, 'a> {
-    /// Tells of damage; other errors end the work.
+    /// Tells of damage and of what cannot be read; other errors end the work.
     fn tell(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            Err(Error::Corrupt(problem)) => {
+            Err(error @ (Error::Corrupt(_) | Error::Io(_))) => {
                 self.verified.problems_count += 1;
-                (self.visitor)(&problem)
+                (self.visitor)(Sight::Problem(&error))
             }
             result => result,
         }
@@ -197,6 +225,7 @@ impl<'a> Verifier<'_, '_, 'a> {
             self.totals.ranges += 1;
             self.totals.rows += u64::from(range.rows);
             self.verified.rows_count += u64::from(range.rows);
+            (self.visitor)(Sight::Rows(range.rows.into()))?;
         }
         self.nulls_of_group(place, &directory, &nulls)
     }
@@ -241,6 +270,9 @@ impl<'a> Verifier<'_, '_, 'a> {
             self.key.clear();
             self.cursor.put_key(row, &mut self.key)?;
             let this = VersionedKey::new(&self.key, stored);
+            if row == 0 && range.first_row == 0 {
+                self.first_key = Some(super::KeyBound::new(&self.key));
+            }
             if row == 0 && this.compare(separator).is_lt() {
                 return Err(self.problem(offset, "the first key of a range is before its separator"));
             }
@@ -308,11 +340,15 @@ impl<'a> Verifier<'_, '_, 'a> {
         self.verified.pages_count += 1;
         let (page, offset, ty, table) = self.cursor.page_of(physical)?;
         let is_key = self.schema.key.iter().any(|part| usize::from(part.column) == column);
+        let is_nullable = self.schema.columns.get(column).is_none_or(|column| column.is_nullable);
         let damaged = |what| Err(self.segment.file.corrupt(offset, what));
         let mut found = 0;
         for row in 0..page.rows() {
             let is_delete = self.deletes.get(row) == Some(&true);
             if page.is_null(row) {
+                if !is_nullable && !is_delete {
+                    return damaged("a NULL in a column that takes none");
+                }
                 found += 1;
                 continue;
             }
@@ -377,6 +413,7 @@ impl<'a> Verifier<'_, '_, 'a> {
             && footer.rows_count == totals.rows
             && footer.tombstones_count == totals.tombstones
             && (footer.sequence_min, footer.sequence_max) == (totals.sequence_min, totals.sequence_max)
+            && self.first_key == Some(footer.smallest)
             && self.last.as_ref().is_some_and(|last| super::KeyBound::new(&last.key) == footer.largest);
         if is_right {
             Ok(())

@@ -243,6 +243,9 @@ fn files_are_charged_and_name_themselves_in_errors() {
     disk.inject(Rule::new([Op::Sync], Fault::Error(EIO)));
     let error = file.sync().unwrap_err();
     assert!(error.to_string().starts_with("cannot sync segments-000012: "), "{error}");
+    // The system would not say it a second time.
+    disk.clear_rules();
+    assert!(matches!(file.sync(), Err(Error::Poisoned)));
     drop(file);
     assert_eq!(budget.used(), used);
     let again = directory.open_file(id, OpenMode::CreateNew, &budget);

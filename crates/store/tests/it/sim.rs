@@ -11,6 +11,7 @@
 //! | `ledger` | an engine that is simple, and can be broken on purpose |
 //! | `watch` | knows the syncs, and leaves some out |
 //! | `runner`, `report` | many seeds; what failed, made smaller |
+//! | `long` | as many seeds as one has time for |
 //! | `teeth` | proof that all this finds something |
 //!
 //! A seed that fails is printed with its steps and runs again with `COFFERDAM_SIM_SEED=profile:seed`.
@@ -19,6 +20,7 @@ pub(crate) mod cell;
 mod driver;
 pub(crate) mod engine;
 pub(crate) mod ledger;
+mod long;
 mod model;
 mod overlay;
 mod reads;
@@ -28,6 +30,7 @@ mod rot;
 mod runner;
 mod script;
 mod shapes;
+pub(crate) mod stored;
 mod teeth;
 mod trouble;
 mod watch;
@@ -37,14 +40,15 @@ use driver::Config;
 use engine::Engine;
 use ledger::Ledger;
 use report::Stats;
-use runner::{report, run_seed, run_seeds};
+use runner::{STEPS, report, run_seed, run_seeds};
 use script::Profile;
+use stored::Stored;
 
 /// Runs `runs` seeds of a profile, of which none may fail.
 fn no_seed_fails<E: Engine>(profile: Profile, runs: u64) -> Stats {
     let campaign = run_seeds::<E>(profile, 1, &Config::default(), |stats| stats.runs >= runs);
     if let Some((seed, finding)) = campaign.failed {
-        panic!("{}", report::<E>(profile, seed, &finding, &Config::default()));
+        panic!("{}", report::<E>(profile, seed, STEPS, &finding, &Config::default()));
     }
     eprintln!("{}\n{}", profile.name(), campaign.stats);
     campaign.stats
@@ -75,6 +79,22 @@ fn nothing_is_found_where_nothing_is_wrong() {
     }
 }
 
+/// Aim: the store survives what happens to disks and processes.
+#[test]
+fn the_store_survives_crashes() {
+    no_seed_fails::<Stored>(Profile::Crashes, 60);
+}
+
+#[test]
+fn the_store_survives_faults() {
+    no_seed_fails::<Stored>(Profile::Faults, 60);
+}
+
+#[test]
+fn the_store_tells_damage() {
+    no_seed_fails::<Stored>(Profile::Rot, 60);
+}
+
 /// Runs the one seed of `COFFERDAM_SIM_SEED=profile:seed`, and prints all that is known of it.
 #[test]
 fn seed_from_the_environment() {
@@ -82,9 +102,9 @@ fn seed_from_the_environment() {
     let (name, seed) = text.split_once(':').expect("profile:seed, such as crashes:17");
     let profile = Profile::ALL.into_iter().find(|profile| profile.name() == name).expect("a known profile");
     let seed = seed.parse().expect("a number");
-    let outcome = run_seed::<Ledger>(profile, seed, &Config::default());
+    let outcome = run_seed::<Stored>(profile, seed, &Config::default());
     eprintln!("{}", outcome.stats);
     if let Some(finding) = outcome.finding {
-        panic!("{}", report::<Ledger>(profile, seed, &finding, &Config::default()));
+        panic!("{}", report::<Stored>(profile, seed, STEPS, &finding, &Config::default()));
     }
 }

@@ -217,7 +217,7 @@ fn live(seed: u64, fate: Fate, ignored: Option<&str>) -> Result<(), String> {
 /// it, each transaction whole; in fixed memory. Method: random work over several lives, each ended by a crash.
 #[test]
 fn recovery_gives_a_first_part_with_all_that_was_synced() {
-    for seed in seeds(20) {
+    for seed in seeds(12) {
         live(seed, Fate::Crashes, None).unwrap();
     }
 }
@@ -225,7 +225,7 @@ fn recovery_gives_a_first_part_with_all_that_was_synced() {
 /// Aim: the same, where reads, writes and syncs fail, and failed syncs leave pages that look clean.
 #[test]
 fn recovery_is_right_after_operations_have_failed() {
-    for seed in seeds(20) {
+    for seed in seeds(12) {
         live(seed, Fate::Faults, None).unwrap();
     }
 }

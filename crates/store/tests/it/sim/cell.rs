@@ -17,8 +17,8 @@ pub(crate) enum Cell {
     Big(i64),
     /// The digits without the point, and how many of them are behind it.
     Decimal(i128, u8),
-    /// The bits of a double; never in a key.
-    Double(u64),
+    /// A double, as a number that is ordered as doubles are: its bits, those of negative ones turned but for the sign.
+    Double(i64),
     Text(Arc<str>),
     /// Days since 1970-01-01.
     Date(i32),
@@ -30,6 +30,16 @@ pub(crate) type Row = Arc<[Cell]>;
 impl Cell {
     pub(crate) fn text(text: &str) -> Cell {
         Cell::Text(Arc::from(text))
+    }
+
+    pub(crate) fn double(value: f64) -> Cell {
+        let bits = value.to_bits() as i64;
+        Cell::Double(bits ^ (((bits >> 63) as u64) >> 1) as i64)
+    }
+
+    /// The double of an ordered number.
+    pub(crate) fn double_of(ordered: i64) -> f64 {
+        f64::from_bits((ordered ^ (((ordered >> 63) as u64) >> 1) as i64) as u64)
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -45,7 +55,7 @@ impl fmt::Display for Cell {
             Cell::Int(value) => write!(f, "{value}"),
             Cell::Big(value) => write!(f, "{value}"),
             Cell::Decimal(unscaled, scale) => write!(f, "{unscaled}e-{scale}"),
-            Cell::Double(bits) => write!(f, "{}", f64::from_bits(*bits)),
+            Cell::Double(ordered) => write!(f, "{}", Cell::double_of(*ordered)),
             Cell::Text(text) if text.len() <= 24 => write!(f, "'{}'", text.escape_debug()),
             Cell::Text(text) => {
                 let start: String = text.chars().take(16).collect();

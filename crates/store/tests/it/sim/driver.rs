@@ -53,6 +53,8 @@ pub(super) struct Open<E: Engine> {
     pub(super) engine: E::Txn,
     pub(super) model: Txn,
     pub(super) savepoints: Vec<(E::Savepoint, usize)>,
+    /// It has little memory, and may run out.
+    pub(super) is_small: bool,
 }
 
 /// A run.
@@ -125,7 +127,7 @@ impl<E: Engine> Sim<E> {
             watch,
             engine: None,
             options: MEMORY[(seed % 4) as usize],
-            model: Model::default(),
+            model: Model { index_names_differ: E::PROMISES.index_names_differ, ..Model::default() },
             txns: [const { None }; SLOTS],
             snaps: [const { None }; SLOTS],
             doubts: Vec::new(),
@@ -333,6 +335,10 @@ impl<E: Engine> Sim<E> {
                 }
                 Err(failure) => {
                     self.excuse("open", &failure)?;
+                    if failure.kind == FailureKind::OutOfMemory {
+                        self.stats.count("openings that needed more memory");
+                        self.options = more_memory(&self.options);
+                    }
                     self.heal();
                     self.disk.kill();
                     self.abandon();
@@ -514,6 +520,8 @@ impl<E: Engine> Sim<E> {
         self.disarm();
         self.heal();
         self.close(3)?;
+        // Opening may have armed another crash.
+        self.disarm();
         let engine = self.engine.clone().expect("it was opened");
         let fail =
             |failure: Failure| Finding::new("failure without a cause", format!("at the end: {failure}"));
@@ -558,6 +566,12 @@ impl<E: Engine> Sim<E> {
         self.watch.enter(Context::Close);
         engine.map_or(Ok(()), E::close)
     }
+}
+
+/// The next larger limit.
+fn more_memory(options: &OpenOptions) -> OpenOptions {
+    let larger = MEMORY.iter().find(|other| other.limit_bytes > options.limit_bytes);
+    *larger.unwrap_or(&MEMORY[3])
 }
 
 /// An outcome for the trace.

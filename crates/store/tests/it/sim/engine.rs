@@ -81,6 +81,8 @@ pub(crate) struct Promises {
     pub(crate) failed_commits_stay_unseen: bool,
     /// A snapshot reads a table that was dropped after it.
     pub(crate) snapshots_keep_dropped_tables: bool,
+    /// No two indexes have one name.
+    pub(crate) index_names_differ: bool,
     /// Changes of the catalog take part in savepoints and rollbacks.
     pub(crate) savepoints_of_definitions: bool,
     /// Opening writes once more what a failed sync may have left in the system's cache and nowhere else; without this the
@@ -88,6 +90,8 @@ pub(crate) struct Promises {
     pub(crate) rewrites_what_syncs_forgot: bool,
     /// A log whose last records are damaged is an error, never taken for one that a crash cut.
     pub(crate) damaged_tails_are_told: bool,
+    /// There is a check that sees every damage that reading can meet.
+    pub(crate) has_check: bool,
     /// So many bytes are left on disk of a database that everything was dropped from.
     pub(crate) empty_bytes_max: u64,
 }

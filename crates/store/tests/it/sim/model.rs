@@ -18,6 +18,8 @@ pub(crate) struct Model {
     pub(crate) durable: u64,
     /// The sequence that the engine gave to each commit.
     pub(crate) sequences: Vec<u64>,
+    /// No two indexes have one name.
+    pub(crate) index_names_differ: bool,
     /// The greatest one that the engine has given since it was opened, or had then.
     pub(crate) newest_sequence: u64,
 }
@@ -167,6 +169,14 @@ impl Model {
             });
         }
         debug_assert!(self.tables.values().all(|table| table.created <= head));
+    }
+
+    /// Whether somebody has dropped something since a commit.
+    pub(crate) fn has_dropped_since(&self, at: u64) -> bool {
+        let is_late = |dropped: Option<u64>| dropped.is_some_and(|dropped| dropped > at);
+        let mut tables = self.tables.values();
+        tables
+            .any(|table| is_late(table.dropped) || table.indexes.values().any(|index| is_late(index.dropped)))
     }
 
     /// Whether a table or an index of this number was ever committed.

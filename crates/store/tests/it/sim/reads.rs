@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::cell::{Cell, Key, Range, Row, TableInfo, cells_of, key_of};
 use super::driver::{Done, Open, Sim};
-use super::engine::{Engine, Failure, View};
+use super::engine::{Engine, Failure, FailureKind, View};
 use super::model::rows_difference;
 use super::report::Finding;
 use super::rng::Rng;
@@ -60,6 +60,9 @@ impl<E: Engine> Sim<E> {
     ) -> Result<Fate, Finding> {
         let sight = self.model.of(&open.model);
         let Some(target) = Target::find(&sight, table) else { return Ok(Fate::GoesOn) };
+        if !self.is_readable_in(open, target.id) {
+            return Ok(Fate::GoesOn);
+        }
         let key = target.existing_key(&sight, key);
         match engine.get(View::Txn(&open.engine), target.id, &cells_of(&key)) {
             Ok(found) => same_row("a transaction's row", &key, found.as_ref(), sight.row(target.id, &key))?,
@@ -78,6 +81,9 @@ impl<E: Engine> Sim<E> {
     ) -> Result<Fate, Finding> {
         let sight = self.model.of(&open.model);
         let Some(target) = Target::find(&sight, table) else { return Ok(Fate::GoesOn) };
+        if !self.is_readable_in(open, target.id) {
+            return Ok(Fate::GoesOn);
+        }
         let rows = sight.rows(target.id);
         let keys: Vec<Vec<Cell>> = rows.iter().map(|(key, _)| cells_of(key)).collect();
         let range = draw_range(&mut Rng::new(bounds.into()), &keys);
@@ -118,6 +124,12 @@ impl<E: Engine> Sim<E> {
         let age = self.model.head - *at;
         self.stats.add("rows compared of the past", u64::from(age > 0));
         Ok(())
+    }
+
+    /// As [`Sim::is_readable`], in a transaction, which may have made the table itself.
+    fn is_readable_in(&self, open: &Open<E>, id: u32) -> bool {
+        let is_new = self.model.at(open.model.at).table(id).is_none();
+        is_new || self.is_readable(id)
     }
 
     /// False for tables that were dropped, where the engine does not promise them to older snapshots.
@@ -200,7 +212,8 @@ impl<E: Engine> Sim<E> {
             return Err(finding);
         }
         if let Err(failure) = outcome {
-            return self.excuse("scan", &failure);
+            let is_gone = failure.kind == FailureKind::NoSuchTable && !self.is_readable(plan.id);
+            return if is_gone { Ok(()) } else { self.excuse("scan", &failure) };
         }
         let expected = plan.expected.iter().take(if steps.is_cut { found.len() } else { usize::MAX });
         self.stats.count("scans compared");

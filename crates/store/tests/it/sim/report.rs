@@ -78,7 +78,7 @@ impl fmt::Display for Stats {
 /// What was done, as text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    is_kept: bool,
+    pub(crate) is_kept: bool,
     lines: Vec<String>,
 }
 

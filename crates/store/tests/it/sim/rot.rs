@@ -46,7 +46,7 @@ impl<E: Engine> Sim<E> {
         self.trace.note(|| format!("  damage: {kind:?} {file:?}"));
         let vfs: Arc<dyn Vfs> = Arc::new(copy.clone());
         let is_told = match kind {
-            Rot::Flip => is_told_by_check::<E>(&vfs)?,
+            Rot::Flip if E::PROMISES.has_check => is_told_by_check::<E>(&vfs)?,
             _ => true,
         };
         let remains = look::<E>(&vfs);

@@ -67,12 +67,29 @@ fn shrunk<E: Engine>(steps: Vec<Step>, seed: u64, config: &Config, kind: &str, t
         }
         piece /= 2;
     }
+    // Less in bulk does as well, sometimes.
+    for at in 0..steps.len() {
+        while let Step::Bulk { slot, table, kind, key, count, values } = steps[at] {
+            let mut fewer = steps.clone();
+            fewer[at] = Step::Bulk { slot, table, kind, key, count: count * 2 / 3, values };
+            if count == 1 || Instant::now() >= deadline || !fails(&fewer) {
+                break;
+            }
+            steps = fewer;
+        }
+    }
     steps
 }
 
 /// All that is known of a seed that fails, with the script made smaller.
-pub(crate) fn report<E: Engine>(profile: Profile, seed: u64, finding: &Finding, config: &Config) -> String {
-    let steps = script(profile, seed, STEPS);
+pub(crate) fn report<E: Engine>(
+    profile: Profile,
+    seed: u64,
+    steps: usize,
+    finding: &Finding,
+    config: &Config,
+) -> String {
+    let steps = script(profile, seed, steps);
     let steps = shrunk::<E>(steps, seed, config, finding.kind, Duration::from_secs(20));
     let outcome = run::<E>(&steps, seed, &Config { has_trace: true, ..config.clone() });
     let mut text = format!("{} seed {seed}: {finding}\n", profile.name());
@@ -87,7 +104,7 @@ pub(crate) fn report<E: Engine>(profile: Profile, seed: u64, finding: &Finding, 
     }
     let _ = writeln!(
         text,
-        "\nagain: COFFERDAM_SIM_SEED={}:{seed} cargo test -p cofferdam-store --test it sim:: -- --nocapture",
+        "\nagain: COFFERDAM_SIM_SEED={}:{seed} cargo test -p cofferdam-store --test it sim::seed -- --nocapture",
         profile.name()
     );
     text

@@ -120,7 +120,7 @@ impl Shape {
                 ]
             }
             Shape::Pairs => {
-                let c = Cell::Double((rng.below(1 << 20) as f64 / 64.0 - 5_000.0).to_bits());
+                let c = Cell::double(rng.below(1 << 20) as f64 / 64.0 - 5_000.0);
                 let day = Cell::Date(rng.below(40) as i32 * 500 - 9_000);
                 let f = Cell::Decimal(distinct(rng) * 1_000_000_000_000_000_003, 4);
                 let g = Cell::Bool(rng.percent(50));

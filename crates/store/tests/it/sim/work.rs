@@ -38,8 +38,15 @@ impl<E: Engine> Sim<E> {
             }
             Step::Put { slot, table, key, values } => self.write_row(slot, table, Write::Put, key, values),
             Step::Delete { slot, table, key } => self.write_row(slot, table, Write::Delete, key, 0),
-            Step::Bulk { slot, table, kind, key, count, values } => self
-                .with_txn(slot, |sim, engine, open| sim.bulk(engine, open, table, kind, key, count, values)),
+            Step::Bulk { slot, table, kind, key, count, values } => {
+                self.with_txn(slot, |sim, engine, open| {
+                    // The rows follow from the step.
+                    let is_kept = std::mem::replace(&mut sim.trace.is_kept, false);
+                    let fate = sim.bulk(engine, open, table, kind, key, count, values);
+                    sim.trace.is_kept = is_kept;
+                    fate
+                })
+            }
             Step::Savepoint { slot } => self.with_txn(slot, Sim::savepoint),
             Step::RollbackTo { slot, back } => {
                 self.with_txn(slot, |sim, engine, open| sim.rollback_to(engine, open, back))
@@ -77,7 +84,7 @@ impl<E: Engine> Sim<E> {
         match engine.begin(if is_small { 32 << 10 } else { 1 << 20 }) {
             Ok(txn) => {
                 let model = Txn::new(self.model.head);
-                self.txns[place] = Some(Open { engine: txn, model, savepoints: Vec::new() });
+                self.txns[place] = Some(Open { engine: txn, model, savepoints: Vec::new(), is_small });
                 Ok(())
             }
             Err(failure) => self.excuse("begin", &failure),
@@ -113,6 +120,10 @@ impl<E: Engine> Sim<E> {
         open: &Open<E>,
         failure: &Failure,
     ) -> Result<Fate, Finding> {
+        if failure.kind == FailureKind::NoSuchTable && self.model.has_dropped_since(open.model.at) {
+            self.stats.count("tables gone before the commit");
+            return Ok(Fate::Ends);
+        }
         if failure.kind == FailureKind::Conflict {
             if self.model.head == open.model.at {
                 return Err(Finding::new("conflict with nobody", format!("{operation}: {failure}")));
@@ -120,7 +131,9 @@ impl<E: Engine> Sim<E> {
             self.stats.count("conflicts told before the commit");
             return Ok(Fate::Ends);
         }
-        self.excuse(operation, failure)?;
+        if !(open.is_small && failure.kind == FailureKind::OutOfMemory) {
+            self.excuse(operation, failure)?;
+        }
         Ok(if self.rng.percent(50) { Fate::GoesOn } else { Fate::Ends })
     }
 
@@ -144,6 +157,7 @@ impl<E: Engine> Sim<E> {
         key: u32,
         values: u32,
     ) -> Result<Fate, Finding> {
+        open.model.touched.insert(target.id);
         let row = target.shape.row(key, values);
         match (write, target.shape) {
             (Write::Delete, _) => {
@@ -483,7 +497,9 @@ impl<E: Engine> Sim<E> {
             Ok(_) => Ok(()),
             Err(failure) if self.is_conflict(&failure, &verdict) => self.conflicted(&failure, &verdict),
             Err(failure) => {
-                self.excuse("commit", &failure)?;
+                if !(open.is_small && failure.kind == FailureKind::OutOfMemory) {
+                    self.excuse("commit", &failure)?;
+                }
                 self.is_poisoned |= self.faults.has_failed_log_sync::<E>(&self.disk, before.operations);
                 if has_effect {
                     self.doubts.push(open.model.clone());
@@ -500,7 +516,9 @@ impl<E: Engine> Sim<E> {
         if self.is_poisoned {
             return Err(Finding::new("commit after a failed sync", "it is acknowledged"));
         }
-        if sequence <= self.model.newest_sequence {
+        // Definitions alone need no sequence of their own.
+        let is_new = sequence > self.model.newest_sequence;
+        if sequence < self.model.newest_sequence || (txn.has_rows() && !is_new) {
             let what = format!("{sequence} after {}", self.model.newest_sequence);
             return Err(Finding::new("sequence goes back", what));
         }

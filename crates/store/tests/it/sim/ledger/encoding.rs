@@ -173,7 +173,7 @@ impl<'b> Reader<'b> {
             2 => Cell::Int(self.u32()? as i32),
             3 => Cell::Big(self.u64()? as i64),
             4 => Cell::Decimal(i128::from_le_bytes(self.array()?), self.u8()?),
-            5 => Cell::Double(self.u64()?),
+            5 => Cell::Double(self.u64()? as i64),
             6 => Cell::text(self.text()?),
             7 => Cell::Date(self.u32()? as i32),
             _ => return None,

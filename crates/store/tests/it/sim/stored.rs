@@ -1,0 +1,351 @@
+//! The store, as the simulation asks it.
+
+use std::cell::{Cell as Counter, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_store as store;
+use cofferdam_store::{
+    Column, ColumnDef, FileId, FileKind, KeyColumn, KeyRange, Options, RowReader, Scan, Snapshot, Store,
+    Table, TableDef, TableId, Transaction,
+};
+use cofferdam_types::{Date, Decimal, Value};
+use cofferdam_vfs::Vfs;
+
+use super::cell::{Cell, IndexSpec, Range, Row, TableInfo, TableSpec};
+use super::engine::{Durability, Engine, Failure, FailureKind, OpenOptions, Promises, Role, View};
+
+const PATH: &str = "/db";
+/// How many rows scans are asked for at once, one after the other.
+const BATCHES: [usize; 4] = [3, 40, 1, 100];
+
+/// An open store.
+pub(crate) struct Stored {
+    store: Store,
+    process: Budget,
+    /// Definitions by number: the store hands them out by name.
+    tables: RefCell<BTreeMap<u32, Arc<Table>>>,
+    scans: Counter<usize>,
+}
+
+/// A transaction.
+pub(crate) struct StoredTxn {
+    transaction: Transaction,
+    /// The greatest row id of each table that rows were put into.
+    row_ids: BTreeMap<u32, i64>,
+}
+
+impl Stored {
+    fn table(&self, id: u32) -> Result<Arc<Table>, Failure> {
+        let known = self.tables.borrow().get(&id).cloned();
+        known.ok_or_else(|| Failure::new(FailureKind::NoSuchTable, format!("table {id} is not known")))
+    }
+
+    /// A budget that is nobody's business.
+    fn aside(&self) -> Result<Budget, Failure> {
+        Budget::unlimited("reader").map_err(|error| Failure::new(FailureKind::Other, error))
+    }
+
+    /// Scans some columns.
+    fn rows(
+        &self,
+        view: store::View<'_>,
+        table: &Arc<Table>,
+        columns: &[u16],
+        range: &Range,
+        visit: &mut dyn FnMut(&[Row]) -> bool,
+    ) -> Result<(), Failure> {
+        let budget = self.aside()?;
+        let arena = Arena::new(&budget);
+        let batch = BATCHES[self.scans.replace(self.scans.get() + 1) % BATCHES.len()];
+        let out = |_| Failure::new(FailureKind::Other, "the reader's memory");
+        let types = columns.iter().map(|column| table.schema().columns[usize::from(*column)].ty);
+        let mut into =
+            types.map(|ty| Column::new(ty, batch, &arena)).collect::<Result<Vec<_>, _>>().map_err(out)?;
+        let ends = [&range.from, &range.to].map(|end| match end {
+            Bound::Unbounded => (Vec::new(), None),
+            Bound::Included(cells) => (values(cells), Some(true)),
+            Bound::Excluded(cells) => (values(cells), Some(false)),
+        });
+        let [from, to] = ends.each_ref().map(|(values, is_included)| match is_included {
+            None => Bound::Unbounded,
+            Some(true) => Bound::Included(&values[..]),
+            Some(false) => Bound::Excluded(&values[..]),
+        });
+        let mut scan = Scan::new(table, columns, &KeyRange { from, to }, &arena)?;
+        loop {
+            let mut targets: Vec<_> = into
+                .iter_mut()
+                .map(|column| {
+                    column.clear();
+                    column.target()
+                })
+                .collect();
+            let count = scan.next(view, &mut targets, batch)?;
+            drop(targets);
+            let row = |at| into.iter().map(|column| cell(&column.value(at))).collect();
+            let rows: Vec<Row> = (0..count).map(row).collect();
+            if count == 0 || !visit(&rows) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The row id of the row that was just inserted: the greatest of the table.
+    fn new_row_id(&self, txn: &mut StoredTxn, table: &Arc<Table>) -> Result<Option<i64>, Failure> {
+        let before = txn.row_ids.get(&table.id().0).copied();
+        let from = before.map_or(Bound::Unbounded, |id| Bound::Excluded(vec![Cell::Big(id)]));
+        let range = Range { from, to: Bound::Unbounded };
+        let column = table.schema().columns.len() as u16 - 1;
+        let mut newest = None;
+        self.rows(txn.transaction.view(), table, &[column], &range, &mut |rows| {
+            newest = rows.last().map(|row| row[0].clone());
+            true
+        })?;
+        let Some(Cell::Big(id)) = newest else { return Ok(None) };
+        txn.row_ids.insert(table.id().0, id);
+        Ok(Some(id))
+    }
+
+    fn info(&self, table: &Arc<Table>) -> TableInfo {
+        let schema = table.schema();
+        let names: Vec<String> =
+            (0..schema.columns.len()).map(|column| table.column_name(column).to_owned()).collect();
+        let parent = table.parent().and_then(|parent| self.table(parent.0).ok());
+        let sources = parent.as_ref().map_or(Vec::new(), |parent| {
+            let count = parent.schema().columns.len();
+            let source = |name: &String| (0..count).find(|column| parent.column_name(*column) == name);
+            names.iter().filter_map(source).map(|source| source as u16).collect()
+        });
+        let columns = names.iter().zip(schema.columns);
+        TableInfo {
+            id: table.id().0,
+            name: table.name().to_owned(),
+            columns: columns.map(|(name, column)| (name.clone(), column.ty, column.is_nullable)).collect(),
+            key: schema.key.iter().map(|part| (part.column, part.order)).collect(),
+            parent: table.parent().map(|parent| parent.0),
+            sources,
+            unique_columns: table.unique_columns(),
+        }
+    }
+}
+
+/// A value of the store's.
+fn value(cell: &Cell) -> Value<'_> {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Bool(value) => Value::Boolean(*value),
+        Cell::Int(value) => Value::Integer(*value),
+        Cell::Big(value) => Value::BigInt(*value),
+        Cell::Decimal(unscaled, scale) => {
+            Value::Decimal(Decimal::new(*unscaled, *scale).expect("it is short"))
+        }
+        Cell::Double(ordered) => Value::Double(Cell::double_of(*ordered)),
+        Cell::Text(text) => Value::Text(text),
+        Cell::Date(days) => Value::Date(Date::from_days(i64::from(*days)).expect("it is near")),
+    }
+}
+
+/// A failure with the budget's reasons.
+fn explained(error: store::Error, budget: &Budget) -> Failure {
+    let refusal = budget.last_refusal().filter(|_| matches!(error, store::Error::OutOfMemory(_)));
+    let mut failure = Failure::from(error);
+    if let Some(refusal) = refusal {
+        failure.text = refusal.to_string();
+    }
+    failure
+}
+
+fn values(cells: &[Cell]) -> Vec<Value<'_>> {
+    cells.iter().map(value).collect()
+}
+
+fn cell(value: &Value<'_>) -> Cell {
+    match value {
+        Value::Null => Cell::Null,
+        Value::Boolean(value) => Cell::Bool(*value),
+        Value::Integer(value) => Cell::Int(*value),
+        Value::BigInt(value) => Cell::Big(*value),
+        Value::Decimal(value) => Cell::Decimal(value.unscaled(), value.scale()),
+        Value::Double(value) => Cell::double(*value),
+        Value::Text(text) => Cell::text(text),
+        Value::Date(date) => Cell::Date(date.days()),
+        Value::Interval(_) => unreachable!("no column has intervals"),
+    }
+}
+
+fn view_of<'e>(from: &View<'e, Stored>) -> store::View<'e> {
+    match from {
+        View::Snap(snap) => snap.view(),
+        View::Txn(txn) => txn.transaction.view(),
+    }
+}
+
+impl Engine for Stored {
+    type Txn = StoredTxn;
+    type Snap = Snapshot;
+    type Savepoint = store::Savepoint;
+
+    const PROMISES: Promises = Promises {
+        failed_commits_stay_unseen: true,
+        snapshots_keep_dropped_tables: false,
+        index_names_differ: false,
+        savepoints_of_definitions: true,
+        rewrites_what_syncs_forgot: false,
+        damaged_tails_are_told: false,
+        has_check: false,
+        empty_bytes_max: 64 << 10,
+    };
+    const FILES: &'static [&'static str] =
+        &["*", "wal-*", "manifest-*", "segments-*", "temp-*", "root", "db"];
+
+    fn open(vfs: &Arc<dyn Vfs>, options: &OpenOptions) -> Result<Stored, Failure> {
+        let out = |error| Failure::new(FailureKind::Other, error);
+        let process = Budget::unlimited("process").map_err(out)?;
+        let budget = process.child("db", options.limit_bytes).map_err(store::Error::from)?;
+        let mut opened = Options::new();
+        if let Some(bytes) = options.memtable_bytes {
+            opened = opened.memtable_bytes(bytes);
+        }
+        let store = Store::open(vfs, Path::new(PATH), &budget, &opened)
+            .map_err(|error| explained(error, &process))?;
+        Ok(Stored { store, process, tables: RefCell::default(), scans: Counter::new(0) })
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        Ok(self.store.close()?)
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Ok(self.store.snapshot()?)
+    }
+
+    fn sequence(snap: &Snapshot) -> u64 {
+        snap.sequence()
+    }
+
+    fn begin(&self, memory_bytes: u64) -> Result<StoredTxn, Failure> {
+        let budget = self.process.child("transaction", memory_bytes).map_err(store::Error::from)?;
+        Ok(StoredTxn { transaction: self.store.begin(&budget)?, row_ids: BTreeMap::new() })
+    }
+
+    fn tables(&self, snap: &Snapshot) -> Result<Vec<TableInfo>, Failure> {
+        let mut all = Vec::new();
+        snap.tables(|table| all.push(Arc::clone(table)));
+        self.tables.borrow_mut().extend(all.iter().map(|table| (table.id().0, Arc::clone(table))));
+        Ok(all.iter().map(|table| self.info(table)).collect())
+    }
+
+    fn get(&self, from: View<'_, Stored>, table: u32, key: &[Cell]) -> Result<Option<Row>, Failure> {
+        let table = self.table(table)?;
+        let budget = self.aside()?;
+        let arena = Arena::new(&budget);
+        let mut reader = RowReader::new(&table, &arena);
+        let row = reader.get(view_of(&from), &values(key), |row| {
+            (0..row.columns_count()).map(|column| Ok(cell(&row.value(column)?))).collect()
+        })?;
+        Ok(row)
+    }
+
+    fn scan(
+        &self,
+        from: View<'_, Stored>,
+        table: u32,
+        range: &Range,
+        visit: &mut dyn FnMut(&[Row]) -> bool,
+    ) -> Result<(), Failure> {
+        let table = self.table(table)?;
+        let columns: Vec<u16> = (0..table.schema().columns.len() as u16).collect();
+        self.rows(view_of(&from), &table, &columns, range, visit)
+    }
+
+    fn create_table(&self, txn: &mut StoredTxn, spec: &TableSpec) -> Result<u32, Failure> {
+        let columns: Vec<ColumnDef<'_>> = spec
+            .columns
+            .iter()
+            .map(|column| ColumnDef { name: column.name, ty: column.ty, is_nullable: column.is_nullable })
+            .collect();
+        let key: Vec<KeyColumn> =
+            spec.key.iter().map(|&(column, order)| KeyColumn { column, order }).collect();
+        let def = TableDef { name: &spec.name, columns: &columns, key: &key, properties: b"simulated" };
+        let id = txn.transaction.create_table(&def)?;
+        let table = txn.transaction.table(&spec.name);
+        let table = table.ok_or_else(|| Failure::new(FailureKind::Other, "a new table is not there"))?;
+        self.tables.borrow_mut().insert(id.0, table);
+        Ok(id.0)
+    }
+
+    fn create_index(&self, txn: &mut StoredTxn, table: u32, spec: &IndexSpec) -> Result<u32, Failure> {
+        let (table, columns) = (TableId(table), spec.columns);
+        Ok(txn.transaction.create_index(table, &spec.name, columns, spec.is_unique)?.0)
+    }
+
+    fn drop_table(&self, txn: &mut StoredTxn, table: u32) -> Result<(), Failure> {
+        Ok(txn.transaction.drop_table(TableId(table))?)
+    }
+
+    fn insert(&self, txn: &mut StoredTxn, table: u32, row: &[Cell]) -> Result<Option<i64>, Failure> {
+        let known = self.table(table)?;
+        if known.has_row_id() && !txn.row_ids.contains_key(&table) {
+            self.new_row_id(txn, &known)?;
+        }
+        txn.transaction.insert(TableId(table), &values(row))?;
+        if known.has_row_id() { self.new_row_id(txn, &known) } else { Ok(None) }
+    }
+
+    fn put(&self, txn: &mut StoredTxn, table: u32, row: &[Cell]) -> Result<(), Failure> {
+        Ok(txn.transaction.put(TableId(table), &values(row))?)
+    }
+
+    fn delete(&self, txn: &mut StoredTxn, table: u32, key: &[Cell]) -> Result<bool, Failure> {
+        Ok(txn.transaction.delete(TableId(table), &values(key))?)
+    }
+
+    fn savepoint(&self, txn: &mut StoredTxn) -> Result<store::Savepoint, Failure> {
+        Ok(txn.transaction.savepoint())
+    }
+
+    fn rollback_to(&self, txn: &mut StoredTxn, savepoint: &store::Savepoint) -> Result<(), Failure> {
+        Ok(txn.transaction.rollback_to(*savepoint)?)
+    }
+
+    fn commit(&self, txn: StoredTxn, durability: Durability) -> Result<u64, Failure> {
+        Ok(txn.transaction.commit(match durability {
+            Durability::Full => store::Durability::Full,
+            Durability::Normal => store::Durability::Normal,
+        })?)
+    }
+
+    fn rollback(&self, txn: StoredTxn) -> Result<(), Failure> {
+        txn.transaction.rollback();
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        Ok(self.store.sync()?)
+    }
+
+    fn flush(&self) -> Result<(), Failure> {
+        Ok(self.store.flush()?)
+    }
+
+    fn compact(&self) -> Result<bool, Failure> {
+        self.store.compact()?;
+        Ok(false)
+    }
+
+    fn check(_: &Arc<dyn Vfs>, _: &mut dyn FnMut(String)) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn role(name: &str) -> Role {
+        match FileId::parse(name).map(|id| id.kind) {
+            Some(FileKind::Wal | FileKind::Manifest) => Role::Log,
+            Some(FileKind::Temporary) => Role::Temporary,
+            _ => Role::Lasting,
+        }
+    }
+}
