@@ -211,7 +211,7 @@ impl<'a> Scan<'a> {
         // R1: pins first.
         let pins = view.inner.memtables.pin().expect("fewer than 2^32 readers");
         let version = view.inner.versions.current();
-        let runs = view.own.map_or(&[][..], |own| own.runs);
+        let runs = view.own.map_or(&[][..], |own| own.runs.segments());
         let attached_to = (version.number(), runs.len());
         if self.attached_to != Some(attached_to) {
             self.stop_alone()?;
@@ -362,7 +362,7 @@ impl<'a> Scan<'a> {
             None => return Err(no_such_table(id)),
         };
         if let Some(own) = own {
-            for run in own.runs.iter().filter(|run| run.info.table == id) {
+            for run in own.runs.segments().iter().filter(|run| run.info.table == id) {
                 self.attach_one(view, core::slice::from_ref(run), OWN_SEQUENCE + own.operation)?;
             }
         }
