@@ -1,19 +1,23 @@
 //! The command line.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// SQL under a hard memory limit.
 ///
-/// Without -c, statements are read from standard input; each runs at its `;`.
+/// Without -c and -f, statements are read from standard input; each runs at its `;`.
 #[derive(Parser, Debug)]
 #[command(name = "cofferdam", version, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// A statement, or several with `;` between them; may be given several times.
     #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
     pub commands: Vec<String>,
+
+    /// A file of statements; may be given several times. -c and -f run in the order in which they stand.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 
     /// How rows are shown.
     #[arg(long, value_enum, default_value_t = Mode::Table)]
@@ -33,6 +37,37 @@ pub(crate) struct Cli {
 
     #[command(subcommand)]
     pub subcommand: Option<Command>,
+}
+
+/// What the command line says that runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'c> {
+    /// The text of -c.
+    Text(&'c str),
+    /// The file of -f.
+    File(&'c Path),
+}
+
+impl Cli {
+    /// Reads the command line; what is wrong with it ends the program. Gives the places of -c and of -f too.
+    pub(crate) fn read() -> (Cli, [Vec<usize>; 2]) {
+        let matches = Cli::command().get_matches();
+        let places = |name| matches.indices_of(name).into_iter().flatten().collect();
+        let places = [places("commands"), places("files")];
+        match Cli::from_arg_matches(&matches) {
+            Ok(cli) => (cli, places),
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// What runs, in the order in which it stands.
+    pub(crate) fn sources(&self, [commands, files]: [Vec<usize>; 2]) -> Vec<Source<'_>> {
+        let texts = commands.into_iter().zip(self.commands.iter().map(|text| Source::Text(text)));
+        let files = files.into_iter().zip(self.files.iter().map(|path| Source::File(path)));
+        let mut sources: Vec<_> = texts.chain(files).collect();
+        sources.sort_by_key(|(place, _)| *place);
+        sources.into_iter().map(|(_, source)| source).collect()
+    }
 }
 
 /// What a whole run may take.

@@ -1,8 +1,9 @@
 //! A session: statements and dot commands in order, their output, and whether any of them failed.
 
 use std::fmt::{self, Display};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, StdoutLock, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use cofferdam::{
@@ -13,6 +14,7 @@ use cofferdam_arena::Arena;
 use crate::args::{Limits, Mode};
 use crate::format::escaped::Escaped;
 use crate::format::{Stopped, write_rows};
+use crate::holder::holder;
 use crate::input::{Piece, ReadError, Script};
 use crate::interrupt;
 use crate::position::Position;
@@ -28,6 +30,9 @@ const OUTPUT_BYTES: usize = 8 << 10;
 const ROOM_BYTES: u64 = 64 << 10;
 /// The same for one with stored tables: also the least that the store needs, and room for it to work with.
 const STORE_ROOM_BYTES: u64 = 1 << 20;
+
+/// The SQLSTATE of a database that somebody else has open.
+const LOCKED: &str = "55006";
 
 const HELP: &str = "\
 .help                 this list
@@ -63,6 +68,8 @@ pub(crate) enum Refusal {
     TooSmall(String),
     /// The database does not open.
     Database(Error),
+    /// Somebody else has the database in the directory open.
+    Locked(Error, PathBuf),
 }
 
 impl Refusal {
@@ -79,13 +86,23 @@ impl Refusal {
                 USAGE
             }
             Refusal::Database(error) => {
-                let hint = error.hint();
-                let hint = hint.as_ref().map(|hint| hint as &dyn Display);
-                complain(Finding::of(error, hint).without_place());
+                complain_of(error, None);
+                FAILED
+            }
+            Refusal::Locked(error, path) => {
+                let holder = holder(path);
+                complain_of(error, holder.as_ref().map(|hint| hint as &dyn Display));
                 FAILED
             }
         }
     }
+}
+
+/// Writes an error that is no statement's to standard error, with what would help: `hint`, or what the error says.
+fn complain_of(error: &Error, hint: Option<&dyn Display>) {
+    let own = error.hint();
+    let hint = hint.or(own.as_ref().map(|hint| hint as &dyn Display));
+    complain(Finding::of(error, hint).without_place());
 }
 
 impl Session {
@@ -149,14 +166,36 @@ impl Session {
     /// # Errors
     /// The output takes no more.
     pub(crate) fn run_stdin(&mut self) -> io::Result<()> {
+        let stdin = io::stdin().lock();
+        let is_interactive = stdin.is_terminal() && io::stdout().is_terminal();
+        self.run_script(Prompting { stdin, is_interactive }, "stdin", is_interactive)
+    }
+
+    /// Runs what a file says, one piece after the other.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    pub(crate) fn run_file(&mut self, path: &Path) -> io::Result<()> {
+        if interrupt::exit_code().is_some() {
+            return Ok(());
+        }
+        let origin = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => self.run_script(file, &origin, false),
+            Err(error) => {
+                self.input_failed(ReadError::Io(error), &origin, 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn run_script(&mut self, source: impl Read, origin: &str, is_interactive: bool) -> io::Result<()> {
         let database = self.connection.database().clone();
         let Ok(budget) = database.budget().child("input", u64::MAX) else {
             self.fail(format_args!("error[53200]: no memory to read statements"));
             return Ok(());
         };
-        let stdin = io::stdin().lock();
-        let is_interactive = stdin.is_terminal() && io::stdout().is_terminal();
-        let mut script = Script::new(Prompting { stdin, is_interactive });
+        let mut script = Script::new(source);
         loop {
             // What a statement's text took is back before the next one is read.
             let arena = Arena::new(&budget);
@@ -164,11 +203,11 @@ impl Session {
                 Ok(None) => return Ok(()),
                 Ok(Some((Piece::DotCommand(line), _))) => self.run_command(line)?,
                 Ok(Some((Piece::Statement(bytes), position))) => {
-                    self.run_bytes(bytes, Place { origin: "stdin", position })?;
+                    self.run_bytes(bytes, Place { origin, position })?;
                     Flow::Next
                 }
                 Err(error) => {
-                    self.input_failed(error, script.position().line);
+                    self.input_failed(error, origin, script.position().line);
                     return Ok(());
                 }
             };
@@ -181,13 +220,14 @@ impl Session {
         }
     }
 
-    fn input_failed(&mut self, error: ReadError, line: usize) {
+    fn input_failed(&mut self, error: ReadError, origin: &str, line: usize) {
+        let origin = Escaped(origin);
         match error {
-            ReadError::Io(error) => self.fail(format_args!("error[58030]: could not read stdin: {error}")),
+            ReadError::Io(error) => self.fail(format_args!("error[58030]: could not read {origin}: {error}")),
             ReadError::OutOfMemory => {
                 let limit = human_bytes(self.connection.database().budget().limit());
                 self.fail(format_args!(
-                    "error[53200]: the statement at line {line} of stdin does not fit the memory limit of {limit}; \
+                    "error[53200]: the statement at line {line} of {origin} does not fit the memory limit of {limit}; \
                      what follows is not read (raise --memory)"
                 ));
             }
@@ -374,7 +414,10 @@ pub(crate) fn open(
         Some(path) => Database::open(path, options),
         None => Database::open_in_memory(options),
     };
-    let database = database.map_err(Refusal::Database)?;
+    let database = database.map_err(|error| match directory {
+        Some(path) if error.sqlstate() == LOCKED => Refusal::Locked(error, path.to_owned()),
+        _ => Refusal::Database(error),
+    })?;
     let untracked = Untracked::below(database.budget()).map_err(Refusal::Database)?;
     Ok((database, untracked))
 }
