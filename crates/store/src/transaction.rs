@@ -45,7 +45,7 @@ use crate::wal::ROW_BYTES_MAX;
 
 /// A transaction. It is rolled back when it is dropped.
 ///
-/// **Memory.** Its changes, up to half a memtable, and its buffers: charged to the budget that it was begun with. What does
+/// **Memory.** Its changes, up to half a memtable of a store that has the limit alone, and its buffers: charged to the budget that it was begun with. What does
 /// not fit there goes to disk.
 #[derive(Debug)]
 pub struct Transaction {
@@ -130,7 +130,7 @@ impl Transaction {
             snapshot: self.snapshot,
             own: Some(Own {
                 writes: self.writes.read(),
-                runs: self.runs.segments(),
+                runs: &self.runs,
                 operation: self.operation,
                 created: &self.created,
                 dropped: &self.dropped,
@@ -531,7 +531,7 @@ impl Transaction {
 
     /// How many bytes of changes are kept in memory.
     fn write_bytes_max(&self) -> u64 {
-        (self.store.inner().sizing.memtable_bytes / 2).max(8 << 10)
+        self.store.inner().sizing.writes_bytes
     }
 
     // -------------------------------------------------------------------------------------------------- the end
