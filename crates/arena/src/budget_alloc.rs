@@ -18,7 +18,7 @@
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
-//! What all pieces of an allocator and its clones take together is charged in whole [`UNIT`](crate::UNIT)s, each piece
+//! What all pieces of an allocator and its clones take together is charged in whole [`UNIT`]s, each piece
 //! with 16 bytes for what the global allocator keeps about it. Containers must be grown by their `try_` methods before
 //! they are added to: the others abort the process when the budget refuses.
 

@@ -55,8 +55,67 @@ pub(crate) enum Command {
     /// Looks into SQL without running it.
     #[command(subcommand)]
     Sql(Sql),
+    /// Reads all of a database's files and tells everything that is wrong with them. Writes nothing.
+    ///
+    /// The exit code is 0 where nothing is wrong, 1 otherwise.
+    Check(Check),
+    /// Shows what there is in a database: its files and logs, tables, segments, how columns are encoded. Writes nothing.
+    Inspect(Inspect),
+    /// Copies a database to another directory, and checks the copy.
+    ///
+    /// The copy has all commits up to one, and none behind it. A database that another process has open is copied by that
+    /// process: the library's call does so while others write.
+    Backup(Backup),
     /// Writes TPC-H tables as .tbl files. Takes several hundred MiB of memory whatever the scale.
     TpchData(TpchData),
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The directory of the database.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+}
+
+/// Arguments of `inspect`.
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// The directory of the database.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    /// Only this table, with its indexes, columns and levels.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+
+    /// Shows the levels, segments and row groups.
+    #[arg(long)]
+    pub segments: bool,
+
+    /// Shows how the columns of each segment are encoded and what their values lie between; reads all of them.
+    #[arg(long)]
+    pub columns: bool,
+
+    /// Writes one JSON object with an array for each table of the output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `backup`.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The directory of the database.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    /// The directory of the copy, which is made, or is empty.
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
+
+    /// Does not check the copy.
+    #[arg(long)]
+    pub no_check: bool,
 }
 
 /// What `sql` does with a script: a file, or - for standard input.

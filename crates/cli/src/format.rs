@@ -3,6 +3,7 @@
 mod csv;
 pub(crate) mod escaped;
 mod json;
+pub(crate) mod sheet;
 mod table;
 
 use std::io::{self, Write};

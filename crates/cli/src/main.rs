@@ -11,10 +11,11 @@
 //! | `report` | errors with the place in the statement |
 //! | `untracked` | the counting global allocator, and its budget |
 //! | `sql` | looking into SQL without running it |
+//! | `store` | checking, looking into and copying the directory of a database |
 //! | `demo` | TPC-H data, queries and answers |
 //!
-//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run; 2 the command
-//! line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
+//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run, or a database has
+//! problems; 2 the command line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
 //!
 //! The program adds no behaviour to the database: everything here is reading and writing.
 #![deny(unsafe_code)]
@@ -31,6 +32,7 @@ mod position;
 mod report;
 mod session;
 mod sql;
+mod store;
 #[allow(unsafe_code)]
 mod untracked;
 
@@ -57,6 +59,9 @@ fn main() -> ExitCode {
         }
         Some(Command::Demo(demo)) => demo::run(&demo, cli.limits),
         Some(Command::Sql(tool)) => sql::run(&tool, cli.limits, cli.show_memory),
+        Some(Command::Check(check)) => store::check::run(&check, cli.limits, cli.show_memory),
+        Some(Command::Inspect(inspect)) => store::inspect::run(&inspect, cli.limits, cli.show_memory),
+        Some(Command::Backup(backup)) => store::backup::run(&backup, cli.limits, cli.show_memory),
         Some(Command::TpchData(data)) => demo::data::write(&data),
         None => statements(&cli),
     };

@@ -120,7 +120,7 @@ impl Database {
 /// The files of the system.
 #[cfg(unix)]
 fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
-    Ok(Arc::new(cofferdam_vfs::OsVfs::default()))
+    Ok(Arc::new(cofferdam_vfs::OsVfs))
 }
 
 /// There is none for this system yet.

@@ -133,7 +133,7 @@ impl ConflictCheck<'_> {
 }
 
 /// How many bytes of a unique index's key are of its unique columns; `None` where one of these is NULL, which is like no other.
-fn unique_prefix_bytes(schema: &Schema<'_>, columns: usize, key: &[u8]) -> Option<usize> {
+pub(crate) fn unique_prefix_bytes(schema: &Schema<'_>, columns: usize, key: &[u8]) -> Option<usize> {
     let mut rest = key;
     let mut text = [0; KEY_BYTES_MAX];
     for part in schema.key.iter().take(columns) {

@@ -116,6 +116,47 @@ impl Directory {
         Ok((directory, root))
     }
 
+    /// Makes an empty directory, or takes one, in which a database is to be put together: nothing opens it before
+    /// [`Directory::complete`].
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`] for one that has files beside a lock; [`Error::Locked`], [`Error::OutOfMemory`], [`Error::Io`].
+    pub(crate) fn begin(vfs: &Arc<dyn Vfs>, path: &Path, budget: &Budget) -> Result<Directory, Error> {
+        let _charge = Charge::new(budget, DIRECTORY_BYTES)?;
+        let inner = vfs.directory(path, true).map_err(|error| Error::io("make", None, &error))?;
+        let (vfs, access) = (Arc::clone(vfs), Access::Create);
+        let mut directory = Directory { vfs, inner, access, _lock: None, _charge };
+        // As in `open`.
+        directory.check_empty()?;
+        directory._lock = Some(directory.lock()?);
+        directory.check_empty()?;
+        Ok(directory)
+    }
+
+    fn check_empty(&self) -> Result<(), Error> {
+        self.names(&mut |name| match FileId::parse(name) {
+            Some(FileId::LOCK) => Ok(()),
+            _ => Err(Error::NotEmpty),
+        })
+    }
+
+    /// Makes the directory a database: gives it a root. Everything that the root leads to is durable, with its name.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Io`]; it is not known then whether it is one.
+    pub(crate) fn complete(&self, root: &Root, budget: &Budget) -> Result<(), Error> {
+        self.name_root(root, budget)
+    }
+
+    /// Removes what was put into a directory that is to be none, the root first, as far as the system lets it be.
+    pub(crate) fn abandon(&self) {
+        let is_root_gone = self.remove_if_there(FileId::ROOT).and_then(|()| self.sync());
+        if is_root_gone.is_ok() {
+            // What stays is no database.
+            let _ = self.remove_all(&|id| id.kind != FileKind::Lock);
+        }
+    }
+
     fn lock(&self) -> Result<Box<dyn Lock>, Error> {
         self.inner.lock(FileId::LOCK.name().as_str()).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => Error::Locked,

@@ -40,6 +40,8 @@ pub enum Error {
     Locked,
     /// There is no database at the path, or something that is none.
     NotADatabase,
+    /// The directory has files, and what is to be made there needs an empty one.
+    NotEmpty,
     /// The file was written by a version that this one cannot read.
     Unsupported(Unsupported),
     /// Bytes of a file are not what was written: restore them from a backup.
@@ -179,7 +181,9 @@ impl Error {
     /// What the caller can do.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Input(_) | Error::UniqueViolation(_) | Error::NotADatabase => Remedy::FixInput,
+            Error::Input(_) | Error::UniqueViolation(_) | Error::NotADatabase | Error::NotEmpty => {
+                Remedy::FixInput
+            }
             Error::OutOfMemory(_) | Error::LimitTooSmall { .. } => Remedy::GiveMemory,
             Error::Conflict(_) | Error::Stalled { .. } | Error::Cancelled | Error::Locked | Error::Closed => {
                 Remedy::Retry
@@ -209,6 +213,7 @@ impl Error {
             Error::Locked => "55006",
             Error::Closed => "08003",
             Error::NotADatabase => "58P01",
+            Error::NotEmpty => "58P02",
             Error::Unsupported(_) => "0A000",
             Error::Corrupt(_) => "XX001",
             Error::Io(problem) if problem.kind == io::ErrorKind::StorageFull => "53100",
@@ -245,6 +250,7 @@ impl fmt::Display for Error {
             }
             Error::Closed => f.write_str("the database was closed; open it again"),
             Error::NotADatabase => f.write_str("there is no database here"),
+            Error::NotEmpty => f.write_str("the directory is not empty"),
             Error::Unsupported(what) => {
                 write!(f, "{}: {} {:#x} is of a newer version", what.file, what.what, what.found)
             }

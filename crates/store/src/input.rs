@@ -14,11 +14,12 @@ use cofferdam_types::row::decode_row;
 use crate::cache::Cache;
 use crate::encode::EncodedRange;
 use crate::error::Error;
+use crate::files::FileId;
 use crate::memtable::{Cursor, Entry, EntryKind};
 use crate::merge::Window;
 use crate::page::{ColumnMut, LongRef, ROWS_MAX};
 use crate::schema::{KeyShape, Schema, TableId};
-use crate::segment::{PageSource, SegmentCursor, SegmentFile};
+use crate::segment::{PageSource, RangePlace, SegmentCursor, SegmentFile};
 use crate::version::Segment;
 
 /// Entries of a memtable that are looked at together.
@@ -29,7 +30,7 @@ pub(crate) struct MemoryInput<'p> {
     cursor: Cursor<'p>,
     table: TableId,
     shape: KeyShape,
-    /// Added to sequences: [`OWN_SEQUENCE`] for a transaction's own changes.
+    /// Added to sequences: [`OWN_SEQUENCE`](crate::merge::OWN_SEQUENCE) for a transaction's own changes.
     base: u64,
     entries: [Option<Entry<'p>>; MEMORY_ROWS],
     prefixes: [u64; MEMORY_ROWS],
@@ -329,6 +330,12 @@ impl<'a> SegmentInput<'a> {
     /// The file of the segment whose rows the window shows.
     pub(crate) fn file(&self) -> Arc<SegmentFile> {
         Arc::clone(self.cursor.as_ref().expect("it is attached").segment().file())
+    }
+
+    /// The file of the rows that the window shows, and where the directory of their row group is.
+    pub(crate) fn place(&self) -> (FileId, u64) {
+        let cursor = self.cursor.as_ref().expect("it is attached");
+        (cursor.segment().file().id(), cursor.range().map_or(0, RangePlace::group_offset))
     }
 
     /// [`SegmentInput::copy`] for rows that are written to another segment: see [`SegmentCursor::decode_to_copy`].

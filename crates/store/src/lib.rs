@@ -55,6 +55,7 @@
 //! | `read`, `scan`, `column` | [`Snapshot`], [`RowReader`], [`Scan`], [`Column`] |
 //! | `merge`, `input`, `rewrite` | sorted streams of versions out of memtables and segments |
 //! | `version`, `level`, `load`, `snapshots` | which segments there are, in which order; which states somebody reads |
+//! | `check/`, `inspect`, `backup` | looking at a database without changing it, and copying one that is open |
 //! | `memtable/` | an ordered structure in an arena, one writer, readers without locks |
 //! | `segment/`, `page/`, `cache/` | immutable sorted files, their encodings, the cache of their pieces |
 //! | `log/`, `wal/`, `manifest/`, `directory/` | records that are appended, and what is made of them; formats in `docs/formats/` |
@@ -70,11 +71,14 @@
 #![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod backup;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 mod cache;
+mod catalog;
 mod change;
+mod check;
 mod column;
 mod commit;
 mod compaction;
@@ -87,6 +91,7 @@ mod flush;
 mod gap;
 mod group;
 mod input;
+mod inspect;
 mod level;
 mod load;
 pub mod log;
@@ -95,6 +100,7 @@ mod memtable;
 mod merge;
 mod options;
 mod page;
+mod progress;
 mod read;
 mod rewrite;
 mod run;
@@ -110,12 +116,19 @@ mod version;
 pub mod wal;
 mod worker;
 
+pub use backup::{Backup, backup};
+pub use check::{Checked, Fault, Finding, Problem, Remains, RemainsKind, check};
 pub use column::Column;
 pub use encode::KeyRange;
 pub use error::{Corruption, Duplicate, Error, InputKind, InputProblem, IoProblem, Remedy, Unsupported};
 pub use files::{FileId, FileKind};
+pub use inspect::{
+    ColumnInfo, DatabaseInfo, Encodings, FileInfo, GroupInfo, Inspection, LogInfo, OpenSegment, SegmentInfo,
+    Shown, Totals,
+};
 pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
+pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
 pub use scan::Scan;
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};

@@ -25,6 +25,9 @@ pub(crate) struct Loader {
     segments: Vec<manifest::Segment, BudgetAlloc>,
 }
 
+/// The tables and segments of a manifest.
+pub(crate) type Parts = (Vec<Table, BudgetAlloc>, Vec<manifest::Segment, BudgetAlloc>);
+
 impl Loader {
     pub(crate) fn new(alloc: &BudgetAlloc) -> Loader {
         let (tables, segments) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
@@ -92,6 +95,28 @@ impl Loader {
         self.tables.last_mut().ok_or_else(|| place.corrupt("a column of no table"))
     }
 
+    /// The tables by number, each index with the columns that it has of its table, and the segments in the order in which they
+    /// were added.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    pub(crate) fn into_parts(mut self) -> Result<Parts, Error> {
+        self.find_sources()?;
+        Ok((self.tables, self.segments))
+    }
+
+    fn find_sources(&mut self) -> Result<(), Error> {
+        for place in 0..self.tables.len() {
+            let Some(parent) = self.tables[place].parent().and_then(|parent| self.find(parent)) else {
+                continue;
+            };
+            // An index has a greater number than its table.
+            let (before, after) = self.tables.split_at_mut(place);
+            after[0].find_sources(&before[parent])?;
+        }
+        Ok(())
+    }
+
     /// Opens the segments' files, and gives the version and the number of its last segment.
     ///
     /// # Errors
@@ -101,14 +126,7 @@ impl Loader {
         directory: &Arc<Directory>,
         budget: &Budget,
     ) -> Result<(Version, u64), Error> {
-        for place in 0..self.tables.len() {
-            let Some(parent) = self.tables[place].parent().and_then(|parent| self.find(parent)) else {
-                continue;
-            };
-            // An index has a greater number than its table.
-            let (before, after) = self.tables.split_at_mut(place);
-            after[0].find_sources(&before[parent])?;
-        }
+        self.find_sources()?;
         let mut created: Vec<Arc<Table>, BudgetAlloc> = Vec::new_in(self.alloc.clone());
         created.try_reserve_exact(self.tables.len())?;
         created.extend(self.tables.drain(..).map(Arc::new));

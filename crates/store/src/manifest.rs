@@ -46,8 +46,8 @@ pub use item::{
 };
 pub use replay::{Place, Replayed, replay};
 pub use root::{DATABASE_VERSION, Root};
-pub(crate) use writer::create;
 pub use writer::{ColumnDefinition, Edit, ManifestWriter, TableDefinition};
+pub(crate) use writer::{create, write_snapshot};
 
 use crate::files::FileKind;
 use crate::log::header::Format;

@@ -28,8 +28,8 @@
 //! **Invariants.**
 //! - **P1** Bytes are read only behind checks of their bounds; nothing that a page says is trusted for more than how much
 //!   of itself is looked at. So a page whose bytes changed after [`Page::parse`] gives other values, and no panic.
-//! - **P2** [`Page::parse`] accepts only what could have been written: reading an accepted page cannot fail, but for
-//!   memory and compressed texts, whose symbols are elsewhere.
+//! - **P2** [`Page::parse`] accepts only pages of which every row has a value: reading an accepted one fails for want of
+//!   memory or of the right symbols only, or where its texts are more than P3 allows.
 //! - **P3** Texts of a page take at most [`TEXT_BYTES_MAX`] bytes of a heap, whatever the page says.
 
 mod bytes;
@@ -49,10 +49,8 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_types::column::{Data, Kind, unpack_interval};
 use cofferdam_types::{Date, Decimal, Type, Value};
 
-#[allow(unused_imports)] // `segment` is written beside this
 pub(crate) use encode::{EncodeScratch, encode};
 pub(crate) use symbols::SymbolTable;
-#[allow(unused_imports)]
 pub(crate) use zone::{TextBound, Zone, ZoneBound};
 
 use bytes::Input;

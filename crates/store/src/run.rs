@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::flush::{BUFFERS, NewSegments};
 use crate::memtable::{EntryKind, WriteSet};
 use crate::merge::{Filter, OWN_SEQUENCE};
-use crate::read::no_such_table;
 use crate::rewrite::Rewriter;
 use crate::schema::TableId;
 use crate::store::{Inner, Store, lock};
@@ -165,5 +164,6 @@ fn table_of(inner: &Inner, id: TableId, created: &[Arc<Table>]) -> Result<Arc<Ta
         return Ok(Arc::clone(table));
     }
     let version = inner.versions.current();
-    version.table(id).map(|entry| Arc::clone(&entry.table)).ok_or(no_such_table(id))
+    // Who has written to it knew it.
+    version.table(id).map(|entry| Arc::clone(&entry.table)).ok_or(Error::Conflict(id))
 }

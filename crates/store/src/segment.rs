@@ -83,7 +83,7 @@ pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;
 
 #[allow(unused_imports, reason = "names of what others are given")]
-pub(crate) use verify::{Verified, verify};
+pub(crate) use verify::{Sight, Verified, look_through, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
 #[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use zones::PageZone;

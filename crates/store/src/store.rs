@@ -303,6 +303,11 @@ impl Inner {
         TableId(self.next_table.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// No table has this number or a greater one.
+    pub(crate) fn next_table_number(&self) -> u32 {
+        self.next_table.load(Ordering::Relaxed)
+    }
+
     /// Refuses writes to a store that was closed, or of which it is not known what is on disk.
     pub(crate) fn check_writable(&self) -> Result<(), Error> {
         if self.is_closed.load(Ordering::Acquire) {
@@ -460,7 +465,7 @@ fn put_change(edit: &mut Edit<'_>, change: &Change<'_>) -> Result<(), Error> {
 }
 
 /// The items of everything.
-fn put_version(edit: &mut Edit<'_>, version: &Version) -> Result<(), Error> {
+pub(crate) fn put_version(edit: &mut Edit<'_>, version: &Version) -> Result<(), Error> {
     for entry in version.tables() {
         put_table(edit, &entry.table)?;
     }

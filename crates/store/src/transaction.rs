@@ -58,6 +58,9 @@ pub struct Transaction {
     operation: u64,
     runs: Runs,
     known: Vec<Known, BudgetAlloc>,
+    /// The tables that were ever known, with all the indexes that they had then, whatever the transaction itself has made or
+    /// dropped since: what it has written went to these, so at the commit they must be the same.
+    met: Vec<Known, BudgetAlloc>,
     created: Vec<Arc<Table>, BudgetAlloc>,
     dropped: Vec<TableId, BudgetAlloc>,
     /// A change failed in its middle: nothing but a rollback is possible.
@@ -103,6 +106,7 @@ impl Store {
             operation: 0,
             runs: Runs::new(&alloc),
             known: Vec::new_in(alloc.clone()),
+            met: Vec::new_in(alloc.clone()),
             created: Vec::new_in(alloc.clone()),
             dropped: Vec::new_in(alloc.clone()),
             change: None,
@@ -589,13 +593,10 @@ impl Transaction {
         if let Some(known) = self.known.iter().find(|known| known.table.id() == id) {
             return Ok(known.clone());
         }
+        let met = self.met(id)?;
         let table = self.view().table(id)?;
-        if table.parent().is_some() {
-            return Err(no_such_table(id));
-        }
         let mut indexes = Vec::new_in(self.alloc.clone());
-        let version = self.store.inner().versions.current();
-        let candidates = version.indexes(id).map(|entry| &entry.table).chain(self.created.iter());
+        let candidates = met.indexes.iter().chain(self.created.iter());
         for index in candidates.filter(|index| index.parent() == Some(id)) {
             if !self.dropped.contains(&index.id()) {
                 indexes.try_reserve(1)?;
@@ -607,6 +608,28 @@ impl Transaction {
         self.known.try_reserve(1)?;
         self.known.push(known.clone());
         Ok(known)
+    }
+
+    /// A table with the indexes that it had when the transaction first met it.
+    fn met(&mut self, id: TableId) -> Result<Known, Error> {
+        if let Some(met) = self.met.iter().find(|met| met.table.id() == id) {
+            return Ok(met.clone());
+        }
+        let table = self.view().table(id)?;
+        if table.parent().is_some() {
+            return Err(no_such_table(id));
+        }
+        let mut indexes = Vec::new_in(self.alloc.clone());
+        let version = self.store.inner().versions.current();
+        for index in version.indexes(id) {
+            indexes.try_reserve(1)?;
+            indexes.push(Arc::clone(&index.table));
+        }
+        self.alloc.charge(size_of::<Vec<Arc<Table>, BudgetAlloc>>())?;
+        let met = Known { table, indexes: Arc::new(indexes) };
+        self.met.try_reserve(1)?;
+        self.met.push(met.clone());
+        Ok(met)
     }
 
     /// Writes the changes in memory to a run.
@@ -724,11 +747,10 @@ impl Transaction {
                 return Err(Error::Conflict(parent.unwrap_or(table.id())));
             }
         }
-        for known in self.known.iter().filter(|known| !is_dropped(known.table.id())) {
-            let id = known.table.id();
-            let now = version.indexes(id).map(|entry| entry.table.id()).filter(|index| !is_dropped(*index));
-            let then = known.indexes.iter().map(|index| index.id()).filter(|index| !is_created(*index));
-            if !now.eq(then) {
+        for met in self.met.iter().filter(|met| !is_dropped(met.table.id()) && !is_created(met.table.id())) {
+            let id = met.table.id();
+            let now = version.indexes(id).map(|entry| entry.table.id());
+            if !now.eq(met.indexes.iter().map(|index| index.id())) {
                 return Err(Error::Conflict(id));
             }
         }

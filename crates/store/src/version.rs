@@ -50,6 +50,19 @@ impl Segment {
     ) -> Result<Arc<Segment>, Error> {
         let location = Location { footer_offset: info.id.footer_offset };
         let reader = segment::Segment::open(Arc::clone(file), location, info.sequence_base, &table.schema())?;
+        Ok(Segment::of(info, added, reader, alloc)?)
+    }
+
+    /// A segment that was opened.
+    ///
+    /// # Errors
+    /// The budget refuses.
+    pub(crate) fn of(
+        info: manifest::Segment,
+        added: u64,
+        reader: segment::Segment,
+        alloc: &BudgetAlloc,
+    ) -> Result<Arc<Segment>, AllocError> {
         alloc.charge(size_of::<Segment>())?;
         Ok(Arc::new(Segment { info, reader, added, alloc: alloc.clone() }))
     }
@@ -250,15 +263,20 @@ fn table_segments(
         }
     }
     segments.extend(added.cloned());
-    segments.sort_by(|a: &Arc<Segment>, b| {
+    sort_segments(&mut segments);
+    alloc.charge(TABLE_BYTES)?;
+    Ok(Arc::new(TableSegments { table: Arc::clone(table), segments }))
+}
+
+/// Puts segments of a table into the order of their levels: level 0 newest first, the others by key.
+pub(crate) fn sort_segments(segments: &mut [Arc<Segment>]) {
+    segments.sort_unstable_by(|a: &Arc<Segment>, b| {
         let by_level = a.info.level.cmp(&b.info.level);
         by_level.then_with(|| match a.info.level {
             0 => b.added.cmp(&a.added),
             _ => a.keys().cmp(&b.keys()),
         })
     });
-    alloc.charge(TABLE_BYTES)?;
-    Ok(Arc::new(TableSegments { table: Arc::clone(table), segments }))
 }
 
 /// The version of now.

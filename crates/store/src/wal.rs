@@ -39,6 +39,7 @@ mod writer;
 
 pub use entry::{Change, Entry, ROW_BYTES_MAX};
 pub use recover::{Recovered, Tail, recover};
+pub(crate) use recover::{recover_each, replay_alone};
 pub use replay::Event;
 pub use writer::{Transaction, WalWriter};
 

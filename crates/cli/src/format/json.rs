@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use cofferdam::{Batch, Rows, Value};
+use cofferdam::{Batch, Column, Rows, Value};
 
 use super::Stopped;
 
@@ -16,21 +16,31 @@ pub(super) fn write(rows: &mut Rows<'_>, out: &mut impl Write) -> Result<(), Sto
     let mut is_first = true;
     while let Some(batch) = next_batch(rows, is_first, out)? {
         for row in batch.rows() {
-            out.write_all(if is_first { b"[\n{" } else { b",\n{" })?;
+            out.write_all(if is_first { b"[\n" } else { b",\n" })?;
             is_first = false;
-            for (index, value) in row.values().enumerate() {
-                if index > 0 {
-                    out.write_all(b",")?;
-                }
-                string(columns[index].name, out)?;
-                out.write_all(b":")?;
-                write_value(value, out)?;
-            }
-            out.write_all(b"}")?;
+            object(columns, row.values(), out)?;
         }
     }
     out.write_all(if is_first { b"[]\n" } else { b"\n]\n" })?;
     Ok(())
+}
+
+/// A row as an object.
+pub(super) fn object<'v>(
+    columns: &[Column<'_>],
+    values: impl Iterator<Item = Value<'v>>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    out.write_all(b"{")?;
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            out.write_all(b",")?;
+        }
+        string(columns[index].name, out)?;
+        out.write_all(b":")?;
+        write_value(value, out)?;
+    }
+    out.write_all(b"}")
 }
 
 /// A statement that fails before its first row writes nothing; one that fails later leaves an array that is not closed,
@@ -62,7 +72,7 @@ fn write_value(value: Value<'_>, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-fn string(text: &str, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn string(text: &str, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"\"")?;
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| matches!(c, '"' | '\\') || c < ' ') {

@@ -18,7 +18,7 @@ use super::escaped::Escaped;
 /// The rows that widths are fitted to.
 const WINDOW_ROWS: usize = 200;
 /// All that the window may hold; when it is full, fewer rows are fitted.
-const WINDOW_BYTES: u64 = 128 << 10;
+pub(super) const WINDOW_BYTES: u64 = 128 << 10;
 /// The widest that a column is made.
 const WIDTH_MAX: usize = 100;
 
@@ -54,12 +54,16 @@ pub(super) fn write(rows: &mut Rows<'_>, budget: &Budget, out: &mut impl Write) 
     if is_open {
         window.print(out)?;
     }
-    writeln!(out, "({rows_count} row{})", if rows_count == 1 { "" } else { "s" })?;
-    Ok(())
+    Ok(count_rows(rows_count, out)?)
+}
+
+/// The line below a table.
+pub(super) fn count_rows(rows_count: u64, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "({rows_count} row{})", if rows_count == 1 { "" } else { "s" })
 }
 
 /// The first rows of an answer, and the widths that fit them.
-struct Window<'w> {
+pub(super) struct Window<'w> {
     arena: &'w Arena,
     columns: &'w [Column<'w>],
     cells: Vec<'w, &'w str>,
@@ -68,7 +72,7 @@ struct Window<'w> {
 }
 
 impl<'w> Window<'w> {
-    fn new(columns: &'w [Column<'w>], arena: &'w Arena) -> Window<'w> {
+    pub(super) fn new(columns: &'w [Column<'w>], arena: &'w Arena) -> Window<'w> {
         let name_width = |index: usize| width_of(columns[index].name).min(WIDTH_MAX);
         let widths = arena.alloc_slice_fill_with(columns.len(), name_width).unwrap_or_default();
         Window { arena, columns, cells: Vec::new_in(arena), widths }
@@ -80,13 +84,22 @@ impl<'w> Window<'w> {
             return 0;
         }
         for (index, row) in batch.rows().enumerate() {
-            let whole = self.cells.len();
-            if whole / self.columns.len() == WINDOW_ROWS || self.hold_row(row.values()).is_err() {
-                self.cells.truncate(whole);
+            if !self.hold_one(row.values()) {
                 return index;
             }
         }
         batch.rows_count()
+    }
+
+    /// Keeps a row, if there is room.
+    pub(super) fn hold_one<'v>(&mut self, values: impl Iterator<Item = Value<'v>>) -> bool {
+        let whole = self.cells.len();
+        let is_full = whole / self.columns.len().max(1) == WINDOW_ROWS;
+        let is_held = !is_full && self.hold_row(values).is_ok();
+        if !is_held {
+            self.cells.truncate(whole);
+        }
+        is_held
     }
 
     fn hold_row<'v>(&mut self, values: impl Iterator<Item = Value<'v>>) -> Result<(), AllocError> {
@@ -105,7 +118,7 @@ impl<'w> Window<'w> {
     }
 
     /// The header and the rows that were kept.
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         self.line(self.columns.iter().map(|column| column.name), |_| Align::Center, out)?;
         for index in 0..self.columns.len() {
             write!(out, "{}{:-<2$}", if index > 0 { "+" } else { "" }, "", self.width(index) + 2)?;
@@ -117,7 +130,11 @@ impl<'w> Window<'w> {
         Ok(())
     }
 
-    fn row<'v>(&self, values: impl Iterator<Item = Value<'v>>, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn row<'v>(
+        &self,
+        values: impl Iterator<Item = Value<'v>>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         self.line(values, |index| align(self.columns[index].ty), out)
     }
 

@@ -21,7 +21,7 @@
 
 mod format;
 mod lines;
-mod progress;
+pub(crate) mod progress;
 mod script;
 mod source;
 mod stats;

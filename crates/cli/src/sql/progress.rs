@@ -1,4 +1,4 @@
-//! How far a long input is read, on a terminal.
+//! How far long work is, on a terminal.
 
 use std::cell::{Cell, OnceCell};
 use std::io::{self, IsTerminal};
@@ -22,6 +22,21 @@ impl Progress {
     pub(crate) fn new(total_bytes: Option<u64>) -> Progress {
         let is_shown = io::stderr().is_terminal() && !io::stdout().is_terminal();
         Progress { total_bytes, read_bytes: Cell::new(0), is_shown, bar: OnceCell::new() }
+    }
+
+    /// For work whose output does not say how far it is.
+    pub(crate) fn of_work() -> Progress {
+        let is_shown = io::stderr().is_terminal();
+        Progress { total_bytes: None, read_bytes: Cell::new(0), is_shown, bar: OnceCell::new() }
+    }
+
+    /// So much is done of so much, which may have become more.
+    pub(crate) fn reach(&self, done_bytes: u64, total_bytes: u64) {
+        if self.is_shown && total_bytes > SHORT_BYTES {
+            let bar = self.bar.get_or_init(|| bar(Some(total_bytes)));
+            bar.set_length(total_bytes);
+            bar.set_position(done_bytes);
+        }
     }
 
     /// So many more bytes were read.

@@ -4,6 +4,7 @@
 mod arguments;
 mod bad_input;
 mod demo;
+mod directories;
 mod interrupts;
 mod memory;
 mod output;

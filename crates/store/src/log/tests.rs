@@ -410,6 +410,24 @@ fn marks_are_written_where_they_say_something() {
     assert_eq!((end.number, end.bytes, end.last_sequence), (7, durable, 1));
 }
 
+/// Aim: a writer knows as much to be durable as the log says. Method: open a log again whose last record was given up.
+#[test]
+fn what_a_log_says_to_be_durable_is_not_forgotten() {
+    let machine = open(SimDisk::new(15));
+    let mut log = machine.create(0);
+    append(&mut log, 1, b"one").unwrap();
+    log.begin(3, 2).unwrap();
+    log.put(&pattern(2, 15_000)).unwrap();
+    log.abort();
+    log.write().unwrap();
+    for _ in 0..3 {
+        let (summary, _) = machine.read().unwrap();
+        log = LogWriter::resume(&machine.directory, &FORMAT, &summary, 0, &machine.budget).unwrap();
+        let (summary, _) = machine.read().unwrap();
+        assert_eq!(log.durable_bytes(), summary.durable);
+    }
+}
+
 #[test]
 fn syncs_may_run_while_records_are_appended() {
     let machine = open(SimDisk::new(11));

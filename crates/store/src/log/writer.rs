@@ -199,7 +199,7 @@ impl LogWriter {
         }
         if summary.is_witnessed() && summary.file_bytes == summary.end {
             // Marks behind the last record may be in the system's cache only.
-            (writer.durable, writer.witnessed) = (summary.records_end, summary.records_end);
+            (writer.durable, writer.witnessed) = (summary.durable, summary.durable);
             return Ok(writer);
         }
         writer.write_again(summary)?;

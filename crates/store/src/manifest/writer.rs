@@ -144,8 +144,8 @@ pub(crate) fn create(
     write_snapshot(directory, number, database, 1, &Counters::FIRST, budget, &mut |_| Ok(())).map(drop)
 }
 
-/// Makes a manifest with a snapshot, durable when it returns.
-fn write_snapshot(
+/// Makes a manifest with a snapshot, durable but for its name when it returns.
+pub(crate) fn write_snapshot(
     directory: &Directory,
     number: u64,
     database: u64,

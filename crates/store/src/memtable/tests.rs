@@ -40,6 +40,7 @@ fn check(writer: &Writer<'_>) -> usize {
     unsafe { check::check(writer.side) }
 }
 
+#[expect(clippy::type_complexity, reason = "what a map's iterator gives")]
 fn entry_of<'m>(
     ((table, key, sequence), (kind, row)): (&'m (u32, Vec<u8>, Reverse<u64>), &'m (EntryKind, Vec<u8>)),
 ) -> Entry<'m> {

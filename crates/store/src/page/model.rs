@@ -346,8 +346,7 @@ fn read_all(page: &Page<'_>, symbols: Option<&SymbolTable>, is_accepted: bool) {
     let mut heap = collections::Vec::new_in(&arena);
     let into = ColumnMut { data: &mut data, valid: &mut valid, all_valid: &mut all_valid, heap: &mut heap };
     let decoded = page.decode(0..rows, into, 0, symbols);
-    // Symbols are not part of the page, so only texts in them may turn out to be wrong (P2). The texts of a dictionary
-    // can be too many for the rows.
+    // Only texts may turn out to be wrong (P2): what they decompress to, and a dictionary's when each row takes its own.
     let may_fail =
         kind == Kind::Text && (page.encoding().is_compressed || page.encoding().shape != Shape::Plain);
     assert!(!is_accepted || may_fail || decoded.is_ok(), "{decoded:?}");

@@ -148,7 +148,7 @@ impl SegmentFile {
     }
 
     /// Fills `into`.
-    pub(super) fn read(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
+    pub(crate) fn read(&self, into: &mut [u8], offset: u64) -> Result<(), Error> {
         read_exact(&*self.file, self.id, into, offset)
     }
 

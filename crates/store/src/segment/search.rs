@@ -81,6 +81,11 @@ impl RangePlace {
         self.first_row + u64::from(self.rows)
     }
 
+    /// Where the directory of its row group stands in the file.
+    pub(crate) fn group_offset(&self) -> u64 {
+        self.directory.0
+    }
+
     /// True where a key has several versions in the range, or one here and one in the range before.
     pub(crate) fn has_versions(&self) -> bool {
         self.flags & HAS_VERSIONS != 0

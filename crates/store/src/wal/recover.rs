@@ -90,6 +90,22 @@ pub fn recover(
     budget: &Budget,
     visit: &mut Visit<'_>,
 ) -> Result<Recovered, Error> {
+    recover_each(directory, root, oldest, buffer_bytes, budget, &|_| (), visit)
+}
+
+/// [`recover()`] that tells `begin` the number of each log before its entries.
+///
+/// # Errors
+/// As [`recover()`].
+pub(crate) fn recover_each(
+    directory: &Directory,
+    root: &Root,
+    oldest: u64,
+    buffer_bytes: usize,
+    budget: &Budget,
+    begin: &dyn Fn(u64),
+    visit: &mut Visit<'_>,
+) -> Result<Recovered, Error> {
     let mut replay = Replay::new(buffer_bytes, budget)?;
     let (mut tail, mut logs_count) = (None, 0);
     let logs = Logs { directory, root, oldest, budget };
@@ -106,6 +122,7 @@ pub fn recover(
             return Err(missing_before(&next));
         }
         let durable = next.map_or(0, |next| next.previous_bytes);
+        begin(log.number);
         let summary = logs.replay(&log, durable, &mut replay, visit)?;
         if next.is_some() && (summary.records_end > durable || summary.end < durable) {
             return Err(Error::corrupt(
@@ -126,6 +143,24 @@ pub fn recover(
         last_sequence: replay.state.last_sequence,
         torn_bytes: tail.map_or(0, |tail| tail.summary.file_bytes - tail.summary.end),
     })
+}
+
+/// Gives the entries of one log, whatever the others say; `None` where it was never made.
+///
+/// # Errors
+/// As [`recover()`].
+pub(crate) fn replay_alone(
+    directory: &Directory,
+    root: &Root,
+    number: u64,
+    budget: &Budget,
+    visit: &mut Visit<'_>,
+) -> Result<Option<Summary>, Error> {
+    let mut replay = Replay::new(0, budget)?;
+    let file = directory.open_file(id_of(number), OpenMode::Read, budget)?;
+    let Some(summary) = replay.summarize(&file, root.database, 0)? else { return Ok(None) };
+    replay.run(&file, &summary, visit)?;
+    Ok(Some(summary))
 }
 
 fn id_of(number: u64) -> FileId {

@@ -8,7 +8,7 @@ use cofferdam_store::{
     Column, ColumnDef, Durability, Error, KeyColumn, KeyRange, Options, RowReader, Scan, Snapshot, Store,
     TableDef, TableId, View,
 };
-use cofferdam_testkit::simfs::SimDisk;
+use cofferdam_testkit::simfs::{EIO, Fault, Op, Rule, SimDisk};
 use cofferdam_types::key::KeyOrder;
 use cofferdam_types::{Type, Value};
 use cofferdam_vfs::Vfs;
@@ -305,4 +305,35 @@ fn row_ids_go_on_where_they_were_when_the_database_opens_again() {
     let store = machine.open();
     insert(&store, "d");
     assert_eq!(rows(&store, now(&store).view(), "log"), ["a 1", "b 2", "c 3", "d 4"]);
+}
+
+/// Aim: an opening that fails leaves the database as it was. Method: each write and sync of an opening fails once, while the last
+/// log has something that must be written on.
+#[test]
+fn an_opening_that_fails_leaves_the_database_as_it_was() {
+    for op in [Op::Sync, Op::Write, Op::Create, Op::Read] {
+        let machine = Machine::new(8 << 20);
+        let store = machine.open();
+        let table = create_names(&store, &machine.budget);
+        let mut transaction = store.begin(&machine.budget).unwrap();
+        transaction.put(table, &[Value::BigInt(1), Value::Text("one")]).unwrap();
+        transaction.commit(Durability::Full).unwrap();
+        machine.disk.kill();
+        drop(store);
+        for nth in 1.. {
+            machine.disk.inject(Rule::new([op], Fault::Error(EIO)).nth(nth));
+            let outcome = machine.try_open(&Options::new());
+            machine.disk.clear_rules();
+            let is_open = outcome.is_ok();
+            drop(outcome);
+            machine.disk.kill();
+            let store = machine.ok(machine.try_open(&Options::new()));
+            assert_eq!(rows(&store, now(&store).view(), "names"), ["1 one"], "{op:?} {nth}");
+            machine.disk.kill();
+            drop(store);
+            if is_open {
+                break;
+            }
+        }
+    }
 }

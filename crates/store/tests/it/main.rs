@@ -6,6 +6,8 @@ use cofferdam_testkit::counting::CountingAllocator;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
+mod backup;
+mod check;
 mod directory;
 mod engine;
 mod formats;

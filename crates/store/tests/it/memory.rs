@@ -132,10 +132,10 @@ fn a_replay_takes_the_same_for_logs_of_every_length() {
 }
 
 /// A directory of the system that is removed at the end.
-struct Temporary(std::path::PathBuf);
+pub(crate) struct Temporary(pub(crate) std::path::PathBuf);
 
 impl Temporary {
-    fn new(name: &str) -> Temporary {
+    pub(crate) fn new(name: &str) -> Temporary {
         let path = std::env::temp_dir().join(format!("cofferdam-{name}-{}", std::process::id()));
         _ = std::fs::remove_dir_all(&path);
         Temporary(path)

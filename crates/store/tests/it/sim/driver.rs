@@ -127,7 +127,7 @@ impl<E: Engine> Sim<E> {
             watch,
             engine: None,
             options: MEMORY[(seed % 4) as usize],
-            model: Model::default(),
+            model: Model { index_names_differ: E::PROMISES.index_names_differ, ..Model::default() },
             txns: [const { None }; SLOTS],
             snaps: [const { None }; SLOTS],
             doubts: Vec::new(),

@@ -81,6 +81,8 @@ pub(crate) struct Promises {
     pub(crate) failed_commits_stay_unseen: bool,
     /// A snapshot reads a table that was dropped after it.
     pub(crate) snapshots_keep_dropped_tables: bool,
+    /// No two indexes have one name.
+    pub(crate) index_names_differ: bool,
     /// Changes of the catalog take part in savepoints and rollbacks.
     pub(crate) savepoints_of_definitions: bool,
     /// Opening writes once more what a failed sync may have left in the system's cache and nowhere else; without this the

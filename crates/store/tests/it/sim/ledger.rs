@@ -156,6 +156,7 @@ impl Engine for Ledger {
     const PROMISES: Promises = Promises {
         failed_commits_stay_unseen: true,
         snapshots_keep_dropped_tables: true,
+        index_names_differ: true,
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: true,
         damaged_tails_are_told: false,

@@ -18,6 +18,8 @@ pub(crate) struct Model {
     pub(crate) durable: u64,
     /// The sequence that the engine gave to each commit.
     pub(crate) sequences: Vec<u64>,
+    /// No two indexes have one name.
+    pub(crate) index_names_differ: bool,
     /// The greatest one that the engine has given since it was opened, or had then.
     pub(crate) newest_sequence: u64,
 }

@@ -13,8 +13,8 @@ pub(crate) struct Txn {
     pub(crate) at: u64,
     log: Vec<Change>,
     pub(super) own: Overlay,
-    /// The tables that it ever wrote to, also where that was rolled back.
-    touched: BTreeSet<u32>,
+    /// The tables that it ever tried to write to, also where that was refused or rolled back.
+    pub(super) touched: BTreeSet<u32>,
 }
 
 /// The changes of a transaction, the last one for each row.
@@ -228,6 +228,9 @@ impl Model {
             tables.find(|spec| now.table_named(&spec.name).is_some_and(|(id, _)| !own.dropped.contains(&id)))
         {
             return Some(format!("another table {} was created", spec.name));
+        }
+        if !self.index_names_differ {
+            return None;
         }
         let mut indexes = own.indexes.values();
         let taken = indexes

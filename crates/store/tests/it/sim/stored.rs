@@ -192,6 +192,7 @@ impl Engine for Stored {
     const PROMISES: Promises = Promises {
         failed_commits_stay_unseen: true,
         snapshots_keep_dropped_tables: false,
+        index_names_differ: false,
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: false,
         damaged_tails_are_told: false,

@@ -157,6 +157,7 @@ impl<E: Engine> Sim<E> {
         key: u32,
         values: u32,
     ) -> Result<Fate, Finding> {
+        open.model.touched.insert(target.id);
         let row = target.shape.row(key, values);
         match (write, target.shape) {
             (Write::Delete, _) => {
