@@ -68,7 +68,6 @@
 //!
 //! **Neighbours.** Below: `arena`, `types`, `vfs`. Above: `exec` and `cofferdam`. It knows nothing of SQL.
 #![deny(unsafe_code)]
-#![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod backup;
@@ -130,7 +129,7 @@ pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
 pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
-pub use scan::Scan;
+pub use scan::{ColumnRange, Scan};
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
 pub use store::{Store, StoreCounters};
 pub use table::{ColumnDef, Table, TableDef};

@@ -86,7 +86,7 @@ pub(crate) use statistics::ColumnStatistics;
 pub(crate) use verify::{Sight, Verified, look_through, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
 #[allow(unused_imports, reason = "names of what others are given")]
-pub(crate) use zones::PageZone;
+pub(crate) use zones::{PageZone, ZoneLimits};
 
 /// Where a segment is in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

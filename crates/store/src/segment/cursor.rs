@@ -28,7 +28,7 @@ use super::piece::{PageSource, Scratch, SymbolsSlot, sized};
 use super::reader::{Narrowed, Segment};
 use super::search::{RangePlace, Target, physical_type};
 use super::staging::PREFIX_BYTES;
-use super::zones::PageZone;
+use super::zones::{PageZone, ZoneLimits};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue, SymbolTable};
@@ -183,35 +183,34 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         Ok(self.range.is_some())
     }
 
-    /// Goes on while `may_match` says of a column's zone that no row of the range counts; the range where the cursor
-    /// stands is the first that it is asked of. Gives how many ranges were passed over.
+    /// Leaves the range where the cursor stands for the next one if a reader who sees sequences up to `sequence` misses
+    /// nothing: each row and nothing else is visible to it, none is wanted by all of `limits`, and no key has older versions behind
+    /// it, which would be taken for the newest. True if it went on, perhaps behind the last range.
     ///
     /// # Errors
     /// As [`SegmentCursor::seek_row`].
-    pub(crate) fn skip(
-        &mut self,
-        columns: &[u16],
-        may_match: &mut dyn FnMut(u16, &PageZone) -> bool,
-    ) -> Result<u64, Error> {
-        let mut skipped = 0;
-        'ranges: while self.range.is_some() {
-            for &column in columns {
-                if self.zone(column.into())?.is_some_and(|zone| !may_match(column, &zone)) {
-                    skipped += 1;
-                    self.next_range()?;
-                    continue 'ranges;
-                }
-            }
-            break;
+    pub(crate) fn leave_unwanted(&mut self, limits: &[ZoneLimits], sequence: u64) -> Result<bool, Error> {
+        if !self.is_all_visible(sequence) {
+            return Ok(false);
         }
-        Ok(skipped)
+        for limit in limits {
+            if self.zone(limit.column.into())?.is_some_and(|zone| limit.exclude(&zone)) {
+                let here = self.range;
+                if self.next_range()? && self.range.is_some_and(|next| next.continues()) {
+                    self.range = here;
+                    return Ok(false);
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What is known of a column in the range where the cursor stands.
     ///
     /// # Errors
     /// As [`SegmentCursor::seek_row`].
-    pub(crate) fn zone(&mut self, column: usize) -> Result<Option<PageZone>, Error> {
+    pub(super) fn zone(&mut self, column: usize) -> Result<Option<PageZone>, Error> {
         let Some(range) = self.range else { return Ok(None) };
         self.segment
             .zone_of(

@@ -17,6 +17,7 @@ mod manifest;
 mod memory;
 mod sim;
 mod wal;
+mod zones;
 
 /// Every file beside this one, and every folder, is a module of this binary.
 #[test]
