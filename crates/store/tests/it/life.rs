@@ -141,18 +141,21 @@ pub(crate) struct Life {
 pub(crate) type Step = (&'static str, fn(&mut Life, &Store) -> Result<(), Error>);
 
 /// The steps of a life, in order, between opening and closing.
-pub(crate) const STEPS: [Step; 20] = [
+pub(crate) const STEPS: [Step; 23] = [
     ("make tables", Life::make_tables),
     ("commit 0", |life, store| life.put_some(store, 0, 1, 3, Durability::Full)),
+    ("flush 0", |_, store| store.flush()),
     ("commit 1", |life, store| life.put_some(store, 1, 1, 3, Durability::Normal)),
+    ("flush 1", |_, store| store.flush()),
     ("commit 2", |life, store| life.put_some(store, 2, 1, 3, Durability::Full)),
-    ("flush", |_, store| store.flush()),
+    ("flush 2", |_, store| store.flush()),
     ("overwrite", |life, store| life.put_some(store, 0, 2, 2, Durability::Normal)),
     ("sync", |_, store| store.sync()),
-    ("flush again", |_, store| store.flush()),
     ("read rows", Life::read_rows),
+    ("flush 3", |_, store| store.flush()),
     ("overwrite again", |life, store| life.put_some(store, 1, 3, 5, Durability::Full)),
     ("delete", Life::delete_some),
+    ("flush 4", |_, store| store.flush()),
     ("compact", |_, store| store.compact()),
     ("bulk", Life::bulk),
     ("scan", |life, store| life.compare(store)),
@@ -364,7 +367,8 @@ impl Life {
     }
 
     fn verify_at(&mut self, path: &str) -> Result<(), String> {
-        let text = |life: &Life, what: &str, error: Error| format!("{path}: {what}: {}", life.text_of(&error));
+        let text =
+            |life: &Life, what: &str, error: Error| format!("{path}: {what}: {}", life.text_of(&error));
         let store = self.open_at(path).map_err(|error| text(self, "open again", error))?;
         self.compare(&store).map_err(|error| text(self, "compare", error))?;
         store.close().map_err(|error| text(self, "close again", error))?;
@@ -394,7 +398,8 @@ pub(crate) fn for_each_row(
         columns.push(Column::new(column.ty, ROWS, &arena)?);
     }
     loop {
-        let mut targets: Vec<_> = columns.iter_mut().map(|column| (column.clear(), column.target()).1).collect();
+        let mut targets: Vec<_> =
+            columns.iter_mut().map(|column| (column.clear(), column.target()).1).collect();
         let count = scan.next(view, &mut targets, ROWS)?;
         drop(targets);
         if count == 0 {

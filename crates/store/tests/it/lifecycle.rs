@@ -8,10 +8,10 @@ use cofferdam_testkit::simfs::SimDisk;
 
 use crate::life::{Life, STEPS, Size};
 
-const SIZE: Size = Size { rows: 30, bulk: 90, comment_bytes: 30, long_every: 40 };
+const SIZE: Size = Size { rows: 18, bulk: 40, comment_bytes: 20, long_every: 20 };
 const LIMIT_BYTES: u64 = 512 << 10;
-/// So that flushes, runs and compactions are many.
-const OPTIONS: Options = Options::new().memtable_bytes(16 << 10);
+/// Small commits go to the memtable, the large one to runs.
+const OPTIONS: Options = Options::new().memtable_bytes(24 << 10);
 
 /// What becomes of a step that was refused memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,11 @@ fn live(nth: u64, then: Then) -> bool {
     if let Err(what) = life.verify() {
         panic!("{place}: {what}");
     }
-    assert_eq!((budget.used(), caller.used()), (0, 0), "{place}: memory is left behind by the second opening");
+    assert_eq!(
+        (budget.used(), caller.used()),
+        (0, 0),
+        "{place}: memory is left behind by the second opening"
+    );
     is_refused
 }
 
@@ -81,11 +85,16 @@ fn live_on(life: &mut Life, then: Then) -> Result<bool, (&'static str, Error)> {
 fn charges_count() -> u64 {
     const MANY: u64 = 1 << 24;
     let process = Budget::unlimited("process").unwrap();
-    let (budget, caller) = (process.child("db", LIMIT_BYTES).unwrap(), process.child("caller", 8 << 20).unwrap());
+    let (budget, caller) =
+        (process.child("db", LIMIT_BYTES).unwrap(), process.child("caller", 8 << 20).unwrap());
     let mut life = Life::new(&SimDisk::new(1), &budget, &caller, SIZE);
     life.options = OPTIONS;
     process.inject_refusal(MANY);
-    life.live();
+    let store = life.open().unwrap();
+    life.live_in(&store);
+    let counters = store.counters();
+    assert!(counters.flushes_count >= 4 && counters.compactions_count >= 2, "{counters:?}");
+    store.close().unwrap();
     let left_count = (1..=MANY).find(|_| process.charge(0).is_err()).expect("a life makes fewer charges");
     life.verify().unwrap();
     MANY - left_count
@@ -97,7 +106,7 @@ fn every_charge(then: Then, by_default: u64) {
     let step = if is_long { 1 } else { charges_count / by_default };
     let (mut lives, mut refused) = (0, 0);
     // Most of the first ones are an opening's.
-    for nth in (1..=charges_count).filter(|nth| *nth <= 40 && nth % 3 == 0 || nth % step == 0) {
+    for nth in (1..=charges_count).filter(|nth| *nth <= 40 && nth % 8 == 0 || nth % step == 0) {
         lives += 1;
         refused += u64::from(live(nth, then));
     }
@@ -109,12 +118,12 @@ fn every_charge(then: Then, by_default: u64) {
 /// finds all that was acknowledged and nothing else, with nothing to clear up left behind.
 #[test]
 fn a_life_may_end_at_every_charge() {
-    every_charge(Then::GiveUp, 30);
+    every_charge(Then::GiveUp, 8);
 }
 
 /// Aim: an open store goes on after a refusal as if it had not been. Method: the step is done once more, and the rest of the life
 /// follows.
 #[test]
 fn a_life_goes_on_after_every_refused_charge() {
-    every_charge(Then::TryAgain, 30);
+    every_charge(Then::TryAgain, 8);
 }

@@ -11,7 +11,9 @@ mod check;
 mod directory;
 mod engine;
 mod formats;
+mod gate;
 mod history;
+mod leaks;
 mod life;
 mod lifecycle;
 mod limits;
@@ -19,6 +21,7 @@ mod machine;
 mod manifest;
 mod memory;
 mod sim;
+mod stalls;
 mod wal;
 
 /// Every file beside this one, and every folder, is a module of this binary.
