@@ -21,6 +21,7 @@ use crate::files::FileKind;
 use crate::manifest::{self, KeyBound, SegmentId};
 use crate::memtable::{Cursor, EntryKind};
 use crate::merge::{Filter, KeyVersions};
+use crate::options::MEMTABLE_MINIMUM_BYTES;
 use crate::schema::TableId;
 use crate::segment::{FOOTER_BYTES, SegmentFile, SegmentWriter, WriterSizes};
 use crate::store::{Inner, lock};
@@ -161,6 +162,18 @@ impl Inner {
         self.flush_sealed_now()
     }
 
+    /// Flushes both memtables, so that they hold no more than what they keep, for who has the right to flush.
+    pub(crate) fn empty_memtables_in_turn(&self) -> Result<(), Error> {
+        for _ in 0..2 {
+            self.flush_sealed_in_turn()?;
+            let mut log = lock(&self.log);
+            if log.sealed_until == 0 {
+                self.swap(&mut log)?;
+            }
+        }
+        self.flush_sealed_in_turn()
+    }
+
     /// Whether there is anything in the active memtable.
     pub(crate) fn has_entries(&self) -> bool {
         let pins = self.memtables.pin().expect("fewer than 2^32 readers");
@@ -202,6 +215,9 @@ impl Inner {
             self.memtables.mark_flushed().expect("it is sealed, and one thread flushes");
             self.is_sealed_written.store(true, Ordering::Release);
         }
+        // Where there is little, others need it as much as the next entries do.
+        let is_little = self.compacts_with_flush_buffers();
+        let kept_bytes = if is_little { kept_bytes.min(MEMTABLE_MINIMUM_BYTES) } else { kept_bytes };
         for _ in 0..RESET_ATTEMPTS {
             if self.memtables.reset_sealed(kept_bytes as usize).is_ok() {
                 self.is_sealed_written.store(false, Ordering::Release);
