@@ -32,6 +32,9 @@ const SYMBOLS_FROM_BYTES: usize = 1 << 20;
 const TRAINING_BYTES: usize = 128 << 10;
 /// Texts of a first page from which on symbols are looked for, in bytes.
 const SYMBOLS_TEXT_BYTES: usize = 2 << 10;
+/// A filter is closed where it has no room for a whole range more, so it has keys for one to so many ranges of full length; of
+/// shorter ranges for more of them.
+const FILTER_RANGES: usize = 2;
 /// Bytes of the buffer that long texts of other files are copied through.
 const COPY_BYTES: usize = 4 << 10;
 
@@ -104,10 +107,14 @@ impl WriterSizes {
         let bytes = chunk_bytes - chunk_bytes / 8;
         let row_bytes: usize = schema.columns.iter().map(|column| column.kind().bytes() + 1).sum();
         let texts = schema.columns.iter().filter(|column| column.kind() == Kind::Text).count();
-        let heap_bytes =
-            if texts == 0 { 0 } else { (bytes / 8).min(texts * super::staging::PAGE_TEXT_BYTES) };
-        // Beside its columns a row has its sequence, its kind, the hash of its key, and 16 bytes while it is encoded.
-        let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + 33)).clamp(1, ROWS_MAX);
+        let heap_bytes = if texts == 0 {
+            0
+        } else {
+            (bytes / 8).min(texts * super::staging::page_text_bytes(schema.columns.len()))
+        };
+        // Beside its columns a row has its sequence, its kind, the hashes of its key, and 16 bytes while it is encoded.
+        let beside_bytes = 25 + 8 * FILTER_RANGES;
+        let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + beside_bytes)).clamp(1, ROWS_MAX);
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
         // They are for planners, and worth a part of the last eighth.
         let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
@@ -213,7 +220,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             ranges: sizes.ranges,
             pages_bytes: sizes.pages_bytes,
             slack_bytes: 16 * sizes.page_rows + 1024,
-            filter_keys: sizes.page_rows,
+            filter_keys: FILTER_RANGES * sizes.page_rows,
         };
         let mut totals = Vec::with_capacity_in(schema.columns.len(), arena)?;
         for column in schema.columns {
