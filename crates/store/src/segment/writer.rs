@@ -32,6 +32,8 @@ const SYMBOLS_FROM_BYTES: usize = 1 << 20;
 const TRAINING_BYTES: usize = 128 << 10;
 /// Texts of a first page from which on symbols are looked for, in bytes.
 const SYMBOLS_TEXT_BYTES: usize = 2 << 10;
+/// Where texts were found to be none that symbols help, so many groups pass at most before they are looked at again.
+const WAIT_GROUPS_MAX: u8 = 32;
 /// A filter is closed where it has no room for a whole range more, so it has keys for one to so many ranges of full length; of
 /// shorter ranges for more of them.
 const FILTER_RANGES: usize = 2;
@@ -158,6 +160,8 @@ pub(crate) struct SegmentWriter<'f, 's, 'a> {
     sketches: Sketches<'a>,
     /// The group's tables, by column.
     symbols: Vec<'a, (u16, SymbolTable)>,
+    /// By column in the order of the file.
+    waits: Vec<'a, Waits>,
     /// Where symbols are looked for; empty otherwise.
     training: Arena,
     /// The open range, and how many rows of it were looked at.
@@ -226,6 +230,8 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         for column in schema.columns {
             totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, distinct: 0, zone: None })?;
         }
+        let mut waits = Vec::with_capacity_in(schema.columns.len(), arena)?;
+        waits.resize(schema.columns.len(), Waits { groups: 0, next: 1 })?;
         Ok(SegmentWriter {
             group: Group::new_in(kinds, limits, arena)?,
             out: Output::new(file, offset, sizes.buffer_bytes, arena)?,
@@ -236,6 +242,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             scratch: EncodeScratch::new_in(arena),
             training: Arena::new(arena.budget()),
             symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
+            waits,
             range: RangeRecord::default(),
             range_rows: 0,
             key: Vec::new_in(arena),
@@ -551,6 +558,11 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
 
     /// Looks for symbols in the first page of a column in a group.
     fn find_symbols(&mut self, physical: usize, index: usize, source: &RangeSource<'_>) -> Result<(), Error> {
+        let waits = &mut self.waits[physical];
+        if waits.groups > 0 {
+            waits.groups -= 1;
+            return Ok(());
+        }
         if self.symbols.len() >= self.sizes.symbol_tables
             || self.training.reserve(TRAINING_BYTES - CHUNK_HEADER_BYTES).is_err()
         {
@@ -564,6 +576,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         };
         self.training.release();
         // Without memory for it, texts are written as they are.
+        let waits = &mut self.waits[physical];
+        waits.next = if matches!(table, Ok(None)) { (waits.next * 2).min(WAIT_GROUPS_MAX) } else { 1 };
+        waits.groups = waits.next - 1;
         if let Ok(Some(table)) = table {
             self.group.add_symbols(physical + SYSTEM_COLUMNS, &table)?;
             self.symbols.push((physical as u16, table))?;
@@ -582,6 +597,15 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.symbols.clear();
         Ok(())
     }
+}
+
+/// How long a column's texts are not looked at for symbols, since they had none that help: twice as long each time.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// So many groups from now on.
+    groups: u8,
+    /// One less than so many behind the next look.
+    next: u8,
 }
 
 /// A table for texts like these, if there are enough of them.
