@@ -30,9 +30,14 @@ use allocator_api2::vec::Vec;
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What the global allocator keeps about a piece: glibc's header and rounding.
 const PIECE_OVERHEAD_BYTES: u64 = 16;
+
+/// Bytes of all pieces of the process: a number for those who count what the global allocator gives, and nothing
+/// else depends on it.
+static PIECES_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// An allocator that charges a budget before it takes a piece from the global allocator. Clones are the same one.
 #[derive(Clone)]
@@ -63,6 +68,12 @@ impl BudgetAlloc {
     /// The budget that pays.
     pub fn budget(&self) -> &Budget {
         &self.account.budget
+    }
+
+    /// How many bytes of the global allocator are pieces of such allocators, in the whole process. A piece counts before it is
+    /// taken and until after it is given back, so this is never less than what they hold.
+    pub fn pieces_bytes() -> u64 {
+        PIECES_BYTES.load(Ordering::Relaxed)
     }
 
     /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle. It is released by
@@ -100,6 +111,12 @@ impl BudgetAlloc {
         drop(held);
         self.account.budget.release(units * UNIT);
     }
+
+    /// A piece is the global allocator's again.
+    fn give_back(&self, layout: Layout) {
+        PIECES_BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        self.release(layout.size());
+    }
 }
 
 /// Appends copies of values to a vector, in one piece: its own `extend_from_slice` asks for room at each of them, and ends the
@@ -136,13 +153,14 @@ impl fmt::Debug for BudgetAlloc {
 unsafe impl Allocator for BudgetAlloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.charge(layout.size())?;
-        Global.allocate(layout).inspect_err(|_| self.release(layout.size()))
+        PIECES_BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        Global.allocate(layout).inspect_err(|_| self.give_back(layout))
     }
 
     unsafe fn deallocate(&self, place: NonNull<u8>, layout: Layout) {
         // SAFETY: by this method's contract the block is one of `allocate`, which took it from the global allocator.
         unsafe { Global.deallocate(place, layout) };
-        self.release(layout.size());
+        self.give_back(layout);
     }
 
     unsafe fn grow(&self, place: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -160,6 +178,18 @@ unsafe impl Allocator for BudgetAlloc {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    /// Aim: the pieces of the process are counted. Method: a piece larger than all those of other tests.
+    #[test]
+    fn pieces_are_counted() {
+        const BYTES: usize = 64 << 20;
+        let pieces = BudgetAlloc::new(&Budget::unlimited("process").unwrap());
+        let mut large: Vec<u8, BudgetAlloc> = Vec::new_in(pieces);
+        large.try_reserve_exact(BYTES).unwrap();
+        assert!(BudgetAlloc::pieces_bytes() >= BYTES as u64);
+        drop(large);
+        assert!(BudgetAlloc::pieces_bytes() < BYTES as u64);
+    }
 
     /// Aim: what containers hold is what the budget shows. Method: grow, shrink and drop vectors of one account, and be
     /// refused.

@@ -95,6 +95,7 @@ mod level;
 mod load;
 pub mod log;
 pub mod manifest;
+#[allow(dead_code)]
 mod memtable;
 mod merge;
 mod options;

@@ -259,7 +259,7 @@ impl<'a> Scan<'a> {
         // R1: pins first.
         let pins = view.inner.memtables.pin().expect("fewer than 2^32 readers");
         let version = view.inner.versions.current();
-        let runs = view.own.map_or(&[][..], |own| own.runs);
+        let runs = view.own.map_or(&[][..], |own| own.runs.segments());
         let attached_to = (version.number(), runs.len());
         if self.attached_to != Some(attached_to) {
             self.stop_alone()?;
@@ -410,7 +410,7 @@ impl<'a> Scan<'a> {
             None => return Err(no_such_table(id)),
         };
         if let Some(own) = own {
-            own.runs.iter().filter(|run| run.info.table == id).try_for_each(|run| self.add(run))?;
+            own.runs.segments().iter().filter(|run| run.info.table == id).try_for_each(|run| self.add(run))?;
             self.attach_chains(view, OWN_SEQUENCE + own.operation)?;
         }
         let (own_count, mut deepest) = (self.attached, 0);

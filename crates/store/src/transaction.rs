@@ -45,7 +45,7 @@ use crate::wal::ROW_BYTES_MAX;
 
 /// A transaction. It is rolled back when it is dropped.
 ///
-/// **Memory.** Its changes, up to half a memtable, and its buffers: charged to the budget that it was begun with. What does
+/// **Memory.** Its changes, up to half a memtable of a store that has the limit alone, and its buffers: charged to the budget that it was begun with. What does
 /// not fit there goes to disk.
 #[derive(Debug)]
 pub struct Transaction {
@@ -130,7 +130,7 @@ impl Transaction {
             snapshot: self.snapshot,
             own: Some(Own {
                 writes: self.writes.read(),
-                runs: self.runs.segments(),
+                runs: &self.runs,
                 operation: self.operation,
                 created: &self.created,
                 dropped: &self.dropped,
@@ -531,7 +531,7 @@ impl Transaction {
 
     /// How many bytes of changes are kept in memory.
     fn write_bytes_max(&self) -> u64 {
-        (self.store.inner().sizing.memtable_bytes / 2).max(8 << 10)
+        self.store.inner().sizing.writes_bytes
     }
 
     // -------------------------------------------------------------------------------------------------- the end
@@ -746,6 +746,11 @@ impl Transaction {
             if is_conflict {
                 return Err(Error::Conflict(parent.unwrap_or(table.id())));
             }
+        }
+        // An index that somebody has made meanwhile would stay behind.
+        let has_new_index = |id: &&TableId| version.indexes(**id).any(|entry| !is_dropped(entry.table.id()));
+        if let Some(id) = self.dropped.iter().find(has_new_index) {
+            return Err(Error::Conflict(*id));
         }
         for met in self.met.iter().filter(|met| !is_dropped(met.table.id()) && !is_created(met.table.id())) {
             let id = met.table.id();

@@ -143,24 +143,13 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     /// # Errors
     /// As [`SegmentCursor::seek_row`].
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
-        self.seek_versioned(VersionedKey::before(key), false)
-    }
-
-    /// [`SegmentCursor::seek`] for the first row behind all those whose keys begin with `key`: one or more whole columns.
-    ///
-    /// # Errors
-    /// As [`SegmentCursor::seek_row`].
-    pub(crate) fn seek_behind(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
-        self.seek_versioned(VersionedKey::behind(key), true)
-    }
-
-    fn seek_versioned(&mut self, target: VersionedKey<'_>, is_behind: bool) -> Result<Option<usize>, Error> {
+        let target = VersionedKey::before(key);
         let source = PageSource::of(self.cache.as_ref());
         let range = self.segment.find_range(Target::Key(target), source, &mut self.scratch.bytes)?;
         let Narrowed { rows, used, .. } =
             self.segment.narrow_by_key(&self.schema, &range, target.key, source, &mut self.scratch)?;
         // Rows whose whole keys are only the beginning of `key` come before it.
-        let row = if is_behind || used < target.key.len() { rows.end } else { rows.start };
+        let row = if used < target.key.len() { rows.end } else { rows.start };
         if row < range.rows as usize {
             self.range = Some(range);
             return Ok(Some(row));
@@ -257,6 +246,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     ///
     /// # Errors
     /// As [`SegmentCursor::decode`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "for reads of the rows that passed a filter"))]
     pub(crate) fn gather(
         &mut self,
         column: usize,
