@@ -265,7 +265,7 @@ fn look(
     if key < first || key > last || sequence < segment.info.sequence_min {
         return Ok(None);
     }
-    segment.reader.get_hashed(schema, key, hash, sequence, wanted, source, scratch)
+    segment.reader.get_hashed(schema, (key, hash), sequence, wanted, source, scratch)
 }
 
 fn seen_entry<'v, 'a>(

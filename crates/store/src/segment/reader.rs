@@ -181,7 +181,7 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Found>, Error> {
-        self.get_hashed(schema, key, hash_key(key), sequence, Look::EXACT, source, scratch)
+        self.get_hashed(schema, (key, hash_key(key)), sequence, Look::EXACT, source, scratch)
     }
 
     /// [`Segment::get`] with the key's hash, for several segments that are asked for the same key, and with what is wanted.
@@ -191,8 +191,7 @@ impl Segment {
     pub(crate) fn get_hashed(
         &self,
         schema: &Schema<'_>,
-        key: &[u8],
-        hash: u64,
+        (key, hash): (&[u8], u64),
         sequence: u64,
         wanted: Look,
         source: PageSource<'_>,
