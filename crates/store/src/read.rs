@@ -165,7 +165,7 @@ impl<'r> View<'r> {
             if let Some(entry) = own.writes.get(id, key, own.operation) {
                 return visit(seen_entry(&entry, schema, scratch));
             }
-            for run in own.runs.with_key(id, key) {
+            for run in own.runs.with_key(id, key, hash) {
                 let limit = OWN_SEQUENCE + own.operation;
                 let wanted = Look { filter: true, ..wanted };
                 if let Some(found) = look(run, &schema, (key, hash), limit, wanted, source, scratch)? {

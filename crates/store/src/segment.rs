@@ -45,7 +45,7 @@ pub mod any;
 mod cursor;
 mod describe;
 mod distinct;
-mod filter;
+pub(crate) mod filter;
 mod group;
 mod index;
 mod layout;
