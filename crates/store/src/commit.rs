@@ -22,6 +22,7 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 
 use crate::error::Error;
+use crate::files::{FileId, FileKind};
 use crate::level::{level_for_new, overlap};
 use crate::log::LogEnd;
 use crate::manifest::{self, Root};
@@ -116,7 +117,11 @@ impl Log {
                     self.previous,
                     buffer_bytes,
                     &inner.wal_budget,
-                )?
+                )
+                .inspect_err(|_| {
+                    // Every attempt makes another file. What is left goes with the next flush.
+                    let _ = inner.directory.remove(FileId::new(FileKind::Wal, number));
+                })?
             }
         };
         Ok(self.wal.insert(wal))

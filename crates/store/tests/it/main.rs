@@ -10,6 +10,7 @@ mod backup;
 mod check;
 mod directory;
 mod engine;
+mod faults;
 mod formats;
 mod gate;
 mod history;
@@ -20,8 +21,10 @@ mod limits;
 mod machine;
 mod manifest;
 mod memory;
+mod seeds;
 mod sim;
 mod stalls;
+mod tenants;
 mod wal;
 
 /// Every file beside this one, and every folder, is a module of this binary.
