@@ -38,7 +38,9 @@ use crate::group::Group;
 use crate::load::Loader;
 use crate::manifest::{self, Counters, Edit, Item, ManifestWriter, Root};
 use crate::memtable::Memtables;
-use crate::options::{FLUSH_MINIMUM_BYTES, MEMTABLE_MINIMUM_BYTES, MINIMUM_BYTES, Options, Sizing};
+use crate::options::{
+    FLUSH_LIMIT_BYTES, FLUSH_MINIMUM_BYTES, MEMTABLE_MINIMUM_BYTES, MINIMUM_BYTES, Options, Sizing,
+};
 use crate::read::Snapshot;
 use crate::schema::{Schema, TableId};
 use crate::snapshots::Snapshots;
@@ -254,7 +256,8 @@ impl Inner {
             _ => id.number == manifest.root().manifest,
         })?;
         let memtable_budget = budget.child("memtable", u64::MAX)?;
-        let flush = BudgetOptions::limit(sizing.flush_bytes).minimum(FLUSH_MINIMUM_BYTES);
+        let flush =
+            BudgetOptions::limit(sizing.flush_bytes.max(FLUSH_LIMIT_BYTES)).minimum(FLUSH_MINIMUM_BYTES);
         let inner = Inner {
             memtables: Memtables::new(&memtable_budget, MEMTABLE_MINIMUM_BYTES as usize)?,
             cache: Cache::new(&budget, sizing.cache_bytes)?,

@@ -25,6 +25,7 @@ mod seeds;
 mod sim;
 mod stalls;
 mod tenants;
+mod uncharged;
 mod wal;
 
 /// Every file beside this one, and every folder, is a module of this binary.
