@@ -192,6 +192,8 @@ impl Inner {
             return Ok(());
         }
         self.flush_sealed(sealed_until)?;
+        // Nobody waits for that any more.
+        *lock(&self.flush_failure) = None;
         lock(&self.log).sealed_until = 0;
         self.room.notify_all();
         self.counters.flushes_count.fetch_add(1, Ordering::Relaxed);

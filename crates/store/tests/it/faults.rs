@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_arena::Budget;
-use cofferdam_store::{Durability, Error, Remedy, Store, TableId};
+use cofferdam_store::{Durability, Error, Remedy, Store, TableId, Worker};
 use cofferdam_testkit::simfs::{ENOSPC, Fault, Op, Rule, Unwritten};
 use cofferdam_types::Value;
 
@@ -169,6 +169,30 @@ fn a_disk_that_is_full_loses_nothing() {
         assert!(failures > 0 || spare_bytes > 4000, "{spare_bytes}");
         filled.end();
     }
+}
+
+/// Aim: a writer is told why the worker cannot flush, and when it can again nobody is told of it once more.
+#[test]
+fn a_failure_of_the_worker_is_told_until_it_is_over() {
+    let mut filled = Filled::new();
+    let worker = Worker::start(&Budget::unlimited("workers").unwrap()).unwrap();
+    filled.store.attach(&worker).unwrap();
+    let rule = || Rule::new([Op::Create], Fault::Error(ENOSPC)).file("segments-*");
+    for _ in 0..3 {
+        filled.machine.disk.inject(rule());
+        let error = (0..10_000).find_map(|round| filled.put(round * ROWS, Durability::Normal).err());
+        let error = error.expect("both memtables fill");
+        assert!(matches!(error, Error::Io(problem) if problem.code == Some(ENOSPC)), "{error}");
+        filled.machine.disk.clear_rules();
+        filled.store.flush().unwrap();
+        for round in 0..400 {
+            filled.put(round * ROWS, Durability::Normal).unwrap();
+        }
+        filled.assert_whole();
+    }
+    filled.store.sync().unwrap();
+    drop(worker);
+    filled.end();
 }
 
 /// Aim: attempts to begin a log on a full disk leave no files behind, however many there are.
