@@ -396,15 +396,19 @@ impl Budget {
     }
 
     /// Asks whether a statement that expects to need `bytes` may start: refused while the pressure is critical and
-    /// the statement would take more than half of what is still free. Nothing is charged.
+    /// the statement would take more than half of what is still free, when the instant reclaimers have given what they
+    /// can. Nothing is charged.
     ///
     /// # Errors
     /// The statement should not start now; [`Budget::last_refusal`] says so with [`Reason::Pressure`].
     pub fn admit(&self, bytes: u64) -> Result<(), AllocError> {
-        if self.pressure() == Pressure::Critical && bytes > self.available() / 2 {
-            return Err(self.refuse(bytes, Reason::Pressure));
+        let is_too_much = || self.pressure() == Pressure::Critical && bytes > self.available() / 2;
+        if is_too_much()
+            && let Some(units) = units_of(bytes.saturating_mul(2))
+        {
+            self.tree().free_up(self.node(), units);
         }
-        Ok(())
+        if is_too_much() { Err(self.refuse(bytes, Reason::Pressure)) } else { Ok(()) }
     }
 
     // ------------------------------------------------------------------------------------------------- figures

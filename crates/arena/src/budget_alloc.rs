@@ -26,12 +26,18 @@ use crate::budget::{Budget, UNIT};
 use crate::sync::Mutex;
 use alloc::sync::Arc;
 use allocator_api2::alloc::{AllocError, Allocator, Global};
+use allocator_api2::vec::Vec;
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What the global allocator keeps about a piece: glibc's header and rounding.
 const PIECE_OVERHEAD_BYTES: u64 = 16;
+
+/// Bytes of all pieces of the process: a number for those who count what the global allocator gives, and nothing
+/// else depends on it.
+static PIECES_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// An allocator that charges a budget before it takes a piece from the global allocator. Clones are the same one.
 #[derive(Clone)]
@@ -62,6 +68,12 @@ impl BudgetAlloc {
     /// The budget that pays.
     pub fn budget(&self) -> &Budget {
         &self.account.budget
+    }
+
+    /// How many bytes of the global allocator are pieces of such allocators, in the whole process. A piece counts before it is
+    /// taken and until after it is given back, so this is never less than what they hold.
+    pub fn pieces_bytes() -> u64 {
+        PIECES_BYTES.load(Ordering::Relaxed)
     }
 
     /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle. It is released by
@@ -99,6 +111,30 @@ impl BudgetAlloc {
         drop(held);
         self.account.budget.release(units * UNIT);
     }
+
+    /// A piece is the global allocator's again.
+    fn give_back(&self, layout: Layout) {
+        PIECES_BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        self.release(layout.size());
+    }
+}
+
+/// Appends copies of values to a vector, in one piece: its own `extend_from_slice` asks for room at each of them, and ends the
+/// process where there is none.
+///
+/// # Errors
+/// The budget refuses; nothing has changed.
+#[inline]
+pub fn append<T: Copy>(vec: &mut Vec<T, BudgetAlloc>, values: &[T]) -> Result<(), crate::AllocError> {
+    vec.try_reserve(values.len()).map_err(|_| crate::AllocError)?;
+    let len = vec.len();
+    // SAFETY: there is room for all values behind the length; the slice is not of the vector, which is borrowed for
+    // writing. They are copied before they count.
+    unsafe {
+        ptr::copy_nonoverlapping(values.as_ptr(), vec.as_mut_ptr().add(len), values.len());
+        vec.set_len(len + values.len());
+    }
+    Ok(())
 }
 
 /// How many units more are charged when `bytes` are added to what is held.
@@ -117,13 +153,14 @@ impl fmt::Debug for BudgetAlloc {
 unsafe impl Allocator for BudgetAlloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.charge(layout.size())?;
-        Global.allocate(layout).inspect_err(|_| self.release(layout.size()))
+        PIECES_BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        Global.allocate(layout).inspect_err(|_| self.give_back(layout))
     }
 
     unsafe fn deallocate(&self, place: NonNull<u8>, layout: Layout) {
         // SAFETY: by this method's contract the block is one of `allocate`, which took it from the global allocator.
         unsafe { Global.deallocate(place, layout) };
-        self.release(layout.size());
+        self.give_back(layout);
     }
 
     unsafe fn grow(&self, place: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -141,7 +178,18 @@ unsafe impl Allocator for BudgetAlloc {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use allocator_api2::vec::Vec;
+
+    /// Aim: the pieces of the process are counted. Method: a piece larger than all those of other tests.
+    #[test]
+    fn pieces_are_counted() {
+        const BYTES: usize = 64 << 20;
+        let pieces = BudgetAlloc::new(&Budget::unlimited("process").unwrap());
+        let mut large: Vec<u8, BudgetAlloc> = Vec::new_in(pieces);
+        large.try_reserve_exact(BYTES).unwrap();
+        assert!(BudgetAlloc::pieces_bytes() >= BYTES as u64);
+        drop(large);
+        assert!(BudgetAlloc::pieces_bytes() < BYTES as u64);
+    }
 
     /// Aim: what containers hold is what the budget shows. Method: grow, shrink and drop vectors of one account, and be
     /// refused.
@@ -158,12 +206,15 @@ mod tests {
             (1 << 10, 16 << 10),
             "small pieces share a unit"
         );
-        bytes.extend_from_slice(&[7]);
+        append(&mut bytes, &[7]).unwrap();
         bytes.try_reserve_exact(5000).unwrap();
         assert_eq!((bytes[0], budget.used()), (7, 6 << 10));
         // 11 KiB would fit alone, but not beside the old piece.
         assert!(bytes.try_reserve_exact(11 << 10).is_err());
+        assert!(append(&mut bytes, &[0; 11 << 10]).is_err());
         assert_eq!((bytes.len(), budget.used()), (1, 6 << 10));
+        append(&mut bytes, &[8, 9]).unwrap();
+        assert_eq!(bytes[..], [7, 8, 9]);
         bytes.shrink_to_fit();
         assert_eq!(budget.used(), 1 << 10);
         pieces.charge(2000).unwrap();

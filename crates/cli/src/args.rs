@@ -1,19 +1,23 @@
 //! The command line.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// SQL under a hard memory limit.
 ///
-/// Without -c, statements are read from standard input; each runs at its `;`.
+/// Without -c and -f, statements are read from standard input; each runs at its `;`.
 #[derive(Parser, Debug)]
 #[command(name = "cofferdam", version, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// A statement, or several with `;` between them; may be given several times.
     #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
     pub commands: Vec<String>,
+
+    /// A file of statements; may be given several times. -c and -f run in the order in which they stand.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 
     /// How rows are shown.
     #[arg(long, value_enum, default_value_t = Mode::Table)]
@@ -26,12 +30,44 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub limits: Limits,
 
-    /// The directory of a database; write ./demo for one that is named like a subcommand.
+    /// The directory of a database, which is made where there is none; write ./demo for one that is named like a
+    /// subcommand. Without it, tables are files.
     #[arg(value_name = "DATABASE")]
     pub database: Option<PathBuf>,
 
     #[command(subcommand)]
     pub subcommand: Option<Command>,
+}
+
+/// What the command line says that runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'c> {
+    /// The text of -c.
+    Text(&'c str),
+    /// The file of -f.
+    File(&'c Path),
+}
+
+impl Cli {
+    /// Reads the command line; what is wrong with it ends the program. Gives the places of -c and of -f too.
+    pub(crate) fn read() -> (Cli, [Vec<usize>; 2]) {
+        let matches = Cli::command().get_matches();
+        let places = |name| matches.indices_of(name).into_iter().flatten().collect();
+        let places = [places("commands"), places("files")];
+        match Cli::from_arg_matches(&matches) {
+            Ok(cli) => (cli, places),
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// What runs, in the order in which it stands.
+    pub(crate) fn sources(&self, [commands, files]: [Vec<usize>; 2]) -> Vec<Source<'_>> {
+        let texts = commands.into_iter().zip(self.commands.iter().map(|text| Source::Text(text)));
+        let files = files.into_iter().zip(self.files.iter().map(|path| Source::File(path)));
+        let mut sources: Vec<_> = texts.chain(files).collect();
+        sources.sort_by_key(|(place, _)| *place);
+        sources.into_iter().map(|(_, source)| source).collect()
+    }
 }
 
 /// What a whole run may take.
@@ -49,8 +85,8 @@ pub(crate) struct Limits {
 /// What the program does beside running statements.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Generates TPC-H data, runs queries 1, 3 and 6 on it under a limit (16 MiB unless --memory says otherwise), and
-    /// checks the answers.
+    /// Generates TPC-H data, loads it into a database, runs queries 1, 3 and 6 on it under a limit (16 MiB unless --memory
+    /// says otherwise), and checks the answers.
     Demo(Demo),
     /// Looks into SQL without running it.
     #[command(subcommand)]
@@ -227,7 +263,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value = "0.1", value_parser = scale)]
     pub scale: f64,
 
-    /// The directory for the files, which are kept; by default a temporary one.
+    /// The directory for the files and the database, which are kept; by default a temporary one.
     #[arg(long, value_name = "PATH")]
     pub dir: Option<PathBuf>,
 

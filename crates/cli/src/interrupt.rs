@@ -21,6 +21,9 @@ use signal_hook::flag;
 /// Shells report a program that a signal ended as this and the signal's number.
 const ENDED_BY_SIGNAL: u8 = 128;
 
+/// The signals that can be caught and end programs.
+const CAUGHT: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
 /// Whether a signal may end the process at once.
 static IS_IDLE: AtomicBool = AtomicBool::new(true);
 static HAS_COME: AtomicBool = AtomicBool::new(false);
@@ -32,9 +35,8 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 /// # Errors
 /// What the system says.
 pub(crate) fn cancel_statements(canceller: &Canceller) -> io::Result<()> {
-    flag::register_conditional_default(SIGINT, &IS_IDLE)?;
-    flag::register_conditional_default(SIGINT, &HAS_COME)?;
-    set_flags(SIGINT, canceller)
+    end_work()?;
+    flag::register(SIGINT, canceller.flag()).map(|_| ())
 }
 
 /// From here on Ctrl-C is for [`check`] to find while the program is [`busy`], and otherwise ends the process.
@@ -65,14 +67,19 @@ pub(crate) fn check() -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn clean_up_first(canceller: &Canceller) -> io::Result<()> {
-    [SIGINT, SIGTERM, SIGHUP].into_iter().try_for_each(|signal| set_flags(signal, canceller))
+pub(crate) fn clean_up_first() -> io::Result<()> {
+    CAUGHT.into_iter().try_for_each(|signal| {
+        flag::register_usize(signal, &NUMBER, signal as usize)?;
+        flag::register(signal, &HAS_COME).map(|_| ())
+    })
 }
 
-fn set_flags(signal: i32, canceller: &Canceller) -> io::Result<()> {
-    flag::register_usize(signal, &NUMBER, signal as usize)?;
-    flag::register(signal, &HAS_COME)?;
-    flag::register(signal, canceller.flag()).map(|_| ())
+/// From here on the signals that [`clean_up_first`] catches cancel statements too.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn cancel_too(canceller: &Canceller) -> io::Result<()> {
+    CAUGHT.into_iter().try_for_each(|signal| flag::register(signal, canceller.flag()).map(|_| ()))
 }
 
 /// Runs a statement, which a signal shall not end in the middle of its output.

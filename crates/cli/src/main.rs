@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `args` | the command line |
 //! | `session` | statements and dot commands in order |
-//! | `input` | statements from standard input, in a bounded buffer |
+//! | `input` | statements from standard input or a file, in a bounded buffer |
 //! | `format` | rows as a table, RFC 4180 or JSON, in constant memory |
+//! | `holder` | who has a database open |
 //! | `interrupt` | Ctrl-C |
 //! | `position` | lines and columns |
 //! | `report` | errors with the place in the statement |
@@ -14,8 +15,8 @@
 //! | `store` | checking, looking into and copying the directory of a database |
 //! | `demo` | TPC-H data, queries and answers |
 //!
-//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run, or a database has
-//! problems; 2 the command line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
+//! Exit codes: 0 all went well; 1 a statement failed or an answer is wrong, statements after it were run, or a database does
+//! not open or has problems; 2 the command line is wrong; 130 Ctrl-C ended it; 141 whoever read the output has closed it.
 //!
 //! The program adds no behaviour to the database: everything here is reading and writing.
 #![deny(unsafe_code)]
@@ -26,6 +27,7 @@
 mod args;
 mod demo;
 mod format;
+mod holder;
 mod input;
 mod interrupt;
 mod position;
@@ -40,9 +42,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Cli, Command};
+use args::{Cli, Command, Source};
 use session::Session;
 
 const FAILED: u8 = 1;
@@ -51,10 +51,10 @@ const USAGE: u8 = 2;
 const CLOSED: u8 = 141;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, places) = Cli::read();
     let code = match cli.subcommand {
-        Some(_) if cli.database.is_some() || !cli.commands.is_empty() => {
-            complain("error: a subcommand takes neither a database nor -c");
+        Some(_) if cli.database.is_some() || !places.iter().all(Vec::is_empty) => {
+            complain("error: a subcommand takes neither a database nor -c or -f");
             return ExitCode::from(USAGE);
         }
         Some(Command::Demo(demo)) => demo::run(&demo, cli.limits),
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Some(Command::Inspect(inspect)) => store::inspect::run(&inspect, cli.limits, cli.show_memory),
         Some(Command::Backup(backup)) => store::backup::run(&backup, cli.limits, cli.show_memory),
         Some(Command::TpchData(data)) => demo::data::write(&data),
-        None => statements(&cli),
+        None => statements(&cli, places),
     };
     match code {
         Ok(code) => ExitCode::from(code),
@@ -75,30 +75,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the statements of the command line or of standard input.
-fn statements(cli: &Cli) -> io::Result<u8> {
-    if let Some(path) = &cli.database {
-        complain(format_args!(
-            "error: `{}` would be the directory of a database, and durable databases are not there yet\n\
-             help: without it, statements read files: cofferdam -c \"SELECT * FROM 'file.csv'\"",
-            path.display()
-        ));
-        return Ok(USAGE);
-    }
-    let mut session = match Session::open(cli.limits, cli.mode, cli.show_memory) {
+/// Runs the statements of the command line and of its files, or of standard input.
+fn statements(cli: &Cli, places: [Vec<usize>; 2]) -> io::Result<u8> {
+    let mut session = match Session::open(cli.database.as_deref(), cli.limits, cli.mode, cli.show_memory) {
         Ok(session) => session,
-        Err(message) => {
-            complain(format_args!("error: {message}"));
-            return Ok(USAGE);
-        }
+        Err(refusal) => return Ok(refusal.complain()),
     };
     if let Err(error) = interrupt::cancel_statements(&session.connection().canceller()) {
         complain(format_args!("warning: Ctrl-C will end the program at once: {error}"));
     }
-    for command in &cli.commands {
-        session.run_text(command, "-c")?;
+    let sources = cli.sources(places);
+    for source in &sources {
+        match source {
+            Source::Text(text) => session.run_text(text, "-c")?,
+            Source::File(path) => session.run_file(path)?,
+        }
     }
-    if cli.commands.is_empty() {
+    if sources.is_empty() {
         session.run_stdin()?;
     }
     Ok(interrupt::exit_code().unwrap_or(if session.has_failed() { FAILED } else { 0 }))

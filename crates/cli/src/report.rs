@@ -43,14 +43,7 @@ struct Excerpt<'t> {
 /// Writes `error` of the statement `sql` to standard error.
 pub(crate) fn report(error: &Error, sql: &str, place: Place<'_>, mode: Mode) {
     let hint = error.hint();
-    let finding = Finding {
-        sqlstate: error.sqlstate(),
-        message: error,
-        span: error.span(),
-        opened: None,
-        hint: hint.as_ref().map(|hint| hint as &dyn Display),
-        out_of_memory: error.out_of_memory(),
-    };
+    let finding = Finding::of(error, hint.as_ref().map(|hint| hint as &dyn Display));
     if mode == Mode::Table {
         finding.report(sql, 0, place);
     } else {
@@ -75,6 +68,18 @@ pub(crate) struct Finding<'e> {
 }
 
 impl<'e> Finding<'e> {
+    /// A finding of the database. `hint` is the error's.
+    pub(crate) fn of(error: &'e Error, hint: Option<&'e dyn Display>) -> Finding<'e> {
+        Finding {
+            sqlstate: error.sqlstate(),
+            message: error,
+            span: error.span(),
+            opened: None,
+            hint,
+            out_of_memory: error.out_of_memory(),
+        }
+    }
+
     /// A finding of the parser. `hint` is the error's.
     pub(crate) fn of_sql(
         error: &'e cofferdam_sql::Error,
@@ -127,7 +132,7 @@ impl<'e> Finding<'e> {
     }
 
     /// In the same form without a drawing, where no part of the statement's text is to blame.
-    fn without_place(&self) -> String {
+    pub(crate) fn without_place(&self) -> String {
         let message = match self.out_of_memory {
             Some(record) => summary(record),
             None => Escaped(self.message).to_string(),

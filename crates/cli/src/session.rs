@@ -1,7 +1,9 @@
 //! A session: statements and dot commands in order, their output, and whether any of them failed.
 
-use std::fmt;
+use std::fmt::{self, Display};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, StdoutLock, Write};
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use cofferdam::{
@@ -10,14 +12,15 @@ use cofferdam::{
 use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Mode};
-use crate::complain;
 use crate::format::escaped::Escaped;
 use crate::format::{Stopped, write_rows};
+use crate::holder::holder;
 use crate::input::{Piece, ReadError, Script};
 use crate::interrupt;
 use crate::position::Position;
-use crate::report::{Place, report};
+use crate::report::{Finding, Place, report};
 use crate::untracked::{LIMIT_BYTES, Untracked};
+use crate::{FAILED, USAGE, complain};
 
 /// What is written at a time.
 const OUTPUT_BYTES: usize = 8 << 10;
@@ -25,6 +28,11 @@ const OUTPUT_BYTES: usize = 8 << 10;
 /// What a session needs beside the bound of what is untracked: the pages of the tree of budgets, a connection, a small
 /// statement.
 const ROOM_BYTES: u64 = 64 << 10;
+/// The same for one with stored tables: also the least that the store needs, and room for it to work with.
+const STORE_ROOM_BYTES: u64 = 1 << 20;
+
+/// The SQLSTATE of a database that somebody else has open.
+const LOCKED: &str = "55006";
 
 const HELP: &str = "\
 .help                 this list
@@ -52,15 +60,64 @@ pub(crate) enum Flow {
     Quit,
 }
 
+/// Why there is no session.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at most")]
+pub(crate) enum Refusal {
+    /// The memory limit is too small for any.
+    TooSmall(String),
+    /// The database does not open.
+    Database(Error),
+    /// Somebody else has the database in the directory open.
+    Locked(Error, PathBuf),
+}
+
+impl Refusal {
+    /// `budget` had no room; it keeps the record of that.
+    pub(crate) fn memory(budget: &Budget) -> Refusal {
+        Refusal::Database(budget.last_refusal().expect("a refusal is recorded").into())
+    }
+
+    /// Says so to people, and gives the exit code.
+    pub(crate) fn complain(&self) -> u8 {
+        match self {
+            Refusal::TooSmall(message) => {
+                complain(format_args!("error: {message}"));
+                USAGE
+            }
+            Refusal::Database(error) => {
+                complain_of(error, None);
+                FAILED
+            }
+            Refusal::Locked(error, path) => {
+                let holder = holder(path);
+                complain_of(error, holder.as_ref().map(|hint| hint as &dyn Display));
+                FAILED
+            }
+        }
+    }
+}
+
+/// Writes an error that is no statement's to standard error, with what would help: `hint`, or what the error says.
+fn complain_of(error: &Error, hint: Option<&dyn Display>) {
+    let own = error.hint();
+    let hint = hint.or(own.as_ref().map(|hint| hint as &dyn Display));
+    complain(Finding::of(error, hint).without_place());
+}
+
 impl Session {
-    /// A session on a database in memory.
+    /// A session on the database in a directory, or on one in memory.
     ///
     /// # Errors
-    /// A text for people, when the memory limit is too small for any session.
-    pub(crate) fn open(limits: Limits, mode: Mode, show_memory: bool) -> Result<Session, String> {
-        let (database, untracked) = open(limits, "a session", ROOM_BYTES)?;
-        let text = |error: Error| error.to_string();
-        let connection = database.connect().map_err(text)?;
+    /// [`Refusal`].
+    pub(crate) fn open(
+        directory: Option<&Path>,
+        limits: Limits,
+        mode: Mode,
+        show_memory: bool,
+    ) -> Result<Session, Refusal> {
+        let (database, untracked) = open(directory, limits, "a session", room_bytes(directory.is_some()))?;
+        let connection = database.connect().map_err(Refusal::Database)?;
         let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
         Ok(Session { untracked, connection, out, mode, show_memory, has_failed: false })
     }
@@ -109,14 +166,36 @@ impl Session {
     /// # Errors
     /// The output takes no more.
     pub(crate) fn run_stdin(&mut self) -> io::Result<()> {
+        let stdin = io::stdin().lock();
+        let is_interactive = stdin.is_terminal() && io::stdout().is_terminal();
+        self.run_script(Prompting { stdin, is_interactive }, "stdin", is_interactive)
+    }
+
+    /// Runs what a file says, one piece after the other.
+    ///
+    /// # Errors
+    /// The output takes no more.
+    pub(crate) fn run_file(&mut self, path: &Path) -> io::Result<()> {
+        if interrupt::exit_code().is_some() {
+            return Ok(());
+        }
+        let origin = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => self.run_script(file, &origin, false),
+            Err(error) => {
+                self.input_failed(ReadError::Io(error), &origin, 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn run_script(&mut self, source: impl Read, origin: &str, is_interactive: bool) -> io::Result<()> {
         let database = self.connection.database().clone();
         let Ok(budget) = database.budget().child("input", u64::MAX) else {
             self.fail(format_args!("error[53200]: no memory to read statements"));
             return Ok(());
         };
-        let stdin = io::stdin().lock();
-        let is_interactive = stdin.is_terminal() && io::stdout().is_terminal();
-        let mut script = Script::new(Prompting { stdin, is_interactive });
+        let mut script = Script::new(source);
         loop {
             // What a statement's text took is back before the next one is read.
             let arena = Arena::new(&budget);
@@ -124,11 +203,11 @@ impl Session {
                 Ok(None) => return Ok(()),
                 Ok(Some((Piece::DotCommand(line), _))) => self.run_command(line)?,
                 Ok(Some((Piece::Statement(bytes), position))) => {
-                    self.run_bytes(bytes, Place { origin: "stdin", position })?;
+                    self.run_bytes(bytes, Place { origin, position })?;
                     Flow::Next
                 }
                 Err(error) => {
-                    self.input_failed(error, script.position().line);
+                    self.input_failed(error, origin, script.position().line);
                     return Ok(());
                 }
             };
@@ -141,13 +220,14 @@ impl Session {
         }
     }
 
-    fn input_failed(&mut self, error: ReadError, line: usize) {
+    fn input_failed(&mut self, error: ReadError, origin: &str, line: usize) {
+        let origin = Escaped(origin);
         match error {
-            ReadError::Io(error) => self.fail(format_args!("error[58030]: could not read stdin: {error}")),
+            ReadError::Io(error) => self.fail(format_args!("error[58030]: could not read {origin}: {error}")),
             ReadError::OutOfMemory => {
                 let limit = human_bytes(self.connection.database().budget().limit());
                 self.fail(format_args!(
-                    "error[53200]: the statement at line {line} of stdin does not fit the memory limit of {limit}; \
+                    "error[53200]: the statement at line {line} of {origin} does not fit the memory limit of {limit}; \
                      what follows is not read (raise --memory)"
                 ));
             }
@@ -310,32 +390,55 @@ impl Read for Prompting {
     }
 }
 
-/// A database in memory under the limits of the command line, and the budget of what is untracked.
+/// What a session needs at least, beside the bound of what is untracked.
+fn room_bytes(has_store: bool) -> u64 {
+    if has_store { STORE_ROOM_BYTES } else { ROOM_BYTES }
+}
+
+/// The database in a directory, or one in memory, under the limits of the command line, and the budget of what is untracked.
 ///
 /// # Errors
-/// A text for people, when the memory limit is too small for `who`, which needs `room_bytes`.
-pub(crate) fn open(limits: Limits, who: &str, room_bytes: u64) -> Result<(Database, Untracked), String> {
+/// [`Refusal`]: among others the memory limit is too small for `who`, which needs `room_bytes`.
+pub(crate) fn open(
+    directory: Option<&Path>,
+    limits: Limits,
+    who: &str,
+    room_bytes: u64,
+) -> Result<(Database, Untracked), Refusal> {
+    check_limit(limits, who, room_bytes)?;
     let mut options = Options::new().threads(limits.threads);
     if let Some(bytes) = limits.memory {
-        if bytes < LIMIT_BYTES + room_bytes {
-            return Err(too_small(bytes, who, room_bytes));
-        }
         options = options.memory_limit(bytes);
     }
-    let text = |error: Error| error.to_string();
-    let database = Database::open_in_memory(options).map_err(text)?;
-    let untracked = Untracked::below(database.budget()).map_err(text)?;
+    let database = match directory {
+        Some(path) => Database::open(path, options),
+        None => Database::open_in_memory(options),
+    };
+    let database = database.map_err(|error| match directory {
+        Some(path) if error.sqlstate() == LOCKED => Refusal::Locked(error, path.to_owned()),
+        _ => Refusal::Database(error),
+    })?;
+    let untracked = Untracked::below(database.budget()).map_err(Refusal::Database)?;
     Ok((database, untracked))
 }
 
-/// Under this limit nothing runs.
-fn too_small(bytes: u64, who: &str, room_bytes: u64) -> String {
-    format!(
+/// Whether a session on a directory can be opened under the limits.
+///
+/// # Errors
+/// [`Refusal::TooSmall`].
+pub(crate) fn check_store_limit(limits: Limits) -> Result<(), Refusal> {
+    check_limit(limits, "a session", room_bytes(true))
+}
+
+/// Under too small a limit nothing runs.
+fn check_limit(limits: Limits, who: &str, room_bytes: u64) -> Result<(), Refusal> {
+    let Some(bytes) = limits.memory.filter(|bytes| *bytes < LIMIT_BYTES + room_bytes) else { return Ok(()) };
+    Err(Refusal::TooSmall(format!(
         "--memory {} is too small: {} are set aside for what no budget pays for, and {who} needs {}; \
          write --memory {}KiB or more",
         human_bytes(bytes),
         human_bytes(LIMIT_BYTES),
         human_bytes(room_bytes),
         (LIMIT_BYTES + room_bytes) / 1024,
-    )
+    )))
 }

@@ -1,6 +1,7 @@
 //! What the program takes outside of the budgets: counted, shown as the budget `untracked`, and bounded.
 //!
-//! The database takes its memory from the budgets. What is left for the global allocator is listed with its bounds in
+//! The database takes its memory from the budgets: in chunks of their reservoir, or from the global allocator piece by piece,
+//! each charged before it is taken. What is left for the global allocator is listed with its bounds in
 //! `docs/BUDGETS.md`; together at most [`LIMIT_BYTES`], which is guaranteed to this budget when the program starts, so
 //! that the root limit covers it.
 //!
@@ -10,6 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cofferdam::{Budget, BudgetOptions, Error};
+use cofferdam_arena::BudgetAlloc;
 
 /// All that may be taken outside of the budgets: 2 MiB.
 pub(crate) const LIMIT_BYTES: u64 = 2 << 20;
@@ -25,7 +27,12 @@ static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 fn took(bytes: usize) {
     let live = LIVE_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    PEAK_BYTES.fetch_max(live, Ordering::Relaxed);
+    PEAK_BYTES.fetch_max(without_pieces(live), Ordering::Relaxed);
+}
+
+/// What of so many live bytes no budget pays for: all but the pieces of those who charge each for itself.
+fn without_pieces(live: usize) -> usize {
+    live.saturating_sub(BudgetAlloc::pieces_bytes() as usize)
 }
 
 fn gave_back(bytes: usize) {
@@ -96,7 +103,8 @@ impl Untracked {
     pub(crate) fn update(&mut self) -> Result<(), u64> {
         let peak = PEAK_BYTES.load(Ordering::Relaxed) as u64;
         self.hold(peak.min(LIMIT_BYTES));
-        self.hold((LIVE_BYTES.load(Ordering::Relaxed) as u64).min(LIMIT_BYTES));
+        let live = without_pieces(LIVE_BYTES.load(Ordering::Relaxed)) as u64;
+        self.hold(live.min(LIMIT_BYTES));
         if peak > LIMIT_BYTES { Err(peak) } else { Ok(()) }
     }
 

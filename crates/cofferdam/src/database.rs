@@ -52,7 +52,9 @@ impl Database {
                 Ok(()) => unreachable!("the limit is smaller"),
             };
         }
-        let store = Store::open(&vfs, path.as_ref(), db, &cofferdam_store::Options::new());
+        // The other half is for statements.
+        let share = cofferdam_store::Options::new().share_bytes(db.limit_on_path() / 2);
+        let store = Store::open(&vfs, path.as_ref(), db, &share);
         database.store = Some(store.map_err(|error| Error::from_open(error, path.as_ref(), db))?);
         Ok(database)
     }

@@ -12,6 +12,8 @@ use cofferdam_plan::Span;
 
 /// The SQLSTATE of bytes on disk that are not what was written.
 pub(crate) const DAMAGED: &str = "XX001";
+/// The SQLSTATE of a disk without room.
+const DISK_FULL: &str = "53100";
 /// The longest message in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 255;
 /// The longest hint in bytes.
@@ -168,22 +170,36 @@ impl Error {
     pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, refused: impl FnOnce() -> Error) -> Error {
         let fault = Fault::new(error.sqlstate(), error.span(), error);
         let fault = Error::with_remedy(error.remedy(), fault, refused);
-        match error.hint() {
-            Some(hint) => fault.with_hint(hint),
-            None => fault,
+        match (error.hint(), error) {
+            (Some(hint), _) => fault.with_hint(hint),
+            (None, cofferdam_exec::Error::Store(problem)) => fault.with_hint(store_hint(&problem.error)),
+            (None, _) => fault,
         }
     }
 
     /// An error of the store; `refused` says why memory ran out.
     pub(crate) fn from_store(error: cofferdam_store::Error, refused: impl FnOnce() -> Error) -> Error {
-        Error::with_remedy(error.remedy(), Fault::new(error.sqlstate(), None, error), refused)
+        let hint = store_hint(&error);
+        Error::with_remedy(error.remedy(), Fault::new(error.sqlstate(), None, error), refused).with_hint(hint)
     }
 
     /// An error of opening the directory of a database.
     pub(crate) fn from_open(error: cofferdam_store::Error, path: &Path, db: &Budget) -> Error {
         let message = format_args!("could not open database \"{}\": {error}", path.display());
         let fault = Fault::new(error.sqlstate(), None, message);
-        Error::with_remedy(error.remedy(), fault, || Error::refused(db))
+        let hint = match error {
+            cofferdam_store::Error::NotADatabase => {
+                "a database is a directory: name one that is empty, or one that is to be made in a directory that is there"
+            }
+            cofferdam_store::Error::Locked => {
+                "one process has it open at a time; try again when it is closed"
+            }
+            cofferdam_store::Error::Corrupt(_) => {
+                "`cofferdam check` tells everything that is wrong; restore the database from a backup"
+            }
+            _ => "",
+        };
+        Error::with_remedy(error.remedy(), fault, || Error::refused(db)).with_hint(hint)
     }
 
     fn with_remedy(remedy: cofferdam_store::Remedy, fault: Fault, refused: impl FnOnce() -> Error) -> Error {
@@ -216,6 +232,19 @@ impl Fault {
     /// The message, at most 255 bytes.
     pub fn message(&self) -> &str {
         self.message.as_str()
+    }
+}
+
+/// What would help; empty where nothing is known that the error does not say.
+fn store_hint(error: &cofferdam_store::Error) -> &'static str {
+    match error {
+        cofferdam_store::Error::Io(_) if error.sqlstate() == DISK_FULL => {
+            "make room on the disk, then open the database again; what was committed is there"
+        }
+        cofferdam_store::Error::Io(_) | cofferdam_store::Error::Poisoned => {
+            "open the database again when the system is well; what was committed is there"
+        }
+        _ => "",
     }
 }
 

@@ -260,6 +260,8 @@ impl<'a> Target<'a> {
                 Error::Violation(self.violation)
             }
             error => {
+                // Of what no row is to blame for, the row says nothing.
+                let place = place.filter(|_| error.remedy() == cofferdam_store::Remedy::FixInput);
                 *self.problem = StoreProblem { error, place };
                 Error::Store(self.problem)
             }

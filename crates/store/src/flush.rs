@@ -154,7 +154,8 @@ impl Inner {
         {
             let mut log = lock(&self.log);
             // Somebody may have sealed it meanwhile; then that is being flushed.
-            if log.sealed_until == 0 && self.has_entries() {
+            // A log may have entries of dropped tables, and nothing else.
+            if log.sealed_until == 0 && (self.has_entries() || log.has_records()) {
                 self.swap(&mut log)?;
             }
         }
@@ -191,7 +192,7 @@ impl Inner {
         if sealed_until == 0 {
             return Ok(());
         }
-        self.flush_sealed(sealed_until)?;
+        self.flush_sealed(sealed_until, self.sizing.memtable_bytes)?;
         // Nobody waits for that any more.
         *lock(&self.flush_failure) = None;
         lock(&self.log).sealed_until = 0;
@@ -203,8 +204,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then.
-    pub(crate) fn flush_sealed(&self, oldest_wal: u64) -> Result<(), Error> {
+    /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then. The memtable
+    /// keeps up to `kept_bytes` of its memory.
+    pub(crate) fn flush_sealed(&self, oldest_wal: u64, kept_bytes: u64) -> Result<(), Error> {
         if !self.is_sealed_written.load(Ordering::Acquire) {
             // A table may be dropped while its rows are written.
             while let Err(error) = self.write_sealed(oldest_wal) {
@@ -217,9 +219,9 @@ impl Inner {
         }
         // Where there is little, others need it as much as the next entries do.
         let is_little = self.compacts_with_flush_buffers();
-        let keep_bytes = if is_little { MEMTABLE_MINIMUM_BYTES } else { self.sizing.memtable_bytes };
+        let kept_bytes = if is_little { kept_bytes.min(MEMTABLE_MINIMUM_BYTES) } else { kept_bytes };
         for _ in 0..RESET_ATTEMPTS {
-            if self.memtables.reset_sealed(keep_bytes as usize).is_ok() {
+            if self.memtables.reset_sealed(kept_bytes as usize).is_ok() {
                 self.is_sealed_written.store(false, Ordering::Release);
                 return Ok(());
             }

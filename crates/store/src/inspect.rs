@@ -476,7 +476,7 @@ mod tests {
         let price = Type::Decimal { precision: 9, scale: 2 };
         assert_eq!(shown(ZoneBound::Int(1250), price), "12.50");
         assert_eq!(shown(ZoneBound::Int(1250), Type::BigInt), "1250");
-        assert_eq!(shown(ZoneBound::Int(1), Type::Boolean), "true");
+        assert_eq!(shown(ZoneBound::Int(1), Type::Boolean), "t");
         assert_eq!(shown(ZoneBound::Int(0), Type::Date), "1970-01-01");
         assert_eq!(shown(ZoneBound::Int(3), Type::Interval), "3 days");
         assert_eq!(shown(ZoneBound::Double(0.5), Type::Double), "0.5");

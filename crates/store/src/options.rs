@@ -6,6 +6,7 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub(crate) create: bool,
+    pub(crate) share_bytes: Option<u64>,
     pub(crate) memtable_bytes: Option<u64>,
     pub(crate) cache_bytes: Option<u64>,
     pub(crate) stall: Stall,
@@ -44,6 +45,7 @@ impl Options {
     pub const fn new() -> Options {
         Options {
             create: true,
+            share_bytes: None,
             memtable_bytes: None,
             cache_bytes: None,
             stall: Stall::Wait(Duration::from_secs(60)),
@@ -54,6 +56,13 @@ impl Options {
     /// Whether a database is made where there is none.
     pub const fn create(mut self, create: bool) -> Options {
         self.create = create;
+        self
+    }
+
+    /// The part of the budget's limit that the store's sizes follow, where others live below the same limit; all of it without
+    /// this.
+    pub const fn share_bytes(mut self, bytes: u64) -> Options {
+        self.share_bytes = Some(bytes);
         self
     }
 
@@ -99,6 +108,8 @@ const WORK_MINIMUM_BYTES: u64 = 96 << 10;
 pub(crate) struct Sizing {
     /// Of one memtable.
     pub(crate) memtable_bytes: u64,
+    /// Of a transaction's changes, which its own budget pays for.
+    pub(crate) writes_bytes: u64,
     /// Of the block cache.
     pub(crate) cache_bytes: u64,
     /// Of the buffer before the WAL.
@@ -112,15 +123,19 @@ pub(crate) struct Sizing {
 }
 
 impl Sizing {
-    /// The shares of a limit: an eighth for each memtable, an eighth for a flush, a quarter for a compaction and up to half
+    /// The shares of a limit, of which all is the store's or a part: an eighth for each memtable, an eighth for a flush, a quarter for a compaction and up to half
     /// for the cache, which gives way to all of them.
     pub(crate) fn of(limit_bytes: u64, options: &Options) -> Sizing {
+        let whole_bytes = limit_bytes;
+        let limit_bytes = options.share_bytes.unwrap_or(limit_bytes).clamp(MINIMUM_BYTES, limit_bytes);
         let eighth = limit_bytes / 8;
         let memtable = options.memtable_bytes.unwrap_or(eighth.min(64 << 20));
         let memtable_bytes =
             memtable.clamp(MEMTABLE_MINIMUM_BYTES, (limit_bytes / 4).max(MEMTABLE_MINIMUM_BYTES));
         Sizing {
             memtable_bytes,
+            // Not the store's own memory, so not smaller where that is but a share.
+            writes_bytes: (memtable_bytes / 2 * (whole_bytes / limit_bytes)).clamp(8 << 10, memtable_bytes),
             cache_bytes: options.cache_bytes.unwrap_or(limit_bytes / 2),
             wal_buffer_bytes: (limit_bytes / 64).clamp(8 << 10, 256 << 10),
             flush_bytes: eighth.clamp(WORK_MINIMUM_BYTES, 8 << 20),
@@ -156,6 +171,11 @@ mod tests {
         assert_eq!(of(8 << 30).wal_buffer_bytes, 256 << 10);
         let asked = Sizing::of(8 << 20, &Options::new().memtable_bytes(1 << 30).cache_bytes(1 << 20));
         assert_eq!((asked.memtable_bytes, asked.cache_bytes), (2 << 20, 1 << 20));
+        assert_eq!(of(8 << 20).writes_bytes, 512 << 10);
+        let half = Sizing::of(8 << 20, &Options::new().share_bytes(4 << 20));
+        assert_eq!(Sizing { writes_bytes: 256 << 10, ..half }, of(4 << 20));
+        assert_eq!(half.writes_bytes, 512 << 10);
+        assert_eq!(Sizing::of(MINIMUM_BYTES, &Options::new().share_bytes(0)), of(MINIMUM_BYTES));
         assert_eq!(of(8 << 20).segment_bytes(0), 1 << 20);
         assert_eq!(of(8 << 20).segment_bytes(2 << 30), 64 << 20);
     }

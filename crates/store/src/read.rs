@@ -18,6 +18,7 @@ use crate::error::{Error, InputKind, InputProblem};
 use crate::level::{LEVELS, of_level, overlapping};
 use crate::memtable::{self, EntryKind};
 use crate::merge::OWN_SEQUENCE;
+use crate::run::Runs;
 use crate::scan::Scan;
 use crate::schema::{Schema, TableId};
 use crate::segment::{self, PageSource, Scratch, hash_key};
@@ -81,8 +82,7 @@ pub struct View<'r> {
 #[derive(Clone, Copy)]
 pub(crate) struct Own<'r> {
     pub(crate) writes: memtable::Memtable<'r>,
-    /// Oldest first.
-    pub(crate) runs: &'r [Arc<Segment>],
+    pub(crate) runs: &'r Runs,
     /// The last operation that is seen.
     pub(crate) operation: u64,
     /// Tables that the transaction has made.
@@ -164,7 +164,7 @@ impl<'r> View<'r> {
             if let Some(entry) = own.writes.get(id, key, own.operation) {
                 return visit(seen_entry(&entry, schema, scratch));
             }
-            for run in own.runs.iter().rev().filter(|run| run.info.table == id) {
+            for run in own.runs.with_key(id, key) {
                 let limit = OWN_SEQUENCE + own.operation;
                 if let Some(found) = look(run, &schema, key, hash, limit, source, scratch)? {
                     return visit(seen_in_segment(&run.reader, found, schema, source, scratch));

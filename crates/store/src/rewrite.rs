@@ -117,7 +117,7 @@ impl<'a> Rewriter<'a> {
         let mut inputs = Vec::with_capacity_in(chains.len(), arena)?;
         for chain in chains {
             let mut input = SegmentInput::new(schema, read_ahead_bytes, rows_max, arena)?;
-            input.attach(chain.iter(), plain_until, &[], &range, &inner.cache)?;
+            input.attach(chain.iter().cloned(), plain_until, &[], &range, &inner.cache)?;
             input.move_on(&range)?;
             inputs.push(input)?;
         }
@@ -217,11 +217,6 @@ impl<'a> Rewriter<'a> {
             encode_key(value, part.order, &mut |bytes: &[u8]| key.extend_from_slice(bytes))?;
         }
         Ok(())
-    }
-
-    /// The schema of the rows.
-    pub(crate) fn schema(&self) -> Schema<'a> {
-        self.schema
     }
 
     /// Writes the rows of the batch to a segment.

@@ -10,6 +10,7 @@ use cofferdam_arena::{Arena, BudgetAlloc};
 
 use crate::error::Error;
 use crate::flush::{BUFFERS, NewSegments};
+use crate::manifest::KeyBound;
 use crate::memtable::{EntryKind, WriteSet};
 use crate::merge::{Filter, OWN_SEQUENCE};
 use crate::rewrite::Rewriter;
@@ -22,6 +23,8 @@ use crate::version::Segment;
 #[derive(Debug)]
 pub(crate) struct Runs {
     segments: Vec<Arc<Segment>, BudgetAlloc>,
+    /// No run of the table has a key above this: rows that come in the order of their keys are in none of the runs before them.
+    greatest: Vec<(TableId, KeyBound), BudgetAlloc>,
 }
 
 /// A change that goes into a run.
@@ -35,12 +38,20 @@ pub(crate) struct RunItem<'i> {
 
 impl Runs {
     pub(crate) fn new(alloc: &BudgetAlloc) -> Runs {
-        Runs { segments: Vec::new_in(alloc.clone()) }
+        Runs { segments: Vec::new_in(alloc.clone()), greatest: Vec::new_in(alloc.clone()) }
     }
 
     /// Oldest first.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
+    }
+
+    /// The runs of a table that may have a key, newest first.
+    pub(crate) fn with_key(&self, table: TableId, key: &[u8]) -> impl Iterator<Item = &Arc<Segment>> {
+        let greatest = self.greatest.iter().find(|(id, _)| *id == table);
+        let is_above = greatest.is_none_or(|(_, bound)| !bound.is_unbounded() && key > bound.as_bytes());
+        let segments = if is_above { &[][..] } else { &self.segments };
+        segments.iter().rev().filter(move |run| run.info.table == table)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -112,6 +123,16 @@ impl Runs {
         let mut new = NewSegments::new(inner, &arena);
         write(inner, &mut new)?;
         self.segments.try_reserve(new.segments.len())?;
+        self.greatest.try_reserve(new.segments.len())?;
+        for segment in new.segments.iter() {
+            let (id, largest) = (segment.info.table, segment.info.largest);
+            match self.greatest.iter_mut().find(|(table, _)| *table == id) {
+                Some((_, bound)) if bound.is_unbounded() => {}
+                Some((_, bound)) if !largest.is_unbounded() && largest.as_bytes() <= bound.as_bytes() => {}
+                Some((_, bound)) => *bound = largest,
+                None => self.greatest.push((id, largest)),
+            }
+        }
         self.segments.extend(new.segments.iter().cloned());
         Ok(())
     }

@@ -233,6 +233,30 @@ fn reclaimers_are_asked_before_a_refusal() {
     flush.budget.set_reclaimer(None);
 }
 
+/// Aim: a statement starts where a cache can give what it needs, and not where it cannot.
+#[test]
+fn reclaimers_are_asked_before_a_statement_is_not_started() {
+    let root = Budget::root("root", 100 * UNIT).unwrap();
+    let statement = root.child("statement", u64::MAX).unwrap();
+    let budget = root.child("cache", u64::MAX).unwrap();
+    let free = root.available();
+    budget.charge(free - 4 * UNIT).unwrap();
+    assert!(statement.admit(8 * UNIT).is_err());
+    let gives = {
+        let budget = budget.clone();
+        move |bytes: u64| {
+            let bytes = bytes.min(budget.used()).min(20 * UNIT);
+            budget.release(bytes);
+            bytes
+        }
+    };
+    budget.set_reclaimer(Some(Arc::new(Asked { gives, blocking: false })));
+    statement.admit(8 * UNIT).unwrap();
+    assert_eq!(root.available(), 16 * UNIT, "no more than half of it shall be taken");
+    budget.set_reclaimer(None);
+    budget.release(budget.used());
+}
+
 /// A reclaimer that is a closure.
 struct Asked<F> {
     gives: F,

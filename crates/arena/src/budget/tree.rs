@@ -835,6 +835,17 @@ impl Tree {
         freed_bytes > 0 || (ptr::eq(blocked, self.root) && self.warm_releases() != warm_releases)
     }
 
+    /// Asks the instant reclaimers on the path where less than `units` are free.
+    pub(crate) fn free_up(&self, node: &Node, units: u32) {
+        let mut this: *const Node = node;
+        // SAFETY: a node and its ancestors are live (I5).
+        while let Some(node) = unsafe { this.as_ref() } {
+            self.reclaim(node, units, Effort::Instant);
+            this = node.parent;
+        }
+        self.tell();
+    }
+
     fn nth_reclaimer(&self, top: &Node, index: usize) -> Option<Arc<dyn Reclaim>> {
         let _state = self.lock();
         let mut found = None;

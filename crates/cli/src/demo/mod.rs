@@ -1,14 +1,15 @@
-//! `cofferdam demo`: TPC-H data, three of its queries under a memory limit, and a check of their answers.
+//! `cofferdam demo`: TPC-H data in a database, three of its queries under a memory limit, and a check of their answers.
 //!
 //! ```text
 //!   child process      cofferdam tpch-data   customer.tbl, orders.tbl, lineitem.tbl   in a directory on a disk
-//!   this process       a session under --memory: register the files, queries 1, 3 and 6, check, memory tree
+//!   this process       a session under --memory: the files into a database beside them, queries 1, 3 and 6,
+//!                      check, memory tree
 //! ```
 
 mod check;
 pub(crate) mod data;
 mod directory;
-mod schema;
+mod load;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -21,8 +22,8 @@ use cofferdam::{Error, human_bytes};
 use crate::args::{Demo, Limits, Mode, Table};
 use crate::position::Position;
 use crate::report::{Place, report};
-use crate::session::Session;
-use crate::{FAILED, USAGE, complain, interrupt};
+use crate::session::{Session, check_store_limit};
+use crate::{FAILED, interrupt};
 use check::{Answer, Verdict};
 use directory::Directory;
 
@@ -63,43 +64,46 @@ static QUERIES: [DemoQuery; 3] = [query!("01"), query!("03"), query!("06")];
 /// # Errors
 /// The output takes no more, or the files cannot be written.
 pub(crate) fn run(demo: &Demo, mut limits: Limits) -> io::Result<u8> {
-    let memory_bytes = *limits.memory.get_or_insert(MEMORY_BYTES);
-    let mut session = match Session::open(limits, Mode::Table, false) {
-        Ok(session) => session,
-        Err(message) => {
-            complain(format_args!("error: {message}"));
-            return Ok(USAGE);
-        }
-    };
+    limits.memory.get_or_insert(MEMORY_BYTES);
+    if let Err(refusal) = check_store_limit(limits) {
+        return Ok(refusal.complain());
+    }
     // Before there is anything to clean up.
-    interrupt::clean_up_first(&session.connection().canceller())?;
+    interrupt::clean_up_first()?;
     let directory = Directory::new(demo.dir.as_deref(), demo.keep_data)?;
-    let outcome = run_in(&directory, demo.scale, memory_bytes, &mut session);
+    let outcome = run_in(&directory, demo.scale, limits);
     drop(directory);
     interrupt::exit_code().map_or(outcome, Ok)
 }
 
-/// Generates the files and runs the queries, until a signal comes.
-fn run_in(directory: &Directory, scale: f64, memory_bytes: u64, session: &mut Session) -> io::Result<u8> {
-    let out = session.out();
+/// Generates the files, loads them and runs the queries, until a signal comes.
+fn run_in(directory: &Directory, scale: f64, limits: Limits) -> io::Result<u8> {
+    let mut out = io::stdout();
     writeln!(out, "TPC-H at scale {} in {}", scale, directory.path().display())?;
     out.flush()?;
     let started = Instant::now();
     generate(scale, directory.path())?;
-    let bytes = schema::register(session.connection(), directory.path())?;
+    let bytes = load::files_bytes(directory.path())?;
     let seconds = started.elapsed().as_secs_f64();
-    writeln!(
-        session.out(),
-        "{} of files generated in {seconds:.1} s, by a process of its own",
-        human_bytes(bytes)
-    )?;
-    writeln!(session.out(), "memory limit of this process: {}\n", human_bytes(memory_bytes))?;
+    let size = human_bytes(bytes);
+    writeln!(out, "{size} of files generated in {seconds:.1} s, by a process of its own")?;
+    let mut session = match Session::open(Some(&load::database(directory.path())), limits, Mode::Table, false)
+    {
+        Ok(session) => session,
+        Err(refusal) => return Ok(refusal.complain()),
+    };
+    interrupt::cancel_too(&session.connection().canceller())?;
+    let memory_bytes = limits.memory.unwrap_or(MEMORY_BYTES);
+    writeln!(session.out(), "memory limit of this process: {}", human_bytes(memory_bytes))?;
+    if !load::load(&mut session, directory.path())? {
+        return Ok(FAILED);
+    }
     let mut all_well = true;
     for query in &QUERIES {
         if interrupt::exit_code().is_some() {
             return Ok(FAILED);
         }
-        all_well &= run_query(session, query, scale)?;
+        all_well &= run_query(&mut session, query, scale)?;
     }
     session.show_tree()?;
     let peak = session.connection().database().budget().peak();
@@ -144,7 +148,7 @@ fn run_query(session: &mut Session, query: &DemoQuery, scale: f64) -> io::Result
     let seconds = started.elapsed().as_secs_f64();
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(error) => return failed(session, query, &error),
+        Err(error) => return failed(session, query.name, query.sql, &error),
     };
     let expected = query.answers.iter().find(|(known, _)| *known == scale).map(|(_, text)| *text);
     let verdict = expected.map_or(Verdict::Unknown, |text| answer.check(text));
@@ -155,8 +159,8 @@ fn run_query(session: &mut Session, query: &DemoQuery, scale: f64) -> io::Result
     Ok(!matches!(verdict, Verdict::Wrong(_)))
 }
 
-fn failed(session: &mut Session, query: &DemoQuery, error: &Error) -> io::Result<bool> {
+fn failed(session: &mut Session, name: &str, sql: &str, error: &Error) -> io::Result<bool> {
     session.out().flush()?;
-    report(error, query.sql, Place { origin: query.name, position: Position::START }, Mode::Table);
+    report(error, sql, Place { origin: name, position: Position::START }, Mode::Table);
     Ok(false)
 }

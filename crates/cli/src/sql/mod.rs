@@ -36,6 +36,7 @@ use cofferdam_arena::Arena;
 
 use crate::args::{Limits, Sql};
 use crate::input::ReadError;
+use crate::session::Refusal;
 use crate::untracked::{LIMIT_BYTES, Untracked};
 use crate::{FAILED, USAGE, complain, interrupt, session};
 use script::Reading;
@@ -68,10 +69,7 @@ pub(crate) struct Tool {
 pub(crate) fn run(tool: &Sql, limits: Limits, show_memory: bool) -> io::Result<u8> {
     let mut budgets = match Tool::new(limits) {
         Ok(budgets) => budgets,
-        Err(message) => {
-            complain(format_args!("error: {message}"));
-            return Ok(USAGE);
-        }
+        Err(refusal) => return Ok(refusal.complain()),
     };
     let input = budgets.input.clone();
     let room = Arena::new(&input);
@@ -126,12 +124,12 @@ fn dispatch(tool: &Sql, budgets: &mut Tool, mut source: Source<'_>) -> io::Resul
 }
 
 impl Tool {
-    fn new(limits: Limits) -> Result<Tool, String> {
-        let (database, untracked) = session::open(limits, "this", ROOM_BYTES)?;
+    fn new(limits: Limits) -> Result<Tool, Refusal> {
+        let (database, untracked) = session::open(None, limits, "this", ROOM_BYTES)?;
         let root = database.budget().clone();
         let child = |name| {
             let options = BudgetOptions::unlimited().keeps_refusals();
-            root.child_with(name, options).map_err(|_| refusal(&root).to_string())
+            root.child_with(name, options).map_err(|_| Refusal::memory(&root))
         };
         let (input, statement) = (child("input")?, child("statement")?);
         let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());

@@ -31,6 +31,7 @@ use cofferdam_vfs::{OsVfs, Vfs};
 use crate::args::Limits;
 use crate::position::Position;
 use crate::report::{Finding, Place};
+use crate::session::Refusal;
 use crate::sql::progress;
 use crate::untracked::{LIMIT_BYTES, Untracked};
 use crate::{FAILED, USAGE, complain, interrupt, session};
@@ -99,10 +100,7 @@ fn run(
 ) -> io::Result<u8> {
     let mut tool = match Tool::new(limits) {
         Ok(tool) => tool,
-        Err(message) => {
-            complain(format_args!("error: {message}"));
-            return Ok(USAGE);
-        }
+        Err(refusal) => return Ok(refusal.complain()),
     };
     if let Err(error) = interrupt::end_work() {
         complain(format_args!("warning: Ctrl-C will end the program at once: {error}"));
@@ -135,11 +133,12 @@ fn exit_code(error: &Error) -> u8 {
 }
 
 impl Tool {
-    fn new(limits: Limits) -> Result<Tool, String> {
-        let (database, untracked) = session::open(limits, "this", ROOM_BYTES)?;
+    fn new(limits: Limits) -> Result<Tool, Refusal> {
+        let (database, untracked) = session::open(None, limits, "this", ROOM_BYTES)?;
         let root = database.budget().clone();
         let options = BudgetOptions::unlimited().keeps_refusals();
-        let budget = root.child_with("directory", options).map_err(|error| error.to_string())?;
+        let budget = root.child_with("directory", options);
+        let budget = budget.map_err(|_| Refusal::memory(&root))?;
         Ok(Tool { root, budget, vfs: Arc::new(OsVfs), untracked })
     }
 

@@ -53,13 +53,6 @@ fn wrong_command_lines_are_usage_errors() {
 }
 
 #[test]
-fn a_path_is_a_database_and_those_are_not_there_yet() {
-    for path in ["data", "./demo", "dem"] {
-        assert_fails(&run(&[path]), 2, &["durable databases are not there yet", path, "cofferdam -c"]);
-    }
-}
-
-#[test]
 fn help_and_version_are_answers() {
     for (argument, part) in [("--help", "Usage: cofferdam"), ("--version", env!("CARGO_PKG_VERSION"))] {
         let outcome = run(&[argument]);

@@ -2,7 +2,7 @@
 
 use crate::support::{Folder, assert_fails, run};
 
-/// Aim: the README's command works: data, three right answers, a tree whose peak is below the limit.
+/// Aim: the README's command works: data in tables, three right answers, a tree whose peak is below the limit.
 #[test]
 fn the_demo_gives_the_stored_answers() {
     let folder = Folder::new();
@@ -12,10 +12,16 @@ fn the_demo_gives_the_stored_answers() {
     assert_eq!(outcome.stdout.matches("the answer is right").count(), 3, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("is below the limit of 16.0 MiB"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("`- untracked"), "{}", outcome.stdout);
-    // Files that were asked for stay. Under a limit that is too small, the query's error is the demo's.
+    // Files that were asked for stay, and the tables.
     assert!(folder.path().join("lineitem.tbl").exists());
-    let outcome = run(&["demo", "--scale", "0.01", "--memory", "2200KiB", "--dir", directory]);
-    assert_fails(&outcome, 1, &["error[53200]: out of memory in process/db/statement/"]);
+    let database = folder.path().join("database");
+    let database = database.to_str().expect("UTF-8");
+    let outcome =
+        run(&[database, "--mode", "csv", "-c", "SELECT count(*) FROM lineitem WHERE l_orderkey < 100"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "count\r\n105\r\n"), "{}", outcome.stderr);
+    // Under a limit that is too small, the statement's error is the demo's.
+    let outcome = run(&["demo", "--scale", "0.01", "--memory", "3072KiB", "--dir", directory]);
+    assert_fails(&outcome, 1, &["error[53200]: out of memory in process/db/"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod bad_input;
+mod databases;
 mod demo;
 mod directories;
 mod interrupts;

@@ -99,6 +99,44 @@ fn a_larger_file_needs_no_more_memory() {
     assert!(large <= small + (1 << 20), "{small} and {large} bytes");
 }
 
+/// Aim: a table that is larger than the limit is loaded into a database and read, in memory that does not grow with it, and the
+/// process stays below the limit and 8 MiB. Method: files of 1 and of 20 MB.
+#[test]
+fn a_table_larger_than_the_limit_is_loaded() {
+    const LIMIT_BYTES: u64 = 8 << 20;
+    let folder = Folder::new();
+    let database = folder.path().join("database");
+    let database = database.to_str().expect("UTF-8");
+    let measure = |name: &str, rows: u64| {
+        // Numbers that no encoding makes small.
+        let text: String =
+            (0..rows).map(|n| format!("{n},{:032x}{:032x}\n", mixed(n), mixed(n + rows))).collect();
+        let file = folder.file(&format!("{name}.csv"), text);
+        let sql = format!(
+            "CREATE TABLE {name} (n bigint PRIMARY KEY, word text); COPY {name} FROM {file}; \
+             SELECT count(*), sum(n), min(word) <> max(word) AS various FROM {name}"
+        );
+        let mut command = program(&["--memory", "8MiB", database, "--mode", "csv", "-c", &sql]);
+        let run = footprint::run_captured(&mut command).expect("it runs");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let answer = format!("count,sum,various\r\n{rows},{},t\r\n", rows * (rows - 1) / 2);
+        assert_eq!(String::from_utf8_lossy(&run.stdout), answer);
+        run.footprint.private_bytes_peak
+    };
+    let (small, large) = (measure("small", 15_000), measure("large", 300_000));
+    let stored: u64 =
+        std::fs::read_dir(database).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(stored > LIMIT_BYTES, "{stored} bytes on disk");
+    assert!(large <= LIMIT_BYTES + (8 << 20), "{large} bytes");
+    assert!(large <= small + (3 << 20), "{small} and {large} bytes");
+}
+
+/// Bits that depend on all of a number's.
+fn mixed(n: u64) -> u128 {
+    let wide = u128::from(n ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xDA94_2042_E4DD_58B5_A5D7_6B1F_C2E5_9A4D);
+    (wide ^ wide >> 64).wrapping_mul(0xDA94_2042_E4DD_58B5_A5D7_6B1F_C2E5_9A4D)
+}
+
 /// Aim: a long answer prints in constant memory, in every mode.
 #[test]
 fn a_long_answer_needs_no_more_memory() {

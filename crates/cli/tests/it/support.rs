@@ -55,11 +55,21 @@ pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Folder {
+        Folder::below(&std::env::temp_dir())
+    }
+
+    fn below(place: &Path) -> Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("cofferdam-cli-{}-{number}", std::process::id()));
+        let path = place.join(format!("cofferdam-cli-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).expect("a folder");
         Folder(path)
+    }
+
+    /// One in memory, where the system has such: for a test that waits for nothing but syncs otherwise, and pulls no plug.
+    pub(crate) fn in_memory() -> Folder {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Folder::below(memory) } else { Folder::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -3,6 +3,7 @@
 
 mod api;
 mod budgets;
+mod directories;
 mod scripts;
 mod support;
 

@@ -21,12 +21,14 @@ mod limits;
 mod machine;
 mod manifest;
 mod memory;
+mod recovery;
 mod seeds;
 mod sim;
 mod stalls;
 mod tenants;
 mod uncharged;
 mod wal;
+mod zones;
 
 /// Every file beside this one, and every folder, is a module of this binary.
 #[test]
