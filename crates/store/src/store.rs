@@ -587,11 +587,17 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 impl Chores for Inner {
     fn flush(&self) {
         // Who flushes already looks again before it is done.
-        if let Ok(_turn) = self.flushing.try_lock()
-            && let Err(error) = self.flush_sealed_in_turn()
-        {
-            *lock(&self.flush_failure) = Some(error);
-            self.room.notify_all();
+        let Ok(_turn) = self.flushing.try_lock() else { return };
+        match self.flush_sealed_in_turn() {
+            Ok(()) => {}
+            // A reader is in the middle of a batch, which is no failure: once more.
+            Err(Error::Stalled { .. }) => {
+                self.ring(true);
+            }
+            Err(error) => {
+                *lock(&self.flush_failure) = Some(error);
+                self.room.notify_all();
+            }
         }
     }
 
