@@ -98,7 +98,9 @@ pub const MINIMUM_BYTES: u64 = 256 << 10;
 pub(crate) const MEMTABLE_MINIMUM_BYTES: u64 = 16 << 10;
 /// What a flush can always have: a writer's one chunk of 64 KiB, and its lists.
 pub(crate) const FLUSH_MINIMUM_BYTES: u64 = 72 << 10;
-/// What a flush or a compaction may take where a limit is small.
+/// What a flush may take however small the limit is: a row of the greatest length needs as much again as a writer's chunk, twice.
+pub(crate) const FLUSH_LIMIT_BYTES: u64 = 192 << 10;
+/// What a flush or a compaction plans with where a limit is small.
 const WORK_MINIMUM_BYTES: u64 = 96 << 10;
 
 /// How a limit is shared: caps, taken only as they are needed.

@@ -500,8 +500,8 @@ impl Transaction {
         self.check_usable()?;
         let bytes = change.bytes();
         let operation = self.operation + 1;
-        if change.row_bytes_max() > ROW_BYTES_MAX {
-            // Past the write set, but in order: what is there is older.
+        if change.row_bytes_max() as u64 > self.write_bytes_max().min(ROW_BYTES_MAX as u64) {
+            // Past the write set, and past memtables that could not be flushed for such a row; but in order: what is there is older.
             self.spill()?;
             let arena = Arena::new(&self.budget);
             let items = change.sorted_items(&arena)?;

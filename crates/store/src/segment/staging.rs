@@ -6,6 +6,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 use cofferdam_types::column::{Data, Kind, TextView};
+use cofferdam_types::row::decode_row;
 
 use super::output::Output;
 use super::{ColumnRef, LongText};
@@ -293,6 +294,24 @@ impl<'a> Staging<'a> {
         self.columns[index].text_bytes += kept.len();
         self.columns[index].put_view(row, TextView { start, len: kept.len() as u32 });
         Ok(())
+    }
+
+    /// Makes room for the texts of an encoded row that is longer than what there is room for: at once, since growing leaves behind what
+    /// was outgrown.
+    pub(super) fn reserve_texts(&mut self, schema: &Schema<'_>, mut row: &[u8]) -> Result<(), AllocError> {
+        if row.len() <= self.heap.capacity() - self.heap.len() {
+            return Ok(());
+        }
+        let mut bytes = 0;
+        for column in schema.columns {
+            // What is damaged is found when it is staged.
+            let Ok((value, used)) = decode_row(row, column.ty) else { break };
+            if let Value::Text(text) = value {
+                bytes += if text.len() > INLINE_BYTES_MAX { PREFIX_BYTES } else { text.len() };
+            }
+            row = row.get(used..).unwrap_or(&[]);
+        }
+        self.heap.reserve_exact(bytes)
     }
 
     /// Whether an encoded row of so many bytes is sure to fit.

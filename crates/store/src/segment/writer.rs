@@ -338,6 +338,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     }
 
     fn stage_row(&mut self, mut row: &[u8]) -> Result<(), Error> {
+        self.staging.reserve_texts(&self.schema, row)?;
         for (index, column) in self.schema.columns.iter().enumerate() {
             let (value, used) = decode_row(row, column.ty).map_err(|_| self.refused("a row is damaged"))?;
             self.staging.put_value(index, value, &mut self.out)?;
