@@ -59,8 +59,8 @@ impl Options {
         self
     }
 
-    /// The part of the budget's limit that the store's sizes follow, where others live below the same limit; all of it without
-    /// this.
+    /// The part of the budget's limit that memtables and cache are sized for, where others live below the same limit; all of it
+    /// without this.
     pub const fn share_bytes(mut self, bytes: u64) -> Options {
         self.share_bytes = Some(bytes);
         self
@@ -119,22 +119,20 @@ pub(crate) struct Sizing {
 }
 
 impl Sizing {
-    /// The shares of a limit, of which all is the store's or a part: an eighth for each memtable, an eighth for a flush, a quarter for a compaction and up to half
-    /// for the cache, which gives way to all of them.
+    /// The shares of a limit: an eighth for each memtable, an eighth for a flush, a quarter for a compaction and up to half
+    /// for the cache, which gives way to all of them. Where others live below the limit, what stays taken, memtables and cache, is
+    /// smaller; buffers that are given back at once are not, since large ones make small segments.
     pub(crate) fn of(limit_bytes: u64, options: &Options) -> Sizing {
-        let whole_bytes = limit_bytes;
-        let limit_bytes = options.share_bytes.unwrap_or(limit_bytes).clamp(MINIMUM_BYTES, limit_bytes);
-        let eighth = limit_bytes / 8;
-        let memtable = options.memtable_bytes.unwrap_or(eighth.min(64 << 20));
+        let share_bytes = options.share_bytes.unwrap_or(limit_bytes).clamp(MINIMUM_BYTES, limit_bytes);
+        let memtable = options.memtable_bytes.unwrap_or((share_bytes / 8).min(64 << 20));
         let memtable_bytes =
-            memtable.clamp(MEMTABLE_MINIMUM_BYTES, (limit_bytes / 4).max(MEMTABLE_MINIMUM_BYTES));
+            memtable.clamp(MEMTABLE_MINIMUM_BYTES, (share_bytes / 4).max(MEMTABLE_MINIMUM_BYTES));
         Sizing {
             memtable_bytes,
-            // Not the store's own memory, so not smaller where that is but a share.
-            writes_bytes: (memtable_bytes / 2 * (whole_bytes / limit_bytes)).clamp(8 << 10, memtable_bytes),
-            cache_bytes: options.cache_bytes.unwrap_or(limit_bytes / 2),
+            writes_bytes: (memtable_bytes / 2 * (limit_bytes / share_bytes)).clamp(8 << 10, memtable_bytes),
+            cache_bytes: options.cache_bytes.unwrap_or(share_bytes / 2),
             wal_buffer_bytes: (limit_bytes / 64).clamp(8 << 10, 256 << 10),
-            flush_bytes: eighth.clamp(FLUSH_MINIMUM_BYTES, 8 << 20),
+            flush_bytes: (limit_bytes / 8).clamp(FLUSH_MINIMUM_BYTES, 8 << 20),
             compaction_bytes: (limit_bytes / 4).clamp(FLUSH_MINIMUM_BYTES, 32 << 20),
             first_level_bytes: (memtable_bytes * 4).clamp(1 << 20, 256 << 20),
         }
@@ -169,7 +167,7 @@ mod tests {
         assert_eq!((asked.memtable_bytes, asked.cache_bytes), (2 << 20, 1 << 20));
         assert_eq!(of(8 << 20).writes_bytes, 512 << 10);
         let half = Sizing::of(8 << 20, &Options::new().share_bytes(4 << 20));
-        assert_eq!(Sizing { writes_bytes: 256 << 10, ..half }, of(4 << 20));
+        assert_eq!((half.memtable_bytes, half.cache_bytes, half.flush_bytes), (512 << 10, 2 << 20, 1 << 20));
         assert_eq!(half.writes_bytes, 512 << 10);
         assert_eq!(Sizing::of(MINIMUM_BYTES, &Options::new().share_bytes(0)), of(MINIMUM_BYTES));
         assert_eq!(of(8 << 20).segment_bytes(0), 1 << 20);
