@@ -26,6 +26,7 @@ use crate::budget::{Budget, UNIT};
 use crate::sync::Mutex;
 use alloc::sync::Arc;
 use allocator_api2::alloc::{AllocError, Allocator, Global};
+use allocator_api2::vec::Vec;
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::{self, NonNull};
@@ -118,6 +119,24 @@ impl BudgetAlloc {
     }
 }
 
+/// Appends copies of values to a vector, in one piece: its own `extend_from_slice` asks for room at each of them, and ends the
+/// process where there is none.
+///
+/// # Errors
+/// The budget refuses; nothing has changed.
+#[inline]
+pub fn append<T: Copy>(vec: &mut Vec<T, BudgetAlloc>, values: &[T]) -> Result<(), crate::AllocError> {
+    vec.try_reserve(values.len()).map_err(|_| crate::AllocError)?;
+    let len = vec.len();
+    // SAFETY: there is room for all values behind the length; the slice is not of the vector, which is borrowed for
+    // writing. They are copied before they count.
+    unsafe {
+        ptr::copy_nonoverlapping(values.as_ptr(), vec.as_mut_ptr().add(len), values.len());
+        vec.set_len(len + values.len());
+    }
+    Ok(())
+}
+
 /// How many units more are charged when `bytes` are added to what is held.
 fn units_for(held: u64, bytes: u64) -> u64 {
     (held + bytes).div_ceil(UNIT) - held.div_ceil(UNIT)
@@ -159,7 +178,6 @@ unsafe impl Allocator for BudgetAlloc {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use allocator_api2::vec::Vec;
 
     /// Aim: the pieces of the process are counted. Method: a piece larger than all those of other tests.
     #[test]
@@ -188,12 +206,15 @@ mod tests {
             (1 << 10, 16 << 10),
             "small pieces share a unit"
         );
-        bytes.extend_from_slice(&[7]);
+        append(&mut bytes, &[7]).unwrap();
         bytes.try_reserve_exact(5000).unwrap();
         assert_eq!((bytes[0], budget.used()), (7, 6 << 10));
         // 11 KiB would fit alone, but not beside the old piece.
         assert!(bytes.try_reserve_exact(11 << 10).is_err());
+        assert!(append(&mut bytes, &[0; 11 << 10]).is_err());
         assert_eq!((bytes.len(), budget.used()), (1, 6 << 10));
+        append(&mut bytes, &[8, 9]).unwrap();
+        assert_eq!(bytes[..], [7, 8, 9]);
         bytes.shrink_to_fit();
         assert_eq!(budget.used(), 1 << 10);
         pieces.charge(2000).unwrap();

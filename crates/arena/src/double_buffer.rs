@@ -198,7 +198,9 @@ impl DoubleBuffer {
             match self.side(epoch).write() {
                 // Sealed between the two lines: the epoch has changed, or is about to under the swapper's lock.
                 Err(PinError::Sealed) => drop(self.standby.lock()),
-                outcome => return outcome,
+                // A side that was swapped, flushed and reset between them can be pinned, but is not the active one.
+                outcome if self.epoch() == epoch => return outcome,
+                _ => {}
             }
         }
     }

@@ -70,7 +70,7 @@ mod thread_arena;
 
 pub use arena::{Arena, ArenaBox, ArenaStats, Growth, SpliceError, Zeroable};
 pub use budget::{Budget, BudgetOptions, MemoryTree, NodeStats, UNIT, Walk};
-pub use budget_alloc::BudgetAlloc;
+pub use budget_alloc::{BudgetAlloc, append};
 pub use coordinator::{
     ArenaOwner, Coordinator, CopyError, CopyTo, Loc, LocError, PinError, ReadPin, WritePin,
 };

@@ -196,6 +196,20 @@ pub struct Scan<'a> {
     /// The part of the key's order outside of which no row passes the conjuncts; only of stored tables. The conjuncts that
     /// say so are tested nevertheless.
     pub range: Option<&'a KeyRange<'a>>,
+    /// What the conjuncts say of columns of the table, for leaving out pages without reading them; only of stored tables.
+    pub column_ranges: &'a [ColumnRange<'a>],
+}
+
+/// Bounds outside of which no value of a column passes a scan's conjuncts; NULL does not pass either. They have the
+/// column's type, if the column is compared with constants of its type.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnRange<'a> {
+    /// The column, by position in the table.
+    pub column: u32,
+    /// Where values begin.
+    pub lower: Bound<Value<'a>>,
+    /// Where they end.
+    pub upper: Bound<Value<'a>>,
 }
 
 /// A part of the order of a table's key: the rows whose first key columns equal `prefix` and whose next one lies within

@@ -192,6 +192,7 @@ impl fmt::Debug for Piece {
 }
 
 /// What a cache has done and holds.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheStats {
     /// Pieces that were there.
@@ -258,6 +259,7 @@ impl Cache {
     }
 
     /// The budget that pays.
+    #[cfg(test)]
     pub(crate) fn budget(&self) -> &Budget {
         &self.inner.budget
     }
@@ -310,11 +312,13 @@ impl Cache {
     }
 
     /// Forgets everything.
+    #[cfg(test)]
     pub(crate) fn clear(&self) {
         self.inner.forget(|_| true);
     }
 
     /// What the cache has done and holds; figures of slightly different moments while others use it.
+    #[cfg(test)]
     pub(crate) fn stats(&self) -> CacheStats {
         let inner = &*self.inner;
         CacheStats {

@@ -23,7 +23,7 @@ use cofferdam_arena::collections::Vec;
 
 use crate::error::Error;
 use crate::level::{level_for_new, overlap};
-use crate::log::LogEnd;
+use crate::log::{HEADER_BYTES, LogEnd};
 use crate::manifest::{self, Root};
 use crate::memtable::{self, EntryKind};
 use crate::merge::OWN_SEQUENCE;
@@ -120,6 +120,11 @@ impl Log {
             }
         };
         Ok(self.wal.insert(wal))
+    }
+
+    /// Whether there is a log that is not empty.
+    pub(crate) fn has_records(&self) -> bool {
+        self.wal.as_ref().is_some_and(|wal| wal.bytes() > HEADER_BYTES)
     }
 
     /// Closes the log and begins the next one.

@@ -46,7 +46,7 @@ impl Inner {
     pub(crate) fn compact_paced(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         let vfs = self.directory.vfs();
         // A small one holds up flushes.
-        let is_small = self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES;
+        let is_small = self.compacts_with_flush_buffers();
         let share = if is_small { 100 } else { u64::from(self.options.compaction_percent.clamp(1, 100)) };
         let slice_started = core::cell::Cell::new(vfs.now_ns());
         self.compact_once(&|| {
@@ -84,7 +84,7 @@ impl Inner {
     pub(crate) fn compact_once(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         self.check_writable()?;
         let _turn = lock(&self.compacting);
-        let is_small = self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES;
+        let is_small = self.compacts_with_flush_buffers();
         let _flushing = is_small.then(|| lock(&self.flushing));
         let outcome = self.compact_in_turn(between);
         if is_small {
@@ -113,20 +113,34 @@ impl Inner {
         }
     }
 
-    /// Does a job; where there is no room to read so many segments of level 0 at once, a part of it.
+    /// Whether compactions write through the buffers of flushes: who compacts has the right to flush then.
+    pub(crate) fn compacts_with_flush_buffers(&self) -> bool {
+        self.sizing.compaction_bytes < OWN_BUFFERS_FROM_BYTES
+    }
+
+    /// Does a job; where there is no room to read so many segments of level 0 at once, a part of it, and at last with what the
+    /// memtables give back.
     fn run_job(
         &self,
         entry: &TableSegments,
         mut job: Job,
         between: &dyn Fn() -> bool,
     ) -> Result<bool, Error> {
+        let mut are_memtables_small = !self.compacts_with_flush_buffers();
         loop {
             let outcome = match job.is_move {
                 true => self.move_down(entry, &job).map(|()| true),
                 false => self.merge_down(entry, &job, between),
             };
-            if !matches!(outcome, Err(Error::OutOfMemory(_))) || job.upper.len() == 1 {
+            if !matches!(outcome, Err(Error::OutOfMemory(_))) {
                 return outcome;
+            }
+            if job.upper.len() == 1 {
+                if core::mem::replace(&mut are_memtables_small, true) {
+                    return outcome;
+                }
+                self.empty_memtables_in_turn()?;
+                continue;
             }
             // The oldest ones, since newer versions must stay above.
             job = level::job(
@@ -185,7 +199,8 @@ impl Inner {
         let budget = &self.compaction_budget;
         let (allowed, for_writing) = match self.sizing.compaction_bytes {
             small @ ..OWN_BUFFERS_FROM_BYTES => {
-                (small, (&self.flush_budget, self.sizing.flush_bytes * 3 / 4))
+                // The rest for what is larger than thought: pages that were written when there was more, chunks not filled.
+                (small / 3, (&self.flush_budget, self.sizing.flush_bytes * 3 / 4))
             }
             bytes => (bytes / 2, (budget, bytes / 3)),
         };

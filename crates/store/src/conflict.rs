@@ -114,7 +114,7 @@ impl ConflictCheck<'_> {
         let mut scratch = Scratch::new_in(&arena);
         let mut key = cofferdam_arena::collections::Vec::new_in(&arena);
         let source = PageSource::cached(&self.inner.cache);
-        input.attach(core::iter::once(segment), 0, run.keys().0, &range, &self.inner.cache)?;
+        input.attach(core::iter::once(Arc::clone(segment)), 0, run.keys().0, &range, &self.inner.cache)?;
         loop {
             input.move_on(&range)?;
             let window = input.window();

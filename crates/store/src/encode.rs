@@ -3,7 +3,7 @@
 use core::ops::Bound;
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, BudgetAlloc};
+use cofferdam_arena::{AllocError, BudgetAlloc, append};
 use cofferdam_types::key::{self, KeyOrder};
 use cofferdam_types::{Value, row};
 
@@ -15,9 +15,7 @@ pub(crate) type Bytes = Vec<u8, BudgetAlloc>;
 
 /// Appends, or says that there is no room.
 pub(crate) fn put(bytes: &mut Bytes, more: &[u8]) -> Result<(), AllocError> {
-    bytes.try_reserve(more.len())?;
-    bytes.extend_from_slice(more);
-    Ok(())
+    append(bytes, more)
 }
 
 /// Appends the key of a row.
@@ -141,6 +139,14 @@ impl EncodedRange {
             put(&mut bytes, prefix).map(|()| bytes)
         };
         Ok(EncodedRange { from: copy()?, to: successor(copy()?) })
+    }
+
+    /// The keys behind a key.
+    pub(crate) fn behind(key: &[u8], alloc: &BudgetAlloc) -> Result<EncodedRange, AllocError> {
+        let mut from = Vec::new_in(alloc.clone());
+        put(&mut from, key)?;
+        put(&mut from, &[0])?;
+        Ok(EncodedRange { from, to: None })
     }
 
     /// True for a key that lies behind the range.

@@ -21,6 +21,7 @@ use crate::files::FileKind;
 use crate::manifest::{self, KeyBound, SegmentId};
 use crate::memtable::{Cursor, EntryKind};
 use crate::merge::{Filter, KeyVersions};
+use crate::options::MEMTABLE_MINIMUM_BYTES;
 use crate::schema::TableId;
 use crate::segment::{FOOTER_BYTES, SegmentFile, SegmentWriter, WriterSizes};
 use crate::store::{Inner, lock};
@@ -153,11 +154,24 @@ impl Inner {
         {
             let mut log = lock(&self.log);
             // Somebody may have sealed it meanwhile; then that is being flushed.
-            if log.sealed_until == 0 && self.has_entries() {
+            // A log may have entries of dropped tables, and nothing else.
+            if log.sealed_until == 0 && (self.has_entries() || log.has_records()) {
                 self.swap(&mut log)?;
             }
         }
         self.flush_sealed_now()
+    }
+
+    /// Flushes both memtables, so that they hold no more than what they keep, for who has the right to flush.
+    pub(crate) fn empty_memtables_in_turn(&self) -> Result<(), Error> {
+        for _ in 0..2 {
+            self.flush_sealed_in_turn()?;
+            let mut log = lock(&self.log);
+            if log.sealed_until == 0 {
+                self.swap(&mut log)?;
+            }
+        }
+        self.flush_sealed_in_turn()
     }
 
     /// Whether there is anything in the active memtable.
@@ -178,7 +192,7 @@ impl Inner {
         if sealed_until == 0 {
             return Ok(());
         }
-        self.flush_sealed(sealed_until)?;
+        self.flush_sealed(sealed_until, self.sizing.memtable_bytes)?;
         lock(&self.log).sealed_until = 0;
         self.room.notify_all();
         self.counters.flushes_count.fetch_add(1, Ordering::Relaxed);
@@ -188,8 +202,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then.
-    pub(crate) fn flush_sealed(&self, oldest_wal: u64) -> Result<(), Error> {
+    /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then. The memtable
+    /// keeps up to `kept_bytes` of its memory.
+    pub(crate) fn flush_sealed(&self, oldest_wal: u64, kept_bytes: u64) -> Result<(), Error> {
         if !self.is_sealed_written.load(Ordering::Acquire) {
             // A table may be dropped while its rows are written.
             while let Err(error) = self.write_sealed(oldest_wal) {
@@ -200,8 +215,11 @@ impl Inner {
             self.memtables.mark_flushed().expect("it is sealed, and one thread flushes");
             self.is_sealed_written.store(true, Ordering::Release);
         }
+        // Where there is little, others need it as much as the next entries do.
+        let is_little = self.compacts_with_flush_buffers();
+        let kept_bytes = if is_little { kept_bytes.min(MEMTABLE_MINIMUM_BYTES) } else { kept_bytes };
         for _ in 0..RESET_ATTEMPTS {
-            if self.memtables.reset_sealed(self.sizing.memtable_bytes as usize).is_ok() {
+            if self.memtables.reset_sealed(kept_bytes as usize).is_ok() {
                 self.is_sealed_written.store(false, Ordering::Release);
                 return Ok(());
             }

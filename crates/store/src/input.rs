@@ -19,7 +19,7 @@ use crate::memtable::{Cursor, Entry, EntryKind};
 use crate::merge::Window;
 use crate::page::{ColumnMut, LongRef, ROWS_MAX};
 use crate::schema::{KeyShape, Schema, TableId};
-use crate::segment::{PageSource, RangePlace, SegmentCursor, SegmentFile};
+use crate::segment::{PageSource, RangePlace, SegmentCursor, SegmentFile, ZoneLimits};
 use crate::version::Segment;
 
 /// Entries of a memtable that are looked at together.
@@ -134,6 +134,12 @@ pub(crate) struct SegmentInput<'a> {
     arena: &'a Arena,
     /// The sequence up to which rows count whatever the filter.
     plain_until: u64,
+    /// Page ranges without rows within these may be left out.
+    limits: &'a [ZoneLimits],
+    /// Of segments of this level and those below it.
+    limits_level: u8,
+    /// The cursor came to its page range and did not ask for the limits yet.
+    is_new_range: bool,
     /// Behind the last row of the segment that is in the range.
     end_row: u64,
     /// The rows of the window within the cursor's page range.
@@ -164,6 +170,9 @@ impl<'a> SegmentInput<'a> {
             read_ahead_bytes,
             arena,
             plain_until: 0,
+            limits: &[],
+            limits_level: 0,
+            is_new_range: false,
             end_row: 0,
             start: 0,
             count: 0,
@@ -181,17 +190,17 @@ impl<'a> SegmentInput<'a> {
 
     /// Reads these segments from a key on, one behind the other. Sequences up to `plain_until` count whatever the filter.
     /// Nothing is shown before [`SegmentInput::move_on`].
-    pub(crate) fn attach<'s>(
+    pub(crate) fn attach(
         &mut self,
-        segments: impl Iterator<Item = &'s Arc<Segment>>,
+        segments: impl Iterator<Item = Arc<Segment>>,
         plain_until: u64,
         key: &[u8],
         range: &EncodedRange,
         cache: &Cache,
     ) -> Result<(), Error> {
         self.chain.clear();
-        self.chain.extend(segments.cloned())?;
-        (self.next, self.plain_until) = (0, plain_until);
+        self.chain.extend(segments)?;
+        (self.next, self.plain_until, self.limits) = (0, plain_until, &[]);
         if let (None, Some(first)) = (&self.cursor, self.chain.first()) {
             let source = PageSource::cached(cache);
             let cursor =
@@ -199,6 +208,12 @@ impl<'a> SegmentInput<'a> {
             self.cursor = Some(cursor);
         }
         self.enter_segment(Some(key), range)
+    }
+
+    /// Leaves out page ranges that have no row within the limits, of segments of this level and those below it. Only where no other
+    /// input has older versions than these: what is left out hides nothing then.
+    pub(crate) fn leave_out(&mut self, limits: &'a [ZoneLimits], least_level: u8) {
+        (self.limits, self.limits_level) = (limits, least_level);
     }
 
     /// Lets go of the segments.
@@ -238,7 +253,7 @@ impl<'a> SegmentInput<'a> {
                 _ => cursor.seek_row(0)?,
             };
             if let Some(place) = place {
-                self.start = place;
+                (self.start, self.is_new_range) = (place, true);
                 return Ok(());
             }
         }
@@ -252,19 +267,42 @@ impl<'a> SegmentInput<'a> {
         (self.count, self.is_shown) = (0, false);
         while let Some(place) = self.cursor.as_ref().and_then(|cursor| cursor.range().copied()) {
             let end = (self.end_row.saturating_sub(place.first_row)).min(place.rows.into()) as usize;
+            let is_new = core::mem::take(&mut self.is_new_range);
+            if is_new && self.start < end && self.has_limits() && self.leave_unwanted()? {
+                if self.cursor.as_ref().is_none_or(|cursor| cursor.range().is_none()) {
+                    self.enter_segment(None, range)?;
+                }
+                continue;
+            }
             if self.start < end {
                 self.count = rows_max.min(end - self.start);
                 let plain_until = self.plain_until;
                 self.is_plain = self.cursor_mut().is_all_visible(plain_until);
                 return Ok(true);
             }
-            self.start = 0;
+            (self.start, self.is_new_range) = (0, true);
             let is_over = place.end_row() >= self.end_row;
             if is_over || !self.cursor_mut().next_range()? {
                 self.enter_segment(None, range)?;
             }
         }
         Ok(false)
+    }
+
+    /// Whether the segment that is read is one of those that have limits.
+    fn has_limits(&self) -> bool {
+        let segment = self.next.checked_sub(1).and_then(|at| self.chain.get(at));
+        !self.limits.is_empty() && segment.is_some_and(|segment| segment.info.level >= self.limits_level)
+    }
+
+    /// Goes on to the next page range if nothing in this one is wanted.
+    fn leave_unwanted(&mut self) -> Result<bool, Error> {
+        let (limits, plain_until) = (self.limits, self.plain_until);
+        let has_left = self.cursor_mut().leave_unwanted(limits, plain_until)?;
+        if has_left {
+            (self.start, self.is_new_range) = (0, true);
+        }
+        Ok(has_left)
     }
 
     /// Shows the next rows; none behind the last.

@@ -68,7 +68,6 @@
 //!
 //! **Neighbours.** Below: `arena`, `types`, `vfs`. Above: `exec` and `cofferdam`. It knows nothing of SQL.
 #![deny(unsafe_code)]
-#![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod backup;
@@ -77,6 +76,7 @@ mod backup;
 pub mod bench;
 mod cache;
 mod catalog;
+mod change;
 mod check;
 mod column;
 mod commit;
@@ -87,6 +87,7 @@ mod encode;
 mod error;
 mod files;
 mod flush;
+mod gap;
 mod group;
 mod input;
 mod inspect;
@@ -94,6 +95,7 @@ mod level;
 mod load;
 pub mod log;
 pub mod manifest;
+#[allow(dead_code)]
 mod memtable;
 mod merge;
 mod options;
@@ -128,7 +130,7 @@ pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
 pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
-pub use scan::Scan;
+pub use scan::{ColumnRange, Scan};
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
 pub use store::{Store, StoreCounters};
 pub use table::{ColumnDef, Table, TableDef};

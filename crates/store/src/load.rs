@@ -23,6 +23,8 @@ pub(crate) struct Loader {
     tables: Vec<Table, BudgetAlloc>,
     /// In the order in which they were added.
     segments: Vec<manifest::Segment, BudgetAlloc>,
+    /// The place of the table that was added last: columns are its.
+    newest: usize,
 }
 
 /// The tables and segments of a manifest.
@@ -31,7 +33,7 @@ pub(crate) type Parts = (Vec<Table, BudgetAlloc>, Vec<manifest::Segment, BudgetA
 impl Loader {
     pub(crate) fn new(alloc: &BudgetAlloc) -> Loader {
         let (tables, segments) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
-        Loader { alloc: alloc.clone(), tables, segments }
+        Loader { alloc: alloc.clone(), tables, segments, newest: 0 }
     }
 
     /// Takes the next item. The manifest's grammar has been checked; what is checked here is that names of tables and
@@ -43,20 +45,17 @@ impl Loader {
         match *item {
             Item::Counters(_) => {}
             Item::Table(table) => {
-                if self.tables.last().is_some_and(|last| last.id() >= table.id) {
-                    return Err(place.corrupt("a table's number is not above those before"));
-                }
+                // Numbers are given when tables are made, and need not be committed in their order.
+                let Err(sorted) = self.tables.binary_search_by_key(&table.id, Table::id) else {
+                    return Err(place.corrupt("a table that is there already"));
+                };
                 if table.parent.is_some_and(|parent| self.find(parent).is_none()) {
                     return Err(place.corrupt("an index of a table that is not there"));
                 }
                 self.tables.try_reserve(1)?;
-                self.tables.push(Table::new(
-                    table.id,
-                    table.parent,
-                    table.is_unique,
-                    table.name,
-                    &self.alloc,
-                )?);
+                let made = Table::new(table.id, table.parent, table.is_unique, table.name, &self.alloc)?;
+                self.tables.insert(sorted, made);
+                self.newest = sorted;
             }
             Item::Column(column) => self.newest(place)?.put_column(column.name, column.ty)?,
             Item::KeyColumn(part) => self.newest(place)?.put_key_column(part)?,
@@ -92,7 +91,7 @@ impl Loader {
     }
 
     fn newest(&mut self, place: Place) -> Result<&mut Table, Error> {
-        self.tables.last_mut().ok_or_else(|| place.corrupt("a column of no table"))
+        self.tables.get_mut(self.newest).ok_or_else(|| place.corrupt("a column of no table"))
     }
 
     /// The tables by number, each index with the columns that it has of its table, and the segments in the order in which they

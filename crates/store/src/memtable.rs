@@ -14,21 +14,24 @@
 //!
 //! One writer inserts; any number of readers look on, without locks and without waiting for it, wherever it is stopped. For
 //! example, the writer splits a full leaf `M N O P Q R` while a reader looks for `Q`. The new leaf `P Q R` is filled first; then
-//! the nodes above lead to it; then the old leaf's order is shortened to `M N O`. A reader that came through the nodes above
-//! before may arrive at the shortened leaf and miss `Q`. But the number of the tree's *changes* went up in between, so the
-//! reader sees that it must go down once more; it never has to wait for the writer to finish.
+//! the nodes above lead to it; then the old leaf's count goes down to `M N O`. A reader that came through the nodes above before
+//! may arrive at the old leaf after, and miss `Q`. But the number of the tree's *changes* went up in between, so the reader
+//! sees that it must go down once more; it never has to wait for the writer to finish.
 //!
 //! | file | what is in it | unsafe |
 //! |---|---|---|
 //! | `slab.rs` | memory: slabs of an arena, cut into records and nodes | yes |
 //! | `record.rs` | an entry's bytes | yes |
-//! | `node.rs` | nodes: heads of keys, ranks, the way to children and records | yes |
+//! | `node.rs` | nodes: heads of keys, places, the way to children and records | yes |
+//! | `tally.rs` | how many entries a node has, and whether they come in order | |
 //! | `tree.rs` | roots, the directory of tables, the protocol of writer and readers | yes |
-//! | `insert.rs` | the writer: insertion, splits, reservation | |
-//! | `view.rs` | readers: lookup and cursor | |
+//! | `plain.rs` | numbers that the writer alone changes | |
+//! | `insert.rs` | the writer: insertion, splits, reservation | its maker |
+//! | `view.rs` | readers: lookup and cursor | its maker |
 //! | `write_set.rs` | the same structure for one transaction | yes |
+//! | this one | two sides that take turns; pins | the makers of views and inserters |
 //!
-//! The invariants are numbered in the headers: slab S1-S4, node N1-N3, tree T1-T6, and here:
+//! The invariants are numbered in the headers: slab S1-S4, node N1-N6, tree T1-T6, and here:
 //! - **I1** A side's trees are changed only under its arena's write pin, and forgotten only under its exclusive pin.
 //! - **I2** Whatever a [`Memtable`], [`Entry`] or [`Cursor`] refers to lives as long as the pin that it borrows.
 //!
@@ -38,8 +41,9 @@
 //! the last key and the epoch, and seek again where the epoch has changed.
 //!
 //! # Sources
-//! Mao, Kohler, Morris: Cache craftiness for fast multicore key-value storage (EuroSys 2012) for orders of slots in a word and
-//! leaves that are read without locks. Graefe: Modern B-tree techniques (2011), §3.5, for shared prefixes and heads of keys.
+//! Hwang, Kim, Won, Nam: Endurable transient inconsistency in byte-addressable persistent B+-tree (FAST 2018) for entries that
+//! are moved while others read. Graefe: Modern B-tree techniques (2011), §3.5, for shared prefixes and heads of keys. Mao,
+//! Kohler, Morris: Cache craftiness for fast multicore key-value storage (EuroSys 2012) for what a split must publish when.
 
 mod insert;
 mod node;
@@ -194,9 +198,9 @@ impl Memtables {
     /// # Errors
     /// No side is sealed, it is not flushed, or a reader pins it: try again when the readers' batches are done.
     pub(crate) fn reset_sealed(&self, keep_bytes: usize) -> Result<(), DoubleBufferError> {
-        let sealed = &self.sides[((self.buffer.epoch() + 1) & 1) as usize];
         self.buffer.reset_sealed_keeping(keep_bytes.max(self.minimum_bytes), |stats| {
-            // Under the exclusive pin (I1).
+            // Under the exclusive pin (I1), which lasts until after the call; so there is no swap before.
+            let sealed = &self.sides[((self.buffer.epoch() + 1) & 1) as usize];
             sealed.forget(stats.allocated_bytes as u64);
         })
     }
@@ -286,5 +290,7 @@ impl Writer<'_> {
 
 #[cfg(all(test, not(loom)))]
 mod check;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;

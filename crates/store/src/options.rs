@@ -96,8 +96,10 @@ impl Options {
 pub const MINIMUM_BYTES: u64 = 256 << 10;
 /// What each memtable is charged up front and keeps.
 pub(crate) const MEMTABLE_MINIMUM_BYTES: u64 = 16 << 10;
-/// What a flush can always have.
-pub(crate) const FLUSH_MINIMUM_BYTES: u64 = 96 << 10;
+/// What a flush can always have: a writer's one chunk of 64 KiB, and its lists.
+pub(crate) const FLUSH_MINIMUM_BYTES: u64 = 72 << 10;
+/// What a flush or a compaction may take where a limit is small.
+const WORK_MINIMUM_BYTES: u64 = 96 << 10;
 
 /// How a limit is shared: caps, taken only as they are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +136,8 @@ impl Sizing {
             writes_bytes: (memtable_bytes / 2 * (limit_bytes / share_bytes)).clamp(8 << 10, memtable_bytes),
             cache_bytes: options.cache_bytes.unwrap_or(share_bytes / 2),
             wal_buffer_bytes: (limit_bytes / 64).clamp(8 << 10, 256 << 10),
-            flush_bytes: (limit_bytes / 8).clamp(FLUSH_MINIMUM_BYTES, 8 << 20),
-            compaction_bytes: (limit_bytes / 4).clamp(FLUSH_MINIMUM_BYTES, 32 << 20),
+            flush_bytes: (limit_bytes / 8).clamp(WORK_MINIMUM_BYTES, 8 << 20),
+            compaction_bytes: (limit_bytes / 4).clamp(WORK_MINIMUM_BYTES, 32 << 20),
             first_level_bytes: (memtable_bytes * 4).clamp(1 << 20, 256 << 20),
         }
     }

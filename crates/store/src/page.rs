@@ -113,7 +113,7 @@ pub(crate) enum PageValue<'t> {
     /// The value, NULL included.
     Inline(Value<'t>),
     /// A text that is not in the page.
-    Long(LongRef),
+    Long(#[cfg_attr(not(test), expect(dead_code, reason = "looked at by tests"))] LongRef),
 }
 
 /// What came of encoding a page.
@@ -121,11 +121,10 @@ pub(crate) enum PageValue<'t> {
 pub(crate) struct PageStats {
     /// Bytes of the page.
     pub(crate) bytes: u32,
-    /// Its rows.
-    pub(crate) rows: u16,
-    /// How many of them are NULL.
+    /// How many of its rows are NULL.
     pub(crate) nulls: u16,
     /// How it is encoded.
+    #[cfg_attr(not(test), expect(dead_code, reason = "looked at by tests"))]
     pub(crate) encoding: Encoding,
     /// The bounds of its values; `None` where all are NULL. Intervals are bounded as packed integers.
     pub(crate) zone: Option<Zone>,
@@ -219,6 +218,7 @@ pub struct ColumnMut<'b, 'a> {
 }
 
 /// The first bytes of a page: kind, form, rows (2), NULLs (2), flags, digits.
+#[cfg(test)]
 const HEADER_BYTES: usize = 8;
 /// The last bytes of a page: its length and its crc32c. Loads may reach into them (`series.rs` S1).
 const TAIL_BYTES: usize = 8;

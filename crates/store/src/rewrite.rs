@@ -26,8 +26,25 @@ use crate::version::Segment;
 const BATCH_ROWS_MAX: usize = 1024;
 const BATCH_ROWS_MIN: usize = 32;
 /// Bytes of a column's texts in a batch, at least and at most: from half of them on a batch is not filled further.
-const TEXT_BYTES_MIN: usize = 8 << 10;
+const TEXT_BYTES_MIN: usize = 1 << 10;
 const TEXT_BYTES_MAX: usize = 128 << 10;
+
+/// What a chunk of an arena has before its data, and a little more.
+const CHUNK_HEADER_BYTES: usize = 256;
+/// Smaller chunks are powers of two.
+const CHUNK_STEP_BYTES: usize = 64 << 10;
+
+/// How many bytes the texts of a column are given, if `bytes` are for those of all of them and the rest of the batch has `rows_bytes`:
+/// so that a small batch fills its chunk.
+fn text_bytes(bytes: usize, rows_bytes: usize, texts: usize) -> usize {
+    let wanted = (bytes / texts.max(1)).clamp(TEXT_BYTES_MIN, TEXT_BYTES_MAX);
+    let batch_bytes = rows_bytes + texts * wanted;
+    if texts == 0 || batch_bytes >= CHUNK_STEP_BYTES {
+        return wanted;
+    }
+    let left = (1usize << batch_bytes.ilog2()).saturating_sub(rows_bytes);
+    (left / texts).max(TEXT_BYTES_MIN)
+}
 
 /// Rows of several sorted inputs as one stream of batches.
 ///
@@ -100,14 +117,17 @@ impl<'a> Rewriter<'a> {
         let mut inputs = Vec::with_capacity_in(chains.len(), arena)?;
         for chain in chains {
             let mut input = SegmentInput::new(schema, read_ahead_bytes, rows_max, arena)?;
-            input.attach(chain.iter(), plain_until, &[], &range, &inner.cache)?;
+            input.attach(chain.iter().cloned(), plain_until, &[], &range, &inner.cache)?;
             input.move_on(&range)?;
             inputs.push(input)?;
         }
         let mut columns = Vec::with_capacity_in(schema.columns.len(), arena)?;
         let mut longs = Vec::with_capacity_in(schema.columns.len(), arena)?;
         let texts = schema.columns.iter().filter(|column| column.kind() == Kind::Text).count();
-        let text_bytes = (bytes / 4 / texts.max(1)).clamp(TEXT_BYTES_MIN, TEXT_BYTES_MAX);
+        let rows_bytes = CHUNK_HEADER_BYTES + rows_max * (row_bytes + 9) + schema.columns.len() * 48;
+        let text_bytes = text_bytes(bytes / 4, rows_bytes, texts);
+        // The batch in one chunk, so that nothing is lost at the ends of several.
+        arena.reserve(rows_bytes + texts * text_bytes - CHUNK_HEADER_BYTES)?;
         for column in schema.columns {
             let mut rows = Column::new(column.ty, rows_max, arena)?;
             if column.kind() == Kind::Text {
@@ -197,11 +217,6 @@ impl<'a> Rewriter<'a> {
             encode_key(value, part.order, &mut |bytes: &[u8]| key.extend_from_slice(bytes))?;
         }
         Ok(())
-    }
-
-    /// The schema of the rows.
-    pub(crate) fn schema(&self) -> Schema<'a> {
-        self.schema
     }
 
     /// Writes the rows of the batch to a segment.

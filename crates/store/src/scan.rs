@@ -3,10 +3,12 @@
 //! A scan remembers where it is by the key of the last row, so it holds nothing that others wait for between two calls.
 //! When a flush or a compaction has changed what there is to read, it attaches itself to that and seeks again.
 
+use core::ops::Bound;
 use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{Arena, BudgetAlloc};
+use cofferdam_arena::{AllocError, Arena, BudgetAlloc};
+use cofferdam_types::Value;
 
 use crate::encode::{EncodedRange, KeyRange};
 use crate::error::{Error, InputKind, InputProblem};
@@ -16,6 +18,7 @@ use crate::merge::{Filter, Merge, OWN_SEQUENCE, Pick, Sources, Step, Window};
 use crate::page::{ColumnMut, ROWS_MAX};
 use crate::read::{View, no_such_table};
 use crate::schema::{Schema, TableId};
+use crate::segment::ZoneLimits;
 use crate::table::Table;
 use crate::version::{Segment, Version};
 
@@ -26,7 +29,10 @@ const WINDOW_ROWS: usize = 512;
 
 /// A scan of a table or index.
 ///
-/// **Memory.** Of the arena that it was begun with: for each segment that overlaps the range (of levels below 0, one at a time), a
+/// Segments whose keys do not overlap are read one behind the other, whatever their levels: a table that was loaded in order is
+/// one *chain* of segments, and as long as that is all there is, its rows need not be compared with others.
+///
+/// **Memory.** Of the arena that it was begun with: 16 bytes for each segment that overlaps the range, and for each chain a
 /// buffer for each column that is read and for each column of the key, as large as the read-ahead or a page, and 17 bytes for each of
 /// 512 rows. Beside it 10 KiB of stack while it runs.
 pub struct Scan<'a> {
@@ -34,9 +40,12 @@ pub struct Scan<'a> {
     schema: Schema<'a>,
     columns: &'a [u16],
     range: EncodedRange,
+    limits: &'a [ZoneLimits],
     merge: Merge<'a>,
     picks: Vec<'a, Pick>,
     segments: Vec<'a, SegmentInput<'a>>,
+    /// Segments that are to be attached, by their first keys.
+    waiting: Vec<'a, Option<Arc<Segment>>>,
     /// How many of the inputs are attached.
     attached: usize,
     /// The version and how many runs they are attached to.
@@ -57,6 +66,17 @@ impl core::fmt::Debug for Scan<'_> {
             .field("is_done", &self.is_done)
             .finish_non_exhaustive()
     }
+}
+
+/// What is wanted of a column: values between two bounds. NULL is never between them.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnRange<'v> {
+    /// The column, by its place in the table.
+    pub column: u16,
+    /// Where values begin; of the column's type.
+    pub from: Bound<Value<'v>>,
+    /// Where they end.
+    pub to: Bound<Value<'v>>,
 }
 
 /// The sources of a scan while memtables are pinned.
@@ -112,6 +132,15 @@ impl<'a> Scan<'a> {
         Scan::of_range(table, &[], range, arena)
     }
 
+    /// A scan of the keys behind one, without columns.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    pub(crate) fn behind(table: &Arc<Table>, key: &[u8], arena: &'a Arena) -> Result<Scan<'a>, Error> {
+        let range = EncodedRange::behind(key, &BudgetAlloc::new(arena.budget()))?;
+        Scan::of_range(table, &[], range, arena)
+    }
+
     fn of_range(
         table: &Arc<Table>,
         columns: &[u16],
@@ -134,9 +163,11 @@ impl<'a> Scan<'a> {
             schema,
             columns: arena.alloc_slice_copy(columns)?,
             range,
+            limits: &[],
             merge: Merge::new(shape, 0, arena)?,
             picks: Vec::new_in(arena),
             segments: Vec::new_in(arena),
+            waiting: Vec::new_in(arena),
             attached: 0,
             attached_to: None,
             operation: None,
@@ -145,6 +176,23 @@ impl<'a> Scan<'a> {
             is_done: false,
             arena,
         })
+    }
+
+    /// Lets the scan leave out rows that do not lie within all of these ranges, where the bounds that the store keeps of each page
+    /// (its zone maps) say so; whoever reads tests the rows that come nevertheless. Costs 80 bytes of the arena for each range.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    ///
+    /// # Panics
+    /// If the table has no such column.
+    pub fn leave_out_all_but(&mut self, ranges: &[ColumnRange<'_>]) -> Result<(), AllocError> {
+        let limits_of = |range: &ColumnRange<'_>| {
+            let ty = self.schema.columns[usize::from(range.column)].ty;
+            ZoneLimits::new(range.column, ty, range.from, range.to)
+        };
+        self.limits = self.arena.alloc_slice_from_iter(ranges.iter().map(limits_of))?;
+        Ok(())
     }
 
     /// The encoded key of the last row that was given, or of a row behind it; for scans that have no columns.
@@ -362,41 +410,66 @@ impl<'a> Scan<'a> {
             None => return Err(no_such_table(id)),
         };
         if let Some(own) = own {
-            for run in own.runs.segments().iter().filter(|run| run.info.table == id) {
-                self.attach_one(view, core::slice::from_ref(run), OWN_SEQUENCE + own.operation)?;
-            }
+            own.runs.segments().iter().filter(|run| run.info.table == id).try_for_each(|run| self.add(run))?;
+            self.attach_chains(view, OWN_SEQUENCE + own.operation)?;
         }
-        for segment in &segments[of_level(segments, 0)] {
-            self.attach_one(view, core::slice::from_ref(segment), view.snapshot)?;
-        }
-        for level in 1..LEVELS {
+        let (own_count, mut deepest) = (self.attached, 0);
+        for level in 0..LEVELS {
             let to = self.range.to.as_deref().unwrap_or(&[u8::MAX]);
-            let places = overlapping(segments, level, (&self.range.from, to));
-            self.attach_one(view, &segments[places], view.snapshot)?;
+            let places = match level {
+                0 => of_level(segments, 0),
+                _ => overlapping(segments, level, (&self.range.from, to)),
+            };
+            let before = self.waiting.len();
+            segments[places].iter().try_for_each(|segment| self.add(segment))?;
+            deepest = if self.waiting.len() > before { level as u8 } else { deepest };
+        }
+        self.attach_chains(view, view.snapshot)?;
+        // What hides nothing may be left out: all if no segments overlap, else those of the deepest level.
+        let (from, least_level) = if self.attached == 1 { (0, 0) } else { (own_count, deepest.max(1)) };
+        for input in &mut self.segments[from..self.attached] {
+            input.leave_out(self.limits, least_level);
         }
         self.merge.attach(MEMORY_INPUTS_MAX + self.attached)
     }
 
-    /// Attaches one more input to segments that follow one another, where they have something that is left of the range.
-    fn attach_one(
-        &mut self,
-        view: View<'_>,
-        segments: &[Arc<Segment>],
-        plain_until: u64,
-    ) -> Result<(), Error> {
-        let key = self.merge.position().map_or(&self.range.from[..], |(key, _)| key);
-        let rest = segments.partition_point(|segment| segment.keys().1 < key);
-        let chain = &segments[rest..];
-        if chain.first().is_none_or(|segment| self.range.is_behind(segment.keys().0)) {
+    /// Has a segment attached that has something of what is left of the range.
+    fn add(&mut self, segment: &Arc<Segment>) -> Result<(), AllocError> {
+        let from = self.merge.position().map_or(&self.range.from[..], |(key, _)| key);
+        let (smallest, largest) = segment.keys();
+        if largest < from || self.range.is_behind(smallest) {
             return Ok(());
         }
-        if self.attached == self.segments.len() {
-            let input = SegmentInput::new(self.schema, self.read_ahead_bytes, WINDOW_ROWS, self.arena)?;
-            self.segments.push(input)?;
+        self.waiting.push(Some(Arc::clone(segment)))
+    }
+
+    /// Attaches inputs to the segments that wait: as few as can be where an input's segments do not overlap. That they are taken by
+    /// their first keys makes it so.
+    fn attach_chains(&mut self, view: View<'_>, plain_until: u64) -> Result<(), Error> {
+        let waiting = &mut self.waiting;
+        waiting.sort_unstable_by(|a, b| smallest(a).cmp(&smallest(b)));
+        while !waiting.is_empty() {
+            if self.attached == self.segments.len() {
+                let input = SegmentInput::new(self.schema, self.read_ahead_bytes, WINDOW_ROWS, self.arena)?;
+                self.segments.push(input)?;
+            }
+            let mut last: Option<Arc<Segment>> = None;
+            let chain = waiting.iter_mut().filter_map(|slot| {
+                let is_behind = last.as_ref().is_none_or(|last| Some(last.keys().1) < smallest(slot));
+                last = if is_behind { slot.clone() } else { last.take() };
+                if is_behind { slot.take() } else { None }
+            });
+            let from = self.merge.position().map_or(&self.range.from[..], |(key, _)| key);
+            let input = &mut self.segments[self.attached];
+            input.attach(chain, plain_until, from, &self.range, &view.inner.cache)?;
+            self.attached += 1;
+            waiting.retain(Option::is_some);
         }
-        let input = &mut self.segments[self.attached];
-        input.attach(chain.iter(), plain_until, key, &self.range, &view.inner.cache)?;
-        self.attached += 1;
         Ok(())
     }
+}
+
+/// The least key of a segment that waits, or a bound of it.
+fn smallest(waiting: &Option<Arc<Segment>>) -> Option<&[u8]> {
+    waiting.as_ref().map(|segment| segment.keys().0)
 }

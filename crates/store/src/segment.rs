@@ -86,7 +86,7 @@ pub(crate) use statistics::ColumnStatistics;
 pub(crate) use verify::{Sight, Verified, look_through, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes};
 #[allow(unused_imports, reason = "names of what others are given")]
-pub(crate) use zones::PageZone;
+pub(crate) use zones::{PageZone, ZoneLimits};
 
 /// Where a segment is in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,8 +168,6 @@ pub(crate) struct SegmentSummary<'a> {
     pub(crate) rows_count: u64,
     /// Tombstones among them.
     pub(crate) tombstones_count: u64,
-    /// Row groups.
-    pub(crate) groups_count: u32,
     /// The least stored sequence.
     pub(crate) sequence_min: u64,
     /// The greatest stored sequence.
@@ -178,15 +176,6 @@ pub(crate) struct SegmentSummary<'a> {
     pub(crate) smallest_key: Vec<'a, u8>,
     /// The last key, whole.
     pub(crate) largest_key: Vec<'a, u8>,
-    columns: Vec<'a, group::ColumnTotals>,
-}
-
-impl SegmentSummary<'_> {
-    /// What is known of a column.
-    pub(crate) fn column(&self, index: usize) -> Option<ColumnStatistics> {
-        let group::ColumnTotals { nulls, bytes, distinct, zone, .. } = *self.columns.get(index)?;
-        Some(ColumnStatistics { nulls_count: nulls, bytes, distinct_count: distinct, zone })
-    }
 }
 
 /// The columns of a schema in the order of a file: the key's, then the others. Behind the system columns.

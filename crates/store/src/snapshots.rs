@@ -76,6 +76,7 @@ impl Snapshots {
     }
 
     /// The oldest sequence that somebody may read.
+    #[cfg(test)]
     pub(crate) fn oldest(&self) -> u64 {
         let open = self.lock();
         open.first().copied().unwrap_or_else(|| self.published())

@@ -20,6 +20,7 @@
 //!
 //! Readers take none but the last kind.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -27,7 +28,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use cofferdam_arena::{Budget, BudgetAlloc, BudgetOptions};
 use cofferdam_types::key::{KeyOrder, decode_key};
 use cofferdam_types::{Type, Value};
-use cofferdam_vfs::Vfs;
+use cofferdam_vfs::{OpenMode, Vfs};
 
 use crate::cache::Cache;
 use crate::commit::Log;
@@ -43,7 +44,7 @@ use crate::read::Snapshot;
 use crate::schema::{Schema, TableId};
 use crate::snapshots::Snapshots;
 use crate::table::Table;
-use crate::version::{Change, Version, Versions};
+use crate::version::{Change, TableSegments, Version, Versions};
 use crate::wal;
 use crate::worker::{Bell, Chores, Worker};
 
@@ -399,42 +400,122 @@ impl Inner {
     fn recover(&self, root: &Root) -> Result<(), Error> {
         let oldest = self.oldest_wal();
         let buffer_bytes = self.sizing.wal_buffer_bytes as usize;
-        let version = self.versions.current();
-        let recovered =
-            wal::recover(&self.directory, root, oldest, buffer_bytes, &self.wal_budget, &mut |event| {
-                match event {
-                    wal::Event::Entry(entry) => self.replay_entry(&version, entry),
-                    wal::Event::Commit { .. } => Ok(()),
-                }
-            })?;
+        let replay = Replay::new(self);
+        let recovered = wal::recover_each(
+            &self.directory,
+            root,
+            oldest,
+            buffer_bytes,
+            &self.wal_budget,
+            &|number| replay.log.set(number),
+            &mut |event| match event {
+                wal::Event::Entry(entry) => replay.entry(entry),
+                wal::Event::Commit { .. } => Ok(()),
+            },
+        )?;
         self.snapshots.publish(recovered.last_sequence);
-        lock(&self.log).resume(self, root, &recovered)
+        let is_over = replay.has_flushed.get() || (recovered.entries_count > 0 && !self.has_entries());
+        let mut log = lock(&self.log);
+        log.resume(self, root, &recovered)?;
+        if is_over {
+            // R3: these logs are not needed any more, once the rest is flushed as well.
+            self.swap(&mut log)?;
+            drop(log);
+            self.flush_sealed_now()?;
+        }
+        Ok(())
+    }
+}
+
+/// A replay of the logs, while the store opens.
+///
+/// Where the memtable is too small for what the logs hold, the replay flushes: a part of a log is in segments then, and it may end
+/// there, to be begun again by the next opening.
+///
+/// - **R1** A log is durable before a part of it is in segments: of a transaction either all is durable or nothing.
+/// - **R2** What an interrupted replay has flushed is not flushed once more: a table's entries with sequences below the last one in its
+///   segments are in these. (Entries of that sequence may be missing: it may be of a transaction whose middle was flushed.) So
+///   the segments stay in the order of their sequences.
+/// - **R3** When the store is open, no log has entries that are in segments: a replay that flushed ends with a flush of everything, from
+///   which on no log before is needed. Commits that go past the log rely on that (commit C4), since whatever a log has is taken for newer
+///   than all segments.
+struct Replay<'i> {
+    inner: &'i Inner,
+    /// That of the opening, without what the replay itself flushes.
+    version: Arc<Version>,
+    /// The log whose entries come.
+    log: Cell<u64>,
+    /// The log that was made durable last.
+    durable: Cell<u64>,
+    has_flushed: Cell<bool>,
+    /// The table of the last entry, and the last sequence in its segments.
+    flushed: Cell<Option<(TableId, u64)>>,
+}
+
+impl<'i> Replay<'i> {
+    fn new(inner: &'i Inner) -> Replay<'i> {
+        Replay {
+            inner,
+            version: inner.versions.current(),
+            log: Cell::new(0),
+            durable: Cell::new(0),
+            has_flushed: Cell::new(false),
+            flushed: Cell::new(None),
+        }
     }
 
     /// Puts an entry of a log into the memtable; flushes where that is full.
-    fn replay_entry(&self, version: &Version, entry: &wal::Entry<'_>) -> Result<(), Error> {
+    fn entry(&self, entry: &wal::Entry<'_>) -> Result<(), Error> {
+        let inner = self.inner;
         // Of tables that were dropped later, logs may still have entries.
-        let Some(table) = version.table(entry.table) else { return Ok(()) };
+        let Some(table) = self.version.table(entry.table) else { return Ok(()) };
         table.table.changed(entry.sequence);
         note_row_id(&table.table, entry.key);
+        if entry.sequence < self.flushed_sequence(table) {
+            return Ok(());
+        }
         // Not until nothing is left: a flush needs handles of files, and so do readers.
         let bytes = (entry.key.len() + entry.row.len()) as u64;
-        let figures = self.memtables.pin().expect("fewer than 2^32 readers").active().figures();
-        if figures.entries_count > 0 && figures.used_bytes + bytes > self.sizing.memtable_bytes {
-            self.flush_replayed()?;
+        let figures = inner.memtables.pin().expect("fewer than 2^32 readers").active().figures();
+        if figures.entries_count > 0 && figures.used_bytes + bytes > inner.sizing.memtable_bytes {
+            self.flush()?;
         }
         loop {
-            let inserted = self.apply(entry);
+            let inserted = inner.apply(entry);
             match inserted {
-                Err(Error::OutOfMemory(_)) if self.has_entries() => self.flush_replayed()?,
+                Err(Error::OutOfMemory(_)) if inner.has_entries() => self.flush()?,
                 outcome => return outcome,
             }
         }
     }
 
-    fn flush_replayed(&self) -> Result<(), Error> {
-        self.memtables.swap().expect("nobody writes or flushes while the store opens");
-        self.flush_sealed(0)
+    /// The last sequence in a table's segments (R2); 0 where there is none.
+    fn flushed_sequence(&self, table: &TableSegments) -> u64 {
+        let id = table.table.id();
+        if let Some((_, sequence)) = self.flushed.get().filter(|flushed| flushed.0 == id) {
+            return sequence;
+        }
+        let sequences = table.segments().iter().map(|segment| segment.info.sequence_max);
+        let sequence = sequences.max().unwrap_or(0);
+        self.flushed.set(Some((id, sequence)));
+        sequence
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        let (inner, log) = (self.inner, self.log.get());
+        if self.durable.replace(log) != log {
+            // R1; that a process before was told that it is durable says nothing of its last records.
+            let file =
+                inner.directory.open_file(FileId::new(FileKind::Wal, log), OpenMode::Write, &inner.files)?;
+            file.sync()?;
+        }
+        self.has_flushed.set(true);
+        inner.memtables.swap().expect("nobody writes or flushes while the store opens");
+        // What it would keep, the other one may need for a row that is larger.
+        inner.flush_sealed(0, 0)?;
+        // A long log must not become more segments than there is room for.
+        inner.compact_if_alone();
+        Ok(())
     }
 }
 

@@ -7,9 +7,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, BudgetAlloc};
+use cofferdam_arena::{AllocError, BudgetAlloc, append};
 use cofferdam_types::key::KeyOrder;
-use cofferdam_types::{Type, Value};
+use cofferdam_types::{Type, Value, unscaled};
 
 use crate::error::{Error, InputKind, InputProblem};
 use crate::schema::{COLUMNS_MAX, ColumnType, KeyColumn, Schema, TableId};
@@ -136,19 +136,19 @@ impl Table {
     }
 
     fn put_name(&mut self, name: &str) -> Result<(), AllocError> {
-        put_all(&mut self.names, name.as_bytes())?;
-        put_all(&mut self.ends, &[self.names.len() as u32])
+        append(&mut self.names, name.as_bytes())?;
+        append(&mut self.ends, &[self.names.len() as u32])
     }
 
     /// Adds a column behind those that there are.
     pub(crate) fn put_column(&mut self, name: &str, ty: ColumnType) -> Result<(), AllocError> {
         self.put_name(name)?;
-        put_all(&mut self.columns, &[ty])
+        append(&mut self.columns, &[ty])
     }
 
     /// Adds a column to the key.
     pub(crate) fn put_key_column(&mut self, part: KeyColumn) -> Result<(), AllocError> {
-        put_all(&mut self.key, &[part])
+        append(&mut self.key, &[part])
     }
 
     /// Adds to the properties, or begins them anew.
@@ -156,7 +156,7 @@ impl Table {
         if is_first {
             self.properties.clear();
         }
-        put_all(&mut self.properties, bytes)
+        append(&mut self.properties, bytes)
     }
 
     /// Of an index: finds its columns in its table by their names.
@@ -165,7 +165,7 @@ impl Table {
         for column in 0..self.columns.len() {
             let name = self.column_name(column);
             let source = (0..of.columns.len()).find(|&source| of.column_name(source) == name);
-            put_all(&mut self.sources, &[source.unwrap_or(0) as u16])?;
+            append(&mut self.sources, &[source.unwrap_or(0) as u16])?;
         }
         Ok(())
     }
@@ -241,8 +241,8 @@ impl Table {
 
     /// True if rows are numbered by the store; the number is the last column of [`Table::schema`].
     pub fn has_row_id(&self) -> bool {
-        self.parent.is_none()
-            && self.columns.len().checked_sub(1).is_some_and(|last| self.column_name(last).is_empty())
+        // The last column has no name.
+        self.parent.is_none() && matches!(self.ends[..], [.., before, last] if before == last)
     }
 
     /// A row id that was never given before.
@@ -296,18 +296,10 @@ impl Table {
 fn fits(value: &Value<'_>, ty: Type) -> bool {
     match (value, ty) {
         (Value::Decimal(value), Type::Decimal { precision, scale }) => {
-            value.scale() == scale
-                && value.unscaled().unsigned_abs()
-                    < 10u128.pow(u32::from(precision.min(Type::DECIMAL_DIGITS_MAX)))
+            value.scale() == scale && unscaled::fits(value.unscaled(), precision)
         }
         (value, ty) => value.ty() == ty,
     }
-}
-
-fn put_all<T: Copy>(list: &mut Vec<T, BudgetAlloc>, values: &[T]) -> Result<(), AllocError> {
-    list.try_reserve(values.len())?;
-    list.extend_from_slice(values);
-    Ok(())
 }
 
 /// Whether a definition is one: names that differ, a key of its columns, not too many.

@@ -24,11 +24,13 @@ use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, InlineText};
 use cofferdam_types::Value;
 
+use crate::change::{IndexEntry, RowChange};
 use crate::column::Column;
 use crate::commit::{Changes, Replacement};
 use crate::conflict::ConflictCheck;
-use crate::encode::{self, Bytes, KeyRange};
+use crate::encode::{self, KeyRange};
 use crate::error::{Duplicate, Error, InputKind, InputProblem};
+use crate::gap::Gap;
 use crate::memtable::{self, EntryKind, WriteSet};
 use crate::options::Durability;
 use crate::read::{Own, Seen, View, no_such_table, put_whole_key};
@@ -63,6 +65,9 @@ pub struct Transaction {
     dropped: Vec<TableId, BudgetAlloc>,
     /// A change failed in its middle: nothing but a rollback is possible.
     is_broken: bool,
+    /// For the next change.
+    change: Option<RowChange>,
+    gap: Gap,
 }
 
 /// Rows of a table that are read at once to fill an index.
@@ -104,6 +109,8 @@ impl Store {
             met: Vec::new_in(alloc.clone()),
             created: Vec::new_in(alloc.clone()),
             dropped: Vec::new_in(alloc.clone()),
+            change: None,
+            gap: Gap::new(&alloc),
             alloc,
             is_broken: false,
         })
@@ -297,10 +304,33 @@ impl Transaction {
     }
 
     fn insert_row(&mut self, table: TableId, values: &[Value<'_>], replaces: bool) -> Result<(), Error> {
+        self.with_change(|transaction, change| transaction.insert_change(table, values, replaces, change))
+    }
+
+    /// Gives a change with nothing in it to `make`: the one that was used last, so that its buffers are there already.
+    fn with_change<T>(
+        &mut self,
+        make: impl FnOnce(&mut Transaction, &mut RowChange) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut change = match self.change.take() {
+            Some(change) => change,
+            None => RowChange::new(&self.alloc),
+        };
+        let outcome = make(self, &mut change);
+        change.clear();
+        self.change = Some(change).filter(RowChange::is_small);
+        outcome
+    }
+
+    fn insert_change(
+        &mut self,
+        table: TableId,
+        values: &[Value<'_>],
+        replaces: bool,
+        change: &mut RowChange,
+    ) -> Result<(), Error> {
         let known = self.known(table)?;
         known.table.check(values)?;
-        let arena = Arena::new(&self.budget);
-        let mut change = RowChange::new(&self.alloc, &arena);
         let schema = known.table.schema();
         let row_id = [Value::BigInt(known.table.next_row_id() as i64)];
         let row_id = if known.table.has_row_id() { &row_id[..] } else { &[] };
@@ -308,7 +338,7 @@ impl Transaction {
         encode::put_row(row_id, &mut change.row)?;
         if row_id.is_empty() {
             encode::put_key(table, &schema, values, &mut change.key)?;
-            let is_there = self.find_old(&known, &mut change)?;
+            let is_there = !self.gap.is_free(table, &change.key) && self.find_old(&known, change)?;
             if is_there && !replaces {
                 return Err(violation(table, &known.table, known.table.key().len(), |column| values[column]));
             }
@@ -317,9 +347,23 @@ impl Transaction {
         }
         let value = |column: usize| values.get(column).copied().unwrap_or_else(|| row_id[0]);
         for index in known.indexes.iter() {
-            self.add_index_change(index, Some(&value), &mut change)?;
+            self.add_index_change(index, Some(&value), change)?;
         }
-        self.apply(&known, change, EntryKind::Put)
+        self.apply(&known, change, EntryKind::Put)?;
+        if row_id.is_empty() && matches!(self.gap.inserted(table, &change.key), Ok(true)) {
+            // The row is there, whatever comes of this: where nothing is known, the next one is looked for.
+            let _ = self.find_gap(&known);
+        }
+        Ok(())
+    }
+
+    /// Looks for the next row behind the one that was inserted last: those that are inserted up to it need not be looked for.
+    #[cold]
+    fn find_gap(&mut self, known: &Known) -> Result<(), Error> {
+        let arena = Arena::new(&self.budget);
+        let mut scan = Scan::behind(&known.table, self.gap.last(), &arena)?;
+        let is_end = scan.next(self.view(), &mut [], 1)? == 0;
+        Ok(self.gap.set_end(scan.last_key().filter(|_| !is_end))?)
     }
 
     /// Removes the row of a key (for a table without one: of a row id); false if there is none.
@@ -327,24 +371,32 @@ impl Transaction {
     /// # Errors
     /// [`Error::Input`] for values that are no key; [`Error::OutOfMemory`], [`Error::Io`]; nothing has changed then.
     pub fn delete(&mut self, table: TableId, key: &[Value<'_>]) -> Result<bool, Error> {
+        self.with_change(|transaction, change| transaction.delete_change(table, key, change))
+    }
+
+    fn delete_change(
+        &mut self,
+        table: TableId,
+        key: &[Value<'_>],
+        change: &mut RowChange,
+    ) -> Result<bool, Error> {
         let known = self.known(table)?;
-        let arena = Arena::new(&self.budget);
-        let mut change = RowChange::new(&self.alloc, &arena);
         put_whole_key(&known.table, key, &mut change.key)?;
-        if !self.find_old(&known, &mut change)? {
+        if !self.find_old(&known, change)? {
             return Ok(false);
         }
         for index in known.indexes.iter() {
-            self.add_index_change(index, None, &mut change)?;
+            self.add_index_change(index, None, change)?;
         }
         self.apply(&known, change, EntryKind::Delete)?;
         Ok(true)
     }
 
     /// Looks for the row that a change is about; its entries in indexes are noted. True if there is one.
-    fn find_old(&self, known: &Known, change: &mut RowChange<'_>) -> Result<bool, Error> {
-        let RowChange { key, scratch, old, .. } = change;
-        self.view().seek(&known.table, key, scratch, |seen| {
+    fn find_old(&self, known: &Known, change: &mut RowChange) -> Result<bool, Error> {
+        let RowChange { key, old, .. } = change;
+        let arena = Arena::new(&self.budget);
+        self.view().seek(&known.table, key, &mut Scratch::new_in(&arena), |seen| {
             let Seen::Row { mut row, .. } = seen else { return Ok(false) };
             for index in known.indexes.iter() {
                 let start = old.bytes.len();
@@ -364,7 +416,7 @@ impl Transaction {
         &self,
         index: &Arc<Table>,
         value: Option<&dyn Fn(usize) -> Value<'v>>,
-        change: &mut RowChange<'_>,
+        change: &mut RowChange,
     ) -> Result<(), Error> {
         let place = change.indexes_seen;
         change.indexes_seen += 1;
@@ -428,23 +480,23 @@ impl Transaction {
         index: &Arc<Table>,
         value: impl Fn(usize) -> Value<'v>,
     ) -> Result<(), Error> {
-        let arena = Arena::new(&self.budget);
-        let mut change = RowChange::new(&self.alloc, &arena);
         let of_source = |source: usize| {
             let place = index.sources().iter().position(|from| usize::from(*from) == source);
             place.map_or(Value::Null, &value)
         };
-        self.add_index_change(index, Some(&of_source), &mut change)?;
-        self.write(change)
+        self.with_change(|transaction, change| {
+            transaction.add_index_change(index, Some(&of_source), change)?;
+            transaction.write(change)
+        })
     }
 
     /// Writes a change of a row with those of its indexes, all or nothing.
-    fn apply(&mut self, known: &Known, mut change: RowChange<'_>, kind: EntryKind) -> Result<(), Error> {
+    fn apply(&mut self, known: &Known, change: &mut RowChange, kind: EntryKind) -> Result<(), Error> {
         change.table = Some((known.table.id(), kind));
         self.write(change)
     }
 
-    fn write(&mut self, change: RowChange<'_>) -> Result<(), Error> {
+    fn write(&mut self, change: &RowChange) -> Result<(), Error> {
         self.check_usable()?;
         let bytes = change.bytes();
         let operation = self.operation + 1;
@@ -452,22 +504,22 @@ impl Transaction {
             // Past the write set, but in order: what is there is older.
             self.spill()?;
             let arena = Arena::new(&self.budget);
-            let items = sorted_items(&change, &arena)?;
+            let items = change.sorted_items(&arena)?;
             self.runs.write_items(&self.store, operation, items, &self.created)?;
             self.operation = operation;
             return Ok(());
         }
         let is_full = self.writes.figures().used_bytes + bytes as u64 > self.write_bytes_max();
-        if is_full || self.write_items(&change, operation).is_err() {
+        if is_full || self.write_items(change, operation).is_err() {
             self.spill()?;
-            self.write_items(&change, operation)?;
+            self.write_items(change, operation)?;
         }
         self.operation = operation;
         Ok(())
     }
 
     /// Writes a change to the write set, all of it or nothing.
-    fn write_items(&mut self, change: &RowChange<'_>, operation: u64) -> Result<(), AllocError> {
+    fn write_items(&mut self, change: &RowChange, operation: u64) -> Result<(), AllocError> {
         let outcome = change.items().try_for_each(|RunItem { table, kind, key, row }| {
             self.writes.insert(table, key, operation, kind, row)
         });
@@ -498,6 +550,8 @@ impl Transaction {
         self.created.truncate(savepoint.created);
         self.dropped.truncate(savepoint.dropped);
         self.known.clear();
+        // What was deleted since may be there again.
+        self.gap.forget();
         self.writes.discard_after(savepoint.operation);
         self.is_broken = true;
         self.runs.cut(&self.store, savepoint.operation, &self.created)?;
@@ -592,96 +646,6 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         self.store.inner().snapshots.close(self.snapshot);
     }
-}
-
-/// A change of a row and of the entries that indexes have of it, before it is written.
-struct RowChange<'a> {
-    table: Option<(TableId, EntryKind)>,
-    key: Bytes,
-    row: Bytes,
-    /// Keys that indexes have of the row that was there, in the order of the indexes.
-    old: OldKeys,
-    /// Keys and rows that indexes get.
-    new: Bytes,
-    index_rows: Bytes,
-    entries: Vec<IndexEntry, BudgetAlloc>,
-    indexes_seen: usize,
-    scratch: Scratch<'a>,
-}
-
-struct OldKeys {
-    bytes: Bytes,
-    /// Where each begins and ends.
-    ends: Vec<(usize, usize), BudgetAlloc>,
-}
-
-/// An entry that an index gets or loses: of which the bytes stand in the change.
-#[derive(Clone, Copy, Debug)]
-struct IndexEntry {
-    index: TableId,
-    kind: EntryKind,
-    /// In the old keys where it goes, in the new ones where it comes.
-    key: (usize, usize),
-    row: (usize, usize),
-}
-
-impl<'a> RowChange<'a> {
-    fn new(alloc: &BudgetAlloc, arena: &'a Arena) -> RowChange<'a> {
-        let bytes = || Vec::new_in(alloc.clone());
-        RowChange {
-            table: None,
-            key: bytes(),
-            row: bytes(),
-            old: OldKeys { bytes: bytes(), ends: Vec::new_in(alloc.clone()) },
-            new: bytes(),
-            index_rows: bytes(),
-            entries: Vec::new_in(alloc.clone()),
-            indexes_seen: 0,
-            scratch: Scratch::new_in(arena),
-        }
-    }
-
-    /// Notes that an index loses an entry, if there is one.
-    fn remove_from(&mut self, index: TableId, old: Option<(usize, usize)>) -> Result<(), Error> {
-        if let Some(key) = old {
-            self.entries.try_reserve(1)?;
-            self.entries.push(IndexEntry { index, kind: EntryKind::Delete, key, row: (0, 0) });
-        }
-        Ok(())
-    }
-
-    /// Bytes of all keys and rows.
-    fn bytes(&self) -> usize {
-        self.key.len() + self.row.len() + self.old.bytes.len() + self.new.len() + self.index_rows.len()
-    }
-
-    /// The longest row.
-    fn row_bytes_max(&self) -> usize {
-        let rows = self.entries.iter().map(|entry| entry.row.1 - entry.row.0);
-        rows.max().unwrap_or(0).max(self.row.len())
-    }
-
-    /// What is to be written, each key at most once.
-    fn items(&self) -> impl Iterator<Item = RunItem<'_>> {
-        let of_table = self.table.map(|(table, kind)| {
-            let row = if kind == EntryKind::Put { &self.row[..] } else { &[] };
-            RunItem { table, kind, key: &self.key, row }
-        });
-        let of_indexes = self.entries.iter().map(|entry| {
-            let keys = if entry.kind == EntryKind::Put { &self.new } else { &self.old.bytes };
-            let (key, row) = (&keys[entry.key.0..entry.key.1], &self.index_rows[entry.row.0..entry.row.1]);
-            RunItem { table: entry.index, kind: entry.kind, key, row }
-        });
-        of_table.into_iter().chain(of_indexes)
-    }
-}
-
-/// What a change writes, in the order of runs.
-fn sorted_items<'i>(change: &'i RowChange<'_>, arena: &'i Arena) -> Result<&'i [RunItem<'i>], Error> {
-    let mut items = cofferdam_arena::collections::Vec::with_capacity_in(change.entries.len() + 1, arena)?;
-    items.extend(change.items())?;
-    items.sort_unstable_by(|a: &RunItem<'_>, b| (a.table, a.key).cmp(&(b.table, b.key)));
-    Ok(items.into_slice())
 }
 
 fn input(table: TableId, column: Option<u16>, kind: InputKind) -> Error {
@@ -782,6 +746,11 @@ impl Transaction {
             if is_conflict {
                 return Err(Error::Conflict(parent.unwrap_or(table.id())));
             }
+        }
+        // An index that somebody has made meanwhile would stay behind.
+        let has_new_index = |id: &&TableId| version.indexes(**id).any(|entry| !is_dropped(entry.table.id()));
+        if let Some(id) = self.dropped.iter().find(has_new_index) {
+            return Err(Error::Conflict(*id));
         }
         for met in self.met.iter().filter(|met| !is_dropped(met.table.id()) && !is_created(met.table.id())) {
             let id = met.table.id();

@@ -10,7 +10,6 @@
 //!             └─> table 4 ──────────────────┘
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use allocator_api2::vec::Vec;
@@ -212,8 +211,9 @@ impl Version {
             });
         }
         for table in change.created {
-            debug_assert!(tables.last().is_none_or(|last| last.table.id() < table.id()));
-            tables.push(table_segments(table, &[], change, alloc)?);
+            // Numbers are given when tables are made, and need not be committed in their order.
+            let sorted = tables.partition_point(|before: &Arc<TableSegments>| before.table.id() < table.id());
+            tables.insert(sorted, table_segments(table, &[], change, alloc)?);
         }
         Ok(Version { tables, number: self.number + 1 })
     }
@@ -283,17 +283,11 @@ pub(crate) fn sort_segments(segments: &mut [Arc<Segment>]) {
 #[derive(Debug)]
 pub(crate) struct Versions {
     current: Mutex<Arc<Version>>,
-    number: AtomicU64,
 }
 
 impl Versions {
     pub(crate) fn new(first: Version) -> Versions {
-        Versions { number: AtomicU64::new(first.number), current: Mutex::new(Arc::new(first)) }
-    }
-
-    /// The number of the version of now: a reader that remembers it sees that there is another one.
-    pub(crate) fn number(&self) -> u64 {
-        self.number.load(Ordering::Acquire)
+        Versions { current: Mutex::new(Arc::new(first)) }
     }
 
     /// The version of now.
@@ -310,7 +304,6 @@ impl Versions {
             assert_eq!(current.number + 1, number, "edits come one after the other");
             core::mem::replace(&mut *current, next)
         };
-        self.number.store(number, Ordering::Release);
         // Outside of the lock: it may be the last to name a file, which is removed then.
         drop(before);
     }

@@ -126,7 +126,15 @@ impl<'a, T> Vec<'a, T> {
         T: Clone,
     {
         self.reserve(values.len())?;
-        self.lend().extend_from_slice(values);
+        // Not by the lent vector: that asks for room at each element, which keeps bytes from being copied as one.
+        // SAFETY: there is room for all behind the length, where there are no elements. Should a clone panic, those
+        // before it do not count and are not dropped.
+        let room = unsafe { self.place.add(self.len) };
+        for (index, value) in values.iter().enumerate() {
+            // SAFETY: the index is below the number of values, for which there is room.
+            unsafe { room.add(index).write(value.clone()) };
+        }
+        self.len += values.len();
         Ok(())
     }
 

@@ -35,3 +35,27 @@ fn pins_of_both_sides_hold_what_was_not_flushed() {
         reader.join().unwrap();
     });
 }
+
+/// Whoever has the write pin has that of the active side, whatever was swapped and reset before it came.
+#[test]
+fn a_writer_pins_the_active_side() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(|| {
+        let budget = Budget::unlimited("r").unwrap();
+        let buffer = Arc::new(DoubleBuffer::new(&budget, Growth::STATEMENT).unwrap());
+        let writer = {
+            let buffer = buffer.clone();
+            thread::spawn(move || {
+                let Ok(pin) = buffer.write() else { return };
+                assert!(buffer.active().write().is_err(), "the active side has a writer");
+                drop(pin);
+            })
+        };
+        if buffer.swap().is_ok() {
+            buffer.mark_flushed().unwrap();
+            let _ = buffer.reset_sealed();
+        }
+        writer.join().unwrap();
+    });
+}

@@ -9,7 +9,7 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::physical::Scan as PlanScan;
 use cofferdam_plan::table::StoredTable;
-use cofferdam_store::{ColumnMut, KeyRange, Scan};
+use cofferdam_store::{ColumnMut, ColumnRange, KeyRange, Scan};
 
 use super::Step;
 use super::filter::{Conjuncts, flatten};
@@ -134,7 +134,15 @@ fn begin<'a>(
         Some(range) => Ends::of(range, table, arena)?,
         None => Ends::ALL,
     };
-    Scan::new(&tables.table(table.id)?, columns, &KeyRange { from, to }, arena)
+    let mut scan = Scan::new(&tables.table(table.id)?, columns, &KeyRange { from, to }, arena)?;
+    let scratch = Arena::new(arena.budget());
+    let ranges = plan.column_ranges.iter().map(|range| ColumnRange {
+        column: range.column as u16,
+        from: range.lower,
+        to: range.upper,
+    });
+    scan.leave_out_all_but(scratch.alloc_slice_from_iter(ranges)?)?;
+    Ok(scan)
 }
 
 #[cold]

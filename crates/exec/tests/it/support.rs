@@ -192,6 +192,7 @@ impl Query {
             conjuncts: self.plans.list(conjuncts),
             output: self.plans.list(output),
             range: None,
+            column_ranges: &[],
         };
         self.push(OperatorKind::Scan(scan), columns)
     }

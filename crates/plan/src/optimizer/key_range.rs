@@ -1,4 +1,4 @@
-//! Finds the part of a key's order that a scan has to look at.
+//! Finds the part of a table that a scan has to look at: of its key's order, and by what its pages' columns lie between.
 //!
 //! A conjunct that compares a key column with a constant of its type bounds it. The range is made of equalities for the
 //! first columns of the key and of bounds for the next one (of several values of an `IN`, the least and the greatest);
@@ -17,7 +17,7 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
 use crate::expr::{BinaryOp, Expr, ExprKind};
-use crate::physical::KeyRange;
+use crate::physical::{ColumnRange, KeyRange};
 use crate::table::StoredTable;
 
 /// What one conjunct says about a column.
@@ -42,19 +42,45 @@ pub(super) fn key_range<'a>(
             prefix.push(value)?;
             continue;
         }
-        for limit in limits() {
-            match limit {
-                Limit::Lower(bound) => lower = tighter(lower, bound, Ordering::Greater),
-                Limit::Upper(bound) => upper = tighter(upper, bound, Ordering::Less),
-                Limit::Equal(_) => {}
-            }
-        }
+        (lower, upper) = tightest(limits());
         break;
     }
     if prefix.is_empty() && lower == Bound::Unbounded && upper == Bound::Unbounded {
         return Ok(None);
     }
     Ok(Some(arena.alloc(KeyRange { prefix: prefix.into_slice(), lower, upper })?))
+}
+
+/// What the conjuncts say of each column by itself, columns of which they say nothing left out.
+pub(super) fn column_ranges<'a>(
+    table: &StoredTable<'a>,
+    conjuncts: &[&'a Expr<'a>],
+    arena: &'a Arena,
+) -> Result<&'a [ColumnRange<'a>], AllocError> {
+    let mut ranges = Vec::new_in(arena);
+    for column in 0..table.columns.len() as u32 {
+        let limits = conjuncts.iter().flat_map(|conjunct| limits_of(conjunct, column)).flatten();
+        let (lower, upper) = tightest(limits);
+        if lower != Bound::Unbounded || upper != Bound::Unbounded {
+            ranges.push(ColumnRange { column, lower, upper })?;
+        }
+    }
+    Ok(ranges.into_slice())
+}
+
+/// The bounds within which a column passes all limits.
+fn tightest<'a>(limits: impl Iterator<Item = Limit<'a>>) -> (Bound<Value<'a>>, Bound<Value<'a>>) {
+    let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
+    for limit in limits {
+        let (least, greatest) = match limit {
+            Limit::Equal(value) => (Bound::Included(value), Bound::Included(value)),
+            Limit::Lower(bound) => (bound, Bound::Unbounded),
+            Limit::Upper(bound) => (Bound::Unbounded, bound),
+        };
+        lower = tighter(lower, least, Ordering::Greater);
+        upper = tighter(upper, greatest, Ordering::Less);
+    }
+    (lower, upper)
 }
 
 impl<'a> Limit<'a> {

@@ -9,7 +9,7 @@ use cofferdam_arena::{AllocError, Arena};
 
 use super::Sink;
 use super::estimate;
-use super::key_range::key_range;
+use super::key_range::{column_ranges, key_range};
 use super::need_columns::Needs;
 use super::push_filters::Filters;
 use super::replace_columns;
@@ -69,11 +69,15 @@ impl<'s, 'a> Lowering<'s, 'a> {
     ) -> Result<Placed<'s>, AllocError> {
         match node.kind {
             LogicalKind::Scan { source, alias, conjuncts } => {
-                let range = match source {
-                    TableSource::Stored(table) => key_range(table, conjuncts, self.arena)?,
-                    TableSource::File(_) => None,
+                let (range, column_ranges) = match source {
+                    TableSource::Stored(table) => (
+                        key_range(table, conjuncts, self.arena)?,
+                        column_ranges(table, conjuncts, self.arena)?,
+                    ),
+                    TableSource::File(_) => (None, &[][..]),
                 };
-                let scan = Scan { source, alias, projection: &[], conjuncts, output: &[], range };
+                let (projection, output) = (&[], &[]);
+                let scan = Scan { source, alias, projection, conjuncts, output, range, column_ranges };
                 self.scan(node, scan, needed)
             }
             LogicalKind::Values { rows } => self.values(node, rows, needed),

@@ -99,11 +99,13 @@ impl Shard {
         Shard { slots, free: NONE, pieces_count: 0, hits_count: 0, small: EMPTY, main: EMPTY }
     }
 
+    #[cfg(test)]
     pub(super) fn pieces_count(&self) -> usize {
         self.pieces_count
     }
 
     /// How often a piece was there.
+    #[cfg(test)]
     pub(super) fn hits_count(&self) -> u64 {
         self.hits_count
     }

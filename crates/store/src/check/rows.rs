@@ -56,7 +56,6 @@ pub(super) struct Versions<'a> {
     table: TableId,
     schema: Schema<'a>,
     columns: &'a [u16],
-    segments: &'a [Arc<Segment>],
     chains: Vec<'a, &'a [Arc<Segment>]>,
     inputs: Vec<'a, SegmentInput<'a>>,
     cache: &'a Cache,
@@ -159,7 +158,6 @@ impl<'a> Versions<'a> {
             table: table.id(),
             schema,
             columns: arena.alloc_slice_copy(columns)?,
-            segments,
             chains,
             inputs,
             cache,
@@ -170,11 +168,6 @@ impl<'a> Versions<'a> {
             rows_max,
             arena,
         })
-    }
-
-    /// Rows in the segments, all versions counted.
-    pub(super) fn rows_count(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.info.rows_count).sum()
     }
 
     /// Gives the versions of a range to `visit`, with those of the table in `memory`. Ranges come one behind the other.
@@ -192,7 +185,7 @@ impl<'a> Versions<'a> {
         let mut memory =
             memory.map(|memory| MemoryInput::new(memory.cursor(), self.table, shape, 0, start, range));
         for (input, chain) in self.inputs.iter_mut().zip(self.chains.iter()) {
-            input.attach(chain.iter(), 0, &range.from, range, self.cache)?;
+            input.attach(chain.iter().cloned(), 0, &range.from, range, self.cache)?;
             input.move_on(range)?;
         }
         let mut merge = Merge::new(shape, 1 + self.inputs.len(), self.arena)?;

@@ -45,12 +45,6 @@ impl<const N: usize> Encoder<N> {
         self.byte(value as u8);
     }
 
-    /// Appends a length in LEB128 and the bytes.
-    pub(crate) fn text(&mut self, bytes: &[u8]) {
-        self.varint(bytes.len() as u64);
-        self.put(bytes);
-    }
-
     /// What was put, and zeros behind.
     pub(crate) fn into_array(self) -> [u8; N] {
         self.bytes
@@ -152,6 +146,7 @@ impl<'b> Decoder<'b> {
     }
 
     /// A length in LEB128, at most `bytes_max`, and as many bytes.
+    #[cfg(test)]
     pub(crate) fn text(&mut self, bytes_max: usize) -> Option<&'b [u8]> {
         let count = self.number::<usize>().filter(|count| *count <= bytes_max)?;
         self.take(count)

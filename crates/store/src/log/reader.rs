@@ -77,11 +77,6 @@ impl<'r> LogReader<'r> {
         self.file_bytes
     }
 
-    /// True where the log ended before its file.
-    pub(crate) fn is_torn(&self) -> bool {
-        self.is_torn
-    }
-
     /// Somebody else knows that the log was durable up to here.
     pub(crate) fn require(&mut self, durable: u64) {
         self.durable = self.durable.max(durable);

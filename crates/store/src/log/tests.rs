@@ -462,6 +462,71 @@ fn syncs_may_run_while_records_are_appended() {
     assert!(matches!(log.close(), Err(Error::Poisoned)));
 }
 
+/// Aim: syncs of small records leave the file as long as it is; large records are not written twice; zeros promise nothing.
+/// Method: lengths of the file, and the log read, written on and read again after each kind of sync.
+#[test]
+fn zeros_are_kept_ahead_of_small_syncs() {
+    let machine = open(SimDisk::new(14));
+    let mut log = machine.create(0);
+    let mut lengths = BTreeSet::new();
+    for sequence in 1..=400 {
+        append(&mut log, sequence, &pattern(sequence, 200)).unwrap();
+        log.sync().unwrap();
+        if sequence > 4 {
+            assert!(machine.bytes().len() as u64 > log.bytes());
+            lengths.insert(machine.bytes().len());
+        }
+    }
+    assert!((2..4).contains(&lengths.len()), "{lengths:?}");
+    let zeros = machine.bytes().len() as u64 - log.bytes();
+    append(&mut log, 401, &pattern(401, 300_000)).unwrap();
+    log.sync().unwrap();
+    assert_eq!(machine.bytes().len() as u64, log.bytes(), "{zeros} zeros were used up");
+    let (summary, found) = machine.read().unwrap();
+    assert_eq!((found.len(), summary.file_bytes), (401, summary.end));
+    for sequence in 402..410 {
+        append(&mut log, sequence, b"small").unwrap();
+        log.sync().unwrap();
+    }
+    let written = log.counters().written_bytes;
+    assert!(written < log.bytes() + 4 * (64 << 10), "{written} bytes for {}", log.bytes());
+    let (summary, found) = machine.read().unwrap();
+    assert!(summary.end == log.bytes() && summary.file_bytes > summary.end && found.len() == 409);
+    let mut log = LogWriter::resume(&machine.directory, &FORMAT, &summary, 0, &machine.budget).unwrap();
+    append(&mut log, 410, b"more").unwrap();
+    log.close().unwrap();
+    assert_eq!(machine.read().unwrap().1.len(), 410);
+    // A bit that turns in the zeros is as good as none; one before them is damage.
+    let mut log =
+        LogWriter::resume(&machine.directory, &FORMAT, &machine.read().unwrap().0, 0, &machine.budget)
+            .unwrap();
+    for sequence in 411..417 {
+        append(&mut log, sequence, b"small").unwrap();
+        log.sync().unwrap();
+    }
+    machine.disk.flip(PATH, log.bytes() + 100, 1).unwrap();
+    assert_eq!(machine.read().unwrap().1.len(), 416);
+    machine.disk.flip(PATH, log.bytes() - 100, 1).unwrap();
+    machine.corruption();
+}
+
+/// Aim: where there is room for records only, they are written. Method: a full disk.
+#[test]
+fn zeros_are_given_up_for_want_of_room() {
+    let machine = open(SimDisk::new(15));
+    let mut log = machine.create(0);
+    for sequence in 1..=3 {
+        append(&mut log, sequence, b"small").unwrap();
+        log.sync().unwrap();
+    }
+    machine.disk.set_capacity(Some(machine.disk.used_bytes() + (8 << 10)));
+    for sequence in 4..=40 {
+        append(&mut log, sequence, &pattern(sequence, 100)).unwrap();
+        log.sync().unwrap();
+    }
+    assert_eq!(machine.read().unwrap().1.len(), 40);
+}
+
 #[test]
 fn the_buffer_is_taken_late_and_given_back() {
     let machine = open(SimDisk::new(12));

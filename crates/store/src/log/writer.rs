@@ -7,6 +7,10 @@
 //!                  system
 //! ```
 //!
+//! A sync of a file that has grown has to write its length and its blocks beside the data, one of a file that is long enough
+//! already has not. So where small syncs follow one another, the writer keeps zeros ahead of the records: to a reader they are a
+//! torn tail, which promises nothing.
+//!
 //! A record is written as it comes: where the buffer is full, its complete frames go to the file. So a record
 //! may be longer than the buffer; one that is given up after some of it has left is ended by a frame that says so.
 //! Any write or sync that fails leaves it unknown what the file holds: the writer refuses everything from then on.
@@ -24,12 +28,20 @@ use super::frame::{
 use super::header::{Format, HEADER_BYTES, Header};
 use crate::directory::{Directory, OpenFile};
 use crate::error::Error;
-use crate::files::FileId;
+use crate::files::{FileId, FileKind};
 
 /// The least bytes of a buffer.
 pub(crate) const BUFFER_BYTES_MIN: usize = 8 << 10;
 /// The most bytes of a buffer.
 pub(crate) const BUFFER_BYTES_MAX: usize = 256 << 10;
+/// So many small syncs in succession, each of less than a sixteenth of what would be written ahead, have zeros written.
+const SMALL_SYNCS: u32 = 4;
+/// The least zeros that are written ahead. They grow with the log.
+const AHEAD_BYTES_MIN: u64 = 64 << 10;
+/// What a buffer of the least size writes ahead at most; larger ones so many times more as they are larger.
+const AHEAD_BYTES_MAX: u64 = 64 << 10;
+const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+
 /// A frame is not begun in less room than this, unless nothing else is to come.
 const FRAME_ROOM_MIN: usize = 512;
 
@@ -92,6 +104,33 @@ pub struct LogWriter {
     last_sequence: u64,
     is_poisoned: bool,
     counters: LogCounters,
+    ahead: Ahead,
+}
+
+/// Zeros behind the records.
+#[derive(Debug)]
+struct Ahead {
+    /// Up to here the file has them, if that is behind the records.
+    end: u64,
+    /// At most so many are written at a time; none where that is 0.
+    bytes_max: u64,
+    /// Where the log ended at the last sync, and how many small syncs there were in succession.
+    synced: u64,
+    small_syncs: u32,
+}
+
+impl Ahead {
+    /// Where zeros have to be written before a log that ends at `end` is synced, if anywhere.
+    fn wanted(&mut self, end: u64) -> core::ops::Range<u64> {
+        let bytes = end.clamp(AHEAD_BYTES_MIN, self.bytes_max.max(AHEAD_BYTES_MIN));
+        let is_small = end.saturating_sub(self.synced) < bytes / 16;
+        self.synced = end;
+        self.small_syncs = if is_small { (self.small_syncs + 1).min(SMALL_SYNCS) } else { 0 };
+        if end <= self.end || self.bytes_max == 0 || self.small_syncs < SMALL_SYNCS {
+            return end..end;
+        }
+        end..(end + bytes).next_multiple_of(4 << 10)
+    }
 }
 
 /// A sync that can run while records are appended.
@@ -130,6 +169,7 @@ impl LogWriter {
         file.sync()?;
         directory.sync()?;
         let mut writer = LogWriter::at(file, header.salt, HEADER_BYTES, buffer_bytes, budget);
+        writer.writes_ahead(format);
         writer.last_sequence = last_sequence;
         let (written_bytes, writes_count, syncs_count) = (HEADER_BYTES, 1, 1);
         writer.counters = LogCounters { records_count: 0, written_bytes, writes_count, syncs_count };
@@ -152,6 +192,7 @@ impl LogWriter {
         summary.header.may_be_written(id, format)?;
         let file = directory.open_file(id, OpenMode::Write, budget)?.shared();
         let mut writer = LogWriter::at(file, summary.header.salt, summary.end, buffer_bytes, budget);
+        writer.writes_ahead(format);
         (writer.last_sequence, writer.records_end) = (summary.last_sequence, summary.records_end);
         if summary.file_bytes > summary.end {
             writer.file.set_bytes(summary.end)?;
@@ -182,6 +223,14 @@ impl LogWriter {
             last_sequence: 0,
             is_poisoned: false,
             counters: LogCounters::default(),
+            ahead: Ahead { end: 0, bytes_max: 0, synced: end, small_syncs: 0 },
+        }
+    }
+
+    /// Has zeros written ahead of the records, if the log is one that is synced all the time.
+    fn writes_ahead(&mut self, format: &Format) {
+        if format.kind == FileKind::Wal {
+            self.ahead.bytes_max = AHEAD_BYTES_MAX * (self.buffer_bytes / BUFFER_BYTES_MIN) as u64;
         }
     }
 
@@ -436,9 +485,33 @@ impl LogWriter {
     /// # Errors
     /// As [`LogWriter::write`].
     pub fn begin_sync(&mut self) -> Result<Option<PendingSync>, Error> {
+        let is_needed = self.durable < self.records_end;
+        if is_needed {
+            self.write_ahead();
+        }
         self.write()?;
         let pending = PendingSync { file: Arc::clone(&self.file), end: self.start };
-        Ok((self.durable < self.records_end).then_some(pending))
+        Ok(is_needed.then_some(pending))
+    }
+
+    /// Writes zeros behind the records, where that makes the next syncs cheaper.
+    fn write_ahead(&mut self) {
+        let mut wanted = self.ahead.wanted(self.bytes());
+        if self.is_poisoned || wanted.is_empty() {
+            return;
+        }
+        self.ahead.end = wanted.end;
+        while !wanted.is_empty() {
+            let count = (wanted.end - wanted.start).min(ZEROS.len() as u64);
+            if self.file.write_all_at(ZEROS.get(..count as usize).unwrap_or(&[]), wanted.start).is_err() {
+                // There may be no room for more than the records. What zeros there are do no harm.
+                self.ahead.bytes_max = 0;
+                return;
+            }
+            (self.counters.writes_count, self.counters.written_bytes) =
+                (self.counters.writes_count + 1, self.counters.written_bytes + count);
+            wanted.start += count;
+        }
     }
 
     /// Takes note of a sync's outcome, and passes it on.

@@ -1,12 +1,12 @@
 //! Looks at every node of a side's trees, and at what the invariants say of it.
 
-use super::node::{Low, NodeRef, RecordRef, SLOTS, shared_bytes};
+use super::node::{Kind, Leaf, Low, NodeRef, RecordRef, SLOTS, shared_bytes};
 use super::tree::{HEIGHT_MAX, Side, TreeRef};
 
 /// What a check goes through: leaves and entries in order.
 #[derive(Default)]
 struct Seen<'p> {
-    leaves: Vec<NodeRef<'p>>,
+    leaves: Vec<Leaf<'p>>,
     records: Vec<RecordRef<'p>>,
     inner_counts: [u64; HEIGHT_MAX],
 }
@@ -39,22 +39,27 @@ fn check_node<'p>(node: NodeRef<'p>, end: Option<Low<'p>>, height: usize, seen: 
     if state.is_sure() {
         assert!(state.skip() <= range.unwrap_or(0), "all keys that may come share what is skipped");
     }
-    if height == 0 {
-        for rank in 0..node.count() {
-            let record = node.record(rank);
-            assert!(begin.is_none_or(|begin| is_from(&begin, record)), "tree T2");
-            assert!(end.is_none_or(|end| !is_from(&end, record)), "tree T2");
-            assert!(seen.records.last().is_none_or(|last| is_before(*last, record)), "entries are in order");
-            seen.records.push(record);
+    let inner = match node.kind().0 {
+        Kind::Inner(inner) => inner,
+        Kind::Leaf(leaf) => {
+            for rank in 0..leaf.count() {
+                let record = leaf.record(rank);
+                assert!(begin.is_none_or(|begin| is_from(&begin, record)), "tree T2");
+                assert!(end.is_none_or(|end| !is_from(&end, record)), "tree T2");
+                assert!(
+                    seen.records.last().is_none_or(|last| is_before(*last, record)),
+                    "entries are in order"
+                );
+                seen.records.push(record);
+            }
+            return seen.leaves.push(leaf);
         }
-        seen.leaves.push(node);
-        return;
-    }
+    };
     seen.inner_counts[height] += 1;
     assert!(node.count() > 0, "an inner node has a leftmost child");
-    let first = (node.count() > 1).then(|| node.child(1).low().expect("a separator").record.get().key);
+    let first = (node.count() > 1).then(|| inner.child(1).low().expect("a separator").record.get().key);
     for rank in 0..node.count() {
-        let child = node.child(rank);
+        let child = inner.child(rank);
         let low = child.low();
         if rank == 0 {
             let same = |low: Option<Low<'_>>| low.map(|low| (low.record.offset(), low.is_whole));
@@ -64,7 +69,7 @@ fn check_node<'p>(node: NodeRef<'p>, end: Option<Low<'p>>, height: usize, seen: 
             let shared = shared_bytes(key, first.expect("the first separator"));
             assert!(state.is_sure() || shared >= state.skip(), "separators share what is skipped");
         }
-        let child_end = if rank + 1 < node.count() { node.child(rank + 1).low() } else { end };
+        let child_end = if rank + 1 < node.count() { inner.child(rank + 1).low() } else { end };
         check_node(child, child_end, height - 1, seen);
     }
 }
@@ -77,7 +82,7 @@ fn check_tree(tree: TreeRef<'_>, inner_counts: &mut [u64; HEIGHT_MAX]) -> (usize
     check_node(top.node, None, top.node.height(), &mut seen);
     let mut linked = seen.leaves.first().copied();
     for leaf in &seen.leaves {
-        assert!(linked.is_some_and(|linked| linked.is_same(*leaf)), "leaves are linked in order");
+        assert!(linked.is_some_and(|linked| linked.is_same(**leaf)), "leaves are linked in order");
         linked = leaf.next();
     }
     assert!(linked.is_none(), "the last leaf is linked to none");

@@ -6,9 +6,9 @@
 //!   leaf   | M N O P Q R |   + Pa    leaf | M N O |  | P Pa Q R |
 //! ```
 //!
-//! An entry is written to memory, put into a free slot of its leaf and published by the leaf's order. Where the leaf is full, a
-//! new leaf beside it gets its upper half and the nodes above get a separator, in the order that tree T3 asks for; they are
-//! split the same way where they are full. Entries that come in order, up or down, leave full leaves behind.
+//! An entry is written to memory and put into its leaf, whose later entries move one place to the right (node N5). Where the leaf
+//! is full, a new leaf beside it gets its upper half and the nodes above get a new child, in the order that tree T3 asks
+//! for; they are split the same way where they are full. Entries that come in order, up or down, leave full leaves behind.
 //!
 //! Nothing can fail halfway: what an insertion takes of memory is known when its leaf is found, and made sure of before
 //! anything is changed. *Reserve* makes sure of what many insertions can take at worst.
@@ -16,11 +16,14 @@
 use cofferdam_arena::AllocError;
 
 use super::EntryKind;
-use super::node::{Child, Found, Low, NODE_BYTES, NodeRef, RecordRef, SLOTS, State, Target, shared_bytes};
+use super::node::{
+    Child, Found, Inner, Kind, Leaf, Low, NODE_BYTES, NewInner, NewLeaf, NodeRef, RecordRef, SLOTS, State,
+    Target, shared_bytes,
+};
 use super::record::{
     BEFORE_BYTES, Before, HEADER_BYTES_MAX, Header, Record, TRACK_BYTES, record_bytes, refuse_record,
 };
-use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Pieces};
+use super::slab::{Cutter, Memory, NEEDS_BYTES_MAX, Needs};
 use super::tally::Tally;
 use super::tree::{Directory, HEIGHT_MAX, ROOT_BYTES, Side, TreeRef};
 
@@ -40,9 +43,9 @@ enum Plan<'w> {
     /// Make the first leaf.
     Begin,
     /// Put the record in the place of one with the same key and sequence.
-    Replace { leaf: NodeRef<'w>, rank: usize },
+    Replace { leaf: Leaf<'w>, rank: usize },
     /// Put the record into a leaf.
-    Fill { leaf: NodeRef<'w>, rank: usize },
+    Fill { leaf: Leaf<'w>, rank: usize },
     /// Split the leaf.
     Split(Path<'w>),
 }
@@ -57,44 +60,50 @@ impl Plan<'_> {
     }
 }
 
+/// An inner node on the way to a leaf, and the rank of the child to go to.
 #[derive(Clone, Copy)]
 struct Step<'w> {
-    node: NodeRef<'w>,
-    /// Of the target in the node.
+    node: Inner<'w>,
     rank: usize,
 }
 
-/// The way from the top to a leaf; step 0 is the leaf.
+/// The way from the top to a leaf.
 struct Path<'w> {
-    steps: [Step<'w>; HEIGHT_MAX],
-    height: usize,
+    leaf: Leaf<'w>,
+    /// How many of the leaf's records are before the target.
+    rank: usize,
+    /// The inner nodes, from the leaf upwards.
+    steps: [Option<Step<'w>>; HEIGHT_MAX],
 }
 
 impl<'w> Path<'w> {
     /// The way to a leaf, where the target has this rank.
-    fn new(top: NodeRef<'w>, leaf: NodeRef<'w>, rank: usize, target: &Target<'_>) -> Path<'w> {
-        let height = top.height();
-        let mut path = Path { steps: [Step { node: leaf, rank }; HEIGHT_MAX], height };
+    fn new(top: NodeRef<'w>, leaf: Leaf<'w>, rank: usize, target: &Target<'_>) -> Path<'w> {
+        let mut path = Path { leaf, rank, steps: [None; HEIGHT_MAX] };
         let mut node = top;
-        for step in path.steps.iter_mut().take(height + 1).skip(1).rev() {
-            let (rank, child) = node.child_for(node.state(), target);
-            *step = Step { node, rank };
-            node = child.node;
+        while let (Kind::Inner(inner), state) = node.kind() {
+            let (rank, child) = inner.child_for(state, target);
+            path.steps[state.height() - 1] = Some(Step { node: inner, rank });
+            node = child;
         }
         path
     }
 
+    /// The inner nodes from some height on, upwards.
+    fn above(&self, height: usize) -> impl Iterator<Item = Step<'w>> {
+        self.steps.iter().skip(height).map_while(|step| *step)
+    }
+
     /// What splitting takes: a node beside each full one from the leaf up to the first that is not, or a new top.
     fn nodes_bytes(&self) -> usize {
-        let full_count =
-            self.steps.iter().take(self.height + 1).take_while(|step| step.node.is_full()).count();
-        (full_count + usize::from(full_count > self.height)) * NODE_BYTES
+        let full_count = self.above(0).take_while(|step| step.node.is_full()).count();
+        let has_room = full_count < self.above(0).count();
+        (1 + full_count + usize::from(!has_room)) * NODE_BYTES
     }
 
     /// What the range of the node at a height ends with; none where it is open.
     fn end(&self, height: usize) -> Option<Low<'w>> {
-        let above = self.steps.iter().take(self.height + 1).skip(height + 1);
-        let step = above.into_iter().find(|step| step.rank + 1 < step.node.count())?;
+        let step = self.above(height).find(|step| step.rank + 1 < step.node.count())?;
         step.node.child(step.rank + 1).low()
     }
 }
@@ -124,11 +133,12 @@ impl<'w, M: Memory> Inserter<'w, M> {
         record: &Record<'_>,
         before: Before,
     ) -> Result<RecordRef<'w>, AllocError> {
+        debug_assert!(record.sequence <= i64::MAX as u64, "sequences are compared as signed numbers");
         let (header, records_bytes) = self.header(record, before)?;
         let inserted = match self.directory.table(table) {
             Some(tree) => {
                 let plan = self.plan(tree, &Target::new(record.key, record.sequence));
-                self.ensure(Pieces { records_bytes, nodes_bytes: plan.nodes_bytes() })?;
+                self.ensure(Needs { records_bytes, nodes_bytes: plan.nodes_bytes() })?;
                 let inserted = RecordRef::write(&self.cutter, &header, record, before);
                 if !self.carry_out(tree, plan, inserted, record.key) {
                     return Ok(inserted);
@@ -163,7 +173,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
             return Ok(None);
         }
         let (header, records_bytes) = self.header(record, Some(before))?;
-        self.ensure(Pieces { records_bytes, nodes_bytes: 0 })?;
+        self.ensure(Needs { records_bytes, nodes_bytes: 0 })?;
         let written = RecordRef::write(&self.cutter, &header, record, Some(before));
         self.carry_out(tree, Plan::Replace { leaf, rank: found.rank }, written, record.key);
         self.note_sequence(record.sequence);
@@ -205,11 +215,11 @@ impl<'w, M: Memory> Inserter<'w, M> {
             .saturating_mul(entries.saturating_add(tables.saturating_mul(2)))
             .saturating_add(ROOT_BYTES.saturating_mul(tables))
             .saturating_add(NODE_BYTES.saturating_mul(inner_nodes_max(&counts, tables, entries)));
-        self.ensure(Pieces { records_bytes, nodes_bytes })
+        self.ensure(Needs { records_bytes, nodes_bytes })
     }
 
-    fn ensure(&self, pieces: Pieces) -> Result<(), AllocError> {
-        self.cutter.ensure(pieces)?;
+    fn ensure(&self, needs: Needs) -> Result<(), AllocError> {
+        self.cutter.ensure(needs)?;
         self.side.figures.held_bytes.set(self.cutter.memory().held_bytes() as u64);
         Ok(())
     }
@@ -228,10 +238,10 @@ impl<'w, M: Memory> Inserter<'w, M> {
         let mut entry = Record { key: &key, sequence: 0, kind: EntryKind::Put, row: &[0; 4] };
         let entry_header = Header::new(&entry, self.side.slabs().base_sequence());
         let bytes_of = |header: &Header, record: &Record<'_>, before| {
-            record_bytes(header, record, before).unwrap_or(PIECE_BYTES_MAX)
+            record_bytes(header, record, before).unwrap_or(NEEDS_BYTES_MAX)
         };
         let plan = self.plan(directory, &Target::new(&key, 0));
-        self.ensure(Pieces {
+        self.ensure(Needs {
             records_bytes: bytes_of(header, record, before) + bytes_of(&entry_header, &entry, None),
             nodes_bytes: plan.nodes_bytes() + ROOT_BYTES + NODE_BYTES,
         })?;
@@ -271,9 +281,9 @@ impl<'w, M: Memory> Inserter<'w, M> {
                 return false;
             }
             Plan::Begin => {
-                let leaf = Child::new(&self.cutter, 0, None);
-                leaf.node.insert_record(0, record, key);
-                tree.set_top(leaf);
+                let new = NewLeaf::new(&self.cutter, None);
+                new.leaf.insert_record(0, record, key);
+                tree.set_top(new.child);
             }
             Plan::Split(path) => self.split_leaf(tree, &path, record, key),
         }
@@ -282,7 +292,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
 
     #[inline(never)]
     fn split_leaf(&self, tree: TreeRef<'w>, path: &Path<'w>, record: RecordRef<'w>, key: &[u8]) {
-        let Step { node: leaf, rank } = path.steps[0];
+        let Path { leaf, rank, .. } = *path;
         let tally = leaf.tally();
         let kept_count = tally.split_rank(rank, leaf.next().is_none());
         let is_new_first = kept_count == SLOTS;
@@ -294,12 +304,12 @@ impl<'w, M: Memory> Inserter<'w, M> {
         };
         let low = Low { record: first, is_whole: last_key != Some(first.get().key) };
 
-        let new = Child::new(&self.cutter, 0, Some(low));
-        let (right, state) = (new.node, leaf.state());
+        let new = NewLeaf::new(&self.cutter, Some(low));
+        let (right, state) = (new.leaf, leaf.state());
         let is_gain = |shared: &usize| *shared >= state.skip() + SKIP_GAIN;
         let right_skip = skip_between(Some(low), path.end(0)).filter(is_gain);
         right.set_state(state.sure(right_skip.unwrap_or(state.skip())));
-        right.take_from(leaf, kept_count);
+        right.take_from(*leaf, kept_count);
         if is_new_first {
             right.insert_record(0, record, key);
         } else if rank > kept_count {
@@ -307,10 +317,10 @@ impl<'w, M: Memory> Inserter<'w, M> {
         }
         right.set_next_of(leaf);
 
-        self.add_child(tree, path, 1, new);
+        self.add_child(tree, path, 1, new.child);
         if is_new_first {
             leaf.set_next(new);
-            // The next one that comes here is no run.
+            // The next one that comes here is no streak.
             leaf.keep(Tally::of(SLOTS));
         } else {
             tree.half_change();
@@ -320,7 +330,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
             leaf.clear();
         }
         if let Some(shared) = skip_between(leaf.low(), Some(low)).filter(is_gain) {
-            reshape(tree, leaf, state.sure(shared));
+            reshape(tree, *leaf, state.sure(shared));
         }
         if rank <= kept_count && !is_new_first {
             leaf.insert_record(rank, record, key);
@@ -329,8 +339,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
 
     /// Leads from the nodes above to a new node beside the one at `height - 1`.
     fn add_child(&self, tree: TreeRef<'w>, path: &Path<'w>, height: usize, child: Child<'w>) {
-        let Some(Step { node, rank }) = path.steps.get(height).copied().filter(|_| height <= path.height)
-        else {
+        let Some(Step { node, rank }) = path.above(height - 1).next() else {
             return self.add_top(tree, height, child);
         };
         let rank = rank + 1;
@@ -341,26 +350,26 @@ impl<'w, M: Memory> Inserter<'w, M> {
         if rank == SLOTS && node.tally().is_ascending(rank) {
             // The node stays full, and the new one begins with the child.
             let new = self.new_inner(height, child.node.low());
-            new.node.insert_child(0, child);
-            settle(tree, new.node, end);
-            self.add_child(tree, path, height + 1, new);
+            new.inner.insert_child(0, child);
+            settle(tree, new.inner, end);
+            self.add_child(tree, path, height + 1, new.child);
             node.keep(Tally::of(SLOTS));
-            return settle(tree, node, new.node.low());
+            return settle(tree, node, new.inner.low());
         }
         let kept_count = SLOTS / 2;
         let new = self.new_inner(height, node.child(kept_count).low());
-        new.node.set_state(node.state());
-        new.node.take_from(node, kept_count);
-        settle(tree, new.node, end);
+        new.inner.set_state(node.state());
+        new.inner.take_from(*node, kept_count);
+        settle(tree, new.inner, end);
         if rank > kept_count {
-            insert_child(tree, new.node, rank - kept_count, child);
+            insert_child(tree, new.inner, rank - kept_count, child);
         }
-        self.add_child(tree, path, height + 1, new);
+        self.add_child(tree, path, height + 1, new.child);
         tree.half_change();
         node.keep(Tally::of(kept_count));
         tree.half_change();
         node.clear();
-        settle(tree, node, new.node.low());
+        settle(tree, node, new.inner.low());
         if rank <= kept_count {
             insert_child(tree, node, rank, child);
         }
@@ -368,17 +377,17 @@ impl<'w, M: Memory> Inserter<'w, M> {
 
     /// Puts a new topmost node above the one that there was and a child beside that.
     fn add_top(&self, tree: TreeRef<'w>, height: usize, child: Child<'w>) {
-        let top = self.new_inner(height, None);
+        let new = self.new_inner(height, None);
         if let Some(before) = tree.top() {
-            top.node.insert_child(0, before);
-            insert_child(tree, top.node, 1, child);
-            tree.set_top(top);
+            new.inner.insert_child(0, before);
+            insert_child(tree, new.inner, 1, child);
+            tree.set_top(new.child);
         }
     }
 
-    fn new_inner(&self, height: usize, low: Option<Low<'w>>) -> Child<'w> {
+    fn new_inner(&self, height: usize, low: Option<Low<'w>>) -> NewInner<'w> {
         self.side.figures.inner_counts[height].add(1);
-        Child::new(&self.cutter, height, low)
+        NewInner::new(&self.cutter, height, low)
     }
 }
 
@@ -403,7 +412,7 @@ fn inner_nodes_max(counts: &[usize; HEIGHT_MAX], tables: usize, entries: usize) 
 }
 
 /// Puts a child that is not the leftmost one into an inner node that has room.
-fn insert_child<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, rank: usize, child: Child<'w>) {
+fn insert_child<'w>(tree: TreeRef<'w>, node: Inner<'w>, rank: usize, child: Child<'w>) {
     let (state, low) = (node.state(), child.node.low());
     if node.count() < 2 || !state.is_sure() {
         // What all separators share, the new one among them.
@@ -413,7 +422,7 @@ fn insert_child<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, rank: usize, child: Ch
         };
         let wanted = open_state(state, shared);
         if wanted != state {
-            reshape(tree, node, wanted);
+            reshape(tree, *node, wanted);
         }
     }
     node.insert_child(rank, child);
@@ -427,7 +436,7 @@ fn open_state(state: State, shared: usize) -> State {
 
 /// Gives an inner node the state that goes with its range: sure of what all keys in it share, or, where it is open, unsure
 /// of what all separators in it share.
-fn settle<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, end: Option<Low<'w>>) {
+fn settle<'w>(tree: TreeRef<'w>, node: Inner<'w>, end: Option<Low<'w>>) {
     let (state, count) = (node.state(), node.count());
     let wanted = match skip_between(node.low(), end) {
         Some(shared) if state.is_sure() && shared < state.skip() + SKIP_GAIN => return,
@@ -439,13 +448,13 @@ fn settle<'w>(tree: TreeRef<'w>, node: NodeRef<'w>, end: Option<Low<'w>>) {
         }
     };
     if wanted != state {
-        reshape(tree, node, wanted);
+        reshape(tree, *node, wanted);
     }
 }
 
 /// Rewrites a node's heads for another skip (tree T5).
 #[inline(never)]
-fn reshape(tree: TreeRef<'_>, node: NodeRef<'_>, state: State) {
+pub(super) fn reshape(tree: TreeRef<'_>, node: NodeRef<'_>, state: State) {
     node.set_state(state.flux());
     tree.change();
     node.set_heads(state.skip());

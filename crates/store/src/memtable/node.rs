@@ -11,9 +11,9 @@
 //!   is its own, and takes no part in searches.
 //! - The *head* of an entry is 4 bytes of its key, after the *skip* bytes that all keys which may come into the node share.
 //!   Where two heads differ, so do the keys, the same way; where they are equal, the records are compared.
-//! - The *state* has the node's height and the skip. It is *unsure* where an inner node's range is open at one end, so that keys which do not share
-//!   these bytes come by: these are compared with the first separator. It is *in flux* while the heads are rewritten for
-//!   another skip: then heads mean nothing, and records alone are compared.
+//! - The *state* has the node's height and the skip. It is *unsure* where an inner node's range is open at one end, so that
+//!   keys come by which do not share these bytes: those are compared with the first separator. It is *in flux* while the
+//!   heads are rewritten for another skip: then heads mean nothing, and records alone are compared.
 //!
 //! An entry is one atomic word. To make room for another one, the entries behind are moved one place to the right, the last
 //! first; so a node is in order at every moment, but for one entry that stands in two places beside each other:
@@ -26,15 +26,20 @@
 //! - **N1** A word below any count that was ever published holds, from then on, the offset of a record or child that was written
 //!   before. Words, counts and links are stored with release and loaded with acquire. So whatever mixture of old and new a
 //!   reader sees, every offset in it leads to a record or node.
-//! - **N2** Offsets come from the slabs that they lead into: they are read from a node and followed by the same reference's
-//!   places.
-//! - **N3** The words of a node at height 0, a leaf, lead to records; those of one above to nodes one lower.
+//! - **N2** Offsets come from the slabs that they lead into: they are read from a node and followed in the same reference's
+//!   slabs.
+//! - **N3** The words of a node at height 0 (a [`Leaf`]) lead to records, those of one above (an [`Inner`]) to nodes one lower.
+//!   A node stays at its height. The link of a leaf leads to a leaf.
 //! - **N4** Counts are at most [`SLOTS`]. All words together are in order: those from the count on have heads that are not
 //!   less than the last entry's, the highest one unless the node is being split; what they lead to may be anything.
 //! - **N5** While a node keeps its entries, an entry moves to the right only. So a reader that finds an entry before its target
 //!   and *then*, one place to the right, one that is not before it, has missed none between: an entry to the right of the first
-//!   stays there, and what comes first behind it is not behind the entry. The same for a copy from left to right, which may
-//!   have an entry twice. The count goes up before entries move out of what it was: who reaches the count looks at it again.
+//!   stays there, and what comes first behind it is not behind the entry. The count goes up before entries move out of what
+//!   it was: who reaches the count looks at it again.
+//! - **N6** One insertion stores words from right to left. So a copy from left to right that at most one of them was at work
+//!   beside has all entries in order, but for one that it may have twice, next to each other; and that is so where the count
+//!   is the same before and after, and the node kept its entries. Beside two insertions it is not: `C`, copied from the first
+//!   place, may be found again behind the `A` and `B` that came before it.
 //!
 //! # Source
 //! Hwang, Kim, Won, Nam: Endurable transient inconsistency in byte-addressable persistent B+-tree (FAST 2018), §3, for N5.
@@ -51,6 +56,14 @@ use super::tally::Tally;
 
 /// Entries of a leaf; children of an inner node.
 pub(super) const SLOTS: usize = if cfg!(loom) { 3 } else { 30 };
+
+/// The steps of a search: half of the words, then half of what is left.
+const FIRST_STEP: usize = SLOTS.div_ceil(2);
+#[cfg(not(loom))]
+const STEPS: [usize; 4] = [8, 4, 2, 1];
+#[cfg(loom)]
+const STEPS: [usize; 1] = [1];
+const _: () = assert!(FIRST_STEP + 2 * STEPS[0] - 1 == SLOTS, "the steps lead to the last word and no further");
 
 #[repr(C, align(64))]
 struct Node {
@@ -290,7 +303,7 @@ pub(super) struct Child<'p> {
 
 impl<'p> Child<'p> {
     /// An empty node. Needs: `ensure` for its bytes.
-    pub(super) fn new<M: Memory>(cutter: &Cutter<'p, M>, height: usize, low: Option<Low<'p>>) -> Child<'p> {
+    fn new<M: Memory>(cutter: &Cutter<'p, M>, height: usize, low: Option<Low<'p>>) -> Child<'p> {
         let (offset, at) = cutter.cut_node(NODE_BYTES);
         let at = at.cast::<Node>();
         // SAFETY: fresh memory of a node's size, aligned to a line, which is what nodes are aligned to.
@@ -321,12 +334,53 @@ impl<'p> Child<'p> {
     }
 }
 
+/// A leaf.
+#[derive(Clone, Copy)]
+pub(super) struct Leaf<'p>(NodeRef<'p>);
+
+/// An inner node.
+#[derive(Clone, Copy)]
+pub(super) struct Inner<'p>(NodeRef<'p>);
+
+/// What a node is.
+pub(super) enum Kind<'p> {
+    Leaf(Leaf<'p>),
+    Inner(Inner<'p>),
+}
+
+impl<'p> core::ops::Deref for Leaf<'p> {
+    type Target = NodeRef<'p>;
+
+    #[inline(always)]
+    fn deref(&self) -> &NodeRef<'p> {
+        &self.0
+    }
+}
+
+impl<'p> core::ops::Deref for Inner<'p> {
+    type Target = NodeRef<'p>;
+
+    #[inline(always)]
+    fn deref(&self) -> &NodeRef<'p> {
+        &self.0
+    }
+}
+
+/// What both kinds have.
 impl<'p> NodeRef<'p> {
     #[inline(always)]
     fn node(self) -> &'p Node {
         // SAFETY: a reference is made where a node was written, or read from one by an acquire (N1, N2); nodes live as
         // long as a view of the slabs (slab S3); what changes in them is atomic.
         unsafe { self.at.as_ref() }
+    }
+
+    /// What it is, and a state that it had.
+    #[inline(always)]
+    pub(super) fn kind(self) -> (Kind<'p>, State) {
+        let state = self.state();
+        // Decided by the node itself, and for ever (N3).
+        (if state.height() == 0 { Kind::Leaf(Leaf(self)) } else { Kind::Inner(Inner(self)) }, state)
     }
 
     #[inline(always)]
@@ -368,49 +422,8 @@ impl<'p> NodeRef<'p> {
     #[inline(always)]
     fn word(self, rank: usize) -> u64 {
         debug_assert!(rank < SLOTS);
-        // SAFETY: every caller's rank is below the number of words.
+        // SAFETY: every caller's rank is below the number of words: below a count (N4), or as `lower_bound` says.
         unsafe { self.node().words.get_unchecked(rank) }.load(Ordering::Acquire)
-    }
-
-    /// Needs: a leaf's word below the count.
-    #[inline(always)]
-    fn record_of(self, word: u64) -> RecordRef<'p> {
-        RecordRef { slabs: self.slabs, offset: word as u32 }
-    }
-
-    /// Needs: an inner node's word below the count.
-    #[inline(always)]
-    fn child_of(self, word: u64) -> Child<'p> {
-        // SAFETY: read by an acquire from a node above the leaves (N3).
-        unsafe { Child::from_offset(self.slabs, word as u32) }
-    }
-
-    /// The separator of a child that is not the leftmost one. Needs: as `child_of`.
-    #[inline(always)]
-    fn low_of(self, word: u64) -> Low<'p> {
-        self.child_of(word).node.low().expect("children but the leftmost one have separators")
-    }
-
-    /// A leaf's record at a rank below its count.
-    pub(super) fn record(self, rank: usize) -> RecordRef<'p> {
-        assert!(self.height() == 0 && rank < self.count(), "records are in leaves");
-        self.record_of(self.word(rank))
-    }
-
-    /// An inner node's child at a rank below the count.
-    pub(super) fn child(self, rank: usize) -> NodeRef<'p> {
-        assert!(self.height() > 0 && rank < self.count(), "children are in inner nodes");
-        self.child_of(self.word(rank)).node
-    }
-
-    /// The leaf after this one. Needs: a leaf.
-    #[inline(always)]
-    pub(super) fn next(self) -> Option<NodeRef<'p>> {
-        match self.node().link.load(Ordering::Acquire) {
-            0 => None,
-            // SAFETY: read by an acquire from a node, whose link is 0 or leads to a leaf.
-            offset => Some(unsafe { Child::from_offset(self.slabs, offset) }.node),
-        }
     }
 
     /// Asks for the lines of the node that are not looked at first.
@@ -418,6 +431,109 @@ impl<'p> NodeRef<'p> {
     pub(super) fn prefetch(self) {
         for line in 1..NODE_BYTES / LINE_BYTES {
             prefetch(self.at.as_ptr().cast::<u8>().wrapping_add(line * LINE_BYTES));
+        }
+    }
+
+    /// How many words are less than another one, as far as can be told while words move. Whatever they are, only ranks below
+    /// the number of words are looked at: the steps together are [`SLOTS`].
+    #[inline(always)]
+    fn lower_bound(self, wanted: u64) -> usize {
+        // Always the same steps: no branch depends on what is found. One less than a power of two is left after the first.
+        let mut low = select_unpredictable(self.word(FIRST_STEP - 1) < wanted, FIRST_STEP, 0);
+        for half in STEPS {
+            low = select_unpredictable(self.word(low + half - 1) < wanted, low + half, low);
+        }
+        low
+    }
+
+    /// The place between the words that are before and those that are not, behind the first `low` ones.
+    #[inline(always)]
+    fn place(self, mut low: usize, is_before: impl Fn(u64) -> bool) -> Place {
+        let mut end = self.count();
+        while low < end {
+            let middle = low.midpoint(end);
+            if is_before(self.word(middle)) { low = middle + 1 } else { end = middle }
+        }
+        // Once more, from left to right (N5).
+        let mut before = if low > 0 { self.word(low - 1) } else { 0 };
+        loop {
+            if low >= self.count() {
+                return Place { rank: low, before, behind: None };
+            }
+            let behind = self.word(low);
+            if !is_before(behind) {
+                return Place { rank: low, before, behind: Some(behind) };
+            }
+            (low, before) = (low + 1, behind);
+        }
+    }
+
+    // ------------------------------------------------------------------------------ changes, for the writer alone
+
+    #[inline(always)]
+    fn insert_word(self, rank: usize, word: u64) {
+        let node = self.node();
+        let tally = self.tally();
+        let count = tally.count();
+        assert!(count < SLOTS && rank <= count, "N4");
+        let with_it = tally.with(rank).word();
+        if rank == count {
+            node.words[count].store(word, Ordering::Release);
+            return node.count.store(with_it, Ordering::Release);
+        }
+        node.words[count].store(node.words[count - 1].load(Ordering::Relaxed), Ordering::Release);
+        node.count.store(with_it, Ordering::Release);
+        for to in (rank + 1..count).rev() {
+            node.words[to].store(node.words[to - 1].load(Ordering::Relaxed), Ordering::Release);
+        }
+        node.words[rank].store(word, Ordering::Release);
+    }
+
+    /// Fills an empty node that nobody sees yet with the entries of another one from a rank on.
+    pub(super) fn take_from(self, other: NodeRef<'p>, rank: usize) {
+        let (state, from, to) = (self.state(), other.node(), self.node());
+        assert!(state.height() == other.height(), "N3");
+        let is_same = other.state().skip() == state.skip();
+        let count = other.count() - rank;
+        for at in 0..count {
+            let word = from.words[rank + at].load(Ordering::Relaxed);
+            let word = match is_same {
+                _ if state.height() > 0 && at == 0 => word & !NO_WORD,
+                true => word,
+                false => other.headed_again(word, state.skip()),
+            };
+            to.words[at].store(word, Ordering::Relaxed);
+        }
+        to.count.store(Tally::of(count).word(), Ordering::Release);
+    }
+
+    /// Gives up all entries but so many, or forgets that they came in order. Needs: one that has no more of them.
+    pub(super) fn keep(self, tally: Tally) {
+        assert!(tally.count() <= self.count(), "N4");
+        self.node().count.store(tally.word(), Ordering::Release);
+    }
+
+    /// Makes the words from the count on such that no search stops at them (N4). What they led to stays.
+    pub(super) fn clear(self) {
+        for word in self.node().words.iter().skip(self.count()).rev() {
+            word.store(word.load(Ordering::Relaxed) | NO_WORD, Ordering::Release);
+        }
+    }
+
+    /// A word of this node below its count with the head for another skip.
+    fn headed_again(self, word: u64, skip: usize) -> u64 {
+        let record = match self.kind().0 {
+            Kind::Leaf(leaf) => leaf.record_of(word),
+            Kind::Inner(inner) => inner.low_of(word).record,
+        };
+        u64::from(head(record.get().key, skip)) << 32 | word & !NO_WORD
+    }
+
+    /// Rewrites all heads. Needs: the state is in flux.
+    pub(super) fn set_heads(self, skip: usize) {
+        for rank in usize::from(self.height() > 0)..self.count() {
+            let word = &self.node().words[rank];
+            word.store(self.headed_again(word.load(Ordering::Relaxed), skip), Ordering::Release);
         }
     }
 }
@@ -431,6 +547,92 @@ pub(super) fn prefetch(at: *const u8) {
         core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
     let _ = at;
+}
+
+/// Where a target belongs in a node.
+#[derive(Clone, Copy)]
+struct Place {
+    /// How many entries are before it (in an inner node: not behind it).
+    rank: usize,
+    /// The word of the last of them, where there is one.
+    before: u64,
+    /// The word behind, where there is one.
+    behind: Option<u64>,
+}
+
+/// See N5 for why what is found is right beside a writer.
+impl<'p> Inner<'p> {
+    /// Needs: one of its words below the count, or a word that was.
+    #[inline(always)]
+    fn child_of(self, word: u64) -> Child<'p> {
+        // SAFETY: read by an acquire from a node above the leaves (N3).
+        unsafe { Child::from_offset(self.slabs, word as u32) }
+    }
+
+    /// The separator of a child that is not the leftmost one. Needs: as `child_of`.
+    #[inline(always)]
+    fn low_of(self, word: u64) -> Low<'p> {
+        self.child_of(word).node.low().expect("children but the leftmost one have separators")
+    }
+
+    /// The child at a rank below the count.
+    pub(super) fn child(self, rank: usize) -> NodeRef<'p> {
+        assert!(rank < self.count(), "N4");
+        self.child_of(self.word(rank)).node
+    }
+
+    /// The child in whose range a target is, and its rank. `state` is one that the node had.
+    #[inline(always)]
+    pub(super) fn child_for(self, state: State, target: &Target<'_>) -> (usize, NodeRef<'p>) {
+        if !state.is_flux() && (state.is_sure() || self.aside(target, state.skip()) == Compared::Equal) {
+            let head = head(target.key, state.skip());
+            // The leftmost child's word has the head 0, and is before every target.
+            let behind = self.lower_bound(u64::from(head) << 32).max(1);
+            let word = self.word(behind - 1);
+            if behind == SLOTS || (self.word(behind) >> 32) as u32 > head {
+                return (behind - 1, self.child_of(word).node);
+            }
+        }
+        self.child_for_slowly(state, target)
+    }
+
+    /// Whether what all separators share is before a target (or behind it), so that all of them are.
+    fn aside(self, target: &Target<'_>, skip: usize) -> Compared {
+        if self.count() < 2 {
+            return Compared::Equal;
+        }
+        let shared = self.low_of(self.word(1)).record.get().key;
+        compare(shared.get(..skip).unwrap_or(shared), target.key.get(..skip).unwrap_or(target.key))
+    }
+
+    /// As `child_for`, where heads do not suffice.
+    #[inline(never)]
+    fn child_for_slowly(self, state: State, target: &Target<'_>) -> (usize, NodeRef<'p>) {
+        let place = if state.is_flux() {
+            self.place(1, |word| target.is_from(&self.low_of(word)))
+        } else {
+            let aside = if state.is_sure() { Compared::Equal } else { self.aside(target, state.skip()) };
+            let head = head(target.key, state.skip());
+            self.place(1, |word| match aside.then(((word >> 32) as u32).cmp(&head)) {
+                Compared::Less => true,
+                Compared::Greater => false,
+                Compared::Equal => target.is_from(&self.low_of(word)),
+            })
+        };
+        (place.rank - 1, self.child_of(place.before).node)
+    }
+
+    /// Puts a child into a node that is not full; the first one is the leftmost one. For the writer.
+    pub(super) fn insert_child(self, rank: usize, child: Child<'p>) {
+        let state = self.state();
+        assert!(state.height() == child.node.height() + 1, "N3");
+        assert!((rank == 0) == (self.count() == 0), "nothing comes before the leftmost child");
+        let head = match (rank, child.node.low()) {
+            (1.., Some(low)) => head(low.record.get().key, state.skip()),
+            _ => 0,
+        };
+        self.insert_word(rank, u64::from(head) << 32 | u64::from(child.offset));
+    }
 }
 
 /// What was found in a leaf.
@@ -453,79 +655,33 @@ pub(super) enum Version<'p> {
     Unclear,
 }
 
-/// Where a target belongs in a node.
-#[derive(Clone, Copy)]
-struct Place {
-    /// How many entries are before it (in an inner node: not behind it).
-    rank: usize,
-    /// The word of the last of them, where there is one.
-    before: u64,
-    /// The word behind, where there is one.
-    behind: Option<u64>,
-}
-
-/// Looking for a target: see N5 for why each of these is right beside a writer.
-impl<'p> NodeRef<'p> {
-    /// How many words are less than another one, as far as can be told while words move.
+/// See N5 for why what is found is right beside a writer.
+impl<'p> Leaf<'p> {
+    /// Needs: one of its words below the count, or a word that was.
     #[inline(always)]
-    fn lower_bound(self, wanted: u64) -> usize {
-        if SLOTS != 30 {
-            return (0..SLOTS).find(|rank| self.word(*rank) >= wanted).unwrap_or(SLOTS);
-        }
-        // Always the same steps: no branch depends on what is found. 15 words are left after the first one.
-        let mut low = select_unpredictable(self.word(14) < wanted, 15, 0);
-        for half in [8, 4, 2, 1] {
-            low = select_unpredictable(self.word(low + half - 1) < wanted, low + half, low);
-        }
-        low
+    fn record_of(self, word: u64) -> RecordRef<'p> {
+        RecordRef { slabs: self.slabs, offset: word as u32 }
     }
 
-    /// The child in whose range a target is, and its rank. Needs: an inner node, and a state that it had.
+    /// The record at a rank below the count.
+    pub(super) fn record(self, rank: usize) -> RecordRef<'p> {
+        assert!(rank < self.count(), "N4");
+        self.record_of(self.word(rank))
+    }
+
+    /// The leaf after this one.
     #[inline(always)]
-    pub(super) fn child_for(self, state: State, target: &Target<'_>) -> (usize, Child<'p>) {
-        assert!(state.height() > 0, "leaves have no children (N3)");
-        if !state.is_flux() && (state.is_sure() || self.aside(target, state.skip()) == Compared::Equal) {
-            let head = head(target.key, state.skip());
-            // The leftmost child's word has the head 0, and is before every target.
-            let behind = self.lower_bound(u64::from(head) << 32).max(1);
-            let word = self.word(behind - 1);
-            if behind == SLOTS || (self.word(behind) >> 32) as u32 > head {
-                return (behind - 1, self.child_of(word));
-            }
+    pub(super) fn next(self) -> Option<Leaf<'p>> {
+        match self.node().link.load(Ordering::Acquire) {
+            0 => None,
+            // SAFETY: read by an acquire from a leaf, whose link leads to a leaf (N3).
+            offset => Some(Leaf(unsafe { Child::from_offset(self.slabs, offset) }.node)),
         }
-        self.child_for_slowly(state, target)
     }
 
-    /// Whether what all separators share is before a target (or behind it), so that all of them are.
-    fn aside(self, target: &Target<'_>, skip: usize) -> Compared {
-        if self.count() < 2 {
-            return Compared::Equal;
-        }
-        let shared = self.low_of(self.word(1)).record.get().key;
-        compare(shared.get(..skip).unwrap_or(shared), target.key.get(..skip).unwrap_or(target.key))
-    }
-
-    /// As `child_for`, where heads do not suffice.
-    #[inline(never)]
-    fn child_for_slowly(self, state: State, target: &Target<'_>) -> (usize, Child<'p>) {
-        let place = if state.is_flux() {
-            self.place(1, |word| target.is_from(&self.low_of(word)))
-        } else {
-            let aside = if state.is_sure() { Compared::Equal } else { self.aside(target, state.skip()) };
-            let head = head(target.key, state.skip());
-            self.place(1, |word| match aside.then(((word >> 32) as u32).cmp(&head)) {
-                Compared::Less => true,
-                Compared::Greater => false,
-                Compared::Equal => target.is_from(&self.low_of(word)),
-            })
-        };
-        (place.rank - 1, self.child_of(place.before))
-    }
-
-    /// The first record of a leaf that is not before a target. Needs: a leaf, and a state that it had.
+    /// The first record that is not before a target. `state` is one that the leaf had.
     #[inline(always)]
     pub(super) fn find(self, state: State, target: &Target<'_>) -> Found<'p> {
-        assert!(state.height() == 0, "records are in leaves (N3)");
         if !state.is_flux() {
             let head = head(target.key, state.skip());
             let rank = self.lower_bound(u64::from(head) << 32);
@@ -549,10 +705,9 @@ impl<'p> NodeRef<'p> {
         self.find_slowly(state, target)
     }
 
-    /// The target's version of its key, if it is in this leaf for certain, or certainly nowhere. Needs: as `find`.
+    /// The target's version of its key, if it is in this leaf for certain, or certainly nowhere. `state` as for `find`.
     #[inline(always)]
     pub(super) fn version(self, state: State, target: &Target<'_>) -> Version<'p> {
-        assert!(state.height() == 0, "records are in leaves (N3)");
         if state.is_flux() {
             return Version::Unclear;
         }
@@ -592,7 +747,7 @@ impl<'p> NodeRef<'p> {
         self.found(target, place)
     }
 
-    /// As `find`, without a look at heads: for targets that the leaf may not be the right one for. Needs: a leaf.
+    /// As `find`, without a look at heads: for targets that the leaf may not be the right one for.
     #[inline(never)]
     pub(super) fn find_by_records(self, target: &Target<'_>) -> Found<'p> {
         self.found(target, self.place(0, |word| target.is_behind(&self.record_of(word).get())))
@@ -604,38 +759,35 @@ impl<'p> NodeRef<'p> {
         Found { rank: place.rank, at, same_key }
     }
 
-    /// The place between the words that are before and those that are not, behind the first `low` ones.
-    #[inline(always)]
-    fn place(self, mut low: usize, is_before: impl Fn(u64) -> bool) -> Place {
-        let mut end = self.count();
-        while low < end {
-            let middle = low.midpoint(end);
-            if is_before(self.word(middle)) { low = middle + 1 } else { end = middle }
-        }
-        // Once more, from left to right (N5).
-        let mut before = if low > 0 { self.word(low - 1) } else { 0 };
-        loop {
-            if low >= self.count() {
-                return Place { rank: low, before, behind: None };
-            }
-            let behind = self.word(low);
-            if !is_before(behind) {
-                return Place { rank: low, before, behind: Some(behind) };
-            }
-            (low, before) = (low + 1, behind);
-        }
-    }
-
-    /// A leaf's entries, and what comes after. With `PREFETCH`, the memory of all that is asked for. Needs: a leaf.
+    /// The entries, and what comes after. With `PREFETCH`, the memory of all that is asked for.
     #[inline(always)]
     pub(super) fn copy<const PREFETCH: bool>(self) -> LeafCopy<'p> {
-        let mut offsets = [0; SLOTS];
-        let (mut copied, mut last, mut rank, mut end) = (0, 0, 0, self.count());
-        while rank < end {
+        let mut copy = LeafCopy::empty(self.slabs);
+        let mut tally = self.tally();
+        loop {
+            self.copy_words::<PREFETCH>(&mut copy, tally.count());
+            // Two insertions meanwhile can leave entries behind those that they belong before (N6).
+            match self.tally() {
+                same if same == tally => break,
+                other => tally = other,
+            }
+        }
+        copy.next = self.next();
+        if let (true, Some(next)) = (PREFETCH, copy.next) {
+            prefetch(next.at.as_ptr().cast());
+            next.prefetch();
+        }
+        copy
+    }
+
+    #[inline(always)]
+    fn copy_words<const PREFETCH: bool>(self, copy: &mut LeafCopy<'p>, count: usize) {
+        let (mut copied, mut last) = (0, 0);
+        for rank in 0..count {
             let offset = self.word(rank) as u32;
             // An entry that is being moved stands in two places.
             if offset != last
-                && let Some(room) = offsets.get_mut(copied)
+                && let Some(room) = copy.offsets.get_mut(copied)
             {
                 (*room, last) = (offset, offset);
                 copied += 1;
@@ -643,136 +795,80 @@ impl<'p> NodeRef<'p> {
                     RecordRef { slabs: self.slabs, offset }.prefetch();
                 }
             }
-            rank += 1;
-            if rank == end {
-                end = self.count();
-            }
         }
-        let next = self.next();
-        if let (true, Some(next)) = (PREFETCH, next) {
-            prefetch(next.at.as_ptr().cast());
-            next.prefetch();
-        }
-        LeafCopy { slabs: self.slabs, offsets, count: copied, next }
-    }
-}
-
-/// Changes, for the writer alone.
-impl<'p> NodeRef<'p> {
-    /// Links a leaf to the next one.
-    pub(super) fn set_next(self, next: Child<'p>) {
-        assert!(self.height() == 0 && next.node.height() == 0, "leaves are linked to leaves (N3)");
-        self.node().link.store(next.offset, Ordering::Release);
+        copy.count = copied;
     }
 
-    /// Links a leaf to where another one is linked to.
-    pub(super) fn set_next_of(self, other: NodeRef<'p>) {
-        assert!(self.height() == 0 && other.height() == 0, "leaves are linked to leaves (N3)");
+    // ------------------------------------------------------------------------------ changes, for the writer alone
+
+    /// Links the leaf to the next one.
+    pub(super) fn set_next(self, next: NewLeaf<'p>) {
+        self.node().link.store(next.child.offset, Ordering::Release);
+    }
+
+    /// Links the leaf to where another one is linked to.
+    pub(super) fn set_next_of(self, other: Leaf<'p>) {
         self.node().link.store(other.node().link.load(Ordering::Relaxed), Ordering::Release);
     }
 
     /// Puts a record into a leaf that is not full.
     #[inline(always)]
     pub(super) fn insert_record(self, rank: usize, record: RecordRef<'p>, key: &[u8]) {
-        let state = self.state();
-        assert!(state.height() == 0, "records are in leaves (N3)");
-        self.insert_word(rank, u64::from(head(key, state.skip())) << 32 | u64::from(record.offset));
+        self.insert_word(rank, u64::from(head(key, self.state().skip())) << 32 | u64::from(record.offset));
     }
 
-    /// Puts a child into an inner node that is not full; the first one is the leftmost one.
-    pub(super) fn insert_child(self, rank: usize, child: Child<'p>) {
-        let state = self.state();
-        assert!(state.height() == child.node.height() + 1, "N3");
-        assert!((rank == 0) == (self.count() == 0), "nothing comes before the leftmost child");
-        let head = match (rank, child.node.low()) {
-            (1.., Some(low)) => head(low.record.get().key, state.skip()),
-            _ => 0,
-        };
-        self.insert_word(rank, u64::from(head) << 32 | u64::from(child.offset));
-    }
-
-    #[inline(always)]
-    fn insert_word(self, rank: usize, word: u64) {
-        let node = self.node();
-        let tally = self.tally();
-        let count = tally.count();
-        assert!(count < SLOTS && rank <= count, "N4");
-        let with_it = tally.with(rank).word();
-        if rank == count {
-            node.words[count].store(word, Ordering::Release);
-            return node.count.store(with_it, Ordering::Release);
-        }
-        node.words[count].store(node.words[count - 1].load(Ordering::Relaxed), Ordering::Release);
-        node.count.store(with_it, Ordering::Release);
-        for to in (rank + 1..count).rev() {
-            node.words[to].store(node.words[to - 1].load(Ordering::Relaxed), Ordering::Release);
-        }
-        node.words[rank].store(word, Ordering::Release);
-    }
-
-    /// Puts a record in the place of one with the same key and sequence.
+    /// Puts a record in the place of one with the same key, and no other version between them.
     pub(super) fn replace_record(self, rank: usize, record: RecordRef<'p>) {
-        assert!(self.height() == 0, "records are in leaves (N3)");
+        assert!(rank < self.count(), "N4");
         let word = &self.node().words[rank];
-        let head = word.load(Ordering::Relaxed) & !0xffff_ffff;
-        word.store(head | u64::from(record.offset), Ordering::Release);
+        word.store(word.load(Ordering::Relaxed) & NO_WORD | u64::from(record.offset), Ordering::Release);
     }
 
-    /// Takes an entry out. For a tree that nobody reads meanwhile.
+    /// Takes a record out. For a tree that nobody reads meanwhile.
     pub(super) fn remove(self, rank: usize) {
         let node = self.node();
         let count = self.count();
-        assert!(rank < count, "there is an entry");
+        assert!(rank < count, "N4");
         for to in rank..count - 1 {
             node.words[to].store(node.words[to + 1].load(Ordering::Relaxed), Ordering::Release);
         }
         self.keep(Tally::of(count - 1));
         self.clear();
     }
+}
 
-    /// Fills an empty node that nobody sees yet with the entries of another one from a rank on.
-    pub(super) fn take_from(self, other: NodeRef<'p>, rank: usize) {
-        let (state, from, to) = (self.state(), other.node(), self.node());
-        assert!(state.height() == other.height(), "N3");
-        let is_same = other.state().skip() == state.skip();
-        let count = other.count() - rank;
-        for at in 0..count {
-            let word = from.words[rank + at].load(Ordering::Relaxed);
-            let word = match is_same {
-                _ if state.height() > 0 && at == 0 => word & 0xffff_ffff,
-                true => word,
-                false => other.headed_again(word, state.skip()),
-            };
-            to.words[at].store(word, Ordering::Relaxed);
-        }
-        to.count.store(Tally::of(count).word(), Ordering::Release);
+/// A leaf that was just made.
+#[derive(Clone, Copy)]
+pub(super) struct NewLeaf<'p> {
+    pub(super) child: Child<'p>,
+    pub(super) leaf: Leaf<'p>,
+}
+
+impl<'p> NewLeaf<'p> {
+    /// An empty leaf. Needs: `ensure` for its bytes.
+    pub(super) fn new<M: Memory>(cutter: &Cutter<'p, M>, low: Option<Low<'p>>) -> NewLeaf<'p> {
+        let child = Child::new(cutter, 0, low);
+        NewLeaf { child, leaf: Leaf(child.node) }
     }
+}
 
-    /// Gives up all entries but so many, or forgets that they came in order. Needs: one that has no more of them.
-    pub(super) fn keep(self, tally: Tally) {
-        assert!(tally.count() <= self.count(), "N4");
-        self.node().count.store(tally.word(), Ordering::Release);
-    }
+/// An inner node that was just made.
+#[derive(Clone, Copy)]
+pub(super) struct NewInner<'p> {
+    pub(super) child: Child<'p>,
+    pub(super) inner: Inner<'p>,
+}
 
-    /// Makes the words from the count on such that no search stops at them (N4). What they led to stays.
-    pub(super) fn clear(self) {
-        for word in self.node().words.iter().skip(self.count()).rev() {
-            word.store(word.load(Ordering::Relaxed) | NO_WORD, Ordering::Release);
-        }
-    }
-
-    /// A word of this node with the head for another skip.
-    fn headed_again(self, word: u64, skip: usize) -> u64 {
-        let record = if self.height() == 0 { self.record_of(word) } else { self.low_of(word).record };
-        u64::from(head(record.get().key, skip)) << 32 | word & 0xffff_ffff
-    }
-
-    /// Rewrites all heads. Needs: the state is in flux.
-    pub(super) fn set_heads(self, skip: usize) {
-        for rank in usize::from(self.height() > 0)..self.count() {
-            let word = &self.node().words[rank];
-            word.store(self.headed_again(word.load(Ordering::Relaxed), skip), Ordering::Release);
-        }
+impl<'p> NewInner<'p> {
+    /// An empty inner node, at least at height 1. Needs: `ensure` for its bytes.
+    pub(super) fn new<M: Memory>(
+        cutter: &Cutter<'p, M>,
+        height: usize,
+        low: Option<Low<'p>>,
+    ) -> NewInner<'p> {
+        assert!(height > 0, "N3");
+        let child = Child::new(cutter, height, low);
+        NewInner { child, inner: Inner(child.node) }
     }
 }
 
@@ -801,7 +897,7 @@ pub(super) struct LeafCopy<'p> {
     slabs: &'p Slabs,
     offsets: [u32; SLOTS],
     count: usize,
-    next: Option<NodeRef<'p>>,
+    next: Option<Leaf<'p>>,
 }
 
 impl<'p> LeafCopy<'p> {
@@ -814,7 +910,7 @@ impl<'p> LeafCopy<'p> {
         self.count
     }
 
-    pub(super) fn next(&self) -> Option<NodeRef<'p>> {
+    pub(super) fn next(&self) -> Option<Leaf<'p>> {
         self.next
     }
 

@@ -18,7 +18,7 @@ use core::slice;
 use cofferdam_arena::AllocError;
 
 use super::EntryKind;
-use super::slab::{Cutter, Memory, PIECE_BYTES_MAX, Slabs};
+use super::slab::{Cutter, Memory, NEEDS_BYTES_MAX, Slabs};
 
 /// An entry of a tree, in its memory.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub(super) type Before = Option<[u8; BEFORE_BYTES]>;
 /// How many bytes a record takes, or `None` where that is more than a slab can hold.
 pub(super) fn record_bytes(header: &Header, record: &Record<'_>, before: Before) -> Option<usize> {
     let bytes = header.len.checked_add(record.key.len())?.checked_add(record.row.len())?;
-    (bytes <= PIECE_BYTES_MAX).then_some(bytes + TRACK_BYTES + before.map_or(0, |before| before.len()))
+    (bytes <= NEEDS_BYTES_MAX).then_some(bytes + TRACK_BYTES + before.map_or(0, |before| before.len()))
 }
 
 /// Writes a record to where nobody can find it yet, and returns its offset. Needs: `ensure` for its bytes.

@@ -2,19 +2,19 @@
 //!
 //! ```text
 //!   offset   0 ......... 64 KiB ....... 128 KiB ...................... 320 KiB ....
-//!            | unit 0    | unit 1       | unit 2 | unit 3 | … | unit 5 |
+//!            |     0     |      1       |    2    |   3   |   4    |  5   |   stretches
 //!   slab     |records->  <-nodes|gap    | records ->       <- nodes|gap|
 //! ```
 //!
-//! A slab is all that is left of a chunk of the arena, of whatever size. It begins a unit of 64 KiB of offsets and takes as
-//! many units as it needs; a table has the address of each. So the first slab may be small, the last ones large, and kept
-//! chunks are used again whatever their order. Records are handed out from a slab's begin upwards, unaligned; nodes from its
+//! A slab is all that is left of a chunk of the arena, of whatever size. It begins a stretch of 64 KiB of offsets and takes as
+//! many stretches as it needs; a table has the address of each. So the first slab may be small, the last ones large, and
+//! kept chunks are used again whatever their order. Records are handed out from a slab's begin upwards, unaligned; nodes from its
 //! end downwards, aligned to cache lines: neither pays for the other's alignment. What a slab has left when the next one
-//! begins is handed out still, in pieces that fit.
+//! begins is handed out still, where it fits.
 //!
 //! Invariants (cited as *slab S1* …):
 //! - **S1** Only the one writer hands out memory; every byte is handed out at most once in a generation.
-//! - **S2** Table entries are written before an offset into their unit is handed out, and never change in a generation. A
+//! - **S2** Table entries are written before an offset into their stretch is handed out, and never change in a generation. A
 //!   table that has grown is a copy with more entries; the old one stays as it is.
 //! - **S3** Slabs stay where they are until the arena is reset, which nobody does while a view of them lives.
 //! - **S4** No offset is 0: the first table stands there.
@@ -25,7 +25,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::slice;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use cofferdam_arena::{AllocError, Arena, WritePin};
 
@@ -73,20 +73,20 @@ impl Memory for Arena {
     }
 }
 
-const UNIT_LOG2: u32 = 16;
-const UNIT_BYTES: usize = 1 << UNIT_LOG2;
+const STRETCH_LOG2: u32 = 16;
+const STRETCH_BYTES: usize = 1 << STRETCH_LOG2;
 /// One bit of an offset is left to whoever keeps it: 2 GiB.
-const UNITS_MAX: usize = 1 << (31 - UNIT_LOG2);
-/// The most bytes of a record or node.
-pub(super) const PIECE_BYTES_MAX: usize = 1 << 30;
+const STRETCHES_MAX: usize = 1 << (31 - STRETCH_LOG2);
+/// The most bytes that are made sure of at once.
+pub(super) const NEEDS_BYTES_MAX: usize = 1 << 30;
 
-type Unit = AtomicPtr<Line>;
+type Stretch = AtomicPtr<Line>;
 
 /// The slabs of one tree of tables, of the arena's current generation.
 #[repr(C, align(64))]
 pub(super) struct Slabs {
-    /// The addresses of the units, in a slab; null while there is none.
-    table: AtomicPtr<Unit>,
+    /// The addresses of the stretches, in a slab; null while there is none.
+    table: AtomicPtr<Stretch>,
     /// How many entries the table has.
     table_len: AtomicU32,
     /// What the sequences of records are relative to; `u64::MAX` until there is one.
@@ -98,8 +98,8 @@ pub(super) struct Slabs {
 /// What the writer has left to hand out.
 #[repr(C, align(64))]
 struct Room {
-    /// Units that slabs were given.
-    units_count: AtomicU32,
+    /// Stretches that slabs were given.
+    stretches_count: AtomicU32,
     /// The free offsets of the last slab.
     low: AtomicU32,
     high: AtomicU32,
@@ -108,6 +108,8 @@ struct Room {
     spare_high: AtomicU32,
     /// Bytes of all slabs.
     slabs_bytes: AtomicU64,
+    /// The arena is being asked: whoever hears of that must not insert.
+    is_asking: AtomicBool,
 }
 
 impl Slabs {
@@ -117,12 +119,13 @@ impl Slabs {
             table_len: AtomicU32::new(0),
             base_sequence: AtomicU64::new(u64::MAX),
             writer: Room {
-                units_count: AtomicU32::new(0),
+                stretches_count: AtomicU32::new(0),
                 low: AtomicU32::new(0),
                 high: AtomicU32::new(0),
                 spare_low: AtomicU32::new(0),
                 spare_high: AtomicU32::new(0),
                 slabs_bytes: AtomicU64::new(0),
+                is_asking: AtomicBool::new(false),
             },
         }
     }
@@ -133,7 +136,7 @@ impl Slabs {
         self.table.store(ptr::null_mut(), Ordering::Relaxed);
         self.base_sequence.store(u64::MAX, Ordering::Relaxed);
         let room = &self.writer;
-        for word in [&room.units_count, &room.low, &room.high, &room.spare_low, &room.spare_high] {
+        for word in [&room.stretches_count, &room.low, &room.high, &room.spare_low, &room.spare_high] {
             word.store(0, Ordering::Relaxed);
         }
         room.slabs_bytes.store(0, Ordering::Relaxed);
@@ -141,7 +144,7 @@ impl Slabs {
 
     /// The table as it is now. The length comes first: it is written last.
     #[inline(always)]
-    fn table(&self) -> &[Unit] {
+    fn table(&self) -> &[Stretch] {
         let len = self.table_len.load(Ordering::Acquire) as usize;
         let table = self.table.load(Ordering::Acquire);
         if len == 0 {
@@ -155,13 +158,13 @@ impl Slabs {
     /// The address of an offset: of no use but for what was handed out. Null where nothing was.
     #[inline(always)]
     pub(super) fn address(&self, offset: u32) -> *mut u8 {
-        let unit = offset >> UNIT_LOG2;
-        if unit >= self.table_len.load(Ordering::Acquire) {
+        let stretch = offset >> STRETCH_LOG2;
+        if stretch >= self.table_len.load(Ordering::Acquire) {
             return ptr::null_mut();
         }
         // SAFETY: below a length of the table, so in it, as in `table`.
-        let begin = unsafe { &*self.table.load(Ordering::Acquire).add(unit as usize) };
-        begin.load(Ordering::Relaxed).cast::<u8>().wrapping_add(offset as usize % UNIT_BYTES)
+        let begin = unsafe { &*self.table.load(Ordering::Acquire).add(stretch as usize) };
+        begin.load(Ordering::Relaxed).cast::<u8>().wrapping_add(offset as usize % STRETCH_BYTES)
     }
 
     /// Bytes that were handed out or left behind.
@@ -188,16 +191,16 @@ pub(super) struct Cutter<'w, M: Memory> {
     not_sync: PhantomData<core::cell::Cell<()>>,
 }
 
-/// Pieces that are handed out together, in bytes.
+/// What an insertion needs of memory, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct Needs {
     /// Records, unaligned.
     pub(super) records_bytes: usize,
     /// Nodes: multiples of a line.
     pub(super) nodes_bytes: usize,
 }
 
-impl Pieces {
+impl Needs {
     fn bytes(self) -> usize {
         self.records_bytes.saturating_add(self.nodes_bytes)
     }
@@ -207,7 +210,11 @@ impl<'w, M: Memory> Cutter<'w, M> {
     /// # Safety
     /// 1. While the cutter lives, no other one of the same slabs is used (S1).
     /// 2. `memory` is the arena that all slabs since the last `forget` came from; it is not reset while `'w` lasts (S3).
+    ///
+    /// # Panics
+    /// An observer of the budget, or a reclaimer, inserts within the insertion that it was called by.
     pub(super) unsafe fn new(slabs: &'w Slabs, memory: &'w M) -> Cutter<'w, M> {
+        assert!(!slabs.writer.is_asking.load(Ordering::Relaxed), "an insertion within an insertion");
         Cutter { slabs, memory, not_sync: PhantomData }
     }
 
@@ -226,43 +233,46 @@ impl<'w, M: Memory> Cutter<'w, M> {
         }
     }
 
-    /// Makes sure that pieces can be handed out: afterwards handing out these, in any order, does not fail.
+    /// Makes sure of memory: afterwards handing it out, in any order, does not fail.
     ///
     /// # Errors
     /// The budget has no room for another slab, or offsets have run out; nothing has changed then.
-    pub(super) fn ensure(&self, pieces: Pieces) -> Result<(), AllocError> {
+    pub(super) fn ensure(&self, needs: Needs) -> Result<(), AllocError> {
         let room = &self.slabs.writer;
         let free_bytes = room.high.load(Ordering::Relaxed) - room.low.load(Ordering::Relaxed);
-        if pieces.bytes() <= free_bytes as usize {
+        if needs.bytes() <= free_bytes as usize {
             return Ok(());
         }
-        self.take_slab(pieces)
+        self.take_slab(needs)
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slab(&self, pieces: Pieces) -> Result<(), AllocError> {
+    fn take_slab(&self, needs: Needs) -> Result<(), AllocError> {
         let room = &self.slabs.writer;
-        let begin_unit = room.units_count.load(Ordering::Relaxed) as usize;
-        let bytes_min = slab_bytes_min(pieces.bytes(), begin_unit);
-        if pieces.bytes() > PIECE_BYTES_MAX || bytes_min > (UNITS_MAX - begin_unit) * UNIT_BYTES {
+        let begin_stretch = room.stretches_count.load(Ordering::Relaxed) as usize;
+        let bytes_min = slab_bytes_min(needs.bytes(), begin_stretch);
+        if needs.bytes() > NEEDS_BYTES_MAX || bytes_min > (STRETCHES_MAX - begin_stretch) * STRETCH_BYTES {
             // The arena records why.
             return self.memory.take(usize::MAX).and(Err(AllocError));
         }
+        // An observer of the charge may do anything but insert, because the slab's stretches are counted by now.
+        let asking = Asking::begin(&room.is_asking);
         let slab = self.memory.take(bytes_min.div_ceil(LINE_BYTES))?;
-        let slab_bytes = (slab.len() * LINE_BYTES).min((UNITS_MAX - begin_unit) * UNIT_BYTES);
-        let end_unit = begin_unit + slab_bytes.div_ceil(UNIT_BYTES);
+        drop(asking);
+        let slab_bytes = (slab.len() * LINE_BYTES).min((STRETCHES_MAX - begin_stretch) * STRETCH_BYTES);
+        let end_stretch = begin_stretch + slab_bytes.div_ceil(STRETCH_BYTES);
         let begin = slab.cast::<Line>().as_ptr();
 
         let mut table = self.slabs.table();
         let mut table_bytes = 0;
-        if end_unit > table.len() {
-            let len = table_len_for(end_unit);
-            table_bytes = len * size_of::<Unit>();
+        if end_stretch > table.len() {
+            let len = table_len_for(end_stretch);
+            table_bytes = len * size_of::<Stretch>();
             // SAFETY: the slab is fresh, aligned to 64, and larger than the table by `slab_bytes_min`. All entries are
             // written before the slice is made.
             table = unsafe {
-                let entries = begin.cast::<Unit>();
+                let entries = begin.cast::<Stretch>();
                 for index in 0..len {
                     let begin =
                         table.get(index).map_or(ptr::null_mut(), |begin| begin.load(Ordering::Relaxed));
@@ -271,8 +281,8 @@ impl<'w, M: Memory> Cutter<'w, M> {
                 slice::from_raw_parts(entries, len)
             };
         }
-        for (index, entry) in table.iter().take(end_unit).skip(begin_unit).enumerate() {
-            entry.store(begin.wrapping_byte_add(index * UNIT_BYTES), Ordering::Release);
+        for (index, entry) in table.iter().take(end_stretch).skip(begin_stretch).enumerate() {
+            entry.store(begin.wrapping_byte_add(index * STRETCH_BYTES), Ordering::Release);
         }
         if table_bytes > 0 {
             self.slabs.table.store(ptr::from_ref(table).cast_mut().cast(), Ordering::Release);
@@ -280,9 +290,9 @@ impl<'w, M: Memory> Cutter<'w, M> {
         }
         room.spare_low.store(room.low.load(Ordering::Relaxed), Ordering::Relaxed);
         room.spare_high.store(room.high.load(Ordering::Relaxed), Ordering::Relaxed);
-        room.low.store((begin_unit * UNIT_BYTES + table_bytes) as u32, Ordering::Relaxed);
-        room.high.store((begin_unit * UNIT_BYTES + slab_bytes) as u32, Ordering::Relaxed);
-        room.units_count.store(end_unit as u32, Ordering::Relaxed);
+        room.low.store((begin_stretch * STRETCH_BYTES + table_bytes) as u32, Ordering::Relaxed);
+        room.high.store((begin_stretch * STRETCH_BYTES + slab_bytes) as u32, Ordering::Relaxed);
+        room.stretches_count.store(end_stretch as u32, Ordering::Relaxed);
         room.slabs_bytes
             .store(room.slabs_bytes.load(Ordering::Relaxed) + slab_bytes as u64, Ordering::Relaxed);
         Ok(())
@@ -318,6 +328,22 @@ impl<'w, M: Memory> Cutter<'w, M> {
     }
 }
 
+/// For as long as the arena is being asked, also where an observer panics.
+struct Asking<'s>(&'s AtomicBool);
+
+impl<'s> Asking<'s> {
+    fn begin(is_asking: &'s AtomicBool) -> Asking<'s> {
+        is_asking.store(true, Ordering::Relaxed);
+        Asking(is_asking)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 fn cut_low(low: &AtomicU32, high: &AtomicU32, bytes: usize) -> Option<u32> {
     let offset = low.load(Ordering::Relaxed);
     if bytes > (high.load(Ordering::Relaxed) - offset) as usize {
@@ -337,16 +363,16 @@ fn cut_high(low: &AtomicU32, high: &AtomicU32, bytes: usize) -> Option<u32> {
     Some(offset)
 }
 
-/// How many entries a table has that must have `units_count`: so many more that all tables together take less than three
+/// How many entries a table has that must have `stretches_count`: so many more that all tables together take less than three
 /// times the last one.
-fn table_len_for(units_count: usize) -> usize {
-    (2 * units_count).next_power_of_two().clamp(4, UNITS_MAX)
+fn table_len_for(stretches_count: usize) -> usize {
+    (2 * stretches_count).next_power_of_two().clamp(4, STRETCHES_MAX)
 }
 
-/// A size of slabs from which on they hold pieces of `bytes` and a new table beside them, however large they are.
-fn slab_bytes_min(bytes: usize, units_before: usize) -> usize {
-    // The table's bytes are less than 8 * 4 * (units before + slab / 64 KiB + 1), or 32.
-    let table_bytes = 32 * (units_before + 2);
+/// A size of slabs from which on they hold `bytes` and a new table beside them, however large they are.
+fn slab_bytes_min(bytes: usize, stretches_before: usize) -> usize {
+    // The table's bytes are less than 8 * 4 * (stretches before + slab / 64 KiB + 1), or 32.
+    let table_bytes = 32 * (stretches_before + 2);
     let both_bytes = bytes.saturating_add(table_bytes);
     both_bytes.saturating_add(both_bytes / 1024)
 }

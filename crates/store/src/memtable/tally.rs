@@ -14,8 +14,8 @@ use super::node::SLOTS;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tally(u32);
 
-/// So many entries one behind another are a run.
-const RUN_MIN: u32 = if SLOTS < 16 { 1 } else { 8 };
+/// So many entries one behind another are a streak.
+const STREAK_MIN: u32 = if SLOTS < 16 { 1 } else { 8 };
 const NO_RANK: u32 = 0xff;
 
 impl Tally {
@@ -47,30 +47,30 @@ impl Tally {
     #[inline(always)]
     pub(super) fn with(self, rank: usize) -> Tally {
         let rank = rank as u32;
-        let longer = |run: u32, goes_on: bool| if goes_on { (run + 1).min(0xff) } else { 0 };
+        let longer = |streak: u32, goes_on: bool| if goes_on { (streak + 1).min(0xff) } else { 0 };
         let up = longer(self.byte(2), rank == self.byte(1) + 1);
         let down = longer(self.byte(3), rank == self.byte(1));
         Tally(((self.0 & 0xff) + 1) | (rank << 8) | up << 16 | down << 24)
     }
 
-    /// With so many of its entries, in the same run.
+    /// With so many of its entries, in the same streak.
     pub(super) const fn keep(self, count: usize) -> Tally {
         Tally(self.0 & !0xff | count as u32)
     }
 
-    /// Whether an entry at a rank goes on with a run upwards.
+    /// Whether an entry at a rank goes on with a streak upwards.
     pub(super) fn is_ascending(self, rank: usize) -> bool {
-        rank as u32 == self.byte(1) + 1 && self.byte(2) >= RUN_MIN
+        rank as u32 == self.byte(1) + 1 && self.byte(2) >= STREAK_MIN
     }
 
-    /// Whether an entry at a rank goes on with a run downwards.
+    /// Whether an entry at a rank goes on with a streak downwards.
     fn is_descending(self, rank: usize) -> bool {
-        rank as u32 == self.byte(1) && self.byte(3) >= RUN_MIN
+        rank as u32 == self.byte(1) && self.byte(3) >= STREAK_MIN
     }
 
     /// How many entries stay when a full leaf is split because one more comes at a rank. Half of them; but those before the
-    /// new one where it goes on with a run upwards, or comes behind all others: the node stays full, or fills up. And where
-    /// it goes on with a run downwards that is most of the leaf, the same: the run goes to the new leaf.
+    /// new one where it goes on with a streak upwards, or comes behind all others: the node stays full, or fills up. And where
+    /// it goes on with a streak downwards that is most of the leaf, the same: the streak goes to the new leaf.
     pub(super) fn split_rank(self, rank: usize, is_last_leaf: bool) -> usize {
         let is_end = rank == SLOTS && is_last_leaf;
         let is_most = self.is_descending(rank) && rank <= SLOTS / 2;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_split_where_they_are() {
+    fn streaks_are_split_where_they_are() {
         let ascending = fill(|at| at);
         assert_eq!(ascending.split_rank(SLOTS, false), SLOTS);
         assert_eq!(ascending.split_rank(5, true), SLOTS / 2);
@@ -97,14 +97,14 @@ mod tests {
         assert_eq!(Tally::of(SLOTS).split_rank(SLOTS, false), SLOTS / 2);
         assert_eq!(fill(|_| 0).split_rank(0, false), 0);
         assert_eq!(fill(|at| at.min(5)).split_rank(5, false), 5);
-        assert_eq!(fill(|at| at.min(20)).split_rank(20, false), SLOTS / 2, "the run is not most of it");
+        assert_eq!(fill(|at| at.min(20)).split_rank(20, false), SLOTS / 2, "the streak is not most of it");
         let in_the_middle = (0..SLOTS - 3).fold(Tally::of(3), |tally, at| tally.with(at));
         assert_eq!(in_the_middle.split_rank(SLOTS - 3, false), SLOTS - 3);
         assert_eq!(in_the_middle.split_rank(SLOTS - 4, false), SLOTS / 2);
     }
 
     #[test]
-    fn what_comes_in_no_order_is_no_run() {
+    fn what_comes_in_no_order_is_no_streak() {
         // One up and one down, in turns.
         let turns = fill(|at| at.div_ceil(2));
         for rank in 0..=SLOTS {

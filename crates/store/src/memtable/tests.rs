@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+mod observers;
 mod threads;
 mod write_set;
 
@@ -121,15 +122,15 @@ fn keys_in_order_fill_their_leaves() {
     for (per_leaf, what) in [
         (fill(COUNT, |at, _| at), "ascending"),
         (fill(COUNT, |at, _| u64::MAX - at), "descending"),
-        // A few runs in the middle of others.
-        (fill(COUNT, |at, _| ((at % 5) << 32) | (at / 5)), "five runs"),
+        // A few streaks in the middle of others.
+        (fill(COUNT, |at, _| ((at % 5) << 32) | (at / 5)), "five streaks"),
     ] {
         assert!(per_leaf > 28.0 || cfg!(miri), "{what}: {per_leaf} of 30 entries a leaf");
     }
 }
 
 #[test]
-fn runs_that_get_into_each_others_way_leave_half_full_leaves() {
+fn streaks_that_get_into_each_others_way_leave_half_full_leaves() {
     for (per_leaf, what) in [
         (fill(COUNT, |at, _| if at % 2 == 0 { at } else { (1 << 40) - at }), "one up, one down"),
         (fill(COUNT, |at, _| if at < 30 { at } else { (1 << 20) - at }), "down into a gap"),
@@ -137,7 +138,7 @@ fn runs_that_get_into_each_others_way_leave_half_full_leaves() {
             fill(COUNT, |at, seed| if at < COUNT / 2 { random(seed, COUNT) * 1000 } else { 250_500 - at }),
             "down among others",
         ),
-        (fill(COUNT, |at, seed| (random(seed, COUNT / 10) << 32) + at), "short runs"),
+        (fill(COUNT, |at, seed| (random(seed, COUNT / 10) << 32) + at), "short streaks"),
     ] {
         assert!(per_leaf > 14.9 || cfg!(miri), "{what}: {per_leaf} of 30 entries a leaf");
     }

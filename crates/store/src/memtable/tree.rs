@@ -4,22 +4,30 @@
 //! tree as well: its keys are the tables' numbers, big-endian; the row of each is the offset of the table's root.
 //!
 //! Invariants (cited as *tree T1* …):
-//! - **T1** Nothing is ever taken out of a tree while readers see it, and nothing in it changes but: a slot gets the record of
-//!   the same key and sequence; a node gives its upper entries to a new node beside it; heads are rewritten in flux.
-//! - **T2** A node's range begins with the separator before it in the nodes above (open at the left edge) and ends with the
-//!   next one. It only ever gets narrower, at its end.
-//! - **T3** A node that gives up entries does so in this order: the new node is filled; the nodes above lead to it; *changes*
-//!   becomes odd; the link is set; the order is shortened; *changes* becomes even; free slots are used again. So while
-//!   *changes* is what it was, no slot that a reader may have found in an order was given to another entry.
-//! - **T4** A reader that found *changes* the same before and after going down was in the right leaf. If it was not, it went
-//!   to a node after that had given up the target's place, and saw a separator's node without that separator: but the separator
-//!   is published before *changes* becomes odd, and the order is shortened after.
+//! - **T1** Nothing is ever taken out of a tree while readers see it, and nothing in it changes but: a leaf gets the record of
+//!   the same key and sequence in the place of another; a node gets an entry (node N5); a node gives its last entries to a
+//!   new node beside it; heads are rewritten in flux.
+//! - **T2** A node's range begins with its separator (open at the left edge) and ends with that of the next node at its height. It
+//!   only ever gets narrower, at its end.
+//! - **T3** A node gives up entries in this order: the new node is filled; the nodes above lead to it; *changes* becomes odd; the
+//!   link is set; the count goes down; *changes* becomes even; places behind the count are used again. So while *changes*
+//!   is what it was, no place in which a reader may have looked for an entry was given to another one.
+//! - **T4** A reader that found *changes* the same before and after going down was in the right leaf, and found what is there. If
+//!   it was not, it went to a node after that had given up the target's place, and through one above it before that led to
+//!   the new node. But the latter is published before *changes* becomes odd, and the count goes down after: so either
+//!   the reader saw the odd number first, and with it the new node; or it saw the count go down and then the odd number.
 //! - **T5** A node goes into flux before *changes* goes up by two, and its heads are rewritten after. So while *changes* is what
-//!   it was, a reader has seen heads that go with the state it saw, or the state in flux.
+//!   it was, a reader has seen heads that go with the state it saw, or the state in flux, in which it does not look at them.
 //! - **T6** A directory's rows are what [`TreeRef::create`] returned for the same slabs, and nobody else writes them.
+//!
+//! While *changes* is odd, a leaf may stand with all its entries beside the new one that has copies of the last of them. Whoever
+//! goes from the one to the other then looks for its place in the other.
+//!
+//! *Changes* does not come round within a generation: a new node of 256 bytes brings sixteen at most, a record in the place of
+//! another, of 5 bytes and more, two; and all of them fit into 2 GiB.
 #![allow(unsafe_code)]
 
-use super::node::{Child, Found, NodeRef, RecordRef, State, Target, Version};
+use super::node::{Child, Found, Kind, Leaf, RecordRef, State, Target, Version};
 use super::plain::{Plain64, Recent};
 use super::record::Record;
 use super::slab::{Cutter, LINE_BYTES, Memory, Slabs};
@@ -258,15 +266,14 @@ impl<'p> Directory<'p> {
 impl<'p> TreeRef<'p> {
     /// The leaf in whose range the target is, and a state that it had.
     #[inline(always)]
-    pub(super) fn leaf_for(self, target: &Target<'_>) -> Option<(NodeRef<'p>, State)> {
+    pub(super) fn leaf_for(self, target: &Target<'_>) -> Option<(Leaf<'p>, State)> {
         let mut node = self.top()?.node;
         loop {
             node.prefetch();
-            let state = node.state();
-            if state.height() == 0 {
-                return Some((node, state));
+            match node.kind() {
+                (Kind::Leaf(leaf), state) => return Some((leaf, state)),
+                (Kind::Inner(inner), state) => node = inner.child_for(state, target).1,
             }
-            node = node.child_for(state, target).1.node;
         }
     }
 
@@ -303,7 +310,7 @@ impl<'p> TreeRef<'p> {
 
     /// The first entry from the target on, and its leaf, as far as can be told while nodes are split.
     #[inline(always)]
-    pub(super) fn find(self, target: &Target<'_>) -> Option<(NodeRef<'p>, Found<'p>)> {
+    pub(super) fn find(self, target: &Target<'_>) -> Option<(Leaf<'p>, Found<'p>)> {
         let (leaf, state) = self.leaf_for(target)?;
         let found = leaf.find(state, target);
         if found.at.is_some() { Some((leaf, found)) } else { find_behind(leaf, target) }
@@ -312,7 +319,7 @@ impl<'p> TreeRef<'p> {
 
 /// The target's version of its key, in the leaf where it belongs or behind it.
 #[inline(never)]
-fn version_slowly<'p>(leaf: NodeRef<'p>, state: State, target: &Target<'_>) -> Option<RecordRef<'p>> {
+fn version_slowly<'p>(leaf: Leaf<'p>, state: State, target: &Target<'_>) -> Option<RecordRef<'p>> {
     let found = leaf.find(state, target);
     let found = if found.at.is_some() { found } else { find_behind(leaf, target)?.1 };
     found.same_key.and(found.at)
@@ -320,7 +327,7 @@ fn version_slowly<'p>(leaf: NodeRef<'p>, state: State, target: &Target<'_>) -> O
 
 /// The first entry from the target on in the leaves behind one.
 #[inline(never)]
-fn find_behind<'p>(mut leaf: NodeRef<'p>, target: &Target<'_>) -> Option<(NodeRef<'p>, Found<'p>)> {
+fn find_behind<'p>(mut leaf: Leaf<'p>, target: &Target<'_>) -> Option<(Leaf<'p>, Found<'p>)> {
     loop {
         leaf = leaf.next()?;
         // Not its first one where the leaf before has copied entries to here, and has not yet given them up.

@@ -159,18 +159,19 @@ impl WriteSet {
 
     /// Forgets everything and keeps the memory.
     pub(crate) fn reset(&mut self) {
-        self.arena.reset();
-        self.forget();
+        self.forget(Arena::reset);
     }
 
     /// Forgets everything and gives the memory back.
     pub(crate) fn release(&mut self) {
-        self.arena.release();
-        self.forget();
+        self.forget(Arena::release);
     }
 
-    fn forget(&mut self) {
+    /// First the trees: an observer of the budget may panic within `empty`, and somebody may look at this afterwards.
+    fn forget(&mut self, empty: impl FnOnce(&mut Arena)) {
         self.last.set(0);
-        self.side.forget(self.arena.stats().allocated_bytes as u64);
+        self.side.forget(0);
+        empty(&mut self.arena);
+        self.side.figures.held_bytes.set(self.arena.stats().allocated_bytes as u64);
     }
 }

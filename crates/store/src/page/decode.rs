@@ -7,7 +7,7 @@
 use core::ops::Range;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_types::column::{Data, TextView};
+use cofferdam_types::column::{Data, Kind, TextView};
 
 use super::index::Index;
 use super::series::Lane;
@@ -93,6 +93,16 @@ impl Page<'_> {
     ) -> Result<(), PageError> {
         assert!(rows.iter().all(|row| usize::from(*row) < self.rows), "the page has no such rows");
         self.write_to(Picked::Some(rows), rows.len(), into, at, symbols)
+    }
+
+    /// The values of succeeding rows of a `Bool` (0 or 1), `I32` or `I64` page, as [`Page::i64_at`] gives them.
+    pub(crate) fn integers(&self, first: usize, out: &mut [i64]) {
+        self.numbers(Picked::All { first }, out);
+        match self.kind {
+            Kind::I64 => {}
+            Kind::I32 => out.iter_mut().for_each(|number| *number = i64::from(*number as i32)),
+            _ => out.iter_mut().for_each(|number| *number = i64::from(*number as i32 != 0)),
+        }
     }
 
     fn write_to(

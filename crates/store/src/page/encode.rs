@@ -253,7 +253,7 @@ fn write_page(
         is_compressed: body.flags & IS_COMPRESSED != 0,
         digits: (body.flags & IS_SCALED != 0).then_some(body.digits),
     };
-    Ok(PageStats { bytes, rows: count as u16, nulls: nulls as u16, encoding, zone: body.zone })
+    Ok(PageStats { bytes, nulls: nulls as u16, encoding, zone: body.zone })
 }
 
 /// A bit a row, the first one lowest.

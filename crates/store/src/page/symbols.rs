@@ -118,6 +118,8 @@ pub(crate) struct SymbolTable {
     singles: [u8; 256],
     /// Longer symbols by [`Symbol::slot`], or the escape.
     slots: [u8; SLOTS],
+    /// By the slot of their first two bytes: whether there are longer symbols that begin so.
+    begins: [bool; CLASS_SLOTS],
 }
 
 impl core::fmt::Debug for SymbolTable {
@@ -163,6 +165,7 @@ impl SymbolTable {
             crc: 0,
             singles: [ESCAPE; 256],
             slots: [ESCAPE; SLOTS],
+            begins: [false; CLASS_SLOTS],
         };
         let places = table.bytes.iter_mut().zip(&mut table.lens);
         for ((number, symbol), (bytes, len)) in (0..ESCAPE).zip(symbols.iter()).zip(places) {
@@ -172,6 +175,13 @@ impl SymbolTable {
                 Some(slot) => table.slots.get_mut(slot),
             };
             place.into_iter().for_each(|place| *place = number);
+            if symbol.len > 1 {
+                table
+                    .begins
+                    .get_mut(slot_of::<0, 2>(symbol.bytes))
+                    .into_iter()
+                    .for_each(|begins| *begins = true);
+            }
         }
         let mut checksum = 0;
         table.each_piece(|piece| checksum = crc32c::crc32c_append(checksum, piece));
@@ -195,11 +205,15 @@ impl SymbolTable {
     }
 
     /// The number and length of the longest symbol that a slot knows and `word` begins with, of which `left` bytes
-    /// count; the escape and 1 if there is none. Looks in all classes whatever it finds: there is nothing to predict.
+    /// count; the escape and 1 if there is none. Looks in all classes whatever it finds, so there is nothing to predict but
+    /// whether there is any longer symbol: in texts that are no words there seldom is, and then the next byte need not wait.
     #[inline(always)]
     fn longest(&self, word: u64, left: u8) -> (u8, u8) {
         let first = usize::from(word as u8);
         let mut found = (self.singles.get(first).copied().unwrap_or(ESCAPE), 1);
+        if !self.begins.get(slot_of::<0, 2>(word)).copied().unwrap_or(true) {
+            return found;
+        }
         for slot in [slot_of::<0, 2>(word), slot_of::<1, 3>(word), slot_of::<2, 5>(word)] {
             let number = self.slots.get(slot).copied().unwrap_or(ESCAPE);
             let symbol = self.symbol(number);

@@ -94,7 +94,6 @@ pub(super) struct WrittenGroup {
     pub(super) offset: u64,
     pub(super) len: u32,
     pub(super) rows: u32,
-    pub(super) ranges: u32,
 }
 
 impl ColumnTotals {
@@ -263,7 +262,7 @@ impl<'a> Group<'a> {
             filters_offset,
         };
         let (offset, len) = self.write_directory(&head, out)?;
-        let written = WrittenGroup { offset, len, rows: self.rows, ranges: self.ranges.len() as u32 };
+        let written = WrittenGroup { offset, len, rows: self.rows };
         self.clear();
         Ok(written)
     }

@@ -190,16 +190,6 @@ impl KeyBound {
         KeyBound { len: len as u8, is_cut: len < key.len(), bytes }
     }
 
-    /// The bytes that there are.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
-    }
-
-    /// True where the key goes on.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
-    }
-
     fn write(&self, put: &mut Put<'_>) {
         put.u8(self.len).u8(self.is_cut.into()).bytes(&self.bytes);
     }
@@ -562,11 +552,6 @@ impl<'k> VersionedKey<'k> {
     /// Before all versions of `key`, and of keys that begin like it.
     pub(super) fn before(key: &'k [u8]) -> VersionedKey<'k> {
         VersionedKey { key, suffix: [0; 8] }
-    }
-
-    /// Behind all of these.
-    pub(super) fn behind(key: &'k [u8]) -> VersionedKey<'k> {
-        VersionedKey { key, suffix: [0xff; 8] }
     }
 
     /// How it compares with a separator.

@@ -333,7 +333,10 @@ impl Deref for PieceRef<'_> {
 /// The first `len` bytes of a vector that grows to hold them.
 pub(super) fn sized<'s>(scratch: &'s mut Vec<'_, u8>, len: usize) -> Result<&'s mut [u8], Error> {
     if scratch.len() < len {
-        scratch.reserve_exact(len - scratch.len())?;
+        if scratch.capacity() < len {
+            // A quarter more, since the next one may be a little longer and what was outgrown stays in the arena.
+            scratch.reserve_exact(len + len / 4 - scratch.len())?;
+        }
         scratch.resize(len, 0)?;
     }
     Ok(scratch.get_mut(..len).unwrap_or(&mut []))

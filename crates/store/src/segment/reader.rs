@@ -35,7 +35,9 @@ pub(crate) struct Segment {
     /// What stored sequences count from.
     pub(super) base: u64,
     pub(super) root_len: u32,
+    #[cfg(test)]
     pub(super) groups_count: u32,
+    #[cfg(test)]
     pub(super) ranges_count: u32,
     columns_count: u16,
     pub(super) height: u16,
@@ -102,7 +104,9 @@ impl Segment {
             sequence_max: footer.sequence_max,
             base,
             root_len: footer.root_len,
+            #[cfg(test)]
             groups_count: footer.groups_count,
+            #[cfg(test)]
             ranges_count: footer.ranges_count,
             columns_count: columns_count as u16,
             height: footer.height,

@@ -11,7 +11,7 @@ use super::output::Output;
 use super::{ColumnRef, LongText};
 use crate::error::Error;
 use crate::page::{INLINE_BYTES_MAX, LongRef, PageValues};
-use crate::schema::{ColumnType, Schema};
+use crate::schema::Schema;
 
 /// The most bytes of texts that a page is given.
 pub(super) const PAGE_TEXT_BYTES: usize = 64 << 10;
@@ -21,7 +21,6 @@ pub(super) const PREFIX_BYTES: usize = 32;
 /// A column of waiting rows.
 #[derive(Debug)]
 struct StagedColumn<'a> {
-    ty: ColumnType,
     data: Data<'a>,
     valid: &'a mut [bool],
     all_valid: bool,
@@ -79,7 +78,6 @@ impl<'a> Staging<'a> {
                 text_columns.push(index as u16)?;
             }
             columns.push(StagedColumn {
-                ty: *ty,
                 data: data_in(ty.kind(), rows, arena)?,
                 valid: arena.alloc_slice_fill(rows, true)?,
                 all_valid: true,
@@ -107,11 +105,6 @@ impl<'a> Staging<'a> {
 
     pub(super) fn is_full(&self) -> bool {
         self.rows == self.capacity
-    }
-
-    /// The most rows of a page.
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
     }
 
     /// Forgets all rows.

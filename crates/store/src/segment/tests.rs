@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use cofferdam_arena::{Arena, Budget};
 use model::*;
 use proptest::prelude::*;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 /// Aim: what was written is what is read, by every way of reading. Method: random schemas, keys, versions, tombstones,
 /// NULLs and texts; allowances from the least on, so that groups have from one to many ranges; batches of random sizes
@@ -195,25 +196,24 @@ fn zones_say_which_ranges_count() {
     let schema = table.schema();
     let mut cursor = SegmentCursor::new(&segment, schema, PageSource::UNCACHED, 4096, &arena);
     cursor.seek_row(0).unwrap();
-    let wanted = 9000i128;
-    let skipped = cursor
-        .skip(&[1], &mut |_, zone| {
-            let Some(Zone { min: ZoneBound::Int(min), max: ZoneBound::Int(max) }) = zone.zone else {
-                panic!()
-            };
-            min <= wanted && wanted <= max
-        })
-        .unwrap();
+    let limits =
+        |column, from, to| [ZoneLimits::new(column, table.columns[usize::from(column)].ty, from, to)];
+    let leave = |cursor: &mut SegmentCursor<'_, '_>, limits: &[ZoneLimits]| {
+        (0..).find(|_| !cursor.leave_unwanted(limits, table.base + 1).unwrap()).unwrap()
+    };
+    let wanted = Value::Integer(9000);
+    let skipped = leave(&mut cursor, &limits(1, Included(wanted), Included(wanted)));
     let range = *cursor.range().unwrap();
     assert!(skipped > 3 && (range.first_row..range.end_row()).contains(&3000));
-    let zone = cursor.zone(2).unwrap().unwrap().zone.unwrap();
-    let (ZoneBound::Text(min), ZoneBound::Text(max)) = (zone.min, zone.max) else { panic!() };
-    let wanted = &b"003000 and so on"[..];
-    assert!(min.as_bytes() <= wanted && wanted <= max.as_bytes());
     assert!(range.is_all_visible(1) && !range.is_all_visible(0));
-    // None is left out where everything counts; all are where nothing does.
-    assert_eq!(cursor.skip(&[1, 2], &mut |_, _| true).unwrap(), 0);
-    cursor.skip(&[1], &mut |_, _| false).unwrap();
+    let wanted = Value::Text("003000 and so on");
+    assert_eq!(leave(&mut cursor, &limits(2, Included(wanted), Unbounded)), 0);
+    // None is left out where everything counts, nor where older readers do not see all; all are where nothing counts.
+    let all = limits(1, Unbounded, Excluded(Value::Integer(15_000)));
+    let none = limits(1, Excluded(Value::Integer(15_000)), Unbounded);
+    assert_eq!(leave(&mut cursor, &all), 0);
+    assert!(!cursor.leave_unwanted(&none, table.base).unwrap());
+    leave(&mut cursor, &none);
     assert!(cursor.range().is_none());
 }
 

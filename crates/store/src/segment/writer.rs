@@ -244,11 +244,6 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         })
     }
 
-    /// Rows that were pushed.
-    pub(crate) fn rows_count(&self) -> u64 {
-        self.counts.rows
-    }
-
     /// Bytes that the segment has in the file so far; what waits in memory is not in it.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.out.position() - self.start
@@ -401,12 +396,10 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             end: self.out.position(),
             rows_count: rows,
             tombstones_count: tombstones,
-            groups_count: groups,
             sequence_min,
             sequence_max,
             smallest_key: self.smallest,
             largest_key: self.last.key,
-            columns: self.totals,
         }))
     }
 

@@ -1,8 +1,10 @@
 //! Zone maps as they stand in files: what the values of each page of a column lie between.
 
 use core::cmp::Ordering;
+use core::ops::Bound;
 
 use cofferdam_types::column::Kind;
+use cofferdam_types::{Type, Value};
 
 use super::layout::{Put, u8_at, u16_at, u32_at, u64_at};
 use crate::page::{TextBound, Zone, ZoneBound};
@@ -120,4 +122,123 @@ pub(super) fn union(a: Option<Zone>, b: Option<Zone>) -> Option<Zone> {
     let least = if compare(&second.min, &first.min) == Ordering::Less { second.min } else { first.min };
     let greatest = if compare(&second.max, &first.max) == Ordering::Greater { second.max } else { first.max };
     Some(Zone { min: least, max: greatest })
+}
+
+/// What is wanted of a column: bounds that values which count do not lie outside of. NULL never counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ZoneLimits {
+    /// The column.
+    pub(crate) column: u16,
+    from: Bound<ZoneBound>,
+    to: Bound<ZoneBound>,
+}
+
+impl ZoneLimits {
+    /// Limits of a column of a type. Bounds of other types than the column's say nothing.
+    pub(crate) fn new(column: u16, ty: Type, from: Bound<Value<'_>>, to: Bound<Value<'_>>) -> ZoneLimits {
+        ZoneLimits { column, from: limit(ty, from), to: limit(ty, to) }
+    }
+
+    /// True where no value of the page can count.
+    pub(crate) fn exclude(&self, page: &PageZone) -> bool {
+        let Some(zone) = &page.zone else { return true };
+        let is_below = match &self.from {
+            Bound::Included(from) => compare(&zone.max, from).is_lt(),
+            Bound::Excluded(from) => compare(&zone.max, from).is_le(),
+            Bound::Unbounded => false,
+        };
+        let is_above = match &self.to {
+            Bound::Included(to) => compare(&zone.min, to).is_gt(),
+            Bound::Excluded(to) => compare(&zone.min, to).is_ge(),
+            Bound::Unbounded => false,
+        };
+        is_below || is_above
+    }
+}
+
+fn limit(ty: Type, bound: Bound<Value<'_>>) -> Bound<ZoneBound> {
+    match bound {
+        Bound::Included(value) => bound_of(ty, value).map_or(Bound::Unbounded, Bound::Included),
+        Bound::Excluded(value) => match bound_of(ty, value) {
+            // Zones have the beginnings of texts, which say nothing about equal ones.
+            Some(text @ ZoneBound::Text(_)) => Bound::Included(text),
+            Some(exact) => Bound::Excluded(exact),
+            None => Bound::Unbounded,
+        },
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+/// The bound that a value is in the zones of a column.
+fn bound_of(ty: Type, value: Value<'_>) -> Option<ZoneBound> {
+    Some(match (ty, value) {
+        (Type::Boolean, Value::Boolean(value)) => ZoneBound::Int(value.into()),
+        (Type::Integer, Value::Integer(value)) => ZoneBound::Int(value.into()),
+        (Type::BigInt, Value::BigInt(value)) => ZoneBound::Int(value.into()),
+        (Type::Date, Value::Date(value)) => ZoneBound::Int(value.days().into()),
+        (Type::Double, Value::Double(value)) => ZoneBound::Double(value),
+        (Type::Text, Value::Text(value)) => ZoneBound::Text(TextBound::of(value.as_bytes())),
+        (Type::Decimal { scale, .. }, Value::Decimal(value)) if value.scale() == scale => {
+            ZoneBound::Int(value.unscaled())
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use cofferdam_types::Decimal;
+    use core::ops::Bound::{Excluded, Included, Unbounded};
+
+    use super::*;
+
+    fn page(min: ZoneBound, max: ZoneBound) -> PageZone {
+        PageZone { rows: 10, nulls: 1, zone: Some(Zone { min, max }) }
+    }
+
+    #[test]
+    fn a_page_is_left_out_only_where_no_value_can_be_within_the_limits() {
+        let integers = page(ZoneBound::Int(10), ZoneBound::Int(20));
+        let exclude = |from, to| ZoneLimits::new(0, Type::Integer, from, to).exclude(&integers);
+        let value = |value| Value::Integer(value);
+        assert!(exclude(Included(value(21)), Unbounded) && !exclude(Included(value(20)), Unbounded));
+        assert!(exclude(Excluded(value(20)), Unbounded) && !exclude(Excluded(value(19)), Unbounded));
+        assert!(exclude(Unbounded, Included(value(9))) && !exclude(Unbounded, Included(value(10))));
+        assert!(exclude(Unbounded, Excluded(value(10))) && !exclude(Unbounded, Excluded(value(11))));
+        // Bounds of another type say nothing.
+        assert!(!exclude(Included(Value::Double(99.0)), Unbounded));
+        let ty = Type::Decimal { precision: 9, scale: 2 };
+        let of_scale = |scale| Included(Value::Decimal(Decimal::new(2100, scale).unwrap()));
+        assert!(ZoneLimits::new(0, ty, of_scale(2), Unbounded).exclude(&integers));
+        assert!(!ZoneLimits::new(0, ty, of_scale(3), Unbounded).exclude(&integers));
+        // NULL is never wanted.
+        let nulls = PageZone { rows: 10, nulls: 10, zone: None };
+        assert!(ZoneLimits::new(0, Type::Integer, Unbounded, Unbounded).exclude(&nulls));
+    }
+
+    #[test]
+    fn the_beginnings_of_texts_leave_out_no_page_that_has_equal_ones() {
+        let text = |text: &str| ZoneBound::Text(TextBound::of(text.as_bytes()));
+        let texts = page(text("a text of sixteen bytes"), text("b"));
+        let exclude = |from, to| ZoneLimits::new(0, Type::Text, from, to).exclude(&texts);
+        let wanted = Value::Text("a text of sixteen bytes");
+        for bound in [Included(wanted), Excluded(wanted)] {
+            assert!(!exclude(bound, Unbounded) && !exclude(Unbounded, bound));
+        }
+        assert!(exclude(Unbounded, Included(Value::Text("a text"))));
+        assert!(exclude(Included(Value::Text("bc")), Unbounded));
+        assert!(!exclude(Excluded(Value::Text("b")), Unbounded));
+        let open = page(text("a"), ZoneBound::Unbounded);
+        assert!(!ZoneLimits::new(0, Type::Text, Included(Value::Text("z")), Unbounded).exclude(&open));
+    }
+
+    #[test]
+    fn nan_is_the_greatest_double() {
+        let doubles = page(ZoneBound::Double(-0.0), ZoneBound::Double(f64::NAN));
+        let exclude = |from, to| ZoneLimits::new(0, Type::Double, from, to).exclude(&doubles);
+        assert!(!exclude(Included(Value::Double(1e300)), Unbounded));
+        assert!(!exclude(Included(Value::Double(f64::NAN)), Unbounded));
+        assert!(!exclude(Unbounded, Included(Value::Double(0.0))));
+        assert!(exclude(Unbounded, Excluded(Value::Double(0.0))));
+    }
 }

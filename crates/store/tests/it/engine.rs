@@ -93,7 +93,7 @@ pub(crate) fn now(store: &Store) -> Snapshot {
     store.snapshot().unwrap()
 }
 
-fn name_of(store: &Store, id: i64) -> Option<String> {
+pub(crate) fn name_of(store: &Store, id: i64) -> Option<String> {
     let budget = Budget::unlimited("reader").unwrap();
     let arena = Arena::new(&budget);
     let snapshot = now(store);

@@ -34,7 +34,10 @@ use cofferdam_vfs::Vfs;
 
 use crate::sim::engine::{Engine, OpenOptions};
 use crate::sim::ledger::{Flaw, Ledger, with_flaw};
-use runner::Plan;
+use crate::sim::stored::Stored;
+use cofferdam_arena::Budget;
+use cofferdam_store::Worker;
+use runner::{Direct, Plan};
 
 /// A transaction, as its thread saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,6 +137,48 @@ fn histories_of_a_right_engine_are_possible() {
         summary.committed > 300 && summary.ww > 100 && summary.wr > 100 && summary.rw > 100,
         "{summary:?}"
     );
+}
+
+fn judge(history: &[Record]) -> checker::Summary {
+    sequences::check(history).unwrap_or_else(|anomaly| panic!("{anomaly}"));
+    checker::check(history).unwrap_or_else(|anomaly| panic!("{anomaly}"))
+}
+
+/// A history of the store, with or without a thread that flushes and compacts.
+fn history_of_store(seed: u64, has_worker: bool, transactions: u64) -> Vec<Record> {
+    let vfs: Arc<dyn Vfs> = Arc::new(SimDisk::new(seed));
+    let options = OpenOptions { limit_bytes: 2 << 20, memtable_bytes: Some(32 << 10) };
+    let stored = Stored::open(&vfs, &options).unwrap();
+    let budget = Budget::unlimited("worker").unwrap();
+    let worker = has_worker.then(|| Worker::start(&budget).unwrap());
+    worker.iter().for_each(|worker| stored.attach(worker).unwrap());
+    let plan = Plan { seed, threads: 4, transactions, keys: 6 };
+    let history =
+        runner::run(&Direct(stored), plan).unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
+    drop(worker);
+    history
+}
+
+/// Aim: readers, writers, flushes and compactions together are possible under snapshot isolation.
+#[test]
+fn histories_of_the_store_are_possible() {
+    for (seed, has_worker) in [(1, false), (2, true), (3, true)] {
+        let summary = judge(&history_of_store(seed, has_worker, 120));
+        assert!(summary.committed > 200 && summary.ww > 50 && summary.rw > 50, "{summary:?}");
+    }
+}
+
+/// The long form: `COFFERDAM_HISTORIES=1000` of them.
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn many_histories_of_the_store_are_possible() {
+    let count = std::env::var("COFFERDAM_HISTORIES").map_or(100, |text| text.parse().expect("a number"));
+    for seed in 0..count {
+        let summary = judge(&history_of_store(seed, seed % 3 > 0, 400));
+        if seed % 50 == 0 {
+            eprintln!("history {seed}: {summary:?}");
+        }
+    }
 }
 
 /// Aim: the checker has teeth. Method: the same threads on engines that are wrong.

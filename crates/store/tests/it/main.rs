@@ -11,12 +11,20 @@ mod check;
 mod directory;
 mod engine;
 mod formats;
+mod gate;
 mod history;
+mod leaks;
+mod life;
+mod lifecycle;
+mod limits;
 mod machine;
 mod manifest;
 mod memory;
+mod recovery;
 mod sim;
+mod stalls;
 mod wal;
+mod zones;
 
 /// Every file beside this one, and every folder, is a module of this binary.
 #[test]

@@ -52,8 +52,8 @@ fn sample() -> (Table, MemoryFile, Location) {
     let memory = MemoryFile::new();
     let file = table.new_file(&memory);
     let summary = write_sample(&table, &file, SegmentFile::HEADER_BYTES, &arena);
-    assert!(summary.groups_count > 2);
     let location = summary.location;
+    assert!(open(&table, &memory, location).unwrap().groups_count > 2);
     (table, memory, location)
 }
 

@@ -88,14 +88,14 @@ fn measure_rows_of_a_key_and_a_text() {
         }
         let summary = writer.finish().unwrap().unwrap();
         let seconds = start.seconds();
+        let segment = Segment::open(file.clone(), summary.location, 0, &schema).unwrap();
         println!(
             "write, {allowance} B allowed, symbols {symbols}: {:.0} MB/s of 108 B rows, {} bytes, {} groups, arena {}",
             rows_count as f64 * 108.0 / 1e6 / seconds,
             summary.end - summary.start,
-            summary.groups_count,
+            segment.groups_count,
             arena.stats().allocated_bytes,
         );
-        let segment = Segment::open(file.clone(), summary.location, 0, &schema).unwrap();
         let cache = Cache::new(&budget, 512 << 20).unwrap();
         let source = PageSource::cached(&cache);
         let scratch_arena = Arena::new(&budget);

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use std::{io, vec};
 
 pub(super) use crate::files::{FileId, FileKind};
-pub(super) use crate::page::{ColumnMut, ZoneBound};
+pub(super) use crate::page::ColumnMut;
 pub(super) use crate::schema::{ColumnType, KeyColumn, Schema};
 pub(super) use cofferdam_types::key::KeyOrder;
 pub(super) use cofferdam_types::{Date, Decimal, Interval, Type, Value};
@@ -19,8 +19,6 @@ use cofferdam_types::column::{Data, TextView};
 use cofferdam_types::key::encode_key;
 use cofferdam_types::row::encode_row;
 use cofferdam_vfs::File;
-
-pub(super) use crate::page::Zone;
 
 // --------------------------------------------------------------------------------------------------------- files
 
@@ -430,21 +428,21 @@ impl Table {
         self.rows.iter().map(|row| self.encoded_key(row)).collect()
     }
 
-    /// Whether bytes are a key or the beginning of one; and whether of whole columns.
-    fn is_key_start(&self, mut key: &[u8]) -> (bool, bool) {
+    /// Whether bytes are a key or the beginning of one.
+    fn is_key_start(&self, mut key: &[u8]) -> bool {
         let mut text = [0; 8 << 10];
         for part in &self.key {
             if key.is_empty() {
-                return (true, true);
+                return true;
             }
             let ty = self.columns[usize::from(part.column)].ty;
             match cofferdam_types::key::decode_key(key, ty, part.order, &mut text) {
                 Ok((_, used)) => key = &key[used..],
                 // Cut off, or no key.
-                Err(error) => return (error.to_string().contains("ends here"), false),
+                Err(error) => return error.to_string().contains("ends here"),
             }
         }
-        (key.is_empty(), key.is_empty())
+        key.is_empty()
     }
 }
 
@@ -633,21 +631,13 @@ pub(in crate::segment) fn check_seeks(table: &Table, segment: &Segment) {
         other[place] = other[place].wrapping_add(1);
         let cut = 1 + random.below(other.len() as u64) as usize;
         for key in [&keys[index][..], &other, &keys[index][..cut.min(keys[index].len())], &[]] {
-            let (is_start, is_whole) = table.is_key_start(key);
-            if !is_start {
+            if !table.is_key_start(key) {
                 continue;
             }
             let expected = keys.partition_point(|row| row[..] < *key);
             let found = cursor.seek(key).unwrap();
             let found = found.map(|row| cursor.range().unwrap().first_row as usize + row);
             assert_eq!(found, (expected < keys.len()).then_some(expected), "{key:?}");
-            if !is_whole || key.is_empty() {
-                continue;
-            }
-            let expected = keys.partition_point(|row| row[..] < *key || row.starts_with(key));
-            let found = cursor.seek_behind(key).unwrap();
-            let found = found.map(|row| cursor.range().unwrap().first_row as usize + row);
-            assert_eq!(found, (expected < keys.len()).then_some(expected), "behind {key:?}");
         }
         assert_eq!(
             cursor

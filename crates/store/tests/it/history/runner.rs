@@ -24,6 +24,15 @@ impl<E: Engine + Send> Shared<E> for Mutex<E> {
     }
 }
 
+/// One that takes any number of calls.
+pub(crate) struct Direct<E>(pub(crate) E);
+
+impl<E: Engine + Sync> Shared<E> for Direct<E> {
+    fn with<T>(&self, act: impl FnOnce(&E) -> T) -> T {
+        act(&self.0)
+    }
+}
+
 /// How a history is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {

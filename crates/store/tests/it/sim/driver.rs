@@ -107,6 +107,10 @@ pub(crate) fn run<E: Engine>(steps: &[Step], seed: u64, config: &Config) -> Outc
             Some(Finding::new("panic", text))
         }
     };
+    // What is left of an engine that has failed need not end well.
+    let left = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sim.abandon()));
+    let finding =
+        finding.or_else(|| left.err().map(|_| Finding::new("panic", "when all handles are dropped")));
     sim.stats.runs = 1;
     let (stats, trace) = (std::mem::take(&mut sim.stats), std::mem::take(&mut sim.trace));
     Outcome { finding, stats, trace, disk: sim.disk.clone(), watch: sim.watch.clone() }

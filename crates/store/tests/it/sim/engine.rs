@@ -90,6 +90,8 @@ pub(crate) struct Promises {
     pub(crate) rewrites_what_syncs_forgot: bool,
     /// A log whose last records are damaged is an error, never taken for one that a crash cut.
     pub(crate) damaged_tails_are_told: bool,
+    /// Where a damaged log is taken for one that a crash has cut, what is left is the state after some commit all the same.
+    pub(crate) damaged_logs_leave_a_prefix: bool,
     /// There is a check that sees every damage that reading can meet.
     pub(crate) has_check: bool,
     /// So many bytes are left on disk of a database that everything was dropped from.

@@ -160,6 +160,7 @@ impl Engine for Ledger {
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: true,
         damaged_tails_are_told: false,
+        damaged_logs_leave_a_prefix: true,
         has_check: true,
         empty_bytes_max: 1_000,
     };

@@ -34,6 +34,8 @@ pub(super) struct Table {
     pub(super) indexes: BTreeMap<u32, Index>,
     /// The last commit that changed the table or its indexes.
     pub(super) changed: u64,
+    /// The number of commits when somebody last committed something for it, of which nothing need be left.
+    pub(super) stirred: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,16 +80,23 @@ impl Model {
 
     /// Adds a transaction's changes as the next commit; false if there are none, and no commit then.
     pub(crate) fn commit(&mut self, txn: &Txn, sequence: u64) -> bool {
-        if !self.has_effect(txn) {
+        let has_effect = self.has_effect(txn);
+        self.head += u64::from(has_effect);
+        for id in &txn.touched {
+            if let Some(table) = self.tables.get_mut(id) {
+                table.stirred = Some(self.head);
+            }
+        }
+        if !has_effect {
             return false;
         }
-        self.head += 1;
         self.sequences.push(sequence);
         self.newest_sequence = sequence;
         let at = self.head;
         for (id, spec) in &txn.own.created {
             let (spec, rows, indexes) = (spec.clone(), BTreeMap::new(), BTreeMap::new());
-            self.tables.insert(*id, Table { spec, created: at, dropped: None, rows, indexes, changed: at });
+            let (created, changed, stirred) = (at, at, None);
+            self.tables.insert(*id, Table { spec, created, dropped: None, rows, indexes, changed, stirred });
         }
         for (id, (table, spec)) in &txn.own.indexes {
             if let Some(table) = self.tables.get_mut(table) {
@@ -143,6 +152,7 @@ impl Model {
         self.tables.retain(|_, table| table.created <= at);
         for table in self.tables.values_mut() {
             table.changed = table.changed.min(at);
+            table.stirred = None;
             table.dropped = table.dropped.filter(|dropped| *dropped <= at);
             table.indexes.retain(|_, index| index.created <= at);
             for index in table.indexes.values_mut() {
@@ -177,6 +187,12 @@ impl Model {
         let mut tables = self.tables.values();
         tables
             .any(|table| is_late(table.dropped) || table.indexes.values().any(|index| is_late(index.dropped)))
+    }
+
+    /// Whether an index of a table is dropped by now.
+    pub(crate) fn is_dropped_index(&self, table: u32, index: u32) -> bool {
+        let index = self.tables.get(&table).and_then(|table| table.indexes.get(&index));
+        index.is_some_and(|index| index.dropped.is_some())
     }
 
     /// Whether a table or an index of this number was ever committed.

@@ -38,6 +38,15 @@ pub(crate) enum Change {
     Drop { id: u32 },
 }
 
+/// Whether a row is the second with its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Duplicate {
+    No,
+    /// Of an index that the transaction sees and somebody else has dropped since: it may be refused, and need not be.
+    OfDropped,
+    Yes,
+}
+
 /// Whether a transaction may commit now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -129,15 +138,18 @@ impl Txn {
         }
     }
 
-    /// The unique index that a row would stand in twice; also the primary key for one that is inserted.
-    pub(crate) fn duplicate(&self, model: &Model, table: u32, key: &Key, row: &[Cell]) -> Option<u32> {
+    /// Whether a row would stand in a unique index twice.
+    pub(crate) fn duplicate(&self, model: &Model, table: u32, key: &Key, row: &[Cell]) -> Duplicate {
         let sight = model.of(self);
-        sight.indexes(table).into_iter().find_map(|(index, spec)| {
+        let verdicts = sight.indexes(table).into_iter().filter_map(|(index, spec)| {
             let values = spec.unique_values(row)?;
             let mut unique = self.own.unique.borrow_mut();
             let owners = unique.entry(index).or_insert_with(|| owners(&sight, table, spec));
-            owners.get(&values).filter(|owner| *owner != key).map(|_| index)
-        })
+            let is_dropped = model.is_dropped_index(table, index);
+            let verdict = if is_dropped { Duplicate::OfDropped } else { Duplicate::Yes };
+            owners.get(&values).filter(|owner| *owner != key).map(|_| verdict)
+        });
+        verdicts.max().unwrap_or(Duplicate::No)
     }
 
     /// The values that two rows of a table share, which a unique index over it would not allow.
@@ -188,7 +200,10 @@ impl Model {
                 || table.indexes.keys().any(|index| own.dropped.contains(index))
         };
         let mut tables = self.tables.iter().filter(|(id, table)| is_touched(id, table));
-        match tables.any(|(_, table)| table.changed > txn.at) {
+        let is_newer = |table: &super::model::Table| {
+            table.changed > txn.at || table.stirred.is_some_and(|stirred| stirred >= txn.at)
+        };
+        match tables.any(|(_, table)| is_newer(table)) {
             true => Verdict::May,
             false => Verdict::Never,
         }

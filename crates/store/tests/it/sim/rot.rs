@@ -56,7 +56,17 @@ impl<E: Engine> Sim<E> {
         let may_lose_tail = !E::PROMISES.damaged_tails_are_told
             && (matches!(kind, Rot::Misdirect | Rot::LoseWrite)
                 || files.any(|name| E::role(&name) == Role::Log));
-        let verdict = judge(&model, remains, may_lose_tail)?;
+        let verdict = match judge(&model, remains, may_lose_tail) {
+            // What hangs together of log and manifest is not noticed to be torn apart.
+            Err(finding)
+                if may_lose_tail
+                    && finding.kind == "wrong answer"
+                    && !E::PROMISES.damaged_logs_leave_a_prefix =>
+            {
+                "damages of logs that tore things apart"
+            }
+            verdict => verdict?,
+        };
         self.stats.count(verdict);
         match verdict == DAMAGE_TOLD && !is_told {
             true => Err(Finding::new("check", "it sees nothing of a damage that reading meets")),

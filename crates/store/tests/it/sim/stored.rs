@@ -1,16 +1,16 @@
 //! The store, as the simulation asks it.
 
-use std::cell::{Cell as Counter, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_store as store;
 use cofferdam_store::{
     Column, ColumnDef, FileId, FileKind, KeyColumn, KeyRange, Options, RowReader, Scan, Snapshot, Store,
-    Table, TableDef, TableId, Transaction,
+    Table, TableDef, TableId, Transaction, Worker,
 };
 use cofferdam_types::{Date, Decimal, Value};
 use cofferdam_vfs::Vfs;
@@ -24,11 +24,12 @@ const BATCHES: [usize; 4] = [3, 40, 1, 100];
 
 /// An open store.
 pub(crate) struct Stored {
-    store: Store,
+    /// `None` from the closing on.
+    store: Option<Store>,
     process: Budget,
     /// Definitions by number: the store hands them out by name.
-    tables: RefCell<BTreeMap<u32, Arc<Table>>>,
-    scans: Counter<usize>,
+    tables: Mutex<BTreeMap<u32, Arc<Table>>>,
+    scans: AtomicUsize,
 }
 
 /// A transaction.
@@ -38,9 +39,32 @@ pub(crate) struct StoredTxn {
     row_ids: BTreeMap<u32, i64>,
 }
 
+/// Aim: whatever has happened, nothing is charged when the store is gone.
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.known().clear();
+        self.store = None;
+        let bytes = self.process.used();
+        assert!(bytes == 0 || std::thread::panicking(), "{bytes} bytes are charged for nothing");
+    }
+}
+
 impl Stored {
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("it is not closed")
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Table>>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a background thread flush and compact.
+    pub(crate) fn attach(&self, worker: &Worker) -> Result<(), Failure> {
+        Ok(self.store().attach(worker)?)
+    }
+
     fn table(&self, id: u32) -> Result<Arc<Table>, Failure> {
-        let known = self.tables.borrow().get(&id).cloned();
+        let known = self.known().get(&id).cloned();
         known.ok_or_else(|| Failure::new(FailureKind::NoSuchTable, format!("table {id} is not known")))
     }
 
@@ -60,7 +84,7 @@ impl Stored {
     ) -> Result<(), Failure> {
         let budget = self.aside()?;
         let arena = Arena::new(&budget);
-        let batch = BATCHES[self.scans.replace(self.scans.get() + 1) % BATCHES.len()];
+        let batch = BATCHES[self.scans.fetch_add(1, Ordering::Relaxed) % BATCHES.len()];
         let out = |_| Failure::new(FailureKind::Other, "the reader's memory");
         let types = columns.iter().map(|column| table.schema().columns[usize::from(*column)].ty);
         let mut into =
@@ -196,7 +220,8 @@ impl Engine for Stored {
         savepoints_of_definitions: true,
         rewrites_what_syncs_forgot: false,
         damaged_tails_are_told: false,
-        has_check: false,
+        damaged_logs_leave_a_prefix: false,
+        has_check: true,
         empty_bytes_max: 64 << 10,
     };
     const FILES: &'static [&'static str] =
@@ -204,23 +229,29 @@ impl Engine for Stored {
 
     fn open(vfs: &Arc<dyn Vfs>, options: &OpenOptions) -> Result<Stored, Failure> {
         let out = |error| Failure::new(FailureKind::Other, error);
-        let process = Budget::unlimited("process").map_err(out)?;
+        let machine = Budget::unlimited("machine").map_err(out)?;
+        let process = machine.child("process", u64::MAX).map_err(store::Error::from)?;
         let budget = process.child("db", options.limit_bytes).map_err(store::Error::from)?;
         let mut opened = Options::new();
         if let Some(bytes) = options.memtable_bytes {
             opened = opened.memtable_bytes(bytes);
         }
-        let store = Store::open(vfs, Path::new(PATH), &budget, &opened)
-            .map_err(|error| explained(error, &process))?;
-        Ok(Stored { store, process, tables: RefCell::default(), scans: Counter::new(0) })
+        let opened = Store::open(vfs, Path::new(PATH), &budget, &opened);
+        drop(budget);
+        let store = opened.map_err(|error| {
+            assert_eq!(process.used(), 0, "an opening that fails gives everything back");
+            explained(error, &process)
+        })?;
+        Ok(Stored { store: Some(store), process, tables: Mutex::default(), scans: AtomicUsize::new(0) })
     }
 
-    fn close(self) -> Result<(), Failure> {
-        Ok(self.store.close()?)
+    fn close(mut self) -> Result<(), Failure> {
+        let store = self.store.take();
+        Ok(store.map_or(Ok(()), Store::close)?)
     }
 
     fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Ok(self.store.snapshot()?)
+        Ok(self.store().snapshot()?)
     }
 
     fn sequence(snap: &Snapshot) -> u64 {
@@ -229,13 +260,13 @@ impl Engine for Stored {
 
     fn begin(&self, memory_bytes: u64) -> Result<StoredTxn, Failure> {
         let budget = self.process.child("transaction", memory_bytes).map_err(store::Error::from)?;
-        Ok(StoredTxn { transaction: self.store.begin(&budget)?, row_ids: BTreeMap::new() })
+        Ok(StoredTxn { transaction: self.store().begin(&budget)?, row_ids: BTreeMap::new() })
     }
 
     fn tables(&self, snap: &Snapshot) -> Result<Vec<TableInfo>, Failure> {
         let mut all = Vec::new();
         snap.tables(|table| all.push(Arc::clone(table)));
-        self.tables.borrow_mut().extend(all.iter().map(|table| (table.id().0, Arc::clone(table))));
+        self.known().extend(all.iter().map(|table| (table.id().0, Arc::clone(table))));
         Ok(all.iter().map(|table| self.info(table)).collect())
     }
 
@@ -274,7 +305,7 @@ impl Engine for Stored {
         let id = txn.transaction.create_table(&def)?;
         let table = txn.transaction.table(&spec.name);
         let table = table.ok_or_else(|| Failure::new(FailureKind::Other, "a new table is not there"))?;
-        self.tables.borrow_mut().insert(id.0, table);
+        self.known().insert(id.0, table);
         Ok(id.0)
     }
 
@@ -325,20 +356,33 @@ impl Engine for Stored {
     }
 
     fn sync(&self) -> Result<(), Failure> {
-        Ok(self.store.sync()?)
+        Ok(self.store().sync()?)
     }
 
     fn flush(&self) -> Result<(), Failure> {
-        Ok(self.store.flush()?)
+        Ok(self.store().flush()?)
     }
 
     fn compact(&self) -> Result<bool, Failure> {
-        self.store.compact()?;
+        self.store().compact()?;
         Ok(false)
     }
 
-    fn check(_: &Arc<dyn Vfs>, _: &mut dyn FnMut(String)) -> Result<(), Failure> {
-        Ok(())
+    fn check(vfs: &Arc<dyn Vfs>, problem: &mut dyn FnMut(String)) -> Result<(), Failure> {
+        let machine = Budget::unlimited("machine");
+        let machine = machine.map_err(|error| Failure::new(FailureKind::Other, error))?;
+        let budget = machine.child("process", u64::MAX).map_err(store::Error::from)?;
+        let watch = store::Watch::NOBODY;
+        store::check(vfs, Path::new(PATH), &budget, watch, &mut |finding| {
+            if let store::Finding::Problem(what) = finding {
+                problem(what.to_string());
+            }
+            Ok(())
+        })?;
+        match budget.used() {
+            0 => Ok(()),
+            bytes => Err(Failure::new(FailureKind::Other, format!("{bytes} bytes are still charged"))),
+        }
     }
 
     fn role(name: &str) -> Role {

@@ -8,6 +8,7 @@ use super::ledger::{Flaw, Ledger, with_flaw};
 use super::report::Finding;
 use super::runner::{run_seed, run_seeds};
 use super::script::Profile;
+use super::stored::Stored;
 use super::watch::Site;
 
 /// Runs all kinds of seeds, so many of each at most, until one fails.
@@ -44,6 +45,14 @@ pub(super) fn needless_syncs<E: Engine>(seeds: u64) -> Vec<Site> {
 fn every_sync_is_needed() {
     let needless: Vec<String> = needless_syncs::<Ledger>(200).iter().map(Site::to_string).collect();
     // What opening reads again and finds whole is durable already, but for logs without records.
+    assert_eq!(needless, Vec::<String>::new());
+}
+
+/// Aim: the same for the store.
+#[test]
+#[ignore = "takes minutes"]
+fn every_sync_of_the_store_is_needed() {
+    let needless: Vec<String> = needless_syncs::<Stored>(2_000).iter().map(Site::to_string).collect();
     assert_eq!(needless, Vec::<String>::new());
 }
 

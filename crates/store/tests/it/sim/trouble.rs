@@ -57,15 +57,19 @@ impl Faults {
         }
     }
 
-    /// Whether a sync of a log has failed since an operation of the disk.
+    /// Whether a sync of a log has failed since an operation of the disk. That of a log which was made since does not
+    /// count: nobody needs it.
     pub(super) fn has_failed_log_sync<E: Engine>(&self, disk: &SimDisk, operation: u64) -> bool {
-        self.since_opening.iter().any(|kind| SYNC_FAULTS.contains(kind))
-            && disk.log().iter().any(|entry| {
-                entry.number > operation
-                    && entry.op == Op::Sync
-                    && matches!(entry.fault, Some(Fault::Error(_) | Fault::FailSync(_)))
-                    && E::role(&entry.file) == Role::Log
-            })
+        if !self.since_opening.iter().any(|kind| SYNC_FAULTS.contains(kind)) {
+            return false;
+        }
+        let mut log = disk.log();
+        log.retain(|entry| entry.number > operation && E::role(&entry.file) == Role::Log);
+        let is_new = |file: &str| log.iter().any(|entry| entry.op == Op::Create && *entry.file == *file);
+        log.iter().any(|entry| {
+            let has_failed = matches!(entry.fault, Some(Fault::Error(_) | Fault::FailSync(_)));
+            entry.op == Op::Sync && has_failed && !is_new(&entry.file)
+        })
     }
 }
 

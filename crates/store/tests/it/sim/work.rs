@@ -6,7 +6,7 @@ use super::cell::{Cell, Key, Row, key_of};
 use super::driver::{Done, Open, Sim, show};
 use super::engine::{Durability, Engine, Failure, FailureKind, View};
 use super::model::Sight;
-use super::overlay::{Change, Txn, Verdict};
+use super::overlay::{Change, Duplicate, Txn, Verdict};
 use super::report::Finding;
 use super::script::{Bulk, Step};
 use super::shapes::Shape;
@@ -179,15 +179,17 @@ impl<E: Engine> Sim<E> {
     ) -> Result<Fate, Finding> {
         let key = target.key_of(&row);
         let is_there = self.model.of(&open.model).row(target.id, &key).is_some();
-        let index = open.model.duplicate(&self.model, target.id, &key, &row);
-        let is_duplicate = (write == Write::Insert && is_there) || index.is_some();
+        let mut duplicate = open.model.duplicate(&self.model, target.id, &key, &row);
+        if write == Write::Insert && is_there {
+            duplicate = Duplicate::Yes;
+        }
         let outcome = match write {
             Write::Insert => engine.insert(&mut open.engine, target.id, &row).map(|_| ()),
             _ => engine.put(&mut open.engine, target.id, &row),
         };
         self.trace.note(|| format!("  {write:?} {}: {}", super::cell::show(&row), show(&outcome)));
         match outcome {
-            Ok(()) if is_duplicate => {
+            Ok(()) if duplicate == Duplicate::Yes => {
                 Err(Finding::new("duplicate", format!("{write:?} of {row:?} succeeds")))
             }
             Ok(()) => {
@@ -195,7 +197,7 @@ impl<E: Engine> Sim<E> {
                 Ok(Fate::GoesOn)
             }
             Err(failure) if failure.kind == FailureKind::Unique => {
-                self.judge_duplicate(open, target, &key, &row, is_duplicate)
+                self.judge_duplicate(open, target, &key, &row, duplicate)
             }
             Err(failure) => self.after_failure("write", open, &failure),
         }
@@ -208,14 +210,14 @@ impl<E: Engine> Sim<E> {
         target: &Target,
         key: &Key,
         row: &[Cell],
-        is_duplicate: bool,
+        duplicate: Duplicate,
     ) -> Result<Fate, Finding> {
         let latest = Txn::new(self.model.head);
         let is_now = || {
             self.model.of(&latest).row(target.id, key).is_some()
-                || latest.duplicate(&self.model, target.id, key, row).is_some()
+                || latest.duplicate(&self.model, target.id, key, row) != Duplicate::No
         };
-        if is_duplicate {
+        if duplicate != Duplicate::No {
             self.stats.count("duplicates refused");
         } else if self.model.head > open.model.at && is_now() {
             self.stats.count("duplicates of later commits refused");
@@ -234,11 +236,13 @@ impl<E: Engine> Sim<E> {
     ) -> Result<Fate, Finding> {
         // Any key that no row has: the engine gives the real one.
         let nobody = target.key_of_id(i64::MIN);
-        let is_duplicate = open.model.duplicate(&self.model, target.id, &nobody, row).is_some();
+        let duplicate = open.model.duplicate(&self.model, target.id, &nobody, row);
         let outcome = engine.insert(&mut open.engine, target.id, row);
         self.trace.note(|| format!("  insert {}: {:?}", super::cell::show(row), outcome));
         match outcome {
-            Ok(_) if is_duplicate => Err(Finding::new("duplicate", format!("insert of {row:?} succeeds"))),
+            Ok(_) if duplicate == Duplicate::Yes => {
+                Err(Finding::new("duplicate", format!("insert of {row:?} succeeds")))
+            }
             Ok(None) => Err(Finding::new("row id", "none is given")),
             Ok(Some(id)) => {
                 let key = target.key_of_id(id);
@@ -248,7 +252,7 @@ impl<E: Engine> Sim<E> {
                 Ok(Fate::GoesOn)
             }
             Err(failure) if failure.kind == FailureKind::Unique => {
-                self.judge_duplicate(open, target, &nobody, row, is_duplicate)
+                self.judge_duplicate(open, target, &nobody, row, duplicate)
             }
             Err(failure) => self.after_failure("write", open, &failure),
         }
@@ -494,7 +498,10 @@ impl<E: Engine> Sim<E> {
         self.trace.note(|| format!("  commit: {outcome:?}, {verdict:?}"));
         match outcome {
             Ok(sequence) if has_effect => self.committed(open.model, sequence, is_full, verdict),
-            Ok(_) => Ok(()),
+            Ok(sequence) => {
+                self.model.commit(&open.model, sequence);
+                Ok(())
+            }
             Err(failure) if self.is_conflict(&failure, &verdict) => self.conflicted(&failure, &verdict),
             Err(failure) => {
                 if !(open.is_small && failure.kind == FailureKind::OutOfMemory) {
