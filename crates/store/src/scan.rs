@@ -410,7 +410,11 @@ impl<'a> Scan<'a> {
             None => return Err(no_such_table(id)),
         };
         if let Some(own) = own {
-            own.runs.segments().iter().filter(|run| run.info.table == id).try_for_each(|run| self.add(run))?;
+            own.runs
+                .segments()
+                .iter()
+                .filter(|run| run.info.table == id)
+                .try_for_each(|run| self.add(run))?;
             self.attach_chains(view, OWN_SEQUENCE + own.operation)?;
         }
         let (own_count, mut deepest) = (self.attached, 0);
