@@ -63,7 +63,8 @@ const FIRST_STEP: usize = SLOTS.div_ceil(2);
 const STEPS: [usize; 4] = [8, 4, 2, 1];
 #[cfg(loom)]
 const STEPS: [usize; 1] = [1];
-const _: () = assert!(FIRST_STEP + 2 * STEPS[0] - 1 == SLOTS, "the steps lead to the last word and no further");
+const _: () =
+    assert!(FIRST_STEP + 2 * STEPS[0] - 1 == SLOTS, "the steps lead to the last word and no further");
 
 #[repr(C, align(64))]
 struct Node {

@@ -23,7 +23,7 @@ fn less_than_the_minimum_is_refused_with_the_minimum() {
             matches!(error, Error::LimitTooSmall { minimum_bytes: MINIMUM_BYTES, limit_bytes: had } if had == limit_bytes),
             "{error}"
         );
-        assert!(error.to_string().contains("256 KiB"), "{error}");
+        assert!(error.to_string().contains("256.0 KiB"), "{error}");
         assert_eq!((budget.used(), disk.counts().mutations), (0, 0));
     }
 }

@@ -13,6 +13,7 @@ mod engine;
 mod formats;
 mod gate;
 mod history;
+mod large;
 mod leaks;
 mod life;
 mod lifecycle;

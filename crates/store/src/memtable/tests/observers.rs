@@ -97,7 +97,11 @@ fn a_reset_that_an_observer_cuts_short_hides_the_side() {
     assert_eq!(pins.active().get(TableId(1), &bigint(0), u64::MAX), None);
     drop(pins);
     memtables.writer().unwrap().insert(TableId(1), b"k", 1, EntryKind::Put, b"row").unwrap();
-    assert_eq!(memtables.swap(), Err(DoubleBufferError::StandbyNotReset), "nobody can tell what is left of it");
+    assert_eq!(
+        memtables.swap(),
+        Err(DoubleBufferError::StandbyNotReset),
+        "nobody can tell what is left of it"
+    );
     assert!(memtables.pin().unwrap().active().get(TableId(1), b"k", 1).is_some());
 }
 
