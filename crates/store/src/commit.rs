@@ -22,6 +22,7 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 
 use crate::error::Error;
+use crate::files::{FileId, FileKind};
 use crate::level::{level_for_new, overlap};
 use crate::log::{HEADER_BYTES, LogEnd};
 use crate::manifest::{self, Root};
@@ -116,7 +117,11 @@ impl Log {
                     self.previous,
                     buffer_bytes,
                     &inner.wal_budget,
-                )?
+                )
+                .inspect_err(|_| {
+                    // Every attempt makes another file. What is left goes with the next flush.
+                    let _ = inner.directory.remove(FileId::new(FileKind::Wal, number));
+                })?
             }
         };
         Ok(self.wal.insert(wal))
@@ -270,11 +275,21 @@ impl Inner {
         }
         if !self.ring(true) {
             drop(log);
-            self.flush_sealed_now()?;
+            match self.flush_sealed_now() {
+                // A reader is in the middle of a batch: once more, as long as there is leave to wait.
+                Err(Error::Stalled { .. }) if self.may_wait(started) => {}
+                outcome => outcome?,
+            }
             self.compact_if_alone();
             return Ok(lock(&self.log));
         }
         self.wait_for_room(log, started)
+    }
+
+    /// Whether who has waited since `started` may wait longer.
+    fn may_wait(&self, started: u64) -> bool {
+        let waited_ns = self.directory.vfs().now_ns().saturating_sub(started);
+        matches!(self.options.stall, Stall::Wait(time) if u128::from(waited_ns) < time.as_nanos())
     }
 
     /// Waits until a flush or a compaction is done, or for a moment.

@@ -137,7 +137,7 @@ impl Inner {
             }
             if job.upper.len() == 1 {
                 if core::mem::replace(&mut are_memtables_small, true) {
-                    return outcome;
+                    return if self.merge_within_level_0(entry, between)? { Ok(true) } else { outcome };
                 }
                 self.empty_memtables_in_turn()?;
                 continue;
@@ -149,6 +149,23 @@ impl Inner {
                 job.to - 1,
             );
         }
+    }
+
+    /// Makes one segment of level 0 of the newest ones, as many as there is room for; false where there is not even for two.
+    ///
+    /// Where the pages below were written when there was more memory, they may be too large to be merged with; those of level 0 are as
+    /// small as what there is. So at least these do not become more and more, until somebody gives enough for the rest. What is made is
+    /// newer than all others, which is right as long as nobody adds a segment meanwhile: the caller has the right to flush.
+    fn merge_within_level_0(&self, entry: &TableSegments, between: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let mut count = level::of_level(entry.segments(), 0).len();
+        while self.compacts_with_flush_buffers() && count > 1 {
+            let job = Job { upper: 0..count, lower: 0..0, to: 0, is_bottom: false, is_move: false };
+            match self.merge_down(entry, &job, between) {
+                Err(Error::OutOfMemory(_)) => count /= 2,
+                outcome => return outcome,
+            }
+        }
+        Ok(false)
     }
 
     /// Gives a segment that overlaps nothing to the next level, by name.
@@ -211,7 +228,8 @@ impl Inner {
         let filter = Filter::Needed { snapshots: &snapshots, is_bottom: job.is_bottom };
         let mut rows = Rewriter::new(self, &entry.table, chains, oldest, allowed as usize, &arena)?;
         let table_bytes = entry.segments().iter().map(|segment| segment.info.bytes).sum();
-        let target_bytes = self.sizing.segment_bytes(table_bytes);
+        // Level 0 has few segments, whatever their size.
+        let target_bytes = if job.to == 0 { u64::MAX } else { self.sizing.segment_bytes(table_bytes) };
         let mut pending = rows.next(&filter)?;
         let mut last_key = Vec::new_in(&arena);
         let mut first_key = Vec::new_in(&arena);

@@ -39,7 +39,9 @@ use crate::group::Group;
 use crate::load::Loader;
 use crate::manifest::{self, Counters, Edit, Item, ManifestWriter, Root};
 use crate::memtable::Memtables;
-use crate::options::{FLUSH_MINIMUM_BYTES, MEMTABLE_MINIMUM_BYTES, MINIMUM_BYTES, Options, Sizing};
+use crate::options::{
+    FLUSH_LIMIT_BYTES, FLUSH_MINIMUM_BYTES, MEMTABLE_MINIMUM_BYTES, MINIMUM_BYTES, Options, Sizing,
+};
 use crate::read::Snapshot;
 use crate::schema::{Schema, TableId};
 use crate::snapshots::Snapshots;
@@ -255,7 +257,8 @@ impl Inner {
             _ => id.number == manifest.root().manifest,
         })?;
         let memtable_budget = budget.child("memtable", u64::MAX)?;
-        let flush = BudgetOptions::limit(sizing.flush_bytes).minimum(FLUSH_MINIMUM_BYTES);
+        let flush =
+            BudgetOptions::limit(sizing.flush_bytes.max(FLUSH_LIMIT_BYTES)).minimum(FLUSH_MINIMUM_BYTES);
         let inner = Inner {
             memtables: Memtables::new(&memtable_budget, MEMTABLE_MINIMUM_BYTES as usize)?,
             cache: Cache::new(&budget, sizing.cache_bytes)?,
@@ -584,11 +587,17 @@ fn put_table(edit: &mut Edit<'_>, table: &Table) -> Result<(), Error> {
 impl Chores for Inner {
     fn flush(&self) {
         // Who flushes already looks again before it is done.
-        if let Ok(_turn) = self.flushing.try_lock()
-            && let Err(error) = self.flush_sealed_in_turn()
-        {
-            *lock(&self.flush_failure) = Some(error);
-            self.room.notify_all();
+        let Ok(_turn) = self.flushing.try_lock() else { return };
+        match self.flush_sealed_in_turn() {
+            Ok(()) => {}
+            // A reader is in the middle of a batch, which is no failure: once more.
+            Err(Error::Stalled { .. }) => {
+                self.ring(true);
+            }
+            Err(error) => {
+                *lock(&self.flush_failure) = Some(error);
+                self.room.notify_all();
+            }
         }
     }
 

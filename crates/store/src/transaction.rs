@@ -37,7 +37,7 @@ use crate::read::{Own, Seen, View, no_such_table, put_whole_key};
 use crate::run::{RunItem, Runs};
 use crate::scan::Scan;
 use crate::schema::TableId;
-use crate::segment::Scratch;
+use crate::segment::{Look, Scratch};
 use crate::store::Store;
 use crate::table::{Table, TableDef, check_definition};
 use crate::version::{Segment, Version};
@@ -396,7 +396,7 @@ impl Transaction {
     fn find_old(&self, known: &Known, change: &mut RowChange) -> Result<bool, Error> {
         let RowChange { key, old, .. } = change;
         let arena = Arena::new(&self.budget);
-        self.view().seek(&known.table, key, &mut Scratch::new_in(&arena), |seen| {
+        self.view().seek(&known.table, key, Look::ROW, &mut Scratch::new_in(&arena), |seen| {
             let Seen::Row { mut row, .. } = seen else { return Ok(false) };
             for index in known.indexes.iter() {
                 let start = old.bytes.len();
@@ -500,8 +500,8 @@ impl Transaction {
         self.check_usable()?;
         let bytes = change.bytes();
         let operation = self.operation + 1;
-        if change.row_bytes_max() > ROW_BYTES_MAX {
-            // Past the write set, but in order: what is there is older.
+        if change.row_bytes_max() as u64 > self.write_bytes_max().min(ROW_BYTES_MAX as u64) {
+            // Past the write set, and past memtables that could not be flushed for such a row; but in order: what is there is older.
             self.spill()?;
             let arena = Arena::new(&self.budget);
             let items = change.sorted_items(&arena)?;

@@ -191,6 +191,12 @@ impl Counting {
         })
     }
 
+    /// Bytes held now beyond those at the start. Unlike [`Counting::counts`], whose result is on the heap and is counted when it is
+    /// dropped, this changes nothing.
+    pub fn bytes_left(&self) -> i64 {
+        TALLY.with(|tally| tally.bytes_left.get())
+    }
+
     /// Ends counting and returns the figures.
     pub fn finish(self) -> Counts {
         self.counts()

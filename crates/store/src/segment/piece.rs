@@ -94,7 +94,10 @@ impl SegmentFile {
     ) -> Result<SegmentFile, Error> {
         let id = FileId::new(FileKind::Segments, number);
         let (file, charge) = directory.open_file(id, OpenMode::CreateNew, budget)?.into_parts();
-        let file = SegmentFile::create(file, id, directory.vfs().random_u64())?;
+        let file = SegmentFile::create(file, id, directory.vfs().random_u64()).inspect_err(|_| {
+            // What cannot be removed now is removed when the database is opened the next time.
+            let _ = directory.remove(id);
+        })?;
         Ok(file.owned(directory, charge, true))
     }
 

@@ -45,11 +45,7 @@ struct Seen {
 
 impl Seen {
     fn now(budget: &Budget, counting: &Counting) -> Seen {
-        Seen {
-            used_bytes: budget.used(),
-            heap_bytes: counting.counts().bytes_left,
-            resident_kib: resident_kib(),
-        }
+        Seen { used_bytes: budget.used(), heap_bytes: counting.bytes_left(), resident_kib: resident_kib() }
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) fn with_row<T>(size: Size, id: i64, round: u64, visit: impl FnOnce(&[
         null_in(11, Value::Integer((id % 7) as i32)),
         null_in(13, decimal(mixed % 1_000_000, 2)),
         null_in(17, Value::Double(mixed as f64 / 1e6)),
-        null_in(5, Value::Boolean(mixed % 3 == 0)),
+        null_in(5, Value::Boolean(mixed.is_multiple_of(3))),
         null_in(19, date(mixed % 20_000)),
         Value::Text(kind),
         Value::Text(&comment),

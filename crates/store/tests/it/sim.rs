@@ -28,7 +28,7 @@ mod report;
 pub(crate) mod rng;
 mod rot;
 mod runner;
-mod script;
+pub(crate) mod script;
 mod shapes;
 pub(crate) mod stored;
 mod teeth;
@@ -45,7 +45,7 @@ use script::Profile;
 use stored::Stored;
 
 /// Runs `runs` seeds of a profile, of which none may fail.
-fn no_seed_fails<E: Engine>(profile: Profile, runs: u64) -> Stats {
+pub(crate) fn no_seed_fails<E: Engine>(profile: Profile, runs: u64) -> Stats {
     let campaign = run_seeds::<E>(profile, 1, &Config::default(), |stats| stats.runs >= runs);
     if let Some((seed, finding)) = campaign.failed {
         panic!("{}", report::<E>(profile, seed, STEPS, &finding, &Config::default()));
