@@ -14,6 +14,7 @@ mod faults;
 mod formats;
 mod gate;
 mod history;
+mod large;
 mod leaks;
 mod life;
 mod lifecycle;
