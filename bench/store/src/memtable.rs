@@ -20,7 +20,10 @@ const SCANS_COUNT: usize = 3;
 const ENTRIES_COUNT_FEW: usize = 10_000;
 const RESETS_COUNT_FEW: usize = 21;
 /// How often it is timed after all entries, the walked-over map included.
-const RESETS_COUNT_ALL: usize = 2;
+const RESETS_COUNT_ALL: usize = 3;
+/// Memory that is written before each reset, more than processors keep near: as a flush does, which goes over all entries
+/// and writes them to a file. So a reset finds no more of a small map near than of a large one.
+const FLUSHED_BYTES: usize = 128 << 20;
 
 /// An ordered map from `u64` to `u64`.
 pub trait OrderedMap: Sized {
@@ -178,21 +181,30 @@ fn read_until_full<M: SharedMap>(
 
 fn resets<M: OrderedMap>(figures: &mut Figures, mut full: M, keys: &[u64]) -> Outcome<()> {
     let few = &keys[..keys.len().min(ENTRIES_COUNT_FEW)];
-    let mut all_us = vec![once_ns(|| full.reset()) / 1e3];
+    let mut flushed = vec![0; FLUSHED_BYTES];
+    let mut all_us = vec![reset_us(&mut full, &mut flushed)];
     for _ in 1..RESETS_COUNT_ALL {
         fill(&mut full, keys)?;
-        all_us.push(once_ns(|| full.reset()) / 1e3);
+        all_us.push(reset_us(&mut full, &mut flushed));
     }
     drop(full);
     let mut map = M::new(few.len())?;
     let mut few_us = Vec::new();
     for _ in 0..RESETS_COUNT_FEW {
         fill(&mut map, few)?;
-        few_us.push(once_ns(|| map.reset()) / 1e3);
+        few_us.push(reset_us(&mut map, &mut flushed));
     }
     figures.add("reset_10k_us", median(&few_us));
     figures.add("reset_1m_us", median(&all_us));
     Ok(())
+}
+
+fn reset_us<M: OrderedMap>(map: &mut M, flushed: &mut [u8]) -> f64 {
+    for line in flushed.chunks_mut(64) {
+        line[0] = line[0].wrapping_add(1);
+    }
+    black_box(&flushed);
+    once_ns(|| map.reset()) / 1e3
 }
 
 /// The standard library's B-tree.

@@ -406,7 +406,7 @@ pub(crate) fn open(
     room_bytes: u64,
 ) -> Result<(Database, Untracked), Refusal> {
     check_limit(limits, who, room_bytes)?;
-    let mut options = Options::new().threads(limits.threads);
+    let mut options = Options::new().threads(limits.threads).untracked(LIMIT_BYTES);
     if let Some(bytes) = limits.memory {
         options = options.memory_limit(bytes);
     }
@@ -418,7 +418,7 @@ pub(crate) fn open(
         Some(path) if error.sqlstate() == LOCKED => Refusal::Locked(error, path.to_owned()),
         _ => Refusal::Database(error),
     })?;
-    let untracked = Untracked::below(database.budget()).map_err(Refusal::Database)?;
+    let untracked = Untracked::of(&database);
     Ok((database, untracked))
 }
 

@@ -10,7 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cofferdam::{Budget, BudgetOptions, Error};
+use cofferdam::{Budget, Database};
 use cofferdam_arena::BudgetAlloc;
 
 /// All that may be taken outside of the budgets: 2 MiB.
@@ -84,16 +84,10 @@ pub(crate) struct Untracked {
 }
 
 impl Untracked {
-    /// Guarantees [`LIMIT_BYTES`] of `root` to what is untracked.
-    ///
-    /// # Errors
-    /// The root's limit has no room for that.
-    pub(crate) fn below(root: &Budget) -> Result<Untracked, Error> {
-        let options = BudgetOptions::limit(LIMIT_BYTES).minimum(LIMIT_BYTES);
-        match root.child_with("untracked", options) {
-            Ok(budget) => Ok(Untracked { budget, charged_bytes: 0 }),
-            Err(_) => Err(root.last_refusal().expect("a refusal is recorded").into()),
-        }
+    /// What is charged to the budget of a database that was opened with [`LIMIT_BYTES`] for it.
+    pub(crate) fn of(database: &Database) -> Untracked {
+        let budget = database.untracked().expect("the options ask for it").clone();
+        Untracked { budget, charged_bytes: 0 }
     }
 
     /// Brings the budget up to date, its peak included.

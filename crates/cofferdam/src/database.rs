@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cofferdam_arena::Budget;
+use cofferdam_arena::{Budget, BudgetOptions};
 #[cfg(unix)]
 use cofferdam_arena::{Reservoir, ReservoirOptions};
 use cofferdam_store::{MINIMUM_BYTES, Store};
@@ -22,6 +22,7 @@ pub struct Database {
     budget: Budget,
     /// What connections and statements hang below.
     db: Budget,
+    untracked: Option<Budget>,
     /// The tables of its directory.
     store: Option<Store>,
     options: Options,
@@ -52,9 +53,7 @@ impl Database {
                 Ok(()) => unreachable!("the limit is smaller"),
             };
         }
-        // The other half is for statements.
-        let share = cofferdam_store::Options::new().share_bytes(db.limit_on_path() / 2);
-        let store = Store::open(&vfs, path.as_ref(), db, &share);
+        let store = Store::open(&vfs, path.as_ref(), db, &sizes(db));
         database.store = Some(store.map_err(|error| Error::from_open(error, path.as_ref(), db))?);
         Ok(database)
     }
@@ -76,8 +75,15 @@ impl Database {
                 (budget.clone(), budget)
             }
         };
+        let untracked = match options.untracked_bytes {
+            0 => None,
+            bytes => {
+                let guaranteed = BudgetOptions::limit(bytes).minimum(bytes);
+                Some(budget.child_with("untracked", guaranteed).map_err(|_| Error::refused(&budget))?)
+            }
+        };
         let threads = Arc::new(AtomicUsize::new(options.threads.get()));
-        Ok(Database { budget, db, store: None, options, threads })
+        Ok(Database { budget, db, untracked, store: None, options, threads })
     }
 
     /// A new connection.
@@ -92,6 +98,12 @@ impl Database {
     /// node `db` below the parent in the options. [`Budget::memory_tree`] shows who holds what below it.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// The budget `untracked` that [`Options::untracked`] guarantees something to. What the program takes from elsewhere is charged
+    /// there by the program itself.
+    pub fn untracked(&self) -> Option<&Budget> {
+        self.untracked.as_ref()
     }
 
     /// The node that connections and statements hang below.
@@ -117,6 +129,14 @@ impl Database {
     pub(crate) fn set_threads(&self, threads: NonZeroUsize) {
         self.threads.store(threads.get(), Ordering::Relaxed);
     }
+}
+
+/// Sizes of a store for what others leave of the limit, a half of which is for statements. Where others take much just now, an
+/// eighth of the limit all the same.
+fn sizes(db: &Budget) -> cofferdam_store::Options {
+    let limit = db.limit_on_path();
+    let left = db.available().clamp(limit / 8, limit);
+    cofferdam_store::Options::new().sized_for(left, left / 2)
 }
 
 /// The files of the system.

@@ -15,6 +15,7 @@ pub struct Options {
     pub(crate) memory_limit_bytes: u64,
     pub(crate) threads: NonZeroUsize,
     pub(crate) parent: Option<Budget>,
+    pub(crate) untracked_bytes: u64,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
 }
 
@@ -31,6 +32,7 @@ impl Options {
             memory_limit_bytes: MEMORY_LIMIT_DEFAULT_BYTES,
             threads: NonZeroUsize::MIN,
             parent: None,
+            untracked_bytes: 0,
             vfs: None,
         }
     }
@@ -50,6 +52,13 @@ impl Options {
     /// Puts the database's budget below `parent`, so that several databases share one limit.
     pub fn parent(mut self, parent: &Budget) -> Options {
         self.parent = Some(parent.clone());
+        self
+    }
+
+    /// Guarantees so many bytes of the limit to [`Database::untracked`](crate::Database::untracked), for what the program takes
+    /// from elsewhere; the database is sized for the rest.
+    pub const fn untracked(mut self, bytes: u64) -> Options {
+        self.untracked_bytes = bytes;
         self
     }
 

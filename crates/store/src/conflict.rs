@@ -15,7 +15,7 @@ use crate::memtable::{Entry, EntryKind, Memtable};
 use crate::merge::OWN_SEQUENCE;
 use crate::read::{Seen, View};
 use crate::schema::{KEY_BYTES_MAX, Schema, TableId};
-use crate::segment::{PageSource, Scratch};
+use crate::segment::{Look, PageSource, Scratch};
 use crate::store::Inner;
 use crate::table::Table;
 use crate::version::{Segment, Version};
@@ -57,7 +57,7 @@ impl ConflictCheck<'_> {
         let Some(table) = self.changed_table(entry.table)? else { return Ok(()) };
         let arena = Arena::new(self.budget);
         let view = View { inner: self.inner, snapshot: EVERYTHING, own: None };
-        let newest = view.seek(table, entry.key, &mut Scratch::new_in(&arena), |seen| {
+        let newest = view.seek(table, entry.key, Look::EXACT, &mut Scratch::new_in(&arena), |seen| {
             Ok(match seen {
                 Seen::Nothing => 0,
                 Seen::Tombstone { sequence } | Seen::Row { sequence, .. } => sequence,

@@ -196,6 +196,7 @@ impl Directory {
         self.remove_if_there(temporary)?;
         root.create(self, temporary, budget)?;
         self.rename(temporary, FileId::ROOT)?;
+        // A store makes its first log next, whose sync would do for this one; a backup ends here.
         self.sync()
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub(crate) create: bool,
-    pub(crate) share_bytes: Option<u64>,
+    pub(crate) sized_for: Option<(u64, u64)>,
     pub(crate) memtable_bytes: Option<u64>,
     pub(crate) cache_bytes: Option<u64>,
     pub(crate) stall: Stall,
@@ -45,7 +45,7 @@ impl Options {
     pub const fn new() -> Options {
         Options {
             create: true,
-            share_bytes: None,
+            sized_for: None,
             memtable_bytes: None,
             cache_bytes: None,
             stall: Stall::Wait(Duration::from_secs(60)),
@@ -59,10 +59,10 @@ impl Options {
         self
     }
 
-    /// The part of the budget's limit that the store's sizes follow, where others live below the same limit; all of it without
-    /// this.
-    pub const fn share_bytes(mut self, bytes: u64) -> Options {
-        self.share_bytes = Some(bytes);
+    /// Sizes for a limit of `limit_bytes`, of which memtables and cache, what stays taken, follow `share_bytes`; without this both
+    /// are the budget's limit. For a store that has others beside it.
+    pub const fn sized_for(mut self, limit_bytes: u64, share_bytes: u64) -> Options {
+        self.sized_for = Some((limit_bytes, share_bytes));
         self
     }
 
@@ -123,22 +123,22 @@ pub(crate) struct Sizing {
 }
 
 impl Sizing {
-    /// The shares of a limit, of which all is the store's or a part: an eighth for each memtable, an eighth for a flush, a quarter for a compaction and up to half
-    /// for the cache, which gives way to all of them.
+    /// The shares of a limit: an eighth for each memtable, an eighth for a flush, a quarter for a compaction and up to half
+    /// for the cache, which gives way to all of them. Where others live below the limit, what stays taken, memtables and cache, is
+    /// smaller; buffers that are given back at once are not, since large ones make small segments.
     pub(crate) fn of(limit_bytes: u64, options: &Options) -> Sizing {
-        let whole_bytes = limit_bytes;
-        let limit_bytes = options.share_bytes.unwrap_or(limit_bytes).clamp(MINIMUM_BYTES, limit_bytes);
-        let eighth = limit_bytes / 8;
-        let memtable = options.memtable_bytes.unwrap_or(eighth.min(64 << 20));
+        let (asked_bytes, share_bytes) = options.sized_for.unwrap_or((limit_bytes, limit_bytes));
+        let limit_bytes = asked_bytes.clamp(MINIMUM_BYTES, limit_bytes);
+        let share_bytes = share_bytes.clamp(MINIMUM_BYTES, limit_bytes);
+        let memtable = options.memtable_bytes.unwrap_or((share_bytes / 8).min(64 << 20));
         let memtable_bytes =
-            memtable.clamp(MEMTABLE_MINIMUM_BYTES, (limit_bytes / 4).max(MEMTABLE_MINIMUM_BYTES));
+            memtable.clamp(MEMTABLE_MINIMUM_BYTES, (share_bytes / 4).max(MEMTABLE_MINIMUM_BYTES));
         Sizing {
             memtable_bytes,
-            // Not the store's own memory, so not smaller where that is but a share.
-            writes_bytes: (memtable_bytes / 2 * (whole_bytes / limit_bytes)).clamp(8 << 10, memtable_bytes),
-            cache_bytes: options.cache_bytes.unwrap_or(limit_bytes / 2),
+            writes_bytes: (memtable_bytes / 2 * (limit_bytes / share_bytes)).clamp(8 << 10, memtable_bytes),
+            cache_bytes: options.cache_bytes.unwrap_or(share_bytes / 2),
             wal_buffer_bytes: (limit_bytes / 64).clamp(8 << 10, 256 << 10),
-            flush_bytes: eighth.clamp(WORK_MINIMUM_BYTES, 8 << 20),
+            flush_bytes: (limit_bytes / 8).clamp(WORK_MINIMUM_BYTES, 8 << 20),
             compaction_bytes: (limit_bytes / 4).clamp(WORK_MINIMUM_BYTES, 32 << 20),
             first_level_bytes: (memtable_bytes * 4).clamp(1 << 20, 256 << 20),
         }
@@ -172,10 +172,10 @@ mod tests {
         let asked = Sizing::of(8 << 20, &Options::new().memtable_bytes(1 << 30).cache_bytes(1 << 20));
         assert_eq!((asked.memtable_bytes, asked.cache_bytes), (2 << 20, 1 << 20));
         assert_eq!(of(8 << 20).writes_bytes, 512 << 10);
-        let half = Sizing::of(8 << 20, &Options::new().share_bytes(4 << 20));
-        assert_eq!(Sizing { writes_bytes: 256 << 10, ..half }, of(4 << 20));
+        let half = Sizing::of(64 << 20, &Options::new().sized_for(8 << 20, 4 << 20));
+        assert_eq!((half.memtable_bytes, half.cache_bytes, half.flush_bytes), (512 << 10, 2 << 20, 1 << 20));
         assert_eq!(half.writes_bytes, 512 << 10);
-        assert_eq!(Sizing::of(MINIMUM_BYTES, &Options::new().share_bytes(0)), of(MINIMUM_BYTES));
+        assert_eq!(Sizing::of(MINIMUM_BYTES, &Options::new().sized_for(0, 0)), of(MINIMUM_BYTES));
         assert_eq!(of(8 << 20).segment_bytes(0), 1 << 20);
         assert_eq!(of(8 << 20).segment_bytes(2 << 30), 64 << 20);
     }

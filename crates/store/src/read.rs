@@ -15,13 +15,13 @@ use cofferdam_types::{Type, Value};
 
 use crate::encode::{Bytes, put_prefix};
 use crate::error::{Error, InputKind, InputProblem};
-use crate::level::{LEVELS, of_level, overlapping};
+use crate::level::Extent;
 use crate::memtable::{self, EntryKind};
 use crate::merge::OWN_SEQUENCE;
 use crate::run::Runs;
 use crate::scan::Scan;
 use crate::schema::{Schema, TableId};
-use crate::segment::{self, PageSource, Scratch, hash_key};
+use crate::segment::{self, Look, PageSource, Scratch, hash_key};
 use crate::store::{Inner, Store};
 use crate::table::Table;
 use crate::version::Segment;
@@ -154,6 +154,7 @@ impl<'r> View<'r> {
         &self,
         table: &Table,
         key: &[u8],
+        wanted: Look,
         scratch: &mut Scratch<'a>,
         visit: impl FnOnce(Seen<'_, 'a>) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -164,9 +165,10 @@ impl<'r> View<'r> {
             if let Some(entry) = own.writes.get(id, key, own.operation) {
                 return visit(seen_entry(&entry, schema, scratch));
             }
-            for run in own.runs.with_key(id, key) {
+            for run in own.runs.with_key(id, key, hash) {
                 let limit = OWN_SEQUENCE + own.operation;
-                if let Some(found) = look(run, &schema, key, hash, limit, source, scratch)? {
+                let wanted = Look { filter: true, ..wanted };
+                if let Some(found) = look(run, &schema, (key, hash), limit, wanted, source, scratch)? {
                     return visit(seen_in_segment(&run.reader, found, schema, source, scratch));
                 }
             }
@@ -184,16 +186,26 @@ impl<'r> View<'r> {
             let is_own = self.own.is_some_and(|own| own.created.iter().any(|table| table.id() == id));
             return if is_own { visit(Seen::Nothing) } else { Err(no_such_table(id)) };
         };
-        for level in 0..LEVELS {
-            let places = match level {
-                0 => of_level(segments, 0),
-                _ => overlapping(segments, level, (key, key)),
-            };
-            for segment in &segments[places] {
-                if let Some(found) = look(segment, &schema, key, hash, self.snapshot, source, scratch)? {
+        let mut rest = segments;
+        while let Some(level) = rest.first().map(|segment| segment.level()) {
+            let count = rest.partition_point(|segment| segment.level() == level);
+            let (candidates, behind) = rest.split_at(count);
+            // Of a level below 0 only those whose keys are around this one.
+            let start =
+                if level == 0 { 0 } else { candidates.partition_point(|segment| segment.keys().1 < key) };
+            let candidates = candidates.iter().skip(start);
+            let candidates = candidates.take_while(|segment| level == 0 || segment.keys().0 <= key);
+            // Where it is not in the last place, there is no row.
+            let is_last = behind.is_empty() && (level > 0 || count == 1);
+            let wanted = if is_last { wanted } else { Look { filter: true, ..wanted } };
+            for segment in candidates {
+                if let Some(found) =
+                    look(segment, &schema, (key, hash), self.snapshot, wanted, source, scratch)?
+                {
                     return visit(seen_in_segment(&segment.reader, found, schema, source, scratch));
                 }
             }
+            rest = behind;
         }
         visit(Seen::Nothing)
     }
@@ -243,9 +255,9 @@ pub(crate) fn no_such_table(table: TableId) -> Error {
 fn look(
     segment: &Segment,
     schema: &Schema<'_>,
-    key: &[u8],
-    hash: u64,
+    (key, hash): (&[u8], u64),
     sequence: u64,
+    wanted: Look,
     source: PageSource<'_>,
     scratch: &mut Scratch<'_>,
 ) -> Result<Option<segment::Found>, Error> {
@@ -253,7 +265,7 @@ fn look(
     if key < first || key > last || sequence < segment.info.sequence_min {
         return Ok(None);
     }
-    segment.reader.get_hashed(schema, key, hash, sequence, source, scratch)
+    segment.reader.get_hashed(schema, (key, hash), sequence, wanted, source, scratch)
 }
 
 fn seen_entry<'v, 'a>(
@@ -314,7 +326,7 @@ impl<'a> RowReader<'a> {
         visit: impl FnOnce(&mut Row<'_, 'a>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         put_whole_key(&self.table, key, &mut self.key)?;
-        view.seek(&self.table, &self.key, &mut self.scratch, |seen| match seen {
+        view.seek(&self.table, &self.key, Look::LIKELY_ROW, &mut self.scratch, |seen| match seen {
             Seen::Row { mut row, .. } => visit(&mut row).map(Some),
             Seen::Nothing | Seen::Tombstone { .. } => Ok(None),
         })

@@ -15,6 +15,8 @@ use crate::memtable::{EntryKind, WriteSet};
 use crate::merge::{Filter, OWN_SEQUENCE};
 use crate::rewrite::Rewriter;
 use crate::schema::TableId;
+use crate::segment::filter::{self, LINE_BYTES};
+use crate::segment::hash_key;
 use crate::store::{Inner, Store, lock};
 use crate::table::Table;
 use crate::version::Segment;
@@ -25,6 +27,58 @@ pub(crate) struct Runs {
     segments: Vec<Arc<Segment>, BudgetAlloc>,
     /// No run of the table has a key above this: rows that come in the order of their keys are in none of the runs before them.
     greatest: Vec<(TableId, KeyBound), BudgetAlloc>,
+    filter: KeyFilter,
+}
+
+/// What keys the runs have, at a few bits each: rows that come in no order are looked for in each run else.
+///
+/// **Memory.** An eighth of what the write set may have, of the transaction's budget. Where that refuses, or there are so many keys
+/// that the filter is of little use, there is none.
+#[derive(Debug)]
+struct KeyFilter {
+    /// Lines of a blocked Bloom filter ([`filter`]); empty for none.
+    lines: Vec<u8, BudgetAlloc>,
+    /// Before the first run. Later there is a filter, or there is none.
+    is_new: bool,
+    /// So many more keys are worth while.
+    keys_left: u64,
+}
+
+/// Bits that a filter has for each key, at the least.
+const FILTER_KEY_BITS: u64 = 6;
+
+impl KeyFilter {
+    fn new(alloc: &BudgetAlloc) -> KeyFilter {
+        KeyFilter { lines: Vec::new_in(alloc.clone()), is_new: true, keys_left: 0 }
+    }
+
+    /// Adds the keys of a run that is to be written, `keys_count` of them.
+    fn add<'k>(&mut self, bytes: u64, keys_count: u64, keys: impl Iterator<Item = (TableId, &'k [u8])>) {
+        if core::mem::take(&mut self.is_new) {
+            let bytes = (bytes as usize).next_multiple_of(LINE_BYTES);
+            if self.lines.try_reserve_exact(bytes).is_ok() {
+                self.lines.resize(bytes, 0);
+                self.keys_left = bytes as u64 * 8 / FILTER_KEY_BITS;
+            }
+        }
+        match self.keys_left.checked_sub(keys_count) {
+            Some(left) => self.keys_left = left,
+            None => self.lines = Vec::new_in(self.lines.allocator().clone()),
+        }
+        if !self.lines.is_empty() {
+            keys.for_each(|(table, key)| filter::insert(&mut self.lines, mixed(table, hash_key(key))));
+        }
+    }
+
+    /// False where no run has the key of this hash.
+    fn may_contain(&self, table: TableId, hash: u64) -> bool {
+        self.lines.is_empty() || filter::may_contain(&self.lines, mixed(table, hash))
+    }
+}
+
+/// The hash of a key in a table.
+fn mixed(table: TableId, hash: u64) -> u64 {
+    hash ^ u64::from(table.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// A change that goes into a run.
@@ -38,7 +92,8 @@ pub(crate) struct RunItem<'i> {
 
 impl Runs {
     pub(crate) fn new(alloc: &BudgetAlloc) -> Runs {
-        Runs { segments: Vec::new_in(alloc.clone()), greatest: Vec::new_in(alloc.clone()) }
+        let (segments, greatest) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
+        Runs { segments, greatest, filter: KeyFilter::new(alloc) }
     }
 
     /// Oldest first.
@@ -46,11 +101,17 @@ impl Runs {
         &self.segments
     }
 
-    /// The runs of a table that may have a key, newest first.
-    pub(crate) fn with_key(&self, table: TableId, key: &[u8]) -> impl Iterator<Item = &Arc<Segment>> {
+    /// The runs of a table that may have a key, whose hash is given, newest first.
+    pub(crate) fn with_key(
+        &self,
+        table: TableId,
+        key: &[u8],
+        hash: u64,
+    ) -> impl Iterator<Item = &Arc<Segment>> {
         let greatest = self.greatest.iter().find(|(id, _)| *id == table);
         let is_above = greatest.is_none_or(|(_, bound)| !bound.is_unbounded() && key > bound.as_bytes());
-        let segments = if is_above { &[][..] } else { &self.segments };
+        let is_in_none = is_above || !self.filter.may_contain(table, hash);
+        let segments = if is_in_none { &[][..] } else { &self.segments };
         segments.iter().rev().filter(move |run| run.info.table == table)
     }
 
@@ -69,6 +130,14 @@ impl Runs {
         created: &[Arc<Table>],
     ) -> Result<(), Error> {
         let mut cursor = writes.read().cursor();
+        cursor.seek_first();
+        let keys = core::iter::from_fn(|| {
+            let entry = cursor.entry()?;
+            cursor.next();
+            Some((entry.table, entry.key))
+        });
+        let inner = store.inner();
+        self.filter.add(inner.sizing.writes_bytes / 8, writes.figures().entries_count, keys);
         cursor.seek_first();
         self.write_with(store.inner(), |inner, new| {
             while let Some(first) = cursor.entry() {
@@ -98,6 +167,8 @@ impl Runs {
         items: &[RunItem<'_>],
         created: &[Arc<Table>],
     ) -> Result<(), Error> {
+        let keys = items.iter().map(|item| (item.table, item.key));
+        self.filter.add(store.inner().sizing.writes_bytes / 8, items.len() as u64, keys);
         self.write_with(store.inner(), |inner, new| {
             for items in items.chunk_by(|a, b| a.table == b.table) {
                 let table = table_of(inner, items[0].table, created)?;
@@ -187,4 +258,52 @@ fn table_of(inner: &Inner, id: TableId, created: &[Arc<Table>]) -> Result<Arc<Ta
     let version = inner.versions.current();
     // Who has written to it knew it.
     version.table(id).map(|entry| Arc::clone(&entry.table)).ok_or(Error::Conflict(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_arena::Budget;
+
+    fn keys(range: core::ops::Range<u32>) -> std::vec::Vec<(TableId, [u8; 4])> {
+        range.map(|number| (TableId(number % 3), number.to_be_bytes())).collect()
+    }
+
+    fn add(filter: &mut KeyFilter, bytes: u64, keys: &[(TableId, [u8; 4])]) {
+        filter.add(bytes, keys.len() as u64, keys.iter().map(|(table, key)| (*table, &key[..])));
+    }
+
+    fn found(filter: &KeyFilter, keys: &[(TableId, [u8; 4])]) -> usize {
+        keys.iter().filter(|(table, key)| filter.may_contain(*table, hash_key(key))).count()
+    }
+
+    /// Aim: keys of runs are found always, others seldom, until there are too many. Method: runs of known keys.
+    #[test]
+    fn the_filter_knows_all_keys_until_it_is_of_no_use() {
+        let budget = Budget::unlimited("transaction").unwrap();
+        let mut filter = KeyFilter::new(&BudgetAlloc::new(&budget));
+        assert!(filter.may_contain(TableId(0), 0));
+        add(&mut filter, 4 << 10, &keys(0..1000));
+        add(&mut filter, 4 << 10, &keys(1000..3000));
+        assert_eq!(found(&filter, &keys(0..3000)), 3000);
+        assert!(found(&filter, &keys(3000..6000)) < 300);
+        let swapped: std::vec::Vec<_> =
+            keys(0..3000).iter().map(|(id, key)| (TableId(id.0 + 3), *key)).collect();
+        assert!(found(&filter, &swapped) < 300);
+        assert!(budget.used() > 0);
+        add(&mut filter, 4 << 10, &keys(3000..9000));
+        assert_eq!((found(&filter, &keys(0..20_000)), filter.lines.capacity()), (20_000, 0));
+        add(&mut filter, 4 << 10, &keys(9000..9001));
+        assert_eq!(found(&filter, &keys(0..20_000)), 20_000);
+    }
+
+    /// Aim: without memory there is no filter, now and later. Method: a limit that refuses it.
+    #[test]
+    fn without_room_there_is_no_filter() {
+        let budget = Budget::unlimited("process").unwrap().child("transaction", 2 << 10).unwrap();
+        let mut filter = KeyFilter::new(&BudgetAlloc::new(&budget));
+        add(&mut filter, 4 << 10, &keys(0..10));
+        add(&mut filter, 1 << 10, &keys(10..20));
+        assert_eq!((found(&filter, &keys(100..200)), budget.used()), (100, 0));
+    }
 }

@@ -45,7 +45,7 @@ pub mod any;
 mod cursor;
 mod describe;
 mod distinct;
-mod filter;
+pub(crate) mod filter;
 mod group;
 mod index;
 mod layout;
@@ -77,7 +77,7 @@ pub(crate) use filter::hash_key;
 pub(crate) use layout::{FOOTER_BYTES, KeyBound};
 pub(crate) use piece::{PageSource, Scratch, SegmentFile};
 #[allow(unused_imports, reason = "names of what others are given")]
-pub(crate) use reader::{Found, Segment};
+pub(crate) use reader::{Found, Look, Segment};
 #[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use search::RangePlace;
 pub(crate) use statistics::ColumnStatistics;

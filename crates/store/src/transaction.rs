@@ -37,7 +37,7 @@ use crate::read::{Own, Seen, View, no_such_table, put_whole_key};
 use crate::run::{RunItem, Runs};
 use crate::scan::Scan;
 use crate::schema::TableId;
-use crate::segment::Scratch;
+use crate::segment::{Look, Scratch};
 use crate::store::Store;
 use crate::table::{Table, TableDef, check_definition};
 use crate::version::{Segment, Version};
@@ -396,7 +396,7 @@ impl Transaction {
     fn find_old(&self, known: &Known, change: &mut RowChange) -> Result<bool, Error> {
         let RowChange { key, old, .. } = change;
         let arena = Arena::new(&self.budget);
-        self.view().seek(&known.table, key, &mut Scratch::new_in(&arena), |seen| {
+        self.view().seek(&known.table, key, Look::ROW, &mut Scratch::new_in(&arena), |seen| {
             let Seen::Row { mut row, .. } = seen else { return Ok(false) };
             for index in known.indexes.iter() {
                 let start = old.bytes.len();

@@ -4,18 +4,22 @@ use std::path::Path;
 
 use cofferdam_testkit::golden;
 
-use crate::support::run_with;
+use crate::support::{Folder, run_with};
 
 /// What the program says to a whole input, and its exit code where that is not 0.
 fn run_session(input: &str, limit: &str) -> String {
-    let outcome = run_with(&["--memory", limit], format!("{input}\n").as_bytes());
+    run_session_with(&["--memory", limit], input)
+}
+
+fn run_session_with(arguments: &[&str], input: &str) -> String {
+    let outcome = run_with(arguments, format!("{input}\n").as_bytes());
     let code = if outcome.code == 0 { String::new() } else { format!("exit code {}\n", outcome.code) };
     format!("{}{}{code}", outcome.stdout, outcome.stderr)
 }
 
 #[test]
 fn golden_sessions_agree() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/session");
     let outcome = golden::run_folder(&folder, |_| |input: &str| run_session(input, "16MiB"));
     outcome.unwrap_or_else(|finding| panic!("{finding}"));
 }
@@ -24,7 +28,7 @@ fn golden_sessions_agree() {
 /// the program accepts; the outcome is the one with ample memory. (Statements that do not fit: `cofferdam`'s own sweep.)
 #[test]
 fn golden_sessions_agree_under_the_smallest_limits() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/session");
     let outcome = golden::run_folder(&folder, |_| {
         |input: &str| {
             let ample = run_session(input, "16MiB");
@@ -38,4 +42,26 @@ fn golden_sessions_agree_under_the_smallest_limits() {
         }
     });
     outcome.unwrap_or_else(|finding| panic!("{finding}"));
+}
+
+/// Aim: what one program leaves in a database the next one finds. Method: a directory for each script, with the least memory that a
+/// session takes, with ample memory, and with each in turn.
+#[test]
+fn golden_sessions_of_databases_agree() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/database");
+    for limits in [["16MiB", "16MiB"], ["3MiB", "3MiB"], ["3MiB", "64MiB"]] {
+        let folder = Folder::new();
+        let mut scripts_count = 0;
+        let outcome = golden::run_folder(&scripts, |_| {
+            scripts_count += 1;
+            let database = folder.path().join(scripts_count.to_string());
+            let database = database.to_str().expect("UTF-8").to_owned();
+            let mut limits = limits.into_iter().cycle();
+            move |input: &str| {
+                let limit = limits.next().expect("a cycle has no end");
+                run_session_with(&["--memory", limit, &database], input)
+            }
+        });
+        outcome.unwrap_or_else(|finding| panic!("{limits:?}: {finding}"));
+    }
 }

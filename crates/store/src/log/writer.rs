@@ -202,8 +202,8 @@ impl LogWriter {
             (writer.durable, writer.witnessed) = (summary.durable, summary.durable);
             return Ok(writer);
         }
+        // The name is durable: nobody appends to a log, or names it, before `create` has seen to that.
         writer.write_again(summary)?;
-        directory.sync()?;
         writer.mark()?;
         Ok(writer)
     }

@@ -79,13 +79,17 @@ impl<'p> Runs<'p> {
 
     /// Whether every run has a row, and they end with the last one.
     pub(super) fn check(&self, rows: usize) -> Result<(), &'static str> {
-        let mut before = 0;
-        for run in 0..self.count {
-            let end = self.ends.get(run);
-            if end <= before {
-                return Err("a run ends before it begins");
+        let (mut ends, mut before, mut ascend) = ([0i64; BLOCK], 0, true);
+        for first in (0..self.count).step_by(BLOCK) {
+            let ends = ends.get_mut(..(self.count - first).min(BLOCK)).unwrap_or_default();
+            self.ends.unpack(first, ends);
+            for end in ends {
+                ascend &= *end > before;
+                before = *end;
             }
-            before = end;
+        }
+        if !ascend {
+            return Err("a run ends before it begins");
         }
         if before != rows as i64 {
             return Err("the last run does not end with the last row");
@@ -132,11 +136,13 @@ impl<'p> Runs<'p> {
             for (end, value) in ends.iter().zip(values) {
                 let end = (*end as usize).saturating_sub(start).min(out.len());
                 // Most runs are short: what this writes too much, the next run overwrites.
-                if let Some(eight) = out.get_mut(at..at + 8) {
-                    eight.fill(*value);
+                if let Some(eight) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+                    *eight = [*value; 8];
                     at = at.max(end.min(at + 8));
                 }
-                if let Some(rest) = out.get_mut(at..end) {
+                if at < end
+                    && let Some(rest) = out.get_mut(at..end)
+                {
                     rest.fill(*value);
                     at = end;
                 }

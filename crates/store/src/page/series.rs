@@ -178,7 +178,7 @@ impl<'p> Series<'p> {
 }
 
 /// An integer that series are unpacked to.
-pub(super) trait Lane: Copy {
+pub(super) trait Lane: Copy + PartialEq {
     fn of(value: i64) -> Self;
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
@@ -214,8 +214,18 @@ macro_rules! lane {
 lane! { i32: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 }
 lane! { i64: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 40 48 56 64 }
 
-/// Eight values are `WIDTH` bytes, so every load, shift and mask in the inner loop is a constant.
+/// Most series have a `mul` of 1, which costs a third of the time where it is multiplied with.
 fn unpack_eights<const WIDTH: usize, T: Lane>(packed: &[u8], base: T, mul: T, out: &mut [[T; 8]]) {
+    if mul == T::of(1) {
+        each_eight::<WIDTH, T>(packed, out, |difference| difference.plus(base));
+    } else {
+        each_eight::<WIDTH, T>(packed, out, |difference| difference.times(mul).plus(base));
+    }
+}
+
+/// Eight values are `WIDTH` bytes, so every load, shift and mask in the inner loop is a constant.
+#[inline(always)]
+fn each_eight<const WIDTH: usize, T: Lane>(packed: &[u8], out: &mut [[T; 8]], value_of: impl Fn(T) -> T) {
     let mask = u64::MAX >> (64 - WIDTH);
     for (i, eight) in out.iter_mut().enumerate() {
         let Some(window) = packed.get(i * WIDTH..i * WIDTH + WIDTH + SLACK_BYTES) else { return };
@@ -223,7 +233,7 @@ fn unpack_eights<const WIDTH: usize, T: Lane>(packed: &[u8], base: T, mul: T, ou
             let bit = k * WIDTH;
             let Some(bytes) = window.get(bit / 8..).and_then(|rest| rest.first_chunk()) else { return };
             let difference = u64::from_le_bytes(*bytes) >> (bit % 8) & mask;
-            *value = T::of(difference as i64).times(mul).plus(base);
+            *value = value_of(T::of(difference as i64));
         }
     }
 }

@@ -130,7 +130,7 @@ impl core::fmt::Debug for SymbolTable {
 
 impl SymbolTable {
     /// A table for texts like `samples`, of which the first 14 KiB are looked at: give texts from all over the column.
-    /// `None` if it would save less than a sixteenth.
+    /// `None` if it would save less than half: to write such texts takes five times as long, and to read them twice.
     ///
     /// # Errors
     /// The scratch's budget refuses: 64 KiB, which the caller gives back by resetting the arena.
@@ -141,7 +141,7 @@ impl SymbolTable {
         scratch.reserve(TRAINING_BYTES)?;
         let sample = Sample::gather(samples, scratch)?;
         let mut candidates = Candidates::new_in(scratch)?;
-        let mut best = (sample.text.len() / 16 * 15, None);
+        let mut best = (sample.text.len() / 16 * 8, None);
         let mut table = SymbolTable::of(&mut []);
         for eighths in ROUNDS {
             candidates.clear();

@@ -10,7 +10,7 @@
 //! `util/bloom_impl.h` (`FastLocalBloomImpl`).
 
 /// Bytes of a line.
-pub(super) const LINE_BYTES: usize = 64;
+pub(crate) const LINE_BYTES: usize = 64;
 /// Bits that a filter has for each key.
 const BITS_PER_KEY: usize = 10;
 /// Bits that a key sets.
@@ -59,7 +59,7 @@ fn probes(hash: u64) -> impl Iterator<Item = (usize, u8)> {
 }
 
 /// Adds a key to the lines of a filter.
-pub(super) fn insert(lines: &mut [u8], hash: u64) {
+pub(crate) fn insert(lines: &mut [u8], hash: u64) {
     let (lines, _) = lines.as_chunks_mut::<LINE_BYTES>();
     let index = line_of(hash, lines.len());
     if let Some(line) = lines.get_mut(index) {
@@ -71,7 +71,7 @@ pub(super) fn insert(lines: &mut [u8], hash: u64) {
 
 /// False where no such key was added.
 #[inline]
-pub(super) fn may_contain(lines: &[u8], hash: u64) -> bool {
+pub(crate) fn may_contain(lines: &[u8], hash: u64) -> bool {
     let (lines, _) = lines.as_chunks::<LINE_BYTES>();
     let index = line_of(hash, lines.len());
     lines.get(index).is_none_or(|line| probes(hash).all(|(byte, mask)| line[byte] & mask != 0))

@@ -50,7 +50,7 @@ const _: () = assert!(size_of::<Segment>() <= 128);
 pub(crate) struct Found {
     pub(super) range: RangePlace,
     pub(super) row: u16,
-    /// Its sequence.
+    /// Its sequence, or what [`Look`] gives for it.
     pub(crate) sequence: u64,
     /// True for a tombstone.
     pub(crate) is_delete: bool,
@@ -64,6 +64,25 @@ pub(super) struct Narrowed {
     pub(super) used: usize,
     /// How many key columns that is.
     pub(super) columns: usize,
+}
+
+/// What a look for a key is to bring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// Whether the filter is asked: to be told that there is no such key costs a small piece then, and to find one that there is
+    /// costs one more.
+    pub(crate) filter: bool,
+    /// Whether the row's own sequence is wanted; else one that is not less, and not more than is seen.
+    pub(crate) sequence: bool,
+}
+
+impl Look {
+    /// The filter, and the sequence.
+    pub(crate) const EXACT: Look = Look { filter: true, sequence: true };
+    /// A row, if there is one.
+    pub(crate) const ROW: Look = Look { filter: true, sequence: false };
+    /// A row where there is one most likely.
+    pub(crate) const LIKELY_ROW: Look = Look { filter: false, sequence: false };
 }
 
 impl Segment {
@@ -162,19 +181,19 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Found>, Error> {
-        self.get_hashed(schema, key, hash_key(key), sequence, source, scratch)
+        self.get_hashed(schema, (key, hash_key(key)), sequence, Look::EXACT, source, scratch)
     }
 
-    /// [`Segment::get`] with the key's hash, for several segments that are asked for the same key.
+    /// [`Segment::get`] with the key's hash, for several segments that are asked for the same key, and with what is wanted.
     ///
     /// # Errors
     /// As [`Segment::get`].
     pub(crate) fn get_hashed(
         &self,
         schema: &Schema<'_>,
-        key: &[u8],
-        hash: u64,
+        (key, hash): (&[u8], u64),
         sequence: u64,
+        wanted: Look,
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Found>, Error> {
@@ -182,7 +201,7 @@ impl Segment {
         let Some(stored) = sequence.checked_sub(self.base) else { return Ok(None) };
         let target = Target::Key(VersionedKey::new(key, stored));
         let mut range = self.find_range(target, source, &mut scratch.bytes)?;
-        if !self.may_contain(&range, hash, source, &mut scratch.bytes)? {
+        if wanted.filter && !self.may_contain(&range, hash, source, &mut scratch.bytes)? {
             return Ok(None);
         }
         loop {
@@ -191,7 +210,7 @@ impl Segment {
                 return Ok(None);
             }
             let reaches_end = rows.end == range.rows as usize;
-            if let Some((row, sequence)) = self.newest_of(&range, rows, stored, source, scratch)? {
+            if let Some((row, sequence)) = self.newest_of(&range, rows, stored, wanted, source, scratch)? {
                 let is_delete = self.is_delete(&range, row, source, scratch)?;
                 return Ok(Some(Found { range, row: row as u16, sequence: sequence + self.base, is_delete }));
             }
@@ -255,11 +274,15 @@ impl Segment {
         range: &RangePlace,
         rows: core::ops::Range<usize>,
         stored: u64,
+        wanted: Look,
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<(usize, u64)>, Error> {
         if range.sequence_min == range.sequence_max {
             return Ok((range.sequence_max <= stored).then_some((rows.start, range.sequence_max)));
+        }
+        if !wanted.sequence && range.sequence_max <= stored {
+            return Ok(Some((rows.start, range.sequence_max)));
         }
         if range.sequence_min > stored {
             return Ok(None);

@@ -14,10 +14,20 @@ use crate::error::Error;
 use crate::page::{INLINE_BYTES_MAX, LongRef, PageValues};
 use crate::schema::Schema;
 
-/// The most bytes of texts that a page is given.
-pub(super) const PAGE_TEXT_BYTES: usize = 64 << 10;
+/// The most bytes of texts that a page is given, whatever the table.
+const PAGE_TEXT_BYTES_MAX: usize = 64 << 10;
+/// A page of a table of few columns is given so many at most.
+const PAGE_TEXT_BYTES_MIN: usize = 8 << 10;
 /// How much of a long text is kept for the bounds of its page.
 pub(super) const PREFIX_BYTES: usize = 32;
+
+/// The most bytes of texts that a page of a table with so many columns is given, beside a text that is longer.
+///
+/// Who reads one row reads a page of each column; and each range costs some 50 bytes a column. So where there are few columns,
+/// ranges of few rows are cheap and worth while.
+pub(super) fn page_text_bytes(columns_count: usize) -> usize {
+    (columns_count * (4 << 10)).clamp(PAGE_TEXT_BYTES_MIN, PAGE_TEXT_BYTES_MAX)
+}
 
 /// A column of waiting rows.
 #[derive(Debug)]
@@ -44,6 +54,7 @@ pub(super) struct Staging<'a> {
     deletes: Data<'a>,
     heap: Vec<'a, u8>,
     heap_bytes_max: usize,
+    page_text_bytes: usize,
     longs: Vec<'a, StagedLong>,
     /// The long texts of one column, as pages take them.
     page_longs: Vec<'a, (u16, LongRef)>,
@@ -92,6 +103,7 @@ impl<'a> Staging<'a> {
             deletes: data_in(Kind::Bool, rows, arena)?,
             heap: Vec::with_capacity_in(heap_bytes_max, arena)?,
             heap_bytes_max,
+            page_text_bytes: page_text_bytes(schema.columns.len()),
             longs: Vec::new_in(arena),
             page_longs: Vec::new_in(arena),
             text_columns,
@@ -133,7 +145,7 @@ impl<'a> Staging<'a> {
                 let len = if len > INLINE_BYTES_MAX { PREFIX_BYTES } else { len };
                 heap_bytes += len;
                 self.columns[index].text_bytes += len;
-                is_full |= self.columns[index].text_bytes > PAGE_TEXT_BYTES;
+                is_full |= self.columns[index].text_bytes > self.page_text_bytes;
             }
             if is_full || heap_bytes > self.heap_bytes_max {
                 self.count_texts_again();
@@ -179,7 +191,7 @@ impl<'a> Staging<'a> {
             for row in rows.clone() {
                 let len = column.text_len(row);
                 total += len;
-                if len > INLINE_BYTES_MAX || total > PAGE_TEXT_BYTES {
+                if len > INLINE_BYTES_MAX || total > self.page_text_bytes {
                     return 0;
                 }
             }
@@ -307,7 +319,7 @@ impl<'a> Staging<'a> {
         let has_room = self
             .text_columns
             .iter()
-            .all(|index| self.columns[usize::from(*index)].text_bytes + bytes <= PAGE_TEXT_BYTES);
+            .all(|index| self.columns[usize::from(*index)].text_bytes + bytes <= self.page_text_bytes);
         self.text_columns.is_empty() || (has_room && self.heap.len() + bytes <= self.heap_bytes_max)
     }
 

@@ -32,6 +32,11 @@ const SYMBOLS_FROM_BYTES: usize = 1 << 20;
 const TRAINING_BYTES: usize = 128 << 10;
 /// Texts of a first page from which on symbols are looked for, in bytes.
 const SYMBOLS_TEXT_BYTES: usize = 2 << 10;
+/// Where texts were found to be none that symbols help, so many groups pass at most before they are looked at again.
+const WAIT_GROUPS_MAX: u8 = 32;
+/// A filter is closed where it has no room for a whole range more, so it has keys for one to so many ranges of full length; of
+/// shorter ranges for more of them.
+const FILTER_RANGES: usize = 2;
 /// Bytes of the buffer that long texts of other files are copied through.
 const COPY_BYTES: usize = 4 << 10;
 
@@ -104,10 +109,14 @@ impl WriterSizes {
         let bytes = chunk_bytes - chunk_bytes / 8;
         let row_bytes: usize = schema.columns.iter().map(|column| column.kind().bytes() + 1).sum();
         let texts = schema.columns.iter().filter(|column| column.kind() == Kind::Text).count();
-        let heap_bytes =
-            if texts == 0 { 0 } else { (bytes / 8).min(texts * super::staging::PAGE_TEXT_BYTES) };
-        // Beside its columns a row has its sequence, its kind, the hash of its key, and 16 bytes while it is encoded.
-        let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + 33)).clamp(1, ROWS_MAX);
+        let heap_bytes = if texts == 0 {
+            0
+        } else {
+            (bytes / 8).min(texts * super::staging::page_text_bytes(schema.columns.len()))
+        };
+        // Beside its columns a row has its sequence, its kind, the hashes of its key, and 16 bytes while it is encoded.
+        let beside_bytes = 25 + 8 * FILTER_RANGES;
+        let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + beside_bytes)).clamp(1, ROWS_MAX);
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
         // They are for planners, and worth a part of the last eighth.
         let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
@@ -151,6 +160,8 @@ pub(crate) struct SegmentWriter<'f, 's, 'a> {
     sketches: Sketches<'a>,
     /// The group's tables, by column.
     symbols: Vec<'a, (u16, SymbolTable)>,
+    /// By column in the order of the file.
+    waits: Vec<'a, Waits>,
     /// Where symbols are looked for; empty otherwise.
     training: Arena,
     /// The open range, and how many rows of it were looked at.
@@ -213,12 +224,14 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             ranges: sizes.ranges,
             pages_bytes: sizes.pages_bytes,
             slack_bytes: 16 * sizes.page_rows + 1024,
-            filter_keys: sizes.page_rows,
+            filter_keys: FILTER_RANGES * sizes.page_rows,
         };
         let mut totals = Vec::with_capacity_in(schema.columns.len(), arena)?;
         for column in schema.columns {
             totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, distinct: 0, zone: None })?;
         }
+        let mut waits = Vec::with_capacity_in(schema.columns.len(), arena)?;
+        waits.resize(schema.columns.len(), Waits { groups: 0, next: 1 })?;
         Ok(SegmentWriter {
             group: Group::new_in(kinds, limits, arena)?,
             out: Output::new(file, offset, sizes.buffer_bytes, arena)?,
@@ -229,6 +242,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             scratch: EncodeScratch::new_in(arena),
             training: Arena::new(arena.budget()),
             symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
+            waits,
             range: RangeRecord::default(),
             range_rows: 0,
             key: Vec::new_in(arena),
@@ -538,6 +552,11 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
 
     /// Looks for symbols in the first page of a column in a group.
     fn find_symbols(&mut self, physical: usize, index: usize, source: &RangeSource<'_>) -> Result<(), Error> {
+        let waits = &mut self.waits[physical];
+        if waits.groups > 0 {
+            waits.groups -= 1;
+            return Ok(());
+        }
         if self.symbols.len() >= self.sizes.symbol_tables
             || self.training.reserve(TRAINING_BYTES - CHUNK_HEADER_BYTES).is_err()
         {
@@ -551,6 +570,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         };
         self.training.release();
         // Without memory for it, texts are written as they are.
+        let waits = &mut self.waits[physical];
+        waits.next = if matches!(table, Ok(None)) { (waits.next * 2).min(WAIT_GROUPS_MAX) } else { 1 };
+        waits.groups = waits.next - 1;
         if let Ok(Some(table)) = table {
             self.group.add_symbols(physical + SYSTEM_COLUMNS, &table)?;
             self.symbols.push((physical as u16, table))?;
@@ -569,6 +591,15 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.symbols.clear();
         Ok(())
     }
+}
+
+/// How long a column's texts are not looked at for symbols, since they had none that help: twice as long each time.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// So many groups from now on.
+    groups: u8,
+    /// One less than so many behind the next look.
+    next: u8,
 }
 
 /// A table for texts like these, if there are enough of them.

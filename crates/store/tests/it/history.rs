@@ -20,11 +20,15 @@
 //! | `checker` | the judgement, from lists and times alone |
 //! | `sequences` | a second judgement, from the sequences that an engine gives to snapshots and commits |
 //! | `runner` | threads that make a history with an engine |
+//! | `watchdog` | ends what hangs |
+//!
+//! Many histories of the store: `COFFERDAM_HISTORIES=1000 cargo test --release -p cofferdam-store --test it histories -- --ignored --nocapture`.
 
 mod checker;
 mod runner;
 mod sequences;
 mod tests;
+mod watchdog;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};

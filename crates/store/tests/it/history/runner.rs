@@ -2,9 +2,11 @@
 //! and compactions in between.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use super::watchdog::Watchdog;
 use super::{Op, Outcome, Record};
 use crate::sim::cell::{Cell, ColumnSpec, Range, TableSpec};
 use crate::sim::engine::{Durability, Engine, Failure, FailureKind, View};
@@ -43,6 +45,9 @@ pub(crate) struct Plan {
     pub(crate) keys: u64,
 }
 
+/// How long a history may take: far more than it does.
+const DEADLINE: Duration = Duration::from_secs(120);
+
 const COLUMNS: &[ColumnSpec] = &[
     ColumnSpec { name: "key", ty: Type::BigInt, is_nullable: false },
     ColumnSpec { name: "list", ty: Type::Text, is_nullable: false },
@@ -56,6 +61,8 @@ struct Run<'r, E, S> {
     clock: AtomicU64,
     is_over: AtomicBool,
     records: Mutex<Vec<Record>>,
+    /// What each thread is doing, the chores' last: for who wants to know why nothing goes on.
+    doing: Arc<Vec<Mutex<&'static str>>>,
     _engine: std::marker::PhantomData<fn(E)>,
 }
 
@@ -75,8 +82,16 @@ pub(crate) fn run<E: Engine, S: Shared<E>>(engine: &S, plan: Plan) -> Result<Vec
         clock: AtomicU64::new(1),
         is_over: AtomicBool::new(false),
         records: Mutex::new(Vec::new()),
+        doing: Arc::new((0..=plan.threads).map(|_| Mutex::new("nothing")).collect()),
         _engine: std::marker::PhantomData,
     };
+    let doing = Arc::clone(&run.doing);
+    let _watchdog = Watchdog::start(DEADLINE, move || {
+        let doing: Vec<_> =
+            doing.iter().map(|what| *what.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        eprintln!("{plan:?} hangs: the threads are at {doing:?}");
+        std::process::abort();
+    });
     thread::scope(|scope| {
         let workers: Vec<_> = (0..plan.threads)
             .map(|thread| {
@@ -107,6 +122,11 @@ impl<E: Engine, S: Shared<E>> Run<'_, E, S> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }
 
+    /// Notes what a thread does from now on.
+    fn does(&self, thread: u64, what: &'static str) {
+        *self.doing[thread as usize].lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
     /// The transactions of a thread.
     fn work(&self, thread: u64) -> Result<(), Failure> {
         let mut rng = Rng::new(self.plan.seed << 8 | thread);
@@ -114,14 +134,19 @@ impl<E: Engine, S: Shared<E>> Run<'_, E, S> {
             // Elements tell their transaction.
             let first = (thread << 32 | number) << 4;
             match rng.below(8) {
-                0 => self.read_all()?,
-                _ => self.transact(first, &mut rng)?,
+                0 => {
+                    self.does(thread, "reading everything");
+                    self.read_all()?;
+                }
+                _ => self.transact(thread, first, &mut rng)?,
             }
         }
+        self.does(thread, "nothing more");
         Ok(())
     }
 
-    fn transact(&self, first: u64, rng: &mut Rng) -> Result<(), Failure> {
+    fn transact(&self, thread: u64, first: u64, rng: &mut Rng) -> Result<(), Failure> {
+        self.does(thread, "a transaction");
         let mut record = Record { began: self.tick(), ..Record::default() };
         let mut txn = self.engine.with(|engine| engine.begin(1 << 20))?;
         for number in 0..rng.between(1, 5) {
@@ -143,6 +168,7 @@ impl<E: Engine, S: Shared<E>> Run<'_, E, S> {
         }
         let durability = if rng.percent(70) { Durability::Normal } else { Durability::Full };
         let is_given_up = rng.percent(10);
+        self.does(thread, "a commit");
         let outcome = self.engine.with(|engine| match is_given_up {
             true => engine.rollback(txn).map(|()| None),
             false => engine.commit(txn, durability).map(Some),
@@ -220,7 +246,9 @@ impl<E: Engine, S: Shared<E>> Run<'_, E, S> {
     fn chores(&self) -> Result<(), Failure> {
         let mut rng = Rng::new(self.plan.seed ^ 0xc403e5);
         while !self.is_over.load(Ordering::Acquire) {
-            self.engine.with(|engine| match rng.below(3) {
+            let kind = rng.below(3);
+            self.does(self.plan.threads, ["a flush", "a compaction", "a sync"][kind as usize]);
+            self.engine.with(|engine| match kind {
                 0 => engine.flush(),
                 1 => engine.compact().map(|_| ()),
                 _ => engine.sync(),

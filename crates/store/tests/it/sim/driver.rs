@@ -214,6 +214,8 @@ impl<E: Engine> Sim<E> {
 
     /// Drops all handles.
     fn abandon(&mut self) {
+        // With its last handle the engine closes, for whom that is still of use.
+        self.watch.enter(Context::Close);
         self.txns = [const { None }; SLOTS];
         self.snaps = [const { None }; SLOTS];
         self.engine = None;

@@ -215,16 +215,19 @@ pub(crate) enum Profile {
     Faults,
     /// Damaged copies as well.
     Rot,
+    /// A crash every few steps, of a small database.
+    Bursts,
 }
 
 impl Profile {
-    pub(crate) const ALL: [Profile; 3] = [Profile::Crashes, Profile::Faults, Profile::Rot];
+    pub(crate) const ALL: [Profile; 4] = [Profile::Crashes, Profile::Faults, Profile::Rot, Profile::Bursts];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Crashes => "crashes",
             Profile::Faults => "faults",
             Profile::Rot => "rot",
+            Profile::Bursts => "bursts",
         }
     }
 }
@@ -272,12 +275,16 @@ pub(crate) fn script(profile: Profile, seed: u64, steps: usize) -> Vec<Step> {
         }
     }
     weights[25] = match profile {
-        Profile::Crashes => 0,
+        Profile::Crashes | Profile::Bursts => 0,
         Profile::Faults => 9,
         Profile::Rot => 4,
     };
     // Some run long enough between two crashes for old snapshots to be read.
     weights[24] = *rng.pick(&[2, 5, 9, 12]);
+    if profile == Profile::Bursts {
+        weights[4] = weights[4].min(1);
+        weights[24] = 90;
+    }
     let world = World {
         profile,
         slots: rng.between(1, SLOTS as u64),
@@ -357,7 +364,10 @@ impl World {
             22 => Step::Close { memory },
             23 => Step::Kill { memory },
             24 => {
-                let most = *rng.pick(&[1, 6, 20, 60]);
+                let most = match self.profile {
+                    Profile::Bursts => *rng.pick(&[1, 4, 12]),
+                    _ => *rng.pick(&[1, 6, 20, 60]),
+                };
                 Step::Crash { after: rng.below(most) as u32, seed: values, memory }
             }
             _ => self.trouble(values, rng),

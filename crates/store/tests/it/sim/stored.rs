@@ -222,7 +222,7 @@ impl Engine for Stored {
         damaged_tails_are_told: false,
         damaged_logs_leave_a_prefix: false,
         has_check: true,
-        empty_bytes_max: 64 << 10,
+        empty_bytes_max: 96 << 10,
     };
     const FILES: &'static [&'static str] =
         &["*", "wal-*", "manifest-*", "segments-*", "temp-*", "root", "db"];
@@ -301,7 +301,10 @@ impl Engine for Stored {
             .collect();
         let key: Vec<KeyColumn> =
             spec.key.iter().map(|&(column, order)| KeyColumn { column, order }).collect();
-        let def = TableDef { name: &spec.name, columns: &columns, key: &key, properties: b"simulated" };
+        // Long ones where there is room, so that manifests grow and the next one begins.
+        let has_room = self.store().budget().limit_on_path() >= 8 << 20;
+        let properties = vec![7; if has_room { 12 << 10 } else { 9 }];
+        let def = TableDef { name: &spec.name, columns: &columns, key: &key, properties: &properties };
         let id = txn.transaction.create_table(&def)?;
         let table = txn.transaction.table(&spec.name);
         let table = table.ok_or_else(|| Failure::new(FailureKind::Other, "a new table is not there"))?;

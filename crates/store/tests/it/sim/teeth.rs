@@ -22,19 +22,24 @@ fn find<E: Engine>(seeds: u64, config: &Config) -> Option<(Profile, u64, Finding
     })
 }
 
-/// The syncs that can be left out for whole runs without anything being found in so many seeds of each kind.
-pub(super) fn needless_syncs<E: Engine>(seeds: u64) -> Vec<Site> {
+/// The syncs that can be left out for whole runs without anything being found in so many seeds of each kind, but for those
+/// that are `covered`.
+pub(super) fn needless_syncs<E: Engine>(seeds: u64, covered: &[&str]) -> Vec<Site> {
     let runs = Profile::ALL.into_iter().flat_map(|profile| (0..20).map(move |seed| (profile, seed)));
     let seen = runs.flat_map(|(profile, seed)| run_seed::<E>(profile, seed, &Config::default()).watch.seen());
     let sites: BTreeSet<Site> = seen.map(|(site, _)| site).collect();
+    eprintln!("syncs: {}", sites.iter().map(Site::to_string).collect::<Vec<_>>().join(", "));
     let mut needless = Vec::new();
-    for site in sites {
+    for site in sites.into_iter().filter(|site| !covered.contains(&&site.to_string()[..])) {
         let config = Config { ignored: Some(site.clone()), ..Config::default() };
         match find::<E>(seeds, &config) {
             Some((profile, seed, finding)) => {
                 eprintln!("without {site}: {} seed {seed}: {}", profile.name(), finding.kind);
             }
-            None => needless.push(site),
+            None => {
+                eprintln!("without {site}: nothing in {seeds} seeds of each profile");
+                needless.push(site);
+            }
         }
     }
     needless
@@ -43,16 +48,29 @@ pub(super) fn needless_syncs<E: Engine>(seeds: u64) -> Vec<Site> {
 /// Aim: no sync can be left out. Method: each kind of sync of each kind of operation is, for whole runs.
 #[test]
 fn every_sync_is_needed() {
-    let needless: Vec<String> = needless_syncs::<Ledger>(200).iter().map(Site::to_string).collect();
+    let needless: Vec<String> = needless_syncs::<Ledger>(200, &[]).iter().map(Site::to_string).collect();
     // What opening reads again and finds whole is durable already, but for logs without records.
     assert_eq!(needless, Vec::<String>::new());
 }
+
+/// Syncs that others cover where the store does them. All are of the making of a database, which ends with the sync of its first log's
+/// name, before anything is promised to anybody:
+///
+/// - that of the first manifest's name comes before that of the root's name, which a file system that keeps no order of names
+///   might make durable alone; the simulated disk keeps one. It is done by what also makes the later manifests and logs;
+/// - that of the root's name is the last one of a backup and of a directory that is made without a store.
+const COVERED: [&str; 3] = [
+    "Open: directory with manifest",
+    "Open: directory with root and temp",
+    "Open: directory with root and temp and wal",
+];
 
 /// Aim: the same for the store.
 #[test]
 #[ignore = "takes minutes"]
 fn every_sync_of_the_store_is_needed() {
-    let needless: Vec<String> = needless_syncs::<Stored>(2_000).iter().map(Site::to_string).collect();
+    let needless = needless_syncs::<Stored>(1_500, &COVERED);
+    let needless: Vec<String> = needless.iter().map(Site::to_string).collect();
     assert_eq!(needless, Vec::<String>::new());
 }
 

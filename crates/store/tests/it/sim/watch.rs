@@ -1,9 +1,10 @@
 //! A file system between an engine and the simulated disk that knows which syncs there are and can leave some out.
 //!
-//! A *site* is a sync of a kind of file during a kind of operation: `commit: wal`, `compact: directory`. Leaving out
-//! one site for whole runs must make the simulation fail, or the sync is not needed.
+//! A *site* is a sync of a kind of file during a kind of operation: `Commit: wal`, `Compact: directory with segments`. The first sync
+//! of a new file is one of its own (`Flush: new wal`), and those of directories differ by the kinds of files whose names have changed
+//! since the last one. Leaving out one site for whole runs must make the simulation fail, or the sync is not needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub(crate) enum Context {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Site {
     pub(crate) context: Context,
-    /// The file's name up to its number; `directory` for a directory.
+    /// The file's name up to its number, or `directory`, with what is said above.
     pub(crate) file: String,
 }
 
@@ -46,6 +47,10 @@ struct State {
     context: Context,
     seen: BTreeMap<Site, u64>,
     ignored: Option<Site>,
+    /// Files that were made and not synced yet.
+    new: BTreeSet<String>,
+    /// Kinds of files whose names have changed since a directory was synced.
+    renamed: BTreeSet<String>,
 }
 
 /// See the module. A clone is another handle.
@@ -76,13 +81,39 @@ impl Watch {
         self.state().seen.clone()
     }
 
-    /// Notes a sync; false if it is to be left out.
-    fn is_done(&self, name: &str) -> bool {
+    /// Notes that a name has changed.
+    fn note_name(&self, name: &str) {
+        self.state().renamed.insert(kind_of(name));
+    }
+
+    /// Notes the sync of a file; false if it is to be left out.
+    fn is_file_done(&self, name: &str) -> bool {
         let mut state = self.state();
-        let file = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-').to_owned();
-        let site = Site { context: state.context, file };
-        let is_done = state.ignored.as_ref() != Some(&site);
-        *state.seen.entry(site).or_default() += 1;
+        let is_new = state.new.remove(name);
+        let kind = kind_of(name);
+        state.is_done(if is_new { format!("new {kind}") } else { kind })
+    }
+
+    /// The same for the directory.
+    fn is_directory_done(&self) -> bool {
+        let mut state = self.state();
+        let kinds: Vec<String> = std::mem::take(&mut state.renamed).into_iter().collect();
+        state.is_done(match kinds.is_empty() {
+            true => "directory".to_owned(),
+            false => format!("directory with {}", kinds.join(" and ")),
+        })
+    }
+}
+
+fn kind_of(name: &str) -> String {
+    name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-').to_owned()
+}
+
+impl State {
+    fn is_done(&mut self, file: String) -> bool {
+        let site = Site { context: self.context, file };
+        let is_done = self.ignored.as_ref() != Some(&site);
+        *self.seen.entry(site).or_default() += 1;
         is_done
     }
 }
@@ -115,14 +146,20 @@ struct WatchedDirectory {
 impl Directory for WatchedDirectory {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Box<dyn File>> {
         let inner = self.inner.open(name, mode)?;
+        if matches!(mode, OpenMode::CreateNew) {
+            self.watch.note_name(name);
+            self.watch.state().new.insert(name.to_owned());
+        }
         Ok(Box::new(WatchedFile { inner, name: name.to_owned(), watch: self.watch.clone() }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.watch.note_name(to);
         self.inner.rename(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.watch.note_name(name);
         self.inner.remove(name)
     }
 
@@ -131,7 +168,7 @@ impl Directory for WatchedDirectory {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.watch.is_done("directory") { self.inner.sync() } else { Ok(()) }
+        if self.watch.is_directory_done() { self.inner.sync() } else { Ok(()) }
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
@@ -156,7 +193,7 @@ impl File for WatchedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.watch.is_done(&self.name) { self.inner.sync() } else { Ok(()) }
+        if self.watch.is_file_done(&self.name) { self.inner.sync() } else { Ok(()) }
     }
 
     fn len(&self) -> io::Result<u64> {
