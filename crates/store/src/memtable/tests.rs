@@ -353,6 +353,7 @@ fn memory_stays_at_two_sides_whatever_is_written() {
 /// Aim: a refused charge changes nothing, whichever it is. Method: every charge of some hundred insertions is refused
 /// once; afterwards the memtable has exactly what was accepted, and takes the rest.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes")]
 fn a_refused_insertion_changes_nothing() {
     let budget = Budget::root("process", 64 << 20).unwrap().child("memtables", u64::MAX).unwrap();
     let work = |budget: &Budget| {
