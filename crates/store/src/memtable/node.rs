@@ -54,13 +54,21 @@ use super::slab::{Cutter, LINE_BYTES, Memory, Slabs};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::tally::Tally;
 
-/// Entries of a leaf; children of an inner node.
-pub(super) const SLOTS: usize = if cfg!(loom) { 3 } else { 30 };
+/// Entries of a leaf; children of an inner node. Fewer where every step is slow, so that few entries make a high tree.
+pub(super) const SLOTS: usize = if cfg!(loom) {
+    3
+} else if cfg!(miri) {
+    6
+} else {
+    30
+};
 
 /// The steps of a search: half of the words, then half of what is left.
 const FIRST_STEP: usize = SLOTS.div_ceil(2);
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 const STEPS: [usize; 4] = [8, 4, 2, 1];
+#[cfg(miri)]
+const STEPS: [usize; 2] = [2, 1];
 #[cfg(loom)]
 const STEPS: [usize; 1] = [1];
 const _: () =
@@ -78,7 +86,7 @@ struct Node {
     words: [AtomicU64; SLOTS],
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 const _: () = assert!(size_of::<Node>() == 256);
 
 pub(super) const NODE_BYTES: usize = size_of::<Node>().next_multiple_of(LINE_BYTES);

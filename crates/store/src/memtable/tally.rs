@@ -78,7 +78,8 @@ impl Tally {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+// Their numbers are those of full-sized nodes.
+#[cfg(all(test, not(any(loom, miri))))]
 mod tests {
     use super::*;
 

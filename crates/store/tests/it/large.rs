@@ -87,6 +87,13 @@ fn put(
     transaction.commit(Durability::Normal).map(|_| ())
 }
 
+/// What went well, or why not, with the records of the refusals.
+fn ok<T>(outcome: Result<T, Error>, budgets: [&Budget; 2]) -> T {
+    outcome.unwrap_or_else(|error| {
+        panic!("{error}: {:?}", budgets.map(|budget| budget.last_refusal().map(|r| r.to_string())))
+    })
+}
+
 /// How many rows there are, and the sum of their amounts.
 fn totals(store: &Store, budget: &Budget) -> (u64, i64) {
     let arena = Arena::new(budget);
@@ -154,19 +161,19 @@ fn a_table_of_two_gigabytes_is_kept_under_eight_megabytes() {
         transaction.commit(Durability::Full).unwrap();
 
         let ordered = rows / 10;
-        put(&store, &caller, table, (0..ordered).map(|id| (id, 0))).unwrap();
+        ok(put(&store, &caller, table, (0..ordered).map(|id| (id, 0))), [&shared, &caller]);
         said(&format!("{ordered} rows in one transaction"));
         let others =
             (0..rows).map(|i| (i.wrapping_mul(0x9e37_79b1) % rows, 0)).filter(|(id, _)| *id >= ordered);
         let mut others = others.peekable();
         while others.peek().is_some() {
-            put(&store, &caller, table, others.by_ref().take(10_000)).unwrap();
+            ok(put(&store, &caller, table, others.by_ref().take(10_000)), [&shared, &caller]);
         }
         said(&format!("{} rows at random keys", rows - ordered));
-        put(&store, &caller, table, (0..rows).step_by(100).map(|id| (id, 1))).unwrap();
+        ok(put(&store, &caller, table, (0..rows).step_by(100).map(|id| (id, 1))), [&shared, &caller]);
         said("every hundredth row changed in one transaction");
-        store.flush().unwrap();
-        store.compact().unwrap();
+        ok(store.flush(), [&shared, &caller]);
+        ok(store.compact(), [&shared, &caller]);
         said("compacted");
         let expected = (rows * (rows - 1) / 2 + rows.div_ceil(100)) as i64;
         assert_eq!(totals(&store, &caller), (rows, expected));

@@ -188,13 +188,16 @@ impl Drop for Stalled {
 /// Aim: writers go on into the other memtable while one is flushed, and the flushed side is reset in one step.
 #[test]
 fn seed_12_writes_go_on_during_a_flush_and_the_flushed_side_is_reset() {
-    let stalled = Stalled::new("double-buffer", Stall::Fail);
+    let stalled = Stalled::new("double-buffer", Stall::Wait(Duration::from_secs(60)));
     stalled.gate.close();
     let mut id = 0;
-    // Until the first memtable is sealed; its flush stands at the gate.
+    // Until the first memtable is sealed and its flush stands at the gate, for which the worker needs a moment.
     while !stalled.gate.is_reached() {
         stalled.put(id).unwrap();
         id += 1;
+        if held_bytes(&stalled.budget, "memtable") > MEMTABLE_BYTES {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
     assert_eq!(stalled.store.counters().flushes_count, 0);
     let during = id;

@@ -34,7 +34,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..5).prop_map(Step::RollBack),
         1 => Just(Step::Scan),
     ];
-    prop::collection::vec(step, 0..if cfg!(miri) { 50 } else { 200 })
+    prop::collection::vec(step, 0..if cfg!(miri) { 30 } else { 200 })
 }
 
 proptest! {
@@ -42,6 +42,7 @@ proptest! {
 
     /// Aim: a rollback leaves what was there at its savepoint. Method: the model is copied at each savepoint.
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes")]
     fn a_rollback_leaves_what_was_there(steps in steps()) {
         let (_budget, mut set) = write_set();
         let (mut model, mut savepoints, mut sequence) = (Model::new(), vec![(OWN, Model::new())], OWN);
@@ -171,7 +172,7 @@ fn a_refused_change_changes_nothing() {
     let work = |budget: &Budget| {
         let set = WriteSet::new(budget);
         let (mut model, mut failure) = (Model::new(), None);
-        for at in 0..if cfg!(miri) { 40 } else { 400 } {
+        for at in 0..if cfg!(miri) { 20 } else { 400 } {
             let (key, row) = (bigint(at * 7 % 100), vec![3; at as usize % 90]);
             let change = || match at % 3 {
                 0 => set.put(TableId(1), &key, OWN + at, EntryKind::Put, &row, OWN + at),
