@@ -19,6 +19,7 @@ use crate::level::{self, Job, Sizes, next_job};
 use crate::manifest::{self, KeyBound};
 use crate::merge::Filter;
 use crate::rewrite::Rewriter;
+use crate::schema::TableId;
 use crate::store::{Inner, lock};
 use crate::version::{Change, Segment, TableSegments};
 
@@ -137,7 +138,8 @@ impl Inner {
             }
             if job.upper.len() == 1 {
                 if core::mem::replace(&mut are_memtables_small, true) {
-                    return if self.merge_within_level_0(entry, between)? { Ok(true) } else { outcome };
+                    let is_merged = self.merge_within_level_0(entry.table.id(), between)?;
+                    return if is_merged { Ok(true) } else { outcome };
                 }
                 self.empty_memtables_in_turn()?;
                 continue;
@@ -155,8 +157,11 @@ impl Inner {
     ///
     /// Where the pages below were written when there was more memory, they may be too large to be merged with; those of level 0 are as
     /// small as what there is. So at least these do not become more and more, until somebody gives enough for the rest. What is made is
-    /// newer than all others, which is right as long as nobody adds a segment meanwhile: the caller has the right to flush.
-    fn merge_within_level_0(&self, entry: &TableSegments, between: &dyn Fn() -> bool) -> Result<bool, Error> {
+    /// newer than all others, which is right as long as nobody adds a segment meanwhile: the caller has the right to flush, and what it
+    /// has flushed itself is looked up here.
+    fn merge_within_level_0(&self, table: TableId, between: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let version = self.versions.current();
+        let Some(entry) = version.table(table) else { return Ok(false) };
         let mut count = level::of_level(entry.segments(), 0).len();
         while self.compacts_with_flush_buffers() && count > 1 {
             let job = Job { upper: 0..count, lower: 0..0, to: 0, is_bottom: false, is_move: false };

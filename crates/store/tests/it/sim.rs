@@ -111,6 +111,24 @@ fn the_store_tells_damage() {
     no_seed_fails::<Stored>(Profile::Rot, 15);
 }
 
+/// Aim: what was found once is not there again, as far as these scripts still come by.
+#[test]
+fn nothing_is_found_where_something_was() {
+    let known = [
+        (Profile::Crashes, 4_476),
+        (Profile::Crashes, 5_493),
+        (Profile::Crashes, 8_007),
+        (Profile::Faults, 466),
+        (Profile::Faults, 108_829),
+        (Profile::Rot, 107_538),
+    ];
+    for (profile, seed) in known {
+        if let Some(finding) = run_seed::<Stored>(profile, seed, &Config::default()).finding {
+            panic!("{}", report::<Stored>(profile, seed, STEPS, &finding, &Config::default()));
+        }
+    }
+}
+
 /// Runs the one seed of `COFFERDAM_SIM_SEED=profile:seed`, and prints all that is known of it.
 #[test]
 fn seed_from_the_environment() {
