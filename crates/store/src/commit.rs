@@ -343,10 +343,17 @@ impl Inner {
         for run in changes.runs().iter().filter(|run| !dropped.contains(&run.info.table)) {
             added.push(self.place_run(&version, run, base, created, &added)?)?;
         }
+        // Runs that were written together share a file.
+        let mut synced = None;
         for run in changes.runs() {
-            run.file().sync()?;
+            let file = run.file().id();
+            if synced.replace(file) != Some(file) {
+                run.file().sync()?;
+            }
         }
-        self.directory.sync()?;
+        if !changes.runs().is_empty() {
+            self.directory.sync()?;
+        }
         let mut kept = Vec::new_in(&arena);
         kept.extend(created.iter().filter(|table| !dropped.contains(&table.id())).cloned())?;
         let mut gone = Vec::new_in(&arena);
