@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cofferdam_arena::{Budget, BudgetOptions};
 #[cfg(unix)]
 use cofferdam_arena::{Reservoir, ReservoirOptions};
-use cofferdam_store::{MINIMUM_BYTES, Store};
+use cofferdam_store::{MINIMUM_BYTES, Store, Worker};
 use cofferdam_vfs::Vfs;
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::options::Options;
+use crate::options::{Options, WorkerChoice};
 
 /// A database. Clones are handles to the same one; it closes with its last handle.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Database {
     /// What connections and statements hang below.
     db: Budget,
     untracked: Option<Budget>,
+    /// Flushes and compacts. Before the store: one of its own has ended when that closes.
+    worker: Option<Arc<Worker>>,
     /// The tables of its directory.
     store: Option<Store>,
     options: Options,
@@ -31,6 +33,9 @@ pub struct Database {
 
 impl Database {
     /// The database in the directory `path`, which is made where there is none. What was committed is there.
+    ///
+    /// A thread flushes and compacts in the background ([`Options::worker`]), where what is left of the limit is at least 4 MiB: it
+    /// is charged its stack of 256 KiB. With less, those who write do it.
     ///
     /// One process has a database open at a time. When it closes with its last handle, nothing is left to be written: what a
     /// commit has acknowledged is on disk.
@@ -53,8 +58,12 @@ impl Database {
                 Ok(()) => unreachable!("the limit is smaller"),
             };
         }
+        let worker = worker(&database.options.worker, db);
         let store = Store::open(&vfs, path.as_ref(), db, &sizes(db));
-        database.store = Some(store.map_err(|error| Error::from_open(error, path.as_ref(), db))?);
+        let store = store.map_err(|error| Error::from_open(error, path.as_ref(), db))?;
+        // Where there is no room to note it, it is as if there were none.
+        database.worker = worker.filter(|worker| store.attach(worker).is_ok());
+        database.store = Some(store);
         Ok(database)
     }
 
@@ -83,7 +92,7 @@ impl Database {
             }
         };
         let threads = Arc::new(AtomicUsize::new(options.threads.get()));
-        Ok(Database { budget, db, untracked, store: None, options, threads })
+        Ok(Database { budget, db, untracked, worker: None, store: None, options, threads })
     }
 
     /// A new connection.
@@ -128,6 +137,20 @@ impl Database {
 
     pub(crate) fn set_threads(&self, threads: NonZeroUsize) {
         self.threads.store(threads.get(), Ordering::Relaxed);
+    }
+}
+
+/// What a worker's stack may be of what is left of the limit: a share of so many.
+const WORKER_SHARE: u64 = 16;
+
+/// Who is to flush and compact: a thread of the database's own only where that takes little of what is left.
+fn worker(choice: &WorkerChoice, db: &Budget) -> Option<Arc<Worker>> {
+    match choice {
+        WorkerChoice::Nobody => None,
+        WorkerChoice::Shared(worker) => Some(Arc::clone(worker)),
+        WorkerChoice::Own if db.available() < WORKER_SHARE * Worker::STACK_BYTES as u64 => None,
+        // Where the system has no thread, writers do without.
+        WorkerChoice::Own => Worker::start(db).ok().map(Arc::new),
     }
 }
 

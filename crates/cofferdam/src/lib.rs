@@ -65,6 +65,7 @@ pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, OutOfMemory, human_
 pub use cofferdam_plan::Span;
 pub use cofferdam_plan::expr::Column;
 pub use cofferdam_sql::{Splitter, statements};
+pub use cofferdam_store::Worker;
 pub use cofferdam_types::{Date, Decimal, Interval, Type, Value};
 pub use connection::{Canceller, Connection};
 pub use database::Database;

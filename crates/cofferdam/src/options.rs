@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use cofferdam_arena::Budget;
+use cofferdam_store::Worker;
 use cofferdam_vfs::Vfs;
 
 /// The memory limit of a database that names none: 256 MiB.
@@ -17,6 +18,17 @@ pub struct Options {
     pub(crate) parent: Option<Budget>,
     pub(crate) untracked_bytes: u64,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
+    pub(crate) worker: WorkerChoice,
+}
+
+/// Who flushes and compacts in the background.
+#[derive(Clone, Debug)]
+pub(crate) enum WorkerChoice {
+    /// A thread of the database's own, where there is room for it.
+    Own,
+    Shared(Arc<Worker>),
+    /// Nobody: who writes does it.
+    Nobody,
 }
 
 impl Default for Options {
@@ -26,7 +38,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// A limit of 256 MiB, one thread, a tree of budgets of its own.
+    /// A limit of 256 MiB, one thread, a tree of budgets of its own, a worker of its own where there is room for it.
     pub const fn new() -> Options {
         Options {
             memory_limit_bytes: MEMORY_LIMIT_DEFAULT_BYTES,
@@ -34,6 +46,7 @@ impl Options {
             parent: None,
             untracked_bytes: 0,
             vfs: None,
+            worker: WorkerChoice::Own,
         }
     }
 
@@ -66,6 +79,20 @@ impl Options {
     /// all the same.
     pub fn vfs(mut self, vfs: &Arc<dyn Vfs>) -> Options {
         self.vfs = Some(Arc::clone(vfs));
+        self
+    }
+
+    /// Has a worker that databases share flush and compact, in place of one of the database's own. It ends with the last database
+    /// and the last handle to it. What it is doing for a database when that closes it gives up soon; until then the directory is
+    /// not free.
+    pub fn worker(mut self, worker: &Arc<Worker>) -> Options {
+        self.worker = WorkerChoice::Shared(Arc::clone(worker));
+        self
+    }
+
+    /// No thread in the background: flushes and compactions are done by those who write, when they must be.
+    pub fn without_worker(mut self) -> Options {
+        self.worker = WorkerChoice::Nobody;
         self
     }
 }

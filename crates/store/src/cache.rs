@@ -20,7 +20,8 @@
 //!   and its bytes when the last holder lets go.
 //! - C3 No lock is held during a read, a charge for a piece, or the end of a piece. Two readers of the same missing
 //!   piece both read it, and the second one's copy is dropped.
-//! - C4 The reclaimer never waits for a shard: it may be asked by a charge of the thread that holds it (for slots).
+//! - C4 The reclaimer never waits for a shard whose holder charges (for slots): that charge may be the one that asks, or wait for
+//!   the one that asks. Any other holder is on its way out, and is waited for: its moment must not become a refusal.
 //! - C5 A shard without a piece holds no memory.
 //!
 //! **Memory of a piece.** Each is a vector behind the cache's one [`BudgetAlloc`], whose account charges what all of
@@ -40,8 +41,9 @@ mod tests;
 
 use core::fmt;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
@@ -219,6 +221,8 @@ struct Inner {
     budget: Budget,
     alloc: BudgetAlloc,
     shards: [Mutex<Shard>; SHARDS_MAX],
+    /// Of each shard: who holds it charges for slots (C4).
+    charging: [AtomicBool; SHARDS_MAX],
     /// A power of two.
     shards_count: usize,
     /// Where the next reclaim begins.
@@ -245,6 +249,7 @@ impl Cache {
         let alloc = BudgetAlloc::new(&budget);
         let inner = Arc::new(Inner {
             shards: core::array::from_fn(|_| Mutex::new(Shard::new(&alloc))),
+            charging: [const { AtomicBool::new(false) }; SHARDS_MAX],
             shards_count: if is_large { SHARDS_MAX } else { 1 },
             budget,
             alloc,
@@ -366,7 +371,12 @@ impl Inner {
     fn keep(&self, key: PieceKey, piece: PieceBytes) -> Piece {
         self.misses_count.fetch_add(1, Relaxed);
         let hash = key.hash();
-        self.shard(hash).insert(key, hash, Piece(Arc::new(piece)))
+        let charging = &self.charging[self.shard_index(hash)];
+        let mut shard = self.shard(hash);
+        charging.store(shard.is_full(), Release);
+        let kept = shard.insert(key, hash, Piece(Arc::new(piece)));
+        charging.store(false, Release);
+        kept
     }
 
     /// Evicts until `bytes` could be charged, the cache is small, or it is empty; first in the shard of `hash`.
@@ -384,6 +394,18 @@ impl Inner {
                     Some(evicted) => self.let_go(evicted),
                     None => break,
                 };
+            }
+        }
+    }
+
+    /// What a shard gives up for the charge of somebody else, if it has anything and its holder does not charge (C4).
+    fn evict_for_others(&self, index: usize) -> Option<Evicted> {
+        loop {
+            match self.shards[index].try_lock() {
+                Ok(mut shard) => return shard.evict(),
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().evict(),
+                Err(TryLockError::WouldBlock) if self.charging[index].load(Acquire) => return None,
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
             }
         }
     }
@@ -431,14 +453,9 @@ impl Reclaim for Reclaimer {
         let mut released_bytes = 0;
         let first = inner.next_victim.fetch_add(1, Relaxed);
         for step in 0..inner.shards_count {
-            let shard = &inner.shards[(first + step) & (inner.shards_count - 1)];
+            let index = (first + step) & (inner.shards_count - 1);
             while released_bytes < bytes {
-                // C4: never waits.
-                let evicted = match shard.try_lock() {
-                    Ok(mut shard) => shard.evict(),
-                    Err(_) => None,
-                };
-                let Some(evicted) = evicted else { break };
+                let Some(evicted) = inner.evict_for_others(index) else { break };
                 released_bytes += inner.let_go(evicted);
             }
         }

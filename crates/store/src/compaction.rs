@@ -10,8 +10,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{Arena, Budget};
 
 use crate::error::Error;
 use crate::flush::{BUFFERS, NewSegments};
@@ -21,6 +21,7 @@ use crate::merge::Filter;
 use crate::rewrite::Rewriter;
 use crate::schema::TableId;
 use crate::store::{Inner, lock};
+use crate::table::Table;
 use crate::version::{Change, Segment, TableSegments};
 
 /// Where compactions are allowed less, they write through the buffers of flushes, and flushes wait for them.
@@ -50,7 +51,10 @@ impl Inner {
         let is_small = self.compacts_with_flush_buffers();
         let share = if is_small { 100 } else { u64::from(self.options.compaction_percent.clamp(1, 100)) };
         let slice_started = core::cell::Cell::new(vfs.now_ns());
-        self.compact_once(&|| {
+        self.check_writable()?;
+        // A transaction that merges its runs may have the turn: others' flushes need not wait for that. It rings when it is done.
+        let Ok(_turn) = self.compacting.try_lock() else { return Ok(false) };
+        self.compact_with_turn(&|| {
             let worked = vfs.now_ns().saturating_sub(slice_started.get());
             if worked >= SLICE_NS {
                 if self.level_0_segments() < STALL_SEGMENTS / 2 {
@@ -85,6 +89,11 @@ impl Inner {
     pub(crate) fn compact_once(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         self.check_writable()?;
         let _turn = lock(&self.compacting);
+        self.compact_with_turn(between)
+    }
+
+    /// [`Inner::compact_once`] for who has the right to compact.
+    fn compact_with_turn(&self, between: &dyn Fn() -> bool) -> Result<bool, Error> {
         let is_small = self.compacts_with_flush_buffers();
         let _flushing = is_small.then(|| lock(&self.flushing));
         let outcome = self.compact_in_turn(between);
@@ -218,15 +227,8 @@ impl Inner {
         new: &mut NewSegments<'_, '_>,
         between: &dyn Fn() -> bool,
     ) -> Result<bool, Error> {
-        let budget = &self.compaction_budget;
-        let (allowed, for_writing) = match self.sizing.compaction_bytes {
-            small @ ..OWN_BUFFERS_FROM_BYTES => {
-                // The rest for what is larger than thought: pages that were written when there was more, chunks not filled.
-                (small / 3, (&self.flush_budget, self.sizing.flush_bytes * 3 / 4))
-            }
-            bytes => (bytes / 2, (budget, bytes / 3)),
-        };
-        let (arena, mut scratch) = (Arena::with_growth(budget, BUFFERS), Arena::new(budget));
+        let (allowed, for_writing) = self.buffers_of_compactions();
+        let arena = Arena::with_growth(&self.compaction_budget, BUFFERS);
         let mut snapshots = Vec::new_in(&arena);
         self.snapshots.all(&mut snapshots)?;
         let oldest = snapshots[0];
@@ -235,47 +237,82 @@ impl Inner {
         let table_bytes = entry.segments().iter().map(|segment| segment.info.bytes).sum();
         // Level 0 has few segments, whatever their size.
         let target_bytes = if job.to == 0 { u64::MAX } else { self.sizing.segment_bytes(table_bytes) };
-        let mut pending = rows.next(&filter)?;
-        let mut last_key = Vec::new_in(&arena);
-        let mut first_key = Vec::new_in(&arena);
-        while pending > 0 {
-            let place = (job.to as u8, 0);
-            let mut is_stopped = false;
-            new.write(&entry.table, place, for_writing, |writer| {
-                while pending > 0 {
-                    if writer.written_bytes() >= target_bytes {
-                        first_key.clear();
-                        rows.put_key(0, &mut first_key)?;
-                        if can_cut(&last_key, &first_key) {
-                            break;
-                        }
-                    }
-                    if job.is_bottom {
-                        rows.map_sequences(
-                            |sequence| {
-                                if sequence <= oldest { SETTLED_SEQUENCE } else { sequence }
-                            },
-                        );
-                    }
-                    rows.write(writer, &scratch)?;
-                    scratch.reset();
-                    last_key.clear();
-                    rows.put_key(pending - 1, &mut last_key)?;
-                    is_stopped = between();
-                    if is_stopped {
+        let settled = |sequence| {
+            if job.is_bottom && sequence <= oldest { SETTLED_SEQUENCE } else { sequence }
+        };
+        let output = Output { table: &entry.table, place: (job.to as u8, 0), for_writing, target_bytes };
+        write_segments(&mut rows, &filter, settled, output, new, between)
+    }
+
+    /// What is allowed for reading what is compacted, and the budget that writing it is charged to with what is allowed for that.
+    pub(crate) fn buffers_of_compactions(&self) -> (u64, (&Budget, u64)) {
+        match self.sizing.compaction_bytes {
+            small @ ..OWN_BUFFERS_FROM_BYTES => {
+                // The rest for what is larger than thought: pages that were written when there was more, chunks not filled.
+                (small / 3, (&self.flush_budget, self.sizing.flush_bytes * 3 / 4))
+            }
+            bytes => (bytes / 2, (&self.compaction_budget, bytes / 3)),
+        }
+    }
+}
+
+/// What rows are written to again.
+#[derive(Clone, Copy)]
+pub(crate) struct Output<'o> {
+    pub(crate) table: &'o Table,
+    /// The level, and what sequences are relative to.
+    pub(crate) place: (u8, u64),
+    pub(crate) for_writing: (&'o Budget, u64),
+    /// A segment with more bytes ends where it may.
+    pub(crate) target_bytes: u64,
+}
+
+/// Writes the rows that the filter lets through as new segments, with what `change` makes of their sequences; each but the last
+/// one ends its file. False if `between` said to stop.
+pub(crate) fn write_segments(
+    rows: &mut Rewriter<'_>,
+    filter: &Filter<'_>,
+    change: impl Fn(u64) -> u64,
+    output: Output<'_>,
+    new: &mut NewSegments<'_, '_>,
+    between: &dyn Fn() -> bool,
+) -> Result<bool, Error> {
+    let Output { table, place, for_writing, target_bytes } = output;
+    let (arena, mut scratch) = (Arena::with_growth(rows.budget(), BUFFERS), Arena::new(rows.budget()));
+    let (mut first_key, mut last_key) = (Vec::new_in(&arena), Vec::new_in(&arena));
+    let mut pending = rows.next(filter)?;
+    let mut is_stopped = false;
+    while pending > 0 {
+        new.write(table, place, for_writing, |writer| {
+            while pending > 0 {
+                if writer.written_bytes() >= target_bytes {
+                    first_key.clear();
+                    rows.put_key(0, &mut first_key)?;
+                    if can_cut(&last_key, &first_key) {
                         break;
                     }
-                    pending = rows.next(&filter)?;
                 }
-                Ok(())
-            })?;
-            if is_stopped {
-                return Ok(false);
+                rows.map_sequences(&change);
+                rows.write(writer, &scratch)?;
+                scratch.reset();
+                last_key.clear();
+                rows.put_key(pending - 1, &mut last_key)?;
+                is_stopped = between();
+                if is_stopped {
+                    break;
+                }
+                pending = rows.next(filter)?;
             }
+            Ok(())
+        })?;
+        if is_stopped {
+            return Ok(false);
+        }
+        if pending > 0 {
             new.end_file();
         }
-        Ok(true)
     }
+    Ok(true)
 }
 
 /// K3: whether a segment may end with one key and the next one begin with the other.

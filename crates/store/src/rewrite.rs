@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
+use cofferdam_arena::{AllocError, Arena, Budget};
 use cofferdam_types::column::Kind;
 use cofferdam_types::key::encode_key;
 
@@ -155,6 +155,11 @@ impl<'a> Rewriter<'a> {
             rows_max,
             text_bytes,
         })
+    }
+
+    /// What its memory is charged to.
+    pub(crate) fn budget(&self) -> &'a Budget {
+        self.columns.arena().budget()
     }
 
     /// Fills the batch with the next rows that count; 0 at the end.

@@ -1,7 +1,10 @@
 //! Runs: changes of a transaction that did not fit its memory, sorted, in files that no manifest names before the commit.
 //!
 //! Each time the write set is full, all of it goes into one file, a segment a table. Sequences in it are numbers of
-//! operations, so runs follow one another, and going back to a savepoint drops those that are newer.
+//! operations, so runs follow one another, and going back to a savepoint drops those that are newer. Runs that have become
+//! many are merged (`merging`).
+
+mod merging;
 
 use std::sync::Arc;
 
@@ -25,9 +28,24 @@ use crate::version::Segment;
 #[derive(Debug)]
 pub(crate) struct Runs {
     segments: Vec<Arc<Segment>, BudgetAlloc>,
+    /// What was written together, oldest first: each ends where the next one begins.
+    groups: Vec<Group, BudgetAlloc>,
+    /// Counts up with each change of the segments.
+    changes_count: u64,
+    /// Fewer segments than these are not merged: there was no room for it.
+    merge_from: usize,
     /// No run of the table has a key above this: rows that come in the order of their keys are in none of the runs before them.
     greatest: Vec<(TableId, KeyBound), BudgetAlloc>,
     filter: KeyFilter,
+}
+
+/// Segments that were written together: of a table one, or several that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Group {
+    /// Behind its last one in the list of segments.
+    end: usize,
+    /// How often its rows were merged.
+    generation: u8,
 }
 
 /// What keys the runs have, at a few bits each: rows that come in no order are looked for in each run else.
@@ -93,12 +111,19 @@ pub(crate) struct RunItem<'i> {
 impl Runs {
     pub(crate) fn new(alloc: &BudgetAlloc) -> Runs {
         let (segments, greatest) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
-        Runs { segments, greatest, filter: KeyFilter::new(alloc) }
+        let groups = Vec::new_in(alloc.clone());
+        let filter = KeyFilter::new(alloc);
+        Runs { segments, groups, changes_count: 0, merge_from: 0, greatest, filter }
     }
 
     /// Oldest first.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
+    }
+
+    /// Is another one after each change of [`Runs::segments`].
+    pub(crate) fn changes_count(&self) -> u64 {
+        self.changes_count
     }
 
     /// The runs of a table that may have a key, whose hash is given, newest first.
@@ -112,7 +137,11 @@ impl Runs {
         let is_above = greatest.is_none_or(|(_, bound)| !bound.is_unbounded() && key > bound.as_bytes());
         let is_in_none = is_above || !self.filter.may_contain(table, hash);
         let segments = if is_in_none { &[][..] } else { &self.segments };
-        segments.iter().rev().filter(move |run| run.info.table == table)
+        let may_have = move |run: &&Arc<Segment>| {
+            let (smallest, largest) = run.keys();
+            run.info.table == table && smallest <= key && key <= largest
+        };
+        segments.iter().rev().filter(may_have)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -194,6 +223,7 @@ impl Runs {
         let mut new = NewSegments::new(inner, &arena);
         write(inner, &mut new)?;
         self.segments.try_reserve(new.segments.len())?;
+        self.groups.try_reserve(1)?;
         self.greatest.try_reserve(new.segments.len())?;
         for segment in new.segments.iter() {
             let (id, largest) = (segment.info.table, segment.info.largest);
@@ -205,6 +235,10 @@ impl Runs {
             }
         }
         self.segments.extend(new.segments.iter().cloned());
+        if !new.segments.is_empty() {
+            self.groups.push(Group { end: self.segments.len(), generation: 0 });
+        }
+        self.changes_count += 1;
         Ok(())
     }
 
@@ -245,8 +279,26 @@ impl Runs {
             })?;
             self.segments[place] = Arc::clone(&kept.segments[0]);
         }
-        self.segments.retain(|segment| segment.info.sequence_min <= limit);
+        self.forget(|segment| segment.info.sequence_min > limit);
         Ok(())
+    }
+}
+
+impl Runs {
+    /// Drops some of the segments.
+    fn forget(&mut self, is_gone: impl Fn(&Segment) -> bool) {
+        let (mut start, mut kept) = (0, 0);
+        for group in &mut self.groups {
+            let end = core::mem::replace(&mut start, group.end);
+            kept += self.segments[end..group.end].iter().filter(|segment| !is_gone(segment)).count();
+            group.end = kept;
+        }
+        self.segments.retain(|segment| !is_gone(segment));
+        // Those with nothing in them.
+        self.groups.dedup_by_key(|group| group.end);
+        self.groups.retain(|group| group.end > 0);
+        self.changes_count += 1;
+        debug_assert_eq!(self.groups.last().map_or(0, |group| group.end), self.segments.len());
     }
 }
 

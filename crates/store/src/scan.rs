@@ -49,7 +49,7 @@ pub struct Scan<'a> {
     /// How many of the inputs are attached.
     attached: usize,
     /// The version and how many runs they are attached to.
-    attached_to: Option<(u64, usize)>,
+    attached_to: Option<(u64, u64)>,
     /// The last operation of its own transaction that it sees: what is changed while it goes on is not seen.
     operation: Option<u64>,
     /// The one input is read without the merge, which does not know its position.
@@ -259,8 +259,7 @@ impl<'a> Scan<'a> {
         // R1: pins first.
         let pins = view.inner.memtables.pin().expect("fewer than 2^32 readers");
         let version = view.inner.versions.current();
-        let runs = view.own.map_or(&[][..], |own| own.runs.segments());
-        let attached_to = (version.number(), runs.len());
+        let attached_to = (version.number(), view.own.map_or(0, |own| own.runs.changes_count()));
         if self.attached_to != Some(attached_to) {
             self.stop_alone()?;
             self.attach(view, &version)?;

@@ -506,12 +506,14 @@ impl Transaction {
             let arena = Arena::new(&self.budget);
             let items = change.sorted_items(&arena)?;
             self.runs.write_items(&self.store, operation, items, &self.created)?;
+            self.runs.merge(&self.store, &self.created)?;
             self.operation = operation;
             return Ok(());
         }
         let is_full = self.writes.figures().used_bytes + bytes as u64 > self.write_bytes_max();
         if is_full || self.write_items(change, operation).is_err() {
             self.spill()?;
+            self.runs.merge(&self.store, &self.created)?;
             self.write_items(change, operation)?;
         }
         self.operation = operation;
@@ -635,7 +637,13 @@ impl Transaction {
     /// Writes the changes in memory to a run.
     fn spill(&mut self) -> Result<(), Error> {
         if self.writes.figures().entries_count > 0 {
-            self.runs.write(&self.store, &self.writes, &self.created)?;
+            loop {
+                match self.runs.write(&self.store, &self.writes, &self.created) {
+                    // Handles of runs may be what takes the room.
+                    Err(Error::OutOfMemory(_)) if self.runs.merge_newest(&self.store, &self.created)? => {}
+                    outcome => break outcome?,
+                }
+            }
             self.writes.reset();
         }
         Ok(())

@@ -19,9 +19,6 @@ pub(crate) trait Chores: Send + Sync {
     fn compact(&self, between: &dyn Fn() -> bool) -> bool;
 }
 
-/// Bytes of the thread's stack, charged to the budget that the worker was started on.
-const STACK_BYTES: usize = 256 << 10;
-
 /// A background thread, and the stores that it works for. It ends when it is dropped; stores that outlive it do their
 /// chores on their callers' threads.
 ///
@@ -54,13 +51,16 @@ impl core::fmt::Debug for Bell {
 }
 
 impl Worker {
+    /// Bytes of the thread's stack, charged to the budget that the worker is started on.
+    pub const STACK_BYTES: usize = 256 << 10;
+
     /// Starts the thread.
     ///
     /// # Errors
     /// The budget refuses the stack; the system refuses a thread (the same token, as nothing better can be done).
     pub fn start(budget: &Budget) -> Result<Worker, AllocError> {
         let alloc = BudgetAlloc::new(budget);
-        alloc.charge(STACK_BYTES)?;
+        alloc.charge(Worker::STACK_BYTES)?;
         let bell = Arc::new(Bell {
             state: Mutex::new(State { stores: Vec::new_in(alloc.clone()), is_rung: false }),
             rung: Condvar::new(),
@@ -68,10 +68,12 @@ impl Worker {
             is_ending: AtomicBool::new(false),
         });
         let (shared, name) = (Arc::clone(&bell), "cofferdam-store".into());
-        let thread =
-            std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || shared.serve());
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .stack_size(Worker::STACK_BYTES)
+            .spawn(move || shared.serve());
         let Ok(thread) = thread else {
-            alloc.release(STACK_BYTES);
+            alloc.release(Worker::STACK_BYTES);
             return Err(AllocError);
         };
         Ok(Worker { bell, thread: Some(thread), alloc })
@@ -93,7 +95,7 @@ impl Drop for Worker {
             // A panic of the thread was reported where it happened.
             let _ = thread.join();
         }
-        self.alloc.release(STACK_BYTES);
+        self.alloc.release(Worker::STACK_BYTES);
     }
 }
 
@@ -141,7 +143,8 @@ impl Bell {
                     if self.is_urgent.load(Ordering::Acquire) {
                         self.flush_all();
                     }
-                    self.is_ending()
+                    // Where nobody else has the store, its closing waits for this.
+                    self.is_ending() || Arc::strong_count(&store) == 1
                 };
                 while store.compact(&between) && !between() {}
             }
@@ -249,7 +252,7 @@ mod tests {
             let gone: Weak<dyn Chores> = Weak::<Counting>::new();
             worker.bell().add(gone).unwrap();
         }
-        assert!(budget.used() <= 4096 + STACK_BYTES as u64 + 2048, "{}", budget.used());
+        assert!(budget.used() <= 4096 + Worker::STACK_BYTES as u64 + 2048, "{}", budget.used());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod budgets;
 mod directories;
 mod scripts;
 mod support;
+mod workers;
 
 #[global_allocator]
 static ALLOCATOR: cofferdam_testkit::counting::CountingAllocator =

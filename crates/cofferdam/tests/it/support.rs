@@ -54,7 +54,9 @@ impl Directory {
 
 fn open(disk: &Arc<SimDisk>, process: &Database, limit_bytes: u64) -> Result<Database, Error> {
     let vfs: Arc<dyn Vfs> = Arc::clone(disk) as Arc<dyn Vfs>;
-    let options = Options::new().memory_limit(limit_bytes).parent(process.budget()).vfs(&vfs);
+    // What the disk is asked for follows from the statements alone.
+    let options =
+        Options::new().memory_limit(limit_bytes).parent(process.budget()).vfs(&vfs).without_worker();
     Database::open("/db", options)
 }
 

@@ -143,6 +143,11 @@ impl Shard {
         piece
     }
 
+    /// Whether the next piece needs more slots, which are charged under the lock.
+    pub(super) fn is_full(&self) -> bool {
+        self.free == NONE
+    }
+
     /// Takes out the piece that is least likely to be used again; `None` where there is none that nobody holds.
     pub(super) fn evict(&mut self) -> Option<Evicted> {
         // A piece is passed over at most four times before its uses are spent, and those that are held go around once.

@@ -248,3 +248,33 @@ fn refusals_at_any_charge_lose_nothing() {
     found.unwrap();
     assert_eq!(store.used(), 0);
 }
+
+/// Aim: a charge that the cache has room for is never refused because somebody is looking into the cache at that moment (C4).
+/// Method: threads that look for pieces without holding them, and one that charges what only the cache can give up.
+#[test]
+fn who_looks_into_it_costs_no_one_a_charge() {
+    let root = root(256 << 10);
+    let cache = Cache::new(&root, 192 << 10).unwrap();
+    let other = root.child("other", 256 << 10).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    (0..64).for_each(|offset| drop(cache.get(key(1, offset))));
+                }
+            });
+        }
+        let rounds = if cfg!(debug_assertions) { 300 } else { 3_000 };
+        let refused = (0..rounds).find(|_| {
+            (0..64).for_each(|offset| drop(load(&cache, key(1, offset), 2000)));
+            let is_refused = other.charge(200 << 10).is_err();
+            if !is_refused {
+                other.release(200 << 10);
+            }
+            is_refused
+        });
+        is_over.store(true, Relaxed);
+        assert_eq!(refused, None);
+    });
+}

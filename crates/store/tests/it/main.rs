@@ -23,6 +23,7 @@ mod machine;
 mod manifest;
 mod memory;
 mod recovery;
+mod runs;
 mod seeds;
 mod sim;
 mod stalls;
