@@ -318,7 +318,9 @@ impl Transaction {
         };
         let outcome = make(self, &mut change);
         change.clear();
-        self.change = Some(change).filter(RowChange::is_small);
+        if change.is_small() {
+            self.change = Some(change);
+        }
         outcome
     }
 
@@ -329,7 +331,20 @@ impl Transaction {
         replaces: bool,
         change: &mut RowChange,
     ) -> Result<(), Error> {
-        let known = self.known(table)?;
+        let known = self.take_known(table)?;
+        let outcome = self.insert_known(&known, values, replaces, change);
+        self.known.push(known);
+        outcome
+    }
+
+    fn insert_known(
+        &mut self,
+        known: &Known,
+        values: &[Value<'_>],
+        replaces: bool,
+        change: &mut RowChange,
+    ) -> Result<(), Error> {
+        let table = known.table.id();
         known.table.check(values)?;
         let schema = known.table.schema();
         let row_id = [Value::BigInt(known.table.next_row_id() as i64)];
@@ -338,7 +353,7 @@ impl Transaction {
         encode::put_row(row_id, &mut change.row)?;
         if row_id.is_empty() {
             encode::put_key(table, &schema, values, &mut change.key)?;
-            let is_there = !self.gap.is_free(table, &change.key) && self.find_old(&known, change)?;
+            let is_there = !self.gap.is_free(table, &change.key) && self.find_old(known, change)?;
             if is_there && !replaces {
                 return Err(violation(table, &known.table, known.table.key().len(), |column| values[column]));
             }
@@ -349,10 +364,10 @@ impl Transaction {
         for index in known.indexes.iter() {
             self.add_index_change(index, Some(&value), change)?;
         }
-        self.apply(&known, change, EntryKind::Put)?;
+        self.apply(known, change, EntryKind::Put)?;
         if row_id.is_empty() && matches!(self.gap.inserted(table, &change.key), Ok(true)) {
             // The row is there, whatever comes of this: where nothing is known, the next one is looked for.
-            let _ = self.find_gap(&known);
+            let _ = self.find_gap(known);
         }
         Ok(())
     }
@@ -380,15 +395,26 @@ impl Transaction {
         key: &[Value<'_>],
         change: &mut RowChange,
     ) -> Result<bool, Error> {
-        let known = self.known(table)?;
+        let known = self.take_known(table)?;
+        let outcome = self.delete_known(&known, key, change);
+        self.known.push(known);
+        outcome
+    }
+
+    fn delete_known(
+        &mut self,
+        known: &Known,
+        key: &[Value<'_>],
+        change: &mut RowChange,
+    ) -> Result<bool, Error> {
         put_whole_key(&known.table, key, &mut change.key)?;
-        if !self.find_old(&known, change)? {
+        if !self.find_old(known, change)? {
             return Ok(false);
         }
         for index in known.indexes.iter() {
             self.add_index_change(index, None, change)?;
         }
-        self.apply(&known, change, EntryKind::Delete)?;
+        self.apply(known, change, EntryKind::Delete)?;
         Ok(true)
     }
 
@@ -510,7 +536,7 @@ impl Transaction {
             self.operation = operation;
             return Ok(());
         }
-        let is_full = self.writes.figures().used_bytes + bytes as u64 > self.write_bytes_max();
+        let is_full = self.writes.used_bytes() + bytes as u64 > self.write_bytes_max();
         if is_full || self.write_items(change, operation).is_err() {
             self.spill()?;
             self.runs.merge(&self.store, &self.created)?;
@@ -590,10 +616,10 @@ impl Transaction {
     /// Forgets all changes, as dropping the transaction does.
     pub fn rollback(self) {}
 
-    /// A table with its indexes.
-    fn known(&mut self, id: TableId) -> Result<Known, Error> {
-        if let Some(known) = self.known.iter().find(|known| known.table.id() == id) {
-            return Ok(known.clone());
+    /// A table with its indexes; taken out of `known`, where there is room for it to come back.
+    fn take_known(&mut self, id: TableId) -> Result<Known, Error> {
+        if let Some(place) = self.known.iter().position(|known| known.table.id() == id) {
+            return Ok(self.known.swap_remove(place));
         }
         let met = self.met(id)?;
         let table = self.view().table(id)?;
@@ -606,10 +632,8 @@ impl Transaction {
             }
         }
         self.alloc.charge(size_of::<Vec<Arc<Table>, BudgetAlloc>>())?;
-        let known = Known { table, indexes: Arc::new(indexes) };
         self.known.try_reserve(1)?;
-        self.known.push(known.clone());
-        Ok(known)
+        Ok(Known { table, indexes: Arc::new(indexes) })
     }
 
     /// A table with the indexes that it had when the transaction first met it.

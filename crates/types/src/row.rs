@@ -131,6 +131,21 @@ pub fn decode_row(input: &[u8], ty: Type) -> Result<(Value<'_>, usize), Error> {
     Ok((value, row_bytes(&value)))
 }
 
+/// Decodes the first column of a row, a text, as [`decode_row`] does, but does not look whether its bytes are UTF-8: for rows
+/// that were in memory all the time.
+///
+/// # Errors
+/// As `decode_row`, but for that.
+#[inline]
+pub fn decode_row_text(input: &[u8]) -> Result<(Option<&[u8]>, usize), Error> {
+    let reader = Reader { input, ty: Type::Text };
+    match input.first() {
+        None => Err(reader.ends()),
+        Some(&NULL) => Ok((None, 1)),
+        Some(_) => reader.text_bytes().map(|(text, start)| (Some(text), start + text.len())),
+    }
+}
+
 /// The column that is being decoded.
 struct Reader<'r> {
     input: &'r [u8],
@@ -174,6 +189,15 @@ impl<'r> Reader<'r> {
     }
 
     fn text(&self) -> Result<(Value<'r>, usize), Error> {
+        let (bytes, start) = self.text_bytes()?;
+        let text = core::str::from_utf8(bytes)
+            .map_err(|error| Error::corrupt(self.ty, start + error.valid_up_to(), "expected UTF-8"))?;
+        Ok((Value::Text(text), start + bytes.len()))
+    }
+
+    /// The bytes of a text, and where they begin.
+    #[inline]
+    fn text_bytes(&self) -> Result<(&'r [u8], usize), Error> {
         let (mut len, mut start) = (0u64, 0);
         for byte in self.input.iter().take(LENGTH_BYTES_MAX) {
             len |= u64::from(byte & 0x7f) << (7 * start);
@@ -183,11 +207,7 @@ impl<'r> Reader<'r> {
                 if leb128(len).1 != start {
                     return Err(Error::corrupt(self.ty, 0, "no such length"));
                 }
-                let bytes = self.bytes(start, len as usize - 1)?;
-                let text = core::str::from_utf8(bytes).map_err(|error| {
-                    Error::corrupt(self.ty, start + error.valid_up_to(), "expected UTF-8")
-                })?;
-                return Ok((Value::Text(text), start + bytes.len()));
+                return Ok((self.bytes(start, (len as usize).saturating_sub(1))?, start));
             }
         }
         match start {

@@ -9,6 +9,7 @@
 //! An entry is written to memory and put into its leaf, whose later entries move one place to the right (node N5). Where the leaf
 //! is full, a new leaf beside it gets its upper half and the nodes above get a new child, in the order that tree T3 asks
 //! for; they are split the same way where they are full. Entries that come in order, up or down, leave full leaves behind.
+//! An entry behind all others is put there without a search if the one before was: the tree's *edge* is known.
 //!
 //! Nothing can fail halfway: what an insertion takes of memory is known when its leaf is found, and made sure of before
 //! anything is changed. *Reserve* makes sure of what many insertions can take at worst.
@@ -219,8 +220,9 @@ impl<'w, M: Memory> Inserter<'w, M> {
     }
 
     fn ensure(&self, needs: Needs) -> Result<(), AllocError> {
-        self.cutter.ensure(needs)?;
-        self.side.figures.held_bytes.set(self.cutter.memory().held_bytes() as u64);
+        if self.cutter.ensure(needs)? {
+            self.side.figures.held_bytes.set(self.cutter.memory().held_bytes() as u64);
+        }
         Ok(())
     }
 
@@ -258,8 +260,13 @@ impl<'w, M: Memory> Inserter<'w, M> {
 
     #[inline(always)]
     fn plan(&self, tree: TreeRef<'w>, target: &Target<'_>) -> Plan<'w> {
-        let Some((leaf, state)) = tree.leaf_for(target) else { return Plan::Begin };
-        let Found { rank, same_key, .. } = leaf.find(state, target);
+        let edge = tree.edge().and_then(|leaf| Some((leaf, leaf.is_passed_by(target)?, None)));
+        let found = edge.or_else(|| {
+            let (leaf, state) = tree.leaf_for(target)?;
+            let Found { rank, same_key, .. } = leaf.find(state, target);
+            Some((leaf, rank, same_key))
+        });
+        let Some((leaf, rank, same_key)) = found else { return Plan::Begin };
         if same_key.is_some_and(|record| record.sequence as i64 == target.sequence) {
             Plan::Replace { leaf, rank }
         } else if leaf.is_full() {
@@ -273,7 +280,10 @@ impl<'w, M: Memory> Inserter<'w, M> {
     #[inline(always)]
     fn carry_out(&self, tree: TreeRef<'w>, plan: Plan<'w>, record: RecordRef<'w>, key: &[u8]) -> bool {
         match plan {
-            Plan::Fill { leaf, rank } => leaf.insert_record(rank, record, key),
+            Plan::Fill { leaf, rank } => {
+                tree.note_edge(Some(leaf).filter(|leaf| rank == leaf.count()));
+                leaf.insert_record(rank, record, key);
+            }
             Plan::Replace { leaf, rank } => {
                 // Whoever is copying the leaf begins again, so that nobody has both.
                 tree.change();
@@ -318,8 +328,10 @@ impl<'w, M: Memory> Inserter<'w, M> {
         right.set_next_of(leaf);
 
         self.add_child(tree, path, 1, new.child);
+        tree.note_edge(None);
         if is_new_first {
             leaf.set_next(new);
+            tree.note_edge(Some(right));
             // The next one that comes here is no streak.
             leaf.keep(Tally::of(SLOTS));
         } else {

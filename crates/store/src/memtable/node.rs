@@ -229,6 +229,14 @@ pub(super) fn compare(left: &[u8], right: &[u8]) -> Compared {
         return ends
             .map_or(by_length, |(a, b)| u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b)).then(by_length));
     }
+    if let (Some(a), Some(b), Some(a_end), Some(b_end)) =
+        (left.first_chunk::<4>(), right.first_chunk::<4>(), left.last_chunk::<4>(), right.last_chunk::<4>())
+    {
+        let number = |begin: &[u8; 4], end: &[u8; 4]| {
+            u64::from(u32::from_be_bytes(*begin)) << 32 | u64::from(u32::from_be_bytes(*end))
+        };
+        return number(a, a_end).cmp(&number(b, b_end)).then(by_length);
+    }
     left.iter().cmp(right).then(by_length)
 }
 
@@ -676,6 +684,28 @@ impl<'p> Leaf<'p> {
     pub(super) fn record(self, rank: usize) -> RecordRef<'p> {
         assert!(rank < self.count(), "N4");
         self.record_of(self.word(rank))
+    }
+
+    /// The address, to find the leaf again ([`Leaf::from_address`]).
+    #[inline(always)]
+    pub(super) fn address(self) -> *mut u8 {
+        self.at.as_ptr().cast()
+    }
+
+    /// # Safety
+    /// 1. `address` is null, or what [`Leaf::address`] gave for a leaf in the same slabs in this generation, in this thread or
+    ///    in one that has passed on what it knows since.
+    #[inline(always)]
+    pub(super) unsafe fn from_address(slabs: &'p Slabs, address: *mut u8) -> Option<Leaf<'p>> {
+        NonNull::new(address.cast()).map(|at| Leaf(NodeRef { slabs, at }))
+    }
+
+    /// How many records there are, if all of them are before a target. For the writer.
+    #[inline(always)]
+    pub(super) fn is_passed_by(self, target: &Target<'_>) -> Option<usize> {
+        let count = self.count();
+        let last = self.record_of(self.word(count.checked_sub(1)?)).get();
+        (target.side_of(&last) == Compared::Less).then_some(count)
     }
 
     /// The leaf after this one.

@@ -46,14 +46,16 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
-            room.copy_from_slice(bytes);
+    #[inline(always)]
+    fn put<const LEN: usize>(&mut self, bytes: [u8; LEN]) {
+        if let Some(room) = self.bytes.get_mut(self.len..).and_then(|room| room.first_chunk_mut()) {
+            *room = bytes;
         }
-        self.len += bytes.len();
+        self.len += LEN;
     }
 
     /// The header of a record; lengths are below 2^32.
+    #[inline(always)]
     pub(super) fn new(record: &Record<'_>, base_sequence: u64) -> Header {
         let above = record.sequence.wrapping_sub(base_sequence);
         let is_far = above >= NEAR_COUNT;
@@ -63,18 +65,18 @@ impl Header {
             | key_bits << KEY_SHIFT
             | row_bits << ROW_SHIFT;
         let mut header = Header { bytes: [0; HEADER_BYTES_MAX], len: 0 };
-        header.put(&(word as u16).to_le_bytes());
+        header.put((word as u16).to_le_bytes());
         if key_bits == LONG {
-            header.put(&(record.key.len() as u32).to_le_bytes());
+            header.put((record.key.len() as u32).to_le_bytes());
         }
         if row_bits == LONG {
-            header.put(&(record.row.len() as u32).to_le_bytes());
+            header.put((record.row.len() as u32).to_le_bytes());
         }
         if is_far {
-            header.put(&record.sequence.to_le_bytes());
+            header.put(record.sequence.to_le_bytes());
         } else {
             let [low, middle, high, ..] = above.to_le_bytes();
-            header.put(&[low, middle, high]);
+            header.put([low, middle, high]);
         }
         header
     }
@@ -107,30 +109,40 @@ pub(super) fn write_record<M: Memory>(
     let before = before.as_ref().map_or(&[][..], |before| before);
     let (offset, room) = cutter.cut_record(before.len() + len + TRACK_BYTES);
     let (front, room) = room.split_at_mut(before.len());
-    front.write_copy_of_slice(before);
+    copy(front, before);
     let (track, room) = room.split_at_mut(TRACK_BYTES);
     note_write(track);
     let (head, rest) = room.split_at_mut(header.len);
     let (key, row) = rest.split_at_mut(record.key.len());
-    head.write_copy_of_slice(header.bytes());
+    copy(head, header.bytes());
     copy(key, record.key);
     copy(row, record.row);
     offset + before.len() as u32
 }
 
-/// Copies bytes. Keys and rows are short, and two overlapping words are faster than a call of `memcpy`.
+/// Copies bytes. Keys and headers are short, and two overlapping words are faster than a call of `memcpy`.
 #[inline(always)]
 fn copy(to: &mut [MaybeUninit<u8>], from: &[u8]) {
-    if let (8..=16, Some(first), Some(last)) = (from.len(), from.first_chunk::<8>(), from.last_chunk::<8>())
-        && let Some(room) = to.first_chunk_mut::<8>()
+    match from.len() {
+        8..=16 => copy_ends::<8>(to, from),
+        4..=7 => copy_ends::<4>(to, from),
+        _ => {
+            to.write_copy_of_slice(from);
+        }
+    }
+}
+
+/// Copies bytes, no fewer than `LEN` and no more than twice as many.
+#[inline(always)]
+fn copy_ends<const LEN: usize>(to: &mut [MaybeUninit<u8>], from: &[u8]) {
+    if let (Some(first), Some(last)) = (from.first_chunk::<LEN>(), from.last_chunk::<LEN>())
+        && let Some(room) = to.first_chunk_mut::<LEN>()
     {
         room.write_copy_of_slice(first);
-        if let Some(room) = to.last_chunk_mut::<8>() {
+        if let Some(room) = to.last_chunk_mut::<LEN>() {
             room.write_copy_of_slice(last);
         }
-        return;
     }
-    to.write_copy_of_slice(from);
 }
 
 /// Reads a record.

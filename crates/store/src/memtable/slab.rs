@@ -233,17 +233,18 @@ impl<'w, M: Memory> Cutter<'w, M> {
         }
     }
 
-    /// Makes sure of memory: afterwards handing it out, in any order, does not fail.
+    /// Makes sure of memory: afterwards handing it out, in any order, does not fail. True if the arena was asked.
     ///
     /// # Errors
     /// The budget has no room for another slab, or offsets have run out; nothing has changed then.
-    pub(super) fn ensure(&self, needs: Needs) -> Result<(), AllocError> {
+    #[inline(always)]
+    pub(super) fn ensure(&self, needs: Needs) -> Result<bool, AllocError> {
         let room = &self.slabs.writer;
         let free_bytes = room.high.load(Ordering::Relaxed) - room.low.load(Ordering::Relaxed);
         if needs.bytes() <= free_bytes as usize {
-            return Ok(());
+            return Ok(false);
         }
-        self.take_slab(needs)
+        self.take_slab(needs).map(|()| true)
     }
 
     #[cold]

@@ -27,6 +27,9 @@
 //! another, of 5 bytes and more, two; and all of them fit into 2 GiB.
 #![allow(unsafe_code)]
 
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
+
 use super::node::{Child, Found, Kind, Leaf, RecordRef, State, Target, Version};
 use super::plain::{Plain64, Recent};
 use super::record::Record;
@@ -44,25 +47,28 @@ pub(super) struct Root {
     changes: AtomicU32,
     /// The offset of the topmost node; 0 for an empty tree.
     top: AtomicU32,
+    /// For the writer alone: the last leaf, where the newest entry was put at its end; null else.
+    edge: AtomicPtr<u8>,
 }
 
 impl Root {
     /// An empty tree.
     #[cfg(not(loom))]
     pub(super) const fn new() -> Root {
-        Root { changes: AtomicU32::new(0), top: AtomicU32::new(0) }
+        Root { changes: AtomicU32::new(0), top: AtomicU32::new(0), edge: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// An empty tree.
     #[cfg(loom)]
     pub(super) fn new() -> Root {
-        Root { changes: AtomicU32::new(0), top: AtomicU32::new(0) }
+        Root { changes: AtomicU32::new(0), top: AtomicU32::new(0), edge: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Forgets the tree. For whoever has the arena to itself.
     pub(super) fn forget(&self) {
         self.changes.store(0, Ordering::Relaxed);
         self.top.store(0, Ordering::Relaxed);
+        self.edge.store(ptr::null_mut(), Ordering::Relaxed);
     }
 }
 
@@ -141,6 +147,24 @@ impl<'p> TreeRef<'p> {
     /// Publishes a new topmost node.
     pub(super) fn set_top(self, top: Child<'p>) {
         self.root.top.store(top.offset(), Ordering::Release);
+    }
+
+    /// The last leaf, where the newest entry was put at its end. For the writer.
+    #[inline(always)]
+    pub(super) fn edge(self) -> Option<Leaf<'p>> {
+        // SAFETY: `note_edge` has put the address of a leaf of this tree there since `forget` was called, under which
+        // the slabs are forgotten as well.
+        unsafe { Leaf::from_address(self.slabs, self.root.edge.load(Ordering::Relaxed)) }
+    }
+
+    /// Says what [`TreeRef::edge`] gives from now on: a leaf of this tree, if it is the last one. For the writer.
+    #[inline(always)]
+    pub(super) fn note_edge(self, leaf: Option<Leaf<'p>>) {
+        let address = leaf.filter(|leaf| leaf.next().is_none()).map_or(ptr::null_mut(), Leaf::address);
+        // Readers look at the same line.
+        if self.root.edge.load(Ordering::Relaxed) != address {
+            self.root.edge.store(address, Ordering::Relaxed);
+        }
     }
 }
 

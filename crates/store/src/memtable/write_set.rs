@@ -157,6 +157,12 @@ impl WriteSet {
         Figures::of(&self.side)
     }
 
+    /// Of [`Figures`], what it has in use.
+    #[inline]
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.side.slabs().used_bytes()
+    }
+
     /// Forgets everything and keeps the memory.
     pub(crate) fn reset(&mut self) {
         self.forget(Arena::reset);

@@ -29,6 +29,8 @@ const SAMPLE_TEXTS_MAX: usize = 1 << 10;
 const CANDIDATES_MAX: usize = 2_600;
 /// Their hash table: an eighth is free. With the sample it fits a chunk of 64 KiB.
 const CANDIDATE_SLOTS: usize = 3_000;
+/// So many of them are put in order at a time: some more than a table takes.
+const SORTED_COUNT: usize = 400;
 /// What training takes of an arena.
 const TRAINING_BYTES: usize =
     SAMPLE_BYTES_MAX + 2 * SAMPLE_TEXTS_MAX + CANDIDATE_SLOTS * size_of::<Candidate>();
@@ -506,16 +508,33 @@ impl<'a> Candidates<'a> {
     /// The symbols that gain the most and have each their slot; the table is of no use after that.
     fn best(&mut self, count_min: u32) -> &mut [Symbol] {
         // Equal gains are ordered by symbol, so that a table does not depend on the sort.
-        self.slots.sort_unstable_by_key(|slot| (core::cmp::Reverse(slot.gain(count_min)), slot.symbol()));
+        let order = |slot: &Candidate| (core::cmp::Reverse(slot.gain(count_min)), slot.symbol());
+        let mut gaining = 0;
+        for at in 0..self.slots.len() {
+            if self.slots.get(at).is_some_and(|slot| slot.gain(count_min) > 0) {
+                self.slots.swap(at, gaining);
+                gaining += 1;
+            }
+        }
         let mut is_taken = [false; SLOTS];
         let mut places = self.best.iter_mut();
-        for candidate in self.slots.iter().take_while(|slot| slot.gain(count_min) > 0) {
-            let symbol = candidate.symbol();
-            let slot = symbol.slot().and_then(|slot| is_taken.get_mut(slot));
-            if slot.is_none_or(|is_taken| !core::mem::replace(is_taken, true)) {
-                let Some(place) = places.next() else { break };
-                *place = symbol;
+        // Few of them are wanted: only as many as these are put in order.
+        let mut rest = self.slots.get_mut(..gaining).unwrap_or_default();
+        while !rest.is_empty() && places.len() > 0 {
+            let count = rest.len().min(SORTED_COUNT);
+            if count < rest.len() {
+                rest.select_nth_unstable_by_key(count, order);
             }
+            let (sorted, behind) = rest.split_at_mut(count);
+            sorted.sort_unstable_by_key(order);
+            for symbol in sorted.iter().map(Candidate::symbol) {
+                let slot = symbol.slot().and_then(|slot| is_taken.get_mut(slot));
+                if slot.is_none_or(|is_taken| !core::mem::replace(is_taken, true)) {
+                    let Some(place) = places.next() else { break };
+                    *place = symbol;
+                }
+            }
+            rest = behind;
         }
         let count = usize::from(ESCAPE) - places.len();
         self.best.get_mut(..count).unwrap_or_default()

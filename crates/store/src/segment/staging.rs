@@ -335,14 +335,35 @@ impl<'a> Staging<'a> {
         column.valid[row] = !value.is_null();
         match value {
             Value::Null => column.all_valid = false,
-            Value::Text(text) if text.len() > INLINE_BYTES_MAX => {
-                let at = out.put_long(text.as_bytes())?;
-                self.put_text(index, row, text.as_bytes(), Some(at))?;
-            }
-            Value::Text(text) => self.put_text(index, row, text.as_bytes(), None)?,
+            Value::Text(text) => self.put_whole_text(index, row, text.as_bytes(), out)?,
             value => column.data.put(row, value),
         }
         Ok(())
+    }
+
+    /// As [`Staging::put_value`], for a text whose bytes are UTF-8, or NULL.
+    pub(super) fn put_text_value(
+        &mut self,
+        index: usize,
+        text: Option<&[u8]>,
+        out: &mut Output<'_, '_>,
+    ) -> Result<(), Error> {
+        let row = self.rows;
+        let column = &mut self.columns[index];
+        column.valid[row] = text.is_some();
+        column.all_valid &= text.is_some();
+        text.map_or(Ok(()), |text| self.put_whole_text(index, row, text, out))
+    }
+
+    fn put_whole_text(
+        &mut self,
+        index: usize,
+        row: usize,
+        text: &[u8],
+        out: &mut Output<'_, '_>,
+    ) -> Result<(), Error> {
+        let long = if text.len() > INLINE_BYTES_MAX { Some(out.put_long(text)?) } else { None };
+        self.put_text(index, row, text, long)
     }
 
     /// Counts the row whose values were put.

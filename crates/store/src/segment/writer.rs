@@ -7,7 +7,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::column::{Data, Kind};
 use cofferdam_types::key::{bigint_key, decode_key, encode_key, integer_key};
-use cofferdam_types::row::decode_row;
+use cofferdam_types::row::{decode_row, decode_row_text};
 use cofferdam_types::{Type, Value};
 
 use super::distinct::{REGISTERS_MAX, REGISTERS_MIN, Sketches};
@@ -340,8 +340,16 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     fn stage_row(&mut self, mut row: &[u8]) -> Result<(), Error> {
         self.staging.reserve_texts(&self.schema, row)?;
         for (index, column) in self.schema.columns.iter().enumerate() {
-            let (value, used) = decode_row(row, column.ty).map_err(|_| self.refused("a row is damaged"))?;
-            self.staging.put_value(index, value, &mut self.out)?;
+            let used = if column.ty == Type::Text {
+                let (text, used) = decode_row_text(row).map_err(|_| self.refused("a row is damaged"))?;
+                self.staging.put_text_value(index, text, &mut self.out)?;
+                used
+            } else {
+                let (value, used) =
+                    decode_row(row, column.ty).map_err(|_| self.refused("a row is damaged"))?;
+                self.staging.put_value(index, value, &mut self.out)?;
+                used
+            };
             row = row.get(used..).unwrap_or(&[]);
         }
         Ok(())
