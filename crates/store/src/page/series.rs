@@ -144,9 +144,18 @@ impl<'p> Series<'p> {
         }
         if self.step != 0 {
             let mut line = (start as i64).wrapping_mul(self.step);
-            for value in out {
-                *value = T::of(line >> STEP_POINT).plus(*value).times(T::of(self.mul)).plus(T::of(self.base));
+            let mut on_line = |value: T| {
+                let on_line = T::of(line >> STEP_POINT).plus(value);
                 line = line.wrapping_add(self.step);
+                on_line
+            };
+            let base = T::of(self.base);
+            // As in `unpack_eights`: most need no product.
+            if self.mul == 1 {
+                out.iter_mut().for_each(|value| *value = on_line(*value).plus(base));
+            } else {
+                let mul = T::of(self.mul);
+                out.iter_mut().for_each(|value| *value = on_line(*value).times(mul).plus(base));
             }
         }
     }
