@@ -219,7 +219,7 @@ fn depth_is_a_matter_of_memory() {
 }
 
 /// Aim: no part is quadratic. Method: 16 times the text may take at most 160 times as long, where quadratic work would take
-/// 256 times as long; the margin is for machines with other work.
+/// 256 times as long; the margin is for machines with other work, and so are the rounds, of which the best times count.
 #[test]
 fn time_grows_with_the_text() {
     for (first, more, last) in [
@@ -236,11 +236,14 @@ fn time_grows_with_the_text() {
         ("CREATE FUNCTION f() RETURNS a BEGIN ATOMIC SELECT 1;", " SELECT 1;", " END"),
         ("MERGE INTO t USING s ON a", " WHEN MATCHED THEN DELETE", ""),
     ] {
-        let time = |count: usize| {
-            let text = format!("{first}{}{last}", more.repeat(count));
-            (0..3).map(|_| cost(&text)).fold(f64::INFINITY, f64::min)
+        let text = |count: usize| format!("{first}{}{last}", more.repeat(count));
+        let (few, many) = (text(500), text(8_000));
+        let (mut short, mut long) = (f64::INFINITY, f64::INFINITY);
+        let is_linear = |round: i32| {
+            (short, long) = (short.min(cost(&few)), long.min(cost(&many)));
+            round >= 2 && long < short * 160.0
         };
-        let (short, long) = (time(500), time(8_000));
-        assert!(long < short * 160.0, "{first}: {short} s for 500, {long} s for 8,000");
+        let is_linear = (0..30).any(is_linear);
+        assert!(is_linear, "{first}: {short} s for 500, {long} s for 8,000");
     }
 }
