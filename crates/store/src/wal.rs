@@ -20,7 +20,8 @@
 //! - W3. Only complete transactions are replayed.
 //! - W4. A log that has nothing but a header, or not even that, counts only where the manifest names it or
 //!   another log follows it: its making may have failed at the last step, so that its name is not durable.
-//!   It is removed, and the log before is the last one.
+//!   It is removed, durably before the log before, which is the last one now, is written on: that would no longer have the length
+//!   that the removed one says.
 //!
 //! Memory: the writer's buffer of 8 to 256 KiB; for a replay, whatever the log holds, a buffer of 16 to 128 KiB, and
 //! 72 KiB at most for an entry that is longer than a frame.

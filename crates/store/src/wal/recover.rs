@@ -59,6 +59,9 @@ impl Tail {
         buffer_bytes: usize,
         budget: &Budget,
     ) -> Result<WalWriter, Error> {
+        // Logs behind it that had nothing were removed, now or by a process that did not come further: they must not be there again when
+        // this one has grown, since they say how long it was.
+        directory.sync()?;
         let summary = Summary { last_sequence: self.last_sequence, ..self.summary };
         WalWriter::resume(directory, &summary, buffer_bytes, budget)
     }

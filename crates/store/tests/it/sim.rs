@@ -120,6 +120,10 @@ fn nothing_is_found_where_something_was() {
         (Profile::Crashes, 8_007),
         (Profile::Faults, 466),
         (Profile::Faults, 108_829),
+        (Profile::Faults, 120_217),
+        (Profile::Faults, 131_441),
+        (Profile::Faults, 138_597),
+        (Profile::Faults, 139_593),
         (Profile::Rot, 107_538),
     ];
     for (profile, seed) in known {

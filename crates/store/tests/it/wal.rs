@@ -6,7 +6,7 @@ use cofferdam_store::log::{HEADER_BYTES, LogEnd};
 use cofferdam_store::manifest::Root;
 use cofferdam_store::wal::{Change, Entry, Event, ROW_BYTES_MAX, Recovered, WalWriter, recover};
 use cofferdam_store::{Error, FileId, FileKind, InputKind, KEY_BYTES_MAX, TableId};
-use cofferdam_testkit::simfs::{EIO, Fault, Op, Rule, SimDisk};
+use cofferdam_testkit::simfs::{CrashPolicy, EIO, Fault, Op, Rule, SimDisk};
 use cofferdam_vfs::OpenMode;
 
 use crate::machine::{self, Choices, Fate, Stop, must, open, seeds};
@@ -482,4 +482,48 @@ fn a_visitor_that_fails_ends_the_replay() {
         if visits == 3 { Err(Error::Cancelled) } else { Ok(()) }
     });
     assert!(matches!(outcome, Err(Error::Cancelled)) && visits == 3);
+}
+
+/// Aim: a log that was removed for having nothing does not come back behind a log that has grown since. Method: two such logs behind
+/// one that is written on, by processes of which the first may end before it has written; then the machine loses all that was not synced.
+#[test]
+fn empty_logs_that_were_removed_stay_away() {
+    for is_killed in [false, true] {
+        let (disk, budget) = (SimDisk::new(1), Budget::unlimited("test").unwrap());
+        let append = |wal: &mut WalWriter, sequence| {
+            let mut transaction = wal.begin(sequence).unwrap();
+            let (table, change) = (TableId(1), Change::Put);
+            transaction.put(&Entry { sequence, table, change, key: b"key", row: b"row" }).unwrap();
+            transaction.commit().unwrap();
+            wal.sync().unwrap();
+        };
+        {
+            let (directory, root) = open(&disk, Access::Create, &budget).unwrap();
+            let mut wal = WalWriter::create(&directory, &root, 3, None, 0, &budget).unwrap();
+            append(&mut wal, 1);
+            let end = wal.close().unwrap();
+            let empty = WalWriter::create(&directory, &root, 6, Some(end), 0, &budget).unwrap();
+            let end = empty.close().unwrap();
+            WalWriter::create(&directory, &root, 7, Some(end), 0, &budget).unwrap();
+        }
+        let mut transactions = vec![];
+        for life in 0..3 {
+            disk.kill();
+            if life == 2 {
+                disk.crash_with(&CrashPolicy::lose_everything(), 1);
+            }
+            let (directory, root) = open(&disk, Access::Create, &budget).unwrap();
+            let recovered = recover(&directory, &root, 0, 0, &budget, &mut |_| Ok(())).unwrap();
+            transactions.push(recovered.transactions_count);
+            if life == 0 && is_killed {
+                continue;
+            }
+            let mut wal = recovered.tail.unwrap().resume(&directory, 0, &budget).unwrap();
+            if life == 1 {
+                assert_eq!(wal.number(), 3);
+                append(&mut wal, 2);
+            }
+        }
+        assert_eq!(transactions, [1, 1, 2], "killed: {is_killed}");
+    }
 }

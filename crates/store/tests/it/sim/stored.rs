@@ -37,6 +37,8 @@ pub(crate) struct StoredTxn {
     transaction: Transaction,
     /// The greatest row id of each table that rows were put into.
     row_ids: BTreeMap<u32, i64>,
+    /// Why it can only be rolled back: a row is in it that nobody knows the row id of.
+    is_lost: Option<Failure>,
 }
 
 /// Aim: whatever has happened, nothing is charged when the store is gone.
@@ -260,7 +262,7 @@ impl Engine for Stored {
 
     fn begin(&self, memory_bytes: u64) -> Result<StoredTxn, Failure> {
         let budget = self.process.child("transaction", memory_bytes).map_err(store::Error::from)?;
-        Ok(StoredTxn { transaction: self.store().begin(&budget)?, row_ids: BTreeMap::new() })
+        Ok(StoredTxn { transaction: self.store().begin(&budget)?, row_ids: BTreeMap::new(), is_lost: None })
     }
 
     fn tables(&self, snap: &Snapshot) -> Result<Vec<TableInfo>, Failure> {
@@ -326,8 +328,17 @@ impl Engine for Stored {
         if known.has_row_id() && !txn.row_ids.contains_key(&table) {
             self.new_row_id(txn, &known)?;
         }
+        let before = txn.transaction.savepoint();
         txn.transaction.insert(TableId(table), &values(row))?;
-        if known.has_row_id() { self.new_row_id(txn, &known) } else { Ok(None) }
+        if !known.has_row_id() {
+            return Ok(None);
+        }
+        self.new_row_id(txn, &known).inspect_err(|failure| {
+            // The row is there, but the disk does not say under which number.
+            if txn.transaction.rollback_to(before).is_err() {
+                txn.is_lost = Some(failure.clone());
+            }
+        })
     }
 
     fn put(&self, txn: &mut StoredTxn, table: u32, row: &[Cell]) -> Result<(), Failure> {
@@ -347,6 +358,9 @@ impl Engine for Stored {
     }
 
     fn commit(&self, txn: StoredTxn, durability: Durability) -> Result<u64, Failure> {
+        if let Some(failure) = txn.is_lost {
+            return Err(failure);
+        }
         Ok(txn.transaction.commit(match durability {
             Durability::Full => store::Durability::Full,
             Durability::Normal => store::Durability::Normal,
