@@ -58,6 +58,7 @@ fn every_sync_is_needed() {
 ///
 /// - that of the directory at an opening which has changed no names is needed where a process was killed right after it had removed a
 ///   log: too rare for seeds, so it has a test of its own (`empty_logs_that_were_removed_stay_away`);
+/// - that of a flush which a compaction waits for is the one of all flushes, and too rare there;
 /// - that of a file of runs was done before where other runs of the same file came first;
 /// - that of the directory at a commit with runs finds nothing to do where a flush has come in between, which has synced their names with its own;
 /// - that of a new manifest's header comes before that of its snapshot, and nobody names it before that; it is done by what also
@@ -65,7 +66,8 @@ fn every_sync_is_needed() {
 /// - that of the first manifest's name comes before that of the root's name, which a file system that keeps no order of names
 ///   might make durable alone; the simulated disk keeps one. It is done by what also makes the later manifests and logs;
 /// - that of the root's name is the last one of a backup and of a directory that is made without a store.
-const COVERED: [&str; 8] = [
+const COVERED: [&str; 9] = [
+    "Compact: directory with segments and wal",
     "Open: directory",
     "Commit: segments",
     "Commit: directory",
