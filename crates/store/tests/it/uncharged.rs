@@ -34,7 +34,7 @@ fn a_store_never_takes_more_than_its_budgets_say() {
     let counting = Counting::start();
     let at = |step: &str, most: i64| {
         let bytes = uncharged_bytes(&counting, &[&budget, &caller]);
-        println!("{step}: {bytes} bytes beyond what is charged");
+        // Nothing is printed on the way: what a test prints is kept on the heap.
         assert!(bytes <= most, "{step}: {bytes}\n{}", budget.memory_tree());
     };
     at("nothing", 0);
