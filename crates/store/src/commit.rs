@@ -275,21 +275,14 @@ impl Inner {
         }
         if !self.ring(true) {
             drop(log);
-            match self.flush_sealed_now() {
-                // A reader is in the middle of a batch: once more, as long as there is leave to wait.
-                Err(Error::Stalled { .. }) if self.may_wait(started) => {}
-                outcome => outcome?,
+            {
+                let _turn = lock(&self.flushing);
+                self.flush_sealed_until(self.deadline(started))?;
             }
             self.compact_if_alone();
             return Ok(lock(&self.log));
         }
         self.wait_for_room(log, started)
-    }
-
-    /// Whether who has waited since `started` may wait longer.
-    fn may_wait(&self, started: u64) -> bool {
-        let waited_ns = self.directory.vfs().now_ns().saturating_sub(started);
-        matches!(self.options.stall, Stall::Wait(time) if u128::from(waited_ns) < time.as_nanos())
     }
 
     /// Waits until a flush or a compaction is done, or for a moment.

@@ -21,15 +21,15 @@ use crate::files::FileKind;
 use crate::manifest::{self, KeyBound, SegmentId};
 use crate::memtable::{Cursor, EntryKind};
 use crate::merge::{Filter, KeyVersions};
-use crate::options::MEMTABLE_MINIMUM_BYTES;
+use crate::options::{MEMTABLE_MINIMUM_BYTES, Stall};
 use crate::schema::TableId;
 use crate::segment::{FOOTER_BYTES, SegmentFile, SegmentWriter, WriterSizes};
 use crate::store::{Inner, lock};
 use crate::table::Table;
 use crate::version::{Change, Segment};
 
-/// How often a flush looks whether readers have let go of the memtable that it wants to reset.
-const RESET_ATTEMPTS: u32 = 1000;
+/// How long a flush waits at least until readers let go of the memtable that it wants to reset.
+pub(crate) const BATCH_NS: u64 = 10_000_000;
 
 /// How arenas of buffers grow: a buffer that is larger than a chunk has one of its own, so that little is charged in vain.
 pub(crate) const BUFFERS: Growth = Growth::doubling(1 << 10, 8 << 10);
@@ -188,11 +188,25 @@ impl Inner {
 
     /// [`Inner::flush_sealed_now`] for who has the right to flush.
     pub(crate) fn flush_sealed_in_turn(&self) -> Result<(), Error> {
+        self.flush_sealed_until(self.deadline(self.directory.vfs().now_ns()))
+    }
+
+    /// Until when who has begun at a time waits for readers: as long as writers wait, but never less than a batch may take.
+    pub(crate) fn deadline(&self, started_ns: u64) -> u64 {
+        let stall_ns = match self.options.stall {
+            Stall::Fail => 0,
+            Stall::Wait(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        };
+        started_ns.saturating_add(stall_ns.max(BATCH_NS))
+    }
+
+    /// [`Inner::flush_sealed_in_turn`] for who waits for readers until a time of the clock.
+    pub(crate) fn flush_sealed_until(&self, deadline_ns: u64) -> Result<(), Error> {
         let sealed_until = lock(&self.log).sealed_until;
         if sealed_until == 0 {
             return Ok(());
         }
-        self.flush_sealed(sealed_until, self.sizing.memtable_bytes)?;
+        self.flush_sealed(sealed_until, self.sizing.memtable_bytes, deadline_ns)?;
         // Nobody waits for that any more.
         *lock(&self.flush_failure) = None;
         lock(&self.log).sealed_until = 0;
@@ -205,8 +219,13 @@ impl Inner {
     }
 
     /// Writes the sealed memtable to segments and resets it; `oldest_wal` is the first log that is needed then. The memtable
-    /// keeps up to `kept_bytes` of its memory.
-    pub(crate) fn flush_sealed(&self, oldest_wal: u64, kept_bytes: u64) -> Result<(), Error> {
+    /// keeps up to `kept_bytes` of its memory. Who reads it is waited for until a time of the clock, in ns.
+    pub(crate) fn flush_sealed(
+        &self,
+        oldest_wal: u64,
+        kept_bytes: u64,
+        deadline_ns: u64,
+    ) -> Result<(), Error> {
         if !self.is_sealed_written.load(Ordering::Acquire) {
             // A table may be dropped while its rows are written.
             while let Err(error) = self.write_sealed(oldest_wal) {
@@ -220,17 +239,20 @@ impl Inner {
         // Where there is little, others need it as much as the next entries do.
         let is_little = self.compacts_with_flush_buffers();
         let kept_bytes = if is_little { kept_bytes.min(MEMTABLE_MINIMUM_BYTES) } else { kept_bytes };
-        for _ in 0..RESET_ATTEMPTS {
-            if self.memtables.reset_sealed(kept_bytes as usize).is_ok() {
-                self.is_sealed_written.store(false, Ordering::Release);
-                return Ok(());
+        let vfs = self.directory.vfs();
+        let started_ns = vfs.now_ns();
+        while self.memtables.reset_sealed(kept_bytes as usize).is_err() {
+            let now_ns = vfs.now_ns();
+            if now_ns >= deadline_ns {
+                // What was written is written; who needs the memory tries again.
+                return Err(Error::Stalled { waited_ns: now_ns - started_ns });
             }
-            // A reader's pin lasts as long as a batch.
+            // A reader's pin lasts as long as a batch, or until its thread has run again.
             std::thread::yield_now();
-            self.directory.vfs().sleep_ns(10_000);
+            vfs.sleep_ns(10_000);
         }
-        // What was written is written; who needs the memory tries again.
-        Err(Error::Stalled { waited_ns: u64::from(RESET_ATTEMPTS) * 10_000 })
+        self.is_sealed_written.store(false, Ordering::Release);
+        Ok(())
     }
 
     fn write_sealed(&self, oldest_wal: u64) -> Result<(), Error> {

@@ -35,6 +35,7 @@ use crate::commit::Log;
 use crate::directory::{Access, Directory};
 use crate::error::Error;
 use crate::files::{FileId, FileKind};
+use crate::flush::BATCH_NS;
 use crate::group::Group;
 use crate::load::Loader;
 use crate::manifest::{self, Counters, Edit, Item, ManifestWriter, Root};
@@ -192,7 +193,8 @@ impl Store {
     /// Writes what is in the memtables to segments.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::Io`], [`Error::Poisoned`].
+    /// [`Error::OutOfMemory`], [`Error::Io`], [`Error::Poisoned`]; [`Error::Stalled`] if a reader's batch outlasts
+    /// [`Options::stall`](crate::Options::stall).
     pub fn flush(&self) -> Result<(), Error> {
         self.inner.flush_everything()
     }
@@ -515,7 +517,7 @@ impl<'i> Replay<'i> {
         self.has_flushed.set(true);
         inner.memtables.swap().expect("nobody writes or flushes while the store opens");
         // What it would keep, the other one may need for a row that is larger.
-        inner.flush_sealed(0, 0)?;
+        inner.flush_sealed(0, 0, 0)?;
         // A long log must not become more segments than there is room for.
         inner.compact_if_alone();
         Ok(())
@@ -588,9 +590,9 @@ impl Chores for Inner {
     fn flush(&self) {
         // Who flushes already looks again before it is done.
         let Ok(_turn) = self.flushing.try_lock() else { return };
-        match self.flush_sealed_in_turn() {
+        match self.flush_sealed_until(self.directory.vfs().now_ns() + BATCH_NS) {
             Ok(()) => {}
-            // A reader is in the middle of a batch, which is no failure: once more.
+            // A reader is in the middle of a batch, which is no failure: once more, after others' chores.
             Err(Error::Stalled { .. }) => {
                 self.ring(true);
             }
