@@ -4,11 +4,14 @@
 //!   file     | header | segment | segment | …                       one segment a table that a flush or compaction writes
 //!   segment  | group | group | … | index nodes | statistics | footer |
 //!   group    | pages, column by column | zones | locations | filters | directory |      up to 65,536 rows
+//!            | bundle | bundle | … | symbols | zones | …                                in tables of few columns
 //!            (long texts stand before the group that refers to them, index nodes between groups)
 //!   reading  footer -> root … -> group directory -> filter -> locations -> page
+//!                                                          -> bundle
 //! ```
 //!
 //! Rows are cut into *page ranges* of at most 2,048 rows, the same for all columns; a *page* is one column of a range.
+//! In a table of up to three columns the pages of a range stand together, in a *bundle*: who reads one row reads one piece.
 //! What leads to a page is read piece by piece through the cache, so an open segment takes a `Segment` and nothing else,
 //! however many rows it has.
 //!
@@ -25,8 +28,9 @@
 //! - **G3** A zone has every value of its page that is not NULL; a filter every key of its ranges.
 //! - **G4** Of a tombstone, only key, sequence and kind are written; its other columns are NULL, whatever the schema says.
 //! - **G5** Every byte that is read was checked: pages and symbols by their own crc32c, long texts by that of their
-//!   reference, all else by one that begins with the file's salt and the piece's place. A page's location repeats
-//!   the page's checksum, so a page cannot be taken for another one either.
+//!   reference, all else by one that begins with the file's salt and the piece's place. A page's location, or its bundle's
+//!   beginning, repeats the page's checksum, so a page cannot be taken for another one either. (One checksum over a bundle would
+//!   not do: it is the same whichever pages of the same lengths, with their checksums, are in it.)
 //! - **G6** Sequences in a segment count from a base that its reader is told, so that a run can be written before its
 //!   transaction knows its sequence.
 //!

@@ -10,7 +10,9 @@ use cofferdam_types::column::{Data, TextView};
 use cofferdam_types::key::{KeyOrder, bigint_key};
 use cofferdam_vfs::File;
 
-use super::layout::{ColumnLocation, GroupDirectory, IndexNode, RANGES_MAX, VersionedKey, location_bytes};
+use super::layout::{
+    Bundle, ColumnLocation, GroupDirectory, IndexNode, RANGES_MAX, VersionedKey, location_bytes,
+};
 use super::{
     ColumnRef, Location, PageSource, Scratch, Segment, SegmentCursor, SegmentFile, SegmentWriter,
     WriterSizes, verify, zones,
@@ -44,6 +46,7 @@ pub fn look_at(bytes: &[u8]) {
         }
         for index in 0..directory.ranges_count() {
             let _ = (directory.separator(index), directory.filter(directory.record(index).filter));
+            let _ = directory.bundle(index);
         }
     }
     let level = u16::from(bytes.get(1).copied().unwrap_or(0));
@@ -51,6 +54,10 @@ pub fn look_at(bytes: &[u8]) {
         && let Ok(node) = IndexNode::parse(bytes)
     {
         let _ = (node.find(target), node.find_row(u64::MAX), node.separator(node.count() - 1));
+    }
+    for columns in [3, 5, usize::from(u16::MAX)] {
+        let bundle = Bundle::of(bytes, columns);
+        let _ = (bundle.check(0, 0), bundle.page(0), bundle.page(columns - 1));
     }
     for ranges in [1, 3, RANGES_MAX] {
         for index in 0..bytes.len() / location_bytes(ranges) {

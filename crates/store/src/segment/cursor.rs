@@ -4,13 +4,13 @@
 //!   seek or first -> range -> decode, gather, sequences, prefixes of keys … -> next range -> … -> none
 //! ```
 //!
-//! Pages are read past the cache, through one buffer a column: where ranges follow one another, a read fetches as many of
-//! the column's pages as fit the buffer. What leads to the pages (directories, locations, zones) comes from the
+//! Pages are read past the cache, through one buffer a column, or one for all where they stand in bundles: where ranges follow
+//! one another, a read fetches as many of the column's pages, or bundles, as fit the buffer. What leads to the pages (directories, locations, zones) comes from the
 //! source, which may be the cache.
 //!
 //! **Memory**, of the arena, for each column that is asked for: its buffer (the larger of the read-ahead and a page, at
 //! most what its group has), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
-//! a directory, where the source has no room for it.
+//! a directory, where the source has no room for it; in bundled groups the one buffer, of the larger of the read-ahead and a bundle.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -22,9 +22,9 @@ use cofferdam_types::column::{Data, Kind, TextView};
 use cofferdam_types::key::encode_key;
 use cofferdam_types::{Type, Value};
 
-use super::layout::{ColumnLocation, KIND, PageLocation, SEQUENCE, SYSTEM_COLUMNS, VersionedKey};
+use super::layout::{Bundle, ColumnLocation, KIND, PageLocation, SEQUENCE, SYSTEM_COLUMNS, VersionedKey};
 use super::physical_column;
-use super::piece::{PageSource, Scratch, SymbolsSlot, sized};
+use super::piece::{PageSource, Scratch, SegmentFile, SymbolsSlot, sized};
 use super::reader::{Narrowed, Segment};
 use super::search::{RangePlace, Target, physical_type};
 use super::staging::PREFIX_BYTES;
@@ -43,6 +43,7 @@ pub(crate) struct SegmentCursor<'s, 'a> {
     arena: &'a Arena,
     read_ahead_bytes: usize,
     readers: Vec<'a, ColumnReader<'a>>,
+    bundles: BundleReader<'a>,
     range: Option<RangePlace>,
     scratch: Scratch<'a>,
     /// For texts of keys that are compressed.
@@ -56,13 +57,64 @@ struct ColumnReader<'a> {
     /// The group whose locations these are, by its directory's place.
     group: u64,
     locations: Vec<'a, u8>,
-    buffer: Vec<'a, u8>,
-    /// Which bytes of the file are in the buffer.
-    buffered: Range<u64>,
+    /// Its pages, where they do not stand in bundles.
+    ahead: ReadAhead<'a>,
     /// The range whose page was read last, by its first row.
     read: Option<u64>,
     page: PageLocation,
+    /// The page is in the bundle that was read last.
+    is_bundled: bool,
     symbols: SymbolsSlot<'a>,
+}
+
+/// What reads bundles, for all columns.
+struct BundleReader<'a> {
+    ahead: ReadAhead<'a>,
+    /// The range whose bundle was read last, by its first row.
+    read: Option<u64>,
+}
+
+/// Bytes of a file that were read together.
+struct ReadAhead<'a> {
+    buffer: Vec<'a, u8>,
+    /// Which bytes of the file are in the buffer.
+    buffered: Range<u64>,
+}
+
+impl<'a> ReadAhead<'a> {
+    fn new_in(arena: &'a Arena) -> ReadAhead<'a> {
+        ReadAhead { buffer: Vec::new_in(arena), buffered: 0..0 }
+    }
+
+    /// Reads `len` bytes from `offset` on where they are not there. Where they follow what was read, or are the first
+    /// ones, `ahead_bytes` are read at once, though none from `end` on.
+    fn fetch(
+        &mut self,
+        file: &SegmentFile,
+        (offset, len): (u64, u32),
+        is_first: bool,
+        ahead_bytes: usize,
+        end: u64,
+    ) -> Result<(), Error> {
+        let needed_end = offset + u64::from(len);
+        if offset >= self.buffered.start && needed_end <= self.buffered.end {
+            return Ok(());
+        }
+        let follows = offset == self.buffered.end || is_first;
+        let wanted = if follows { ahead_bytes as u64 } else { 0 };
+        let read_end = needed_end.max(end.min(offset.saturating_add(wanted)));
+        self.buffered = 0..0;
+        let bytes = sized(&mut self.buffer, (read_end - offset) as usize)?;
+        file.read(bytes, offset)?;
+        self.buffered = offset..read_end;
+        Ok(())
+    }
+
+    /// Bytes that were fetched.
+    fn get(&self, (offset, len): (u64, u32)) -> &[u8] {
+        let start = offset.checked_sub(self.buffered.start).map_or(usize::MAX, |start| start as usize);
+        self.buffer.get(start..start.saturating_add(len as usize)).unwrap_or(&[])
+    }
 }
 
 impl<'s, 'a> SegmentCursor<'s, 'a> {
@@ -81,6 +133,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             arena,
             read_ahead_bytes,
             readers: Vec::new_in(arena),
+            bundles: BundleReader { ahead: ReadAhead::new_in(arena), read: None },
             range: None,
             scratch: Scratch::new_in(arena),
             text: RefCell::new(Vec::new_in(arena)),
@@ -92,8 +145,9 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         self.segment = segment.clone();
         self.range = None;
         for reader in self.readers.iter_mut() {
-            (reader.group, reader.buffered, reader.read) = (0, 0..0, None);
+            (reader.group, reader.ahead.buffered, reader.read) = (0, 0..0, None);
         }
+        (self.bundles.ahead.buffered, self.bundles.read) = (0..0, None);
     }
 
     /// Stands nowhere.
@@ -131,7 +185,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         let range = self.segment.find_range(
             Target::Row(row),
             PageSource::of(self.cache.as_ref()),
-            &mut self.scratch.bytes,
+            &mut self.scratch.pages.bytes,
         )?;
         self.range = Some(range);
         Ok(Some((row - range.first_row) as usize))
@@ -145,7 +199,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Option<usize>, Error> {
         let target = VersionedKey::before(key);
         let source = PageSource::of(self.cache.as_ref());
-        let range = self.segment.find_range(Target::Key(target), source, &mut self.scratch.bytes)?;
+        let range = self.segment.find_range(Target::Key(target), source, &mut self.scratch.pages.bytes)?;
         let Narrowed { rows, used, .. } =
             self.segment.narrow_by_key(&self.schema, &range, target.key, source, &mut self.scratch)?;
         // Rows whose whole keys are only the beginning of `key` come before it.
@@ -166,7 +220,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             self.range = self.segment.range_after(
                 &range,
                 PageSource::of(self.cache.as_ref()),
-                &mut self.scratch.bytes,
+                &mut self.scratch.pages.bytes,
             )?;
         }
         Ok(self.range.is_some())
@@ -207,7 +261,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
                 &range,
                 column,
                 PageSource::of(self.cache.as_ref()),
-                &mut self.scratch.bytes,
+                &mut self.scratch.pages.bytes,
             )
             .map(Some)
     }
@@ -233,7 +287,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             return Ok(());
         };
         let (segment, reader) = (&self.segment, &self.readers[reader]);
-        let page = reader.page(segment)?;
+        let page = self.page(reader)?;
         let decoded = page.decode(rows.clone(), reborrow(&mut into), at, reader.table());
         decoded.map_err(|error| reader.page_error(segment, error))?;
         for (row, long) in page.longs(rows.clone()) {
@@ -259,7 +313,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             return Ok(());
         };
         let (segment, reader) = (&self.segment, &self.readers[reader]);
-        let page = reader.page(segment)?;
+        let page = self.page(reader)?;
         let gathered = page.gather(rows, reborrow(&mut into), at, reader.table());
         gathered.map_err(|error| reader.page_error(segment, error))?;
         for (row, long) in page.longs(0..page.rows()) {
@@ -288,7 +342,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             return Ok(());
         };
         let (segment, reader) = (&self.segment, &self.readers[reader]);
-        let page = reader.page(segment)?;
+        let page = self.page(reader)?;
         let decoded = page.decode(rows.clone(), reborrow(&mut into), at, reader.table());
         decoded.map_err(|error| reader.page_error(segment, error))?;
         for (row, long) in page.longs(rows.clone()) {
@@ -313,7 +367,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             Some(range) if range.sequence_min == range.sequence_max => into.fill(base + range.sequence_min),
             _ => {
                 let reader = self.load(SEQUENCE)?;
-                let page = self.readers[reader].page(&self.segment)?;
+                let page = self.page(&self.readers[reader])?;
                 each_integer(&page, rows, into, |to, sequence| *to = base.saturating_add(sequence as u64));
             }
         }
@@ -329,7 +383,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             Some(range) if range.tombstones == 0 => into.fill(false),
             _ => {
                 let reader = self.load(KIND)?;
-                let page = self.readers[reader].page(&self.segment)?;
+                let page = self.page(&self.readers[reader])?;
                 each_integer(&page, rows, into, |to, kind| *to = kind != 0);
             }
         }
@@ -374,7 +428,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         let shape = self.schema.key_shape();
         let Some(part) = self.schema.key.first() else { return Ok(false) };
         let Some(reader) = self.reader(SYSTEM_COLUMNS) else { return Ok(false) };
-        let page = reader.page(&self.segment)?;
+        let page = self.page(reader)?;
         let is_bigint = reader.ty == Type::BigInt;
         if shape.skip != 1 || page.nulls() > 0 || !(is_bigint || (shape.is_exact && page.kind() == Kind::I32))
         {
@@ -406,7 +460,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
                 break;
             }
             let Some(reader) = self.reader(SYSTEM_COLUMNS + place) else { break };
-            let page = reader.page(&self.segment)?;
+            let page = self.page(reader)?;
             let text = &mut *self.text.borrow_mut();
             let value = page.value_at(row, reader.ty, reader.table(), text);
             let value = match value.map_err(|error| reader.page_error(&self.segment, error))? {
@@ -446,12 +500,12 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         deletes: &mut [bool],
     ) -> Result<(), Error> {
         let reader = self.load(SEQUENCE)?;
-        let page = self.readers[reader].page(&self.segment)?;
+        let page = self.page(&self.readers[reader])?;
         for (row, to) in sequences.iter_mut().take(rows).enumerate() {
             *to = page.i64_at(row) as u64;
         }
         let reader = self.load(KIND)?;
-        let page = self.readers[reader].page(&self.segment)?;
+        let page = self.page(&self.readers[reader])?;
         for (row, to) in deletes.iter_mut().take(rows).enumerate() {
             *to = page.i64_at(row) != 0;
         }
@@ -465,7 +519,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     ) -> Result<(Page<'_>, u64, Type, Option<&SymbolTable>), Error> {
         let index = self.load(physical)?;
         let reader = &self.readers[index];
-        Ok((reader.page(&self.segment)?, reader.page.offset, reader.ty, reader.table()))
+        Ok((self.page(reader)?, reader.page.offset, reader.ty, reader.table()))
     }
 
     fn load(&mut self, physical: usize) -> Result<usize, Error> {
@@ -478,17 +532,68 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
                 self.readers.len() - 1
             }
         };
-        let reader = &mut self.readers[index];
-        if reader.read != Some(range.first_row) {
-            reader.read_page(
-                &self.segment,
-                &range,
-                self.read_ahead_bytes,
-                PageSource::of(self.cache.as_ref()),
-                &mut self.scratch.bytes,
-            )?;
+        let is_there = self.readers[index].read == Some(range.first_row)
+            && (!range.is_bundled() || self.bundles.read == Some(range.first_row));
+        if !is_there {
+            self.read_page(index, &range)?;
         }
         Ok(index)
+    }
+
+    /// Reads and checks a column's page of a range.
+    fn read_page(&mut self, index: usize, range: &RangePlace) -> Result<(), Error> {
+        let SegmentCursor { segment, schema, readers, bundles, scratch, read_ahead_bytes, .. } = self;
+        let reader = &mut readers[index];
+        reader.read = None;
+        if reader.group != range.directory.0 {
+            let source = PageSource::of(self.cache.as_ref());
+            reader.enter_group(segment, range, source, &mut scratch.pages.bytes)?;
+        }
+        if range.is_bundled() {
+            let bytes = bundles.read(segment, schema, range, *read_ahead_bytes)?;
+            let place = Bundle::of(bytes, segment.physical_columns()).place(reader.physical);
+            let (offset, len) = (range.bundle.0 + place.start as u64, place.len() as u32);
+            (reader.page, reader.is_bundled) = (PageLocation { offset, len, tail: 0 }, true);
+        } else {
+            reader.read_page(segment, range, *read_ahead_bytes)?;
+        }
+        reader.read = Some(range.first_row);
+        Ok(())
+    }
+
+    /// The page that a column's reader has read last.
+    fn page<'c>(&'c self, reader: &'c ColumnReader<'a>) -> Result<Page<'c>, Error> {
+        let PageLocation { offset, len, .. } = reader.page;
+        let ahead = if reader.is_bundled { &self.bundles.ahead } else { &reader.ahead };
+        Page::parse_again(ahead.get((offset, len))).map_err(|what| self.segment.file.corrupt(offset, what))
+    }
+}
+
+impl BundleReader<'_> {
+    /// Reads and checks the bundle of a range, and gives it.
+    fn read(
+        &mut self,
+        segment: &Segment,
+        schema: &Schema<'_>,
+        range: &RangePlace,
+        read_ahead_bytes: usize,
+    ) -> Result<&[u8], Error> {
+        let place = segment.bundle_place(range)?;
+        if self.read != Some(range.first_row) {
+            self.read = None;
+            // What lies between the bundles and the locations is little.
+            self.ahead.fetch(
+                &segment.file,
+                place,
+                range.index == 0,
+                read_ahead_bytes,
+                range.locations_offset,
+            )?;
+            let checked = segment.check_bundle(schema, range, self.ahead.get(place));
+            checked.map_err(|what| segment.file.corrupt(place.0, what))?;
+            self.read = Some(range.first_row);
+        }
+        Ok(self.ahead.get(place))
     }
 }
 
@@ -499,46 +604,28 @@ impl<'a> ColumnReader<'a> {
             ty,
             group: 0,
             locations: Vec::new_in(arena),
-            buffer: Vec::new_in(arena),
-            buffered: 0..0,
+            ahead: ReadAhead::new_in(arena),
             read: None,
             page: PageLocation { offset: 0, len: 0, tail: 0 },
+            is_bundled: false,
             symbols: SymbolsSlot::new_in(arena),
         }
     }
 
-    /// Reads and checks the page of a range.
+    /// Reads and checks the page of a range of the group that was entered.
     fn read_page(
         &mut self,
         segment: &Segment,
         range: &RangePlace,
         read_ahead_bytes: usize,
-        source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
     ) -> Result<(), Error> {
-        self.read = None;
-        if self.group != range.directory.0 {
-            self.enter_group(segment, range, source, scratch)?;
-        }
         let locations = ColumnLocation::whole(&self.locations);
         let page = locations.page(range.index.into());
-        let end = page.offset + u64::from(page.len);
-        if page.offset < self.buffered.start || end > self.buffered.end {
-            let follows = page.offset == self.buffered.end || range.index == 0;
-            let wanted = if follows { read_ahead_bytes as u64 } else { 0 };
-            let column_end = locations.end_offset();
-            let read_end = end.max(column_end.min(page.offset.saturating_add(wanted)));
-            self.buffered = 0..0;
-            let bytes = sized(&mut self.buffer, (read_end - page.offset) as usize)?;
-            segment.file.read(bytes, page.offset)?;
-            self.buffered = page.offset..read_end;
-        }
-        self.page = page;
-        let kind = Kind::of(self.ty);
-        let checked = Segment::check_page(self.page_bytes(), &page, kind, range.rows);
-        checked.map_err(|what| segment.file.corrupt(page.offset, what))?;
-        self.read = Some(range.first_row);
-        Ok(())
+        let (place, is_first) = ((page.offset, page.len), range.index == 0);
+        self.ahead.fetch(&segment.file, place, is_first, read_ahead_bytes, locations.end_offset())?;
+        (self.page, self.is_bundled) = (page, false);
+        let checked = Segment::check_page(self.ahead.get(place), &page, Kind::of(self.ty), range.rows);
+        checked.map_err(|what| segment.file.corrupt(page.offset, what))
     }
 
     fn enter_group(
@@ -561,16 +648,6 @@ impl<'a> ColumnReader<'a> {
         }
         self.group = range.directory.0;
         Ok(())
-    }
-
-    fn page_bytes(&self) -> &[u8] {
-        let start = (self.page.offset - self.buffered.start) as usize;
-        self.buffer.get(start..start + self.page.len as usize).unwrap_or(&[])
-    }
-
-    /// The page that was read last.
-    fn page(&self, segment: &Segment) -> Result<Page<'_>, Error> {
-        Page::parse_again(self.page_bytes()).map_err(|what| segment.file.corrupt(self.page.offset, what))
     }
 
     fn table(&self) -> Option<&SymbolTable> {

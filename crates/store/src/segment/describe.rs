@@ -1,16 +1,14 @@
 //! What there is in a segment, for people.
 
-use cofferdam_types::column::Kind;
-
 use super::layout::GroupDirectory;
 use super::layout::payload;
 use super::physical_column;
 use super::piece::{PageSource, Scratch};
 use super::reader::Segment;
-use super::search::{RangePlace, Target};
+use super::search::{FoundPage, RangePlace, Target};
 use super::zones::PageZone;
 use crate::error::Error;
-use crate::page::{Encoding, Page};
+use crate::page::Encoding;
 use crate::schema::Schema;
 
 /// A row group.
@@ -52,8 +50,8 @@ impl Segment {
     ) -> Result<(), Error> {
         let mut row = 0;
         while row < self.rows_count {
-            let place = self.find_group(Target::Row(row), source, &mut scratch.bytes)?;
-            let piece = self.directory(place, source, &mut scratch.bytes)?;
+            let place = self.find_group(Target::Row(row), source, &mut scratch.pages.bytes)?;
+            let piece = self.directory(place, source, &mut scratch.pages.bytes)?;
             let directory = GroupDirectory::parse(payload(&piece));
             let directory = directory.map_err(|what| self.file.corrupt(place.0, what))?;
             let head = directory.head;
@@ -83,20 +81,17 @@ impl Segment {
         scratch: &mut Scratch<'_>,
         mut visit: impl FnMut(&RangePlace, &PageDescription) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let kind = schema.columns.get(column).map_or(Kind::Bool, |column| column.kind());
         if column >= self.columns_count() {
             return Ok(());
         }
         let physical = physical_column(schema, column);
-        let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.bytes)?);
+        let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.pages.bytes)?);
         while let Some(range) = next {
-            let zone = self.zone_of(schema, &range, column, source, &mut scratch.bytes)?;
-            let (piece, location, _) =
-                self.page_piece(&range, physical, kind, source, &mut scratch.bytes, &mut scratch.located)?;
-            let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
-            let encoding = page.encoding();
-            visit(&range, &PageDescription { offset: location.offset, bytes: location.len, encoding, zone })?;
-            next = self.range_after(&range, source, &mut scratch.bytes)?;
+            let zone = self.zone_of(schema, &range, column, source, &mut scratch.pages.bytes)?;
+            let FoundPage { page, offset, bytes } =
+                self.page(schema, &range, physical, source, &mut scratch.pages)?;
+            visit(&range, &PageDescription { offset, bytes, encoding: page.encoding(), zone })?;
+            next = self.range_after(&range, source, &mut scratch.pages.bytes)?;
         }
         Ok(())
     }

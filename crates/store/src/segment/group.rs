@@ -1,9 +1,10 @@
 //! A row group while it is written: its pages encoded, one range after the other, and then put into the file one
-//! column after the other.
+//! column after the other; those of a table of few columns as they are, each range a bundle.
 //!
 //! ```text
 //!   in memory    range 0: |sequence|kind|key|a|b|   range 1: |sequence|kind|key|a|b|   …
-//!   in the file  sequence: |0|1|…|   kind: |0|1|…|   key: |0|1|…|   a: |symbols|0|1|…|   b …
+//!   by column    sequence: |0|1|…|   kind: |0|1|…|   key: |0|1|…|   a: |symbols|0|1|…|   b …
+//!   bundled      |ends|sequence|kind|key|a|   |ends|sequence|kind|key|a|   …   symbols of a
 //!                then zones, locations, filters, the directory
 //! ```
 
@@ -12,7 +13,10 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_types::column::Kind;
 
 use super::filter::{self, LINE_BYTES};
-use super::layout::{ColumnLocation, GroupHead, Put, RangeRecord, SYSTEM_COLUMNS, location_bytes, tail_of};
+use super::layout::{
+    BUNDLED_COLUMNS_MAX, Bundle, ColumnLocation, GroupHead, HAS_SYMBOLS, IS_BUNDLED, Put, RangeRecord,
+    SYSTEM_COLUMNS, location_bytes, tail_of,
+};
 use super::output::Output;
 use super::zones;
 use crate::error::Error;
@@ -247,7 +251,8 @@ impl<'a> Group<'a> {
     /// needs: no range is open, and there is one.
     pub(super) fn write(&mut self, first_row: u64, out: &mut Output<'_, '_>) -> Result<WrittenGroup, Error> {
         self.close_filter()?;
-        self.write_pages(out)?;
+        let bundles_offset = if self.is_bundled() { self.write_bundles(out)? } else { 0 };
+        self.write_columns(out)?;
         self.write_zones(out)?;
         let (locations_offset, columns_per_piece) = self.write_locations(out)?;
         let filters_offset = self.write_filters(out)?;
@@ -258,8 +263,10 @@ impl<'a> Group<'a> {
             first_row,
             locations_offset,
             columns_per_piece,
+            flags: self.flags(),
             keys_len: self.keys.len() as u32,
             filters_offset,
+            bundles_offset,
         };
         let (offset, len) = self.write_directory(&head, out)?;
         let written = WrittenGroup { offset, len, rows: self.rows };
@@ -287,12 +294,46 @@ impl<'a> Group<'a> {
         &self.pages[start as usize..(start + len) as usize]
     }
 
-    fn write_pages(&mut self, out: &mut Output<'_, '_>) -> Result<(), Error> {
+    fn is_bundled(&self) -> bool {
+        self.columns.len() <= BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS
+    }
+
+    fn flags(&self) -> u16 {
+        let flag = |is_set: bool, flag: u16| if is_set { flag } else { 0 };
+        flag(self.is_bundled(), IS_BUNDLED) | flag(!self.symbols.is_empty(), HAS_SYMBOLS)
+    }
+
+    /// How many pages of a column stand behind its symbols.
+    fn located_pages(&self) -> usize {
+        if self.is_bundled() { 0 } else { self.ranges.len() }
+    }
+
+    fn write_bundles(&mut self, out: &mut Output<'_, '_>) -> Result<u64, Error> {
+        let offset = out.position();
+        let columns_count = self.columns.len();
+        let mut table = [0; Bundle::table_bytes(BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS)];
+        let table = &mut table[..Bundle::table_bytes(columns_count)];
+        for (range, places) in self.ranges.iter_mut().zip(self.places.chunks_exact(columns_count)) {
+            let start = places[0].start;
+            let (mut put, mut end) = (Put::new(table), start);
+            for place in places {
+                end = place.start + place.len;
+                let page = &self.pages[place.start as usize..end as usize];
+                ColumnLocation::write_page(&mut put, end - start, tail_of(page));
+            }
+            out.put_piece(table)?;
+            out.put(&self.pages[start as usize..end as usize])?;
+            range.bundle_end = (out.position() - offset) as u32;
+        }
+        Ok(offset)
+    }
+
+    fn write_columns(&mut self, out: &mut Output<'_, '_>) -> Result<(), Error> {
         for index in 0..self.columns.len() {
             self.columns[index].data_offset = out.position();
             let GroupColumn { symbols_at, symbols_len, .. } = self.columns[index];
             out.put(&self.symbols[symbols_at as usize..][..symbols_len as usize])?;
-            for range in 0..self.ranges.len() {
+            for range in 0..self.located_pages() {
                 out.put(self.page(range, index))?;
             }
         }
@@ -313,7 +354,7 @@ impl<'a> Group<'a> {
     }
 
     fn write_locations(&mut self, out: &mut Output<'_, '_>) -> Result<(u64, u16), Error> {
-        let ranges = self.ranges.len();
+        let ranges = self.located_pages();
         let bytes = location_bytes(ranges);
         let per_piece = (LOCATIONS_BYTES / bytes).clamp(1, self.columns.len());
         let offset = out.position();

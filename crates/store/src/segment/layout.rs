@@ -30,6 +30,10 @@ pub(super) const CRC_BYTES: usize = 4;
 pub(super) const PIECE_BYTES_MAX: usize = 96 << 10;
 /// The most bytes of a page: its texts, and 16 bytes for each of its rows, and what it says of itself.
 pub(super) const PAGE_BYTES_MAX: usize = crate::page::TEXT_BYTES_MAX + 16 * crate::page::ROWS_MAX + 8192;
+/// The most bytes of a bundle: the pages of as many columns as a table with bundles has.
+pub(super) const BUNDLE_BYTES_MAX: usize = (BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS) * PAGE_BYTES_MAX;
+/// Pages of a range stand together in tables of up to so many columns: whoever reads a row of them reads most columns.
+pub(super) const BUNDLED_COLUMNS_MAX: usize = 3;
 /// The most bytes of a table of symbols.
 pub(super) const SYMBOLS_BYTES_MAX: usize = 4 << 10;
 /// The most page ranges of a row group.
@@ -342,13 +346,18 @@ fn type_code(column: ColumnType) -> [u8; 3] {
 // ----------------------------------------------------------------------------------------------- group directory
 
 const GROUP_TAG: u8 = b'G';
-const GROUP_FIXED_BYTES: usize = 40;
-const RANGE_BYTES: usize = 28;
+const GROUP_FIXED_BYTES: usize = 48;
+const RANGE_BYTES: usize = 32;
 
 /// A key of the range stands in it more than once, or in the range before as well.
 pub(super) const HAS_VERSIONS: u8 = 1;
 /// The first key of the range is the last one of the range before.
 pub(super) const CONTINUES: u8 = 2;
+
+/// The pages of each range of the group are a bundle.
+pub(super) const IS_BUNDLED: u16 = 1;
+/// A column of the group has symbols.
+pub(super) const HAS_SYMBOLS: u16 = 2;
 
 /// What a group directory says of a page range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -364,6 +373,8 @@ pub(super) struct RangeRecord {
     pub(super) sequence_max: u64,
     /// Where its separator ends in the group's keys.
     pub(super) key_end: u32,
+    /// Where its bundle ends, counted from the group's first one.
+    pub(super) bundle_end: u32,
 }
 
 /// The fixed part of a group directory.
@@ -375,8 +386,12 @@ pub(super) struct GroupHead {
     pub(super) first_row: u64,
     pub(super) locations_offset: u64,
     pub(super) columns_per_piece: u16,
+    /// [`IS_BUNDLED`], [`HAS_SYMBOLS`].
+    pub(super) flags: u16,
     pub(super) keys_len: u32,
     pub(super) filters_offset: u64,
+    /// Where the first bundle is; 0 where there are none.
+    pub(super) bundles_offset: u64,
 }
 
 impl GroupHead {
@@ -388,9 +403,10 @@ impl GroupHead {
             .u64(self.first_row)
             .u64(self.locations_offset)
             .u16(self.columns_per_piece)
-            .u16(0)
+            .u16(self.flags)
             .u32(self.keys_len)
-            .u64(self.filters_offset);
+            .u64(self.filters_offset)
+            .u64(self.bundles_offset);
     }
 
     /// Bytes of the directory, its checksum not counted.
@@ -410,7 +426,8 @@ impl RangeRecord {
             .u16(self.tombstones)
             .u64(self.sequence_min)
             .u64(self.sequence_max)
-            .u32(self.key_end);
+            .u32(self.key_end)
+            .u32(self.bundle_end);
     }
 }
 
@@ -431,8 +448,10 @@ impl<'b> GroupDirectory<'b> {
             first_row: u64_at(bytes, 8),
             locations_offset: u64_at(bytes, 16),
             columns_per_piece: u16_at(bytes, 24),
+            flags: u16_at(bytes, 26),
             keys_len: u32_at(bytes, 28),
             filters_offset: u64_at(bytes, 32),
+            bundles_offset: u64_at(bytes, 40),
         };
         if u8_at(bytes, 0) != GROUP_TAG || head.payload_bytes() != bytes.len() {
             return Err("there is no group directory");
@@ -450,7 +469,7 @@ impl<'b> GroupDirectory<'b> {
         {
             return Err("a row group has no ranges, or too many");
         }
-        let (mut rows, mut keys) = (0, 0);
+        let (mut rows, mut keys, mut bundles) = (0, 0, 0);
         for index in 0..directory.ranges_count() {
             let record = directory.record(index);
             let count = record.row_end.checked_sub(rows).ok_or("the rows of a group are out of order")?;
@@ -460,7 +479,11 @@ impl<'b> GroupDirectory<'b> {
             if record.filter >= head.filters_count || record.sequence_min > record.sequence_max {
                 return Err("a range has no filter, or no sequences");
             }
-            (rows, keys) = (record.row_end, record.key_end);
+            let bundle_len = record.bundle_end.checked_sub(bundles).ok_or("the bundles are out of order")?;
+            if bundle_len as usize > BUNDLE_BYTES_MAX || (bundle_len > 0) != (head.flags & IS_BUNDLED != 0) {
+                return Err("a range has no bundle, or one that is too long");
+            }
+            (rows, keys, bundles) = (record.row_end, record.key_end, record.bundle_end);
         }
         if rows != head.rows_count || keys != head.keys_len || rows as usize > GROUP_ROWS_MAX {
             return Err("a group has another number of rows than its ranges");
@@ -491,7 +514,15 @@ impl<'b> GroupDirectory<'b> {
             sequence_min: u64_at(bytes, at + 8),
             sequence_max: u64_at(bytes, at + 16),
             key_end: u32_at(bytes, at + 24),
+            bundle_end: u32_at(bytes, at + 28),
         }
+    }
+
+    /// Where the bundle of a range stands in the file, and how many bytes it has; none where pages stand by column.
+    pub(super) fn bundle(&self, index: usize) -> (u64, u32) {
+        let start = index.checked_sub(1).map_or(0, |before| self.record(before).bundle_end);
+        let offset = self.head.bundles_offset.saturating_add(start.into());
+        (offset, self.record(index).bundle_end.saturating_sub(start))
     }
 
     pub(super) fn row_start(&self, index: usize) -> u32 {
@@ -798,6 +829,59 @@ impl<'b> ColumnLocation<'b> {
             len: self.page_end(index).saturating_sub(start),
             tail: u32_at(self.bytes, LOCATION_FIXED_BYTES + index * LOCATION_PAGE_BYTES + 4),
         }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- bundles
+
+/// The pages of a range of a bundled group, behind a piece that says where they end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bundle<'b> {
+    bytes: &'b [u8],
+    columns_count: usize,
+}
+
+impl<'b> Bundle<'b> {
+    /// Bytes of what stands before the pages, its checksum not counted.
+    pub(super) const fn table_bytes(columns_count: usize) -> usize {
+        columns_count * LOCATION_PAGE_BYTES
+    }
+
+    /// The bundle in the bytes of so many columns.
+    pub(super) fn of(bytes: &'b [u8], columns_count: usize) -> Bundle<'b> {
+        Bundle { bytes, columns_count }
+    }
+
+    /// Where a page stands in the bundle.
+    #[inline]
+    pub(super) fn place(&self, column: usize) -> core::ops::Range<usize> {
+        let end = |column: usize| u32_at(self.bytes, column * LOCATION_PAGE_BYTES) as usize;
+        let pages = Bundle::table_bytes(self.columns_count) + CRC_BYTES;
+        pages + column.checked_sub(1).map_or(0, end)..pages + end(column)
+    }
+
+    /// A page; no bytes where the table does not say so of the bundle's.
+    #[inline]
+    pub(super) fn page(&self, column: usize) -> &'b [u8] {
+        self.bytes.get(self.place(column)).unwrap_or(&[])
+    }
+
+    /// Whether the table of the bundle at `offset` is right, and the pages are those that it means, and all of the bytes. What
+    /// they say is not looked at.
+    pub(super) fn check(&self, salt: u64, offset: u64) -> Result<(), Damage> {
+        let mut end = Bundle::table_bytes(self.columns_count) + CRC_BYTES;
+        checked(salt, offset, self.bytes.get(..end).ok_or("a bundle is too short")?)?;
+        for column in 0..self.columns_count {
+            let place = self.place(column);
+            if place.start != end || place.end < end {
+                return Err("the pages of a bundle are out of order");
+            }
+            end = place.end;
+            if tail_of(self.page(column)) != u32_at(self.bytes, column * LOCATION_PAGE_BYTES + 4) {
+                return Err("a page has another checksum than its bundle says");
+            }
+        }
+        if end == self.bytes.len() { Ok(()) } else { Err("a bundle has other bytes than its pages") }
     }
 }
 

@@ -308,6 +308,30 @@ impl<'c> PageSource<'c> {
     }
 }
 
+impl PageSource<'_> {
+    /// As [`PageSource::piece`]; what the cache has is kept in `held` and found there the next time.
+    #[inline]
+    pub(super) fn held_piece<'s>(
+        &self,
+        file: &SegmentFile,
+        offset: u64,
+        len: usize,
+        (scratch, held): (&'s mut Vec<'_, u8>, &'s mut HeldPiece),
+        check: impl Fn(&[u8]) -> Result<(), Damage>,
+    ) -> Result<&'s [u8], Error> {
+        let key = PieceKey { file_number: file.id.number, offset };
+        if held.as_ref().is_none_or(|(held, _)| *held != key) {
+            // Let go first, so that it may make room for this one.
+            *held = None;
+            match self.piece(file, offset, len, scratch, check)? {
+                PieceRef::Cached(piece) => *held = Some((key, piece)),
+                PieceRef::Scratch(bytes) => return Ok(bytes),
+            }
+        }
+        Ok(held.as_ref().map_or(&[], |(_, piece)| piece))
+    }
+}
+
 impl fmt::Debug for PageSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PageSource({})", if self.cache.is_some() { "cached" } else { "uncached" })
@@ -347,28 +371,36 @@ pub(super) fn sized<'s>(scratch: &'s mut Vec<'_, u8>, len: usize) -> Result<&'s 
 
 /// What point reads work in: made once, used for any number of them.
 ///
-/// **Memory.** Nothing while the cache has room and no text is compressed. Otherwise of the arena: a page (about
-/// 110 KiB at most; a few KiB for pages that were written under a small limit), a decompressed text (8 KiB at most) or
-/// a long one (as long as it is), and a table of symbols (about 3 KiB).
+/// **Memory.** Nothing while the cache has room and no text is compressed. Otherwise of the arena: a page or a
+/// bundle (about 110 KiB at most for each column of it; a few KiB for those that were written under a small limit, or have few
+/// rows), a decompressed text (8 KiB at most) or a long one (as long as it is), and a table of symbols (about 3 KiB).
 #[derive(Debug)]
 pub(crate) struct Scratch<'a> {
-    pub(super) bytes: Vec<'a, u8>,
+    pub(super) pages: PageScratch<'a>,
     pub(super) text: Vec<'a, u8>,
-    /// Keeps the page of the value that was read last.
-    pub(super) held: Option<Piece>,
-    /// Keeps the locations that were read last.
-    pub(super) located: super::search::HeldPiece,
     pub(super) symbols: SymbolsSlot<'a>,
 }
+
+/// What single pages are read with.
+#[derive(Debug)]
+pub(super) struct PageScratch<'a> {
+    /// What the cache has no room for.
+    pub(super) bytes: Vec<'a, u8>,
+    /// Keeps the page or bundle that was read last: columns of a row are often in the same one.
+    pub(super) held: HeldPiece,
+    /// Keeps the locations that were read last: columns of a row often share them.
+    pub(super) located: HeldPiece,
+}
+
+/// A piece that is kept for the next look.
+pub(super) type HeldPiece = Option<(PieceKey, Piece)>;
 
 impl<'a> Scratch<'a> {
     /// Takes nothing until it is used.
     pub(crate) fn new_in(arena: &'a Arena) -> Scratch<'a> {
         Scratch {
-            bytes: Vec::new_in(arena),
+            pages: PageScratch { bytes: Vec::new_in(arena), held: None, located: None },
             text: Vec::new_in(arena),
-            held: None,
-            located: None,
             symbols: SymbolsSlot::new_in(arena),
         }
     }

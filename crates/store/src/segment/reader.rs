@@ -11,11 +11,11 @@ use super::layout::{
     CRC_BYTES, Damage, FOOTER_BYTES, Footer, KIND, SEQUENCE, SYSTEM_COLUMNS, VersionedKey, checked,
     schema_hash,
 };
-use super::piece::{PageSource, PieceRef, Scratch, SegmentFile};
-use super::search::{RangePlace, Target, narrow};
+use super::piece::{PageSource, Scratch, SegmentFile};
+use super::search::{FoundPage, RangePlace, Target, narrow};
 use super::{ColumnStatistics, Location, physical_column, statistics};
 use crate::error::Error;
-use crate::page::{LongRef, Page, PageValue};
+use crate::page::{LongRef, PageValue};
 use crate::schema::Schema;
 
 /// An open segment.
@@ -200,8 +200,8 @@ impl Segment {
         // What counts from a later base is not visible at all.
         let Some(stored) = sequence.checked_sub(self.base) else { return Ok(None) };
         let target = Target::Key(VersionedKey::new(key, stored));
-        let mut range = self.find_range(target, source, &mut scratch.bytes)?;
-        if wanted.filter && !self.may_contain(&range, hash, source, &mut scratch.bytes)? {
+        let mut range = self.find_range(target, source, &mut scratch.pages.bytes)?;
+        if wanted.filter && !self.may_contain(&range, hash, source, &mut scratch.pages.bytes)? {
             return Ok(None);
         }
         loop {
@@ -210,12 +210,14 @@ impl Segment {
                 return Ok(None);
             }
             let reaches_end = rows.end == range.rows as usize;
-            if let Some((row, sequence)) = self.newest_of(&range, rows, stored, wanted, source, scratch)? {
-                let is_delete = self.is_delete(&range, row, source, scratch)?;
+            if let Some((row, sequence)) =
+                self.newest_of(schema, &range, rows, (stored, wanted), source, scratch)?
+            {
+                let is_delete = self.is_delete(schema, &range, row, source, scratch)?;
                 return Ok(Some(Found { range, row: row as u16, sequence: sequence + self.base, is_delete }));
             }
             // All of these are newer: the versions go on in the next range, if anywhere.
-            match self.range_after(&range, source, &mut scratch.bytes)? {
+            match self.range_after(&range, source, &mut scratch.pages.bytes)? {
                 Some(next) if reaches_end && next.continues() => range = next,
                 _ => return Ok(None),
             }
@@ -254,15 +256,12 @@ impl Segment {
             }
             let ty = schema.columns.get(usize::from(part.column)).map_or(Type::Unknown, |column| column.ty);
             let physical = SYSTEM_COLUMNS + place;
-            let Scratch { bytes, text, symbols, located, .. } = scratch;
-            let (location, table) = self.page_location(range, physical, source, bytes, located)?;
-            let table = symbols.load(&self.file, table, source, bytes)?;
-            let piece = source.piece(&self.file, location.offset, location.len as usize, bytes, |bytes| {
-                Segment::check_page(bytes, &location, Kind::of(ty), range.rows)
-            })?;
-            let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
+            let Scratch { pages, text, symbols } = scratch;
+            let symbols_place = self.symbols_place(range, physical, source, pages)?;
+            let table = symbols.load(&self.file, symbols_place, source, &mut pages.bytes)?;
+            let FoundPage { page, offset, .. } = self.page(schema, range, physical, source, pages)?;
             let found = narrow(&page, narrowed.rows, rest, (ty, part.order), table, text);
-            let (rows, used) = found.map_err(|error| self.file.page_error(location.offset, error))?;
+            let (rows, used) = found.map_err(|error| self.file.page_error(offset, error))?;
             narrowed = Narrowed { rows, used: narrowed.used + used, columns: place + 1 };
         }
         Ok(narrowed)
@@ -271,10 +270,10 @@ impl Segment {
     /// The first of some rows with the same key whose sequence is at most `stored`, with its sequence.
     fn newest_of(
         &self,
+        schema: &Schema<'_>,
         range: &RangePlace,
         rows: core::ops::Range<usize>,
-        stored: u64,
-        wanted: Look,
+        (stored, wanted): (u64, Look),
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<(usize, u64)>, Error> {
@@ -287,15 +286,14 @@ impl Segment {
         if range.sequence_min > stored {
             return Ok(None);
         }
-        let Scratch { bytes, located, .. } = scratch;
-        let (piece, location, _) = self.page_piece(range, SEQUENCE, Kind::I64, source, bytes, located)?;
-        let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
+        let page = self.page(schema, range, SEQUENCE, source, &mut scratch.pages)?.page;
         let row = page.partition_point(rows.clone(), |sequence| sequence as u64 > stored);
         Ok((row < rows.end).then(|| (row, page.i64_at(row) as u64)))
     }
 
     fn is_delete(
         &self,
+        schema: &Schema<'_>,
         range: &RangePlace,
         row: usize,
         source: PageSource<'_>,
@@ -304,9 +302,7 @@ impl Segment {
         if range.tombstones == 0 || u32::from(range.tombstones) == range.rows {
             return Ok(range.tombstones > 0);
         }
-        let Scratch { bytes, located, .. } = scratch;
-        let (piece, location, _) = self.page_piece(range, KIND, Kind::Bool, source, bytes, located)?;
-        let page = Page::parse_again(&piece).map_err(|what| self.file.corrupt(location.offset, what))?;
+        let page = self.page(schema, range, KIND, source, &mut scratch.pages)?.page;
         Ok(page.i64_at(row) != 0)
     }
 
@@ -327,25 +323,18 @@ impl Segment {
             return Ok(Value::Null);
         }
         let physical = physical_column(schema, column);
-        let Scratch { bytes, text, held, symbols, located } = scratch;
-        let (location, table) = self.page_location(&found.range, physical, source, bytes, located)?;
-        let table = symbols.load(&self.file, table, source, bytes)?;
-        let piece = source.piece(&self.file, location.offset, location.len as usize, bytes, |bytes| {
-            Segment::check_page(bytes, &location, Kind::of(ty), found.range.rows)
-        })?;
-        let piece: &'v [u8] = match piece {
-            PieceRef::Cached(piece) => held.insert(piece),
-            PieceRef::Scratch(bytes) => bytes,
-        };
-        let page = Page::parse_again(piece).map_err(|what| self.file.corrupt(location.offset, what))?;
+        let Scratch { pages, text, symbols } = scratch;
+        let symbols_place = self.symbols_place(&found.range, physical, source, pages)?;
+        let table = symbols.load(&self.file, symbols_place, source, &mut pages.bytes)?;
+        let FoundPage { page, offset, .. } = self.page(schema, &found.range, physical, source, pages)?;
         let row = usize::from(found.row);
         let long = if page.kind() == Kind::Text { page.longs(row..row + 1).next() } else { None };
         match long {
             Some((_, at)) => self.long_value(at, text),
             None => match page.value_at(row, ty, table, text) {
                 Ok(PageValue::Inline(value)) => Ok(value),
-                Ok(PageValue::Long(_)) => Err(self.file.corrupt(location.offset, "a long text has no row")),
-                Err(error) => Err(self.file.page_error(location.offset, error)),
+                Ok(PageValue::Long(_)) => Err(self.file.corrupt(offset, "a long text has no row")),
+                Err(error) => Err(self.file.page_error(offset, error)),
             },
         }
     }
@@ -390,7 +379,7 @@ impl Segment {
         let (before, len, index) = statistics::place(column, self.columns_count());
         let (offset, salt) = (self.statistics_offset.saturating_add(before), self.file.salt());
         let check = |bytes: &[u8]| -> Result<(), Damage> { checked(salt, offset, bytes).map(drop) };
-        let piece = source.piece(&self.file, offset, len, &mut scratch.bytes, check)?;
+        let piece = source.piece(&self.file, offset, len, &mut scratch.pages.bytes, check)?;
         let records = piece.get(..len - CRC_BYTES).unwrap_or(&[]);
         Ok(Some(statistics::read(records, index, ty.kind())))
     }

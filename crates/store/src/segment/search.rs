@@ -11,14 +11,14 @@ use cofferdam_types::{Type, Value};
 
 use super::filter::{self, LINE_BYTES};
 use super::layout::{
-    CONTINUES, CRC_BYTES, ColumnLocation, Damage, GroupDirectory, HAS_VERSIONS, IndexNode, PIECE_BYTES_MAX,
-    PageLocation, SYSTEM_TYPES, VersionedKey, checked, location_bytes, payload, tail_of,
+    BUNDLE_BYTES_MAX, Bundle, CONTINUES, CRC_BYTES, ColumnLocation, Damage, GroupDirectory, HAS_SYMBOLS,
+    HAS_VERSIONS, IS_BUNDLED, IndexNode, PIECE_BYTES_MAX, PageLocation, SYSTEM_TYPES, VersionedKey, checked,
+    location_bytes, payload, tail_of,
 };
 use super::physical_column;
-use super::piece::{PageSource, PieceRef};
+use super::piece::{PageScratch, PageSource, PieceRef};
 use super::reader::Segment;
 use super::zones::{self, PageZone};
-use crate::cache::{Piece, PieceKey};
 use crate::error::Error;
 use crate::page::{Page, PageValue, SymbolTable};
 use crate::schema::Schema;
@@ -48,10 +48,14 @@ pub(crate) struct RangePlace {
     pub(super) ranges_count: u16,
     pub(super) columns_per_piece: u16,
     pub(super) flags: u8,
+    /// Of its group.
+    pub(super) group_flags: u16,
     pub(super) filter_lines: u16,
     pub(super) filter_offset: u64,
     pub(super) locations_offset: u64,
     pub(super) directory: (u64, u32),
+    /// Where its bundle is, and how many bytes it has.
+    pub(super) bundle: (u64, u32),
 }
 
 impl RangePlace {
@@ -69,11 +73,18 @@ impl RangePlace {
             ranges_count: head.ranges_count,
             columns_per_piece: head.columns_per_piece,
             flags: record.flags,
+            group_flags: head.flags,
             filter_lines,
             filter_offset,
             locations_offset: head.locations_offset,
             directory: place,
+            bundle: directory.bundle(index),
         }
+    }
+
+    /// True where its pages stand together.
+    pub(super) fn is_bundled(&self) -> bool {
+        self.group_flags & IS_BUNDLED != 0
     }
 
     /// Behind the last row, counted in the segment.
@@ -102,9 +113,6 @@ impl RangePlace {
     }
 }
 
-/// A piece that is kept for the next look.
-pub(super) type HeldPiece = Option<(PieceKey, Piece)>;
-
 /// Where the locations of a column are.
 struct LocationPlace {
     offset: u64,
@@ -121,8 +129,13 @@ impl LocationPlace {
     }
 }
 
-/// A page, where it is, and where its column's symbols are.
-type PagePiece<'s> = (PieceRef<'s>, PageLocation, Option<(u64, usize)>);
+/// A page that was checked, and where it stands in the file.
+#[derive(Debug)]
+pub(super) struct FoundPage<'s> {
+    pub(super) page: Page<'s>,
+    pub(super) offset: u64,
+    pub(super) bytes: u32,
+}
 
 impl Segment {
     /// The piece at a place that another piece named.
@@ -133,14 +146,20 @@ impl Segment {
         scratch: &'s mut Vec<'_, u8>,
         check: impl Fn(&[u8]) -> Result<(), Damage>,
     ) -> Result<PieceRef<'s>, Error> {
-        let is_inside = offset >= self.start
-            && len as usize <= PIECE_BYTES_MAX
-            && offset.checked_add(len.into()).is_some_and(|end| end <= self.footer_offset);
-        if !is_inside {
-            return Err(self.file.corrupt(offset, "a part of the segment is outside of it"));
-        }
+        self.check_inside((offset, len), PIECE_BYTES_MAX)?;
         let salt = self.file.salt();
         source.piece(&self.file, offset, len as usize, scratch, |bytes| check(checked(salt, offset, bytes)?))
+    }
+
+    fn check_inside(&self, (offset, len): (u64, u32), bytes_max: usize) -> Result<(), Error> {
+        let is_inside = offset >= self.start
+            && len as usize <= bytes_max
+            && offset.checked_add(len.into()).is_some_and(|end| end <= self.footer_offset);
+        if is_inside {
+            Ok(())
+        } else {
+            Err(self.file.corrupt(offset, "a part of the segment is outside of it"))
+        }
     }
 
     /// The directory of a group, at its place.
@@ -265,7 +284,9 @@ impl Segment {
     }
 
     fn location_place(&self, range: &RangePlace, physical: usize) -> LocationPlace {
-        let (ranges, per_piece) = (usize::from(range.ranges_count), usize::from(range.columns_per_piece));
+        // Those of bundles are with the bundles.
+        let ranges = if range.is_bundled() { 0 } else { usize::from(range.ranges_count) };
+        let per_piece = usize::from(range.columns_per_piece);
         let bytes = location_bytes(ranges);
         let (number, index) = (physical / per_piece, physical % per_piece);
         let columns = self.physical_columns().saturating_sub(number * per_piece).min(per_piece);
@@ -279,39 +300,47 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &'s mut Vec<'_, u8>,
     ) -> Result<PieceRef<'s>, Error> {
-        let (start, end) = (self.start, self.footer_offset);
         self.inner_piece((place.offset, place.len), source, scratch, |bytes| {
-            let column = |index| ColumnLocation::of(bytes, index, place.ranges);
-            (0..place.columns).try_for_each(|index| column(index).check(start, end))
+            self.check_locations(place, bytes)
         })
     }
 
-    /// Where a page is, and where its column's symbols are. The piece that says so is kept in `held`: columns of a row
-    /// often share it.
-    #[inline]
-    pub(super) fn page_location(
+    fn check_locations(&self, place: &LocationPlace, bytes: &[u8]) -> Result<(), Damage> {
+        let column = |index| ColumnLocation::of(bytes, index, place.ranges);
+        (0..place.columns).try_for_each(|index| column(index).check(self.start, self.footer_offset))
+    }
+
+    /// The locations of a column in the group of a range.
+    fn column_location<'s>(
         &self,
         range: &RangePlace,
         physical: usize,
         source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
-        held: &mut HeldPiece,
-    ) -> Result<(PageLocation, Option<(u64, usize)>), Error> {
+        scratch: &'s mut PageScratch<'_>,
+    ) -> Result<ColumnLocation<'s>, Error> {
         let place = self.location_place(range, physical);
-        let key = PieceKey { file_number: self.file.id().number, offset: place.offset };
-        let page_of = |piece: &[u8]| {
-            let column = place.column(piece);
-            (column.page(range.index.into()), column.symbols())
-        };
-        if let Some((_, piece)) = held.as_ref().filter(|(held, _)| *held == key) {
-            return Ok(page_of(piece));
+        self.check_inside((place.offset, place.len), PIECE_BYTES_MAX)?;
+        let PageScratch { bytes, located, .. } = scratch;
+        let salt = self.file.salt();
+        let check = |bytes: &[u8]| self.check_locations(&place, checked(salt, place.offset, bytes)?);
+        let piece =
+            source.held_piece(&self.file, place.offset, place.len as usize, (bytes, located), check)?;
+        Ok(place.column(piece))
+    }
+
+    /// Where the symbols of a column in the group of a range are, and how many bytes; `None` for a column without.
+    #[inline]
+    pub(super) fn symbols_place(
+        &self,
+        range: &RangePlace,
+        physical: usize,
+        source: PageSource<'_>,
+        scratch: &mut PageScratch<'_>,
+    ) -> Result<Option<(u64, usize)>, Error> {
+        if range.group_flags & HAS_SYMBOLS == 0 {
+            return Ok(None);
         }
-        let piece = self.locations(&place, source, scratch)?;
-        let page = page_of(&piece);
-        if let PieceRef::Cached(piece) = piece {
-            *held = Some((key, piece));
-        }
-        Ok(page)
+        Ok(self.column_location(range, physical, source, scratch)?.symbols())
     }
 
     /// What every page of a range must be.
@@ -331,22 +360,59 @@ impl Segment {
         Ok(())
     }
 
+    /// What a bundle of a range must be.
+    pub(super) fn check_bundle(
+        &self,
+        schema: &Schema<'_>,
+        range: &RangePlace,
+        bytes: &[u8],
+    ) -> Result<(), Damage> {
+        let columns_count = self.physical_columns();
+        let bundle = Bundle::of(bytes, columns_count);
+        bundle.check(self.file.salt(), range.bundle.0)?;
+        for physical in 0..columns_count {
+            let page = Page::parse(bundle.page(physical))?;
+            let kind = Kind::of(physical_type(schema, physical));
+            if page.rows() != range.rows as usize || page.kind() != kind {
+                return Err("a page belongs to another range or column");
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of the bundle of a range.
+    pub(super) fn bundle_place(&self, range: &RangePlace) -> Result<(u64, u32), Error> {
+        self.check_inside(range.bundle, BUNDLE_BYTES_MAX)?;
+        Ok(range.bundle)
+    }
+
     /// A page of a range, checked.
     #[inline]
-    pub(super) fn page_piece<'s>(
+    pub(super) fn page<'s>(
         &self,
+        schema: &Schema<'_>,
         range: &RangePlace,
         physical: usize,
-        kind: Kind,
         source: PageSource<'_>,
-        scratch: &'s mut Vec<'_, u8>,
-        held: &mut HeldPiece,
-    ) -> Result<PagePiece<'s>, Error> {
-        let (location, symbols) = self.page_location(range, physical, source, scratch, held)?;
-        let piece = source.piece(&self.file, location.offset, location.len as usize, scratch, |bytes| {
-            Segment::check_page(bytes, &location, kind, range.rows)
-        })?;
-        Ok((piece, location, symbols))
+        scratch: &'s mut PageScratch<'_>,
+    ) -> Result<FoundPage<'s>, Error> {
+        let (offset, bytes) = if range.is_bundled() {
+            let (offset, len) = self.bundle_place(range)?;
+            let PageScratch { bytes, held, .. } = scratch;
+            let check = |bytes: &[u8]| self.check_bundle(schema, range, bytes);
+            let piece = source.held_piece(&self.file, offset, len as usize, (bytes, held), check)?;
+            let bundle = Bundle::of(piece, self.physical_columns());
+            (offset + bundle.place(physical).start as u64, bundle.page(physical))
+        } else {
+            let location = self.column_location(range, physical, source, scratch)?.page(range.index.into());
+            let PageLocation { offset, len, .. } = location;
+            let kind = Kind::of(physical_type(schema, physical));
+            let PageScratch { bytes, held, .. } = scratch;
+            let check = |bytes: &[u8]| Segment::check_page(bytes, &location, kind, range.rows);
+            (offset, source.held_piece(&self.file, offset, len as usize, (bytes, held), check)?)
+        };
+        let page = Page::parse_again(bytes).map_err(|what| self.file.corrupt(offset, what))?;
+        Ok(FoundPage { page, offset, bytes: bytes.len() as u32 })
     }
 
     /// The zone of a column in a range.

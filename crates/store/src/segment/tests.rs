@@ -108,6 +108,32 @@ fn long_texts_stand_beside_the_pages() {
     }
 }
 
+/// Aim: symbols of bundled groups are found beside the bundles. Method: texts of words, with a cache and without.
+#[test]
+fn texts_in_bundles_may_be_compressed() {
+    let mut table = Table::of(&[Type::BigInt, Type::Text], &[(0, KeyOrder::ASC)]);
+    let words = ["slyly ", "regular ", "deposits ", "carefully ", "final "];
+    for i in 0..700usize {
+        let text = (0..6).map(|n| words[(i * 7 + n * i) % 5]).collect::<String>();
+        table.put(&[Owned::BigInt(i as i64), Owned::Text(text)], i as u64 % 4, i % 50 == 7);
+    }
+    table.sort();
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    let segment = table.write(&MemoryFile::new(), 1 << 20, false, 1, &arena);
+    let (schema, mut scratch) = (table.schema(), Scratch::new_in(&arena));
+    segment
+        .describe_pages(&schema, 1, PageSource::UNCACHED, &mut scratch, |range, page| {
+            assert!(range.is_bundled() && page.encoding.is_compressed);
+            Ok(())
+        })
+        .unwrap();
+    check_gets(&table, &segment, None);
+    check_gets(&table, &segment, Some(&Cache::new(&budget, 1 << 20).unwrap()));
+    check_scan(&table, &segment);
+    check_verified(&table, &segment);
+}
+
 #[test]
 fn columns_that_a_table_got_later_are_null() {
     let table = Table::random(9, 100, 4);

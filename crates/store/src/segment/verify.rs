@@ -184,7 +184,7 @@ impl<'a> Verifier<'_, '_, 'a> {
     }
 
     fn read_node(&mut self, place: (u64, u32), level: u16, copy: &mut Vec<'_, u8>) -> Result<(), Error> {
-        let piece = self.segment.node(place, level, PageSource::UNCACHED, &mut self.scratch.bytes)?;
+        let piece = self.segment.node(place, level, PageSource::UNCACHED, &mut self.scratch.pages.bytes)?;
         Ok(copy.extend_from_slice(payload(&piece))?)
     }
 
@@ -199,7 +199,7 @@ impl<'a> Verifier<'_, '_, 'a> {
 
     fn group(&mut self, place: (u64, u32), separator: &[u8], first_row: u64) -> Result<(), Error> {
         let mut copy = Vec::new_in(self.arena);
-        let piece = self.segment.directory(place, PageSource::UNCACHED, &mut self.scratch.bytes)?;
+        let piece = self.segment.directory(place, PageSource::UNCACHED, &mut self.scratch.pages.bytes)?;
         copy.extend_from_slice(payload(&piece))?;
         let directory = GroupDirectory::parse(&copy).map_err(|what| self.problem(place.0, what))?;
         if directory.head.first_row != first_row || directory.separator(0) != separator {
@@ -239,7 +239,7 @@ impl<'a> Verifier<'_, '_, 'a> {
         let range = RangePlace::new(directory, place, 0);
         for (column, nulls) in nulls.iter().enumerate() {
             let physical = super::physical_column(&self.schema, column);
-            let (segment, bytes) = (self.segment, &mut self.scratch.bytes);
+            let (segment, bytes) = (self.segment, &mut self.scratch.pages.bytes);
             let told = segment.with_location(&range, physical, PageSource::UNCACHED, bytes, |column| {
                 Ok(column.nulls_count())
             })?;
@@ -262,7 +262,7 @@ impl<'a> Verifier<'_, '_, 'a> {
         let filter_len = usize::from(range.filter_lines) * LINE_BYTES + CRC_BYTES;
         let filter = (range.filter_offset, filter_len as u32);
         let mut lines = Vec::new_in(self.arena);
-        let piece = self.segment.plain_piece(filter, PageSource::UNCACHED, &mut self.scratch.bytes)?;
+        let piece = self.segment.plain_piece(filter, PageSource::UNCACHED, &mut self.scratch.pages.bytes)?;
         lines.extend_from_slice(payload(&piece))?;
         let mut has_versions = false;
         for row in 0..rows {
@@ -336,7 +336,8 @@ impl<'a> Verifier<'_, '_, 'a> {
         nulls: &mut [u32],
     ) -> Result<(), Error> {
         let source = PageSource::UNCACHED;
-        let zone = self.segment.zone_of(&self.schema, range, column, source, &mut self.scratch.bytes)?;
+        let zone =
+            self.segment.zone_of(&self.schema, range, column, source, &mut self.scratch.pages.bytes)?;
         self.verified.pages_count += 1;
         let (page, offset, ty, table) = self.cursor.page_of(physical)?;
         let is_key = self.schema.key.iter().any(|part| usize::from(part.column) == column);
@@ -365,7 +366,7 @@ impl<'a> Verifier<'_, '_, 'a> {
                         TextRef::Inline(text) => has_text(zone.zone.as_ref(), text),
                         TextRef::Long(at) => {
                             self.segment.check_long(at)?;
-                            let buffer = sized(&mut self.scratch.bytes, 4 << 10)?;
+                            let buffer = sized(&mut self.scratch.pages.bytes, 4 << 10)?;
                             let mut is_inside = true;
                             let mut is_first = true;
                             self.segment.file.read_long(at, buffer, |piece| {

@@ -1,5 +1,6 @@
 //! Damaged files: an error that names file and place, or the right rows; never a panic, never anything else.
 
+use super::layout::BUNDLED_COLUMNS_MAX;
 use super::model::*;
 use super::*;
 use crate::error::Error;
@@ -28,6 +29,19 @@ pub(super) fn sample_table() -> Table {
     table
 }
 
+/// As [`sample_table`], with so few columns that its pages are in bundles.
+pub(super) fn bundled_sample_table() -> Table {
+    let sample = sample_table();
+    let mut table =
+        Table::of(&[Type::Text, Type::BigInt, Type::Text], &[(0, KeyOrder::ASC), (1, KeyOrder::DESC)]);
+    for row in &sample.rows {
+        let values = [0, 1, 3].map(|column: usize| row.values[column].clone());
+        table.put(&values, row.sequence, row.is_delete);
+    }
+    table.sort();
+    table
+}
+
 /// [`sample_table`] behind `offset` of a file, in pages of seven rows.
 pub(super) fn write_sample<'a>(
     table: &Table,
@@ -46,7 +60,10 @@ pub(super) fn write_sample<'a>(
 }
 
 fn sample() -> (Table, MemoryFile, Location) {
-    let table = sample_table();
+    sample_of(sample_table())
+}
+
+fn sample_of(table: Table) -> (Table, MemoryFile, Location) {
     let budget = Budget::unlimited("test").unwrap();
     let arena = Arena::new(&budget);
     let memory = MemoryFile::new();
@@ -120,7 +137,12 @@ fn is_damage(error: &Error, file_bytes: usize) -> bool {
 /// read, and verified: the verifier must find what reading finds.
 #[test]
 fn a_flipped_bit_is_noticed_or_harmless() {
-    let (table, memory, location) = sample();
+    flip_each_byte(sample_table());
+    flip_each_byte(bundled_sample_table());
+}
+
+fn flip_each_byte(table: Table) {
+    let (table, memory, location) = sample_of(table);
     let bytes = memory.bytes();
     let expected = read_all(&table, &open(&table, &memory, location).unwrap()).unwrap();
     let budget = Budget::unlimited("test").unwrap();
@@ -158,13 +180,23 @@ fn a_flipped_bit_is_noticed_or_harmless() {
     assert!(noticed > harmless * 20, "{noticed} noticed, {harmless} harmless");
 }
 
-/// Aim: pieces in each other's places are noticed, although each is whole. Method: every page of a column is overwritten by
-/// the one before.
+/// Aim: pieces in each other's places are noticed, although each is whole. Method: a page of a column is overwritten by
+/// the one before; in a table with bundles, and in one without.
 #[test]
 fn a_page_in_another_ones_place_is_noticed() {
-    let mut table = Table::of(&[Type::BigInt, Type::Integer], &[(0, KeyOrder::ASC)]);
+    for columns_count in [2, BUNDLED_COLUMNS_MAX + 1] {
+        overwrite_a_page(columns_count);
+    }
+}
+
+fn overwrite_a_page(columns_count: usize) {
+    let mut types = std::vec![Type::Integer; columns_count];
+    types[0] = Type::BigInt;
+    let mut table = Table::of(&types, &[(0, KeyOrder::ASC)]);
     for i in 0..2000 {
-        table.put(&[Owned::BigInt(i), Owned::Integer((i * 7919 % 1000) as i32)], 1, false);
+        let mut values = std::vec![Owned::Integer((i * 7919 % 1000) as i32); columns_count];
+        values[0] = Owned::BigInt(i);
+        table.put(&values, 1, false);
     }
     table.sort();
     let budget = Budget::unlimited("test").unwrap();
@@ -189,7 +221,10 @@ fn a_page_in_another_ones_place_is_noticed() {
     let rows = cursor.range().unwrap().rows as usize;
     let mut column = Column::new(table.columns[1], rows, &arena);
     let error = cursor.decode(1, 0..rows, column.target(), 0).unwrap_err();
-    assert!(matches!(error, Error::Corrupt(problem) if problem.offset == to), "{error}");
+    // A bundle is damaged where it begins.
+    let before = if columns_count == 2 { 200 } else { 0 };
+    let Error::Corrupt(problem) = error else { panic!("{error}") };
+    assert!(problem.offset <= to && problem.offset + before >= to, "{error}");
 }
 
 #[test]

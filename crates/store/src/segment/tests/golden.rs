@@ -1,7 +1,7 @@
 //! Files of each version of the format, which every later version reads. `UPDATE_GOLDEN=1` writes the current version's
 //! anew: only while no release has it.
 
-use super::damage::{sample_table, write_sample};
+use super::damage::{bundled_sample_table, sample_table, write_sample};
 use super::model::*;
 use super::*;
 use std::path::PathBuf;
@@ -40,8 +40,8 @@ fn large_table() -> Table {
     table
 }
 
-/// The two segments of the golden file.
-fn write_golden(memory: &MemoryFile) -> [Location; 2] {
+/// The three segments of the golden file.
+fn write_golden(memory: &MemoryFile) -> [Location; 3] {
     let budget = Budget::unlimited("test").unwrap();
     let arena = Arena::new(&budget);
     let (small, large) = (sample_table(), large_table());
@@ -55,7 +55,8 @@ fn write_golden(memory: &MemoryFile) -> [Location; 2] {
             .unwrap();
     }
     let second = writer.finish().unwrap().unwrap();
-    [first.location, second.location]
+    let third = write_sample(&bundled_sample_table(), &file, second.end, &arena);
+    [first.location, second.location, third.location]
 }
 
 /// Aim: files of version 1 are read, whatever the version of the program. Method: a file that was written once, held
@@ -75,7 +76,9 @@ fn files_of_version_1_are_read() {
     let places = std::fs::read_to_string(path(1, "segments.txt")).unwrap();
     let file = SegmentFile::open(Box::new(MemoryFile::of(&bytes)), FileId::new(FileKind::Segments, 42));
     let file = Arc::new(file.unwrap());
-    for (place, table) in places.split_whitespace().zip([sample_table(), large_table()]) {
+    for (place, table) in
+        places.split_whitespace().zip([sample_table(), large_table(), bundled_sample_table()])
+    {
         let location = Location { footer_offset: place.parse().unwrap() };
         let segment = Segment::open(file.clone(), location, table.base, &table.schema()).unwrap();
         check_verified(&table, &segment);
