@@ -28,7 +28,8 @@
 //! them take with what the allocator keeps about each, so a piece of 200 bytes costs about 300. Sizes are rounded up
 //! to sixteenths of a power of two, so that pieces take each other's places in the allocator's heap. (An arena for each
 //! would round 200 bytes up to 1 KiB and 17 KiB to 32, and threads cannot share it.) The price: what is given back to the
-//! budget stays in the global allocator's heap until that gives it to somebody, or to the system.
+//! budget stays in the global allocator's heap until that gives it to somebody, or to the system. A piece that has to make
+//! room for one that takes as much becomes that one, charge and all.
 //!
 //! # Source
 //! J. Yang, Y. Zhang, Z. Qiu, Y. Yue, R. Vinayak: FIFO queues are all you need for cache eviction, SOSP 2023,
@@ -126,6 +127,26 @@ impl Piece {
     /// True where somebody beside this handle has the piece.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.0) > 1
+    }
+
+    /// Makes the piece one of `len` bytes, whatever they are, if its memory is what such a piece takes and nobody else has
+    /// it. So what is read takes the place of what is evicted, without a way through budget and allocator.
+    fn become_room(&mut self, len: usize) -> bool {
+        match Arc::get_mut(&mut self.0).map(|piece| &mut piece.content) {
+            Some(Content::Bytes(bytes)) if bytes.capacity() == capacity_for(len) => {
+                bytes.resize(len, 0);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The bytes of a piece that nobody else has yet.
+    fn own_bytes(&mut self) -> &mut [u8] {
+        match Arc::get_mut(&mut self.0).map(|piece| &mut piece.content) {
+            Some(Content::Bytes(bytes)) => bytes,
+            _ => &mut [],
+        }
     }
 
     /// Lets go, and tells how many bytes that released: none where somebody else has the piece.
@@ -292,10 +313,9 @@ impl Cache {
         }
         let inner = &*self.inner;
         let make = || PieceBytes::with_room(&inner.alloc, len);
-        let Some(mut piece) = inner.take_room(key.hash(), len, make) else { return Ok(None) };
-        if let Content::Bytes(bytes) = &mut piece.content {
-            read(bytes)?;
-        }
+        let reuse = |piece: &mut Piece| piece.become_room(len);
+        let Some(mut piece) = inner.take_room(key.hash(), len, make, reuse) else { return Ok(None) };
+        read(piece.own_bytes())?;
         Ok(Some(inner.keep(key, piece)))
     }
 
@@ -307,7 +327,7 @@ impl Cache {
                 Box::try_new_in(table.clone(), alloc).ok().map(Content::Symbols)
             })
         };
-        let piece = inner.take_room(key.hash(), size_of::<SymbolTable>(), make)?;
+        let piece = inner.take_room(key.hash(), size_of::<SymbolTable>(), make, |_| false)?;
         Some(inner.keep(key, piece))
     }
 
@@ -351,9 +371,18 @@ impl Inner {
         lock(self.shards.get(self.shard_index(hash)).unwrap_or(&self.shards[0]))
     }
 
-    /// Room for a piece: what is free, what this cache evicts, or what others give up.
-    fn take_room(&self, hash: u64, len: usize, make: impl Fn() -> Option<PieceBytes>) -> Option<PieceBytes> {
-        self.make_room(hash, charged_bytes(len) + UNIT);
+    /// Room for a piece: what is free, what this cache evicts, or what others give up. A piece that it evicts is used
+    /// itself where `reuse` has made it what is wanted.
+    fn take_room(
+        &self,
+        hash: u64,
+        len: usize,
+        make: impl Fn() -> Option<PieceBytes>,
+        reuse: impl Fn(&mut Piece) -> bool,
+    ) -> Option<Piece> {
+        if let Some(piece) = self.make_room(hash, charged_bytes(len) + UNIT, reuse) {
+            return Some(piece);
+        }
         let is_first = self.growing_thread.compare_exchange(0, thread_token(), Relaxed, Relaxed).is_ok();
         let piece = make();
         if is_first {
@@ -364,38 +393,44 @@ impl Inner {
         if piece.is_none() {
             self.refusals_count.fetch_add(1, Relaxed);
         }
-        piece
+        piece.map(|piece| Piece(Arc::new(piece)))
     }
 
     /// Keeps what was read, and gives what is kept.
-    fn keep(&self, key: PieceKey, piece: PieceBytes) -> Piece {
+    fn keep(&self, key: PieceKey, piece: Piece) -> Piece {
         self.misses_count.fetch_add(1, Relaxed);
         let hash = key.hash();
         let charging = &self.charging[self.shard_index(hash)];
         let mut shard = self.shard(hash);
         charging.store(shard.is_full(), Release);
-        let kept = shard.insert(key, hash, Piece(Arc::new(piece)));
+        let kept = shard.insert(key, hash, piece);
         charging.store(false, Release);
         kept
     }
 
-    /// Evicts until `bytes` could be charged, the cache is small, or it is empty; first in the shard of `hash`.
-    fn make_room(&self, hash: u64, bytes: u64) {
+    /// Evicts until `bytes` could be charged, the cache is small, or it is empty; first in the shard of `hash`. Or until there
+    /// is a piece that `reuse` accepts, which is given.
+    fn make_room(&self, hash: u64, bytes: u64, reuse: impl Fn(&mut Piece) -> bool) -> Option<Piece> {
         let first = self.shard_index(hash);
         for step in 0..self.shards_count {
             let shard = &self.shards[(first + step) & (self.shards_count - 1)];
             loop {
                 // With each turn a piece fewer, or the end of the loop.
                 if self.budget.available() >= bytes || self.makes_others_give_way() {
-                    return;
+                    return None;
                 }
                 let evicted = lock(shard).evict();
-                match evicted {
-                    Some(evicted) => self.let_go(evicted),
-                    None => break,
-                };
+                let Some(evicted) = evicted else { break };
+                match evicted.reuse(&reuse) {
+                    Ok(piece) => {
+                        self.evictions_count.fetch_add(1, Relaxed);
+                        return Some(piece);
+                    }
+                    Err(evicted) => _ = self.let_go(evicted),
+                }
             }
         }
+        None
     }
 
     /// What a shard gives up for the charge of somebody else, if it has anything and its holder does not charge (C4).

@@ -69,6 +69,11 @@ pub(super) struct Evicted {
 }
 
 impl Evicted {
+    /// The piece, if `reuse` accepts it.
+    pub(super) fn reuse(mut self, reuse: impl FnOnce(&mut Piece) -> bool) -> Result<Piece, Evicted> {
+        if self.slots.is_none() && reuse(&mut self.piece) { Ok(self.piece) } else { Err(self) }
+    }
+
     /// Drops it, and tells how many bytes that released.
     pub(super) fn release(self) -> u64 {
         let slots_bytes = self.slots.map_or(0, |slots| (slots.capacity() * size_of::<Slot>()) as u64);
