@@ -365,6 +365,7 @@ impl<'p> Page<'p> {
     ///
     /// # Errors
     /// What is wrong.
+    #[inline]
     pub(crate) fn parse_again(bytes: &'p [u8]) -> Result<Page<'p>, &'static str> {
         let mut input = Input::new(bytes)?;
         let [kind, form, r0, r1, n0, n1, flags, digits] = input.fixed()?;
@@ -449,6 +450,7 @@ fn check_flags(kind: Kind, form: u8, flags: u8, digits: u8) -> Result<(), &'stat
 }
 
 /// The codes, if the form has some, and the values.
+#[inline]
 fn parse_body<'p>(
     input: &mut Input<'p>,
     kind: Kind,
@@ -644,17 +646,13 @@ impl<'p> Page<'p> {
         if let (None, Values::Numbers(Index::Runs(runs))) = (&self.codes, &self.values) {
             return runs.partition_point(range, before);
         }
-        let (mut first, mut left) = (range.start, range.len());
-        while left > 0 {
-            let half = left / 2;
-            if before(self.i64_at(first + half)) {
-                first += half + 1;
-                left -= half + 1;
-            } else {
-                left = half;
+        match (self.kind, &self.codes, &self.values) {
+            // Most keys: nothing has to be asked for each value.
+            (Kind::I64, None, Values::Numbers(Index::Series(series))) => {
+                partition_point(range, |row| before(series.get(row)))
             }
+            _ => partition_point(range, |row| before(self.i64_at(row))),
         }
-        first
     }
 
     /// The rows of `range` whose text is long, ascending.
@@ -664,6 +662,22 @@ impl<'p> Page<'p> {
             .skip_while(move |(row, _)| *row < range.start)
             .take_while(move |(row, _)| *row < range.end)
     }
+}
+
+/// The first row of `range` for which `before` is false, where it is false for all behind it; its end if there is none.
+#[inline(always)]
+fn partition_point(range: Range<usize>, mut before: impl FnMut(usize) -> bool) -> usize {
+    let (mut first, mut left) = (range.start, range.len());
+    while left > 0 {
+        let half = left / 2;
+        if before(first + half) {
+            first += half + 1;
+            left -= half + 1;
+        } else {
+            left = half;
+        }
+    }
+    first
 }
 
 const OTHER_KIND: PageError = PageError::Corrupt("the page is of another kind of values");

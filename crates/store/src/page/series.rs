@@ -68,6 +68,7 @@ pub(super) struct Series<'p> {
 
 impl<'p> Series<'p> {
     /// Reads a series of `count` values.
+    #[inline]
     pub(super) fn parse(input: &mut Input<'p>, count: usize) -> Result<Series<'p>, &'static str> {
         let [width, fields] = input.fixed()?;
         let width = u32::from(width);

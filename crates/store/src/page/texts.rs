@@ -34,6 +34,7 @@ pub(super) struct Texts<'p> {
 
 impl<'p> Texts<'p> {
     /// Reads texts, whose offsets are not looked at.
+    #[inline]
     pub(super) fn parse(
         input: &mut Input<'p>,
         count: usize,

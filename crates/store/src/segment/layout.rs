@@ -348,6 +348,8 @@ fn type_code(column: ColumnType) -> [u8; 3] {
 const GROUP_TAG: u8 = b'G';
 const GROUP_FIXED_BYTES: usize = 48;
 const RANGE_BYTES: usize = 32;
+/// Where a range says where its separator ends.
+const RANGE_KEY_END_AT: usize = 24;
 
 /// A key of the range stands in it more than once, or in the range before as well.
 pub(super) const HAS_VERSIONS: u8 = 1;
@@ -513,7 +515,7 @@ impl<'b> GroupDirectory<'b> {
             tombstones: u16_at(bytes, at + 6),
             sequence_min: u64_at(bytes, at + 8),
             sequence_max: u64_at(bytes, at + 16),
-            key_end: u32_at(bytes, at + 24),
+            key_end: u32_at(bytes, at + RANGE_KEY_END_AT),
             bundle_end: u32_at(bytes, at + 28),
         }
     }
@@ -543,15 +545,21 @@ impl<'b> GroupDirectory<'b> {
 
     /// The separator before a range: not greater than its first versioned key, and greater than all before it.
     pub(super) fn separator(&self, index: usize) -> &'b [u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.record(before).key_end);
+        self.separators().get(index)
+    }
+
+    fn separators(&self) -> Separators<'b, RANGE_BYTES, RANGE_KEY_END_AT> {
         let keys = self.bytes.len().saturating_sub(self.head.keys_len as usize);
-        let end = self.record(index).key_end as usize;
-        self.bytes.get(keys + start as usize..keys + end).unwrap_or(&[])
+        let entries = self
+            .bytes
+            .get(GROUP_FIXED_BYTES..)
+            .and_then(|bytes| bytes.get(..self.ranges_count() * RANGE_BYTES));
+        Separators::of(entries, self.bytes.get(keys..))
     }
 
     /// The range in which a versioned key is, or would be.
     pub(super) fn find(&self, target: VersionedKey<'_>) -> usize {
-        last_not_greater(self.ranges_count(), |index| self.separator(index), target)
+        self.separators().last_not_greater(target)
     }
 
     /// The range in which a row of the group is.
@@ -585,6 +593,13 @@ impl<'k> VersionedKey<'k> {
         VersionedKey { key, suffix: [0; 8] }
     }
 
+    /// Its first eight bytes as a number.
+    #[inline(always)]
+    fn first_word(&self) -> u64 {
+        let bits = 8 * self.key.len().min(8) as u32;
+        first_word(self.key) | u64::from_be_bytes(self.suffix).checked_shr(bits).unwrap_or(0)
+    }
+
     /// How it compares with a separator.
     pub(super) fn compare(&self, separator: &[u8]) -> Ordering {
         match separator.get(..self.key.len()) {
@@ -597,18 +612,72 @@ impl<'k> VersionedKey<'k> {
     }
 }
 
-/// The last of `count` separators that is not greater than the target; the first, if none is.
-fn last_not_greater<'b>(
-    count: usize,
-    separator: impl Fn(usize) -> &'b [u8],
-    target: VersionedKey<'_>,
-) -> usize {
-    let (mut low, mut high) = (0, count);
-    while low + 1 < high {
-        let middle = low.midpoint(high);
-        if target.compare(separator(middle)) == Ordering::Less { high = middle } else { low = middle }
+/// The separators of a group directory or an index node: bytes one behind the other, and entries of `BYTES` bytes which say at
+/// `END_AT` where each ends.
+#[derive(Clone, Copy)]
+struct Separators<'b, const BYTES: usize, const END_AT: usize> {
+    entries: &'b [[u8; BYTES]],
+    keys: &'b [u8],
+}
+
+impl<'b, const BYTES: usize, const END_AT: usize> Separators<'b, BYTES, END_AT> {
+    fn of(entries: Option<&'b [u8]>, keys: Option<&'b [u8]>) -> Self {
+        Separators { entries: entries.unwrap_or(&[]).as_chunks().0, keys: keys.unwrap_or(&[]) }
     }
-    low
+
+    #[inline(always)]
+    fn end(&self, index: usize) -> usize {
+        self.entries.get(index).map_or(0, |entry| u32_at(entry, END_AT) as usize)
+    }
+
+    #[inline(always)]
+    fn get(&self, index: usize) -> &'b [u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.end(before));
+        self.keys.get(start..self.end(index)).unwrap_or(&[])
+    }
+
+    /// [`first_word`] of a separator.
+    #[inline(always)]
+    fn first_word(&self, index: usize) -> u64 {
+        let start = index.checked_sub(1).map_or(0, |before| self.end(before));
+        match self.keys.get(start..).and_then(|keys| keys.first_chunk()) {
+            Some(eight) => {
+                let bytes_behind = 8usize.saturating_sub(self.end(index).wrapping_sub(start));
+                u64::from_be_bytes(*eight) & u64::MAX.checked_shl(8 * bytes_behind as u32).unwrap_or(0)
+            }
+            None => first_word(self.get(index)),
+        }
+    }
+
+    /// The last separator that is not greater than the target; the first, if none is.
+    #[inline]
+    fn last_not_greater(&self, target: VersionedKey<'_>) -> usize {
+        let (mut low, mut left) = (0, self.entries.len());
+        let first = target.first_word();
+        // Most keys differ in their first words, and words are faster than calls. A shorter separator ends in zeros here: where
+        // these make a difference, it is the beginning of the key and not greater.
+        while left > 1 {
+            let half = left / 2;
+            let is_greater = match first.cmp(&self.first_word(low + half)) {
+                Ordering::Equal => target.compare(self.get(low + half)).is_lt(),
+                order => order.is_lt(),
+            };
+            if !is_greater {
+                low += half;
+            }
+            left -= half;
+        }
+        low
+    }
+}
+
+/// The first eight bytes as a number, zeros behind the end.
+#[inline]
+fn first_word(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(eight) => u64::from_be_bytes(*eight),
+        None => bytes.iter().enumerate().fold(0, |word, (at, byte)| word | u64::from(*byte) << (56 - 8 * at)),
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------- index nodes
@@ -617,6 +686,8 @@ const NODE_TAG: u8 = b'I';
 const NODE_FIXED_BYTES: usize = 8;
 /// Bytes of an entry of a node, its separator not counted.
 pub(super) const ENTRY_BYTES: usize = 24;
+/// Where an entry says where its separator ends.
+const ENTRY_KEY_END_AT: usize = 20;
 
 /// An entry of an index node: a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -691,19 +762,22 @@ impl<'b> IndexNode<'b> {
             offset: u64_at(self.bytes, at),
             len: u32_at(self.bytes, at + 8),
             first_row: u64_at(self.bytes, at + 12),
-            key_end: u32_at(self.bytes, at + 20),
+            key_end: u32_at(self.bytes, at + ENTRY_KEY_END_AT),
         }
     }
 
     pub(super) fn separator(&self, index: usize) -> &'b [u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.entry(before).key_end as usize);
+        self.separators().get(index)
+    }
+
+    fn separators(&self) -> Separators<'b, ENTRY_BYTES, ENTRY_KEY_END_AT> {
         let keys = NODE_FIXED_BYTES + self.count * ENTRY_BYTES;
-        self.bytes.get(keys + start..keys + self.entry(index).key_end as usize).unwrap_or(&[])
+        Separators::of(self.bytes.get(NODE_FIXED_BYTES..keys), self.bytes.get(keys..))
     }
 
     /// The child in which a versioned key is, or would be.
     pub(super) fn find(&self, target: VersionedKey<'_>) -> Entry {
-        self.entry(last_not_greater(self.count, |index| self.separator(index), target))
+        self.entry(self.separators().last_not_greater(target))
     }
 
     /// The child in which a row is.
