@@ -382,7 +382,9 @@ impl<'p> Page<'p> {
         }
         let validity = if has_some_nulls { input.take(rows.div_ceil(8))? } else { &[] };
         let longs = if flags & HAS_LONGS != 0 { Longs::parse(&mut input)? } else { Longs::NONE };
-        let (codes, values) = parse_body(&mut input, kind, form, flags, rows)?;
+        let codes = parse_codes(&mut input, form, rows)?;
+        let count = codes.as_ref().map_or(rows, |(_, entries)| *entries);
+        let values = parse_values(&mut input, kind, form, flags, count)?;
         if input.left() != 0 {
             return Err("there is more than the page's values");
         }
@@ -449,38 +451,40 @@ fn check_flags(kind: Kind, form: u8, flags: u8, digits: u8) -> Result<(), &'stat
     Ok(())
 }
 
-/// The codes, if the form has some, and the values.
-#[inline]
-fn parse_body<'p>(
+/// The codes, if the form has some.
+#[inline(always)]
+fn parse_codes<'p>(input: &mut Input<'p>, form: u8, rows: usize) -> Result<Option<Codes<'p>>, &'static str> {
+    if form != FORM_DICTIONARY && form != FORM_RUN_DICTIONARY {
+        return Ok(None);
+    }
+    let entries = input.short()?;
+    let codes = match form {
+        FORM_DICTIONARY => Index::Series(Series::parse(input, rows)?),
+        _ => Index::Runs(Runs::parse(input)?),
+    };
+    if entries == 0 || entries > ROWS_MAX {
+        return Err("no such number of entries of a dictionary");
+    }
+    Ok(Some((codes, entries)))
+}
+
+/// So many values.
+#[inline(always)]
+fn parse_values<'p>(
     input: &mut Input<'p>,
     kind: Kind,
     form: u8,
     flags: u8,
-    rows: usize,
-) -> Result<(Option<Codes<'p>>, Values<'p>), &'static str> {
-    let (codes, count) = match form {
-        FORM_DICTIONARY | FORM_RUN_DICTIONARY => {
-            let entries = input.short()?;
-            let codes = match form {
-                FORM_DICTIONARY => Index::Series(Series::parse(input, rows)?),
-                _ => Index::Runs(Runs::parse(input)?),
-            };
-            if entries == 0 || entries > ROWS_MAX {
-                return Err("no such number of entries of a dictionary");
-            }
-            (Some((codes, entries)), entries)
-        }
-        _ => (None, rows),
-    };
-    let values = match kind {
+    count: usize,
+) -> Result<Values<'p>, &'static str> {
+    Ok(match kind {
         _ if form == FORM_NOTHING => Values::Nothing,
         Kind::Text => Values::Texts(Texts::parse(input, count, flags & IS_COMPRESSED != 0)?),
         Kind::I128 if flags & IS_WIDE != 0 => Values::WidePlain(input.take(16 * count)?),
         Kind::I128 => Values::WideSeries(Series::parse(input, count)?),
         _ if form == FORM_RUNS => Values::Numbers(Index::Runs(Runs::parse(input)?)),
         _ => Values::Numbers(Index::Series(Series::parse(input, count)?)),
-    };
-    Ok((codes, values))
+    })
 }
 
 impl<'p> Page<'p> {

@@ -53,20 +53,26 @@ impl<'p> Texts<'p> {
 
     /// Whether the texts lie behind one another, none too long, and are all of the bytes.
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        let mut before = self.offsets.get(0);
-        if before != 0 {
+        if self.offsets.get(0) != 0 {
             return Err("the first text does not begin with the bytes");
         }
         let most = if self.symbols_crc.is_some() { 2 * INLINE_BYTES_MAX } else { INLINE_BYTES_MAX };
-        for i in 1..=self.count {
-            let offset = self.offsets.get(i);
-            if offset < before {
-                return Err("a text ends before it begins");
+        let (mut offsets, mut before) = ([0i64; BLOCK], 0);
+        let (mut ascend, mut are_short) = (true, true);
+        for first in (1..=self.count).step_by(BLOCK) {
+            let offsets = offsets.get_mut(..(self.count + 1 - first).min(BLOCK)).unwrap_or_default();
+            self.offsets.unpack(first, offsets);
+            for offset in offsets {
+                ascend &= *offset >= before;
+                are_short &= offset.wrapping_sub(before) as u64 <= most as u64;
+                before = *offset;
             }
-            if offset.abs_diff(before) > most as u64 {
-                return Err("a text is too long");
-            }
-            before = offset;
+        }
+        if !ascend {
+            return Err("a text ends before it begins");
+        }
+        if !are_short {
+            return Err("a text is too long");
         }
         if before != self.stored_bytes as i64 {
             return Err("the last text does not end with the bytes");

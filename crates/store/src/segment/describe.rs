@@ -5,7 +5,7 @@ use super::layout::payload;
 use super::physical_column;
 use super::piece::{PageSource, Scratch};
 use super::reader::Segment;
-use super::search::{FoundPage, RangePlace, Target};
+use super::search::{RangePlace, Target};
 use super::zones::PageZone;
 use crate::error::Error;
 use crate::page::Encoding;
@@ -88,9 +88,10 @@ impl Segment {
         let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.pages.bytes)?);
         while let Some(range) = next {
             let zone = self.zone_of(schema, &range, column, source, &mut scratch.pages.bytes)?;
-            let FoundPage { page, offset, bytes } =
-                self.page(schema, &range, physical, source, &mut scratch.pages)?;
-            visit(&range, &PageDescription { offset, bytes, encoding: page.encoding(), zone })?;
+            let place = self.page(schema, &range, physical, source, &mut scratch.pages)?;
+            let (offset, bytes, encoding) =
+                (place.offset, place.bytes.len() as u32, self.parse(&place)?.encoding());
+            visit(&range, &PageDescription { offset, bytes, encoding, zone })?;
             next = self.range_after(&range, source, &mut scratch.pages.bytes)?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::layout::{
     schema_hash,
 };
 use super::piece::{PageSource, Scratch, SegmentFile};
-use super::search::{FoundPage, RangePlace, Target, narrow};
+use super::search::{RangePlace, Target, narrow};
 use super::{ColumnStatistics, Location, physical_column, statistics};
 use crate::error::Error;
 use crate::page::{LongRef, PageValue};
@@ -259,9 +259,9 @@ impl Segment {
             let Scratch { pages, text, symbols } = scratch;
             let symbols_place = self.symbols_place(range, physical, source, pages)?;
             let table = symbols.load(&self.file, symbols_place, source, &mut pages.bytes)?;
-            let FoundPage { page, offset, .. } = self.page(schema, range, physical, source, pages)?;
-            let found = narrow(&page, narrowed.rows, rest, (ty, part.order), table, text);
-            let (rows, used) = found.map_err(|error| self.file.page_error(offset, error))?;
+            let page = self.page(schema, range, physical, source, pages)?;
+            let found = narrow(&self.parse(&page)?, narrowed.rows, rest, (ty, part.order), table, text);
+            let (rows, used) = found.map_err(|error| self.file.page_error(page.offset, error))?;
             narrowed = Narrowed { rows, used: narrowed.used + used, columns: place + 1 };
         }
         Ok(narrowed)
@@ -286,7 +286,7 @@ impl Segment {
         if range.sequence_min > stored {
             return Ok(None);
         }
-        let page = self.page(schema, range, SEQUENCE, source, &mut scratch.pages)?.page;
+        let page = self.parse(&self.page(schema, range, SEQUENCE, source, &mut scratch.pages)?)?;
         let row = page.partition_point(rows.clone(), |sequence| sequence as u64 > stored);
         Ok((row < rows.end).then(|| (row, page.i64_at(row) as u64)))
     }
@@ -302,7 +302,7 @@ impl Segment {
         if range.tombstones == 0 || u32::from(range.tombstones) == range.rows {
             return Ok(range.tombstones > 0);
         }
-        let page = self.page(schema, range, KIND, source, &mut scratch.pages)?.page;
+        let page = self.parse(&self.page(schema, range, KIND, source, &mut scratch.pages)?)?;
         Ok(page.i64_at(row) != 0)
     }
 
@@ -326,7 +326,8 @@ impl Segment {
         let Scratch { pages, text, symbols } = scratch;
         let symbols_place = self.symbols_place(&found.range, physical, source, pages)?;
         let table = symbols.load(&self.file, symbols_place, source, &mut pages.bytes)?;
-        let FoundPage { page, offset, .. } = self.page(schema, &found.range, physical, source, pages)?;
+        let place = self.page(schema, &found.range, physical, source, pages)?;
+        let (page, offset) = (self.parse(&place)?, place.offset);
         let row = usize::from(found.row);
         let long = if page.kind() == Kind::Text { page.longs(row..row + 1).next() } else { None };
         match long {

@@ -129,12 +129,11 @@ impl LocationPlace {
     }
 }
 
-/// A page that was checked, and where it stands in the file.
-#[derive(Debug)]
+/// The bytes of a page that was checked, and where they stand in the file.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct FoundPage<'s> {
-    pub(super) page: Page<'s>,
+    pub(super) bytes: &'s [u8],
     pub(super) offset: u64,
-    pub(super) bytes: u32,
 }
 
 impl Segment {
@@ -386,6 +385,12 @@ impl Segment {
         Ok(range.bundle)
     }
 
+    /// The page of bytes that were found.
+    #[inline(always)]
+    pub(super) fn parse<'s>(&self, found: &FoundPage<'s>) -> Result<Page<'s>, Error> {
+        Page::parse_again(found.bytes).map_err(|what| self.file.corrupt(found.offset, what))
+    }
+
     /// A page of a range, checked.
     #[inline]
     pub(super) fn page<'s>(
@@ -411,8 +416,7 @@ impl Segment {
             let check = |bytes: &[u8]| Segment::check_page(bytes, &location, kind, range.rows);
             (offset, source.held_piece(&self.file, offset, len as usize, (bytes, held), check)?)
         };
-        let page = Page::parse_again(bytes).map_err(|what| self.file.corrupt(offset, what))?;
-        Ok(FoundPage { page, offset, bytes: bytes.len() as u32 })
+        Ok(FoundPage { bytes, offset })
     }
 
     /// The zone of a column in a range.
