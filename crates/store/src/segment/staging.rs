@@ -8,6 +8,7 @@ use cofferdam_types::Value;
 use cofferdam_types::column::{Data, Kind, TextView};
 use cofferdam_types::row::decode_row;
 
+use super::layout::BUNDLED_COLUMNS_MAX;
 use super::output::Output;
 use super::{ColumnRef, LongText};
 use crate::error::Error;
@@ -16,17 +17,18 @@ use crate::schema::Schema;
 
 /// The most bytes of texts that a page is given, whatever the table.
 const PAGE_TEXT_BYTES_MAX: usize = 64 << 10;
-/// A page of a table of few columns is given so many at most.
-const PAGE_TEXT_BYTES_MIN: usize = 8 << 10;
+/// A page of a table of one or two columns is given so many at most.
+const PAGE_TEXT_BYTES_MIN: usize = 6 << 10;
 /// How much of a long text is kept for the bounds of its page.
 pub(super) const PREFIX_BYTES: usize = 32;
 
 /// The most bytes of texts that a page of a table with so many columns is given, beside a text that is longer.
 ///
-/// Who reads one row reads a page of each column; and each range costs some 50 bytes a column. So where there are few columns,
-/// ranges of few rows are cheap and worth while.
+/// Who reads one row reads a page of each column, or a bundle; and each range costs some 50 bytes a column. So where there are
+/// few columns, ranges of few rows are cheap and worth while.
 pub(super) fn page_text_bytes(columns_count: usize) -> usize {
-    (columns_count * (4 << 10)).clamp(PAGE_TEXT_BYTES_MIN, PAGE_TEXT_BYTES_MAX)
+    let column_bytes = if columns_count <= BUNDLED_COLUMNS_MAX { 3 << 10 } else { 4 << 10 };
+    (columns_count * column_bytes).clamp(PAGE_TEXT_BYTES_MIN, PAGE_TEXT_BYTES_MAX)
 }
 
 /// A column of waiting rows.
