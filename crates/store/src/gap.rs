@@ -63,6 +63,11 @@ impl Gap {
         is_before_end && self.table == Some(table) && key > &self.last[..]
     }
 
+    /// True if it is known how far rows can be inserted behind the last one.
+    pub(crate) fn is_known(&self, table: TableId) -> bool {
+        self.end != End::Unknown && self.table == Some(table)
+    }
+
     /// Notes that there is a row with this key now; true if it is time to look for the next one behind it.
     ///
     /// # Errors

@@ -20,10 +20,10 @@ use super::layout::{
 };
 use super::output::Output;
 use super::piece::SegmentFile;
-use super::staging::Staging;
+use super::staging::{PREFIX_BYTES, Staging};
 use super::{ColumnRef, Location, SegmentSummary, physical_order, statistics};
 use crate::error::Error;
-use crate::page::{EncodeScratch, ROWS_MAX, SymbolTable};
+use crate::page::{EncodeScratch, INLINE_BYTES_MAX, ROWS_MAX, SymbolTable};
 use crate::schema::{KEY_BYTES_MAX, Schema};
 
 /// The allowance from which on texts are compressed with symbols.
@@ -327,11 +327,37 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.key.clear();
         self.key.extend_from_slice(key)?;
         self.note_row(sequence, is_delete)?;
-        self.staging.put_versions(&[sequence], &[is_delete]);
+        self.staging.put_version(sequence, is_delete);
         if is_delete {
             self.stage_key(key)?
         } else {
             self.stage_row(row)?
+        }
+        self.staging.end_row();
+        Ok(())
+    }
+
+    /// Appends a row that has a value for each column, of its type. `bytes` is what [`staged_bytes`] says of all of them, at most a
+    /// sixteenth of what the writer was allowed.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::push_batch`].
+    pub(crate) fn push_values(
+        &mut self,
+        key: &[u8],
+        sequence: u64,
+        values: &[Value<'_>],
+        bytes: usize,
+    ) -> Result<(), Error> {
+        if self.staging.is_full() || (self.staging.rows() > 0 && !self.staging.fits_bytes(bytes)) {
+            self.close_range(&RangeSource::Staged)?;
+        }
+        self.key.clear();
+        self.key.extend_from_slice(key)?;
+        self.note_row(sequence, false)?;
+        self.staging.put_version(sequence, false);
+        for (index, value) in values.iter().enumerate() {
+            self.staging.put_value(index, *value, &mut self.out)?;
         }
         self.staging.end_row();
         Ok(())
@@ -598,6 +624,15 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.counts.groups += 1;
         self.symbols.clear();
         Ok(())
+    }
+}
+
+/// How many bytes of a value wait beside its column: those of a text, or the beginning of a long one.
+pub(crate) fn staged_bytes(value: &Value<'_>) -> usize {
+    match value {
+        Value::Text(text) if text.len() > INLINE_BYTES_MAX => PREFIX_BYTES,
+        Value::Text(text) => text.len(),
+        _ => 0,
     }
 }
 
