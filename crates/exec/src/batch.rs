@@ -322,11 +322,6 @@ impl<'a> Store<'a> {
         core::mem::replace(self.heap_mut(id), empty)
     }
 
-    /// The budget of what operators share.
-    pub(crate) fn budget(&self) -> &'a Budget {
-        self.spare.budget()
-    }
-
     /// A heap that belongs to no vector.
     pub(crate) fn no_heap(&self) -> Vec<'a, u8> {
         Vec::new_in(self.spare)
