@@ -24,7 +24,7 @@
 //! - **B4** Text is valid UTF-8: scans check it, functions keep it.
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, Budget};
+use cofferdam_arena::{AllocError, Arena};
 pub(crate) use cofferdam_types::column::{Data, Element, Kind, TextView, pack_interval, unpack_interval};
 use cofferdam_types::{Type, Value};
 
