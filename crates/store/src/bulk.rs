@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::collections::Vec as ArenaVec;
-use cofferdam_arena::{Arena, Budget, BudgetAlloc};
+use cofferdam_arena::{Arena, Budget, BudgetAlloc, append};
 use cofferdam_types::Value;
 
 use crate::compaction::can_cut;
@@ -138,7 +138,7 @@ pub(crate) struct Direct {
     operation: u64,
     /// What a writer may take (B3).
     allowed_bytes: u64,
-    /// The keys of the row that comes next and of the one before it.
+    /// The keys of the row that comes next and of the one before it; that of the gap's beginning at first.
     key: Bytes,
     last: Bytes,
     rows_count: u64,
@@ -147,12 +147,22 @@ pub(crate) struct Direct {
 
 impl Direct {
     /// Rows of a table without indexes, in a transaction that has nothing in its write set.
-    pub(crate) fn new(store: &Store, budget: &Budget, table: Arc<Table>, gap: Gap, operation: u64) -> Direct {
+    pub(crate) fn new(
+        store: &Store,
+        budget: &Budget,
+        table: Arc<Table>,
+        gap: Gap,
+        operation: u64,
+    ) -> Result<Direct, Error> {
         let alloc = BudgetAlloc::new(budget);
-        let (key, last) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc));
+        let (key, mut last) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc));
+        if !table.has_row_id() {
+            append(&mut last, gap.last())?;
+        }
         let allowed_bytes = allowed_bytes(store);
         let (store, budget) = (store.clone(), budget.clone());
-        Direct { store, budget, table, gap, operation, allowed_bytes, key, last, rows_count: 0, bytes: 0 }
+        let (rows_count, bytes) = (0, 0);
+        Ok(Direct { store, budget, table, gap, operation, allowed_bytes, key, last, rows_count, bytes })
     }
 
     /// Whether a row of a table can begin a run; it goes into the write set else.
@@ -249,8 +259,7 @@ impl Direct {
         }
         self.key.clear();
         encode::put_key(table.id(), &schema, &row, &mut self.key)?;
-        let is_free = table.has_row_id() || self.gap.is_free(table.id(), &self.key);
-        if !is_free || self.key <= self.last {
+        if self.key <= self.last || !(table.has_row_id() || self.gap.is_before_end(&self.key)) {
             return Ok(Some(Stop::Other));
         }
         if writer.written_bytes() >= target_bytes && can_cut(&self.last, &self.key) {

@@ -74,6 +74,8 @@ pub struct Transaction {
     gap: Gap,
 }
 
+/// A load has written so many bytes of changes, or as many as are kept in memory, before it is one that goes straight into runs.
+const DIRECT_FROM_BYTES: u64 = 1 << 20;
 /// Rows of a table that are read at once to fill an index.
 const INDEX_ROWS: usize = 256;
 
@@ -395,7 +397,7 @@ impl Transaction {
         table: TableId,
         values: &[Value<'_>],
     ) -> Result<Option<Direct>, Error> {
-        if self.writes.used_bytes() < self.write_bytes_max() / 8 * 7 {
+        if self.writes.used_bytes() < (self.write_bytes_max() / 8 * 7).min(DIRECT_FROM_BYTES) {
             return Ok(None);
         }
         self.check_usable()?;
@@ -410,10 +412,11 @@ impl Transaction {
         }
         self.runs.merge(&self.store, &self.created)?;
         self.writes.release();
+        let (id, gap) = (table.id(), core::mem::replace(&mut self.gap, Gap::new(&self.alloc)));
+        let direct = Direct::new(&self.store, &self.budget, table, gap, self.operation + 1)?;
         self.operation += 1;
-        self.loading = Some(table.id());
-        let gap = core::mem::replace(&mut self.gap, Gap::new(&self.alloc));
-        Ok(Some(Direct::new(&self.store, &self.budget, table, gap, self.operation)))
+        self.loading = Some(id);
+        Ok(Some(direct))
     }
 
     /// Takes runs that were written for it.

@@ -337,7 +337,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         Ok(())
     }
 
-    /// Appends a row that has a value for each column, of its type. `bytes` is what [`staged_bytes`] says of all of them, at most a
+    /// Appends a row whose key is above that of the last one and that has a value for each column, of its type. `bytes` is what [`staged_bytes`] says of all of them, at most a
     /// sixteenth of what the writer was allowed.
     ///
     /// # Errors
@@ -354,7 +354,8 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         }
         self.key.clear();
         self.key.extend_from_slice(key)?;
-        self.note_row(sequence, false)?;
+        debug_assert!(self.counts.rows == 0 || self.last.key[..] < self.key[..], "rows come in order");
+        self.note_row_behind(false, sequence, false)?;
         self.staging.put_version(sequence, false);
         for (index, value) in values.iter().enumerate() {
             self.staging.put_value(index, *value, &mut self.out)?;
@@ -493,6 +494,11 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             Ordering::Equal if sequence < self.last.sequence => true,
             _ => return Err(self.refused("rows are written out of order")),
         };
+        self.note_row_behind(is_version, sequence, is_delete)
+    }
+
+    /// [`SegmentWriter::note_row`] for one that is known to be in order: a further version of the last key or not.
+    fn note_row_behind(&mut self, is_version: bool, sequence: u64, is_delete: bool) -> Result<(), Error> {
         if self.key.len() > KEY_BYTES_MAX {
             return Err(self.refused("a key is longer than keys are"));
         }
@@ -605,7 +611,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.training.release();
         // Without memory for it, texts are written as they are.
         let waits = &mut self.waits[physical];
-        waits.next = if matches!(table, Ok(None)) { (waits.next * 2).min(WAIT_GROUPS_MAX) } else { 1 };
+        waits.next = if matches!(table, Ok(None)) { (waits.next * 4).min(WAIT_GROUPS_MAX) } else { 1 };
         waits.groups = waits.next - 1;
         if let Ok(Some(table)) = table {
             self.group.add_symbols(physical + SYSTEM_COLUMNS, &table)?;
@@ -636,7 +642,7 @@ pub(crate) fn staged_bytes(value: &Value<'_>) -> usize {
     }
 }
 
-/// How long a column's texts are not looked at for symbols, since they had none that help: twice as long each time.
+/// How long a column's texts are not looked at for symbols, since they had none that help: four times as long each time.
 #[derive(Clone, Copy, Debug)]
 struct Waits {
     /// So many groups from now on.
