@@ -165,10 +165,10 @@ impl Direct {
         Ok(Direct { store, budget, table, gap, operation, allowed_bytes, key, last, rows_count, bytes })
     }
 
-    /// Whether a row of a table can begin a run; it goes into the write set else.
-    pub(crate) fn is_possible(store: &Store, table: &Table, gap: &Gap, values: &[Value<'_>]) -> bool {
+    /// Whether a row of a table can begin a run; it goes into the write set else. `is_ordered`: whether those before it came in order.
+    pub(crate) fn is_possible(store: &Store, table: &Table, is_ordered: bool, values: &[Value<'_>]) -> bool {
         let allowed_bytes = allowed_bytes(store);
-        (table.has_row_id() || gap.is_known(table.id()))
+        (table.has_row_id() || is_ordered)
             && WriterSizes::bytes_min(&table.schema()) as u64 <= allowed_bytes
             && values.iter().map(staged_bytes).sum::<usize>() as u64 <= allowed_bytes / ROWS_OF_ALLOWANCE
     }

@@ -68,9 +68,10 @@ impl Gap {
         }
     }
 
-    /// True if it is known how far rows can be inserted behind the last one.
-    pub(crate) fn is_known(&self, table: TableId) -> bool {
-        self.end != End::Unknown && self.table == Some(table)
+    /// How many rows of a table have come into the gap, one behind the other, since it is known; `None` if it is not.
+    #[inline]
+    pub(crate) fn filled(&self, table: TableId) -> Option<u32> {
+        (self.end != End::Unknown && self.table == Some(table)).then_some(self.ordered)
     }
 
     /// Notes that there is a row with this key now; true if it is time to look for the next one behind it.

@@ -401,9 +401,12 @@ impl Transaction {
             return Ok(None);
         }
         self.check_usable()?;
+        // Most of what is in the write set, so that one load in no order is not cut into small runs.
+        let entries_count = self.writes.figures().entries_count;
+        let is_ordered = self.gap.filled(table).is_some_and(|rows| u64::from(rows) > entries_count / 2);
         let known = self.take_known(table)?;
         let is_possible = known.indexes.is_empty()
-            && Direct::is_possible(&self.store, &known.table, &self.gap, values)
+            && Direct::is_possible(&self.store, &known.table, is_ordered, values)
             && self.spill().is_ok();
         let table = Arc::clone(&known.table);
         self.known.push(known);
