@@ -14,7 +14,8 @@
 //!   changes, and rows are put into it only where it is known that no row has their key.
 //! - **B2** All rows between two changes of the way have one number of an operation: what goes back to a savepoint keeps all of
 //!   them or none.
-//! - **B3** The writer takes the place of the write set, which is empty and has given back its memory meanwhile.
+//! - **B3** The writer takes the place of the write set, which is empty and has given back its memory meanwhile, and of the flush that
+//!   would have written that.
 
 use core::cell::RefCell;
 use std::sync::Arc;
@@ -86,7 +87,8 @@ impl Transaction {
     /// While it is asked for rows the source may read in the transaction, but not change anything in it; it does not see the rows
     /// that it gives.
     ///
-    /// **Memory.** Of the transaction's budget: no more than its changes may take anyway, and a row.
+    /// **Memory.** Of the transaction's budget: a row, and either what its changes may take anyway or the buffers of a flush (three
+    /// quarters of an eighth of the store's limit, 6 MiB at most), whatever is refused of which it does without.
     ///
     /// # Errors
     /// As [`Transaction::insert`], and the source's. Some rows are there then: go back to a savepoint, or roll back.
@@ -271,10 +273,9 @@ impl Direct {
     }
 }
 
-/// What a writer may take: what the write set may, and no more than one of a flush.
+/// What a writer may take: as much as one of a flush, which writes what is in a write set.
 fn allowed_bytes(store: &Store) -> u64 {
-    let sizing = &store.inner().sizing;
-    sizing.writes_bytes.min(sizing.flush_bytes * 3 / 4)
+    store.inner().sizing.flush_bytes * 3 / 4
 }
 
 /// The columns whose values a table is given.

@@ -27,7 +27,7 @@ use crate::page::{EncodeScratch, INLINE_BYTES_MAX, ROWS_MAX, SymbolTable};
 use crate::schema::{KEY_BYTES_MAX, Schema};
 
 /// The allowance from which on texts are compressed with symbols.
-const SYMBOLS_FROM_BYTES: usize = 1 << 20;
+const SYMBOLS_FROM_BYTES: usize = 512 << 10;
 /// What finding symbols takes for a moment: 88 KiB, in a chunk.
 const TRAINING_BYTES: usize = 128 << 10;
 /// Texts of a first page from which on symbols are looked for, in bytes.
