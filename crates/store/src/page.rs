@@ -16,6 +16,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `series` | integers in few bits, and the loops over them |
+//! | `avx2` | some of these loops for processors that have AVX2: the only file with unsafe code |
 //! | `index` | a number for each row: a series, or runs |
 //! | `texts`, `symbols` | texts behind one another; compression by symbols (FSST) |
 //! | `encode` | statistics, the choice of a form, writing |
@@ -32,6 +33,8 @@
 //!   memory or of the right symbols only, or where its texts are more than P3 allows.
 //! - **P3** Texts of a page take at most [`TEXT_BYTES_MAX`] bytes of a heap, whatever the page says.
 
+#[cfg_attr(not(target_arch = "x86_64"), path = "page/no_avx2.rs")]
+mod avx2;
 mod bytes;
 mod decode;
 mod encode;
