@@ -221,7 +221,6 @@ pub struct ColumnMut<'b, 'a> {
 }
 
 /// The first bytes of a page: kind, form, rows (2), NULLs (2), flags, digits.
-#[cfg(test)]
 const HEADER_BYTES: usize = 8;
 /// The last bytes of a page: its length and its crc32c. Loads may reach into them (`series.rs` S1).
 const TAIL_BYTES: usize = 8;
@@ -394,6 +393,12 @@ impl<'p> Page<'p> {
         }
         let digits = (flags & IS_SCALED != 0).then_some(digits);
         Ok(Page { kind, rows, nulls, digits, validity, longs, codes, values })
+    }
+
+    /// What a page says of the kind of its values and how many rows it has; `None` where it says nothing that can be.
+    pub(crate) fn head(bytes: &[u8]) -> Option<(Kind, usize)> {
+        let [kind, _, r0, r1, ..] = *bytes.first_chunk::<HEADER_BYTES>()?;
+        Some((*KINDS.get(usize::from(kind))?, usize::from(u16::from_le_bytes([r0, r1]))))
     }
 
     /// What takes more than constant time to check.

@@ -4,12 +4,20 @@
 //!   seek or first -> range -> decode, gather, sequences, prefixes of keys … -> next range -> … -> none
 //! ```
 //!
-//! Pages are read past the cache, through one buffer a column: where ranges follow one another, a read fetches as many of
-//! the column's pages as fit the buffer. What leads to the pages (directories, locations, zones) comes from the
-//! source, which may be the cache.
+//! Pages are read through one buffer a column: where ranges follow one another, a read fetches as many of the column's
+//! pages as fit the buffer. What leads to the pages (directories, locations, zones) comes from the source, which may be
+//! the cache. The pages themselves go past the cache unless the cursor is told to keep them ([`SegmentCursor::keep_pages`]):
+//!
+//! ```text
+//!   pages of a column of a group   | 0  1  2  3 | 4  5  6 | 7  8  9  10 | 11 ...       each stretch is one piece of the cache
+//! ```
+//!
+//! The pages of a column are cut into *stretches* of as many pages as fit [`Cache::stretch_bytes`]. A stretch that is read
+//! from its begin to its end is kept if the cache has room that nobody uses, and if all its pages are right; in one that was kept they
+//! are not checked again.
 //!
 //! **Memory**, of the arena, for each column that is asked for: its buffer (the larger of the read-ahead and a page, at
-//! most what its group has), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
+//! most what its group has; none for pages that were kept, of which a stretch is held), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
 //! a directory, where the source has no room for it.
 
 use core::cell::RefCell;
@@ -29,7 +37,7 @@ use super::reader::{Narrowed, Segment};
 use super::search::{RangePlace, Target, physical_type};
 use super::staging::PREFIX_BYTES;
 use super::zones::{PageZone, ZoneLimits};
-use crate::cache::Cache;
+use crate::cache::{Cache, Piece, PieceKey};
 use crate::error::Error;
 use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue, SymbolTable};
 use crate::schema::Schema;
@@ -42,6 +50,7 @@ pub(crate) struct SegmentCursor<'s, 'a> {
     cache: Option<Cache>,
     arena: &'a Arena,
     read_ahead_bytes: usize,
+    keeps_pages: bool,
     readers: Vec<'a, ColumnReader<'a>>,
     range: Option<RangePlace>,
     scratch: Scratch<'a>,
@@ -57,12 +66,22 @@ struct ColumnReader<'a> {
     group: u64,
     locations: Vec<'a, u8>,
     buffer: Vec<'a, u8>,
-    /// Which bytes of the file are in the buffer.
-    buffered: Range<u64>,
+    stretch: Stretch,
     /// The range whose page was read last, by its first row.
     read: Option<u64>,
     page: PageLocation,
     symbols: SymbolsSlot<'a>,
+}
+
+/// Pages of a column behind one another in memory.
+#[derive(Default)]
+struct Stretch {
+    /// Which bytes of the file they are.
+    bytes: Range<u64>,
+    /// The cache's piece that has them; `None`: the reader's buffer has.
+    kept: Option<Piece>,
+    /// Each of them is a page and has the checksum that its location says.
+    is_checked: bool,
 }
 
 impl<'s, 'a> SegmentCursor<'s, 'a> {
@@ -80,6 +99,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             cache: source.cache().cloned(),
             arena,
             read_ahead_bytes,
+            keeps_pages: false,
             readers: Vec::new_in(arena),
             range: None,
             scratch: Scratch::new_in(arena),
@@ -87,18 +107,23 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         }
     }
 
+    /// From here on pages are looked for in the cache, and kept there where it has room.
+    pub(crate) fn keep_pages(&mut self) {
+        self.keeps_pages = true;
+    }
+
     /// Goes to another segment of the same schema, where it stands nowhere. Buffers are used again.
     pub(crate) fn attach(&mut self, segment: &Segment) {
         self.segment = segment.clone();
-        self.range = None;
-        for reader in self.readers.iter_mut() {
-            (reader.group, reader.buffered, reader.read) = (0, 0..0, None);
-        }
+        self.detach();
     }
 
-    /// Stands nowhere.
+    /// Stands nowhere, and holds no piece of the cache.
     pub(crate) fn detach(&mut self) {
         self.range = None;
+        for reader in self.readers.iter_mut() {
+            (reader.group, reader.read, reader.stretch) = (0, None, Stretch::default());
+        }
     }
 
     /// True where a reader that sees sequences up to `sequence` sees each row of the range, and nothing else of the same key.
@@ -480,13 +505,10 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         };
         let reader = &mut self.readers[index];
         if reader.read != Some(range.first_row) {
-            reader.read_page(
-                &self.segment,
-                &range,
-                self.read_ahead_bytes,
-                PageSource::of(self.cache.as_ref()),
-                &mut self.scratch.bytes,
-            )?;
+            let source = PageSource::of(self.cache.as_ref());
+            reader.enter_group(&self.segment, &range, source, &mut self.scratch.bytes)?;
+            let keeper = self.cache.as_ref().filter(|_| self.keeps_pages);
+            reader.read_page(&self.segment, &range, self.read_ahead_bytes, keeper)?;
         }
         Ok(index)
     }
@@ -500,44 +522,73 @@ impl<'a> ColumnReader<'a> {
             group: 0,
             locations: Vec::new_in(arena),
             buffer: Vec::new_in(arena),
-            buffered: 0..0,
+            stretch: Stretch::default(),
             read: None,
             page: PageLocation { offset: 0, len: 0, tail: 0 },
             symbols: SymbolsSlot::new_in(arena),
         }
     }
 
-    /// Reads and checks the page of a range.
+    /// Reads and checks the page of a range of the group that was entered.
     fn read_page(
         &mut self,
         segment: &Segment,
         range: &RangePlace,
         read_ahead_bytes: usize,
-        source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
+        keeper: Option<&Cache>,
     ) -> Result<(), Error> {
         self.read = None;
-        if self.group != range.directory.0 {
-            self.enter_group(segment, range, source, scratch)?;
+        self.page = ColumnLocation::whole(&self.locations).page(range.index.into());
+        let end = self.page.offset + u64::from(self.page.len);
+        if self.page.offset < self.stretch.bytes.start || end > self.stretch.bytes.end {
+            self.read_stretch(segment, range, read_ahead_bytes, keeper)?;
         }
-        let locations = ColumnLocation::whole(&self.locations);
-        let page = locations.page(range.index.into());
-        let end = page.offset + u64::from(page.len);
-        if page.offset < self.buffered.start || end > self.buffered.end {
-            let follows = page.offset == self.buffered.end || range.index == 0;
-            let wanted = if follows { read_ahead_bytes as u64 } else { 0 };
-            let column_end = locations.end_offset();
-            let read_end = end.max(column_end.min(page.offset.saturating_add(wanted)));
-            self.buffered = 0..0;
-            let bytes = sized(&mut self.buffer, (read_end - page.offset) as usize)?;
-            segment.file.read(bytes, page.offset)?;
-            self.buffered = page.offset..read_end;
-        }
-        self.page = page;
-        let kind = Kind::of(self.ty);
-        let checked = Segment::check_page(self.page_bytes(), &page, kind, range.rows);
-        checked.map_err(|what| segment.file.corrupt(page.offset, what))?;
+        let (bytes, kind) = (self.page_bytes(), Kind::of(self.ty));
+        let checked = if self.stretch.is_checked {
+            Segment::check_place(bytes, kind, range.rows)
+        } else {
+            Segment::check_page(bytes, &self.page, kind, range.rows)
+        };
+        checked.map_err(|what| segment.file.corrupt(self.page.offset, what))?;
         self.read = Some(range.first_row);
+        Ok(())
+    }
+
+    /// Brings the page, and those behind it if pages are read one after the other.
+    fn read_stretch(
+        &mut self,
+        segment: &Segment,
+        range: &RangePlace,
+        read_ahead_bytes: usize,
+        keeper: Option<&Cache>,
+    ) -> Result<(), Error> {
+        let (locations, page) = (ColumnLocation::whole(&self.locations), self.page);
+        let before = core::mem::take(&mut self.stretch).bytes;
+        let keeper = keeper.map(|cache| {
+            let bytes = stretch_of(&locations, range.index.into(), cache.stretch_bytes());
+            // The highest bit tells stretches from pages, which are pieces for reads of single rows.
+            let offset = bytes.start | 1 << 63;
+            (cache, PieceKey { file_number: segment.file.id().number, offset }, bytes)
+        });
+        if let Some((cache, key, bytes)) = &keeper
+            // The limit, and with it the stretches, may have been others when it was kept.
+            && let Some(piece) = cache.get(*key).filter(|piece| piece.len() as u64 == bytes.end - bytes.start)
+        {
+            self.stretch = Stretch { bytes: bytes.clone(), kept: Some(piece), is_checked: true };
+            return Ok(());
+        }
+        let follows = page.offset == before.end || range.index == 0;
+        let wanted = if follows { read_ahead_bytes as u64 } else { 0 };
+        let most = keeper.as_ref().map_or(locations.end_offset(), |(_, _, bytes)| bytes.end);
+        let end = page.offset + u64::from(page.len);
+        let read_end = end.max(most.min(page.offset.saturating_add(wanted)));
+        let bytes = sized(&mut self.buffer, (read_end - page.offset) as usize)?;
+        segment.file.read(bytes, page.offset)?;
+        let is_checked = keeper.is_some_and(|(cache, key, whole)| {
+            let are_right = || are_pages(&locations, whole.clone(), bytes);
+            whole == (page.offset..read_end) && cache.keep_copy(key, bytes, are_right)
+        });
+        self.stretch = Stretch { bytes: page.offset..read_end, kept: None, is_checked };
         Ok(())
     }
 
@@ -548,7 +599,10 @@ impl<'a> ColumnReader<'a> {
         source: PageSource<'_>,
         scratch: &mut Vec<'_, u8>,
     ) -> Result<(), Error> {
-        self.group = 0;
+        if self.group == range.directory.0 {
+            return Ok(());
+        }
+        (self.group, self.read) = (0, None);
         let locations = &mut self.locations;
         let symbols = segment.with_location(range, self.physical, source, scratch, |column| {
             locations.clear();
@@ -564,8 +618,9 @@ impl<'a> ColumnReader<'a> {
     }
 
     fn page_bytes(&self) -> &[u8] {
-        let start = (self.page.offset - self.buffered.start) as usize;
-        self.buffer.get(start..start + self.page.len as usize).unwrap_or(&[])
+        let start = (self.page.offset - self.stretch.bytes.start) as usize;
+        let bytes = self.stretch.kept.as_deref().unwrap_or(&self.buffer);
+        bytes.get(start..start + self.page.len as usize).unwrap_or(&[])
     }
 
     /// The page that was read last.
@@ -589,6 +644,36 @@ impl fmt::Debug for SegmentCursor<'_, '_> {
             .field("range", &self.range)
             .finish_non_exhaustive()
     }
+}
+
+/// The bytes of the stretch of a page: pages from the first on are taken together as long as they have so many bytes at most.
+fn stretch_of(locations: &ColumnLocation<'_>, index: usize, bytes: u64) -> Range<u64> {
+    let start = locations.page(0).offset;
+    let mut stretch = start..start;
+    for number in 0..locations.pages_count() {
+        let page = locations.page(number);
+        let end = page.offset + u64::from(page.len);
+        if end - stretch.start > bytes && stretch.end > stretch.start {
+            if number > index {
+                break;
+            }
+            stretch.start = page.offset;
+        }
+        stretch.end = end;
+    }
+    stretch
+}
+
+/// Whether all pages of a stretch are pages, and those that their locations mean.
+fn are_pages(locations: &ColumnLocation<'_>, stretch: Range<u64>, bytes: &[u8]) -> bool {
+    (0..locations.pages_count())
+        .map(|number| locations.page(number))
+        .filter(|page| stretch.contains(&page.offset))
+        .all(|page| {
+            let start = (page.offset - stretch.start) as usize;
+            let bytes = bytes.get(start..start + page.len as usize).unwrap_or(&[]);
+            Segment::check_tail(bytes, &page).and_then(|()| Page::parse(bytes).map(drop)).is_ok()
+        })
 }
 
 /// Rows that are looked at together.
