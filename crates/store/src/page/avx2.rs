@@ -7,6 +7,8 @@
 //! Which bytes go where and how far each lane is shifted depends on the width only, so it stands in a table. The second four
 //! of eight values begin `width / 2` bytes behind the first, with half a byte more where the width is odd.
 //!
+//! Scans go from page to page, so what a loop will want of the next page is fetched meanwhile.
+//!
 //! **Unsafe code.** Calls of functions for processors with AVX2 behind the question whether this is one, and loads and stores of
 //! arrays through references to them.
 //!
@@ -16,10 +18,10 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_epi64, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_castsi128_si256, _mm256_inserti128_si256, _mm256_loadu_si256,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_srlv_epi32, _mm256_srlv_epi64,
-    _mm256_storeu_si256,
+    __m128i, __m256i, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_epi64,
+    _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi128_si256, _mm256_inserti128_si256,
+    _mm256_loadu_si256, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_srlv_epi32,
+    _mm256_srlv_epi64, _mm256_storeu_si256,
 };
 
 /// The widest for lanes of 64 bits: four values and half a byte lie in 16 bytes.
@@ -166,6 +168,9 @@ unsafe fn two_loads(width: usize, packed: &[u8], eight: usize) -> (__m128i, __m1
     // SAFETY: `eight <= (packed.len() - width / 2 - 16) / width`, so that 16 bytes from either place on are within `packed`.
     unsafe {
         let first = packed.as_ptr().add(eight * width);
+        // The place in the next page of the column, if that stands behind this one. Processors do not look so far ahead by
+        // themselves, and other columns come before it. A place that is not ours does no harm: nothing is read.
+        _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(packed.len()).cast());
         (_mm_loadu_si128(first.cast()), _mm_loadu_si128(first.add(width / 2).cast()))
     }
 }
