@@ -24,7 +24,7 @@
 //! - **B4** Text is valid UTF-8: scans check it, functions keep it.
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, Budget};
+use cofferdam_arena::{AllocError, Arena};
 pub(crate) use cofferdam_types::column::{Data, Element, Kind, TextView, pack_interval, unpack_interval};
 use cofferdam_types::{Type, Value};
 
@@ -320,11 +320,6 @@ impl<'a> Store<'a> {
     pub(crate) fn take_heap(&mut self, id: HeapId) -> Vec<'a, u8> {
         let empty = Vec::new_in(self.spare);
         core::mem::replace(self.heap_mut(id), empty)
-    }
-
-    /// The budget of what operators share.
-    pub(crate) fn budget(&self) -> &'a Budget {
-        self.spare.budget()
     }
 
     /// A heap that belongs to no vector.

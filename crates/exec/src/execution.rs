@@ -16,7 +16,7 @@ use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Insert, OperatorId, OperatorKind, PhysicalPlan};
 use cofferdam_plan::table::{StoredTable, TableSource};
-use cofferdam_store::TableId;
+use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
@@ -184,23 +184,19 @@ impl<'a> Execution<'a> {
     /// If the root is no insert.
     pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
         let table = TableId(self.insert.as_ref().expect("the root is an insert").table.id);
-        let mut scratch = Arena::new(self.store.budget());
-        let mut rows_count = 0;
-        while let Some(batch) = self.next_batch()? {
-            rows_count += batch.rows_count() as u64;
-            let outcome = put(&batch, table, changes, &scratch);
-            scratch.reset();
-            if let Err((row, error)) = outcome {
-                let place = self.current.and_then(|batch| {
-                    let rows = self.store.rows(batch);
-                    self.store.place_of(if row < rows.len() { rows.nth(row) } else { return None })
-                });
+        let mut rows = Answer { execution: self, next: 0, row: 0 };
+        let outcome = changes.load(table, &mut rows);
+        let row = rows.row;
+        match outcome {
+            Ok(rows_count) => Ok(rows_count),
+            Err(LoadError::Source(error)) => Err(error),
+            Err(LoadError::Store(error)) => {
+                let place = self.current.and_then(|_| self.store.place_of(row));
                 self.is_done = true;
                 let target = self.insert.take().expect("the first error ends the statement");
-                return Err(target.refused(error, place, changes));
+                Err(target.refused(error, place, changes))
             }
         }
-        Ok(rows_count)
     }
 
     /// Runs operators until the root has a batch.
@@ -269,23 +265,41 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Puts the rows of a batch into a table. The error tells the row.
-fn put(
-    batch: &Batch<'_, '_>,
-    table: TableId,
-    changes: &Changes<'_>,
-    scratch: &Arena,
-) -> Result<(), (usize, cofferdam_store::Error)> {
-    let columns = batch.columns().len();
-    let mut values = Vec::with_capacity_in(columns, scratch).map_err(|error| (0, error.into()))?;
-    for row in 0..batch.rows_count() {
-        values.clear();
-        for column in 0..columns {
-            values.push(batch.value(row, column)).map_err(|error| (row, error.into()))?;
+/// The rows of an execution, for a load.
+struct Answer<'e, 'a> {
+    execution: &'e mut Execution<'a>,
+    /// The place in the batch of the row that comes next.
+    next: usize,
+    /// Where the row of now is in the vectors.
+    row: usize,
+}
+
+impl<'a> RowSource for Answer<'_, 'a> {
+    type Error = Error<'a>;
+
+    fn advance(&mut self) -> Result<bool, Error<'a>> {
+        let is_batch_over = |execution: &Execution<'_>, next| {
+            execution.current.is_none_or(|batch| next >= execution.store.rows(batch).len())
+        };
+        if is_batch_over(self.execution, self.next) {
+            self.next = 0;
+            if self.execution.next_batch()?.is_none() {
+                return Ok(false);
+            }
         }
-        changes.insert(table, &values).map_err(|error| (row, error))?;
+        let Some(batch) = self.execution.current else { return Ok(false) };
+        self.row = self.execution.store.rows(batch).nth(self.next);
+        self.next += 1;
+        Ok(true)
     }
-    Ok(())
+
+    fn value(&self, column: usize) -> Value<'_> {
+        let Execution { nodes, store, columns, .. } = &*self.execution;
+        match nodes.last() {
+            Some(root) => store.value(root.columns[column], self.row, columns[column].ty),
+            None => Value::Null,
+        }
+    }
 }
 
 impl core::fmt::Debug for Execution<'_> {

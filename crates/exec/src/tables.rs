@@ -15,8 +15,8 @@ use cofferdam_plan::table::{
     CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredTable, UniqueKey,
 };
 use cofferdam_store::{
-    ColumnDef, Error, KeyColumn as StoreKeyColumn, Savepoint, Snapshot, Table, TableDef, TableId,
-    Transaction, View,
+    ColumnDef, Error, KeyColumn as StoreKeyColumn, LoadError, RowSource, Savepoint, Snapshot, Table,
+    TableDef, TableId, Transaction, View,
 };
 use cofferdam_types::Value;
 use cofferdam_types::key::KeyOrder;
@@ -99,12 +99,16 @@ impl<'t> Changes<'t> {
         self.transaction.borrow().view().table(id)
     }
 
-    /// Adds a row to a table.
+    /// Puts the rows of a source into a table, and gives their number.
     ///
     /// # Errors
-    /// Those of [`Transaction::insert`].
-    pub(crate) fn insert(&self, table: TableId, values: &[Value<'_>]) -> Result<(), Error> {
-        self.transaction.borrow_mut().insert(table, values)
+    /// Those of [`Transaction::load`].
+    pub(crate) fn load<S: RowSource>(
+        &self,
+        table: TableId,
+        rows: &mut S,
+    ) -> Result<u64, LoadError<S::Error>> {
+        Transaction::load(&self.transaction, table, rows)
     }
 
     /// Makes a table with its keys. The lists that the store takes are made in `arena`.

@@ -316,7 +316,7 @@ pub(crate) fn write_segments(
 }
 
 /// K3: whether a segment may end with one key and the next one begin with the other.
-fn can_cut(last: &[u8], first: &[u8]) -> bool {
+pub(crate) fn can_cut(last: &[u8], first: &[u8]) -> bool {
     let upper = KeyBound::upper(last);
     !upper.is_unbounded() && upper.as_bytes() < KeyBound::lower(first).as_bytes()
 }

@@ -100,6 +100,8 @@ pub enum InputKind {
     NameTaken,
     /// The definition of a table is not one: no columns, too many, a key of none of them.
     Definition,
+    /// The transaction is in the middle of a load into this table, and takes no other changes.
+    Loading,
 }
 
 /// The key that is there already, as far as it fits.
@@ -204,6 +206,7 @@ impl Error {
                 InputKind::NoSuchTable => "42P01",
                 InputKind::NameTaken => "42P07",
                 InputKind::Definition => "42P16",
+                InputKind::Loading => "55006",
             },
             Error::UniqueViolation(_) => "23505",
             Error::Conflict(_) => "40001",
@@ -276,6 +279,7 @@ impl fmt::Display for InputProblem {
             InputKind::NoSuchTable => "there is no such table",
             InputKind::NameTaken => "there is a table of this name already",
             InputKind::Definition => "this is no definition of a table",
+            InputKind::Loading => "rows are being loaded; nothing else can be changed before that is over",
         })?;
         match self.column {
             Some(column) => write!(f, " (column {})", column + 1),

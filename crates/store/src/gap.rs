@@ -55,12 +55,23 @@ impl Gap {
     /// True if there is no row with this key. False says nothing.
     #[inline]
     pub(crate) fn is_free(&self, table: TableId, key: &[u8]) -> bool {
-        let is_before_end = match self.end {
+        self.is_before_end(key) && self.table == Some(table) && key > &self.last[..]
+    }
+
+    /// [`Gap::is_free`] for a key of the table that is greater than [`Gap::last`].
+    #[inline]
+    pub(crate) fn is_before_end(&self, key: &[u8]) -> bool {
+        match self.end {
             End::Unknown => false,
             End::Key => key < &self.end_key[..],
             End::Never => true,
-        };
-        is_before_end && self.table == Some(table) && key > &self.last[..]
+        }
+    }
+
+    /// How many rows of a table have come into the gap, one behind the other, since it is known; `None` if it is not.
+    #[inline]
+    pub(crate) fn filled(&self, table: TableId) -> Option<u32> {
+        (self.end != End::Unknown && self.table == Some(table)).then_some(self.ordered)
     }
 
     /// Notes that there is a row with this key now; true if it is time to look for the next one behind it.

@@ -74,6 +74,7 @@ mod backup;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod bulk;
 mod cache;
 mod catalog;
 mod change;
@@ -117,6 +118,7 @@ pub mod wal;
 mod worker;
 
 pub use backup::{Backup, backup};
+pub use bulk::{LoadError, RowSource};
 pub use check::{Checked, Fault, Finding, Problem, Remains, RemainsKind, check};
 pub use column::Column;
 pub use encode::KeyRange;

@@ -81,11 +81,16 @@ impl KeyFilter {
         }
         match self.keys_left.checked_sub(keys_count) {
             Some(left) => self.keys_left = left,
-            None => self.lines = Vec::new_in(self.lines.allocator().clone()),
+            None => self.give_up(),
         }
         if !self.lines.is_empty() {
             keys.for_each(|(table, key)| filter::insert(&mut self.lines, mixed(table, hash_key(key))));
         }
+    }
+
+    /// There are keys that it does not know.
+    fn give_up(&mut self) {
+        (self.is_new, self.lines) = (false, Vec::new_in(self.lines.allocator().clone()));
     }
 
     /// False where no run has the key of this hash.
@@ -222,6 +227,20 @@ impl Runs {
         let arena = Arena::new(&inner.flush_budget);
         let mut new = NewSegments::new(inner, &arena);
         write(inner, &mut new)?;
+        self.add(&new)
+    }
+
+    /// Takes the segments of a load. Their keys are not in the filter, which is of no use from then on.
+    ///
+    /// # Errors
+    /// The budget refuses; there is no new run.
+    pub(crate) fn add_unfiltered(&mut self, new: &NewSegments<'_, '_>) -> Result<(), Error> {
+        self.add(new)?;
+        self.filter.give_up();
+        Ok(())
+    }
+
+    fn add(&mut self, new: &NewSegments<'_, '_>) -> Result<(), Error> {
         self.segments.try_reserve(new.segments.len())?;
         self.groups.try_reserve(1)?;
         self.greatest.try_reserve(new.segments.len())?;

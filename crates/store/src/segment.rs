@@ -84,7 +84,7 @@ pub(crate) use statistics::ColumnStatistics;
 
 #[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use verify::{Sight, Verified, look_through, verify};
-pub(crate) use writer::{SegmentWriter, WriterSizes};
+pub(crate) use writer::{SegmentWriter, WriterSizes, staged_bytes};
 #[allow(unused_imports, reason = "names of what others are given")]
 pub(crate) use zones::{PageZone, ZoneLimits};
 

@@ -24,12 +24,14 @@ use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, InlineText};
 use cofferdam_types::Value;
 
+use crate::bulk::Direct;
 use crate::change::{IndexEntry, RowChange};
 use crate::column::Column;
 use crate::commit::{Changes, Replacement};
 use crate::conflict::ConflictCheck;
 use crate::encode::{self, KeyRange};
 use crate::error::{Duplicate, Error, InputKind, InputProblem};
+use crate::flush::NewSegments;
 use crate::gap::Gap;
 use crate::memtable::{self, EntryKind, WriteSet};
 use crate::options::Durability;
@@ -65,11 +67,15 @@ pub struct Transaction {
     dropped: Vec<TableId, BudgetAlloc>,
     /// A change failed in its middle: nothing but a rollback is possible.
     is_broken: bool,
+    /// Rows are on their way into a run of this table (`bulk`, B1).
+    loading: Option<TableId>,
     /// For the next change.
     change: Option<RowChange>,
     gap: Gap,
 }
 
+/// A load has written so many bytes of changes, or as many as are kept in memory, before it is one that goes straight into runs.
+const DIRECT_FROM_BYTES: u64 = 1 << 20;
 /// Rows of a table that are read at once to fill an index.
 const INDEX_ROWS: usize = 256;
 
@@ -113,6 +119,7 @@ impl Store {
             gap: Gap::new(&alloc),
             alloc,
             is_broken: false,
+            loading: None,
         })
     }
 }
@@ -168,7 +175,11 @@ impl Transaction {
     }
 
     fn check_usable(&self) -> Result<(), Error> {
-        if self.is_broken { Err(Error::Poisoned) } else { Ok(()) }
+        match self.loading {
+            Some(table) => Err(input(table, None, InputKind::Loading)),
+            None if self.is_broken => Err(Error::Poisoned),
+            None => Ok(()),
+        }
     }
 
     // ------------------------------------------------------------------------------------------------- tables
@@ -370,6 +381,57 @@ impl Transaction {
             let _ = self.find_gap(known);
         }
         Ok(())
+    }
+
+    // -------------------------------------------------------------------------------------------------- loads
+
+    /// What its memory is charged to.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What writes rows to runs at once, if that is worth while and they are in order from this one on (B1-B3 of `bulk`).
+    #[inline]
+    pub(crate) fn begin_direct(
+        &mut self,
+        table: TableId,
+        values: &[Value<'_>],
+    ) -> Result<Option<Direct>, Error> {
+        if self.writes.used_bytes() < (self.write_bytes_max() / 8 * 7).min(DIRECT_FROM_BYTES) {
+            return Ok(None);
+        }
+        self.check_usable()?;
+        // Most of what is in the write set, so that one load in no order is not cut into small runs.
+        let entries_count = self.writes.figures().entries_count;
+        let is_ordered = self.gap.filled(table).is_some_and(|rows| u64::from(rows) > entries_count / 2);
+        let known = self.take_known(table)?;
+        let is_possible = known.indexes.is_empty()
+            && Direct::is_possible(&self.store, &known.table, is_ordered, values)
+            && self.spill().is_ok();
+        let table = Arc::clone(&known.table);
+        self.known.push(known);
+        if !is_possible {
+            return Ok(None);
+        }
+        self.runs.merge(&self.store, &self.created)?;
+        self.writes.release();
+        let (id, gap) = (table.id(), core::mem::replace(&mut self.gap, Gap::new(&self.alloc)));
+        let direct = Direct::new(&self.store, &self.budget, table, gap, self.operation + 1)?;
+        self.operation += 1;
+        self.loading = Some(id);
+        Ok(Some(direct))
+    }
+
+    /// Takes runs that were written for it.
+    pub(crate) fn add_runs(&mut self, new: &NewSegments<'_, '_>) -> Result<(), Error> {
+        self.runs.add_unfiltered(new)?;
+        self.runs.merge(&self.store, &self.created)
+    }
+
+    /// Ends what [`Transaction::begin_direct`] began; the gap is the one behind the last row, if it is known.
+    pub(crate) fn end_direct(&mut self, gap: Option<Gap>) {
+        self.loading = None;
+        self.gap = gap.unwrap_or_else(|| Gap::new(&self.alloc));
     }
 
     /// Looks for the next row behind the one that was inserted last: those that are inserted up to it need not be looked for.

@@ -1,7 +1,7 @@
 //! `cofferdam-store`.
 //!
-//! A table of small rows has its key and its text as columns, and nothing else. A load is one transaction of inserts, each
-//! of which makes sure that its key is new, as SQLite's do; behind a load at random the runs are merged before it counts
+//! A table of small rows has its key and its text as columns, and nothing else. A load is one transaction that
+//! inserts rows and makes sure of each that its key is new, as SQLite's inserts do; behind a load at random the runs are merged before it counts
 //! as done. A commit is a transaction of one insert. Reads share a snapshot, as SQLite's share a transaction; of
 //! `cofferdam-snapshots` each has its own. Flushes and compactions run on a worker's thread, which is charged like all.
 //!
@@ -15,13 +15,15 @@ use crate::{kv, lineitem, memtable as maps};
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_store::bench::{MemtableMap, column_bytes};
 use cofferdam_store::{
-    Column, ColumnDef, Durability, KeyColumn, KeyRange, Options, RowReader, Scan, Snapshot, Store, Table,
-    TableDef, Worker,
+    Column, ColumnDef, Durability, KeyColumn, KeyRange, LoadError, Options, RowReader, RowSource, Scan,
+    Snapshot, Store, Table, TableDef, Transaction, Worker,
 };
 use cofferdam_types::column::Element;
 use cofferdam_types::key::KeyOrder;
 use cofferdam_types::{Date, Decimal, Type, Value};
 use cofferdam_vfs::{OsVfs, Vfs};
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use tpchgen::generators::LineItem;
@@ -157,6 +159,29 @@ impl<const SNAPSHOT_PER_GET: bool> Ours<SNAPSHOT_PER_GET> {
     }
 }
 
+/// Rows to be loaded.
+struct SmallRows<'r> {
+    rows: std::slice::Iter<'r, Row>,
+    row: Option<&'r Row>,
+}
+
+impl RowSource for SmallRows<'_> {
+    type Error = Infallible;
+
+    fn advance(&mut self) -> Result<bool, Infallible> {
+        self.row = self.rows.next();
+        Ok(self.row.is_some())
+    }
+
+    fn value(&self, column: usize) -> Value<'_> {
+        match (self.row, column) {
+            (Some(row), 0) => Value::BigInt(row.key as i64),
+            (Some(row), _) => Value::Text(row.text()),
+            (None, _) => Value::Null,
+        }
+    }
+}
+
 impl<const SNAPSHOT_PER_GET: bool> KvEngine for Ours<SNAPSHOT_PER_GET> {
     fn open(dir: &Path, cache_bytes: usize) -> Outcome<Self> {
         let is_small = cache_bytes < LIMIT_BYTES_FEW;
@@ -173,9 +198,9 @@ impl<const SNAPSHOT_PER_GET: bool> KvEngine for Ours<SNAPSHOT_PER_GET> {
 
     fn load(&self, rows: &[Row], order: Order) -> Outcome<()> {
         let mut transaction = self.opened.store.begin(&self.opened.budget)?;
-        for row in rows {
-            transaction.insert(self.table.id(), &[Value::BigInt(row.key as i64), Value::Text(row.text())])?;
-        }
+        let mut source = SmallRows { rows: rows.iter(), row: None };
+        let loaded = Transaction::load(&RefCell::new(&mut transaction), self.table.id(), &mut source);
+        loaded.map_err(|LoadError::Store(error)| error)?;
         transaction.commit(Durability::Full)?;
         match order {
             Order::Ascending => Ok(()),

@@ -30,9 +30,11 @@ use super::{
 
 /// Rows whose texts are compressed to guess what all will take.
 const GUESS_ROWS: usize = 32;
-/// If so many rows have more than so many different values, all rows of a page hardly have less than nine tenths.
+/// If so many rows have more than so many different values, all rows of a page hardly have less than nine tenths: of a full page, and
+/// of one of few rows.
 const TRIAL_ROWS: usize = 256;
 const TRIAL_ENTRIES_MAX: usize = 252;
+const TRIAL_ROWS_FEW: usize = 32;
 /// Bits of an offset of a text, for the same guess.
 const GUESS_OFFSET_BITS: usize = 10;
 
@@ -619,6 +621,9 @@ impl Distinct<'_> {
         prepare(&mut self.firsts, rows)?;
         prepare(&mut self.codes, rows)?;
         let mask = slots_count - 1;
+        let is_few = rows <= 8 * TRIAL_ROWS_FEW;
+        let (trial_rows, trial_entries_max) =
+            if is_few { (TRIAL_ROWS_FEW, TRIAL_ROWS_FEW - 1) } else { (TRIAL_ROWS, TRIAL_ENTRIES_MAX) };
         let mut code = 0;
         // Values made to collide would take the square of the rows.
         let mut steps_left = 8 * rows;
@@ -645,7 +650,7 @@ impl Distinct<'_> {
                 };
             }
             self.codes.push(code)?;
-            if row + 1 == TRIAL_ROWS && self.firsts.len() > TRIAL_ENTRIES_MAX {
+            if row + 1 == trial_rows && self.firsts.len() > trial_entries_max {
                 return Ok(false);
             }
         }

@@ -210,6 +210,14 @@ impl<'a> Staging<'a> {
         }
     }
 
+    /// As [`Staging::put_versions`], for one row.
+    #[inline]
+    pub(super) fn put_version(&mut self, sequence: u64, is_delete: bool) {
+        if let (Data::I64(sequences), Data::Bool(kinds)) = (&mut self.sequences, &mut self.deletes) {
+            (sequences[self.rows], kinds[self.rows]) = (sequence as i64, is_delete);
+        }
+    }
+
     /// Copies rows of a batch, long texts into the file.
     pub(super) fn append(
         &mut self,

@@ -20,14 +20,14 @@ use super::layout::{
 };
 use super::output::Output;
 use super::piece::SegmentFile;
-use super::staging::Staging;
+use super::staging::{PREFIX_BYTES, Staging};
 use super::{ColumnRef, Location, SegmentSummary, physical_order, statistics};
 use crate::error::Error;
-use crate::page::{EncodeScratch, ROWS_MAX, SymbolTable};
+use crate::page::{EncodeScratch, INLINE_BYTES_MAX, ROWS_MAX, SymbolTable};
 use crate::schema::{KEY_BYTES_MAX, Schema};
 
 /// The allowance from which on texts are compressed with symbols.
-const SYMBOLS_FROM_BYTES: usize = 1 << 20;
+const SYMBOLS_FROM_BYTES: usize = 512 << 10;
 /// What finding symbols takes for a moment: 88 KiB, in a chunk.
 const TRAINING_BYTES: usize = 128 << 10;
 /// Texts of a first page from which on symbols are looked for, in bytes.
@@ -327,11 +327,38 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.key.clear();
         self.key.extend_from_slice(key)?;
         self.note_row(sequence, is_delete)?;
-        self.staging.put_versions(&[sequence], &[is_delete]);
+        self.staging.put_version(sequence, is_delete);
         if is_delete {
             self.stage_key(key)?
         } else {
             self.stage_row(row)?
+        }
+        self.staging.end_row();
+        Ok(())
+    }
+
+    /// Appends a row whose key is above that of the last one and that has a value for each column, of its type. `bytes` is what [`staged_bytes`] says of all of them, at most a
+    /// sixteenth of what the writer was allowed.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::push_batch`].
+    pub(crate) fn push_values(
+        &mut self,
+        key: &[u8],
+        sequence: u64,
+        values: &[Value<'_>],
+        bytes: usize,
+    ) -> Result<(), Error> {
+        if self.staging.is_full() || (self.staging.rows() > 0 && !self.staging.fits_bytes(bytes)) {
+            self.close_range(&RangeSource::Staged)?;
+        }
+        self.key.clear();
+        self.key.extend_from_slice(key)?;
+        debug_assert!(self.counts.rows == 0 || self.last.key[..] < self.key[..], "rows come in order");
+        self.note_row_behind(false, sequence, false)?;
+        self.staging.put_version(sequence, false);
+        for (index, value) in values.iter().enumerate() {
+            self.staging.put_value(index, *value, &mut self.out)?;
         }
         self.staging.end_row();
         Ok(())
@@ -467,6 +494,11 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             Ordering::Equal if sequence < self.last.sequence => true,
             _ => return Err(self.refused("rows are written out of order")),
         };
+        self.note_row_behind(is_version, sequence, is_delete)
+    }
+
+    /// [`SegmentWriter::note_row`] for one that is known to be in order: a further version of the last key or not.
+    fn note_row_behind(&mut self, is_version: bool, sequence: u64, is_delete: bool) -> Result<(), Error> {
         if self.key.len() > KEY_BYTES_MAX {
             return Err(self.refused("a key is longer than keys are"));
         }
@@ -579,7 +611,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.training.release();
         // Without memory for it, texts are written as they are.
         let waits = &mut self.waits[physical];
-        waits.next = if matches!(table, Ok(None)) { (waits.next * 2).min(WAIT_GROUPS_MAX) } else { 1 };
+        waits.next = if matches!(table, Ok(None)) { (waits.next * 4).min(WAIT_GROUPS_MAX) } else { 1 };
         waits.groups = waits.next - 1;
         if let Ok(Some(table)) = table {
             self.group.add_symbols(physical + SYSTEM_COLUMNS, &table)?;
@@ -601,7 +633,16 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     }
 }
 
-/// How long a column's texts are not looked at for symbols, since they had none that help: twice as long each time.
+/// How many bytes of a value wait beside its column: those of a text, or the beginning of a long one.
+pub(crate) fn staged_bytes(value: &Value<'_>) -> usize {
+    match value {
+        Value::Text(text) if text.len() > INLINE_BYTES_MAX => PREFIX_BYTES,
+        Value::Text(text) => text.len(),
+        _ => 0,
+    }
+}
+
+/// How long a column's texts are not looked at for symbols, since they had none that help: four times as long each time.
 #[derive(Clone, Copy, Debug)]
 struct Waits {
     /// So many groups from now on.

@@ -7,6 +7,7 @@ use cofferdam_testkit::counting::CountingAllocator;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 mod backup;
+mod bulk;
 mod check;
 mod directory;
 mod engine;
