@@ -45,6 +45,16 @@ pub(crate) trait Engine: Sized {
     fn drop_table(&self, txn: &mut Self::Txn, table: u32) -> Result<(), Failure>;
     /// Inserts a row, without its row id, which is given back where there is one.
     fn insert(&self, txn: &mut Self::Txn, table: u32, row: &[Cell]) -> Result<Option<i64>, Failure>;
+    /// Inserts rows, as many as it can. Gives how many were inserted, and what went wrong with the next one; where the last ones are
+    /// among those that were refused, one less than all.
+    fn load(&self, txn: &mut Self::Txn, table: u32, rows: &[Vec<Cell>]) -> (usize, Result<(), Failure>) {
+        for (place, row) in rows.iter().enumerate() {
+            if let Err(failure) = self.insert(txn, table, row) {
+                return (place, Err(failure));
+            }
+        }
+        (rows.len(), Ok(()))
+    }
     /// Inserts or replaces a row of a table with a key.
     fn put(&self, txn: &mut Self::Txn, table: u32, row: &[Cell]) -> Result<(), Failure>;
     /// Deletes a row; true if there was one.

@@ -1,6 +1,8 @@
 //! The store, as the simulation asks it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_store as store;
 use cofferdam_store::{
-    Column, ColumnDef, FileId, FileKind, KeyColumn, KeyRange, Options, RowReader, Scan, Snapshot, Store,
-    Table, TableDef, TableId, Transaction, Worker,
+    Column, ColumnDef, FileId, FileKind, KeyColumn, KeyRange, LoadError, Options, RowReader, RowSource, Scan,
+    Snapshot, Store, Table, TableDef, TableId, Transaction, Worker,
 };
 use cofferdam_types::{Date, Decimal, Value};
 use cofferdam_vfs::Vfs;
@@ -210,6 +212,26 @@ fn view_of<'e>(from: &View<'e, Stored>) -> store::View<'e> {
     }
 }
 
+/// Rows for a load.
+struct RowsOf<'r> {
+    rows: &'r [Vec<Cell>],
+    next: usize,
+}
+
+impl RowSource for RowsOf<'_> {
+    type Error = Infallible;
+
+    fn advance(&mut self) -> Result<bool, Infallible> {
+        let has_row = self.next < self.rows.len();
+        self.next += usize::from(has_row);
+        Ok(has_row)
+    }
+
+    fn value(&self, column: usize) -> Value<'_> {
+        value(&self.rows[self.next - 1][column])
+    }
+}
+
 impl Engine for Stored {
     type Txn = StoredTxn;
     type Snap = Snapshot;
@@ -339,6 +361,16 @@ impl Engine for Stored {
                 txn.is_lost = Some(failure.clone());
             }
         })
+    }
+
+    fn load(&self, txn: &mut StoredTxn, table: u32, rows: &[Vec<Cell>]) -> (usize, Result<(), Failure>) {
+        let mut source = RowsOf { rows, next: 0 };
+        let transaction = RefCell::new(&mut txn.transaction);
+        match Transaction::load(&transaction, TableId(table), &mut source) {
+            Ok(count) => (count as usize, Ok(())),
+            // It stands at the row, or behind all of them.
+            Err(LoadError::Store(error)) => (source.next.saturating_sub(1), Err(error.into())),
+        }
     }
 
     fn put(&self, txn: &mut StoredTxn, table: u32, row: &[Cell]) -> Result<(), Failure> {

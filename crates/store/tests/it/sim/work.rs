@@ -177,16 +177,28 @@ impl<E: Engine> Sim<E> {
         write: Write,
         row: Vec<Cell>,
     ) -> Result<Fate, Finding> {
+        let outcome = match write {
+            Write::Insert => engine.insert(&mut open.engine, target.id, &row).map(|_| ()),
+            _ => engine.put(&mut open.engine, target.id, &row),
+        };
+        self.judge_keyed(open, target, write, row, outcome)
+    }
+
+    /// Whether the outcome of a write is right, and the model does the same.
+    fn judge_keyed(
+        &mut self,
+        open: &mut Open<E>,
+        target: &Target,
+        write: Write,
+        row: Vec<Cell>,
+        outcome: Result<(), Failure>,
+    ) -> Result<Fate, Finding> {
         let key = target.key_of(&row);
         let is_there = self.model.of(&open.model).row(target.id, &key).is_some();
         let mut duplicate = open.model.duplicate(&self.model, target.id, &key, &row);
         if write == Write::Insert && is_there {
             duplicate = Duplicate::Yes;
         }
-        let outcome = match write {
-            Write::Insert => engine.insert(&mut open.engine, target.id, &row).map(|_| ()),
-            _ => engine.put(&mut open.engine, target.id, &row),
-        };
         self.trace.note(|| format!("  {write:?} {}: {}", super::cell::show(&row), show(&outcome)));
         match outcome {
             Ok(()) if duplicate == Duplicate::Yes => {
@@ -201,6 +213,37 @@ impl<E: Engine> Sim<E> {
             }
             Err(failure) => self.after_failure("write", open, &failure),
         }
+    }
+
+    /// Loads rows into a table with a key, all of them or none.
+    fn load(
+        &mut self,
+        engine: &E,
+        open: &mut Open<E>,
+        target: &Target,
+        rows: Vec<Vec<Cell>>,
+    ) -> Result<Fate, Finding> {
+        open.model.touched.insert(target.id);
+        let before = match engine.savepoint(&mut open.engine) {
+            Ok(savepoint) => savepoint,
+            Err(failure) => return self.after_failure("savepoint", open, &failure),
+        };
+        let mark = open.model.savepoint();
+        let (taken, outcome) = engine.load(&mut open.engine, target.id, &rows);
+        let is_refused = outcome.is_err();
+        let mut fate = Fate::GoesOn;
+        let outcomes = (0..taken).map(|_| Ok(())).chain(outcome.err().map(Err));
+        for (row, outcome) in rows.into_iter().zip(outcomes) {
+            fate = self.judge_keyed(open, target, Write::Insert, row, outcome)?;
+        }
+        if is_refused && !self.disk.is_gone() {
+            if let Err(failure) = engine.rollback_to(&mut open.engine, &before) {
+                return self.after_failure("rollback to", open, &failure).map(|_| Fate::Ends);
+            }
+            open.model.rollback_to(mark);
+        }
+        self.stats.count("loads");
+        Ok(fate)
     }
 
     /// A row was refused for being the second with its key: it is, or somebody else has committed the first one since.
@@ -311,6 +354,12 @@ impl<E: Engine> Sim<E> {
                 .map(|(key, _)| Key::clone(key))
                 .collect(),
         };
+        if kind == Bulk::Insert && target.shape != Shape::Heap && values % 2 == 1 {
+            // So many that some go straight into runs; mostly in a place of their own.
+            let first = key + values / 2 % 5 * 1_000;
+            let row = |number: u32| target.shape.row(first + number, values.wrapping_add(number));
+            return self.load(engine, open, &target, (0..3 * count).map(row).collect());
+        }
         for number in 0..count {
             let values = values.wrapping_add(number);
             let fate = match (kind, existing.get(number as usize)) {
