@@ -319,6 +319,26 @@ impl Cache {
         Ok(Some(inner.keep(key, piece)))
     }
 
+    /// Bytes that scans keep as one piece: a share of the limit that leaves room for many.
+    pub(crate) fn stretch_bytes(&self) -> u64 {
+        (self.inner.budget.limit_on_path() / 64).clamp(4 << 10, 128 << 10)
+    }
+
+    /// Keeps a copy of bytes that somebody has read, if nobody uses the room that it takes: nothing gives way to it. Then, and if
+    /// `is_right`, true.
+    pub(crate) fn keep_copy(&self, key: PieceKey, bytes: &[u8], is_right: impl FnOnce() -> bool) -> bool {
+        let inner = &*self.inner;
+        if inner.budget.available() < charged_bytes(bytes.len()) + UNIT || !is_right() {
+            return false;
+        }
+        let Some(mut piece) = PieceBytes::with_room(&inner.alloc, bytes.len()) else { return false };
+        if let Content::Bytes(copy) = &mut piece.content {
+            copy.copy_from_slice(bytes);
+        }
+        inner.keep(key, Piece(Arc::new(piece)));
+        true
+    }
+
     /// Keeps a table of symbols that was read from `key`; `None` where there is no room for it.
     pub(crate) fn keep_symbols(&self, key: PieceKey, table: &SymbolTable) -> Option<Piece> {
         let inner = &*self.inner;

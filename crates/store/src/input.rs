@@ -131,6 +131,7 @@ pub(crate) struct SegmentInput<'a> {
     cursor: Option<SegmentCursor<'a, 'a>>,
     schema: Schema<'a>,
     read_ahead_bytes: usize,
+    keeps_pages: bool,
     arena: &'a Arena,
     /// The sequence up to which rows count whatever the filter.
     plain_until: u64,
@@ -168,6 +169,7 @@ impl<'a> SegmentInput<'a> {
             cursor: None,
             schema,
             read_ahead_bytes,
+            keeps_pages: false,
             arena,
             plain_until: 0,
             limits: &[],
@@ -188,6 +190,12 @@ impl<'a> SegmentInput<'a> {
         Ok(input)
     }
 
+    /// The pages that it reads are kept in the cache where this has room, as they will be read again.
+    pub(crate) fn keeping_pages(mut self) -> Self {
+        self.keeps_pages = true;
+        self
+    }
+
     /// Reads these segments from a key on, one behind the other. Sequences up to `plain_until` count whatever the filter.
     /// Nothing is shown before [`SegmentInput::move_on`].
     pub(crate) fn attach(
@@ -203,8 +211,11 @@ impl<'a> SegmentInput<'a> {
         (self.next, self.plain_until, self.limits) = (0, plain_until, &[]);
         if let (None, Some(first)) = (&self.cursor, self.chain.first()) {
             let source = PageSource::cached(cache);
-            let cursor =
+            let mut cursor =
                 SegmentCursor::new(&first.reader, self.schema, source, self.read_ahead_bytes, self.arena);
+            if self.keeps_pages {
+                cursor.keep_pages();
+            }
             self.cursor = Some(cursor);
         }
         self.enter_segment(Some(key), range)

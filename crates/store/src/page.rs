@@ -16,6 +16,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `series` | integers in few bits, and the loops over them |
+//! | `avx2` | some of these loops for processors that have AVX2: the only file with unsafe code |
 //! | `index` | a number for each row: a series, or runs |
 //! | `texts`, `symbols` | texts behind one another; compression by symbols (FSST) |
 //! | `encode` | statistics, the choice of a form, writing |
@@ -32,6 +33,8 @@
 //!   memory or of the right symbols only, or where its texts are more than P3 allows.
 //! - **P3** Texts of a page take at most [`TEXT_BYTES_MAX`] bytes of a heap, whatever the page says.
 
+#[cfg_attr(not(target_arch = "x86_64"), path = "page/no_avx2.rs")]
+mod avx2;
 mod bytes;
 mod decode;
 mod encode;
@@ -218,7 +221,6 @@ pub struct ColumnMut<'b, 'a> {
 }
 
 /// The first bytes of a page: kind, form, rows (2), NULLs (2), flags, digits.
-#[cfg(test)]
 const HEADER_BYTES: usize = 8;
 /// The last bytes of a page: its length and its crc32c. Loads may reach into them (`series.rs` S1).
 const TAIL_BYTES: usize = 8;
@@ -394,6 +396,12 @@ impl<'p> Page<'p> {
         }
         let digits = (flags & IS_SCALED != 0).then_some(digits);
         Ok(Page { kind, rows, nulls, digits, validity, longs, codes, values })
+    }
+
+    /// What a page says of the kind of its values and how many rows it has; `None` where it says nothing that can be.
+    pub(crate) fn head(bytes: &[u8]) -> Option<(Kind, usize)> {
+        let [kind, _, r0, r1, ..] = *bytes.first_chunk::<HEADER_BYTES>()?;
+        Some((*KINDS.get(usize::from(kind))?, usize::from(u16::from_le_bytes([r0, r1]))))
     }
 
     /// What takes more than constant time to check.

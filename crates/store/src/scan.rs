@@ -34,7 +34,7 @@ const WINDOW_ROWS: usize = 512;
 ///
 /// **Memory.** Of the arena that it was begun with: 16 bytes for each segment that overlaps the range, and for each chain a
 /// buffer for each column that is read and for each column of the key, as large as the read-ahead or a page, and 17 bytes for each of
-/// 512 rows. Beside it 10 KiB of stack while it runs.
+/// 512 rows. Of pages that are in the cache it holds a piece of it instead of a buffer, as large at most. Beside it 10 KiB of stack while it runs.
 pub struct Scan<'a> {
     table: Arc<Table>,
     schema: Schema<'a>,
@@ -454,7 +454,7 @@ impl<'a> Scan<'a> {
         while !waiting.is_empty() {
             if self.attached == self.segments.len() {
                 let input = SegmentInput::new(self.schema, self.read_ahead_bytes, WINDOW_ROWS, self.arena)?;
-                self.segments.push(input)?;
+                self.segments.push(input.keeping_pages())?;
             }
             let mut last: Option<Arc<Segment>> = None;
             let chain = waiting.iter_mut().filter_map(|slot| {

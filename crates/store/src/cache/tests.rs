@@ -90,6 +90,32 @@ fn a_failed_read_leaves_nothing() {
     assert_eq!(cache.budget().used(), FIXED_BYTES);
 }
 
+/// Aim: copies take room that is free, and no other. Method: more of them than fit, once under the cache's own limit, once under
+/// that of somebody above it who has something to give up; and one that is not right.
+#[test]
+fn copies_drive_nothing_out() {
+    for (above_bytes, limit_bytes) in [(1 << 20, 64 << 10), (64 << 10, 1 << 20)] {
+        let root = root(above_bytes);
+        let (cache, other) = (Cache::new(&root, limit_bytes).unwrap(), Cache::new(&root, 20 << 10).unwrap());
+        drop(load(&other, key(2, 0), 10_000));
+        let bytes = |place| {
+            let mut bytes = std::vec![0; 5000];
+            fill(place, &mut bytes);
+            bytes
+        };
+        assert!(!cache.keep_copy(key(1, 7), &bytes(key(1, 7)), || false) && cache.get(key(1, 7)).is_none());
+        let is_kept = |i: &u64| cache.keep_copy(key(1, *i), &bytes(key(1, *i)), || true);
+        let kept: Std<u64> = (0..40).map(|i| i * 4096).take_while(is_kept).collect();
+        assert!((5..40).contains(&kept.len()), "{}", kept.len());
+        assert!(!cache.keep_copy(key(1, 7), &[0; 5000], || panic!("nobody looks where there is no room")));
+        for place in kept.iter().map(|offset| key(1, *offset)) {
+            assert_is(&cache.get(place).unwrap(), place, 5000);
+        }
+        assert!(other.get(key(2, 0)).is_some());
+        assert_eq!((cache.stats().evictions_count, other.stats().evictions_count), (0, 0));
+    }
+}
+
 /// Aim: reads never grow long-lived memory. Method: a million reads of pieces at random out of ten times what fits; the
 /// budget's peak stays under its limit, every piece holds its own bytes. (Fewer where nothing is optimized.)
 #[test]

@@ -1,7 +1,7 @@
 //! Decoding: ranges of rows, or selected ones, into columns.
 //!
 //! Ranges of series are unpacked straight into the column; what needs another step on the way (codes to values, bits to
-//! doubles) goes through blocks of [`BLOCK`] numbers on the stack. There is no unsafe code: the loops are over slices of
+//! doubles) goes through blocks of [`BLOCK`] numbers on the stack. There is no unsafe code here: the loops are over slices of
 //! equal lengths or arrays, and the compiler drops the checks.
 
 use core::ops::Range;

@@ -3,11 +3,14 @@
 use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
 
+use super::avx2;
 use super::bytes::Input;
 use super::series::{Lane, Plan, Series};
 
 /// Runs that are unpacked at a time.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
+/// Rows that a short run is written with.
+const SHORT: usize = 8;
 
 /// A number for each row.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,7 @@ pub(super) enum Index<'p> {
 pub(super) struct Runs<'p> {
     /// How many, 1 at the least.
     count: usize,
+    /// Of 32 bits.
     ends: Series<'p>,
     values: Series<'p>,
 }
@@ -73,25 +77,29 @@ impl<'p> Runs<'p> {
             return Err("there are no runs");
         }
         let ends = Series::parse(input, count)?;
+        if !ends.is_small(count) {
+            return Err("a run ends behind every page");
+        }
         let values = Series::parse(input, count)?;
         Ok(Runs { count, ends, values })
     }
 
     /// Whether every run has a row, and they end with the last one.
     pub(super) fn check(&self, rows: usize) -> Result<(), &'static str> {
-        let (mut ends, mut before, mut ascend) = ([0i64; BLOCK], 0, true);
+        let (mut ends, mut before, mut ascend) = ([0i32; BLOCK], 0, true);
         for first in (0..self.count).step_by(BLOCK) {
             let ends = ends.get_mut(..(self.count - first).min(BLOCK)).unwrap_or_default();
             self.ends.unpack(first, ends);
-            for end in ends {
-                ascend &= *end > before;
-                before = *end;
-            }
+            ascend &= ends.first().is_some_and(|end| before < *end);
+            // To the end in any case: without a branch it is many at a time.
+            let pairs = ends.iter().zip(ends.get(1..).unwrap_or_default());
+            ascend = pairs.fold(ascend, |ascend, (end, next)| ascend & (end < next));
+            before = ends.last().copied().unwrap_or(before);
         }
         if !ascend {
             return Err("a run ends before it begins");
         }
-        if before != rows as i64 {
+        if before != rows as i32 {
             return Err("the last run does not end with the last row");
         }
         Ok(())
@@ -121,7 +129,7 @@ impl<'p> Runs<'p> {
     }
 
     fn unpack<T: Lane>(&self, start: usize, out: &mut [T]) {
-        let (mut ends, mut values) = ([0i64; BLOCK], [T::of(0); BLOCK]);
+        let (mut ends, mut values) = ([0i32; BLOCK], [T::of(0); BLOCK]);
         let (mut run, mut at) = (self.run_of(start), 0);
         while at < out.len() {
             let count = (self.count - run).min(BLOCK);
@@ -129,24 +137,13 @@ impl<'p> Runs<'p> {
             self.ends.unpack(run, ends);
             self.values.unpack(run, values);
             run += count;
+            let (first, last) = (start as i32, out.len() as i32);
+            ends.iter_mut().for_each(|end| *end = end.wrapping_sub(first).clamp(0, last));
             if run == self.count {
                 // Beyond every row, whatever the page says.
-                ends.last_mut().into_iter().for_each(|end| *end = i64::MAX);
+                ends.last_mut().into_iter().for_each(|end| *end = last);
             }
-            for (end, value) in ends.iter().zip(values) {
-                let end = (*end as usize).saturating_sub(start).min(out.len());
-                // Most runs are short: what this writes too much, the next run overwrites.
-                if let Some(eight) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
-                    *eight = [*value; 8];
-                    at = at.max(end.min(at + 8));
-                }
-                if at < end
-                    && let Some(rest) = out.get_mut(at..end)
-                {
-                    rest.fill(*value);
-                    at = end;
-                }
-            }
+            at = avx2::with_avx2(|| fill_runs(ends, values, at, out));
         }
     }
 
@@ -170,6 +167,22 @@ impl<'p> Runs<'p> {
         let row = if first == 0 { 0 } else { self.end_of(first - 1) };
         row.clamp(range.start, range.end)
     }
+}
+
+/// Writes each value to the rows from the end of the run before, of the first from `at`, and gives the last end. Whatever the
+/// ends are, nothing else happens than that rows have other values.
+#[inline(always)]
+fn fill_runs<T: Copy>(ends: &[i32], values: &[T], mut at: usize, out: &mut [T]) -> usize {
+    for (end, value) in ends.iter().zip(values) {
+        let end = *end as usize;
+        match out.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<SHORT>()) {
+            // Most runs are short: what this writes too much, the next run overwrites.
+            Some(short) if end <= at + SHORT => *short = [*value; SHORT],
+            _ => out.get_mut(at..end).unwrap_or_default().fill(*value),
+        }
+        at = end;
+    }
+    at
 }
 
 /// How an index will be written.

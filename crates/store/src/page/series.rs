@@ -13,13 +13,15 @@
 //!
 //! Widths are whole bits up to 32, then whole bytes: a value then lies in the eight bytes that begin with its first
 //! bit's byte, whatever its place, so it takes one load, one shift and one mask. Eight values take `width` bytes; the
-//! loop that unpacks eight of a width known to the compiler is as fast as one over whole bytes (decision 0012).
+//! loop that unpacks eight of a width known to the compiler is as fast as one over whole bytes (decision 0012), and where the
+//! processor has AVX2, narrow ones are unpacked by shuffles (`avx2.rs`).
 //!
 //! **S1** Behind the packed bytes of every series there are eight more bytes of the page, its tail at the least.
 
 use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
 
+use super::avx2;
 use super::bytes::Input;
 
 /// Fields that a series' header has, by bit.
@@ -144,21 +146,50 @@ impl<'p> Series<'p> {
             self.unpack_scaled(start, T::of(0), T::of(1), out);
         }
         if self.step != 0 {
-            let mut line = (start as i64).wrapping_mul(self.step);
-            let mut on_line = |value: T| {
-                let on_line = T::of(line >> STEP_POINT).plus(value);
-                line = line.wrapping_add(self.step);
-                on_line
-            };
-            let base = T::of(self.base);
-            // As in `unpack_eights`: most need no product.
-            if self.mul == 1 {
-                out.iter_mut().for_each(|value| *value = on_line(*value).plus(base));
-            } else {
-                let mul = T::of(self.mul);
-                out.iter_mut().for_each(|value| *value = on_line(*value).times(mul).plus(base));
-            }
+            avx2::with_avx2(|| self.put_on_line(start, out));
         }
+    }
+
+    /// Turns the packed differences from `start` on into values.
+    #[inline(always)]
+    fn put_on_line<T: Lane>(&self, start: usize, out: &mut [T]) {
+        let mut line = (start as i64).wrapping_mul(self.step);
+        let reach = self.step.unsigned_abs().saturating_mul((start + out.len()) as u64);
+        if reach <= i32::MAX as u64 {
+            // So it is with most, and then a register holds more of them; few processors shift 64 bits with a sign.
+            let (mut line, step) = (line as i32, self.step as i32);
+            self.put_on_points(out, || {
+                let point = line >> STEP_POINT;
+                line = line.wrapping_add(step);
+                point.into()
+            });
+        } else {
+            self.put_on_points(out, || {
+                let point = line >> STEP_POINT;
+                line = line.wrapping_add(self.step);
+                point
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn put_on_points<T: Lane>(&self, out: &mut [T], mut point: impl FnMut() -> i64) {
+        let base = T::of(self.base);
+        // As in `unpack_eights`: most need no product.
+        if self.mul == 1 {
+            out.iter_mut().for_each(|value| *value = T::of(point()).plus(*value).plus(base));
+        } else {
+            let mul = T::of(self.mul);
+            out.iter_mut().for_each(|value| *value = T::of(point()).plus(*value).times(mul).plus(base));
+        }
+    }
+
+    /// Whether each of the `count` values, and all that is computed on the way to it, fits 32 bits.
+    pub(super) fn is_small(&self, count: usize) -> bool {
+        let reach = self.step.unsigned_abs().saturating_mul(count as u64);
+        let units = (reach >> STEP_POINT).saturating_add(1).saturating_add(self.mask);
+        let most = units.saturating_mul(self.mul.unsigned_abs()).saturating_add(self.base.unsigned_abs());
+        reach.max(most) <= i32::MAX as u64
     }
 
     /// Writes the packed differences from `start` on to `out`.
@@ -197,7 +228,7 @@ pub(super) trait Lane: Copy + PartialEq {
 }
 
 macro_rules! lane {
-    ($ty:ty: $($width:literal)*) => {
+    ($ty:ty, $by_avx2:ident: $($width:literal)*) => {
         impl Lane for $ty {
             #[inline(always)]
             fn of(value: i64) -> $ty {
@@ -212,6 +243,9 @@ macro_rules! lane {
                 self.wrapping_mul(other)
             }
             fn unpack_eights(width: u32, packed: &[u8], base: $ty, mul: $ty, out: &mut [[$ty; 8]]) -> bool {
+                let done = if mul == 1 { avx2::$by_avx2(width, packed, base, out) } else { 0 };
+                let packed = packed.get(done * width as usize..).unwrap_or(&[]);
+                let out = out.get_mut(done..).unwrap_or_default();
                 match width {
                     $($width => unpack_eights::<$width, $ty>(packed, base, mul, out),)*
                     _ => return false,
@@ -221,8 +255,8 @@ macro_rules! lane {
         }
     };
 }
-lane! { i32: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 }
-lane! { i64: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 40 48 56 64 }
+lane! { i32, unpack_i32: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 }
+lane! { i64, unpack_i64: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 40 48 56 64 }
 
 /// Most series have a `mul` of 1, which costs a third of the time where it is multiplied with.
 fn unpack_eights<const WIDTH: usize, T: Lane>(packed: &[u8], base: T, mul: T, out: &mut [[T; 8]]) {

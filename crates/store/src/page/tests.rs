@@ -3,6 +3,7 @@
 mod damage;
 mod golden;
 mod limits;
+mod series;
 
 use std::vec::Vec;
 

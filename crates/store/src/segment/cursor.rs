@@ -4,12 +4,22 @@
 //!   seek or first -> range -> decode, gather, sequences, prefixes of keys … -> next range -> … -> none
 //! ```
 //!
-//! Pages are read past the cache, through one buffer a column, or one for all where they stand in bundles: where ranges follow
-//! one another, a read fetches as many of the column's pages, or bundles, as fit the buffer. What leads to the pages (directories, locations, zones) comes from the
-//! source, which may be the cache.
+//! Pages are read through one buffer a column: where ranges follow one another, a read fetches as many of the column's
+//! pages as fit the buffer. What leads to the pages (directories, locations, zones) comes from the source, which may be
+//! the cache. The pages themselves go past the cache unless the cursor is told to keep them ([`SegmentCursor::keep_pages`]):
+//!
+//! ```text
+//!   pages of a column of a group   | 0  1  2  3 | 4  5  6 | 7  8  9  10 | 11 ...       each stretch is one piece of the cache
+//! ```
+//!
+//! The pages of a column are cut into *stretches* of as many pages as fit [`Cache::stretch_bytes`]. A stretch that is read
+//! from its begin to its end is kept if the cache has room that nobody uses, and if all its pages are right; in one that was kept they
+//! are not checked again.
+//!
+//! Bundles are read past the cache, through one buffer for all columns, ahead in the same way.
 //!
 //! **Memory**, of the arena, for each column that is asked for: its buffer (the larger of the read-ahead and a page, at
-//! most what its group has), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
+//! most what its group has; none for pages that were kept, of which a stretch is held), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
 //! a directory, where the source has no room for it; in bundled groups the one buffer, of the larger of the read-ahead and a bundle.
 
 use core::cell::RefCell;
@@ -24,12 +34,12 @@ use cofferdam_types::{Type, Value};
 
 use super::layout::{Bundle, ColumnLocation, KIND, PageLocation, SEQUENCE, SYSTEM_COLUMNS, VersionedKey};
 use super::physical_column;
-use super::piece::{PageSource, Scratch, SegmentFile, SymbolsSlot, sized};
+use super::piece::{PageSource, Scratch, SymbolsSlot, sized};
 use super::reader::{Narrowed, Segment};
 use super::search::{RangePlace, Target, physical_type};
 use super::staging::PREFIX_BYTES;
 use super::zones::{PageZone, ZoneLimits};
-use crate::cache::Cache;
+use crate::cache::{Cache, Piece, PieceKey};
 use crate::error::Error;
 use crate::page::{ColumnMut, LongRef, Page, PageError, PageValue, SymbolTable};
 use crate::schema::Schema;
@@ -42,6 +52,7 @@ pub(crate) struct SegmentCursor<'s, 'a> {
     cache: Option<Cache>,
     arena: &'a Arena,
     read_ahead_bytes: usize,
+    keeps_pages: bool,
     readers: Vec<'a, ColumnReader<'a>>,
     bundles: BundleReader<'a>,
     range: Option<RangePlace>,
@@ -57,8 +68,8 @@ struct ColumnReader<'a> {
     /// The group whose locations these are, by its directory's place.
     group: u64,
     locations: Vec<'a, u8>,
-    /// Its pages, where they do not stand in bundles.
-    ahead: ReadAhead<'a>,
+    buffer: Vec<'a, u8>,
+    stretch: Stretch,
     /// The range whose page was read last, by its first row.
     read: Option<u64>,
     page: PageLocation,
@@ -69,52 +80,22 @@ struct ColumnReader<'a> {
 
 /// What reads bundles, for all columns.
 struct BundleReader<'a> {
-    ahead: ReadAhead<'a>,
+    buffer: Vec<'a, u8>,
+    /// Which bytes of the file are in the buffer.
+    buffered: Range<u64>,
     /// The range whose bundle was read last, by its first row.
     read: Option<u64>,
 }
 
-/// Bytes of a file that were read together.
-struct ReadAhead<'a> {
-    buffer: Vec<'a, u8>,
-    /// Which bytes of the file are in the buffer.
-    buffered: Range<u64>,
-}
-
-impl<'a> ReadAhead<'a> {
-    fn new_in(arena: &'a Arena) -> ReadAhead<'a> {
-        ReadAhead { buffer: Vec::new_in(arena), buffered: 0..0 }
-    }
-
-    /// Reads `len` bytes from `offset` on where they are not there. Where they follow what was read, or are the first
-    /// ones, `ahead_bytes` are read at once, though none from `end` on.
-    fn fetch(
-        &mut self,
-        file: &SegmentFile,
-        (offset, len): (u64, u32),
-        is_first: bool,
-        ahead_bytes: usize,
-        end: u64,
-    ) -> Result<(), Error> {
-        let needed_end = offset + u64::from(len);
-        if offset >= self.buffered.start && needed_end <= self.buffered.end {
-            return Ok(());
-        }
-        let follows = offset == self.buffered.end || is_first;
-        let wanted = if follows { ahead_bytes as u64 } else { 0 };
-        let read_end = needed_end.max(end.min(offset.saturating_add(wanted)));
-        self.buffered = 0..0;
-        let bytes = sized(&mut self.buffer, (read_end - offset) as usize)?;
-        file.read(bytes, offset)?;
-        self.buffered = offset..read_end;
-        Ok(())
-    }
-
-    /// Bytes that were fetched.
-    fn get(&self, (offset, len): (u64, u32)) -> &[u8] {
-        let start = offset.checked_sub(self.buffered.start).map_or(usize::MAX, |start| start as usize);
-        self.buffer.get(start..start.saturating_add(len as usize)).unwrap_or(&[])
-    }
+/// Pages of a column behind one another in memory.
+#[derive(Default)]
+struct Stretch {
+    /// Which bytes of the file they are.
+    bytes: Range<u64>,
+    /// The cache's piece that has them; `None`: the reader's buffer has.
+    kept: Option<Piece>,
+    /// Each of them is a page and has the checksum that its location says.
+    is_checked: bool,
 }
 
 impl<'s, 'a> SegmentCursor<'s, 'a> {
@@ -132,27 +113,33 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
             cache: source.cache().cloned(),
             arena,
             read_ahead_bytes,
+            keeps_pages: false,
             readers: Vec::new_in(arena),
-            bundles: BundleReader { ahead: ReadAhead::new_in(arena), read: None },
+            bundles: BundleReader { buffer: Vec::new_in(arena), buffered: 0..0, read: None },
             range: None,
             scratch: Scratch::new_in(arena),
             text: RefCell::new(Vec::new_in(arena)),
         }
     }
 
+    /// From here on pages are looked for in the cache, and kept there where it has room.
+    pub(crate) fn keep_pages(&mut self) {
+        self.keeps_pages = true;
+    }
+
     /// Goes to another segment of the same schema, where it stands nowhere. Buffers are used again.
     pub(crate) fn attach(&mut self, segment: &Segment) {
         self.segment = segment.clone();
-        self.range = None;
-        for reader in self.readers.iter_mut() {
-            (reader.group, reader.ahead.buffered, reader.read) = (0, 0..0, None);
-        }
-        (self.bundles.ahead.buffered, self.bundles.read) = (0..0, None);
+        self.detach();
     }
 
-    /// Stands nowhere.
+    /// Stands nowhere, and holds no piece of the cache.
     pub(crate) fn detach(&mut self) {
         self.range = None;
+        for reader in self.readers.iter_mut() {
+            (reader.group, reader.read, reader.stretch) = (0, None, Stretch::default());
+        }
+        (self.bundles.buffered, self.bundles.read) = (0..0, None);
     }
 
     /// True where a reader that sees sequences up to `sequence` sees each row of the range, and nothing else of the same key.
@@ -544,19 +531,18 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     fn read_page(&mut self, index: usize, range: &RangePlace) -> Result<(), Error> {
         let SegmentCursor { segment, schema, readers, bundles, scratch, read_ahead_bytes, .. } = self;
         let reader = &mut readers[index];
+        let source = PageSource::of(self.cache.as_ref());
+        reader.enter_group(segment, range, source, &mut scratch.pages.bytes)?;
+        reader.is_bundled = range.is_bundled();
+        if !range.is_bundled() {
+            let keeper = self.cache.as_ref().filter(|_| self.keeps_pages);
+            return reader.read_page(segment, range, *read_ahead_bytes, keeper);
+        }
         reader.read = None;
-        if reader.group != range.directory.0 {
-            let source = PageSource::of(self.cache.as_ref());
-            reader.enter_group(segment, range, source, &mut scratch.pages.bytes)?;
-        }
-        if range.is_bundled() {
-            let bytes = bundles.read(segment, schema, range, *read_ahead_bytes)?;
-            let place = Bundle::of(bytes, segment.physical_columns()).place(reader.physical);
-            let (offset, len) = (range.bundle.0 + place.start as u64, place.len() as u32);
-            (reader.page, reader.is_bundled) = (PageLocation { offset, len, tail: 0 }, true);
-        } else {
-            reader.read_page(segment, range, *read_ahead_bytes)?;
-        }
+        let bytes = bundles.read(segment, schema, range, *read_ahead_bytes)?;
+        let place = Bundle::of(bytes, segment.physical_columns()).place(reader.physical);
+        let (offset, len) = (range.bundle.0 + place.start as u64, place.len() as u32);
+        reader.page = PageLocation { offset, len, tail: 0 };
         reader.read = Some(range.first_row);
         Ok(())
     }
@@ -564,13 +550,13 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     /// The page that a column's reader has read last.
     fn page<'c>(&'c self, reader: &'c ColumnReader<'a>) -> Result<Page<'c>, Error> {
         let PageLocation { offset, len, .. } = reader.page;
-        let ahead = if reader.is_bundled { &self.bundles.ahead } else { &reader.ahead };
-        Page::parse_again(ahead.get((offset, len))).map_err(|what| self.segment.file.corrupt(offset, what))
+        let bytes = if reader.is_bundled { self.bundles.get((offset, len)) } else { reader.page_bytes() };
+        Page::parse_again(bytes).map_err(|what| self.segment.file.corrupt(offset, what))
     }
 }
 
 impl BundleReader<'_> {
-    /// Reads and checks the bundle of a range, and gives it.
+    /// Reads and checks the bundle of a range, and gives it; with those behind it, if they are read one after the other.
     fn read(
         &mut self,
         segment: &Segment,
@@ -578,22 +564,32 @@ impl BundleReader<'_> {
         range: &RangePlace,
         read_ahead_bytes: usize,
     ) -> Result<&[u8], Error> {
-        let place = segment.bundle_place(range)?;
-        if self.read != Some(range.first_row) {
-            self.read = None;
-            // What lies between the bundles and the locations is little.
-            self.ahead.fetch(
-                &segment.file,
-                place,
-                range.index == 0,
-                read_ahead_bytes,
-                range.locations_offset,
-            )?;
-            let checked = segment.check_bundle(schema, range, self.ahead.get(place));
-            checked.map_err(|what| segment.file.corrupt(place.0, what))?;
-            self.read = Some(range.first_row);
+        let (offset, len) = segment.bundle_place(range)?;
+        if self.read == Some(range.first_row) {
+            return Ok(self.get((offset, len)));
         }
-        Ok(self.ahead.get(place))
+        self.read = None;
+        let end = offset + u64::from(len);
+        if offset < self.buffered.start || end > self.buffered.end {
+            let follows = offset == self.buffered.end || range.index == 0;
+            let wanted = if follows { read_ahead_bytes as u64 } else { 0 };
+            // What lies between the bundles and the locations is little.
+            let read_end = end.max(range.locations_offset.min(offset.saturating_add(wanted)));
+            self.buffered = 0..0;
+            let bytes = sized(&mut self.buffer, (read_end - offset) as usize)?;
+            segment.file.read(bytes, offset)?;
+            self.buffered = offset..read_end;
+        }
+        let checked = segment.check_bundle(schema, range, self.get((offset, len)));
+        checked.map_err(|what| segment.file.corrupt(offset, what))?;
+        self.read = Some(range.first_row);
+        Ok(self.get((offset, len)))
+    }
+
+    /// Bytes that were read.
+    fn get(&self, (offset, len): (u64, u32)) -> &[u8] {
+        let start = offset.checked_sub(self.buffered.start).map_or(usize::MAX, |start| start as usize);
+        self.buffer.get(start..start.saturating_add(len as usize)).unwrap_or(&[])
     }
 }
 
@@ -604,7 +600,8 @@ impl<'a> ColumnReader<'a> {
             ty,
             group: 0,
             locations: Vec::new_in(arena),
-            ahead: ReadAhead::new_in(arena),
+            buffer: Vec::new_in(arena),
+            stretch: Stretch::default(),
             read: None,
             page: PageLocation { offset: 0, len: 0, tail: 0 },
             is_bundled: false,
@@ -618,14 +615,61 @@ impl<'a> ColumnReader<'a> {
         segment: &Segment,
         range: &RangePlace,
         read_ahead_bytes: usize,
+        keeper: Option<&Cache>,
     ) -> Result<(), Error> {
-        let locations = ColumnLocation::whole(&self.locations);
-        let page = locations.page(range.index.into());
-        let (place, is_first) = ((page.offset, page.len), range.index == 0);
-        self.ahead.fetch(&segment.file, place, is_first, read_ahead_bytes, locations.end_offset())?;
-        (self.page, self.is_bundled) = (page, false);
-        let checked = Segment::check_page(self.ahead.get(place), &page, Kind::of(self.ty), range.rows);
-        checked.map_err(|what| segment.file.corrupt(page.offset, what))
+        self.read = None;
+        self.page = ColumnLocation::whole(&self.locations).page(range.index.into());
+        let end = self.page.offset + u64::from(self.page.len);
+        if self.page.offset < self.stretch.bytes.start || end > self.stretch.bytes.end {
+            self.read_stretch(segment, range, read_ahead_bytes, keeper)?;
+        }
+        let (bytes, kind) = (self.page_bytes(), Kind::of(self.ty));
+        let checked = if self.stretch.is_checked {
+            Segment::check_place(bytes, kind, range.rows)
+        } else {
+            Segment::check_page(bytes, &self.page, kind, range.rows)
+        };
+        checked.map_err(|what| segment.file.corrupt(self.page.offset, what))?;
+        self.read = Some(range.first_row);
+        Ok(())
+    }
+
+    /// Brings the page, and those behind it if pages are read one after the other.
+    fn read_stretch(
+        &mut self,
+        segment: &Segment,
+        range: &RangePlace,
+        read_ahead_bytes: usize,
+        keeper: Option<&Cache>,
+    ) -> Result<(), Error> {
+        let (locations, page) = (ColumnLocation::whole(&self.locations), self.page);
+        let before = core::mem::take(&mut self.stretch).bytes;
+        let keeper = keeper.map(|cache| {
+            let bytes = stretch_of(&locations, range.index.into(), cache.stretch_bytes());
+            // The highest bit tells stretches from pages, which are pieces for reads of single rows.
+            let offset = bytes.start | 1 << 63;
+            (cache, PieceKey { file_number: segment.file.id().number, offset }, bytes)
+        });
+        if let Some((cache, key, bytes)) = &keeper
+            // The limit, and with it the stretches, may have been others when it was kept.
+            && let Some(piece) = cache.get(*key).filter(|piece| piece.len() as u64 == bytes.end - bytes.start)
+        {
+            self.stretch = Stretch { bytes: bytes.clone(), kept: Some(piece), is_checked: true };
+            return Ok(());
+        }
+        let follows = page.offset == before.end || range.index == 0;
+        let wanted = if follows { read_ahead_bytes as u64 } else { 0 };
+        let most = keeper.as_ref().map_or(locations.end_offset(), |(_, _, bytes)| bytes.end);
+        let end = page.offset + u64::from(page.len);
+        let read_end = end.max(most.min(page.offset.saturating_add(wanted)));
+        let bytes = sized(&mut self.buffer, (read_end - page.offset) as usize)?;
+        segment.file.read(bytes, page.offset)?;
+        let is_checked = keeper.is_some_and(|(cache, key, whole)| {
+            let are_right = || are_pages(&locations, whole.clone(), bytes);
+            whole == (page.offset..read_end) && cache.keep_copy(key, bytes, are_right)
+        });
+        self.stretch = Stretch { bytes: page.offset..read_end, kept: None, is_checked };
+        Ok(())
     }
 
     fn enter_group(
@@ -635,7 +679,10 @@ impl<'a> ColumnReader<'a> {
         source: PageSource<'_>,
         scratch: &mut Vec<'_, u8>,
     ) -> Result<(), Error> {
-        self.group = 0;
+        if self.group == range.directory.0 {
+            return Ok(());
+        }
+        (self.group, self.read) = (0, None);
         let locations = &mut self.locations;
         let symbols = segment.with_location(range, self.physical, source, scratch, |column| {
             locations.clear();
@@ -648,6 +695,12 @@ impl<'a> ColumnReader<'a> {
         }
         self.group = range.directory.0;
         Ok(())
+    }
+
+    fn page_bytes(&self) -> &[u8] {
+        let start = (self.page.offset - self.stretch.bytes.start) as usize;
+        let bytes = self.stretch.kept.as_deref().unwrap_or(&self.buffer);
+        bytes.get(start..start + self.page.len as usize).unwrap_or(&[])
     }
 
     fn table(&self) -> Option<&SymbolTable> {
@@ -666,6 +719,36 @@ impl fmt::Debug for SegmentCursor<'_, '_> {
             .field("range", &self.range)
             .finish_non_exhaustive()
     }
+}
+
+/// The bytes of the stretch of a page: pages from the first on are taken together as long as they have so many bytes at most.
+fn stretch_of(locations: &ColumnLocation<'_>, index: usize, bytes: u64) -> Range<u64> {
+    let start = locations.page(0).offset;
+    let mut stretch = start..start;
+    for number in 0..locations.pages_count() {
+        let page = locations.page(number);
+        let end = page.offset + u64::from(page.len);
+        if end - stretch.start > bytes && stretch.end > stretch.start {
+            if number > index {
+                break;
+            }
+            stretch.start = page.offset;
+        }
+        stretch.end = end;
+    }
+    stretch
+}
+
+/// Whether all pages of a stretch are pages, and those that their locations mean.
+fn are_pages(locations: &ColumnLocation<'_>, stretch: Range<u64>, bytes: &[u8]) -> bool {
+    (0..locations.pages_count())
+        .map(|number| locations.page(number))
+        .filter(|page| stretch.contains(&page.offset))
+        .all(|page| {
+            let start = (page.offset - stretch.start) as usize;
+            let bytes = bytes.get(start..start + page.len as usize).unwrap_or(&[]);
+            Segment::check_tail(bytes, &page).and_then(|()| Page::parse(bytes).map(drop)).is_ok()
+        })
 }
 
 /// Rows that are looked at together.

@@ -349,14 +349,25 @@ impl Segment {
         kind: Kind,
         rows: u32,
     ) -> Result<(), Damage> {
-        if tail_of(bytes) != location.tail {
-            return Err("a page has another checksum than its location says");
+        Segment::check_tail(bytes, location)?;
+        Page::parse(bytes)?;
+        Segment::check_place(bytes, kind, rows)
+    }
+
+    /// What [`Page::parse`] cannot know: which page it is.
+    pub(super) fn check_tail(bytes: &[u8], location: &PageLocation) -> Result<(), Damage> {
+        match tail_of(bytes) == location.tail {
+            true => Ok(()),
+            false => Err("a page has another checksum than its location says"),
         }
-        let page = Page::parse(bytes)?;
-        if page.rows() != rows as usize || page.kind() != kind {
-            return Err("a page belongs to another range or column");
+    }
+
+    /// What a page of a range must be that was checked otherwise.
+    pub(super) fn check_place(bytes: &[u8], kind: Kind, rows: u32) -> Result<(), Damage> {
+        match Page::head(bytes) == Some((kind, rows as usize)) {
+            true => Ok(()),
+            false => Err("a page belongs to another range or column"),
         }
-        Ok(())
     }
 
     /// What a bundle of a range must be.

@@ -5,6 +5,7 @@ mod golden;
 mod limits;
 mod measure;
 mod model;
+mod stretches;
 
 use super::*;
 use crate::cache::Cache;

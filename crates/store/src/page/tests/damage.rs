@@ -76,6 +76,7 @@ fn wrong_bytes_are_refused_or_harmless() {
         "a long text has no row",
         "a long text is short",
         "a run ends before it begins",
+        "a run ends behind every page",
         "a text ends before it begins",
         "a text is too long",
         "more rows than a page takes",
