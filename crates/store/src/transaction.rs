@@ -76,6 +76,8 @@ pub struct Transaction {
 
 /// A load has written so many bytes of changes, or as many as are kept in memory, before it is one that goes straight into runs.
 const DIRECT_FROM_BYTES: u64 = 1 << 20;
+/// And so many rows have come one behind the other.
+const DIRECT_FROM_ROWS: u64 = 256;
 /// Rows of a table that are read at once to fill an index.
 const INDEX_ROWS: usize = 256;
 
@@ -403,7 +405,8 @@ impl Transaction {
         self.check_usable()?;
         // Most of what is in the write set, so that one load in no order is not cut into small runs.
         let entries_count = self.writes.figures().entries_count;
-        let is_ordered = self.gap.filled(table).is_some_and(|rows| u64::from(rows) > entries_count / 2);
+        let rows_ordered = self.gap.filled(table).map_or(0, u64::from);
+        let is_ordered = rows_ordered >= DIRECT_FROM_ROWS && rows_ordered > entries_count / 2;
         let known = self.take_known(table)?;
         let is_possible = known.indexes.is_empty()
             && Direct::is_possible(&self.store, &known.table, is_ordered, values)

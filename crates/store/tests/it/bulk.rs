@@ -135,14 +135,14 @@ fn rows_in_order_are_written_once() {
 }
 
 /// Aim: a load in no order is not cut into small runs where some of its rows happen to be in order. Method: blocks of a hundred rows
-/// that come in no order, beside inserts.
+/// of which each comes before the last one, beside inserts.
 #[test]
 fn blocks_of_rows_are_loaded_as_they_are_inserted() {
-    let keys: Vec<i64> = (0..20_000).map(|at| at / 100 * 7919 % 200 * 100 + at % 100).collect();
+    let keys: Vec<i64> = (0..20_000).map(|at| (199 - at / 100) * 100 + at % 100).collect();
     let (loaded, inserted) = (writes_of(&keys, true), writes_of(&keys, false));
     println!("{loaded} writes by a load, {inserted} by inserts");
     // How often runs are merged hangs on a few bytes of them: the same rows differ by a fifth from one format to the next.
-    assert!(loaded < inserted * 3 / 2, "{loaded} writes, {inserted} by inserts");
+    assert!(loaded < inserted * 11 / 10, "{loaded} writes, {inserted} by inserts");
 }
 
 /// Aim: rows without a key of their own are always in order. Method: a load of such, whose rows come in the order of the source.
