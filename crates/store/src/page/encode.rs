@@ -360,7 +360,13 @@ fn write_words(
     ends: &mut Vec<'_, u16>,
     out: &mut Vec<'_, u8>,
 ) -> Result<Body, AllocError> {
-    find_runs(words, ends)?;
+    // Of values that are all the same it is known what they become.
+    let is_constant = words.first().is_some_and(|first| words.iter().all(|word| word == first));
+    if is_constant {
+        ends.clear()
+    } else {
+        find_runs(words, ends)?
+    }
     let plan = IndexPlan::of(words, ends);
     let value = |row: usize| words.get(row).copied().unwrap_or(0);
     let entries_max = dictionary_entries_max(words.len(), plan.bytes(), plan.width() as usize);

@@ -337,8 +337,12 @@ impl Plan {
 
     /// The series about the line from the first to the last value; `None` if it is level or too steep.
     fn sloped(level: &Plan, first: i64, last: i64, values: impl Iterator<Item = i64>) -> Option<Plan> {
-        // In units of mul, from the least value.
-        let units = |value: i64| value.wrapping_sub(level.base) as u64 / level.mul;
+        // In units of mul, from the least value. A division takes longer than all the rest.
+        let is_whole = level.mul == 1;
+        let units = |value: i64| {
+            let difference = value.wrapping_sub(level.base) as u64;
+            if is_whole { difference } else { difference / level.mul }
+        };
         let rise = i128::from(units(last)) - i128::from(units(first));
         // All that is computed below stays within 63 bits: the line, and differences from it times `mul`.
         let is_steep = rise.unsigned_abs() >> 44 != 0 || level.width + bits_of(level.mul) > 60;
@@ -398,7 +402,7 @@ impl Plan {
                 (1, 0) => units,
                 (_, 0) => units / mul,
                 _ => {
-                    let units = (units as i64).wrapping_div(mul as i64);
+                    let units = if mul == 1 { units as i64 } else { (units as i64).wrapping_div(mul as i64) };
                     units.wrapping_sub((i as i64).wrapping_mul(step) >> STEP_POINT) as u64
                 }
             }
