@@ -52,6 +52,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_types::column::{Data, Kind, unpack_interval};
 use cofferdam_types::{Date, Decimal, Type, Value};
 
+pub(crate) use avx2::fetch_ends;
 pub(crate) use encode::{EncodeScratch, encode};
 pub(crate) use symbols::SymbolTable;
 pub(crate) use zone::{TextBound, Zone, ZoneBound};

@@ -15,3 +15,7 @@ pub(super) fn unpack_i64(_width: u32, _packed: &[u8], _base: i64, _out: &mut [[i
 pub(super) fn unpack_i32(_width: u32, _packed: &[u8], _base: i32, _out: &mut [[i32; 8]]) -> usize {
     0
 }
+
+/// Fetches nothing.
+#[inline(always)]
+pub(crate) fn fetch_ends(_bytes: &[u8]) {}

@@ -20,7 +20,7 @@ use super::piece::{PageScratch, PageSource, PieceRef};
 use super::reader::Segment;
 use super::zones::{self, PageZone};
 use crate::error::Error;
-use crate::page::{Page, PageValue, SymbolTable};
+use crate::page::{Page, PageValue, SymbolTable, fetch_ends};
 use crate::schema::Schema;
 
 /// What is looked for.
@@ -417,6 +417,7 @@ impl Segment {
             let PageScratch { bytes, held, .. } = scratch;
             let check = |bytes: &[u8]| self.check_bundle(schema, range, bytes);
             let piece = source.held_piece(&self.file, offset, len as usize, (bytes, held), check)?;
+            fetch_ends(piece);
             let bundle = Bundle::of(piece, self.physical_columns());
             (offset + bundle.place(physical).start as u64, bundle.page(physical))
         } else {
