@@ -209,6 +209,14 @@ fn put_fixed<const N: usize, S: Sink>(
     sink: &mut S,
 ) -> Result<(), S::Error> {
     const { assert!(N < FIXED_BYTES_MAX) };
+    // The most usual keys in one word.
+    if let Ok(word) = <[u8; 8]>::try_from(&payload[..]) {
+        let word = u64::from_ne_bytes(word);
+        let mut key = [VALUE; 9];
+        let [_, room @ ..] = &mut key;
+        *room = (if order.descending { !word } else { word }).to_ne_bytes();
+        return sink.put(&key);
+    }
     let mut key = [VALUE; FIXED_BYTES_MAX];
     if let Some(room) = key.get_mut(1..=N) {
         room.copy_from_slice(&payload);
