@@ -19,8 +19,9 @@
 //! Bundles are read past the cache, through one buffer for all columns, ahead in the same way.
 //!
 //! **Memory**, of the arena, for each column that is asked for: its buffer (the larger of the read-ahead and a page, at
-//! most what its group has; none for pages that were kept, of which a stretch is held), and 8 bytes a page of its group; for a column with symbols their table, 3 KiB. Once for all:
-//! a directory, where the source has no room for it; in bundled groups the one buffer, of the larger of the read-ahead and a bundle.
+//! most what its group has; none for pages that were kept, of which a stretch is held), and 8 bytes a page of its group;
+//! for a column with symbols their table, 3 KiB. Once for all: a directory, where the source has no room for it; in
+//! bundled groups the one buffer, of the larger of the read-ahead and a bundle.
 
 use core::cell::RefCell;
 use core::fmt;
