@@ -88,7 +88,7 @@ impl Transaction {
     /// that it gives.
     ///
     /// **Memory.** Of the transaction's budget: a row, and either what its changes may take anyway or the buffers of a flush (three
-    /// quarters of an eighth of the store's limit, 6 MiB at most), whatever is refused of which it does without.
+    /// quarters of an eighth of the store's limit, 72 KiB to 6 MiB); where these are refused it does without.
     ///
     /// # Errors
     /// As [`Transaction::insert`], and the source's. Some rows are there then: go back to a savepoint, or roll back.
