@@ -23,6 +23,8 @@
 //! - C4 The reclaimer never waits for a shard whose holder charges (for slots): that charge may be the one that asks, or wait for
 //!   the one that asks. Any other holder is on its way out, and is waited for: its moment must not become a refusal.
 //! - C5 A shard without a piece holds no memory.
+//! - C6 Pages that single rows are read from come into a full cache when they are missed a second time while their ghost is
+//!   there ([`Cache::admits`]): one that is read once costs no other its place, nor itself a way through memory that is cold.
 //!
 //! **Memory of a piece.** Each is a vector behind the cache's one [`BudgetAlloc`], whose account charges what all of
 //! them take with what the allocator keeps about each, so a piece of 200 bytes costs about 300. Sizes are rounded up
@@ -319,6 +321,14 @@ impl Cache {
         Ok(Some(inner.keep(key, piece)))
     }
 
+    /// Whether a piece of `len` bytes is to be taken in where it is missing: if there is room that nobody uses, if it was missed
+    /// not long ago, or if it is there. A full cache remembers that it was not.
+    #[inline]
+    pub(crate) fn admits(&self, key: PieceKey, len: usize) -> bool {
+        let (inner, hash) = (&*self.inner, key.hash());
+        inner.shard(hash).admits(key, hash, || !inner.has_room(charged_bytes(len) + UNIT))
+    }
+
     /// Bytes that scans keep as one piece: a share of the limit that leaves room for many.
     pub(crate) fn stretch_bytes(&self) -> u64 {
         (self.inner.budget.limit_on_path() / 64).clamp(4 << 10, 128 << 10)
@@ -422,9 +432,13 @@ impl Inner {
         let hash = key.hash();
         let charging = &self.charging[self.shard_index(hash)];
         let mut shard = self.shard(hash);
-        charging.store(shard.is_full(), Release);
-        let kept = shard.insert(key, hash, piece);
+        charging.store(shard.is_growing(), Release);
+        let (kept, evicted) = shard.insert(key, hash, piece);
         charging.store(false, Release);
+        drop(shard);
+        if let Some(evicted) = evicted {
+            self.let_go(evicted);
+        }
         kept
     }
 
@@ -436,7 +450,7 @@ impl Inner {
             let shard = &self.shards[(first + step) & (self.shards_count - 1)];
             loop {
                 // With each turn a piece fewer, or the end of the loop.
-                if self.budget.available() >= bytes || self.makes_others_give_way() {
+                if self.has_room(bytes) {
                     return None;
                 }
                 let evicted = lock(shard).evict();
@@ -463,6 +477,11 @@ impl Inner {
                 Err(TryLockError::WouldBlock) => std::thread::yield_now(),
             }
         }
+    }
+
+    /// True where so much can be charged without evicting.
+    fn has_room(&self, bytes: u64) -> bool {
+        self.budget.available() >= bytes || self.makes_others_give_way()
     }
 
     /// True where the cache is far from its own limit and small beside what others hold.

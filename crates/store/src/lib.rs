@@ -111,6 +111,7 @@ mod schema;
 pub mod segment;
 mod snapshots;
 mod store;
+mod sum;
 mod table;
 mod transaction;
 mod version;

@@ -20,23 +20,24 @@
 //!
 //! **Separators.** A *versioned key* is an encoded key and the complement of its sequence behind it, so newer versions
 //! come first and bytes compare as rows do. A range's separator is the shortest beginning of its first versioned key that
-//! is greater than the last one before. To find a versioned key: the last range whose separator is not greater.
+//! is greater than the last one before. To find a versioned key: the last range whose separator is not greater (`separators`).
 //!
 //! Invariants:
 //! - **G1** Rows are strictly ascending by versioned key.
 //! - **G2** All pages of a range have its rows; ranges of a group follow one another without a gap, and so do groups.
 //! - **G3** A zone has every value of its page that is not NULL; a filter every key of its ranges.
 //! - **G4** Of a tombstone, only key, sequence and kind are written; its other columns are NULL, whatever the schema says.
-//! - **G5** Every byte that is read was checked: pages and symbols by their own crc32c, long texts by that of their
-//!   reference, all else by one that begins with the file's salt and the piece's place. A page's location, or its bundle's
-//!   beginning, repeats the page's checksum, so a page cannot be taken for another one either. (One checksum over a bundle would
-//!   not do: it is the same whichever pages of the same lengths, with their checksums, are in it.)
+//! - **G5** Every byte that is read was checked: pages by column and symbols by their own crc32c, long texts by that of their
+//!   reference, all else by one that begins with the file's salt and the piece's place. A page's location repeats the page's
+//!   checksum, so a page cannot be taken for another one either. Pages of a bundle have zeros in its place: a checksum of bytes with
+//!   their own checksums among them would be the same whatever they are.
 //! - **G6** Sequences in a segment count from a base that its reader is told, so that a run can be written before its
 //!   transaction knows its sequence.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `layout` | the bytes of all pieces: views and writers |
+//! | `separators` | what leads to a child of a node, or a range |
 //! | `filter`, `zones`, `statistics`, `distinct` | blocked Bloom filters, zone maps, what is known of whole columns |
 //! | `output`, `staging`, `group`, `index`, `writer` | writing, from the bytes up |
 //! | `piece`, `search`, `reader`, `cursor` | reading: pieces, places of keys, single rows, rows in order |
@@ -57,6 +58,7 @@ mod output;
 mod piece;
 mod reader;
 mod search;
+mod separators;
 mod staging;
 mod statistics;
 #[cfg(test)]

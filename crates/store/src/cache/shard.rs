@@ -1,11 +1,12 @@
-//! One shard of the cache: a hash map and two queues in one array of slots.
+//! One shard of the cache: a hash map and two queues over one array of slots.
 //!
 //! ```text
-//!   slot i: | key | piece | links of its queue | link of its chain | first slot of chain i | ghost i | uses |
+//!   first i: | first slot of chain i |      ghost i: | fingerprint |
+//!   slot i:  | key | piece | links of its queue | link of its chain | uses |
 //! ```
 //!
-//! A key's chain begins in the slot that its hash names, whatever is in that slot itself; its ghost stands there too.
-//! So growing the map is one allocation, and an empty one has none.
+//! There are as many chains as slots. Where they begin stands apart: a look for a key reads little of it, which stays in the
+//! processor's cache. An empty map has no memory.
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::BudgetAlloc;
@@ -33,10 +34,6 @@ struct Slot {
     older: u32,
     /// The next slot whose key has the same chain.
     chain_next: u32,
-    /// The first slot of the chain with this slot's number.
-    chain_first: u32,
-    /// Fingerprint of a key of this chain that left the small queue; 0 for none.
-    ghost: u32,
     uses: u8,
     is_main: bool,
 }
@@ -51,11 +48,50 @@ struct Queue {
 
 const EMPTY: Queue = Queue { newest: NONE, oldest: NONE, bytes: 0 };
 
-/// A part of the cache under one lock.
-pub(super) struct Shard {
+/// The memory of a map.
+struct Arrays {
     /// A power of two of slots, or none.
     slots: Vec<Slot, BudgetAlloc>,
+    /// Of each chain, its first slot.
+    firsts: Vec<u32, BudgetAlloc>,
+    /// Of each chain, the fingerprint of a key that left the small queue; 0 for none.
+    ghosts: Vec<u32, BudgetAlloc>,
+}
+
+impl Arrays {
+    fn new(alloc: &BudgetAlloc) -> Arrays {
+        let (slots, firsts) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
+        Arrays { slots, firsts, ghosts: Vec::new_in(alloc.clone()) }
+    }
+
+    /// Room for `count` slots; `None` where the budget refuses.
+    fn with_room(alloc: &BudgetAlloc, count: usize) -> Option<Arrays> {
+        let mut arrays = Arrays::new(alloc);
+        arrays.slots.try_reserve_exact(count).ok()?;
+        arrays.firsts.try_reserve_exact(count).ok()?;
+        arrays.ghosts.try_reserve_exact(count).ok()?;
+        arrays.firsts.resize(count, NONE);
+        arrays.ghosts.resize(count, 0);
+        Some(arrays)
+    }
+
+    fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+            + (self.firsts.capacity() + self.ghosts.capacity()) * size_of::<u32>()
+    }
+
+    fn take(&mut self) -> Arrays {
+        let empty = Arrays::new(self.slots.allocator());
+        core::mem::replace(self, empty)
+    }
+}
+
+/// A part of the cache under one lock.
+pub(super) struct Shard {
+    arrays: Arrays,
     free: u32,
+    /// So many more insertions pass before more slots are asked for again.
+    growth_waits: u32,
     pieces_count: usize,
     hits_count: u64,
     small: Queue,
@@ -65,19 +101,19 @@ pub(super) struct Shard {
 /// What left a shard under its lock and is to be dropped outside of it: a piece, and the slots if it was the last one.
 pub(super) struct Evicted {
     piece: Piece,
-    slots: Option<Vec<Slot, BudgetAlloc>>,
+    arrays: Option<Arrays>,
 }
 
 impl Evicted {
     /// The piece, if `reuse` accepts it.
     pub(super) fn reuse(mut self, reuse: impl FnOnce(&mut Piece) -> bool) -> Result<Piece, Evicted> {
-        if self.slots.is_none() && reuse(&mut self.piece) { Ok(self.piece) } else { Err(self) }
+        if self.arrays.is_none() && reuse(&mut self.piece) { Ok(self.piece) } else { Err(self) }
     }
 
     /// Drops it, and tells how many bytes that released.
     pub(super) fn release(self) -> u64 {
-        let slots_bytes = self.slots.map_or(0, |slots| (slots.capacity() * size_of::<Slot>()) as u64);
-        self.piece.release() + slots_bytes
+        let arrays_bytes = self.arrays.map_or(0, |arrays| arrays.bytes() as u64);
+        self.piece.release() + arrays_bytes
     }
 }
 
@@ -100,8 +136,16 @@ fn fingerprint(hash: u64) -> u32 {
 
 impl Shard {
     pub(super) fn new(alloc: &BudgetAlloc) -> Shard {
-        let slots = Vec::new_in(alloc.clone());
-        Shard { slots, free: NONE, pieces_count: 0, hits_count: 0, small: EMPTY, main: EMPTY }
+        let arrays = Arrays::new(alloc);
+        Shard {
+            arrays,
+            free: NONE,
+            growth_waits: 0,
+            pieces_count: 0,
+            hits_count: 0,
+            small: EMPTY,
+            main: EMPTY,
+        }
     }
 
     #[cfg(test)]
@@ -119,38 +163,54 @@ impl Shard {
     #[inline]
     pub(super) fn get(&mut self, key: PieceKey, hash: u64) -> Option<Piece> {
         let index = self.find(key, hash)?;
-        let slot = &mut self.slots[index as usize];
+        let slot = &mut self.arrays.slots[index as usize];
         slot.uses = (slot.uses + 1).min(USES_MAX);
         self.hits_count += 1;
         slot.piece.clone()
     }
 
     /// Keeps a piece, and gives the one to use: the shard's own where somebody was quicker. Where no memory is to be
-    /// had for a slot, nothing is kept.
-    pub(super) fn insert(&mut self, key: PieceKey, hash: u64, piece: Piece) -> Piece {
+    /// had for a slot, another piece goes, which is given too; where none can, nothing is kept.
+    pub(super) fn insert(&mut self, key: PieceKey, hash: u64, piece: Piece) -> (Piece, Option<Evicted>) {
         if let Some(there) = self.get(key, hash) {
-            return there;
+            return (there, None);
         }
+        let mut evicted = None;
         if self.free == NONE && !self.grow() {
-            return piece;
+            evicted = self.evict();
+            if self.free == NONE {
+                return (piece, evicted);
+            }
         }
         let index = self.free;
         let chain = self.chain_of(hash);
-        let is_main = core::mem::take(&mut self.slots[chain].ghost) == fingerprint(hash);
-        let chain_next = self.slots[chain].chain_first;
-        self.slots[chain].chain_first = index;
-        let slot = &mut self.slots[index as usize];
+        let is_main = core::mem::take(&mut self.arrays.ghosts[chain]) == fingerprint(hash);
+        let chain_next = core::mem::replace(&mut self.arrays.firsts[chain], index);
+        let slot = &mut self.arrays.slots[index as usize];
         self.free = slot.newer;
         (slot.key, slot.piece, slot.chain_next) = (key, Some(piece.clone()), chain_next);
         (slot.uses, slot.is_main) = (0, is_main);
         self.pieces_count += 1;
         self.push_newest(index);
-        piece
+        (piece, evicted)
     }
 
-    /// Whether the next piece needs more slots, which are charged under the lock.
-    pub(super) fn is_full(&self) -> bool {
-        self.free == NONE
+    /// Whether a piece is there, or would be taken in: one whose ghost is there, or any unless the cache is full; then it leaves
+    /// its ghost.
+    #[inline]
+    pub(super) fn admits(&mut self, key: PieceKey, hash: u64, is_full: impl FnOnce() -> bool) -> bool {
+        let has_slot = self.free != NONE || self.growth_waits == 0;
+        if self.find(key, hash).is_some() || self.arrays.slots.is_empty() || (has_slot && !is_full()) {
+            return true;
+        }
+        let chain = self.chain_of(hash);
+        let before = core::mem::replace(&mut self.arrays.ghosts[chain], fingerprint(hash));
+        before == fingerprint(hash)
+    }
+
+    /// Whether the next piece asks for more slots, which are charged under the lock.
+    pub(super) fn is_growing(&self) -> bool {
+        self.free == NONE && self.growth_waits == 0
     }
 
     /// Takes out the piece that is least likely to be used again; `None` where there is none that nobody holds.
@@ -165,15 +225,15 @@ impl Shard {
                 (_, _, oldest) if oldest != NONE => oldest,
                 (_, oldest, _) => oldest,
             };
-            let slot = self.slots.get_mut(index as usize)?;
+            let slot = self.arrays.slots.get_mut(index as usize)?;
             let is_held = slot.piece.as_ref().is_some_and(Piece::is_held);
             let stays = is_held || if slot.is_main { slot.uses > 0 } else { slot.uses > 1 };
             if !stays {
-                return self.remove(index, !self.slots[index as usize].is_main);
+                return self.remove(index, !self.arrays.slots[index as usize].is_main);
             }
             slot.uses = if slot.is_main { slot.uses.saturating_sub(1) } else { 0 };
             self.unlink(index);
-            self.slots[index as usize].is_main = true;
+            self.arrays.slots[index as usize].is_main = true;
             self.push_newest(index);
         }
         None
@@ -184,8 +244,8 @@ impl Shard {
         let mut removed = Removed::default();
         let mut places = removed.evicted.iter_mut();
         let mut index = 0;
-        while index < self.slots.len() {
-            if self.slots[index].piece.is_some() && is_meant(self.slots[index].key) {
+        while index < self.arrays.slots.len() {
+            if self.arrays.slots[index].piece.is_some() && is_meant(self.arrays.slots[index].key) {
                 let Some(place) = places.next() else { break };
                 *place = self.remove(index as u32, false);
             }
@@ -196,25 +256,24 @@ impl Shard {
 
     /// Drops everything.
     pub(super) fn clear(&mut self) {
-        let empty = Vec::new_in(self.slots.allocator().clone());
-        drop(core::mem::replace(&mut self.slots, empty));
+        drop(self.arrays.take());
         (self.free, self.pieces_count, self.small, self.main) = (NONE, 0, EMPTY, EMPTY);
     }
 
     // ------------------------------------------------------------------------------------------------ the map
 
     fn chain_of(&self, hash: u64) -> usize {
-        hash as usize & (self.slots.len() - 1)
+        hash as usize & (self.arrays.slots.len() - 1)
     }
 
     #[inline]
     fn find(&self, key: PieceKey, hash: u64) -> Option<u32> {
-        if self.slots.is_empty() {
+        if self.arrays.slots.is_empty() {
             return None;
         }
-        let mut index = self.slots[self.chain_of(hash)].chain_first;
+        let mut index = self.arrays.firsts[self.chain_of(hash)];
         while index != NONE {
-            let slot = &self.slots[index as usize];
+            let slot = &self.arrays.slots[index as usize];
             if slot.key == key {
                 return Some(index);
             }
@@ -226,34 +285,33 @@ impl Shard {
     /// Takes a piece out of map and queue; the slots go with the last one (C5).
     fn remove(&mut self, index: u32, leaves_ghost: bool) -> Option<Evicted> {
         self.unlink(index);
-        let key = self.slots[index as usize].key;
+        let key = self.arrays.slots[index as usize].key;
         let chain = self.chain_of(key.hash());
         self.leave_chain(chain, index);
         if leaves_ghost {
-            self.slots[chain].ghost = fingerprint(key.hash());
+            self.arrays.ghosts[chain] = fingerprint(key.hash());
         }
-        let slot = &mut self.slots[index as usize];
+        let slot = &mut self.arrays.slots[index as usize];
         let piece = slot.piece.take()?;
         slot.newer = self.free;
         self.free = index;
         self.pieces_count -= 1;
-        let slots = (self.pieces_count == 0).then(|| {
+        let arrays = (self.pieces_count == 0).then(|| {
             self.free = NONE;
-            let empty = Vec::new_in(self.slots.allocator().clone());
-            core::mem::replace(&mut self.slots, empty)
+            self.arrays.take()
         });
-        Some(Evicted { piece, slots })
+        Some(Evicted { piece, arrays })
     }
 
     fn leave_chain(&mut self, chain: usize, index: u32) {
-        let next = self.slots[index as usize].chain_next;
-        if self.slots[chain].chain_first == index {
-            self.slots[chain].chain_first = next;
+        let next = self.arrays.slots[index as usize].chain_next;
+        if self.arrays.firsts[chain] == index {
+            self.arrays.firsts[chain] = next;
             return;
         }
-        let mut before = self.slots[chain].chain_first;
+        let mut before = self.arrays.firsts[chain];
         while before != NONE {
-            let slot = &mut self.slots[before as usize];
+            let slot = &mut self.arrays.slots[before as usize];
             if slot.chain_next == index {
                 slot.chain_next = next;
                 return;
@@ -262,47 +320,50 @@ impl Shard {
         }
     }
 
-    /// Twice as many slots; false where the budget refuses, and then nothing has changed. The charge is made under the
-    /// shard's lock, so a reclaim that it causes passes this shard by (C4).
+    /// Twice as many slots; false where the budget refuses, and for some time after that. Then nothing has changed. The charge is
+    /// made under the shard's lock, so a reclaim that it causes passes this shard by (C4).
     fn grow(&mut self) -> bool {
-        let count = self.slots.len().max(SLOTS_MIN / 2) * 2;
-        let mut slots = Vec::new_in(self.slots.allocator().clone());
-        if count >= NONE as usize || slots.try_reserve_exact(count).is_err() {
+        if self.growth_waits > 0 {
+            self.growth_waits -= 1;
             return false;
         }
-        slots.append(&mut self.slots);
-        let first_new = slots.len() as u32;
-        for index in first_new..count as u32 {
+        let before = self.arrays.slots.len();
+        let count = before.max(SLOTS_MIN / 2) * 2;
+        let room = if count < NONE as usize {
+            Arrays::with_room(self.arrays.slots.allocator(), count)
+        } else {
+            None
+        };
+        let Some(mut arrays) = room else {
+            // As long as it takes to have another piece in each slot.
+            self.growth_waits = before as u32;
+            return false;
+        };
+        arrays.slots.append(&mut self.arrays.slots);
+        for index in before as u32..count as u32 {
             let next_free = if index + 1 < count as u32 { index + 1 } else { self.free };
-            slots.push(Slot {
+            arrays.slots.push(Slot {
                 key: PieceKey { file_number: 0, offset: 0 },
                 piece: None,
                 newer: next_free,
                 older: NONE,
                 chain_next: NONE,
-                chain_first: NONE,
-                ghost: 0,
                 uses: 0,
                 is_main: false,
             });
         }
-        self.slots = slots;
-        self.free = first_new;
+        (self.arrays, self.free) = (arrays, before as u32);
         self.chain_again();
         true
     }
 
-    /// Chains every piece by its hash, after the number of chains has changed. Ghosts whose chain is another one now
-    /// are lost.
+    /// Chains every piece by its hash, after the number of chains has changed. Ghosts are lost.
     fn chain_again(&mut self) {
-        for slot in self.slots.iter_mut() {
-            slot.chain_first = NONE;
-        }
-        for index in 0..self.slots.len() {
-            if self.slots[index].piece.is_some() {
-                let chain = self.chain_of(self.slots[index].key.hash());
-                self.slots[index].chain_next = self.slots[chain].chain_first;
-                self.slots[chain].chain_first = index as u32;
+        for index in 0..self.arrays.slots.len() {
+            if self.arrays.slots[index].piece.is_some() {
+                let chain = self.chain_of(self.arrays.slots[index].key.hash());
+                self.arrays.slots[index].chain_next =
+                    core::mem::replace(&mut self.arrays.firsts[chain], index as u32);
             }
         }
     }
@@ -310,11 +371,11 @@ impl Shard {
     // --------------------------------------------------------------------------------------------- the queues
 
     fn charged_bytes(&self, index: u32) -> u64 {
-        self.slots[index as usize].piece.as_ref().map_or(0, Piece::charged_bytes)
+        self.arrays.slots[index as usize].piece.as_ref().map_or(0, Piece::charged_bytes)
     }
 
     fn queue_of(&mut self, index: u32) -> &mut Queue {
-        if self.slots[index as usize].is_main { &mut self.main } else { &mut self.small }
+        if self.arrays.slots[index as usize].is_main { &mut self.main } else { &mut self.small }
     }
 
     fn push_newest(&mut self, index: u32) {
@@ -325,15 +386,15 @@ impl Shard {
         if before == NONE {
             queue.oldest = index;
         } else {
-            self.slots[before as usize].newer = index;
+            self.arrays.slots[before as usize].newer = index;
         }
-        let slot = &mut self.slots[index as usize];
+        let slot = &mut self.arrays.slots[index as usize];
         (slot.older, slot.newer) = (before, NONE);
     }
 
     fn unlink(&mut self, index: u32) {
         let bytes = self.charged_bytes(index);
-        let Slot { newer, older, .. } = self.slots[index as usize];
+        let Slot { newer, older, .. } = self.arrays.slots[index as usize];
         let queue = self.queue_of(index);
         queue.bytes -= bytes;
         if newer == NONE {
@@ -343,10 +404,10 @@ impl Shard {
             queue.oldest = newer;
         }
         if newer != NONE {
-            self.slots[newer as usize].older = older;
+            self.arrays.slots[newer as usize].older = older;
         }
         if older != NONE {
-            self.slots[older as usize].newer = newer;
+            self.arrays.slots[older as usize].newer = newer;
         }
     }
 }

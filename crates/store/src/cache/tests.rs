@@ -116,6 +116,49 @@ fn copies_drive_nothing_out() {
     }
 }
 
+/// Aim: a cache that has no room for more slots goes on to take pieces in. Method: pieces of a size at which all slots are
+/// taken where more of them would not fit, four times as many as fit; then those that came last are there.
+#[test]
+fn pieces_take_each_others_slots() {
+    for len in (1500..8000).step_by(250) {
+        let cache = Cache::new(&root(8 << 20), 512 << 10).unwrap();
+        let count = 4 * (512 << 10) / len as u64;
+        for _ in 0..2 {
+            for offset in 0..count {
+                load(&cache, key(1, offset), len).unwrap();
+            }
+        }
+        let CacheStats { pieces_count, evictions_count, .. } = cache.stats();
+        let there = (count - 8..count).filter(|offset| cache.get(key(1, *offset)).is_some()).count();
+        assert!(evictions_count >= count, "{evictions_count} pieces of {len} bytes were evicted");
+        assert_eq!(there, 8, "of {pieces_count} pieces of {len} bytes");
+    }
+}
+
+/// Aim: a page that is read once does not come into a full cache, one that is read again does (C6). Method: a cache is filled; then
+/// others are asked about, once and twice, and again after so many that the first time is forgotten.
+#[test]
+fn what_is_missed_twice_is_admitted() {
+    let cache = Cache::new(&root(8 << 20), 256 << 10).unwrap();
+    assert!(cache.admits(key(1, 0), 3000), "there is room");
+    let mut count = 0;
+    while cache.stats().evictions_count == 0 {
+        load(&cache, key(1, count), 3000).unwrap();
+        count += 1;
+    }
+    let there = (0..count).find(|offset| cache.get(key(1, *offset)).is_some()).unwrap();
+    assert!(cache.admits(key(1, there), 3000), "it is there");
+    let news: Std<_> = (0..8).map(|offset| key(2, offset << 20)).collect();
+    assert!(news.iter().all(|key| !cache.admits(*key, 3000)), "they were never missed");
+    let admitted = news.iter().filter(|key| cache.admits(**key, 3000)).count();
+    assert!(admitted >= 6, "{admitted} of 8 are missed again");
+    assert!(news.iter().any(|key| cache.get(*key).is_none()), "nobody has read them");
+    for offset in 0..100_000 {
+        cache.admits(key(3, offset), 3000);
+    }
+    assert!(news.iter().all(|key| !cache.admits(*key, 3000)), "that was long ago");
+}
+
 /// Aim: reads never grow long-lived memory. Method: a million reads of pieces at random out of ten times what fits; the
 /// budget's peak stays under its limit, every piece holds its own bytes. (Fewer where nothing is optimized.)
 #[test]

@@ -109,7 +109,7 @@ fn checksum(bytes: &[u8; FRAME_HEADER_BYTES], salt: u64, offset: u64) -> u32 {
     covered[..8].copy_from_slice(&salt.to_le_bytes());
     covered[8..16].copy_from_slice(&offset.to_le_bytes());
     covered[16..].copy_from_slice(&bytes[4..]);
-    crc32c::crc32c(&covered)
+    crate::sum::crc32c(&covered)
 }
 
 /// The bytes of a trailer.

@@ -48,13 +48,13 @@ pub(crate) const CHECKSUM_BYTES: usize = 4;
 /// Whether bytes end in the checksum of those before; `seed` is what the checksum begins with.
 pub(crate) fn has_checksum(bytes: &[u8], seed: u32) -> bool {
     let Some((covered, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else { return false };
-    crc32c::crc32c_append(seed, covered) == u32::from_le_bytes(*checksum)
+    crate::sum::crc32c_append(seed, covered) == u32::from_le_bytes(*checksum)
 }
 
 /// Writes the checksum at the end of bytes.
 pub(crate) fn put_checksum(bytes: &mut [u8], seed: u32) {
     if let Some((covered, checksum)) = bytes.split_last_chunk_mut::<CHECKSUM_BYTES>() {
-        *checksum = crc32c::crc32c_append(seed, covered).to_le_bytes();
+        *checksum = crate::sum::crc32c_append(seed, covered).to_le_bytes();
     }
 }
 

@@ -128,7 +128,7 @@ impl<'r> LogReader<'r> {
         let Some(payload) = held.get(FRAME_HEADER_BYTES..header.frame_bytes()) else {
             return Ok(Err("a frame is cut off"));
         };
-        if crc32c::crc32c(payload) != header.payload_crc {
+        if crate::sum::crc32c(payload) != header.payload_crc {
             return Ok(Err("a frame's payload has another checksum"));
         }
         let payload_start = self.held.start + FRAME_HEADER_BYTES;

@@ -202,7 +202,7 @@ impl<'r> Records<'r> {
             self.records_count += 1;
             trailer = Some(ending);
         } else {
-            open.chain = crc32c::crc32c_append(open.chain, &payload_crc.to_le_bytes());
+            open.chain = crate::sum::crc32c_append(open.chain, &payload_crc.to_le_bytes());
         }
         let offset = frame.offset + FRAME_HEADER_BYTES as u64;
         Ok(Piece {

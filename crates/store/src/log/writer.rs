@@ -385,7 +385,7 @@ impl LogWriter {
             self.buffer.truncate(open.frame);
         } else {
             let crc = self.close_frame(&open, if open.is_first { Part::First } else { Part::Middle });
-            open.chain = crc32c::crc32c_append(open.chain, &crc.to_le_bytes());
+            open.chain = crate::sum::crc32c_append(open.chain, &crc.to_le_bytes());
             open.is_first = false;
         }
         (open.frame, open.frame_end) = self.open_frame(payload_bytes)?;
@@ -398,7 +398,7 @@ impl LogWriter {
         let payload = open.frame + FRAME_HEADER_BYTES;
         let payload_bytes = self.buffer.len() - payload;
         self.buffer.pad(self.buffer.len().next_multiple_of(ALIGNMENT));
-        let payload_crc = crc32c::crc32c(self.buffer.as_slice().get(payload..).unwrap_or(&[]));
+        let payload_crc = crate::sum::crc32c(self.buffer.as_slice().get(payload..).unwrap_or(&[]));
         let (record, sequence, durable) = (open.record, open.sequence, self.durable);
         let header = FrameHeader { part, record, sequence, durable, payload_bytes, payload_crc };
         self.place_header(open.frame, &header);
@@ -539,7 +539,7 @@ impl LogWriter {
         }
         self.reserve_buffer()?;
         let (frame, _) = self.open_frame(0)?;
-        let payload_crc = crc32c::crc32c(&[]);
+        let payload_crc = crate::sum::crc32c(&[]);
         let (part, durable) = (Part::Mark, self.durable);
         let header = FrameHeader { part, record: 0, sequence: 0, durable, payload_bytes: 0, payload_crc };
         self.place_header(frame, &header);

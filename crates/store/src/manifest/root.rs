@@ -133,7 +133,7 @@ impl Root {
 
 /// The checksum of a slot covers its offset first.
 fn seed(offset: u64) -> u32 {
-    crc32c::crc32c(&offset.to_le_bytes())
+    crate::sum::crc32c(&offset.to_le_bytes())
 }
 
 impl Slot {

@@ -30,11 +30,9 @@ use super::{
 
 /// Rows whose texts are compressed to guess what all will take.
 const GUESS_ROWS: usize = 32;
-/// If so many rows have more than so many different values, all rows of a page hardly have less than nine tenths: of a full page, and
-/// of one of few rows.
-const TRIAL_ROWS: usize = 256;
-const TRIAL_ENTRIES_MAX: usize = 252;
-const TRIAL_ROWS_FEW: usize = 32;
+/// If so many of the first rows have more than so many different values, all rows of a page hardly have less than nine tenths: by how
+/// many rows the page has at least.
+const TRIALS: [(usize, usize, usize); 3] = [(257, 256, 252), (65, 32, 31), (0, 12, 11)];
 /// Bits of an offset of a text, for the same guess.
 const GUESS_OFFSET_BITS: usize = 10;
 
@@ -52,6 +50,7 @@ pub(crate) struct EncodeScratch<'a> {
     distinct: Distinct<'a>,
     /// Where runs of equal values or codes end.
     ends: Vec<'a, u16>,
+    has_sums: bool,
 }
 
 impl<'a> EncodeScratch<'a> {
@@ -66,7 +65,13 @@ impl<'a> EncodeScratch<'a> {
                 codes: Vec::new_in(arena),
             },
             ends: Vec::new_in(arena),
+            has_sums: true,
         }
+    }
+
+    /// For pages that have a checksum in common: zeros stand for their own.
+    pub(crate) fn without_sums(self) -> EncodeScratch<'a> {
+        EncodeScratch { has_sums: false, ..self }
     }
 }
 
@@ -248,7 +253,7 @@ fn write_page(
     let bytes = (out.len() - start + 8) as u32;
     assert!(bytes as usize <= PAGE_BYTES_MAX, "a page has at most {PAGE_BYTES_MAX} bytes");
     out.extend_from_slice(&bytes.to_le_bytes())?;
-    let crc = crc32c::crc32c(out.get(start..).unwrap_or(&[]));
+    let crc = if scratch.has_sums { crate::sum::crc32c(out.get(start..).unwrap_or(&[])) } else { 0 };
     out.extend_from_slice(&crc.to_le_bytes())?;
     let encoding = Encoding {
         shape: body.shape,
@@ -627,9 +632,8 @@ impl Distinct<'_> {
         prepare(&mut self.firsts, rows)?;
         prepare(&mut self.codes, rows)?;
         let mask = slots_count - 1;
-        let is_few = rows <= 8 * TRIAL_ROWS_FEW;
-        let (trial_rows, trial_entries_max) =
-            if is_few { (TRIAL_ROWS_FEW, TRIAL_ROWS_FEW - 1) } else { (TRIAL_ROWS, TRIAL_ENTRIES_MAX) };
+        let trial = TRIALS.into_iter().find(|(rows_min, ..)| rows >= *rows_min);
+        let (_, trial_rows, trial_entries_max) = trial.unwrap_or_default();
         let mut code = 0;
         // Values made to collide would take the square of the rows.
         let mut steps_left = 8 * rows;

@@ -22,7 +22,7 @@ pub(crate) fn check_bytes(data: &[u8]) {
             let _ = probe(&sealed(data), table.as_ref());
         }
         1 => {
-            let with_crc = [data, &crc32c::crc32c(data).to_le_bytes()].concat();
+            let with_crc = [data, &crate::sum::crc32c(data).to_le_bytes()].concat();
             if let Ok(table) = SymbolTable::parse(&with_crc) {
                 let arena = arena();
                 let mut form = collections::Vec::new_in(&arena);

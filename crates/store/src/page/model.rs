@@ -319,7 +319,7 @@ pub(super) fn sealed(bytes: &[u8]) -> Vec<u8> {
     if let Some(body) = page.len().checked_sub(TAIL_BYTES) {
         let length = page.len() as u32;
         page[body..body + 4].copy_from_slice(&length.to_le_bytes());
-        let crc = crc32c::crc32c(&page[..body + 4]);
+        let crc = crate::sum::crc32c(&page[..body + 4]);
         page[body + 4..].copy_from_slice(&crc.to_le_bytes());
     }
     page

@@ -304,6 +304,9 @@ impl Plan {
             count += 1;
         }
         let Some(first) = first else { return Plan::level(0, 1, 0, 0) };
+        if let Some(plan) = Plan::exact(first, last, count, values.clone()) {
+            return plan;
+        }
         // Differences of any two values fit 64 bits without a sign.
         let range = max.wrapping_sub(min) as u64;
         let mul = common_divisor(range, values.clone().map(|value| value.wrapping_sub(min) as u64));
@@ -313,6 +316,30 @@ impl Plan {
             Some(sloped) if sloped.bytes() < level.bytes() => sloped,
             _ => level,
         }
+    }
+
+    /// The series of values that are all the same or rise evenly: offsets of texts of one length, keys of rows that were numbered.
+    /// It is what the search for the smallest would find, without the divisions.
+    fn exact(first: i64, last: i64, count: usize, values: impl Iterator<Item = i64>) -> Option<Plan> {
+        let rise = last.wrapping_sub(first) as u64;
+        if last < first || count < 3 || !rise.is_multiple_of(count as u64 - 1) {
+            return None;
+        }
+        let each = rise / (count as u64 - 1);
+        let mut expected = first;
+        for value in values {
+            if value != expected {
+                return None;
+            }
+            expected = expected.wrapping_add(each as i64);
+        }
+        if each == 0 {
+            return Some(Plan::level(first, 1, 0, count));
+        }
+        let level = Plan::level(first, each, count as u64 - 1, count);
+        let sloped = Plan { step: 1 << STEP_POINT, ..Plan::level(first, each, 0, count) };
+        let is_sloped = level.width + bits_of(each) <= 60 && sloped.bytes() < level.bytes();
+        Some(if is_sloped { sloped } else { level })
     }
 
     /// The smallest level series of values of 128 bits; `None` if the differences need more than 64.

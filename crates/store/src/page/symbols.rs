@@ -186,7 +186,7 @@ impl SymbolTable {
             }
         }
         let mut checksum = 0;
-        table.each_piece(|piece| checksum = crc32c::crc32c_append(checksum, piece));
+        table.each_piece(|piece| checksum = crate::sum::crc32c_append(checksum, piece));
         table.crc = checksum;
         table
     }
@@ -352,7 +352,7 @@ impl SymbolTable {
     pub(crate) fn parse(bytes: &[u8]) -> Result<SymbolTable, &'static str> {
         const ENDS: &str = "the symbols end too early";
         let (body, crc) = bytes.split_last_chunk().ok_or(ENDS)?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+        if crate::sum::crc32c(body) != u32::from_le_bytes(*crc) {
             return Err("the checksum of the symbols is wrong");
         }
         let (counts, mut rest) = body.split_first_chunk::<SYMBOL_BYTES_MAX>().ok_or(ENDS)?;

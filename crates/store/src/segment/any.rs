@@ -10,9 +10,8 @@ use cofferdam_types::column::{Data, TextView};
 use cofferdam_types::key::{KeyOrder, bigint_key};
 use cofferdam_vfs::File;
 
-use super::layout::{
-    Bundle, ColumnLocation, GroupDirectory, IndexNode, RANGES_MAX, VersionedKey, location_bytes,
-};
+use super::layout::{Bundle, ColumnLocation, GroupDirectory, IndexNode, RANGES_MAX, location_bytes};
+use super::separators::{Separators, VersionedKey};
 use super::{
     ColumnRef, Location, PageSource, Scratch, Segment, SegmentCursor, SegmentFile, SegmentWriter,
     WriterSizes, verify, zones,
@@ -39,21 +38,22 @@ pub fn look_at(bytes: &[u8]) {
     if GroupDirectory::check(bytes).is_ok()
         && let Ok(directory) = GroupDirectory::parse(bytes)
     {
-        assert!(directory.find(target) < directory.ranges_count());
+        assert!(directory.separators.find(target) < directory.ranges_count());
         for row in [0, 1, directory.head.rows_count - 1] {
             let index = directory.find_row(row);
             assert!(directory.row_start(index) <= row && row < directory.record(index).row_end);
         }
         for index in 0..directory.ranges_count() {
-            let _ = (directory.separator(index), directory.filter(directory.record(index).filter));
-            let _ = directory.bundle(index);
+            let _ = (directory.filter(directory.record(index).filter), directory.bundle(index));
+            put_separator(&directory.separators, index);
         }
     }
     let level = u16::from(bytes.get(1).copied().unwrap_or(0));
     if IndexNode::check(bytes, level).is_ok()
         && let Ok(node) = IndexNode::parse(bytes)
     {
-        let _ = (node.find(target), node.find_row(u64::MAX), node.separator(node.count() - 1));
+        let _ = (node.find(target), node.find_row(u64::MAX));
+        put_separator(&node.separators, node.count() - 1);
     }
     for columns in [3, 5, usize::from(u16::MAX)] {
         let bundle = Bundle::of(bytes, columns);
@@ -70,6 +70,12 @@ pub fn look_at(bytes: &[u8]) {
     for (index, column) in SCHEMA.columns.iter().enumerate() {
         let _ = zones::read(bytes, index, column.kind());
     }
+}
+
+fn put_separator(separators: &Separators<'_>, index: usize) {
+    let budget = Budget::unlimited("separator").expect("a budget");
+    let arena = Arena::new(&budget);
+    separators.put(index, &mut cofferdam_arena::collections::Vec::new_in(&arena)).expect("there is no limit");
 }
 
 /// Writes a segment of some rows that `seed` chooses, and gives the place of its footer.

@@ -50,18 +50,18 @@ impl Segment {
     ) -> Result<(), Error> {
         let mut row = 0;
         while row < self.rows_count {
-            let place = self.find_group(Target::Row(row), source, &mut scratch.pages.bytes)?;
+            let place = self.find_group(Target::Row(row), source, &mut scratch.pages)?;
             let piece = self.directory(place, source, &mut scratch.pages.bytes)?;
             let directory = GroupDirectory::parse(payload(&piece));
             let directory = directory.map_err(|what| self.file.corrupt(place.0, what))?;
             let head = directory.head;
-            let lines: u64 =
+            let filter_bytes =
                 (0..head.filters_count).map(|filter| u64::from(directory.filter(filter).1)).sum();
             visit(&GroupDescription {
                 first_row: head.first_row,
                 rows: head.rows_count,
                 ranges: head.ranges_count,
-                filter_bytes: lines * super::filter::LINE_BYTES as u64,
+                filter_bytes,
             })?;
             // A group has rows (its check), so this goes on.
             row = row.max(head.first_row).saturating_add(head.rows_count.into());
@@ -85,14 +85,14 @@ impl Segment {
             return Ok(());
         }
         let physical = physical_column(schema, column);
-        let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.pages.bytes)?);
+        let mut next = Some(self.find_range(Target::Row(0), source, &mut scratch.pages)?);
         while let Some(range) = next {
             let zone = self.zone_of(schema, &range, column, source, &mut scratch.pages.bytes)?;
             let place = self.page(schema, &range, physical, source, &mut scratch.pages)?;
             let (offset, bytes, encoding) =
                 (place.offset, place.bytes.len() as u32, self.parse(&place)?.encoding());
             visit(&range, &PageDescription { offset, bytes, encoding, zone })?;
-            next = self.range_after(&range, source, &mut scratch.pages.bytes)?;
+            next = self.range_after(&range, source, &mut scratch.pages)?;
         }
         Ok(())
     }

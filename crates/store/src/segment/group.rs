@@ -14,16 +14,22 @@ use cofferdam_types::column::Kind;
 
 use super::filter::{self, LINE_BYTES};
 use super::layout::{
-    BUNDLED_COLUMNS_MAX, Bundle, ColumnLocation, GroupHead, HAS_SYMBOLS, IS_BUNDLED, Put, RangeRecord,
-    SYSTEM_COLUMNS, location_bytes, tail_of,
+    BLOCK_BYTES, BUNDLED_COLUMNS_MAX, Bundle, ColumnLocation, GROUP_ROWS_MAX, GroupHead, HAS_SEQUENCES,
+    HAS_SYMBOLS, IS_BUNDLED, Put, RangeRecord, SEPARATORS_BYTES_MAX, SYSTEM_COLUMNS, location_bytes, tail_of,
 };
 use super::output::Output;
+use super::separators::GatheredSeparators;
 use super::zones;
 use crate::error::Error;
 use crate::page::{EncodeScratch, PageStats, PageValues, SymbolTable, Zone, encode};
 
 /// What a piece of locations is filled to.
 const LOCATIONS_BYTES: usize = 3900;
+
+/// Pages of so many bytes are worth the zeros before them.
+const ALIGNED_FROM_BYTES: usize = 64 << 10;
+/// Of the bytes of bundles, such a part may be added as zeros.
+const ZEROS_SHARE: usize = 24;
 
 /// What is known of a column of the segment so far.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +62,10 @@ struct PagePlace {
     len: u32,
 }
 
+fn bytes_of(places: &[PagePlace]) -> usize {
+    places.iter().map(|place| place.len as usize).sum()
+}
+
 /// A row group that is being filled.
 #[derive(Debug)]
 pub(super) struct Group<'a> {
@@ -68,7 +78,7 @@ pub(super) struct Group<'a> {
     zones_row_bytes: usize,
     symbols: Vec<'a, u8>,
     ranges: Vec<'a, RangeRecord>,
-    keys: Vec<'a, u8>,
+    separators: GatheredSeparators<'a>,
     /// Hashes of the keys that the open filter will have.
     hashes: Vec<'a, u64>,
     hashes_max: usize,
@@ -142,7 +152,7 @@ impl<'a> Group<'a> {
             zones_row_bytes,
             symbols: Vec::new_in(arena),
             ranges: Vec::with_capacity_in(limits.ranges, arena)?,
-            keys: Vec::new_in(arena),
+            separators: GatheredSeparators::with_capacity_in(limits.ranges, arena)?,
             hashes: Vec::with_capacity_in(limits.filter_keys, arena)?,
             hashes_max: limits.filter_keys,
             filters: Vec::new_in(arena),
@@ -161,9 +171,9 @@ impl<'a> Group<'a> {
     /// Whether another range of up to `rows` rows and `bytes` encoded bytes fits; and separators stay short.
     pub(super) fn has_room_for(&self, rows: usize, bytes: usize) -> bool {
         self.ranges.len() < self.ranges_max
-            && self.rows as usize + rows <= super::layout::GROUP_ROWS_MAX
+            && self.rows as usize + rows <= GROUP_ROWS_MAX
             && self.pages.len() + bytes <= self.pages_bytes_max
-            && self.keys.len() <= 16 << 10
+            && self.separators.len() <= SEPARATORS_BYTES_MAX
     }
 
     // ----------------------------------------------------------------------------------------------- filling
@@ -179,8 +189,7 @@ impl<'a> Group<'a> {
         if is_new {
             self.close_filter()?;
         }
-        self.keys.extend_from_slice(start)?;
-        self.keys.extend_from_slice(suffix)?;
+        self.separators.push(start, suffix)?;
         Ok(is_new)
     }
 
@@ -221,13 +230,26 @@ impl<'a> Group<'a> {
         Ok(stats)
     }
 
-    /// Ends the open range; what the group knows itself is filled in.
-    pub(super) fn end_range(&mut self, rows: usize, mut record: RangeRecord) -> Result<(), Error> {
+    /// Leaves the next column of the open range out.
+    pub(super) fn leave_out_page(&mut self) -> Result<(), Error> {
+        Ok(self.places.push(PagePlace { start: self.pages.len() as u32, len: 0 })?)
+    }
+
+    /// Ends the open range; what the group knows itself is filled in. Gives the bytes of its bundle, if it is to be one, and of the
+    /// largest page in it.
+    pub(super) fn end_range(
+        &mut self,
+        rows: usize,
+        mut record: RangeRecord,
+    ) -> Result<Option<(usize, usize)>, Error> {
         self.rows += rows as u32;
         record.row_end = self.rows;
         record.filter = self.filter_ends.len() as u8;
-        record.key_end = self.keys.len() as u32;
-        Ok(self.ranges.push(record)?)
+        self.ranges.push(record)?;
+        let columns_count = self.columns.len();
+        let pages = &self.places[self.places.len() - columns_count..];
+        let largest = pages.iter().map(|page| page.len as usize).max().unwrap_or(0);
+        Ok(self.is_bundled().then(|| (Bundle::bytes(columns_count, bytes_of(pages)), largest)))
     }
 
     fn close_filter(&mut self) -> Result<(), Error> {
@@ -256,6 +278,11 @@ impl<'a> Group<'a> {
         self.write_zones(out)?;
         let (locations_offset, columns_per_piece) = self.write_locations(out)?;
         let filters_offset = self.write_filters(out)?;
+        let sequence_min = self.ranges.iter().map(|range| range.sequence_min).min().unwrap_or(0);
+        let sequence_max = self.ranges.iter().map(|range| range.sequence_max).max().unwrap_or(0);
+        let is_common =
+            |range: &RangeRecord| (range.sequence_min, range.sequence_max) == (sequence_min, sequence_max);
+        let has_sequences = if self.ranges.iter().all(is_common) { 0 } else { HAS_SEQUENCES };
         let head = GroupHead {
             ranges_count: self.ranges.len() as u16,
             filters_count: self.filter_ends.len() as u8,
@@ -263,10 +290,12 @@ impl<'a> Group<'a> {
             first_row,
             locations_offset,
             columns_per_piece,
-            flags: self.flags(),
-            keys_len: self.keys.len() as u32,
+            flags: self.flags() | has_sequences,
+            separators: self.separators.sizes(),
             filters_offset,
             bundles_offset,
+            sequence_min,
+            sequence_max,
         };
         let (offset, len) = self.write_directory(&head, out)?;
         let written = WrittenGroup { offset, len, rows: self.rows };
@@ -280,7 +309,7 @@ impl<'a> Group<'a> {
         self.zones.clear();
         self.symbols.clear();
         self.ranges.clear();
-        self.keys.clear();
+        self.separators.clear();
         self.filters.clear();
         self.filter_ends.clear();
         self.rows = 0;
@@ -308,22 +337,39 @@ impl<'a> Group<'a> {
         if self.is_bundled() { 0 } else { self.ranges.len() }
     }
 
+    /// Bundles that fit a block of the file stand within one, so that the system looks for one block only when it reads them: what
+    /// is left of the block before is zeros.
     fn write_bundles(&mut self, out: &mut Output<'_, '_>) -> Result<u64, Error> {
+        let left_of_block =
+            |out: &Output<'_, '_>| (out.position().wrapping_neg() % BLOCK_BYTES as u64) as usize;
+        let mut zeros_allowed = 0;
+        if self.pages.len() >= ALIGNED_FROM_BYTES {
+            out.put_zeros(left_of_block(out))?;
+            // The first bundle of a segment is a guess.
+            zeros_allowed = BLOCK_BYTES / 2;
+        }
         let offset = out.position();
         let columns_count = self.columns.len();
         let mut table = [0; Bundle::table_bytes(BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS)];
         let table = &mut table[..Bundle::table_bytes(columns_count)];
-        for (range, places) in self.ranges.iter_mut().zip(self.places.chunks_exact(columns_count)) {
+        for range in 0..self.ranges.len() {
+            let places = &self.places[range * columns_count..(range + 1) * columns_count];
+            let bytes = Bundle::bytes(columns_count, bytes_of(places));
+            let left = left_of_block(out);
+            if range > 0 && bytes > left && bytes <= BLOCK_BYTES && left <= zeros_allowed {
+                out.put_zeros(left)?;
+                zeros_allowed -= left;
+                self.ranges[range - 1].bundle_end = (out.position() - offset) as u32;
+            }
+            zeros_allowed += bytes / ZEROS_SHARE;
             let start = places[0].start;
             let (mut put, mut end) = (Put::new(table), start);
             for place in places {
                 end = place.start + place.len;
-                let page = &self.pages[place.start as usize..end as usize];
-                ColumnLocation::write_page(&mut put, end - start, tail_of(page));
+                Bundle::write_end(&mut put, end - start);
             }
-            out.put_piece(table)?;
-            out.put(&self.pages[start as usize..end as usize])?;
-            range.bundle_end = (out.position() - offset) as u32;
+            out.put_piece_of([table, &self.pages[start as usize..end as usize]])?;
+            self.ranges[range].bundle_end = (out.position() - offset) as u32;
         }
         Ok(offset)
     }
@@ -396,8 +442,11 @@ impl<'a> Group<'a> {
         let mut put = Put::new(&mut self.piece);
         head.write(&mut put);
         self.ranges.iter().for_each(|range| range.write(&mut put));
+        if head.flags & HAS_SEQUENCES != 0 {
+            self.ranges.iter().for_each(|range| range.write_sequences(&mut put));
+        }
         self.filter_ends.iter().for_each(|end| _ = put.u16(*end));
-        put.bytes(&self.keys);
+        self.separators.write(head.separators, &mut put);
         out.put_piece(&self.piece)
     }
 }

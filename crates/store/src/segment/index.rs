@@ -8,8 +8,9 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 
-use super::layout::{ENTRY_BYTES, Entry, Put, node_payload_bytes, write_node_head};
+use super::layout::{Entry, Put, node_payload_bytes, write_node_head};
 use super::output::Output;
+use super::separators::{GatheredSeparators, SeparatorSizes};
 use crate::error::Error;
 
 /// What a node's payload grows to.
@@ -44,12 +45,14 @@ pub(super) struct IndexBuilder<'a> {
 #[derive(Debug)]
 struct OpenNode<'a> {
     entries: Vec<'a, Entry>,
-    keys: Vec<'a, u8>,
+    separators: GatheredSeparators<'a>,
 }
 
 impl OpenNode<'_> {
     fn is_full_for(&self, separator: &[u8]) -> bool {
-        let bytes = node_payload_bytes(self.entries.len() + 1, self.keys.len() + separator.len());
+        // More than it will take where they have something in common.
+        let rests = (self.separators.len() + separator.len()) as u16;
+        let bytes = node_payload_bytes(self.entries.len() + 1, SeparatorSizes { prefix: 0, rests });
         self.entries.len() >= 2 && bytes > NODE_BYTES
     }
 }
@@ -66,7 +69,8 @@ impl<'a> IndexBuilder<'a> {
 
     fn add_at(&mut self, level: usize, child: Child<'_>, out: &mut Output<'_, '_>) -> Result<(), Error> {
         if self.nodes.len() == level {
-            let node = OpenNode { entries: Vec::new_in(self.arena), keys: Vec::new_in(self.arena) };
+            let (entries, separators) = (Vec::new_in(self.arena), GatheredSeparators::new_in(self.arena));
+            let node = OpenNode { entries, separators };
             self.nodes.push(node)?;
         }
         // At most one node a level is written, so this ends at the top.
@@ -74,10 +78,9 @@ impl<'a> IndexBuilder<'a> {
             self.close(level, out)?;
         }
         let node = &mut self.nodes[level];
-        node.keys.extend_from_slice(child.separator)?;
-        let key_end = node.keys.len() as u32;
+        node.separators.push(child.separator, &[])?;
         let Child { offset, len, first_row, .. } = child;
-        node.entries.push(Entry { offset, len, first_row, key_end })?;
+        node.entries.push(Entry { offset, len, first_row })?;
         Ok(())
     }
 
@@ -86,27 +89,28 @@ impl<'a> IndexBuilder<'a> {
         let (offset, len) = self.write(level, out)?;
         // The node's own first separator; taken out of it for the time of the call.
         let node = &mut self.nodes[level];
-        let mut keys = core::mem::replace(&mut node.keys, Vec::new_in(self.arena));
+        let mut separators = core::mem::replace(&mut node.separators, GatheredSeparators::new_in(self.arena));
         let first = node.entries.first().copied();
         node.entries.clear();
         if let Some(first) = first {
-            let separator = keys.get(..first.key_end as usize).unwrap_or(&[]);
+            let separator = separators.get(0);
             self.add_at(level + 1, Child { separator, offset, len, first_row: first.first_row }, out)?;
         }
-        keys.clear();
-        self.nodes[level].keys = keys;
+        separators.clear();
+        self.nodes[level].separators = separators;
         Ok(())
     }
 
     fn write(&mut self, level: usize, out: &mut Output<'_, '_>) -> Result<(u64, u32), Error> {
-        let OpenNode { entries, keys } = &self.nodes[level];
-        let bytes = node_payload_bytes(entries.len(), keys.len());
+        let OpenNode { entries, separators } = &self.nodes[level];
+        let sizes = separators.sizes();
+        let bytes = node_payload_bytes(entries.len(), sizes);
         self.piece.clear();
         self.piece.resize(bytes, 0)?;
         let mut put = Put::new(&mut self.piece);
-        write_node_head(&mut put, level as u8 + 1, entries.len() as u16, keys.len() as u32);
+        write_node_head(&mut put, level as u8 + 1, entries.len() as u16, sizes);
         entries.iter().for_each(|entry| entry.write(&mut put));
-        put.bytes(keys);
+        separators.write(sizes, &mut put);
         out.put_piece(&self.piece)
     }
 
@@ -133,5 +137,3 @@ impl<'a> IndexBuilder<'a> {
         }
     }
 }
-
-const _: () = assert!(size_of::<Entry>() == ENTRY_BYTES);

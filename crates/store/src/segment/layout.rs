@@ -4,11 +4,10 @@
 //! and a writer. Everything is little-endian. What stands here knows no file and takes no memory; damage is a text,
 //! to which the caller adds file and offset.
 
-use core::cmp::Ordering;
-
 use cofferdam_types::Type;
 
 use super::filter::LINE_BYTES;
+use super::separators::{SeparatorSizes, Separators, VersionedKey};
 use crate::schema::{ColumnType, KEY_BYTES_MAX, Schema};
 
 /// What is wrong with some bytes.
@@ -32,12 +31,14 @@ pub(super) const PIECE_BYTES_MAX: usize = 96 << 10;
 pub(super) const PAGE_BYTES_MAX: usize = crate::page::TEXT_BYTES_MAX + 16 * crate::page::ROWS_MAX + 8192;
 /// The most bytes of a bundle: the pages of as many columns as a table with bundles has.
 pub(super) const BUNDLE_BYTES_MAX: usize = (BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS) * PAGE_BYTES_MAX;
+/// What systems read files by.
+pub(super) const BLOCK_BYTES: usize = 4 << 10;
 /// Pages of a range stand together in tables of up to so many columns: whoever reads a row of them reads most columns.
 pub(super) const BUNDLED_COLUMNS_MAX: usize = 3;
 /// The most bytes of a table of symbols.
 pub(super) const SYMBOLS_BYTES_MAX: usize = 4 << 10;
 /// The most page ranges of a row group.
-pub(super) const RANGES_MAX: usize = 128;
+pub(super) const RANGES_MAX: usize = 256;
 /// The most rows of a row group.
 pub(super) const GROUP_ROWS_MAX: usize = 1 << 16;
 /// The first bytes of a key that a footer holds.
@@ -113,9 +114,14 @@ impl<'b> Put<'b> {
 /// The checksum of a piece that stands at `offset` of the file with this salt: a piece that was written elsewhere, or
 /// to another file, does not have it.
 pub(super) fn checksum(salt: u64, offset: u64, payload: &[u8]) -> u32 {
+    checksum_of(salt, offset, [payload])
+}
+
+/// [`checksum`] of a payload in parts.
+pub(super) fn checksum_of<'p>(salt: u64, offset: u64, parts: impl IntoIterator<Item = &'p [u8]>) -> u32 {
     let mut place = [0; 16];
     Put::new(&mut place).u64(salt).u64(offset);
-    crc32c::crc32c_append(crc32c::crc32c(&place), payload)
+    parts.into_iter().fold(crate::sum::crc32c(&place), crate::sum::crc32c_append)
 }
 
 /// The payload of a piece, if its checksum is right.
@@ -153,7 +159,7 @@ impl Header {
             .u64(self.writer_features)
             .u64(self.file_number)
             .u64(self.salt);
-        let crc = crc32c::crc32c(&bytes[..HEADER_BYTES - CRC_BYTES]);
+        let crc = crate::sum::crc32c(&bytes[..HEADER_BYTES - CRC_BYTES]);
         bytes[HEADER_BYTES - CRC_BYTES..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
@@ -163,7 +169,7 @@ impl Header {
             return Err("this is no segment file");
         }
         let (payload, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or("the header is too short")?;
-        if crc32c::crc32c(payload) != u32::from_le_bytes(*crc) {
+        if crate::sum::crc32c(payload) != u32::from_le_bytes(*crc) {
             return Err("the checksum of the header is wrong");
         }
         Ok(Header {
@@ -346,10 +352,12 @@ fn type_code(column: ColumnType) -> [u8; 3] {
 // ----------------------------------------------------------------------------------------------- group directory
 
 const GROUP_TAG: u8 = b'G';
-const GROUP_FIXED_BYTES: usize = 48;
-const RANGE_BYTES: usize = 32;
-/// Where a range says where its separator ends.
-const RANGE_KEY_END_AT: usize = 24;
+const GROUP_FIXED_BYTES: usize = 64;
+const RANGE_BYTES: usize = 10;
+/// What a range's sequences take, where ranges have other ones than their group.
+const SEQUENCES_BYTES: usize = 16;
+/// The separators of a group may have so many bytes before its last range begins.
+pub(super) const SEPARATORS_BYTES_MAX: usize = 16 << 10;
 
 /// A key of the range stands in it more than once, or in the range before as well.
 pub(super) const HAS_VERSIONS: u8 = 1;
@@ -360,6 +368,8 @@ pub(super) const CONTINUES: u8 = 2;
 pub(super) const IS_BUNDLED: u16 = 1;
 /// A column of the group has symbols.
 pub(super) const HAS_SYMBOLS: u16 = 2;
+/// Ranges of the group have other sequences than the group.
+pub(super) const HAS_SEQUENCES: u16 = 4;
 
 /// What a group directory says of a page range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -373,10 +383,17 @@ pub(super) struct RangeRecord {
     pub(super) tombstones: u16,
     pub(super) sequence_min: u64,
     pub(super) sequence_max: u64,
-    /// Where its separator ends in the group's keys.
-    pub(super) key_end: u32,
     /// Where its bundle ends, counted from the group's first one.
     pub(super) bundle_end: u32,
+}
+
+/// Whether the page of a system column is left out: what a group directory says of the range says it of each row.
+pub(super) fn is_left_out(physical: usize, rows: u32, sequences: (u64, u64), tombstones: u16) -> bool {
+    match physical {
+        SEQUENCE => sequences.0 == sequences.1,
+        KIND => tombstones == 0 || u32::from(tombstones) == rows,
+        _ => false,
+    }
 }
 
 /// The fixed part of a group directory.
@@ -390,10 +407,14 @@ pub(super) struct GroupHead {
     pub(super) columns_per_piece: u16,
     /// [`IS_BUNDLED`], [`HAS_SYMBOLS`].
     pub(super) flags: u16,
-    pub(super) keys_len: u32,
+    pub(super) separators: SeparatorSizes,
     pub(super) filters_offset: u64,
     /// Where the first bundle is; 0 where there are none.
     pub(super) bundles_offset: u64,
+    /// The group's least sequence, and without [`HAS_SEQUENCES`] that of each range.
+    pub(super) sequence_min: u64,
+    /// The greatest, likewise.
+    pub(super) sequence_max: u64,
 }
 
 impl GroupHead {
@@ -406,30 +427,49 @@ impl GroupHead {
             .u64(self.locations_offset)
             .u16(self.columns_per_piece)
             .u16(self.flags)
-            .u32(self.keys_len)
+            .u16(self.separators.prefix)
+            .u16(self.separators.rests)
             .u64(self.filters_offset)
-            .u64(self.bundles_offset);
+            .u64(self.bundles_offset)
+            .u64(self.sequence_min)
+            .u64(self.sequence_max);
+    }
+
+    fn ranges_bytes(&self) -> usize {
+        usize::from(self.ranges_count) * RANGE_BYTES
+    }
+
+    fn sequences_bytes(&self) -> usize {
+        if self.flags & HAS_SEQUENCES == 0 { 0 } else { usize::from(self.ranges_count) * SEQUENCES_BYTES }
+    }
+
+    /// Where the ends of the filters stand.
+    fn filters_at(&self) -> usize {
+        GROUP_FIXED_BYTES + self.ranges_bytes() + self.sequences_bytes()
+    }
+
+    /// Where the separators stand.
+    fn separators_at(&self) -> usize {
+        self.filters_at() + usize::from(self.filters_count) * 2
     }
 
     /// Bytes of the directory, its checksum not counted.
     pub(super) fn payload_bytes(&self) -> usize {
-        GROUP_FIXED_BYTES
-            + usize::from(self.ranges_count) * RANGE_BYTES
-            + usize::from(self.filters_count) * 2
-            + self.keys_len as usize
+        self.separators_at() + self.separators.bytes(self.ranges_count.into())
     }
 }
 
 impl RangeRecord {
     pub(super) fn write(&self, put: &mut Put<'_>) {
-        put.u32(self.row_end)
+        put.u16((self.row_end - 1) as u16)
             .u8(self.filter)
             .u8(self.flags)
             .u16(self.tombstones)
-            .u64(self.sequence_min)
-            .u64(self.sequence_max)
-            .u32(self.key_end)
             .u32(self.bundle_end);
+    }
+
+    pub(super) fn write_sequences(&self, put: &mut Put<'_>) {
+        put.u64(self.sequence_min).u64(self.sequence_max);
     }
 }
 
@@ -438,6 +478,7 @@ impl RangeRecord {
 pub(super) struct GroupDirectory<'b> {
     bytes: &'b [u8],
     pub(super) head: GroupHead,
+    pub(super) separators: Separators<'b>,
 }
 
 impl<'b> GroupDirectory<'b> {
@@ -451,14 +492,18 @@ impl<'b> GroupDirectory<'b> {
             locations_offset: u64_at(bytes, 16),
             columns_per_piece: u16_at(bytes, 24),
             flags: u16_at(bytes, 26),
-            keys_len: u32_at(bytes, 28),
+            separators: SeparatorSizes { prefix: u16_at(bytes, 28), rests: u16_at(bytes, 30) },
             filters_offset: u64_at(bytes, 32),
             bundles_offset: u64_at(bytes, 40),
+            sequence_min: u64_at(bytes, 48),
+            sequence_max: u64_at(bytes, 56),
         };
         if u8_at(bytes, 0) != GROUP_TAG || head.payload_bytes() != bytes.len() {
             return Err("there is no group directory");
         }
-        Ok(GroupDirectory { bytes, head })
+        let separators = bytes.get(head.separators_at()..).unwrap_or(&[]);
+        let separators = Separators::parse(separators, head.ranges_count.into(), head.separators)?;
+        Ok(GroupDirectory { bytes, head, separators })
     }
 
     /// Everything that a reader relies on.
@@ -471,23 +516,27 @@ impl<'b> GroupDirectory<'b> {
         {
             return Err("a row group has no ranges, or too many");
         }
-        let (mut rows, mut keys, mut bundles) = (0, 0, 0);
+        directory.separators.check()?;
+        let (mut rows, mut bundles) = (0, 0);
         for index in 0..directory.ranges_count() {
             let record = directory.record(index);
             let count = record.row_end.checked_sub(rows).ok_or("the rows of a group are out of order")?;
-            if count == 0 || count as usize > crate::page::ROWS_MAX || record.key_end < keys {
-                return Err("a range has no rows or too many, or a key out of order");
+            if count == 0 || count as usize > crate::page::ROWS_MAX {
+                return Err("a range has no rows, or too many");
             }
             if record.filter >= head.filters_count || record.sequence_min > record.sequence_max {
                 return Err("a range has no filter, or no sequences");
+            }
+            if record.sequence_min < head.sequence_min || record.sequence_max > head.sequence_max {
+                return Err("a range has other sequences than its group");
             }
             let bundle_len = record.bundle_end.checked_sub(bundles).ok_or("the bundles are out of order")?;
             if bundle_len as usize > BUNDLE_BYTES_MAX || (bundle_len > 0) != (head.flags & IS_BUNDLED != 0) {
                 return Err("a range has no bundle, or one that is too long");
             }
-            (rows, keys, bundles) = (record.row_end, record.key_end, record.bundle_end);
+            (rows, bundles) = (record.row_end, record.bundle_end);
         }
-        if rows != head.rows_count || keys != head.keys_len || rows as usize > GROUP_ROWS_MAX {
+        if rows != head.rows_count || rows as usize > GROUP_ROWS_MAX {
             return Err("a group has another number of rows than its ranges");
         }
         let mut lines = 0;
@@ -508,58 +557,59 @@ impl<'b> GroupDirectory<'b> {
     pub(super) fn record(&self, index: usize) -> RangeRecord {
         let at = GROUP_FIXED_BYTES + index * RANGE_BYTES;
         let bytes = self.bytes;
+        let (sequence_min, sequence_max) = self.sequences(index);
         RangeRecord {
-            row_end: u32_at(bytes, at),
-            filter: u8_at(bytes, at + 4),
-            flags: u8_at(bytes, at + 5),
-            tombstones: u16_at(bytes, at + 6),
-            sequence_min: u64_at(bytes, at + 8),
-            sequence_max: u64_at(bytes, at + 16),
-            key_end: u32_at(bytes, at + RANGE_KEY_END_AT),
-            bundle_end: u32_at(bytes, at + 28),
+            row_end: self.row_end(index),
+            filter: u8_at(bytes, at + 2),
+            flags: u8_at(bytes, at + 3),
+            tombstones: u16_at(bytes, at + 4),
+            sequence_min,
+            sequence_max,
+            bundle_end: self.bundle_end(index),
         }
+    }
+
+    /// The least and the greatest sequence of a range.
+    fn sequences(&self, index: usize) -> (u64, u64) {
+        if self.head.flags & HAS_SEQUENCES == 0 {
+            return (self.head.sequence_min, self.head.sequence_max);
+        }
+        let at = GROUP_FIXED_BYTES + self.head.ranges_bytes() + index * SEQUENCES_BYTES;
+        (u64_at(self.bytes, at), u64_at(self.bytes, at + 8))
+    }
+
+    fn row_end(&self, index: usize) -> u32 {
+        u32::from(u16_at(self.bytes, GROUP_FIXED_BYTES + index * RANGE_BYTES)) + 1
+    }
+
+    fn bundle_end(&self, index: usize) -> u32 {
+        u32_at(self.bytes, GROUP_FIXED_BYTES + index * RANGE_BYTES + 6)
     }
 
     /// Where the bundle of a range stands in the file, and how many bytes it has; none where pages stand by column.
     pub(super) fn bundle(&self, index: usize) -> (u64, u32) {
-        let start = index.checked_sub(1).map_or(0, |before| self.record(before).bundle_end);
+        let start = index.checked_sub(1).map_or(0, |before| self.bundle_end(before));
         let offset = self.head.bundles_offset.saturating_add(start.into());
-        (offset, self.record(index).bundle_end.saturating_sub(start))
+        (offset, self.bundle_end(index).saturating_sub(start))
     }
 
     pub(super) fn row_start(&self, index: usize) -> u32 {
-        index.checked_sub(1).map_or(0, |before| self.record(before).row_end)
+        index.checked_sub(1).map_or(0, |before| self.row_end(before))
     }
 
     fn lines_end(&self, filter: u8) -> u16 {
-        let at = GROUP_FIXED_BYTES + self.ranges_count() * RANGE_BYTES + usize::from(filter) * 2;
-        u16_at(self.bytes, at)
+        u16_at(self.bytes, self.head.filters_at() + usize::from(filter) * 2)
     }
 
-    /// Where a filter stands in the file, and how many lines it has.
-    pub(super) fn filter(&self, filter: u8) -> (u64, u16) {
+    /// Where a filter's piece stands in the file, and how many bytes it has.
+    pub(super) fn filter(&self, filter: u8) -> (u64, u32) {
         let start = filter.checked_sub(1).map_or(0, |before| self.lines_end(before));
         let before = u64::from(start) * LINE_BYTES as u64 + u64::from(filter) * CRC_BYTES as u64;
-        (self.head.filters_offset.saturating_add(before), self.lines_end(filter).saturating_sub(start))
-    }
-
-    /// The separator before a range: not greater than its first versioned key, and greater than all before it.
-    pub(super) fn separator(&self, index: usize) -> &'b [u8] {
-        self.separators().get(index)
-    }
-
-    fn separators(&self) -> Separators<'b, RANGE_BYTES, RANGE_KEY_END_AT> {
-        let keys = self.bytes.len().saturating_sub(self.head.keys_len as usize);
-        let entries = self
-            .bytes
-            .get(GROUP_FIXED_BYTES..)
-            .and_then(|bytes| bytes.get(..self.ranges_count() * RANGE_BYTES));
-        Separators::of(entries, self.bytes.get(keys..))
-    }
-
-    /// The range in which a versioned key is, or would be.
-    pub(super) fn find(&self, target: VersionedKey<'_>) -> usize {
-        self.separators().last_not_greater(target)
+        let lines = self.lines_end(filter).saturating_sub(start);
+        (
+            self.head.filters_offset.saturating_add(before),
+            u32::from(lines) * LINE_BYTES as u32 + CRC_BYTES as u32,
+        )
     }
 
     /// The range in which a row of the group is.
@@ -567,116 +617,9 @@ impl<'b> GroupDirectory<'b> {
         let (mut low, mut high) = (0, self.ranges_count().saturating_sub(1));
         while low < high {
             let middle = low.midpoint(high);
-            if self.record(middle).row_end <= row { low = middle + 1 } else { high = middle }
+            if self.row_end(middle) <= row { low = middle + 1 } else { high = middle }
         }
         low
-    }
-}
-
-// ------------------------------------------------------------------------------------------------- versioned keys
-
-/// A key and what stands for its sequence behind it, so that newer versions come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct VersionedKey<'k> {
-    pub(super) key: &'k [u8],
-    pub(super) suffix: [u8; 8],
-}
-
-impl<'k> VersionedKey<'k> {
-    /// The version of `key` with the sequence `stored`, or the newest one below.
-    pub(super) fn new(key: &'k [u8], stored: u64) -> VersionedKey<'k> {
-        VersionedKey { key, suffix: (!stored).to_be_bytes() }
-    }
-
-    /// Before all versions of `key`, and of keys that begin like it.
-    pub(super) fn before(key: &'k [u8]) -> VersionedKey<'k> {
-        VersionedKey { key, suffix: [0; 8] }
-    }
-
-    /// Its first eight bytes as a number.
-    #[inline(always)]
-    fn first_word(&self) -> u64 {
-        let bits = 8 * self.key.len().min(8) as u32;
-        first_word(self.key) | u64::from_be_bytes(self.suffix).checked_shr(bits).unwrap_or(0)
-    }
-
-    /// How it compares with a separator.
-    pub(super) fn compare(&self, separator: &[u8]) -> Ordering {
-        match separator.get(..self.key.len()) {
-            None => self.key.cmp(separator),
-            Some(start) => {
-                let rest = separator.get(self.key.len()..).unwrap_or(&[]);
-                self.key.cmp(start).then_with(|| self.suffix.as_slice().cmp(rest))
-            }
-        }
-    }
-}
-
-/// The separators of a group directory or an index node: bytes one behind the other, and entries of `BYTES` bytes which say at
-/// `END_AT` where each ends.
-#[derive(Clone, Copy)]
-struct Separators<'b, const BYTES: usize, const END_AT: usize> {
-    entries: &'b [[u8; BYTES]],
-    keys: &'b [u8],
-}
-
-impl<'b, const BYTES: usize, const END_AT: usize> Separators<'b, BYTES, END_AT> {
-    fn of(entries: Option<&'b [u8]>, keys: Option<&'b [u8]>) -> Self {
-        Separators { entries: entries.unwrap_or(&[]).as_chunks().0, keys: keys.unwrap_or(&[]) }
-    }
-
-    #[inline(always)]
-    fn end(&self, index: usize) -> usize {
-        self.entries.get(index).map_or(0, |entry| u32_at(entry, END_AT) as usize)
-    }
-
-    #[inline(always)]
-    fn get(&self, index: usize) -> &'b [u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.end(before));
-        self.keys.get(start..self.end(index)).unwrap_or(&[])
-    }
-
-    /// [`first_word`] of a separator.
-    #[inline(always)]
-    fn first_word(&self, index: usize) -> u64 {
-        let start = index.checked_sub(1).map_or(0, |before| self.end(before));
-        match self.keys.get(start..).and_then(|keys| keys.first_chunk()) {
-            Some(eight) => {
-                let bytes_behind = 8usize.saturating_sub(self.end(index).wrapping_sub(start));
-                u64::from_be_bytes(*eight) & u64::MAX.checked_shl(8 * bytes_behind as u32).unwrap_or(0)
-            }
-            None => first_word(self.get(index)),
-        }
-    }
-
-    /// The last separator that is not greater than the target; the first, if none is.
-    #[inline]
-    fn last_not_greater(&self, target: VersionedKey<'_>) -> usize {
-        let (mut low, mut left) = (0, self.entries.len());
-        let first = target.first_word();
-        // Most keys differ in their first words, and words are faster than calls. A shorter separator ends in zeros here: where
-        // these make a difference, it is the beginning of the key and not greater.
-        while left > 1 {
-            let half = left / 2;
-            let is_greater = match first.cmp(&self.first_word(low + half)) {
-                Ordering::Equal => target.compare(self.get(low + half)).is_lt(),
-                order => order.is_lt(),
-            };
-            if !is_greater {
-                low += half;
-            }
-            left -= half;
-        }
-        low
-    }
-}
-
-/// The first eight bytes as a number, zeros behind the end.
-#[inline]
-fn first_word(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(eight) => u64::from_be_bytes(*eight),
-        None => bytes.iter().enumerate().fold(0, |word, (at, byte)| word | u64::from(*byte) << (56 - 8 * at)),
     }
 }
 
@@ -685,9 +628,7 @@ fn first_word(bytes: &[u8]) -> u64 {
 const NODE_TAG: u8 = b'I';
 const NODE_FIXED_BYTES: usize = 8;
 /// Bytes of an entry of a node, its separator not counted.
-pub(super) const ENTRY_BYTES: usize = 24;
-/// Where an entry says where its separator ends.
-const ENTRY_KEY_END_AT: usize = 20;
+const ENTRY_BYTES: usize = 20;
 
 /// An entry of an index node: a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -696,24 +637,22 @@ pub(super) struct Entry {
     pub(super) len: u32,
     /// The child's first row in the segment.
     pub(super) first_row: u64,
-    /// Where its separator ends in the node's keys.
-    pub(super) key_end: u32,
 }
 
 impl Entry {
     pub(super) fn write(&self, put: &mut Put<'_>) {
-        put.u64(self.offset).u32(self.len).u64(self.first_row).u32(self.key_end);
+        put.u64(self.offset).u32(self.len).u64(self.first_row);
     }
 }
 
 /// The fixed part of a node.
-pub(super) fn write_node_head(put: &mut Put<'_>, level: u8, count: u16, keys_len: u32) {
-    put.u8(NODE_TAG).u8(level).u16(count).u32(keys_len);
+pub(super) fn write_node_head(put: &mut Put<'_>, level: u8, count: u16, separators: SeparatorSizes) {
+    put.u8(NODE_TAG).u8(level).u16(count).u16(separators.prefix).u16(separators.rests);
 }
 
 /// Bytes of a node, its checksum not counted.
-pub(super) fn node_payload_bytes(count: usize, keys_len: usize) -> usize {
-    NODE_FIXED_BYTES + count * ENTRY_BYTES + keys_len
+pub(super) fn node_payload_bytes(count: usize, separators: SeparatorSizes) -> usize {
+    NODE_FIXED_BYTES + count * ENTRY_BYTES + separators.bytes(count)
 }
 
 /// A view of an index node.
@@ -721,15 +660,20 @@ pub(super) fn node_payload_bytes(count: usize, keys_len: usize) -> usize {
 pub(super) struct IndexNode<'b> {
     bytes: &'b [u8],
     count: usize,
+    pub(super) separators: Separators<'b>,
 }
 
 impl<'b> IndexNode<'b> {
     /// The view of a payload that [`IndexNode::check`] has accepted.
     pub(super) fn parse(bytes: &'b [u8]) -> Result<IndexNode<'b>, Damage> {
         let count = usize::from(u16_at(bytes, 2));
-        let is_node = u8_at(bytes, 0) == NODE_TAG
-            && node_payload_bytes(count, u32_at(bytes, 4) as usize) == bytes.len();
-        if is_node { Ok(IndexNode { bytes, count }) } else { Err("there is no index node") }
+        let sizes = SeparatorSizes { prefix: u16_at(bytes, 4), rests: u16_at(bytes, 6) };
+        if u8_at(bytes, 0) != NODE_TAG || node_payload_bytes(count, sizes) != bytes.len() {
+            return Err("there is no index node");
+        }
+        let separators = bytes.get(NODE_FIXED_BYTES + count * ENTRY_BYTES..).unwrap_or(&[]);
+        let separators = Separators::parse(separators, count, sizes)?;
+        Ok(IndexNode { bytes, count, separators })
     }
 
     /// Everything that a reader relies on.
@@ -738,18 +682,19 @@ impl<'b> IndexNode<'b> {
         if u16::from(u8_at(bytes, 1)) != level || node.count == 0 {
             return Err("there is another index node");
         }
-        let (mut keys, mut rows) = (0, None);
+        node.separators.check()?;
+        let mut rows = None;
         for index in 0..node.count {
             let entry = node.entry(index);
-            if entry.key_end < keys || rows.is_some_and(|rows| entry.first_row <= rows) {
+            if rows.is_some_and(|rows| entry.first_row <= rows) {
                 return Err("the entries of an index node are out of order");
             }
             if entry.len as usize > PIECE_BYTES_MAX {
                 return Err("an entry of an index node is too long");
             }
-            (keys, rows) = (entry.key_end, Some(entry.first_row));
+            rows = Some(entry.first_row);
         }
-        if keys != u32_at(bytes, 4) { Err("an index node has other keys than its entries") } else { Ok(()) }
+        Ok(())
     }
 
     pub(super) fn count(&self) -> usize {
@@ -762,22 +707,12 @@ impl<'b> IndexNode<'b> {
             offset: u64_at(self.bytes, at),
             len: u32_at(self.bytes, at + 8),
             first_row: u64_at(self.bytes, at + 12),
-            key_end: u32_at(self.bytes, at + ENTRY_KEY_END_AT),
         }
-    }
-
-    pub(super) fn separator(&self, index: usize) -> &'b [u8] {
-        self.separators().get(index)
-    }
-
-    fn separators(&self) -> Separators<'b, ENTRY_BYTES, ENTRY_KEY_END_AT> {
-        let keys = NODE_FIXED_BYTES + self.count * ENTRY_BYTES;
-        Separators::of(self.bytes.get(NODE_FIXED_BYTES..keys), self.bytes.get(keys..))
     }
 
     /// The child in which a versioned key is, or would be.
     pub(super) fn find(&self, target: VersionedKey<'_>) -> Entry {
-        self.entry(self.separators().last_not_greater(target))
+        self.entry(self.separators.find(target))
     }
 
     /// The child in which a row is.
@@ -908,7 +843,10 @@ impl<'b> ColumnLocation<'b> {
 
 // ------------------------------------------------------------------------------------------------------- bundles
 
-/// The pages of a range of a bundled group, behind a piece that says where they end.
+/// Bytes that say where a page of a bundle ends.
+const BUNDLE_END_BYTES: usize = 4;
+
+/// The pages of a range of a bundled group, behind where each of them ends: a piece.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bundle<'b> {
     bytes: &'b [u8],
@@ -916,9 +854,14 @@ pub(super) struct Bundle<'b> {
 }
 
 impl<'b> Bundle<'b> {
-    /// Bytes of what stands before the pages, its checksum not counted.
+    /// Bytes of what stands before the pages.
     pub(super) const fn table_bytes(columns_count: usize) -> usize {
-        columns_count * LOCATION_PAGE_BYTES
+        columns_count * BUNDLE_END_BYTES
+    }
+
+    /// Bytes of a bundle whose pages have so many.
+    pub(super) const fn bytes(columns_count: usize, pages_bytes: usize) -> usize {
+        Bundle::table_bytes(columns_count) + CRC_BYTES + pages_bytes
     }
 
     /// The bundle in the bytes of so many columns.
@@ -926,11 +869,16 @@ impl<'b> Bundle<'b> {
         Bundle { bytes, columns_count }
     }
 
+    /// Writes where the next page ends, counted from the bundle's first one.
+    pub(super) fn write_end(put: &mut Put<'_>, end: u32) {
+        put.u32(end);
+    }
+
     /// Where a page stands in the bundle.
     #[inline]
     pub(super) fn place(&self, column: usize) -> core::ops::Range<usize> {
-        let end = |column: usize| u32_at(self.bytes, column * LOCATION_PAGE_BYTES) as usize;
-        let pages = Bundle::table_bytes(self.columns_count) + CRC_BYTES;
+        let end = |column: usize| u32_at(self.bytes, column * BUNDLE_END_BYTES) as usize;
+        let pages = Bundle::table_bytes(self.columns_count);
         pages + column.checked_sub(1).map_or(0, end)..pages + end(column)
     }
 
@@ -940,22 +888,24 @@ impl<'b> Bundle<'b> {
         self.bytes.get(self.place(column)).unwrap_or(&[])
     }
 
-    /// Whether the table of the bundle at `offset` is right, and the pages are those that it means, and all of the bytes. What
-    /// they say is not looked at.
+    /// Whether the bundle at `offset` has pages one behind the other, the checksum of all of them, and nothing but zeros behind it. What
+    /// the pages say is not looked at.
     pub(super) fn check(&self, salt: u64, offset: u64) -> Result<(), Damage> {
-        let mut end = Bundle::table_bytes(self.columns_count) + CRC_BYTES;
-        checked(salt, offset, self.bytes.get(..end).ok_or("a bundle is too short")?)?;
+        let mut end = Bundle::table_bytes(self.columns_count);
         for column in 0..self.columns_count {
             let place = self.place(column);
             if place.start != end || place.end < end {
                 return Err("the pages of a bundle are out of order");
             }
             end = place.end;
-            if tail_of(self.page(column)) != u32_at(self.bytes, column * LOCATION_PAGE_BYTES + 4) {
-                return Err("a page has another checksum than its bundle says");
-            }
         }
-        if end == self.bytes.len() { Ok(()) } else { Err("a bundle has other bytes than its pages") }
+        let split = self.bytes.split_at_checked(end.saturating_add(CRC_BYTES));
+        let (piece, behind) = split.ok_or("a bundle has fewer bytes than its pages")?;
+        checked(salt, offset, piece)?;
+        match behind.len() < BLOCK_BYTES && behind.iter().fold(0, |all, byte| all | byte) == 0 {
+            true => Ok(()),
+            false => Err("a bundle has other bytes than its pages"),
+        }
     }
 }
 
@@ -964,4 +914,6 @@ pub(super) fn tail_of(page: &[u8]) -> u32 {
     page.last_chunk().map_or(0, |tail| u32::from_le_bytes(*tail))
 }
 
-const _: () = assert!(KEY_BYTES_MAX * 2 + 4096 < PIECE_BYTES_MAX);
+const _: () = assert!(KEY_BYTES_MAX * 2 + 4096 < u16::MAX as usize);
+const _: () = assert!(SEPARATORS_BYTES_MAX + KEY_BYTES_MAX + 8 <= u16::MAX as usize);
+const _: () = assert!(GROUP_ROWS_MAX <= 1 << 16);

@@ -3,7 +3,7 @@
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
-use super::layout::{CRC_BYTES, checksum};
+use super::layout::{BLOCK_BYTES, CRC_BYTES, checksum_of};
 use super::piece::SegmentFile;
 use crate::error::Error;
 use crate::page::LongRef;
@@ -69,18 +69,31 @@ impl<'f, 'a> Output<'f, 'a> {
         Ok(())
     }
 
+    /// Appends zeros, fewer than a block has bytes.
+    pub(super) fn put_zeros(&mut self, count: usize) -> Result<(), Error> {
+        const ZEROS: &[u8; BLOCK_BYTES] = &[0; BLOCK_BYTES];
+        self.put(&ZEROS[..count])
+    }
+
     /// Appends a piece and its checksum, and gives its place.
     pub(super) fn put_piece(&mut self, payload: &[u8]) -> Result<(u64, u32), Error> {
+        self.put_piece_of([payload, &[]])
+    }
+
+    /// Appends a piece that is given in two parts.
+    pub(super) fn put_piece_of(&mut self, parts: [&[u8]; 2]) -> Result<(u64, u32), Error> {
         let offset = self.position();
-        let crc = checksum(self.file.salt(), offset, payload);
-        self.put(payload)?;
+        let crc = checksum_of(self.file.salt(), offset, parts);
+        let [first, second] = parts;
+        self.put(first)?;
+        self.put(second)?;
         self.put(&crc.to_le_bytes())?;
-        Ok((offset, (payload.len() + CRC_BYTES) as u32))
+        Ok((offset, (first.len() + second.len() + CRC_BYTES) as u32))
     }
 
     /// Appends a long text.
     pub(super) fn put_long(&mut self, text: &[u8]) -> Result<LongRef, Error> {
-        let at = LongRef { offset: self.position(), len: text.len() as u32, crc: crc32c::crc32c(text) };
+        let at = LongRef { offset: self.position(), len: text.len() as u32, crc: crate::sum::crc32c(text) };
         self.put(text)?;
         self.long_bytes += u64::from(at.len);
         Ok(at)

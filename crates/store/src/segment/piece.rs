@@ -188,7 +188,7 @@ impl SegmentFile {
             let piece = buffer.get_mut(..count).unwrap_or(&mut []);
             let offset = at.offset.saturating_add(done.into());
             self.read(piece, offset)?;
-            crc = crc32c::crc32c_append(crc, piece);
+            crc = crate::sum::crc32c_append(crc, piece);
             put(piece)?;
             done += count as u32;
         }
@@ -219,7 +219,7 @@ impl SegmentFile {
 
     fn read_text_into(&self, at: LongRef, into: &mut [u8]) -> Result<(), Error> {
         self.read(into, at.offset)?;
-        if crc32c::crc32c(into) != at.crc {
+        if crate::sum::crc32c(into) != at.crc {
             return Err(self.corrupt(at.offset, "the checksum of a long text is wrong"));
         }
         match core::str::from_utf8(into) {
@@ -330,6 +330,33 @@ impl PageSource<'_> {
         }
         Ok(held.as_ref().map_or(&[], |(_, piece)| piece))
     }
+
+    /// A page or bundle that `check` accepts, found in `last` the next time. A cache that is full takes in what was missed not long
+    /// ago; anything else is read past it.
+    ///
+    /// # Errors
+    /// As [`PageSource::piece`].
+    #[inline]
+    pub(super) fn page<'s>(
+        &self,
+        file: &SegmentFile,
+        offset: u64,
+        len: usize,
+        last: &'s mut LastPage<'_>,
+        check: impl Fn(&[u8]) -> Result<(), Damage>,
+    ) -> Result<&'s [u8], Error> {
+        let key = PieceKey { file_number: file.id.number, offset };
+        if last.place != Some(key) {
+            // Let go first, so that it may make room for this one.
+            (last.place, last.cached) = (None, None);
+            last.read((self.cache, key), len, |into| {
+                file.read(into, offset)?;
+                check(into).map_err(|what| file.corrupt(offset, what))
+            })?;
+            last.place = Some(key);
+        }
+        Ok(last.cached.as_deref().unwrap_or_else(|| last.bytes.get(..len).unwrap_or(&[])))
+    }
 }
 
 impl fmt::Debug for PageSource<'_> {
@@ -371,7 +398,7 @@ pub(super) fn sized<'s>(scratch: &'s mut Vec<'_, u8>, len: usize) -> Result<&'s 
 
 /// What point reads work in: made once, used for any number of them.
 ///
-/// **Memory.** Nothing while the cache has room and no text is compressed. Otherwise of the arena: a page or a
+/// **Memory.** Nothing while the cache has room and no text is compressed. Otherwise of the arena: two pieces, one of which is a page or a
 /// bundle (about 110 KiB at most for each column of it; a few KiB for those that were written under a small limit, or have few
 /// rows), a decompressed text (8 KiB at most) or a long one (as long as it is), and a table of symbols (about 3 KiB).
 #[derive(Debug)]
@@ -384,22 +411,73 @@ pub(crate) struct Scratch<'a> {
 /// What single pages are read with.
 #[derive(Debug)]
 pub(super) struct PageScratch<'a> {
-    /// What the cache has no room for.
+    /// What leads to pages where the cache has no room for it.
     pub(super) bytes: Vec<'a, u8>,
-    /// Keeps the page or bundle that was read last: columns of a row are often in the same one.
-    pub(super) held: HeldPiece,
+    /// Keep the root of an index and the directory that were looked at last: who reads one range mostly reads others near it.
+    pub(super) root: HeldPiece,
+    pub(super) directory: HeldPiece,
+    pub(super) last: LastPage<'a>,
     /// Keeps the locations that were read last: columns of a row often share them.
     pub(super) located: HeldPiece,
+}
+
+impl PageScratch<'_> {
+    /// Lets go of the cache's pieces.
+    pub(super) fn let_go(&mut self) {
+        (self.root, self.directory, self.located) = (None, None, None);
+        (self.last.place, self.last.cached) = (None, None);
+    }
 }
 
 /// A piece that is kept for the next look.
 pub(super) type HeldPiece = Option<(PieceKey, Piece)>;
 
+/// The page or bundle that was read last: columns of a row are often in the same one.
+#[derive(Debug)]
+pub(super) struct LastPage<'a> {
+    /// Its place: file and offset.
+    place: Option<PieceKey>,
+    /// It is in the cache, or else here.
+    cached: Option<Piece>,
+    bytes: Vec<'a, u8>,
+}
+
+impl LastPage<'_> {
+    fn read(
+        &mut self,
+        (cache, key): (Option<&Cache>, PieceKey),
+        len: usize,
+        read: impl Fn(&mut [u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if let Some(cache) = cache.filter(|cache| cache.admits(key, len)) {
+            self.cached = cache.get_or_read(key, len, &read)?;
+        }
+        if self.cached.is_some() {
+            return Ok(());
+        }
+        match (sized(&mut self.bytes, len), cache) {
+            (Ok(into), _) => read(into),
+            // No room here: then something in the cache gives way.
+            (Err(refusal), Some(cache)) => {
+                self.cached = cache.get_or_read(key, len, &read)?;
+                if self.cached.is_some() { Ok(()) } else { Err(refusal) }
+            }
+            (Err(refusal), None) => Err(refusal),
+        }
+    }
+}
+
 impl<'a> Scratch<'a> {
     /// Takes nothing until it is used.
     pub(crate) fn new_in(arena: &'a Arena) -> Scratch<'a> {
         Scratch {
-            pages: PageScratch { bytes: Vec::new_in(arena), held: None, located: None },
+            pages: PageScratch {
+                bytes: Vec::new_in(arena),
+                root: None,
+                directory: None,
+                last: LastPage { place: None, cached: None, bytes: Vec::new_in(arena) },
+                located: None,
+            },
             text: Vec::new_in(arena),
             symbols: SymbolsSlot::new_in(arena),
         }

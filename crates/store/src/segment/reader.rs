@@ -8,11 +8,11 @@ use cofferdam_types::{Type, Value};
 
 use super::filter::hash_key;
 use super::layout::{
-    CRC_BYTES, Damage, FOOTER_BYTES, Footer, KIND, SEQUENCE, SYSTEM_COLUMNS, VersionedKey, checked,
-    schema_hash,
+    CRC_BYTES, Damage, FOOTER_BYTES, Footer, KIND, SEQUENCE, SYSTEM_COLUMNS, checked, schema_hash,
 };
 use super::piece::{PageSource, Scratch, SegmentFile};
 use super::search::{RangePlace, Target, narrow};
+use super::separators::VersionedKey;
 use super::{ColumnStatistics, Location, physical_column, statistics};
 use crate::error::Error;
 use crate::page::{LongRef, PageValue};
@@ -200,8 +200,8 @@ impl Segment {
         // What counts from a later base is not visible at all.
         let Some(stored) = sequence.checked_sub(self.base) else { return Ok(None) };
         let target = Target::Key(VersionedKey::new(key, stored));
-        let mut range = self.find_range(target, source, &mut scratch.pages.bytes)?;
-        if wanted.filter && !self.may_contain(&range, hash, source, &mut scratch.pages.bytes)? {
+        let mut range = self.find_range(target, source, &mut scratch.pages)?;
+        if wanted.filter && !self.may_contain(&range, hash, source, &mut scratch.pages)? {
             return Ok(None);
         }
         loop {
@@ -217,7 +217,7 @@ impl Segment {
                 return Ok(Some(Found { range, row: row as u16, sequence: sequence + self.base, is_delete }));
             }
             // All of these are newer: the versions go on in the next range, if anywhere.
-            match self.range_after(&range, source, &mut scratch.pages.bytes)? {
+            match self.range_after(&range, source, &mut scratch.pages)? {
                 Some(next) if reaches_end && next.continues() => range = next,
                 _ => return Ok(None),
             }
@@ -277,7 +277,7 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<(usize, u64)>, Error> {
-        if range.sequence_min == range.sequence_max {
+        if range.leaves_out(SEQUENCE) {
             return Ok((range.sequence_max <= stored).then_some((rows.start, range.sequence_max)));
         }
         if !wanted.sequence && range.sequence_max <= stored {
@@ -299,7 +299,7 @@ impl Segment {
         source: PageSource<'_>,
         scratch: &mut Scratch<'_>,
     ) -> Result<bool, Error> {
-        if range.tombstones == 0 || u32::from(range.tombstones) == range.rows {
+        if range.leaves_out(KIND) {
             return Ok(range.tombstones > 0);
         }
         let page = self.parse(&self.page(schema, range, KIND, source, &mut scratch.pages)?)?;

@@ -9,15 +9,16 @@ use cofferdam_types::column::Kind;
 use cofferdam_types::key::{KeyOrder, Sink, encode_key};
 use cofferdam_types::{Type, Value};
 
-use super::filter::{self, LINE_BYTES};
+use super::filter;
 use super::layout::{
     BUNDLE_BYTES_MAX, Bundle, CONTINUES, CRC_BYTES, ColumnLocation, Damage, GroupDirectory, HAS_SYMBOLS,
-    HAS_VERSIONS, IS_BUNDLED, IndexNode, PIECE_BYTES_MAX, PageLocation, SYSTEM_TYPES, VersionedKey, checked,
+    HAS_VERSIONS, IS_BUNDLED, IndexNode, PIECE_BYTES_MAX, PageLocation, SYSTEM_TYPES, checked, is_left_out,
     location_bytes, payload, tail_of,
 };
 use super::physical_column;
-use super::piece::{PageScratch, PageSource, PieceRef};
+use super::piece::{HeldPiece, PageScratch, PageSource, PieceRef};
 use super::reader::Segment;
+use super::separators::VersionedKey;
 use super::zones::{self, PageZone};
 use crate::error::Error;
 use crate::page::{Page, PageValue, SymbolTable, fetch_ends};
@@ -50,8 +51,8 @@ pub(crate) struct RangePlace {
     pub(super) flags: u8,
     /// Of its group.
     pub(super) group_flags: u16,
-    pub(super) filter_lines: u16,
-    pub(super) filter_offset: u64,
+    /// Which of its group's filters has its keys.
+    pub(super) filter: u8,
     pub(super) locations_offset: u64,
     pub(super) directory: (u64, u32),
     /// Where its bundle is, and how many bytes it has.
@@ -62,7 +63,6 @@ impl RangePlace {
     pub(super) fn new(directory: &GroupDirectory<'_>, place: (u64, u32), index: usize) -> RangePlace {
         let (head, record) = (directory.head, directory.record(index));
         let row_start = directory.row_start(index);
-        let (filter_offset, filter_lines) = directory.filter(record.filter);
         RangePlace {
             first_row: head.first_row + u64::from(row_start),
             rows: record.row_end - row_start,
@@ -74,8 +74,7 @@ impl RangePlace {
             columns_per_piece: head.columns_per_piece,
             flags: record.flags,
             group_flags: head.flags,
-            filter_lines,
-            filter_offset,
+            filter: record.filter,
             locations_offset: head.locations_offset,
             directory: place,
             bundle: directory.bundle(index),
@@ -85,6 +84,11 @@ impl RangePlace {
     /// True where its pages stand together.
     pub(super) fn is_bundled(&self) -> bool {
         self.group_flags & IS_BUNDLED != 0
+    }
+
+    /// True where the page of a system column is left out.
+    pub(super) fn leaves_out(&self, physical: usize) -> bool {
+        is_left_out(physical, self.rows, (self.sequence_min, self.sequence_max), self.tombstones)
     }
 
     /// Behind the last row, counted in the segment.
@@ -110,6 +114,26 @@ impl RangePlace {
     /// True where a reader that sees sequences up to `stored` sees each row, and nothing else of the same key.
     pub(crate) fn is_all_visible(&self, stored: u64) -> bool {
         self.sequence_max <= stored && self.tombstones == 0 && !self.has_versions()
+    }
+}
+
+/// How much of a page is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Its checksum or that of its bundle, by who reads a row: other checks would take longer than that, and what they find is an error or
+    /// a wrong value later.
+    Sum,
+    /// Everything.
+    Whole,
+}
+
+impl Depth {
+    /// What is checked beside a checksum.
+    fn check(self, page: &[u8]) -> Result<(), Damage> {
+        match self {
+            Depth::Sum => Ok(()),
+            Depth::Whole => Page::parse_summed(page).map(drop),
+        }
     }
 }
 
@@ -148,6 +172,20 @@ impl Segment {
         self.check_inside((offset, len), PIECE_BYTES_MAX)?;
         let salt = self.file.salt();
         source.piece(&self.file, offset, len as usize, scratch, |bytes| check(checked(salt, offset, bytes)?))
+    }
+
+    /// As [`Segment::inner_piece`], kept for the next look.
+    fn inner_held<'s>(
+        &self,
+        (offset, len): (u64, u32),
+        source: PageSource<'_>,
+        scratch: (&'s mut Vec<'_, u8>, &'s mut HeldPiece),
+        check: impl Fn(&[u8]) -> Result<(), Damage>,
+    ) -> Result<&'s [u8], Error> {
+        self.check_inside((offset, len), PIECE_BYTES_MAX)?;
+        let salt = self.file.salt();
+        let check = |bytes: &[u8]| check(checked(salt, offset, bytes)?);
+        source.held_piece(&self.file, offset, len as usize, scratch, check)
     }
 
     fn check_inside(&self, (offset, len): (u64, u32), bytes_max: usize) -> Result<(), Error> {
@@ -197,12 +235,19 @@ impl Segment {
         &self,
         target: Target<'_>,
         source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
+        scratch: &mut PageScratch<'_>,
     ) -> Result<(u64, u32), Error> {
         let mut place = (self.root_offset, self.root_len);
         for level in (1..=self.height).rev() {
-            let piece = self.node(place, level, source, scratch)?;
-            let node = IndexNode::parse(payload(&piece)).map_err(|what| self.file.corrupt(place.0, what))?;
+            let PageScratch { bytes, root, .. } = &mut *scratch;
+            let other;
+            let piece = if level == self.height {
+                self.inner_held(place, source, (bytes, root), |bytes| IndexNode::check(bytes, level))?
+            } else {
+                other = self.node(place, level, source, bytes)?;
+                &other
+            };
+            let node = IndexNode::parse(payload(piece)).map_err(|what| self.file.corrupt(place.0, what))?;
             let entry = match target {
                 Target::Key(key) => node.find(key),
                 Target::Row(row) => node.find_row(row),
@@ -212,25 +257,36 @@ impl Segment {
         Ok(place)
     }
 
+    /// The directory of a group, kept for the next look.
+    fn held_directory<'s>(
+        &self,
+        place: (u64, u32),
+        source: PageSource<'_>,
+        scratch: &'s mut PageScratch<'_>,
+    ) -> Result<GroupDirectory<'s>, Error> {
+        let PageScratch { bytes, directory, .. } = scratch;
+        let piece =
+            self.inner_held(place, source, (bytes, directory), |bytes| GroupDirectory::check(bytes))?;
+        GroupDirectory::parse(payload(piece)).map_err(|what| self.file.corrupt(place.0, what))
+    }
+
     /// The page range in which the target is, or would be.
     pub(super) fn find_range(
         &self,
         target: Target<'_>,
         source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
+        scratch: &mut PageScratch<'_>,
     ) -> Result<RangePlace, Error> {
         let place = self.find_group(target, source, scratch)?;
-        let piece = self.directory(place, source, scratch)?;
-        let corrupt = |what| self.file.corrupt(place.0, what);
-        let directory = GroupDirectory::parse(payload(&piece)).map_err(corrupt)?;
+        let directory = self.held_directory(place, source, scratch)?;
         let index = match target {
-            Target::Key(key) => directory.find(key),
+            Target::Key(key) => directory.separators.find(key),
             Target::Row(row) => {
                 let row = row.checked_sub(directory.head.first_row);
                 let row = row.and_then(|row| u32::try_from(row).ok());
                 let row = row.filter(|row| *row < directory.head.rows_count);
-                directory
-                    .find_row(row.ok_or_else(|| corrupt("a row group has other rows than the index says"))?)
+                let other = "a row group has other rows than the index says";
+                directory.find_row(row.ok_or_else(|| self.file.corrupt(place.0, other))?)
             }
         };
         Ok(RangePlace::new(&directory, place, index))
@@ -241,7 +297,7 @@ impl Segment {
         &self,
         range: &RangePlace,
         source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
+        scratch: &mut PageScratch<'_>,
     ) -> Result<Option<RangePlace>, Error> {
         if range.end_row() >= self.rows_count {
             return Ok(None);
@@ -249,9 +305,7 @@ impl Segment {
         if range.index + 1 == range.ranges_count {
             return self.find_range(Target::Row(range.end_row()), source, scratch).map(Some);
         }
-        let piece = self.directory(range.directory, source, scratch)?;
-        let directory = GroupDirectory::parse(payload(&piece));
-        let directory = directory.map_err(|what| self.file.corrupt(range.directory.0, what))?;
+        let directory = self.held_directory(range.directory, source, scratch)?;
         Ok(Some(RangePlace::new(&directory, range.directory, usize::from(range.index) + 1)))
     }
 
@@ -261,10 +315,10 @@ impl Segment {
         range: &RangePlace,
         hash: u64,
         source: PageSource<'_>,
-        scratch: &mut Vec<'_, u8>,
+        scratch: &mut PageScratch<'_>,
     ) -> Result<bool, Error> {
-        let len = usize::from(range.filter_lines) * LINE_BYTES + CRC_BYTES;
-        let piece = self.plain_piece((range.filter_offset, len as u32), source, scratch)?;
+        let place = self.held_directory(range.directory, source, scratch)?.filter(range.filter);
+        let piece = self.plain_piece(place, source, &mut scratch.bytes)?;
         Ok(filter::may_contain(payload(&piece), hash))
     }
 
@@ -348,9 +402,11 @@ impl Segment {
         location: &PageLocation,
         kind: Kind,
         rows: u32,
+        depth: Depth,
     ) -> Result<(), Damage> {
         Segment::check_tail(bytes, location)?;
-        Page::parse(bytes)?;
+        Page::check_sum(bytes)?;
+        depth.check(bytes)?;
         Segment::check_place(bytes, kind, rows)
     }
 
@@ -376,16 +432,21 @@ impl Segment {
         schema: &Schema<'_>,
         range: &RangePlace,
         bytes: &[u8],
+        depth: Depth,
     ) -> Result<(), Damage> {
         let columns_count = self.physical_columns();
         let bundle = Bundle::of(bytes, columns_count);
         bundle.check(self.file.salt(), range.bundle.0)?;
         for physical in 0..columns_count {
-            let page = Page::parse(bundle.page(physical))?;
-            let kind = Kind::of(physical_type(schema, physical));
-            if page.rows() != range.rows as usize || page.kind() != kind {
-                return Err("a page belongs to another range or column");
+            if range.leaves_out(physical) {
+                if !bundle.page(physical).is_empty() {
+                    return Err("a bundle has a page that is left out");
+                }
+                continue;
             }
+            let page = bundle.page(physical);
+            depth.check(page)?;
+            Segment::check_place(page, Kind::of(physical_type(schema, physical)), range.rows)?;
         }
         Ok(())
     }
@@ -414,9 +475,8 @@ impl Segment {
     ) -> Result<FoundPage<'s>, Error> {
         let (offset, bytes) = if range.is_bundled() {
             let (offset, len) = self.bundle_place(range)?;
-            let PageScratch { bytes, held, .. } = scratch;
-            let check = |bytes: &[u8]| self.check_bundle(schema, range, bytes);
-            let piece = source.held_piece(&self.file, offset, len as usize, (bytes, held), check)?;
+            let check = |bytes: &[u8]| self.check_bundle(schema, range, bytes, Depth::Sum);
+            let piece = source.page(&self.file, offset, len as usize, &mut scratch.last, check)?;
             fetch_ends(piece);
             let bundle = Bundle::of(piece, self.physical_columns());
             (offset + bundle.place(physical).start as u64, bundle.page(physical))
@@ -424,9 +484,8 @@ impl Segment {
             let location = self.column_location(range, physical, source, scratch)?.page(range.index.into());
             let PageLocation { offset, len, .. } = location;
             let kind = Kind::of(physical_type(schema, physical));
-            let PageScratch { bytes, held, .. } = scratch;
-            let check = |bytes: &[u8]| Segment::check_page(bytes, &location, kind, range.rows);
-            (offset, source.held_piece(&self.file, offset, len as usize, (bytes, held), check)?)
+            let check = |bytes: &[u8]| Segment::check_page(bytes, &location, kind, range.rows, Depth::Sum);
+            (offset, source.page(&self.file, offset, len as usize, &mut scratch.last, check)?)
         };
         Ok(FoundPage { bytes, offset })
     }

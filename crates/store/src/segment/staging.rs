@@ -8,7 +8,7 @@ use cofferdam_types::Value;
 use cofferdam_types::column::{Data, Kind, TextView};
 use cofferdam_types::row::decode_row;
 
-use super::layout::BUNDLED_COLUMNS_MAX;
+use super::layout::{BLOCK_BYTES, BUNDLED_COLUMNS_MAX};
 use super::output::Output;
 use super::{ColumnRef, LongText};
 use crate::error::Error;
@@ -17,8 +17,15 @@ use crate::schema::Schema;
 
 /// The most bytes of texts that a page is given, whatever the table.
 const PAGE_TEXT_BYTES_MAX: usize = 64 << 10;
-/// A page of a table of one or two columns is given so many at most.
-const PAGE_TEXT_BYTES_MIN: usize = 6 << 10;
+/// Those that a page of a table with bundles is given at first, and at most.
+const BUNDLE_TEXT_BYTES: usize = 3 << 10;
+const BUNDLE_TEXT_BYTES_MAX: usize = 8 << 10;
+/// And at least.
+const BUNDLE_TEXT_BYTES_MIN: usize = 1 << 10;
+/// What bundles are to take: hardly less than a block.
+const BUNDLE_BYTES: usize = BLOCK_BYTES - 64;
+/// A bundle of fewer rows does not tell how many bytes the next one takes.
+const AIM_ROWS_MIN: usize = 8;
 /// How much of a long text is kept for the bounds of its page.
 pub(super) const PREFIX_BYTES: usize = 32;
 
@@ -26,9 +33,11 @@ pub(super) const PREFIX_BYTES: usize = 32;
 ///
 /// Who reads one row reads a page of each column, or a bundle; and each range costs some 50 bytes a column. So where there are
 /// few columns, ranges of few rows are cheap and worth while.
-pub(super) fn page_text_bytes(columns_count: usize) -> usize {
-    let column_bytes = if columns_count <= BUNDLED_COLUMNS_MAX { 3 << 10 } else { 4 << 10 };
-    (columns_count * column_bytes).clamp(PAGE_TEXT_BYTES_MIN, PAGE_TEXT_BYTES_MAX)
+pub(super) fn page_text_bytes_max(columns_count: usize) -> usize {
+    match columns_count {
+        ..=BUNDLED_COLUMNS_MAX => BUNDLE_TEXT_BYTES_MAX,
+        _ => (columns_count * (4 << 10)).min(PAGE_TEXT_BYTES_MAX),
+    }
 }
 
 /// A column of waiting rows.
@@ -56,7 +65,9 @@ pub(super) struct Staging<'a> {
     deletes: Data<'a>,
     heap: Vec<'a, u8>,
     heap_bytes_max: usize,
+    /// The most bytes of texts of a page, and what each of its rows takes of them for what else it has in its bundle.
     page_text_bytes: usize,
+    row_text_bytes: usize,
     longs: Vec<'a, StagedLong>,
     /// The long texts of one column, as pages take them.
     page_longs: Vec<'a, (u16, LongRef)>,
@@ -105,7 +116,11 @@ impl<'a> Staging<'a> {
             deletes: data_in(Kind::Bool, rows, arena)?,
             heap: Vec::with_capacity_in(heap_bytes_max, arena)?,
             heap_bytes_max,
-            page_text_bytes: page_text_bytes(schema.columns.len()),
+            page_text_bytes: match schema.columns.len() {
+                ..=BUNDLED_COLUMNS_MAX => BUNDLE_TEXT_BYTES,
+                columns_count => page_text_bytes_max(columns_count),
+            },
+            row_text_bytes: 0,
             longs: Vec::new_in(arena),
             page_longs: Vec::new_in(arena),
             text_columns,
@@ -120,6 +135,24 @@ impl<'a> Staging<'a> {
 
     pub(super) fn is_full(&self) -> bool {
         self.rows == self.capacity
+    }
+
+    /// Has the next rows make a bundle that fills a block, as far as one tells that those that wait have made: how many bytes it has,
+    /// and its largest page, which are the texts.
+    pub(super) fn aim(&mut self, (bundle_bytes, largest_bytes): (usize, usize)) {
+        let texts = self.text_columns.iter().map(|index| self.columns[usize::from(*index)].text_bytes);
+        let most = texts.max().unwrap_or(0);
+        if self.rows >= AIM_ROWS_MIN && most > 0 && largest_bytes > 0 {
+            // Everything in bytes of texts before they are compressed.
+            self.row_text_bytes = (bundle_bytes - largest_bytes) * most / (largest_bytes * self.rows);
+            let bytes = BUNDLE_BYTES * most / largest_bytes;
+            self.page_text_bytes = bytes.clamp(BUNDLE_TEXT_BYTES_MIN, BUNDLE_TEXT_BYTES_MAX);
+        }
+    }
+
+    /// The most bytes of texts that a column of so many rows is given.
+    fn text_bytes_max(&self, rows: usize) -> usize {
+        self.page_text_bytes.saturating_sub(rows * self.row_text_bytes)
     }
 
     /// Forgets all rows.
@@ -147,7 +180,7 @@ impl<'a> Staging<'a> {
                 let len = if len > INLINE_BYTES_MAX { PREFIX_BYTES } else { len };
                 heap_bytes += len;
                 self.columns[index].text_bytes += len;
-                is_full |= self.columns[index].text_bytes > self.page_text_bytes;
+                is_full |= self.columns[index].text_bytes > self.text_bytes_max(self.rows + done + 1);
             }
             if is_full || heap_bytes > self.heap_bytes_max {
                 self.count_texts_again();
@@ -193,7 +226,7 @@ impl<'a> Staging<'a> {
             for row in rows.clone() {
                 let len = column.text_len(row);
                 total += len;
-                if len > INLINE_BYTES_MAX || total > self.page_text_bytes {
+                if len > INLINE_BYTES_MAX || total > self.text_bytes_max(self.capacity) {
                     return 0;
                 }
             }
@@ -326,10 +359,11 @@ impl<'a> Staging<'a> {
 
     /// Whether an encoded row of so many bytes is sure to fit.
     pub(super) fn fits_bytes(&self, bytes: usize) -> bool {
+        let most = self.text_bytes_max(self.rows + 1);
         let has_room = self
             .text_columns
             .iter()
-            .all(|index| self.columns[usize::from(*index)].text_bytes + bytes <= self.page_text_bytes);
+            .all(|index| self.columns[usize::from(*index)].text_bytes + bytes <= most);
         self.text_columns.is_empty() || (has_room && self.heap.len() + bytes <= self.heap_bytes_max)
     }
 

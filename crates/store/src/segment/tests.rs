@@ -10,8 +10,10 @@ mod stretches;
 use super::*;
 use crate::cache::Cache;
 use cofferdam_arena::{Arena, Budget};
+use layout::{BLOCK_BYTES, KIND, SEQUENCE};
 use model::*;
 use proptest::prelude::*;
+use search::Target;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 /// Aim: what was written is what is read, by every way of reading. Method: random schemas, keys, versions, tombstones,
@@ -133,6 +135,78 @@ fn texts_in_bundles_may_be_compressed() {
     check_gets(&table, &segment, Some(&Cache::new(&budget, 1 << 20).unwrap()));
     check_scan(&table, &segment);
     check_verified(&table, &segment);
+}
+
+/// Aim: who reads a row reads a block. Method: texts that do not compress, of one length and of many; then most bundles lie within a
+/// block and fill it, little is lost between them, and what is lost is looked at too.
+#[test]
+fn bundles_stand_within_blocks() {
+    let mut random = Random(11);
+    for lens in [90..91, 0..200] {
+        let mut table = Table::of(&[Type::BigInt, Type::Text], &[(0, KeyOrder::ASC)]);
+        for i in 0..4000 {
+            let len = lens.start + random.below(lens.end - lens.start);
+            let text = (0..len).map(|_| char::from(b'0' + (random.next() % 70) as u8)).collect::<String>();
+            table.put(&[Owned::BigInt(i * 1_000_003), Owned::Text(text)], 3, false);
+        }
+        table.sort();
+        let budget = Budget::unlimited("test").unwrap();
+        let (arena, file) = (Arena::new(&budget), MemoryFile::new());
+        let segment = table.write(&file, 1 << 20, true, 1, &arena);
+        let (mut scratch, source) = (Scratch::new_in(&arena), PageSource::UNCACHED);
+        let (bytes, mut zeros) = (file.bytes(), std::vec::Vec::new());
+        let (mut all, mut within, mut bundle_bytes) = (0, 0, 0);
+        let mut next = Some(segment.find_range(Target::Row(0), source, &mut scratch.pages).unwrap());
+        while let Some(range) = next {
+            let (start, len) = (range.bundle.0 as usize, range.bundle.1 as usize);
+            all += 1;
+            within += usize::from(start / BLOCK_BYTES == (start + len - 1) / BLOCK_BYTES);
+            bundle_bytes += len;
+            let behind = bytes[start..start + len].iter().rev().take_while(|byte| **byte == 0).count();
+            zeros.extend(start + len - behind..start + len);
+            next = segment.range_after(&range, source, &mut scratch.pages).unwrap();
+        }
+        assert!(within * 20 >= all * 17, "{within} of {all} bundles lie within a block");
+        assert!(bundle_bytes * 10 >= all * BLOCK_BYTES * 9, "{all} bundles have {bundle_bytes} bytes");
+        assert!(zeros.len() * 20 <= bundle_bytes, "{} of {bundle_bytes} bytes are zeros", zeros.len());
+        check_gets(&table, &segment, None);
+        check_scan(&table, &segment);
+        check_verified(&table, &segment);
+        let at = zeros[zeros.len() / 2];
+        file.flip(at, 64);
+        let found = verify(&segment, table.schema(), &arena, &mut |_| Ok(())).unwrap();
+        assert!(found.problems_count > 0, "byte {at}");
+    }
+}
+
+/// Aim: pages of sequences and kinds are left out where the directory says the same. Method: rows that are alike in one or the other,
+/// or in both, or in none; bundled and by column.
+#[test]
+fn what_the_directory_says_needs_no_page() {
+    let budget = Budget::unlimited("test").unwrap();
+    let arena = Arena::new(&budget);
+    for columns_count in [2, 5] {
+        for (sequences, deletes) in [(1, 1), (1, 0), (4, 1), (4, 0), (4, 3), (1, 3)] {
+            let types = [Type::BigInt; 5];
+            let mut table = Table::of(&types[..columns_count], &[(0, KeyOrder::ASC)]);
+            for i in 0..300u64 {
+                let values: std::vec::Vec<_> =
+                    (0..columns_count as i64).map(|column| Owned::BigInt(i as i64 ^ column)).collect();
+                let is_delete = deletes > 0 && i.is_multiple_of(deletes);
+                table.put(&values, 5 + i % sequences, is_delete);
+            }
+            table.base = 9;
+            table.sort();
+            let segment = table.write(&MemoryFile::new(), 0, true, 1, &arena);
+            let (mut scratch, source) = (Scratch::new_in(&arena), PageSource::UNCACHED);
+            let range = segment.find_range(Target::Row(0), source, &mut scratch.pages).unwrap();
+            let left_out = [SEQUENCE, KIND].map(|physical| range.leaves_out(physical));
+            assert_eq!(left_out, [sequences == 1, deletes < 2], "{columns_count}, {sequences}, {deletes}");
+            check_gets(&table, &segment, None);
+            check_scan(&table, &segment);
+            check_verified(&table, &segment);
+        }
+    }
 }
 
 #[test]

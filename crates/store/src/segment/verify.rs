@@ -17,13 +17,12 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_types::column::Kind;
 
 use super::cursor::SegmentCursor;
-use super::filter::{LINE_BYTES, hash_key, may_contain};
-use super::layout::{
-    CRC_BYTES, FOOTER_BYTES, Footer, GroupDirectory, IndexNode, SYSTEM_COLUMNS, VersionedKey, payload,
-};
+use super::filter::{hash_key, may_contain};
+use super::layout::{FOOTER_BYTES, Footer, GroupDirectory, IndexNode, SYSTEM_COLUMNS, payload};
 use super::piece::{PageSource, Scratch, sized};
 use super::reader::Segment;
 use super::search::RangePlace;
+use super::separators::VersionedKey;
 use super::{physical_order, zones};
 use crate::error::{Corruption, Error};
 use crate::page::{Page, PageValue, ROWS_MAX, TextRef, Zone, ZoneBound};
@@ -172,13 +171,18 @@ impl<'a> Verifier<'_, '_, 'a> {
             return self.tell_of_gap(result);
         }
         let node = IndexNode::parse(&copy).map_err(|what| self.problem(place.0, what))?;
-        if node.separator(0) != separator || node.entry(0).first_row != first_row {
+        if node.entry(0).first_row != first_row {
             let problem = self.problem(place.0, "an index node begins elsewhere than its entry says");
             self.tell(Err(problem))?;
         }
+        let mut own = Vec::new_in(self.arena);
         for index in 0..node.count() {
             let entry = node.entry(index);
-            self.node((entry.offset, entry.len), level - 1, node.separator(index), entry.first_row)?;
+            own.clear();
+            node.separators.put(index, &mut own)?;
+            // What is before a node is before its first child.
+            let separator = if index == 0 { separator } else { &own };
+            self.node((entry.offset, entry.len), level - 1, separator, entry.first_row)?;
         }
         Ok(())
     }
@@ -202,17 +206,21 @@ impl<'a> Verifier<'_, '_, 'a> {
         let piece = self.segment.directory(place, PageSource::UNCACHED, &mut self.scratch.pages.bytes)?;
         copy.extend_from_slice(payload(&piece))?;
         let directory = GroupDirectory::parse(&copy).map_err(|what| self.problem(place.0, what))?;
-        if directory.head.first_row != first_row || directory.separator(0) != separator {
+        if directory.head.first_row != first_row {
             let problem = self.problem(place.0, "a row group begins elsewhere than its entry says");
             self.tell(Err(problem))?;
         }
         self.totals.groups += 1;
         let mut nulls = Vec::new_in(self.arena);
         nulls.resize(self.segment.columns_count(), 0u32)?;
+        let mut own = Vec::new_in(self.arena);
         for index in 0..directory.ranges_count() {
             let range = RangePlace::new(&directory, place, index);
             self.cursor.stand_at(range);
-            let result = self.keys(&range, directory.separator(index));
+            own.clear();
+            directory.separators.put(index, &mut own)?;
+            let separator = if index == 0 { separator } else { &own };
+            let result = self.keys(&range, separator, directory.filter(range.filter));
             self.tell_of_gap(result)?;
             let orders = physical_order(&self.schema);
             for (physical, column) in orders.enumerate() {
@@ -254,19 +262,18 @@ impl<'a> Verifier<'_, '_, 'a> {
     }
 
     /// Keys, sequences and kinds of a range.
-    fn keys(&mut self, range: &RangePlace, separator: &[u8]) -> Result<(), Error> {
+    fn keys(&mut self, range: &RangePlace, separator: &[u8], filter: (u64, u32)) -> Result<(), Error> {
         let offset = range.directory.0;
         let rows = range.rows as usize;
         self.cursor.load_keys()?;
-        self.cursor.read_versions(rows, self.sequences, self.deletes)?;
-        let filter_len = usize::from(range.filter_lines) * LINE_BYTES + CRC_BYTES;
-        let filter = (range.filter_offset, filter_len as u32);
+        self.cursor.sequences(0..rows, &mut self.sequences[..rows])?;
+        self.cursor.deletes(0..rows, &mut self.deletes[..rows])?;
         let mut lines = Vec::new_in(self.arena);
         let piece = self.segment.plain_piece(filter, PageSource::UNCACHED, &mut self.scratch.pages.bytes)?;
         lines.extend_from_slice(payload(&piece))?;
         let mut has_versions = false;
         for row in 0..rows {
-            let stored = self.sequences[row];
+            let stored = self.sequences[row] - self.segment.base;
             self.key.clear();
             self.cursor.put_key(row, &mut self.key)?;
             let this = VersionedKey::new(&self.key, stored);
@@ -292,7 +299,7 @@ impl<'a> Verifier<'_, '_, 'a> {
                 has_versions |= is_version && !is_first;
             }
             if !may_contain(&lines, hash_key(&self.key)) {
-                return Err(self.problem(range.filter_offset, "a filter denies a key that is there"));
+                return Err(self.problem(filter.0, "a filter denies a key that is there"));
             }
             match &mut self.last {
                 Some(last) => {
@@ -310,8 +317,8 @@ impl<'a> Verifier<'_, '_, 'a> {
 
     fn versions(&mut self, range: &RangePlace, rows: usize, has_versions: bool) -> Result<(), Error> {
         let sequences = self.sequences.get(..rows).unwrap_or(&[]);
-        let least = sequences.iter().copied().min().unwrap_or(0);
-        let greatest = sequences.iter().copied().max().unwrap_or(0);
+        let least = sequences.iter().copied().min().unwrap_or(0) - self.segment.base;
+        let greatest = sequences.iter().copied().max().unwrap_or(0) - self.segment.base;
         let tombstones = self.deletes.iter().take(rows).filter(|is_delete| **is_delete).count();
         let totals = &mut self.totals;
         totals.tombstones += tombstones as u64;

@@ -15,8 +15,8 @@ use super::filter::hash_key;
 use super::group::{ColumnTotals, Group, GroupLimits};
 use super::index::{Child, IndexBuilder};
 use super::layout::{
-    CONTINUES, Footer, HAS_VERSIONS, KeyBound, RANGES_MAX, RangeRecord, SYSTEM_COLUMNS, SYSTEM_TYPES,
-    schema_hash,
+    BUNDLED_COLUMNS_MAX, CONTINUES, Footer, HAS_VERSIONS, KeyBound, RANGES_MAX, RangeRecord, SEQUENCE,
+    SYSTEM_COLUMNS, SYSTEM_TYPES, is_left_out, schema_hash,
 };
 use super::output::Output;
 use super::piece::SegmentFile;
@@ -112,11 +112,14 @@ impl WriterSizes {
         let heap_bytes = if texts == 0 {
             0
         } else {
-            (bytes / 8).min(texts * super::staging::page_text_bytes(schema.columns.len()))
+            (bytes / 8).min(texts * super::staging::page_text_bytes_max(schema.columns.len()))
         };
         // Beside its columns a row has its sequence, its kind, the hashes of its key, and 16 bytes while it is encoded.
         let beside_bytes = 25 + 8 * FILTER_RANGES;
         let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + beside_bytes)).clamp(1, ROWS_MAX);
+        // Ranges of bundles are short, and a piece for each column is what others cost.
+        let is_bundled = schema.columns.len() <= BUNDLED_COLUMNS_MAX;
+        let ranges_max = if is_bundled { RANGES_MAX } else { RANGES_MAX / 2 };
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
         // They are for planners, and worth a part of the last eighth.
         let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
@@ -127,7 +130,7 @@ impl WriterSizes {
             page_rows,
             heap_bytes,
             pages_bytes: (bytes / 16 * 7).min(16 << 20),
-            ranges: (bytes / 16 / places_bytes).clamp(1, RANGES_MAX),
+            ranges: (bytes / 16 / places_bytes).clamp(1, ranges_max),
             buffer_bytes: (bytes / 16).clamp(2 << 10, 256 << 10),
             row_bytes: row_bytes + schema.columns.len() * 64 / page_rows,
             symbol_tables: if finds_symbols { (bytes / 16 / size_of::<SymbolTable>()).min(texts) } else { 0 },
@@ -239,7 +242,10 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             staging: Staging::new_in(&schema, sizes.page_rows, sizes.heap_bytes, arena)?,
             index: IndexBuilder::new_in(arena),
             sketches: Sketches::new_in(schema.columns.len(), sizes.registers, arena)?,
-            scratch: EncodeScratch::new_in(arena),
+            scratch: match schema.columns.len() {
+                ..=BUNDLED_COLUMNS_MAX => EncodeScratch::new_in(arena).without_sums(),
+                _ => EncodeScratch::new_in(arena),
+            },
             training: Arena::new(arena.budget()),
             symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
             waits,
@@ -564,8 +570,18 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             RangeSource::Batch { rows, .. } => *rows,
         };
         debug_assert_eq!(rows, self.range_rows);
-        self.group.add_page(&self.staging.sequences(rows), None, &mut self.scratch)?;
-        self.group.add_page(&self.staging.deletes(rows), None, &mut self.scratch)?;
+        for physical in 0..SYSTEM_COLUMNS {
+            let RangeRecord { sequence_min, sequence_max, tombstones, .. } = self.range;
+            if is_left_out(physical, rows as u32, (sequence_min, sequence_max), tombstones) {
+                self.group.leave_out_page()?;
+                continue;
+            }
+            let values = match physical {
+                SEQUENCE => self.staging.sequences(rows),
+                _ => self.staging.deletes(rows),
+            };
+            self.group.add_page(&values, None, &mut self.scratch)?;
+        }
         let is_first = self.group.is_empty();
         for physical in 0..self.order.len() {
             let index = usize::from(self.order[physical]);
@@ -581,7 +597,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             self.totals[index].add(&stats);
             self.sketches.add(index, &values);
         }
-        self.group.end_range(rows, self.range)?;
+        if let Some(sizes) = self.group.end_range(rows, self.range)? {
+            self.staging.aim(sizes);
+        }
         self.counts.ranges += 1;
         self.counts.sequence_min = self.counts.sequence_min.min(self.range.sequence_min);
         self.counts.sequence_max = self.counts.sequence_max.max(self.range.sequence_max);

@@ -103,7 +103,9 @@ fn idle_readers_hold_up_nobody(worker: bool) {
             store.compact().unwrap();
         }
         let held = held_bytes(&machine.budget, "memtable");
-        assert!(held <= 4 * MEMTABLE_BYTES, "{held}, with {} snapshots", snapshots.len());
+        // Two of them, each with a last slab as large as all before, and what they are themselves.
+        let held_max = 4 * MEMTABLE_BYTES + (4 << 10);
+        assert!(held <= held_max, "{held}, with {} snapshots", snapshots.len());
     }
     let StoreCounters { flushes_count, compactions_count, .. } = store.counters();
     assert!(flushes_count >= 10 && compactions_count >= 5, "{:?}", store.counters());
