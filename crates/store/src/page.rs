@@ -364,6 +364,11 @@ impl<'p> Page<'p> {
     /// What is wrong.
     pub(crate) fn parse_summed(bytes: &'p [u8]) -> Result<Page<'p>, &'static str> {
         let page = Page::parse_again(bytes)?;
+        // Not by who parses it again: the end of a page may be far from the processor, and its begin near.
+        let length = bytes.get(bytes.len() - TAIL_BYTES..).and_then(|tail| tail.first_chunk());
+        if length.map(|length| u32::from_le_bytes(*length) as usize) != Some(bytes.len()) {
+            return Err("the page has another length");
+        }
         page.check()?;
         Ok(page)
     }
@@ -408,10 +413,6 @@ impl<'p> Page<'p> {
         let values = parse_values(&mut input, kind, form, flags, count)?;
         if input.left() != 0 {
             return Err("there is more than the page's values");
-        }
-        let length = bytes.get(bytes.len() - TAIL_BYTES..).and_then(|tail| tail.first_chunk());
-        if length.map(|length| u32::from_le_bytes(*length) as usize) != Some(bytes.len()) {
-            return Err("the page has another length");
         }
         let digits = (flags & IS_SCALED != 0).then_some(digits);
         Ok(Page { kind, rows, nulls, digits, validity, longs, codes, values })

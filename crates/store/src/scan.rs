@@ -14,6 +14,7 @@ use crate::encode::{EncodedRange, KeyRange};
 use crate::error::{Error, InputKind, InputProblem};
 use crate::input::{MemoryInput, SegmentInput};
 use crate::level::{LEVELS, of_level, overlapping};
+use crate::memtable;
 use crate::merge::{Filter, Merge, OWN_SEQUENCE, Pick, Sources, Step, Window};
 use crate::page::{ColumnMut, ROWS_MAX};
 use crate::read::{View, no_such_table};
@@ -280,6 +281,18 @@ impl<'a> Scan<'a> {
             }
         }
         self.stop_alone()?;
+        self.fill_merged(view, tables, into, rows_max)
+    }
+
+    /// [`Scan::fill`] from several inputs. Not inlined: its stack is touched page by page at the begin of each call.
+    #[inline(never)]
+    fn fill_merged(
+        &mut self,
+        view: View<'_>,
+        tables: [Option<(memtable::Memtable<'_>, u64)>; MEMORY_INPUTS_MAX],
+        into: &mut [ColumnMut<'_, '_>],
+        rows_max: usize,
+    ) -> Result<usize, Error> {
         let (id, shape) = (self.table.id(), self.schema.key_shape());
         let start = self.merge.position().unwrap_or((&self.range.from, u64::MAX));
         let mut memory: Memory<'_> = tables.map(|table| {
@@ -299,7 +312,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether a memtable has nothing in what is left of the range.
-    fn is_empty_in(&self, table: crate::memtable::Memtable<'_>) -> bool {
+    fn is_empty_in(&self, table: memtable::Memtable<'_>) -> bool {
         let mut cursor = table.cursor();
         // Where the scan is alone its position is further on: what comes before was empty then and is not seen now.
         cursor.seek(self.table.id(), &self.range.from, u64::MAX);

@@ -138,7 +138,7 @@ impl<'p> Runs<'p> {
             self.values.unpack(run, values);
             run += count;
             let (first, last) = (start as i32, out.len() as i32);
-            ends.iter_mut().for_each(|end| *end = end.wrapping_sub(first).clamp(0, last));
+            avx2::with_avx2(|| ends.iter_mut().for_each(|end| *end = end.wrapping_sub(first).clamp(0, last)));
             if run == self.count {
                 // Beyond every row, whatever the page says.
                 ends.last_mut().into_iter().for_each(|end| *end = last);
