@@ -16,11 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const ENTRIES_COUNT: usize = 1_000_000;
 /// How often all entries are walked over.
 const SCANS_COUNT: usize = 3;
-/// The small number of entries after which a reset is timed, and how often.
+/// The small number of entries after which a reset is timed.
 const ENTRIES_COUNT_FEW: usize = 10_000;
-const RESETS_COUNT_FEW: usize = 21;
-/// How often it is timed after all entries, the walked-over map included.
-const RESETS_COUNT_ALL: usize = 3;
+/// How often resets are timed, of few entries and of all.
+const RESETS_COUNT: usize = 9;
 /// Memory that is written before each reset, more than processors keep near: as a flush does, which goes over all entries
 /// and writes them to a file. So a reset finds no more of a small map near than of a large one.
 const FLUSHED_BYTES: usize = 128 << 20;
@@ -179,20 +178,23 @@ fn read_until_full<M: SharedMap>(
     }
 }
 
+/// Resets of all entries and of few, each behind a reset of another map and memory that is written: what the processor still has near
+/// is the same for both.
 fn resets<M: OrderedMap>(figures: &mut Figures, mut full: M, keys: &[u64]) -> Outcome<()> {
-    let few = &keys[..keys.len().min(ENTRIES_COUNT_FEW)];
+    let few_keys = &keys[..keys.len().min(ENTRIES_COUNT_FEW)];
+    let (mut few, mut other) = (M::new(few_keys.len())?, M::new(few_keys.len())?);
     let mut flushed = vec![0; FLUSHED_BYTES];
-    let mut all_us = vec![reset_us(&mut full, &mut flushed)];
-    for _ in 1..RESETS_COUNT_ALL {
-        fill(&mut full, keys)?;
-        all_us.push(reset_us(&mut full, &mut flushed));
-    }
-    drop(full);
-    let mut map = M::new(few.len())?;
-    let mut few_us = Vec::new();
-    for _ in 0..RESETS_COUNT_FEW {
-        fill(&mut map, few)?;
-        few_us.push(reset_us(&mut map, &mut flushed));
+    let (mut all_us, mut few_us) = (Vec::new(), Vec::new());
+    for round in 0..RESETS_COUNT {
+        if round > 0 {
+            fill(&mut full, keys)?;
+        }
+        fill(&mut few, few_keys)?;
+        for (map, us) in [(&mut full, &mut all_us), (&mut few, &mut few_us)] {
+            fill(&mut other, few_keys)?;
+            other.reset();
+            us.push(reset_us(map, &mut flushed));
+        }
     }
     figures.add("reset_10k_us", median(&few_us));
     figures.add("reset_1m_us", median(&all_us));
