@@ -24,7 +24,7 @@
 //!   the one that asks. Any other holder is on its way out, and is waited for: its moment must not become a refusal.
 //! - C5 A shard without a piece holds no memory.
 //! - C6 Pages that single rows are read from come into a full cache when they are missed a second time while their ghost is
-//!   there ([`Cache::admits`]): one that is read once costs no other its place, nor itself a way through memory that is cold.
+//!   there ([`Cache::get_or_admit`]): one that is read once costs no other its place, nor itself a way through memory that is cold.
 //!
 //! **Memory of a piece.** Each is a vector behind the cache's one [`BudgetAlloc`], whose account charges what all of
 //! them take with what the allocator keeps about each, so a piece of 200 bytes costs about 300. Sizes are rounded up
@@ -92,6 +92,16 @@ impl PieceKey {
             * u128::from(self.offset.wrapping_mul(0xD134_2543_DE82_EF95) ^ 0xA076_1D64_78BD_642F);
         (wide >> 64) as u64 ^ wide as u64
     }
+}
+
+/// What a look for a piece has brought.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    There(Piece),
+    /// It is missing, and is to be taken in.
+    Admitted,
+    /// It is missing, and is to be read past the cache.
+    Missing,
 }
 
 struct PieceBytes {
@@ -321,12 +331,12 @@ impl Cache {
         Ok(Some(inner.keep(key, piece)))
     }
 
-    /// Whether a piece of `len` bytes is to be taken in where it is missing: if there is room that nobody uses, if it was missed
-    /// not long ago, or if it is there. A full cache remembers that it was not.
+    /// The piece of `len` bytes at `key`, or whether it is to be taken in: if there is room that nobody uses, or if it was missed not
+    /// long ago. A full cache remembers that it was missed.
     #[inline]
-    pub(crate) fn admits(&self, key: PieceKey, len: usize) -> bool {
+    pub(crate) fn get_or_admit(&self, key: PieceKey, len: usize) -> Looked {
         let (inner, hash) = (&*self.inner, key.hash());
-        inner.shard(hash).admits(key, hash, || !inner.has_room(charged_bytes(len) + UNIT))
+        inner.shard(hash).get_or_admit(key, hash, || !inner.has_room(charged_bytes(len) + UNIT))
     }
 
     /// Bytes that scans keep as one piece: a share of the limit that leaves room for many.

@@ -11,7 +11,7 @@
 use allocator_api2::vec::Vec;
 use cofferdam_arena::BudgetAlloc;
 
-use super::{Piece, PieceKey};
+use super::{Looked, Piece, PieceKey};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -195,17 +195,25 @@ impl Shard {
         (piece, evicted)
     }
 
-    /// Whether a piece is there, or would be taken in: one whose ghost is there, or any unless the cache is full; then it leaves
+    /// The piece at `key`, or whether it would be taken in: one whose ghost is there, or any unless the cache is full; then it leaves
     /// its ghost.
     #[inline]
-    pub(super) fn admits(&mut self, key: PieceKey, hash: u64, is_full: impl FnOnce() -> bool) -> bool {
+    pub(super) fn get_or_admit(
+        &mut self,
+        key: PieceKey,
+        hash: u64,
+        is_full: impl FnOnce() -> bool,
+    ) -> Looked {
+        if let Some(piece) = self.get(key, hash) {
+            return Looked::There(piece);
+        }
         let has_slot = self.free != NONE || self.growth_waits == 0;
-        if self.find(key, hash).is_some() || self.arrays.slots.is_empty() || (has_slot && !is_full()) {
-            return true;
+        if self.arrays.slots.is_empty() || (has_slot && !is_full()) {
+            return Looked::Admitted;
         }
         let chain = self.chain_of(hash);
         let before = core::mem::replace(&mut self.arrays.ghosts[chain], fingerprint(hash));
-        before == fingerprint(hash)
+        if before == fingerprint(hash) { Looked::Admitted } else { Looked::Missing }
     }
 
     /// Whether the next piece asks for more slots, which are charged under the lock.

@@ -140,23 +140,24 @@ fn pieces_take_each_others_slots() {
 #[test]
 fn what_is_missed_twice_is_admitted() {
     let cache = Cache::new(&root(8 << 20), 256 << 10).unwrap();
-    assert!(cache.admits(key(1, 0), 3000), "there is room");
+    let admits = |key| matches!(cache.get_or_admit(key, 3000), Looked::Admitted);
+    assert!(admits(key(1, 0)), "there is room");
     let mut count = 0;
     while cache.stats().evictions_count == 0 {
         load(&cache, key(1, count), 3000).unwrap();
         count += 1;
     }
     let there = (0..count).find(|offset| cache.get(key(1, *offset)).is_some()).unwrap();
-    assert!(cache.admits(key(1, there), 3000), "it is there");
+    assert!(matches!(cache.get_or_admit(key(1, there), 3000), Looked::There(_)));
     let news: Std<_> = (0..8).map(|offset| key(2, offset << 20)).collect();
-    assert!(news.iter().all(|key| !cache.admits(*key, 3000)), "they were never missed");
-    let admitted = news.iter().filter(|key| cache.admits(**key, 3000)).count();
+    assert!(news.iter().all(|key| !admits(*key)), "they were never missed");
+    let admitted = news.iter().filter(|key| admits(**key)).count();
     assert!(admitted >= 6, "{admitted} of 8 are missed again");
     assert!(news.iter().any(|key| cache.get(*key).is_none()), "nobody has read them");
     for offset in 0..100_000 {
-        cache.admits(key(3, offset), 3000);
+        admits(key(3, offset));
     }
-    assert!(news.iter().all(|key| !cache.admits(*key, 3000)), "that was long ago");
+    assert!(news.iter().all(|key| !admits(*key)), "that was long ago");
 }
 
 /// Aim: reads never grow long-lived memory. Method: a million reads of pieces at random out of ten times what fits; the

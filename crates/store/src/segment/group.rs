@@ -15,7 +15,8 @@ use cofferdam_types::column::Kind;
 use super::filter::{self, LINE_BYTES};
 use super::layout::{
     BLOCK_BYTES, BUNDLED_COLUMNS_MAX, Bundle, ColumnLocation, GROUP_ROWS_MAX, GroupHead, HAS_SEQUENCES,
-    HAS_SYMBOLS, IS_BUNDLED, Put, RangeRecord, SEPARATORS_BYTES_MAX, SYSTEM_COLUMNS, location_bytes, tail_of,
+    HAS_SYMBOLS, IS_BUNDLED, Put, RangeRecord, SEPARATORS_BYTES_MAX, SYSTEM_COLUMNS, is_bundled,
+    location_bytes, tail_of,
 };
 use super::output::Output;
 use super::separators::GatheredSeparators;
@@ -324,7 +325,7 @@ impl<'a> Group<'a> {
     }
 
     fn is_bundled(&self) -> bool {
-        self.columns.len() <= BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS
+        is_bundled(self.columns.len() - SYSTEM_COLUMNS)
     }
 
     fn flags(&self) -> u16 {

@@ -35,6 +35,11 @@ pub(super) const BUNDLE_BYTES_MAX: usize = (BUNDLED_COLUMNS_MAX + SYSTEM_COLUMNS
 pub(super) const BLOCK_BYTES: usize = 4 << 10;
 /// Pages of a range stand together in tables of up to so many columns: whoever reads a row of them reads most columns.
 pub(super) const BUNDLED_COLUMNS_MAX: usize = 3;
+/// Whether the pages of a range stand together in tables of so many columns.
+pub(super) const fn is_bundled(columns_count: usize) -> bool {
+    columns_count <= BUNDLED_COLUMNS_MAX
+}
+
 /// The most bytes of a table of symbols.
 pub(super) const SYMBOLS_BYTES_MAX: usize = 4 << 10;
 /// The most page ranges of a row group.

@@ -11,7 +11,7 @@ use cofferdam_arena::{Arena, Budget};
 use cofferdam_vfs::{File, OpenMode};
 
 use super::layout::{self, Damage, HEADER_BYTES, Header};
-use crate::cache::{Cache, Piece, PieceKey};
+use crate::cache::{Cache, Looked, Piece, PieceKey};
 use crate::directory::{Charge, Directory};
 use crate::error::{Error, Unsupported};
 use crate::files::{FileId, FileKind};
@@ -449,8 +449,12 @@ impl LastPage<'_> {
         len: usize,
         read: impl Fn(&mut [u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if let Some(cache) = cache.filter(|cache| cache.admits(key, len)) {
-            self.cached = cache.get_or_read(key, len, &read)?;
+        if let Some(cache) = cache {
+            self.cached = match cache.get_or_admit(key, len) {
+                Looked::There(piece) => Some(piece),
+                Looked::Admitted => cache.get_or_read(key, len, &read)?,
+                Looked::Missing => None,
+            };
         }
         if self.cached.is_some() {
             return Ok(());

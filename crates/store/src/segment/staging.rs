@@ -8,7 +8,7 @@ use cofferdam_types::Value;
 use cofferdam_types::column::{Data, Kind, TextView};
 use cofferdam_types::row::decode_row;
 
-use super::layout::{BLOCK_BYTES, BUNDLED_COLUMNS_MAX};
+use super::layout::{BLOCK_BYTES, is_bundled};
 use super::output::Output;
 use super::{ColumnRef, LongText};
 use crate::error::Error;
@@ -34,9 +34,10 @@ pub(super) const PREFIX_BYTES: usize = 32;
 /// Who reads one row reads a page of each column, or a bundle; and each range costs some 50 bytes a column. So where there are
 /// few columns, ranges of few rows are cheap and worth while.
 pub(super) fn page_text_bytes_max(columns_count: usize) -> usize {
-    match columns_count {
-        ..=BUNDLED_COLUMNS_MAX => BUNDLE_TEXT_BYTES_MAX,
-        _ => (columns_count * (4 << 10)).min(PAGE_TEXT_BYTES_MAX),
+    if is_bundled(columns_count) {
+        BUNDLE_TEXT_BYTES_MAX
+    } else {
+        (columns_count * (4 << 10)).min(PAGE_TEXT_BYTES_MAX)
     }
 }
 
@@ -117,7 +118,7 @@ impl<'a> Staging<'a> {
             heap: Vec::with_capacity_in(heap_bytes_max, arena)?,
             heap_bytes_max,
             page_text_bytes: match schema.columns.len() {
-                ..=BUNDLED_COLUMNS_MAX => BUNDLE_TEXT_BYTES,
+                columns_count if is_bundled(columns_count) => BUNDLE_TEXT_BYTES,
                 columns_count => page_text_bytes_max(columns_count),
             },
             row_text_bytes: 0,

@@ -317,8 +317,9 @@ impl<'a> Verifier<'_, '_, 'a> {
 
     fn versions(&mut self, range: &RangePlace, rows: usize, has_versions: bool) -> Result<(), Error> {
         let sequences = self.sequences.get(..rows).unwrap_or(&[]);
-        let least = sequences.iter().copied().min().unwrap_or(0) - self.segment.base;
-        let greatest = sequences.iter().copied().max().unwrap_or(0) - self.segment.base;
+        let base = self.segment.base;
+        let least = sequences.iter().min().map_or(0, |least| least - base);
+        let greatest = sequences.iter().max().map_or(0, |greatest| greatest - base);
         let tombstones = self.deletes.iter().take(rows).filter(|is_delete| **is_delete).count();
         let totals = &mut self.totals;
         totals.tombstones += tombstones as u64;

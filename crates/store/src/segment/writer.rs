@@ -15,8 +15,8 @@ use super::filter::hash_key;
 use super::group::{ColumnTotals, Group, GroupLimits};
 use super::index::{Child, IndexBuilder};
 use super::layout::{
-    BUNDLED_COLUMNS_MAX, CONTINUES, Footer, HAS_VERSIONS, KeyBound, RANGES_MAX, RangeRecord, SEQUENCE,
-    SYSTEM_COLUMNS, SYSTEM_TYPES, is_left_out, schema_hash,
+    CONTINUES, Footer, HAS_VERSIONS, KeyBound, RANGES_MAX, RangeRecord, SEQUENCE, SYSTEM_COLUMNS,
+    SYSTEM_TYPES, is_bundled, is_left_out, schema_hash,
 };
 use super::output::Output;
 use super::piece::SegmentFile;
@@ -118,8 +118,7 @@ impl WriterSizes {
         let beside_bytes = 25 + 8 * FILTER_RANGES;
         let page_rows = ((bytes / 4 - heap_bytes) / (row_bytes + beside_bytes)).clamp(1, ROWS_MAX);
         // Ranges of bundles are short, and a piece for each column is what others cost.
-        let is_bundled = schema.columns.len() <= BUNDLED_COLUMNS_MAX;
-        let ranges_max = if is_bundled { RANGES_MAX } else { RANGES_MAX / 2 };
+        let ranges_max = if is_bundled(schema.columns.len()) { RANGES_MAX } else { RANGES_MAX / 2 };
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
         // They are for planners, and worth a part of the last eighth.
         let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
@@ -242,9 +241,9 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             staging: Staging::new_in(&schema, sizes.page_rows, sizes.heap_bytes, arena)?,
             index: IndexBuilder::new_in(arena),
             sketches: Sketches::new_in(schema.columns.len(), sizes.registers, arena)?,
-            scratch: match schema.columns.len() {
-                ..=BUNDLED_COLUMNS_MAX => EncodeScratch::new_in(arena).without_sums(),
-                _ => EncodeScratch::new_in(arena),
+            scratch: match EncodeScratch::new_in(arena) {
+                scratch if is_bundled(schema.columns.len()) => scratch.without_sums(),
+                scratch => scratch,
             },
             training: Arena::new(arena.budget()),
             symbols: Vec::with_capacity_in(sizes.symbol_tables, arena)?,
