@@ -33,6 +33,7 @@
 //! | [`ThreadArenas`], [`StatementPart`] | a worker's scratch by size class, and results that a statement takes over |
 //! | [`CompilerArenas`], [`Session`] | a compilation in three arenas under one limit, checked stage by stage |
 //! | [`collections`] | vector, string, map, set |
+//! | [`Buffer`], [`Growing`] | slices that are owned: given back one by one, moved between threads |
 //! | [`BudgetAlloc`] | the global allocator behind a budget, for lists and maps that live long and change piece by piece |
 //! | [`Interner`], [`Overlay`] | names as symbols: shared by all threads, and a statement's own over them |
 //! | `Reservoir` | the operating system's memory: addresses reserved once, commits exactly what is charged |
@@ -49,6 +50,7 @@ mod allocator;
 mod arena;
 mod budget;
 mod budget_alloc;
+mod buffer;
 mod bump;
 mod chunk;
 pub mod collections;
@@ -71,6 +73,7 @@ mod thread_arena;
 pub use arena::{Arena, ArenaBox, ArenaStats, Growth, SpliceError, Zeroable};
 pub use budget::{Budget, BudgetOptions, MemoryTree, NodeStats, UNIT, Walk};
 pub use budget_alloc::{BudgetAlloc, append};
+pub use buffer::{Buffer, Growing};
 pub use coordinator::{
     ArenaOwner, Coordinator, CopyError, CopyTo, Loc, LocError, PinError, ReadPin, WritePin,
 };
