@@ -38,6 +38,11 @@ pub enum Error<'a> {
     OutOfMemory(AllocError),
     /// Retry if you like: the statement was cancelled.
     Cancelled,
+    /// Write the query in another way: a part of it cannot be run yet.
+    NotSupported {
+        /// The part.
+        what: &'static str,
+    },
 }
 
 const _: () = assert!(size_of::<Error<'_>>() <= 72);
@@ -216,15 +221,18 @@ impl Error<'_> {
             Error::Store(problem) => problem.error.sqlstate(),
             Error::OutOfMemory(_) => "53200",
             Error::Cancelled => "57014",
+            Error::NotSupported { .. } => "0A000",
         }
     }
 
     /// What the caller can do.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Value { .. } | Error::Argument { .. } | Error::File(_) | Error::Violation(_) => {
-                Remedy::FixInput
-            }
+            Error::Value { .. }
+            | Error::Argument { .. }
+            | Error::File(_)
+            | Error::Violation(_)
+            | Error::NotSupported { .. } => Remedy::FixInput,
             Error::Store(problem) => problem.error.remedy(),
             Error::OutOfMemory(_) => Remedy::GiveMemory,
             Error::Cancelled => Remedy::Retry,
@@ -239,7 +247,8 @@ impl Error<'_> {
             | Error::Violation(_)
             | Error::Store(_)
             | Error::OutOfMemory(_)
-            | Error::Cancelled => None,
+            | Error::Cancelled
+            | Error::NotSupported { .. } => None,
         }
     }
 
@@ -247,7 +256,7 @@ impl Error<'_> {
     pub fn hint(&self) -> Option<Hint<'_>> {
         match self {
             Error::Value { error, .. } => error.hint().map(Hint::Text),
-            Error::Argument { .. } | Error::Cancelled | Error::Store(_) => None,
+            Error::Argument { .. } | Error::Cancelled | Error::NotSupported { .. } | Error::Store(_) => None,
             Error::File(problem) => problem.kind.hint().map(Hint::Text),
             Error::Violation(Violation { kind: ViolationKind::Unique { .. }, row, .. }) => {
                 Some(Hint::Key(row.as_str()))
@@ -270,6 +279,7 @@ impl Error<'_> {
             Error::Argument { problem, span } => Error::Argument { problem, span },
             Error::OutOfMemory(error) => Error::OutOfMemory(error),
             Error::Cancelled => Error::Cancelled,
+            Error::NotSupported { what } => Error::NotSupported { what },
             Error::File(_) | Error::Violation(_) | Error::Store(_) => {
                 unreachable!("an expression reads no file and no table")
             }
@@ -415,6 +425,7 @@ impl fmt::Display for Error<'_> {
             Error::Store(problem) => problem.fmt(f),
             Error::OutOfMemory(error) => error.fmt(f),
             Error::Cancelled => f.write_str("canceling statement due to user request"),
+            Error::NotSupported { what } => write!(f, "the operator {what} is not supported yet"),
         }
     }
 }

@@ -21,7 +21,7 @@ use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, Place, StoreProblem, Violation, ViolationKind};
-use crate::operators::{Event, Node, Step, inputs, name};
+use crate::operators::{Event, Node, Step, name};
 use crate::tables::{Changes, Tables};
 
 static OPEN: Stage = Stage::new("open");
@@ -85,7 +85,7 @@ impl<'s> Workspace<'s> {
         for (index, (operator, arena)) in plan.operators.iter().zip(arenas).enumerate() {
             let node = Node::open(operator, &nodes, notes_lines, &mut store, arena)?;
             nodes.push(node)?;
-            for input in inputs(&operator.kind).into_iter().flatten() {
+            for input in operator.kind.inputs().iter() {
                 nodes[input.index()].parent = Some(OperatorId::new(index as u32));
             }
         }

@@ -25,8 +25,9 @@ use crate::expr::Expr;
 use crate::expr::names::Names;
 use crate::expr::print::{Quoted, append, write_aggregate, write_column, write_expr, write_literal};
 use crate::physical::{
-    HashJoin, Insert, KeyRange, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan,
-    SortKey,
+    Frame, FrameBound, FrameExclusion, FrameMode, HashAggregate, HashJoin, Insert, JoinKind, KeyNulls,
+    KeyRange, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SetOperationKind,
+    SortKey, TableFunction, TableFunctionKind, Window, WindowKind,
 };
 use crate::table::{StoredTable, TableSource};
 
@@ -63,9 +64,11 @@ pub fn explain<'a>(
         explain.depth = depth;
         let operator = &plan.operators[id.index()];
         explain.operator(operator, id)?;
-        for input in operator.kind.inputs().into_iter().rev().flatten() {
+        let first = open.len();
+        for input in operator.kind.inputs().iter() {
             open.push((input, depth + 1))?;
         }
+        open[first..].reverse();
     }
     Ok(explain.lines.into_slice())
 }
@@ -80,13 +83,23 @@ struct Explain<'a> {
 
 impl<'a> Explain<'a> {
     fn operator(&mut self, operator: &'a Operator<'a>, id: OperatorId) -> Result<(), AllocError> {
-        self.head(operator)?;
+        self.head(operator, id)?;
         if self.options.verbose {
             self.output(operator, id)?;
         }
         match &operator.kind {
             OperatorKind::Scan(scan) => self.scan(scan),
-            OperatorKind::Values { .. } | OperatorKind::Distinct { .. } => Ok(()),
+            OperatorKind::Values { .. }
+            | OperatorKind::CteScan { .. }
+            | OperatorKind::WorkingScan { .. }
+            | OperatorKind::Distinct { .. }
+            | OperatorKind::Concat { .. }
+            | OperatorKind::SetOperation { .. }
+            | OperatorKind::Materialize { .. }
+            | OperatorKind::Recursive { .. } => Ok(()),
+            OperatorKind::DistinctOn { input, columns } => self.columns("Distinct Key", columns, *input),
+            OperatorKind::Window(window) => self.window(window),
+            OperatorKind::TableFunction(function) => self.table_function(function),
             OperatorKind::Filter { input, conjuncts } => {
                 self.conjuncts("Filter", conjuncts, self.names(*input))
             }
@@ -96,22 +109,22 @@ impl<'a> Explain<'a> {
             }
             OperatorKind::HashJoin(join) => self.hash_join(join),
             OperatorKind::NestedLoopJoin(join) => self.nested_loop_join(join),
-            OperatorKind::HashAggregate { input, groups, aggregates } => {
+            OperatorKind::HashAggregate(HashAggregate { input, groups, sets, aggregates }) => {
                 let (arena, names) = (self.arena, self.names(*input));
                 self.exprs("Group Key", groups, names)?;
+                if let [_, _, ..] = sets {
+                    self.detail(format_args!("Grouping Sets: {}", Sets(sets)))?;
+                }
                 self.list("Aggregates", aggregates, |out, aggregate| {
                     write_aggregate(out, aggregate, names, arena)
                 })
             }
             OperatorKind::Sort { input, keys, limit } => self.sort(*input, keys, *limit),
-            OperatorKind::Limit { count, offset, .. } => {
-                if let Some(count) = count {
-                    self.detail(format_args!("Count: {count}"))?;
-                }
-                match offset {
-                    0 => Ok(()),
-                    offset => self.detail(format_args!("Offset: {offset}")),
-                }
+            OperatorKind::Limit(limit) => {
+                let names = self.names(limit.input);
+                self.exprs("Count", limit.count.as_slice(), names)?;
+                self.exprs("Offset", limit.offset.as_slice(), names)?;
+                self.columns("Ties", limit.ties.unwrap_or(&[]), limit.input)
             }
             OperatorKind::Insert(insert) => self.insert(insert),
         }
@@ -132,7 +145,7 @@ impl<'a> Explain<'a> {
     }
 
     /// The line with an operator's name.
-    fn head(&mut self, operator: &'a Operator<'a>) -> Result<(), AllocError> {
+    fn head(&mut self, operator: &'a Operator<'a>, id: OperatorId) -> Result<(), AllocError> {
         let mut line = self.indented(match self.depth {
             0 => 0,
             depth => 6 * depth - 4,
@@ -151,10 +164,39 @@ impl<'a> Explain<'a> {
             },
             OperatorKind::Filter { .. } => line.push_str("Filter")?,
             OperatorKind::Project { .. } => line.push_str("Project")?,
-            OperatorKind::HashJoin(_) => line.push_str("Hash Join")?,
-            OperatorKind::NestedLoopJoin(_) => line.push_str("Nested Loop")?,
-            OperatorKind::HashAggregate { groups: [], .. } => line.push_str("Aggregate")?,
-            OperatorKind::HashAggregate { .. } => line.push_str("HashAggregate")?,
+            OperatorKind::CteScan { cte } => {
+                append(&mut line, format_args!("CTE Scan on cte_{}", cte.index()))?
+            }
+            OperatorKind::WorkingScan { working } => {
+                append(&mut line, format_args!("WorkTable Scan on working_{working}"))?
+            }
+            OperatorKind::HashJoin(join) => {
+                append(&mut line, format_args!("Hash {}Join", join_word(join.kind)))?
+            }
+            OperatorKind::NestedLoopJoin(join) => match join.kind {
+                JoinKind::Inner => line.push_str("Nested Loop")?,
+                kind => append(&mut line, format_args!("Nested Loop {}Join", join_word(kind)))?,
+            },
+            OperatorKind::HashAggregate(HashAggregate { groups: [], .. }) => line.push_str("Aggregate")?,
+            OperatorKind::HashAggregate(_) => line.push_str("HashAggregate")?,
+            OperatorKind::Window(_) => line.push_str("WindowAgg")?,
+            OperatorKind::DistinctOn { .. } => line.push_str("Unique")?,
+            OperatorKind::Concat { .. } => line.push_str("Append")?,
+            OperatorKind::SetOperation { kind, all, .. } => {
+                let kind = match kind {
+                    SetOperationKind::Intersect => "Intersect",
+                    SetOperationKind::Except => "Except",
+                };
+                append(&mut line, format_args!("HashSetOp {kind}{}", if *all { " All" } else { "" }))?
+            }
+            OperatorKind::Materialize { .. } => append(&mut line, format_args!("CTE cte_{}", id.index()))?,
+            OperatorKind::Recursive { working, .. } => {
+                append(&mut line, format_args!("Recursive Union working_{working}"))?
+            }
+            OperatorKind::TableFunction(function) => match function.input {
+                None => line.push_str("Function Scan")?,
+                Some(_) => line.push_str("ProjectSet")?,
+            },
             OperatorKind::Sort { .. } => line.push_str("Sort")?,
             OperatorKind::Limit { .. } => line.push_str("Limit")?,
             OperatorKind::Distinct { .. } => line.push_str("Distinct")?,
@@ -300,7 +342,10 @@ impl<'a> Explain<'a> {
         self.list("Hash Cond", join.keys, |out, key| {
             out.push('(')?;
             write_expr(out, key.probe, probe, arena)?;
-            out.push_str(" = ")?;
+            out.push_str(match key.nulls {
+                KeyNulls::Equal => " IS NOT DISTINCT FROM ",
+                KeyNulls::Unmatched | KeyNulls::Unknown => " = ",
+            })?;
             write_expr(out, key.build, build, arena)?;
             out.push(')')
         })?;
@@ -309,6 +354,87 @@ impl<'a> Explain<'a> {
 
     fn nested_loop_join(&mut self, join: &'a NestedLoopJoin<'a>) -> Result<(), AllocError> {
         self.conjuncts("Join Filter", join.conjuncts, Names::of_join(self.plan, join.probe, join.build))
+    }
+
+    /// Columns of an input.
+    fn columns(&mut self, label: &str, columns: &'a [u32], input: OperatorId) -> Result<(), AllocError> {
+        let (names, arena) = (self.names(input), self.arena);
+        self.list(label, columns, |out, column| write_column(out, *column, names, arena))
+    }
+
+    fn window(&mut self, window: &'a Window<'a>) -> Result<(), AllocError> {
+        let (names, arena) = (self.names(window.input), self.arena);
+        self.columns("Partition Key", window.partition, window.input)?;
+        self.sort(window.input, window.order, None)?;
+        self.list("Functions", window.functions, |out, function| {
+            let mut args = [None; 3];
+            let name = match function.kind {
+                WindowKind::Aggregate(_) => "",
+                WindowKind::RowNumber => "row_number",
+                WindowKind::Rank => "rank",
+                WindowKind::DenseRank => "dense_rank",
+                WindowKind::PercentRank => "percent_rank",
+                WindowKind::CumeDist => "cume_dist",
+                WindowKind::Ntile(buckets) => {
+                    args[0] = Some(buckets);
+                    "ntile"
+                }
+                WindowKind::Lag { value, offset, default } => {
+                    args = [Some(value), offset, default];
+                    "lag"
+                }
+                WindowKind::Lead { value, offset, default } => {
+                    args = [Some(value), offset, default];
+                    "lead"
+                }
+                WindowKind::FirstValue(value) => {
+                    args[0] = Some(value);
+                    "first_value"
+                }
+                WindowKind::LastValue(value) => {
+                    args[0] = Some(value);
+                    "last_value"
+                }
+                WindowKind::NthValue(value, number) => {
+                    args = [Some(value), Some(number), None];
+                    "nth_value"
+                }
+            };
+            if let WindowKind::Aggregate(aggregate) = &function.kind {
+                write_aggregate(out, aggregate, names, arena)?;
+            } else {
+                out.push_str(name)?;
+                out.push('(')?;
+                for (index, arg) in args.into_iter().flatten().enumerate() {
+                    out.push_str(if index == 0 { "" } else { ", " })?;
+                    write_expr(out, arg, names, arena)?;
+                }
+                out.push(')')?;
+            }
+            append(out, format_args!("{}", FrameText(function.frame)))
+        })
+    }
+
+    fn table_function(&mut self, function: &'a TableFunction<'a>) -> Result<(), AllocError> {
+        let names = match function.input {
+            Some(input) => self.names(input),
+            None => Names::of_columns(self.plan, &[]),
+        };
+        let arena = self.arena;
+        self.list("Function Call", function.calls, |out, call| {
+            let name = match call.function {
+                TableFunctionKind::GenerateSeries => "generate_series",
+                TableFunctionKind::Unnest => "unnest",
+                TableFunctionKind::Once => "",
+            };
+            out.push_str(name)?;
+            out.push('(')?;
+            for (index, arg) in call.args.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " })?;
+                write_expr(out, arg, names, arena)?;
+            }
+            out.push(')')
+        })
     }
 
     fn sort(&mut self, input: OperatorId, keys: &'a [SortKey], limit: Option<u64>) -> Result<(), AllocError> {
@@ -326,5 +452,65 @@ impl<'a> Explain<'a> {
             Some(limit) => self.detail(format_args!("Top-N: {limit}")),
             None => Ok(()),
         }
+    }
+}
+/// The word for a kind of join, with a blank behind it.
+fn join_word(kind: JoinKind) -> &'static str {
+    match kind {
+        JoinKind::Inner => "",
+        JoinKind::Left => "Left ",
+        JoinKind::Right => "Right ",
+        JoinKind::Full => "Full ",
+        JoinKind::Semi => "Semi ",
+        JoinKind::Anti => "Anti ",
+        JoinKind::Single => "Single ",
+        JoinKind::Mark => "Mark ",
+    }
+}
+
+/// Grouping sets, as lists of the groups' numbers from 1.
+struct Sets<'a>(&'a [&'a [u32]]);
+
+impl fmt::Display for Sets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, set) in self.0.iter().enumerate() {
+            f.write_str(if index == 0 { "(" } else { ", (" })?;
+            for (index, group) in set.iter().enumerate() {
+                write!(f, "{}{}", if index == 0 { "" } else { ", " }, group + 1)?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+/// A frame, where it is not the usual one.
+struct FrameText(Frame);
+
+impl fmt::Display for FrameText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Frame { mode, start, end, exclusion } = self.0;
+        if self.0 == Frame::DEFAULT {
+            return Ok(());
+        }
+        let bound = |bound: FrameBound, is_start: bool| match (bound, is_start) {
+            (FrameBound::Unbounded, true) => "UNBOUNDED PRECEDING",
+            (FrameBound::Unbounded, false) => "UNBOUNDED FOLLOWING",
+            (FrameBound::CurrentRow, _) => "CURRENT ROW",
+            (FrameBound::Preceding(_), _) => "offset PRECEDING",
+            (FrameBound::Following(_), _) => "offset FOLLOWING",
+        };
+        let mode = match mode {
+            FrameMode::Rows => "ROWS",
+            FrameMode::Range => "RANGE",
+            FrameMode::Groups => "GROUPS",
+        };
+        write!(f, " {mode} BETWEEN {} AND {}", bound(start, true), bound(end, false))?;
+        f.write_str(match exclusion {
+            FrameExclusion::NoOthers => "",
+            FrameExclusion::CurrentRow => " EXCLUDE CURRENT ROW",
+            FrameExclusion::Group => " EXCLUDE GROUP",
+            FrameExclusion::Ties => " EXCLUDE TIES",
+        })
     }
 }

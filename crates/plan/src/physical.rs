@@ -15,9 +15,11 @@
 //!
 //! # Invariants
 //!
-//! - **P1** An operator's inputs have smaller ids than the operator; every operator but the root is the input of exactly one.
+//! - **P1** An operator's inputs have smaller ids than the operator; every operator is the input of exactly one, but for the root
+//!   and for what [`OperatorKind::Materialize`] keeps, which scans read by its id.
 //! - **P2** `columns` of an operator describes its output batch; `Column(i)` in an expression of an operator is position
 //!   `i` of its input (of the probe columns followed by the build columns for what a join computes after matching).
+//!   An expression of `Values`, of LIMIT and of a table function without an input refers to no column.
 //! - **P3** A filter is a list of boolean conjuncts: a row passes if all are true (not false, not NULL).
 
 use std::ops::Bound;
@@ -108,6 +110,16 @@ pub enum OperatorKind<'a> {
         /// Rows of expressions that refer to no column; every row has the operator's columns.
         rows: &'a [&'a [&'a Expr<'a>]],
     },
+    /// Reads the rows that a [`OperatorKind::Materialize`] keeps.
+    CteScan {
+        /// The operator that keeps them.
+        cte: OperatorId,
+    },
+    /// Reads the rows that the last round of a [`OperatorKind::Recursive`] has added.
+    WorkingScan {
+        /// The number that the recursive operator has.
+        working: u32,
+    },
     /// Passes the rows for which all conjuncts are true.
     Filter {
         /// Where rows come from.
@@ -122,19 +134,14 @@ pub enum OperatorKind<'a> {
         /// The expressions, over the input's columns.
         exprs: &'a [&'a Expr<'a>],
     },
-    /// Inner equi-join through a hash table over the build side.
+    /// A join by equal keys, through a hash table over the build side.
     HashJoin(HashJoin<'a>),
-    /// Inner join of every pair of rows; the build side is held.
+    /// A join by any condition; the build side is held.
     NestedLoopJoin(NestedLoopJoin<'a>),
     /// Groups rows by equal keys (NULL equals NULL) and aggregates each group. Its output is the groups, then the aggregates.
-    HashAggregate {
-        /// Where rows come from.
-        input: OperatorId,
-        /// The keys over the input's columns. Without keys there is exactly one output row, also for no input.
-        groups: &'a [&'a Expr<'a>],
-        /// What is computed for each group.
-        aggregates: &'a [Aggregate<'a>],
-    },
+    HashAggregate(HashAggregate<'a>),
+    /// Computes window functions. Its output is the input's columns, then the functions' results, in any order of rows.
+    Window(Window<'a>),
     /// Orders rows.
     Sort {
         /// Where rows come from.
@@ -145,39 +152,165 @@ pub enum OperatorKind<'a> {
         limit: Option<u64>,
     },
     /// Skips `offset` rows and passes at most `count` of the rest.
-    Limit {
-        /// Where rows come from.
-        input: OperatorId,
-        /// How many rows to pass; `None` for all.
-        count: Option<u64>,
-        /// How many rows to skip first.
-        offset: u64,
-    },
+    Limit(Limit<'a>),
     /// Passes each distinct row once (NULL equals NULL).
     Distinct {
         /// Where rows come from.
         input: OperatorId,
     },
+    /// Passes the first of each run of rows that are equal in some columns (NULL equals NULL).
+    DistinctOn {
+        /// Where rows come from, in an order in which rows that are equal in these columns stand together.
+        input: OperatorId,
+        /// The columns.
+        columns: &'a [u32],
+    },
+    /// The rows of all inputs, one input after the other. All have the operator's columns.
+    Concat {
+        /// At least one.
+        inputs: &'a [OperatorId],
+    },
+    /// Rows of the left input by whether the right one has them too. Both have the operator's columns; NULL equals NULL.
+    SetOperation {
+        /// Whose rows are counted.
+        left: OperatorId,
+        /// Whose rows decide.
+        right: OperatorId,
+        /// Which rows are given.
+        kind: SetOperationKind,
+        /// Whether rows are counted (`ALL`) or given once.
+        all: bool,
+    },
+    /// Keeps the rows of its input for any number of [`OperatorKind::CteScan`]. It is no operator's input.
+    Materialize {
+        /// Where rows come from.
+        input: OperatorId,
+    },
+    /// The rows of `base`; then again and again those that `step` gives when its [`OperatorKind::WorkingScan`] reads the rows that
+    /// were added last, until none are.
+    Recursive {
+        /// The rows to begin with.
+        base: OperatorId,
+        /// A round.
+        step: OperatorId,
+        /// What scans of the rows added last call it; unique in the plan.
+        working: u32,
+        /// Whether rows that were given before are left out (`UNION`).
+        distinct: bool,
+    },
+    /// Calls set-returning functions for each row.
+    TableFunction(TableFunction<'a>),
     /// Passes the rows that a table takes, for whoever puts them into it. Only at the root.
     Insert(Insert<'a>),
 }
 
-impl OperatorKind<'_> {
-    /// The operators whose rows it reads; of a join the probe side first.
-    pub fn inputs(&self) -> [Option<OperatorId>; 2] {
-        match *self {
-            OperatorKind::Scan(_) | OperatorKind::Values { .. } => [None, None],
+/// The inputs of an operator, of a join the probe side first.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs<'a> {
+    /// Up to two.
+    Few([Option<OperatorId>; 2]),
+    /// Any number.
+    Many(&'a [OperatorId]),
+}
+
+impl Inputs<'_> {
+    /// Each input.
+    pub fn iter(&self) -> impl Iterator<Item = OperatorId> + Clone + '_ {
+        let (few, many) = match self {
+            Inputs::Few(few) => (*few, &[][..]),
+            Inputs::Many(many) => ([None, None], *many),
+        };
+        few.into_iter().flatten().chain(many.iter().copied())
+    }
+}
+
+impl<'a> OperatorKind<'a> {
+    /// The operators whose rows it reads.
+    pub fn inputs(&self) -> Inputs<'a> {
+        Inputs::Few(match *self {
+            OperatorKind::Scan(_)
+            | OperatorKind::Values { .. }
+            | OperatorKind::CteScan { .. }
+            | OperatorKind::WorkingScan { .. } => [None, None],
             OperatorKind::Filter { input, .. }
             | OperatorKind::Project { input, .. }
-            | OperatorKind::HashAggregate { input, .. }
+            | OperatorKind::HashAggregate(HashAggregate { input, .. })
+            | OperatorKind::Window(Window { input, .. })
             | OperatorKind::Sort { input, .. }
-            | OperatorKind::Limit { input, .. }
+            | OperatorKind::Limit(Limit { input, .. })
             | OperatorKind::Distinct { input }
+            | OperatorKind::DistinctOn { input, .. }
+            | OperatorKind::Materialize { input }
             | OperatorKind::Insert(Insert { input, .. }) => [Some(input), None],
+            OperatorKind::TableFunction(TableFunction { input, .. }) => [input, None],
             OperatorKind::HashJoin(HashJoin { probe, build, .. })
             | OperatorKind::NestedLoopJoin(NestedLoopJoin { probe, build, .. }) => [Some(probe), Some(build)],
-        }
+            OperatorKind::SetOperation { left, right, .. } => [Some(left), Some(right)],
+            OperatorKind::Recursive { base, step, .. } => [Some(base), Some(step)],
+            OperatorKind::Concat { inputs } => return Inputs::Many(inputs),
+        })
     }
+}
+
+/// Skips rows and passes some of the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit<'a> {
+    /// Where rows come from.
+    pub input: OperatorId,
+    /// How many rows to pass, a bigint without columns; all if absent or NULL. Negative is an error (SQLSTATE 2201W).
+    pub count: Option<&'a Expr<'a>>,
+    /// How many rows to skip first, likewise; none if absent or NULL (SQLSTATE 2201X).
+    pub offset: Option<&'a Expr<'a>>,
+    /// `WITH TIES`: rows go on to be passed as long as they are equal to the last in these columns of the sorted input.
+    pub ties: Option<&'a [u32]>,
+}
+
+/// Which rows a set operation gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetOperationKind {
+    /// Those that both inputs have; with `ALL` as often as the one that has them less often.
+    Intersect,
+    /// Those that only the left input has; with `ALL` as often as it has them more often.
+    Except,
+}
+
+/// Calls set-returning functions. For each row of the input it gives as many rows as the function with the most gives, NULLs standing
+/// for what the others lack. Its output is the input's columns, then those of each function, then a bigint that numbers the rows
+/// of each input row from 1 if that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct TableFunction<'a> {
+    /// Where rows come from; one row of no columns if absent.
+    pub input: Option<OperatorId>,
+    /// At least one.
+    pub calls: &'a [TableCall<'a>],
+    /// `WITH ORDINALITY`.
+    pub with_ordinality: bool,
+    /// Whether an input row for which there are no rows is given once with NULLs.
+    pub keeps_empty: bool,
+}
+
+/// A call of a set-returning function.
+#[derive(Clone, Copy, Debug)]
+pub struct TableCall<'a> {
+    /// The function.
+    pub function: TableFunctionKind,
+    /// Its arguments, over the input's columns.
+    pub args: &'a [&'a Expr<'a>],
+    /// How many columns it gives.
+    pub columns_count: u32,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a set-returning function gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableFunctionKind {
+    /// `generate_series(start, stop)` or `(start, stop, step)`.
+    GenerateSeries,
+    /// `unnest(array)`.
+    Unnest,
+    /// A value that is given once, as a function that returns no set in FROM.
+    Once,
 }
 
 /// Reads the needed columns of a table.
@@ -319,18 +452,55 @@ impl CsvFormat {
         CsvFormat { delimiter: b'\t', quote: None, header: false, trailing_delimiter: false, escapes: true };
 }
 
-/// An inner equi-join. Rows whose key has a NULL match nothing.
+/// Which rows a join gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinKind {
+    /// Each pair of rows that match.
+    Inner,
+    /// And each probe row without a match, with NULLs for the build side.
+    Left,
+    /// And each build row without a match, with NULLs for the probe side.
+    Right,
+    /// And both.
+    Full,
+    /// Each probe row that has a match, once.
+    Semi,
+    /// Each probe row that has none.
+    Anti,
+    /// Each probe row with its match, or with NULLs; two matches are an error (SQLSTATE 21000).
+    Single,
+    /// Each probe row with a boolean behind all other columns: true if it has a match, NULL if it has none but a comparison is
+    /// unknown, else false. See [`KeyNulls::Unknown`]; conditions of a nested loop are unknown where they are NULL.
+    Mark,
+}
+
+impl JoinKind {
+    /// Whether columns of the build side are among what it gives.
+    pub const fn gives_build(self) -> bool {
+        !matches!(self, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark)
+    }
+
+    /// Whether a probe row without a match is given.
+    pub const fn keeps_probe(self) -> bool {
+        matches!(self, JoinKind::Left | JoinKind::Full | JoinKind::Anti | JoinKind::Single | JoinKind::Mark)
+    }
+}
+
+/// A join by equal keys.
 #[derive(Clone, Copy, Debug)]
 pub struct HashJoin<'a> {
+    /// Which rows it gives.
+    pub kind: JoinKind,
     /// The side whose rows are streamed past the hash table.
     pub probe: OperatorId,
     /// The side whose rows are held in the hash table; the one that is expected to be smaller.
     pub build: OperatorId,
     /// Pairs of key expressions of one type; at least one.
     pub keys: &'a [JoinKey<'a>],
-    /// Conjuncts over probe columns followed by build columns, tested on every match.
+    /// Conjuncts over probe columns followed by build columns, tested on every pair with equal keys: only if all are true is it a
+    /// match. A mark join has none.
     pub residual: &'a [&'a Expr<'a>],
-    /// Which columns are handed on, by position in probe columns followed by build columns.
+    /// Which columns are handed on, by position in probe columns followed by build columns; of a mark join the mark follows them.
     pub output: &'a [u32],
 }
 
@@ -341,51 +511,291 @@ pub struct JoinKey<'a> {
     pub probe: &'a Expr<'a>,
     /// Over the build side's columns.
     pub build: &'a Expr<'a>,
+    /// What NULL is equal to.
+    pub nulls: KeyNulls,
 }
 
-/// An inner join without equal keys.
+/// What NULL in a key is equal to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyNulls {
+    /// Nothing (`=`).
+    Unmatched,
+    /// NULL (`IS NOT DISTINCT FROM`).
+    Equal,
+    /// Nobody knows (the comparison of `IN`; only of a mark join): a probe row without a match is marked NULL if among the build rows with
+    /// the same other keys one has NULL here, or there is any and the probe row has NULL here.
+    Unknown,
+}
+
+/// A join by any condition.
 #[derive(Clone, Copy, Debug)]
 pub struct NestedLoopJoin<'a> {
+    /// Which rows it gives.
+    pub kind: JoinKind,
     /// The side that is streamed.
     pub probe: OperatorId,
     /// The side whose rows are held.
     pub build: OperatorId,
-    /// Conjuncts over probe columns followed by build columns.
+    /// Conjuncts over probe columns followed by build columns. Of a mark join, a pair for which one is false counts for nothing, and one
+    /// for which none is false but one is NULL is unknown.
     pub conjuncts: &'a [&'a Expr<'a>],
-    /// Which columns are handed on, by position in probe columns followed by build columns.
+    /// Which columns are handed on, by position in probe columns followed by build columns; of a mark join the mark follows them.
     pub output: &'a [u32],
 }
 
-/// One aggregate of a grouping.
+/// Groups and aggregates.
+#[derive(Clone, Copy, Debug)]
+pub struct HashAggregate<'a> {
+    /// Where rows come from.
+    pub input: OperatorId,
+    /// The keys over the input's columns.
+    pub groups: &'a [&'a Expr<'a>],
+    /// The grouping sets, each a list of positions in `groups`; the keys that are not in it are NULL. Rows are grouped for each set on
+    /// its own. A set without keys gives exactly one row, also for no input. At least one set.
+    pub sets: &'a [&'a [u32]],
+    /// What is computed for each group.
+    pub aggregates: &'a [Aggregate<'a>],
+}
+
+/// One aggregate of a grouping, or of a window.
 #[derive(Clone, Copy, Debug)]
 pub struct Aggregate<'a> {
     /// What is computed.
     pub function: AggregateFunction,
-    /// Over the input's columns; `None` for `count(*)` only.
-    pub argument: Option<&'a Expr<'a>>,
+    /// Over the input's columns, as many as the function's docstring names.
+    pub args: &'a [&'a Expr<'a>],
     /// Whether equal arguments count once.
     pub distinct: bool,
+    /// A row counts only if this is true.
+    pub filter: Option<&'a Expr<'a>>,
+    /// The order in which rows are taken; empty where it does not matter.
+    pub order_by: &'a [AggregateKey<'a>],
     /// The type of the result.
     pub ty: Type,
     /// Where in the statement's text it stands; overflow points here.
     pub span: Span,
 }
 
-/// What an aggregate computes. NULL arguments are passed over; without any argument left the result is NULL (a count: 0).
+/// One key of the order in which an aggregate takes rows.
+#[derive(Clone, Copy, Debug)]
+pub struct AggregateKey<'a> {
+    /// Over the input's columns.
+    pub expr: &'a Expr<'a>,
+    /// Greatest first.
+    pub descending: bool,
+    /// NULLs before all values, whatever the direction.
+    pub nulls_first: bool,
+}
+
+/// What an aggregate computes. Unless stated otherwise rows with a NULL argument are passed over, and without any row left the result
+/// is NULL (a count: 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AggregateFunction {
-    /// `count(*)`: the number of rows; bigint.
+    /// `count(*)`: the number of rows; bigint. No argument.
     CountRows,
     /// The number of arguments that are not NULL; bigint.
     Count,
-    /// The sum; bigint of integers, decimal of bigints and decimals, double of doubles. Overflow is an error.
+    /// The sum; bigint of integers, numeric of bigints and numerics, double of doubles, interval of intervals. Overflow is an error.
     Sum,
-    /// The mean; decimal of integers, bigints and decimals, double of doubles.
+    /// The mean; numeric of integers, bigints and numerics, double of doubles, interval of intervals.
     Avg,
     /// The least argument, of the argument's type.
     Min,
     /// The greatest argument, of the argument's type.
     Max,
+    /// Whether all arguments are true.
+    BoolAnd,
+    /// Whether one argument is true.
+    BoolOr,
+    /// Bits that all integers have.
+    BitAnd,
+    /// Bits that one of the integers has.
+    BitOr,
+    /// Bits that an odd number of the integers have.
+    BitXor,
+    /// The first argument that is not NULL.
+    AnyValue,
+    /// `(text, delimiter text)`, or of bytea: the texts behind one another; the delimiter of a row stands before its text.
+    StringAgg,
+    /// `(any)`: an array of the arguments, NULLs among them; NULL without rows.
+    ArrayAgg,
+    /// `(any)`: a JSON array of the arguments, NULLs among them; NULL without rows.
+    JsonAgg,
+    /// `(key, value)`: a JSON object.
+    JsonObjectAgg,
+    /// Of doubles or numerics, with the divisor n.
+    VarPop,
+    /// Of doubles or numerics, with the divisor n - 1; NULL for one row.
+    VarSamp,
+    /// The square root of the variance with the divisor n.
+    StddevPop,
+    /// The square root of the variance with the divisor n - 1; NULL for one row.
+    StddevSamp,
+    /// `(y double, x double)`; rows with a NULL in either are passed over, as in the following.
+    Corr,
+    /// `(y, x)`: the covariance with the divisor n.
+    CovarPop,
+    /// `(y, x)`: the covariance with the divisor n - 1.
+    CovarSamp,
+    /// `(y, x)`: the mean of x.
+    RegrAvgX,
+    /// `(y, x)`: the mean of y.
+    RegrAvgY,
+    /// `(y, x)`: the number of rows; bigint.
+    RegrCount,
+    /// `(y, x)`: where the line of least squares meets the y axis.
+    RegrIntercept,
+    /// `(y, x)`: the square of the correlation.
+    RegrR2,
+    /// `(y, x)`: the slope of the line of least squares.
+    RegrSlope,
+    /// `(y, x)`: the sum of squares of x around its mean.
+    RegrSxx,
+    /// `(y, x)`: the sum of products around the means.
+    RegrSxy,
+    /// `(y, x)`: the sum of squares of y around its mean.
+    RegrSyy,
+    /// `(fraction double)` with one key in `order_by`, a double or an interval: between the two nearest values. The fraction may be an
+    /// array; it is the same for all rows of a group.
+    PercentileCont,
+    /// `(fraction double)` with one key in `order_by`: the first value whose position reaches the fraction.
+    PercentileDisc,
+    /// With one key in `order_by` and no argument: the value that is there most often, the first of them in the order.
+    Mode,
+    /// `GROUPING(…)`: each argument is an integer literal, the position of a group; the result, an integer, has a bit for each, the last
+    /// one lowest, which is set if the grouping set of the row lacks the group.
+    Grouping,
+}
+
+/// Computes window functions over partitions.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    /// Where rows come from.
+    pub input: OperatorId,
+    /// The columns whose values rows of a partition share (NULL equals NULL).
+    pub partition: &'a [u32],
+    /// The order within a partition; without keys all rows of it are peers.
+    pub order: &'a [SortKey],
+    /// The functions; all have the same partition and order.
+    pub functions: &'a [WindowFunction<'a>],
+}
+
+/// A window function.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowFunction<'a> {
+    /// What is computed.
+    pub kind: WindowKind<'a>,
+    /// The rows that it looks at.
+    pub frame: Frame,
+    /// The type of the result.
+    pub ty: Type,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a window function computes. Expressions stand over the input's columns.
+#[derive(Clone, Copy, Debug)]
+pub enum WindowKind<'a> {
+    /// An aggregate over the frame.
+    Aggregate(Aggregate<'a>),
+    /// The number of the row in its partition, from 1; bigint.
+    RowNumber,
+    /// The number of the first peer; bigint.
+    Rank,
+    /// The number of the group of peers; bigint.
+    DenseRank,
+    /// (rank - 1) / (rows - 1), 0 for one row; double.
+    PercentRank,
+    /// The part of the partition up to the last peer; double.
+    CumeDist,
+    /// `(integer)`: the number of the bucket of so many.
+    Ntile(&'a Expr<'a>),
+    /// `value` of the row so many before this one, else `default`.
+    Lag {
+        /// What is given.
+        value: &'a Expr<'a>,
+        /// How many rows, an integer; 1 if absent. NULL gives NULL.
+        offset: Option<&'a Expr<'a>>,
+        /// What is given where there is no such row, of the row itself; NULL if absent.
+        default: Option<&'a Expr<'a>>,
+    },
+    /// `value` of the row so many behind this one, else `default`.
+    Lead {
+        /// What is given.
+        value: &'a Expr<'a>,
+        /// How many rows, an integer; 1 if absent. NULL gives NULL.
+        offset: Option<&'a Expr<'a>>,
+        /// What is given where there is no such row, of the row itself; NULL if absent.
+        default: Option<&'a Expr<'a>>,
+    },
+    /// The value of the frame's first row.
+    FirstValue(&'a Expr<'a>),
+    /// The value of the frame's last row.
+    LastValue(&'a Expr<'a>),
+    /// The value of the frame's row of a number from 1, an integer; less is an error (SQLSTATE 22016).
+    NthValue(&'a Expr<'a>, &'a Expr<'a>),
+}
+
+/// The rows around a row that a window function looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What the bounds count.
+    pub mode: FrameMode,
+    /// Where it begins.
+    pub start: FrameBound,
+    /// Where it ends, inclusive.
+    pub end: FrameBound,
+    /// Which of its rows are left out.
+    pub exclusion: FrameExclusion,
+}
+
+impl Frame {
+    /// `RANGE UNBOUNDED PRECEDING`: from the partition's first row to the last peer.
+    pub const DEFAULT: Frame = Frame {
+        mode: FrameMode::Range,
+        start: FrameBound::Unbounded,
+        end: FrameBound::CurrentRow,
+        exclusion: FrameExclusion::NoOthers,
+    };
+}
+
+/// What the bounds of a frame count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameMode {
+    /// Rows.
+    Rows,
+    /// Distances of the only key of the order.
+    Range,
+    /// Groups of peers.
+    Groups,
+}
+
+/// A bound of a frame. A `RANGE` with a distance has its bound as a column of the input: the key of the row less or plus the
+/// distance, computed below the window; a NULL key is a peer of NULLs only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameBound {
+    /// The first row of the partition, or the last.
+    Unbounded,
+    /// The row itself; in other modes than `ROWS` its peers.
+    CurrentRow,
+    /// So many rows or groups before it: a column of bigints that is the same for all rows of the statement, not negative (22013) and not
+    /// NULL (22004). In `RANGE`: the column that holds the bound.
+    Preceding(u32),
+    /// So many rows or groups behind it, likewise.
+    Following(u32),
+}
+
+/// Which rows of a frame are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameExclusion {
+    /// None.
+    NoOthers,
+    /// The row itself.
+    CurrentRow,
+    /// The row and its peers.
+    Group,
+    /// The peers, but not the row itself.
+    Ties,
 }
 
 /// One key of an ordering.
@@ -408,6 +818,36 @@ impl AggregateFunction {
             AggregateFunction::Avg => "avg",
             AggregateFunction::Min => "min",
             AggregateFunction::Max => "max",
+            AggregateFunction::BoolAnd => "bool_and",
+            AggregateFunction::BoolOr => "bool_or",
+            AggregateFunction::BitAnd => "bit_and",
+            AggregateFunction::BitOr => "bit_or",
+            AggregateFunction::BitXor => "bit_xor",
+            AggregateFunction::AnyValue => "any_value",
+            AggregateFunction::StringAgg => "string_agg",
+            AggregateFunction::ArrayAgg => "array_agg",
+            AggregateFunction::JsonAgg => "json_agg",
+            AggregateFunction::JsonObjectAgg => "json_object_agg",
+            AggregateFunction::VarPop => "var_pop",
+            AggregateFunction::VarSamp => "var_samp",
+            AggregateFunction::StddevPop => "stddev_pop",
+            AggregateFunction::StddevSamp => "stddev_samp",
+            AggregateFunction::Corr => "corr",
+            AggregateFunction::CovarPop => "covar_pop",
+            AggregateFunction::CovarSamp => "covar_samp",
+            AggregateFunction::RegrAvgX => "regr_avgx",
+            AggregateFunction::RegrAvgY => "regr_avgy",
+            AggregateFunction::RegrCount => "regr_count",
+            AggregateFunction::RegrIntercept => "regr_intercept",
+            AggregateFunction::RegrR2 => "regr_r2",
+            AggregateFunction::RegrSlope => "regr_slope",
+            AggregateFunction::RegrSxx => "regr_sxx",
+            AggregateFunction::RegrSxy => "regr_sxy",
+            AggregateFunction::RegrSyy => "regr_syy",
+            AggregateFunction::PercentileCont => "percentile_cont",
+            AggregateFunction::PercentileDisc => "percentile_disc",
+            AggregateFunction::Mode => "mode",
+            AggregateFunction::Grouping => "grouping",
         }
     }
 }

@@ -191,7 +191,7 @@ impl<'a> Aggregate<'a> {
         registers: &mut Registers<'a>,
         arena: &'a Arena,
     ) -> Result<Aggregate<'a>, Error<'a>> {
-        let argument = match plan.argument {
+        let argument = match plan.args.first() {
             Some(argument) => Some(compile(argument, columns, store, registers)?),
             None => None,
         };
@@ -203,7 +203,7 @@ impl<'a> Aggregate<'a> {
                 distinct = Some(DistinctArguments::open(store.vector(program.result).kind(), store, arena)?);
             }
         }
-        let ty = plan.argument.map_or(Type::Unknown, |argument| argument.ty);
+        let ty = plan.args.first().map_or(Type::Unknown, |argument| argument.ty);
         let states = States::new(plan.function, ty, plan.ty, arena);
         Ok(Aggregate { argument, states, distinct, span: plan.span })
     }

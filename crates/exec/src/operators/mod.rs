@@ -26,8 +26,10 @@ mod state;
 mod stored_scan;
 mod values;
 
-use cofferdam_plan::physical::{Insert, Operator as PlanOperator, OperatorId, OperatorKind};
+use cofferdam_plan::expr::{Expr, ExprKind};
+use cofferdam_plan::physical::{HashAggregate, Limit, Operator as PlanOperator, OperatorId, OperatorKind};
 use cofferdam_plan::table::TableSource;
+use cofferdam_types::Value;
 
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
@@ -128,7 +130,7 @@ impl<'a> Node<'a> {
                 let (join, columns) = join::NestedLoopJoin::open(join, probe, build, store, arena)?;
                 (Operator::NestedLoopJoin(join), columns)
             }
-            OperatorKind::HashAggregate { input, groups, aggregates } => {
+            OperatorKind::HashAggregate(HashAggregate { input, groups, aggregates, .. }) => {
                 let (aggregate, columns) = aggregate::HashAggregate::open(
                     *input,
                     groups,
@@ -144,8 +146,13 @@ impl<'a> Node<'a> {
                     sort::Sort::open(*input, keys, *limit, columns_of(*input), plan.columns, store, arena)?;
                 (Operator::Sort(sort), columns)
             }
-            OperatorKind::Limit { input, count, offset } => {
-                let limit = limit::Limit::open(*input, *count, *offset, store, arena)?;
+            OperatorKind::Limit(Limit { input, count, offset, .. }) => {
+                let number = |expr: Option<&Expr<'_>>| match expr.map(|expr| expr.kind) {
+                    Some(ExprKind::Literal(Value::BigInt(number))) => u64::try_from(number).ok(),
+                    _ => None,
+                };
+                let (count, offset) = (number(*count), number(*offset).unwrap_or(0));
+                let limit = limit::Limit::open(*input, count, offset, store, arena)?;
                 (Operator::Limit(limit), columns_of(*input))
             }
             OperatorKind::Distinct { input } => {
@@ -156,6 +163,7 @@ impl<'a> Node<'a> {
                 let columns = columns_of(insert.input);
                 (Operator::Insert(insert::Insert::open(insert, columns, store, arena)?), columns)
             }
+            other => return Err(Error::NotSupported { what: name(other) }),
         };
         Ok(Node { operator, columns, parent: None })
     }
@@ -178,22 +186,6 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The inputs of an operator.
-pub(crate) fn inputs(kind: &OperatorKind<'_>) -> [Option<OperatorId>; 2] {
-    match kind {
-        OperatorKind::Scan(_) | OperatorKind::Values { .. } => [None, None],
-        OperatorKind::Filter { input, .. }
-        | OperatorKind::Project { input, .. }
-        | OperatorKind::HashAggregate { input, .. }
-        | OperatorKind::Sort { input, .. }
-        | OperatorKind::Limit { input, .. }
-        | OperatorKind::Distinct { input }
-        | OperatorKind::Insert(Insert { input, .. }) => [Some(*input), None],
-        OperatorKind::HashJoin(join) => [Some(join.probe), Some(join.build)],
-        OperatorKind::NestedLoopJoin(join) => [Some(join.probe), Some(join.build)],
-    }
-}
-
 /// The name of an operator in the memory tree and in errors.
 pub(crate) fn name(kind: &OperatorKind<'_>) -> &'static str {
     match kind {
@@ -201,12 +193,21 @@ pub(crate) fn name(kind: &OperatorKind<'_>) -> &'static str {
         OperatorKind::Values { .. } => "values",
         OperatorKind::Filter { .. } => "filter",
         OperatorKind::Project { .. } => "project",
+        OperatorKind::CteScan { .. } => "cte_scan",
+        OperatorKind::WorkingScan { .. } => "working_scan",
+        OperatorKind::Window(_) => "window",
+        OperatorKind::DistinctOn { .. } => "distinct_on",
+        OperatorKind::Concat { .. } => "concat",
+        OperatorKind::SetOperation { .. } => "set_operation",
+        OperatorKind::Materialize { .. } => "materialize",
+        OperatorKind::Recursive { .. } => "recursive",
+        OperatorKind::TableFunction(_) => "table_function",
         OperatorKind::HashJoin(_) => "hash_join",
         OperatorKind::NestedLoopJoin(_) => "nested_loop_join",
-        OperatorKind::HashAggregate { .. } => "aggregate",
+        OperatorKind::HashAggregate(_) => "aggregate",
         OperatorKind::Sort { limit: None, .. } => "sort",
         OperatorKind::Sort { limit: Some(_), .. } => "top_n",
-        OperatorKind::Limit { .. } => "limit",
+        OperatorKind::Limit(_) => "limit",
         OperatorKind::Distinct { .. } => "distinct",
         OperatorKind::Insert(_) => "insert",
     }

@@ -7,8 +7,9 @@ use cofferdam_arena::{Arena, Budget};
 use cofferdam_exec::{SniffOptions, Tables, Workspace, sniff_file};
 use cofferdam_plan::expr::{BinaryOp, Column, Expr, ExprKind, Function, UnaryOp, When};
 use cofferdam_plan::physical::{
-    Aggregate, AggregateFunction, FieldRules, FileFormat, FileSource, HashJoin, JoinKey, NestedLoopJoin,
-    Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
+    Aggregate, AggregateFunction, FieldRules, FileFormat, FileSource, HashAggregate, HashJoin, JoinKey,
+    JoinKind, KeyNulls, Limit, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan,
+    SortKey,
 };
 use cofferdam_plan::table::TableSource;
 use cofferdam_plan::{Catalog, CatalogError, FileRequest, Span, plan_query};
@@ -240,15 +241,19 @@ impl Query {
             .iter()
             .map(|&(function, argument, distinct, ty)| Aggregate {
                 function,
-                argument,
+                args: self.plans.list(argument.as_slice()),
                 distinct,
+                filter: None,
+                order_by: &[],
                 ty,
                 span: Span::default(),
             })
             .collect::<Vec<_>>();
         let aggregates = self.plans.list(&aggregates);
         let groups = self.plans.list(groups);
-        self.push(OperatorKind::HashAggregate { input, groups, aggregates }, columns)
+        let set: &'static [u32] = self.plans.list(&(0..groups.len() as u32).collect::<Vec<_>>());
+        let sets = self.plans.list(&[set]);
+        self.push(OperatorKind::HashAggregate(HashAggregate { input, groups, sets, aggregates }), columns)
     }
 
     pub(crate) fn join(
@@ -260,8 +265,12 @@ impl Query {
         output: &[u32],
     ) -> OperatorId {
         let columns = self.joined(probe, build, output);
-        let keys = keys.iter().map(|&(probe, build)| JoinKey { probe, build }).collect::<Vec<_>>();
+        let keys = keys
+            .iter()
+            .map(|&(probe, build)| JoinKey { probe, build, nulls: KeyNulls::Unmatched })
+            .collect::<Vec<_>>();
         let join = HashJoin {
+            kind: JoinKind::Inner,
             probe,
             build,
             keys: self.plans.list(&keys),
@@ -280,6 +289,7 @@ impl Query {
     ) -> OperatorId {
         let columns = self.joined(probe, build, output);
         let join = NestedLoopJoin {
+            kind: JoinKind::Inner,
             probe,
             build,
             conjuncts: self.plans.list(conjuncts),
@@ -309,7 +319,14 @@ impl Query {
     }
 
     pub(crate) fn limit(&mut self, input: OperatorId, count: Option<u64>, offset: u64) -> OperatorId {
-        self.push(OperatorKind::Limit { input, count, offset }, self.columns_of(input))
+        let mut number = |number: u64| {
+            let kind = ExprKind::Literal(Value::BigInt(number as i64));
+            let expr = Expr { kind, ty: Type::BigInt, span: Span::default() };
+            &*self.plans.arena.alloc(expr).unwrap()
+        };
+        let (count, offset) = (count.map(&mut number), Some(number(offset)));
+        let limit = Limit { input, count, offset, ties: None };
+        self.push(OperatorKind::Limit(limit), self.columns_of(input))
     }
 
     pub(crate) fn distinct(&mut self, input: OperatorId) -> OperatorId {

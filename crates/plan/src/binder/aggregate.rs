@@ -70,33 +70,34 @@ impl<'a> Aggregates<'a> {
     ) -> Result<AggregateRef, Error<'a>> {
         let span = call.span();
         let undefined = |args: &[&'a Expr<'a>]| super::functions::undefined(build, call.name(), args, span);
-        let (argument, ty) = match (function, args) {
-            (AggregateFunction::CountRows, []) => (None, Type::BigInt),
+        let (args, ty): (&'a [&'a Expr<'a>], Type) = match (function, args) {
+            (AggregateFunction::CountRows, []) => (&[], Type::BigInt),
             (AggregateFunction::CountRows, _) | (_, [] | [_, _, ..]) => return Err(undefined(args)),
             (_, [argument]) => {
                 let argument = build.settle_for(argument, function)?;
                 let ty = Type::aggregate(type_rule(function), argument.ty).map_err(|_| undefined(args))?;
-                (Some(argument), ty)
+                (build.arena.alloc_slice_copy(&[argument])?, ty)
             }
         };
         // A least or greatest value is the same with and without DISTINCT.
         let distinct = call.is_distinct()
             && matches!(function, AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg);
-        let aggregate = Aggregate { function, argument, distinct, ty, span };
+        let (filter, order_by) = (None, &[][..]);
+        let aggregate = Aggregate { function, args, distinct, filter, order_by, ty, span };
         Ok(AggregateRef { index: self.intern(aggregate, build.arena)?, ty })
     }
 
     fn intern(&mut self, wanted: Aggregate<'a>, arena: &Arena) -> Result<u32, Error<'a>> {
         let fingerprint =
-            wanted.argument.map(|argument| Fingerprint::of_tree(argument, arena)).transpose()?;
+            wanted.args.first().map(|argument| Fingerprint::of_tree(argument, arena)).transpose()?;
         for (index, known) in self.list.iter().enumerate() {
             let is_other = known.function != wanted.function || known.distinct != wanted.distinct;
             if is_other || self.fingerprints[index] != fingerprint {
                 continue;
             }
-            let equal = match (known.argument, wanted.argument) {
-                (Some(a), Some(b)) => same(a, b, arena)?,
-                (a, b) => a.is_none() && b.is_none(),
+            let equal = match (known.args, wanted.args) {
+                ([a], [b]) => same(a, b, arena)?,
+                (a, b) => a.is_empty() && b.is_empty(),
             };
             if equal {
                 return Ok(index as u32);
@@ -111,11 +112,11 @@ impl<'a> Aggregates<'a> {
 /// The function in the words of `types`.
 fn type_rule(function: AggregateFunction) -> types::Aggregate {
     match function {
-        AggregateFunction::CountRows | AggregateFunction::Count => types::Aggregate::Count,
         AggregateFunction::Sum => types::Aggregate::Sum,
         AggregateFunction::Avg => types::Aggregate::Avg,
         AggregateFunction::Min => types::Aggregate::Min,
         AggregateFunction::Max => types::Aggregate::Max,
+        _ => types::Aggregate::Count,
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a column of an expression is called: by the table column that it comes from, or by what computes it.
 
 use super::{Column, Expr, ExprKind};
-use crate::physical::{Aggregate, Insert, OperatorId, OperatorKind, PhysicalPlan, Scan};
+use crate::physical::{
+    Aggregate, HashAggregate, Insert, Limit, OperatorId, OperatorKind, PhysicalPlan, Scan, TableFunction,
+    Window,
+};
 
 /// Where the columns of an expression come from.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +88,10 @@ impl<'a> Names<'a> {
             id = match &operator.kind {
                 OperatorKind::Filter { input, .. }
                 | OperatorKind::Sort { input, .. }
-                | OperatorKind::Limit { input, .. }
+                | OperatorKind::Limit(Limit { input, .. })
                 | OperatorKind::Distinct { input }
+                | OperatorKind::DistinctOn { input, .. }
+                | OperatorKind::Materialize { input }
                 | OperatorKind::Insert(Insert { input, .. }) => *input,
                 OperatorKind::HashJoin(join) => {
                     position = at(join.output, position);
@@ -97,7 +102,19 @@ impl<'a> Names<'a> {
                     self.side(join.probe, join.build, &mut position)
                 }
                 OperatorKind::Scan(scan) => return self.table_column(scan, at(scan.output, position)),
-                OperatorKind::Values { .. } => return named_or(named, "?"),
+                OperatorKind::Values { .. }
+                | OperatorKind::CteScan { .. }
+                | OperatorKind::WorkingScan { .. }
+                | OperatorKind::Concat { .. }
+                | OperatorKind::SetOperation { .. }
+                | OperatorKind::Recursive { .. } => return named_or(named, "?"),
+                OperatorKind::Window(Window { input, .. })
+                | OperatorKind::TableFunction(TableFunction { input: Some(input), .. })
+                    if position < self.plan.operators[input.index()].columns.len() =>
+                {
+                    *input
+                }
+                OperatorKind::Window(_) | OperatorKind::TableFunction(_) => return named_or(named, "?"),
                 OperatorKind::Project { input, exprs } => match (exprs.get(position), named) {
                     (Some(Expr { kind: ExprKind::Column(below), .. }), _) => {
                         position = *below as usize;
@@ -108,7 +125,7 @@ impl<'a> Names<'a> {
                     }
                     _ => return named_or(named, "?"),
                 },
-                OperatorKind::HashAggregate { input, groups, aggregates } => {
+                OperatorKind::HashAggregate(HashAggregate { input, groups, aggregates, .. }) => {
                     let below = self.below(*input);
                     match (groups.get(position), aggregates.get(position.saturating_sub(groups.len()))) {
                         (Some(Expr { kind: ExprKind::Column(below), .. }), _) => {

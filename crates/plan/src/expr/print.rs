@@ -8,7 +8,7 @@ use cofferdam_types::{Type, Value};
 
 use super::names::{Names, Origin};
 use super::{DateField, Expr, ExprKind, Function, UnaryOp};
-use crate::physical::Aggregate;
+use crate::physical::{Aggregate, AggregateFunction};
 
 /// A name as a query would have to write it: in quotes where it would be folded or misread without.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
@@ -96,11 +96,35 @@ fn push_origin<'a>(origin: Origin<'a>, pieces: &mut Vec<'_, Piece<'a>>) -> Resul
         Origin::Aggregate(aggregate, names) => {
             let distinct = if aggregate.distinct { "(DISTINCT " } else { "(" };
             pieces.extend([Piece::Text(aggregate.function.name()), Piece::Text(distinct)])?;
-            pieces.push(match aggregate.argument {
-                Some(argument) => Piece::Expr(argument, names.inside_aggregate()),
-                None => Piece::Text("*"),
-            })?;
-            pieces.push(Piece::Text(")"))
+            let names = names.inside_aggregate();
+            if aggregate.function == AggregateFunction::CountRows {
+                pieces.push(Piece::Text("*"))?;
+            }
+            for (index, argument) in aggregate.args.iter().enumerate() {
+                pieces.extend([
+                    Piece::Text(if index == 0 { "" } else { ", " }),
+                    Piece::Expr(argument, names),
+                ])?;
+            }
+            for (index, key) in aggregate.order_by.iter().enumerate() {
+                let before = if index == 0 { " ORDER BY " } else { ", " };
+                let after = match (key.descending, key.nulls_first) {
+                    (false, false) => "",
+                    (true, true) => " DESC",
+                    (false, true) => " NULLS FIRST",
+                    (true, false) => " DESC NULLS LAST",
+                };
+                pieces.extend([Piece::Text(before), Piece::Expr(key.expr, names), Piece::Text(after)])?;
+            }
+            pieces.push(Piece::Text(")"))?;
+            match aggregate.filter {
+                None => Ok(()),
+                Some(filter) => pieces.extend([
+                    Piece::Text(" FILTER (WHERE "),
+                    Piece::Expr(filter, names),
+                    Piece::Text(")"),
+                ]),
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ use super::push_filters::Owners;
 use super::replace_columns;
 use crate::expr::{BinaryOp, Column, Expr, ExprKind, walk};
 use crate::logical::{LogicalId, LogicalKind, LogicalNode, LogicalPlan};
-use crate::physical::{HashJoin, JoinKey, NestedLoopJoin, OperatorId, OperatorKind};
+use crate::physical::{HashJoin, JoinKey, JoinKind, KeyNulls, NestedLoopJoin, OperatorId, OperatorKind};
 
 /// Relations that are joined already.
 #[derive(Clone, Copy, Debug)]
@@ -263,14 +263,20 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
         let (probe_id, build_id) = (self.components[probe].operator, self.components[build].operator);
         let kind = match keys {
             [] => OperatorKind::NestedLoopJoin(NestedLoopJoin {
+                kind: JoinKind::Inner,
                 probe: probe_id,
                 build: build_id,
                 conjuncts: residual,
                 output,
             }),
-            _ => {
-                OperatorKind::HashJoin(HashJoin { probe: probe_id, build: build_id, keys, residual, output })
-            }
+            _ => OperatorKind::HashJoin(HashJoin {
+                kind: JoinKind::Inner,
+                probe: probe_id,
+                build: build_id,
+                keys,
+                residual,
+                output,
+            }),
         };
         let operator = lowering.push(kind, columns, rows, bytes)?;
         self.components[probe] = Component { operator, rows, is_alive: true };
@@ -326,7 +332,7 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
                 };
             let probe = self.placed(on_probe, 0)?;
             let build = self.placed(on_build, probe_width)?;
-            keys.push(JoinKey { probe, build })?;
+            keys.push(JoinKey { probe, build, nulls: KeyNulls::Unmatched })?;
             self.mark_used(index)?;
         }
         Ok(keys.into_slice())

@@ -15,8 +15,11 @@ use super::push_filters::Filters;
 use super::replace_columns;
 use crate::expr::{Column, Expr, ExprKind};
 use crate::logical::{LogicalId, LogicalKind, LogicalNode, LogicalPlan};
-use crate::physical::{Aggregate, Insert, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey};
+use crate::physical::{
+    Aggregate, HashAggregate, Insert, Limit, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
+};
 use crate::table::TableSource;
+use cofferdam_types::{Type, Value};
 
 /// A column that has no place in an operator's output.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -271,16 +274,17 @@ impl<'s, 'a> Lowering<'s, 'a> {
         for (aggregate, _) in
             aggregates.iter().zip(&map[groups.len()..]).filter(|(_, place)| **place != NOWHERE)
         {
-            let argument = match aggregate.argument {
-                Some(argument) => self.mapped([argument].into_iter(), input.map)?.first().copied(),
-                None => None,
-            };
-            kept.push(Aggregate { argument, ..*aggregate })?;
+            let args = self.mapped(aggregate.args.iter().copied(), input.map)?;
+            kept.push(Aggregate { args, ..*aggregate })?;
         }
         let rows = estimate::group_rows(input.rows, groups.len());
         let bytes = rows * (estimate::held_bytes(columns));
-        let kind =
-            OperatorKind::HashAggregate { input: input.operator, groups, aggregates: kept.into_slice() };
+        let kind = OperatorKind::HashAggregate(HashAggregate {
+            input: input.operator,
+            groups,
+            sets: self.whole_set(groups.len())?,
+            aggregates: kept.into_slice(),
+        });
         let operator = self.push(kind, columns, rows, bytes)?;
         Ok(Placed { operator, map, rows, base_rows: rows })
     }
@@ -315,9 +319,23 @@ impl<'s, 'a> Lowering<'s, 'a> {
         }
         let left = (input.rows - offset as f64).max(0.0);
         let rows = count.map_or(left, |count| left.min(count as f64));
-        let kind = OperatorKind::Limit { input: input.operator, count, offset };
+        let count = count.map(|count| self.bigint(count)).transpose()?;
+        let offset = if offset == 0 { None } else { Some(self.bigint(offset)?) };
+        let kind = OperatorKind::Limit(Limit { input: input.operator, count, offset, ties: None });
         let operator = self.push(kind, self.columns(input.operator), rows, 0.0)?;
         Ok(Placed { operator, rows, ..input })
+    }
+
+    /// The grouping set of all groups.
+    fn whole_set(&self, groups: usize) -> Result<&'a [&'a [u32]], AllocError> {
+        let set: &'a [u32] = self.arena.alloc_slice_from_iter(0..groups as u32)?;
+        Ok(self.arena.alloc_slice_copy(&[set])?)
+    }
+
+    fn bigint(&self, value: u64) -> Result<&'a Expr<'a>, AllocError> {
+        let value = Value::BigInt(i64::try_from(value).unwrap_or(i64::MAX));
+        let (kind, ty) = (ExprKind::Literal(value), Type::BigInt);
+        Ok(self.arena.alloc(Expr { kind, ty, span: crate::Span::default() })?)
     }
 
     fn distinct(&mut self, input: LogicalId) -> Result<Placed<'s>, AllocError> {

@@ -64,7 +64,7 @@ fn visit<'a>(
             }
             let needed = own.get(groups.len()..).unwrap_or(&[]);
             for (aggregate, _) in aggregates.iter().zip(needed).filter(|(_, needed)| **needed) {
-                if let Some(argument) = aggregate.argument {
+                for argument in aggregate.args {
                     mark(argument, below[input.index()], scratch)?;
                 }
             }

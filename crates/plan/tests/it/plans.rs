@@ -5,7 +5,7 @@ use std::fmt::Write;
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_plan::explain::{ExplainOptions, explain};
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, walk};
-use cofferdam_plan::physical::{OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{HashAggregate, OperatorKind, PhysicalPlan};
 use cofferdam_plan::{
     Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain, plan_insert,
     plan_query,
@@ -109,7 +109,7 @@ fn check(plan: &PhysicalPlan<'_>, arena: &Arena) {
     let mut readers = vec![0; plan.operators.len()];
     for (index, operator) in plan.operators.iter().enumerate() {
         let mut width = 0;
-        for input in operator.kind.inputs().into_iter().flatten() {
+        for input in operator.kind.inputs().iter() {
             assert!(input.index() < index);
             readers[input.index()] += 1;
             width += plan.operators[input.index()].columns.len();
@@ -118,7 +118,10 @@ fn check(plan: &PhysicalPlan<'_>, arena: &Arena) {
     }
     let (root, others) = readers.split_last().unwrap();
     assert_eq!(*root, 0);
-    assert!(others.iter().all(|readers| *readers == 1), "{readers:?}");
+    for (readers, operator) in others.iter().zip(plan.operators) {
+        let is_kept = matches!(operator.kind, OperatorKind::Materialize { .. });
+        assert_eq!(*readers, usize::from(!is_kept), "{:?}", operator.kind);
+    }
     assert!(plan.columns().iter().all(|column| column.ty != Type::Unknown));
 }
 
@@ -205,13 +208,32 @@ fn check_operator(
             exprs(join.conjuncts, width);
             assert!(join.output.iter().all(|position| (*position as usize) < width));
         }
-        OperatorKind::HashAggregate { groups, aggregates, .. } => {
+        OperatorKind::HashAggregate(HashAggregate { groups, sets, aggregates, .. }) => {
             assert_eq!(groups.len() + aggregates.len(), columns);
+            assert!(sets.iter().flat_map(|set| *set).all(|group| (*group as usize) < groups.len()));
+            assert!(!sets.is_empty());
             exprs(groups, width);
-            aggregates.iter().filter_map(|aggregate| aggregate.argument).for_each(|arg| exprs(&[arg], width));
+            for aggregate in *aggregates {
+                exprs(aggregate.args, width);
+                exprs(aggregate.filter.as_slice(), width);
+                aggregate.order_by.iter().for_each(|key| exprs(&[key.expr], width));
+            }
         }
         OperatorKind::Sort { keys, .. } => assert!(keys.iter().all(|key| (key.column as usize) < width)),
-        OperatorKind::Limit { .. } | OperatorKind::Distinct { .. } => assert_eq!(columns, width),
+        OperatorKind::Limit(_)
+        | OperatorKind::Distinct { .. }
+        | OperatorKind::DistinctOn { .. }
+        | OperatorKind::Materialize { .. } => assert_eq!(columns, width),
+        OperatorKind::CteScan { .. } | OperatorKind::WorkingScan { .. } => assert_eq!(width, 0),
+        OperatorKind::Concat { inputs } => assert_eq!(columns * inputs.len(), width),
+        OperatorKind::SetOperation { .. } | OperatorKind::Recursive { .. } => {
+            assert_eq!(columns * 2, width);
+        }
+        OperatorKind::Window(window) => assert_eq!(columns, width + window.functions.len()),
+        OperatorKind::TableFunction(function) => {
+            let given: u32 = function.calls.iter().map(|call| call.columns_count).sum();
+            assert_eq!(columns, width + given as usize + usize::from(function.with_ordinality));
+        }
         OperatorKind::Insert(insert) => {
             let input = plan.operators[insert.input.index()].columns;
             assert!(
