@@ -11,6 +11,8 @@ use cofferdam_plan::Span;
 pub use cofferdam_store::Remedy;
 use cofferdam_types::{Excerpt, Type};
 
+use crate::spill::SpillProblem;
+
 /// An error of a running query.
 #[derive(Clone, Copy, Debug)]
 pub enum Error<'a> {
@@ -34,6 +36,8 @@ pub enum Error<'a> {
     Violation(&'a Violation<'a>),
     /// A stored table cannot be read or written; what the caller can do depends on why.
     Store(&'a StoreProblem<'a>),
+    /// A temporary file could not be written or read; what the caller can do depends on why.
+    Spill(SpillProblem),
     /// Give more memory; the details are in the budget's last refusal.
     OutOfMemory(AllocError),
     /// Retry if you like: the statement was cancelled.
@@ -219,6 +223,7 @@ impl Error<'_> {
                 ViolationKind::Unique { .. } => "23505",
             },
             Error::Store(problem) => problem.error.sqlstate(),
+            Error::Spill(problem) => problem.sqlstate(),
             Error::OutOfMemory(_) => "53200",
             Error::Cancelled => "57014",
             Error::NotSupported { .. } => "0A000",
@@ -234,6 +239,7 @@ impl Error<'_> {
             | Error::Violation(_)
             | Error::NotSupported { .. } => Remedy::FixInput,
             Error::Store(problem) => problem.error.remedy(),
+            Error::Spill(problem) => problem.remedy(),
             Error::OutOfMemory(_) => Remedy::GiveMemory,
             Error::Cancelled => Remedy::Retry,
         }
@@ -246,6 +252,7 @@ impl Error<'_> {
             Error::File(_)
             | Error::Violation(_)
             | Error::Store(_)
+            | Error::Spill(_)
             | Error::OutOfMemory(_)
             | Error::Cancelled
             | Error::NotSupported { .. } => None,
@@ -258,6 +265,7 @@ impl Error<'_> {
             Error::Value { error, .. } => error.hint().map(Hint::Text),
             Error::Argument { .. } | Error::Cancelled | Error::NotSupported { .. } | Error::Store(_) => None,
             Error::File(problem) => problem.kind.hint().map(Hint::Text),
+            Error::Spill(problem) => Some(Hint::Text(problem.hint())),
             Error::Violation(Violation { kind: ViolationKind::Unique { .. }, row, .. }) => {
                 Some(Hint::Key(row.as_str()))
             }
@@ -280,6 +288,7 @@ impl Error<'_> {
             Error::OutOfMemory(error) => Error::OutOfMemory(error),
             Error::Cancelled => Error::Cancelled,
             Error::NotSupported { what } => Error::NotSupported { what },
+            Error::Spill(problem) => Error::Spill(problem),
             Error::File(_) | Error::Violation(_) | Error::Store(_) => {
                 unreachable!("an expression reads no file and no table")
             }
@@ -423,6 +432,7 @@ impl fmt::Display for Error<'_> {
             Error::File(problem) => problem.fmt(f),
             Error::Violation(violation) => violation.fmt(f),
             Error::Store(problem) => problem.fmt(f),
+            Error::Spill(problem) => problem.fmt(f),
             Error::OutOfMemory(error) => error.fmt(f),
             Error::Cancelled => f.write_str("canceling statement due to user request"),
             Error::NotSupported { what } => write!(f, "the operator {what} is not supported yet"),

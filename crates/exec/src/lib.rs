@@ -13,6 +13,7 @@
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
 //! | `batch` | column vectors and the table they stand in |
+//! | `spill/` | rows in owned pages and in temporary files: [`SpillSpace`] |
 //! | `rows`, `hash_table` | rows that operators keep, as bytes |
 //! | `error` | [`Error`], with SQLSTATEs and places in files |
 //!
@@ -40,6 +41,9 @@ mod expr;
 mod hash_table;
 mod operators;
 mod rows;
+// Its users come one by one.
+#[allow(dead_code, unused_imports)]
+mod spill;
 mod tables;
 
 pub use csv::sniff::{SniffOptions, sniff_file};
@@ -48,4 +52,5 @@ pub use error::{
     Violation, ViolationKind,
 };
 pub use execution::{Batch, Execution, Workspace};
+pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
 pub use tables::{Changes, Lender, Tables, describe};

@@ -136,6 +136,7 @@ pub use read::{Row, RowReader, Snapshot, View};
 pub use scan::{ColumnRange, Scan};
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
 pub use store::{Store, StoreCounters};
+pub use sum::crc32c;
 pub use table::{ColumnDef, Table, TableDef};
 pub use transaction::{Savepoint, Transaction};
 pub use worker::Worker;

@@ -5,7 +5,7 @@ use crc_fast::Digest;
 
 /// The crc32c of some bytes.
 #[inline]
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(Crc32Iscsi, bytes) as u32
 }
 

@@ -147,6 +147,10 @@ impl Directory for CountingDirectory {
         count(&self.counters.directory_syncs, self.inner.sync())
     }
 
+    fn is_in_memory(&self) -> bool {
+        self.inner.is_in_memory()
+    }
+
     #[allow(clippy::disallowed_types)]
     fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
         self.inner.lock(name)

@@ -100,6 +100,11 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// Those of the system.
     fn sync(&self) -> io::Result<()>;
 
+    /// Whether its files are memory of the machine and not of a disk (tmpfs), as far as the system tells.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
     /// Locks the file `name`, which is made where it is missing, against every other process and handle until the
     /// lock is dropped or the process ends. The file stays: to remove it would let two hold a lock of one name.
     ///

@@ -174,6 +174,12 @@ impl Directory for OsDirectory {
         sync_names(&self.handle)
     }
 
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        self.handle.metadata().is_ok_and(|metadata| memory::is_memory(metadata.dev()))
+    }
+
     #[allow(clippy::disallowed_types)]
     fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
         let mut options = fs::OpenOptions::new();
@@ -211,6 +217,55 @@ impl Drop for OsLock {
     fn drop(&mut self) {
         // Closing the file would do as well but for copies of the descriptor; see the module.
         let _ = self.0.unlock();
+    }
+}
+
+/// Which file systems are memory: what the system says of its mounts.
+#[cfg(target_os = "linux")]
+mod memory {
+    use std::fs;
+    use std::io::Read as _;
+
+    /// Each mount is a line: its number, that of its parent, its device as `major:minor`, …, ` - `, the kind of its file system, ….
+    const MOUNTS: &str = "/proc/self/mountinfo";
+
+    /// Whether the file system on a device is memory. Longer lines than the buffer are passed over.
+    pub(super) fn is_memory(device: u64) -> bool {
+        let Ok(mut file) = fs::File::open(MOUNTS) else { return false };
+        let mut buffer = [0; 4096];
+        let mut filled = 0;
+        loop {
+            match file.read(&mut buffer[filled..]) {
+                Ok(0) | Err(_) => return false,
+                Ok(more) => filled += more,
+            }
+            let whole = buffer[..filled].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            if buffer[..whole].split(|&byte| byte == b'\n').any(|line| says_memory(line, device)) {
+                return true;
+            }
+            buffer.copy_within(whole..filled, 0);
+            filled -= whole;
+            if filled == buffer.len() {
+                filled = 0;
+            }
+        }
+    }
+
+    /// Whether a line says that the file system on a device is memory.
+    pub(super) fn says_memory(line: &[u8], device: u64) -> bool {
+        let says = |line: &str| -> Option<bool> {
+            let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;
+            let (_, kind) = line.split_once(" - ")?;
+            let is_memory = matches!(kind.split(' ').next()?, "tmpfs" | "ramfs" | "hugetlbfs");
+            let (major, minor) = (major.parse::<u64>().ok()?, minor.parse::<u64>().ok()?);
+            Some(is_memory && device == device_of(major, minor))
+        };
+        core::str::from_utf8(line).ok().and_then(says).unwrap_or(false)
+    }
+
+    /// How the system writes a device as one number.
+    pub(super) fn device_of(major: u64, minor: u64) -> u64 {
+        (major & 0xfff) << 8 | (major & !0xfff) << 32 | (minor & 0xff) | (minor & !0xff) << 12
     }
 }
 

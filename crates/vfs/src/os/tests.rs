@@ -200,3 +200,29 @@ fn calls_and_bytes_are_counted() {
     assert_eq!((counts.renames, counts.removes), (1, 1));
     assert_eq!((before - other.counts()).opens, 0, "never below zero");
 }
+
+/// Aim: file systems that are memory are told from disks. Method: lines as the system writes them, and where there is one, a directory
+/// that is in memory on every Linux.
+#[cfg(target_os = "linux")]
+#[test]
+fn directories_in_memory_are_known() {
+    use super::memory::{device_of, says_memory};
+    let line = b"36 25 0:31 / /dev/shm rw,nosuid shared:9 - tmpfs tmpfs rw,inode64";
+    assert!(says_memory(line, device_of(0, 31)));
+    assert!(!says_memory(line, device_of(0, 32)));
+    assert!(!says_memory(b"29 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw", device_of(8, 1)));
+    assert!(!says_memory(b"", 0) && !says_memory(b"1 2 x:y - tmpfs", 0));
+    assert_eq!(device_of(259, 1), 0x10301);
+    let place = Place::new("memory");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if mounts.lines().any(|line| line.contains(" /dev/shm ") && line.contains(" - tmpfs ")) {
+        assert!(OsVfs.directory(Path::new("/dev/shm"), false).unwrap().is_in_memory());
+        assert!(
+            CountingVfs::new(Arc::new(OsVfs)).directory(Path::new("/dev/shm"), false).unwrap().is_in_memory()
+        );
+    }
+    let on_root = mounts.lines().any(|line| line.contains(" / / ") && !line.contains(" - tmpfs "));
+    if on_root && !mounts.contains(&format!(" {} ", std::env::temp_dir().display())) {
+        assert!(!place.directory().is_in_memory());
+    }
+}
