@@ -21,12 +21,14 @@
 //! - **B1** Only selected rows of a vector have a meaning; the others hold any value of the type.
 //! - **B2** Where `all_valid` is set, `valid` is not looked at.
 //! - **B3** A constant vector has one element that stands for every row.
-//! - **B4** Text is valid UTF-8: scans check it, functions keep it.
+//! - **B4** Text is valid UTF-8: scans check it, functions keep it. The bytes of other types of its kind are values of these.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-pub(crate) use cofferdam_types::column::{Data, Element, Kind, TextView, pack_interval, unpack_interval};
-use cofferdam_types::{Type, Value};
+pub(crate) use cofferdam_types::column::{
+    Data, Element, Kind, TextView, bytes_of, pack_interval, unpack_interval,
+};
+use cofferdam_types::{Decimal, Type, Value};
 
 use crate::error::Place;
 use crate::tables::Tables;
@@ -165,6 +167,14 @@ impl Rows<'_> {
         }
     }
 
+    /// The first of the rows; 0 without any.
+    pub(crate) fn first(self) -> usize {
+        match self {
+            Rows::All(_) => 0,
+            Rows::Some(rows) => rows.first().map_or(0, |row| usize::from(*row)),
+        }
+    }
+
     pub(crate) fn len(self) -> usize {
         match self {
             Rows::All(count) => count,
@@ -262,11 +272,9 @@ impl<'a> Store<'a> {
             vector.heap = self.add_heap(arena)?;
         }
         let heap = vector.heap;
-        let text = match value {
-            Value::Text(text) => text.as_bytes(),
-            _ => &[],
-        };
+        let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
         put_value(&mut vector, 0, value);
+        let text = if kind == Kind::Text { bytes_of(value, &mut compact) } else { &[] };
         if !text.is_empty() {
             self.heaps[heap.0 as usize].extend_from_slice(text)?;
         }

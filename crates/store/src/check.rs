@@ -47,7 +47,7 @@ use crate::directory::{Access, Directory};
 use crate::error::{Error, IoProblem, Unsupported};
 use crate::files::{FileId, FileKind};
 use crate::progress::{Meter, Watch};
-use crate::schema::{KEY_BYTES_MAX, Schema};
+use crate::schema::{DECODED_KEY_BYTES_MAX, Schema};
 use crate::segment::SegmentFile;
 use crate::table::Table;
 use crate::wal;
@@ -328,7 +328,7 @@ impl Check<'_> {
 pub(crate) fn key_text(schema: &Schema<'_>, key: &[u8]) -> InlineText<96> {
     use fmt::Write as _;
     let mut text = InlineText::EMPTY;
-    let (mut rest, mut room) = (key, [0; KEY_BYTES_MAX]);
+    let (mut rest, mut room) = (key, [0; DECODED_KEY_BYTES_MAX]);
     for (place, part) in schema.key.iter().enumerate() {
         let Some(column) = schema.columns.get(usize::from(part.column)) else { break };
         let Ok((value, used)) = decode_key(rest, column.ty, part.order, &mut room) else { break };

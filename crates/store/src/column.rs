@@ -2,8 +2,8 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::column::{Data, Kind, TextView};
-use cofferdam_types::{Type, Value};
+use cofferdam_types::column::{Data, Kind, TextView, bytes_of};
+use cofferdam_types::{Decimal, Type, Value};
 
 use crate::page::ColumnMut;
 
@@ -33,10 +33,12 @@ impl<'a> ColumnMut<'_, 'a> {
             self.valid[at] = true;
         }
         match (&mut *self.data, value) {
-            (Data::Text(views), Value::Text(text)) => {
+            (Data::Text(views), value) => {
+                let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+                let bytes = bytes_of(value, &mut compact);
                 let start = self.heap.len() as u32;
-                self.heap.extend_from_slice(text.as_bytes())?;
-                views[at] = TextView { start, len: text.len() as u32 };
+                self.heap.extend_from_slice(bytes)?;
+                views[at] = TextView { start, len: bytes.len() as u32 };
             }
             (data, value) => data.put(at, value),
         }

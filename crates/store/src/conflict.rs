@@ -14,7 +14,7 @@ use crate::input::SegmentInput;
 use crate::memtable::{Entry, EntryKind, Memtable};
 use crate::merge::OWN_SEQUENCE;
 use crate::read::{Seen, View};
-use crate::schema::{KEY_BYTES_MAX, Schema, TableId};
+use crate::schema::{DECODED_KEY_BYTES_MAX, Schema, TableId};
 use crate::segment::{Look, PageSource, Scratch};
 use crate::store::Inner;
 use crate::table::Table;
@@ -135,7 +135,7 @@ impl ConflictCheck<'_> {
 /// How many bytes of a unique index's key are of its unique columns; `None` where one of these is NULL, which is like no other.
 pub(crate) fn unique_prefix_bytes(schema: &Schema<'_>, columns: usize, key: &[u8]) -> Option<usize> {
     let mut rest = key;
-    let mut text = [0; KEY_BYTES_MAX];
+    let mut text = [0; DECODED_KEY_BYTES_MAX];
     for part in schema.key.iter().take(columns) {
         let ty = schema.columns[usize::from(part.column)].ty;
         let (value, used) = decode_key(rest, ty, part.order, &mut text).ok()?;

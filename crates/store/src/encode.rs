@@ -31,6 +31,8 @@ pub(crate) fn put_key(
     let start = into.len();
     for part in schema.key {
         let value = values.get(usize::from(part.column)).copied().unwrap_or(Value::Null);
+        // Blanks at an end are not in the key, but in the value, which must fit into a page.
+        check_length(table, value.heap_bytes().map_or(0, <[u8]>::len))?;
         put_part(value, part.order, into)?;
     }
     check_length(table, into.len() - start)

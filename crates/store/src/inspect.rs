@@ -13,8 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cofferdam_arena::{Arena, Budget, InlineText, collections};
-use cofferdam_types::column::unpack_interval;
-use cofferdam_types::{Date, Decimal, Type, Value};
+use cofferdam_types::column::{value_of_double, value_of_integer};
+use cofferdam_types::row::decode_bytes;
+use cofferdam_types::{Type, Value};
 use cofferdam_vfs::{OpenMode, Vfs};
 
 use crate::catalog::{Catalog, Listed};
@@ -443,22 +444,24 @@ fn bound_text(bound: ZoneBound, ty: Type) -> Option<Shown> {
     let mut text = Shown::EMPTY;
     let value = match (bound, ty) {
         (ZoneBound::Unbounded, _) => return None,
-        (ZoneBound::Double(value), _) => Value::Double(value),
-        (ZoneBound::Text(bound), _) => {
+        (ZoneBound::Double(value), ty) => value_of_double(value, ty),
+        (ZoneBound::Text(bound), Type::Text | Type::Char | Type::Json | Type::Jsonb) => {
             // The beginning of a text may end within a character.
             let bytes = bound.as_bytes();
             bytes.utf8_chunks().for_each(|chunk| text.push_str(chunk.valid()));
             return Some(text);
         }
-        (ZoneBound::Int(value), Type::Boolean) => Value::Boolean(value != 0),
-        (ZoneBound::Int(value), Type::Date) => Value::Date(Date::from_days(i64::try_from(value).ok()?).ok()?),
-        (ZoneBound::Int(value), Type::Decimal { scale, .. }) => {
-            Value::Decimal(Decimal::new(value, scale).ok()?)
+        (ZoneBound::Text(bound), Type::Numeric) => {
+            // A number of more than 15 bytes is cut, and so is none.
+            let number = decode_bytes(bound.as_bytes(), Type::Numeric).ok()?;
+            let _ = write!(text, "{number}");
+            return Some(text);
         }
-        (ZoneBound::Int(value), Type::Interval) => {
-            Value::Interval(unpack_interval(i64::try_from(value).ok()?))
+        (ZoneBound::Text(bound), _) => {
+            let _ = write!(text, "{}", Value::Bytea(bound.as_bytes()));
+            return Some(text);
         }
-        (ZoneBound::Int(value), _) => Value::BigInt(i64::try_from(value).ok()?),
+        (ZoneBound::Int(value), ty) => value_of_integer(value, ty)?,
     };
     // What does not fit is cut, which is no error.
     let _ = write!(text, "{value}");
@@ -478,7 +481,7 @@ mod tests {
         assert_eq!(shown(ZoneBound::Int(1250), Type::BigInt), "1250");
         assert_eq!(shown(ZoneBound::Int(1), Type::Boolean), "t");
         assert_eq!(shown(ZoneBound::Int(0), Type::Date), "1970-01-01");
-        assert_eq!(shown(ZoneBound::Int(3), Type::Interval), "3 days");
+        assert_eq!(shown(ZoneBound::Int(3 << 64), Type::Interval), "3 days");
         assert_eq!(shown(ZoneBound::Double(0.5), Type::Double), "0.5");
         assert_eq!(shown(ZoneBound::Text(TextBound::of("äöüäöüäöx".as_bytes())), Type::Text), "äöüäöüäö");
         assert_eq!(shown(ZoneBound::Text(TextBound::of("xäöüäöüäöx".as_bytes())), Type::Text), "xäöüäöüä");

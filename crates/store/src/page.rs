@@ -49,8 +49,9 @@ use core::ops::Range;
 
 use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
-use cofferdam_types::column::{Data, Kind, unpack_interval};
-use cofferdam_types::{Date, Decimal, Type, Value};
+use cofferdam_types::column::{Data, Kind, value_of_double, value_of_integer};
+use cofferdam_types::row::decode_bytes;
+use cofferdam_types::{Type, Value};
 
 pub(crate) use avx2::fetch_ends;
 pub(crate) use encode::{EncodeScratch, encode};
@@ -652,23 +653,15 @@ impl<'p> Page<'p> {
         if self.is_null(row) {
             return Ok(PageValue::Inline(Value::Null));
         }
-        let decimal = |unscaled: i128, scale: u8| {
-            Decimal::new(unscaled, scale).map(Value::Decimal).map_err(|_| NO_VALUE)
-        };
-        Ok(PageValue::Inline(match ty {
-            Type::Boolean => Value::Boolean(self.i64_at(row) != 0),
-            Type::Integer => Value::Integer(self.number_at(row) as i32),
-            Type::Date => Value::Date(Date::from_days(self.i64_at(row)).map_err(|_| NO_VALUE)?),
-            Type::BigInt => Value::BigInt(self.number_at(row)),
-            Type::Interval => Value::Interval(unpack_interval(self.number_at(row))),
-            Type::Decimal { scale, .. } => decimal(self.i128_at(row), scale)?,
-            Type::Double => Value::Double(self.f64_at(row)),
-            Type::Text | Type::Unknown => match self.text_at(row, symbols, buffer)? {
+        Ok(PageValue::Inline(match self.kind {
+            Kind::Text => match self.text_at(row, symbols, buffer)? {
                 TextRef::Long(long) => return Ok(PageValue::Long(long)),
-                TextRef::Inline(bytes) => Value::Text(
-                    core::str::from_utf8(bytes).map_err(|_| PageError::Corrupt("a text is not UTF-8"))?,
-                ),
+                TextRef::Inline(bytes) => decode_bytes(bytes, ty)
+                    .map_err(|_| PageError::Corrupt("the bytes of a value are none of its type"))?,
             },
+            Kind::F64 => value_of_double(self.f64_at(row), ty),
+            Kind::I128 => value_of_integer(self.i128_at(row), ty).ok_or(NO_VALUE)?,
+            _ => value_of_integer(self.i64_at(row).into(), ty).ok_or(NO_VALUE)?,
         }))
     }
 

@@ -4,7 +4,7 @@
 
 use cofferdam_types::Type;
 use cofferdam_types::column::Kind;
-use cofferdam_types::key::KeyOrder;
+use cofferdam_types::key::{KeyOrder, decoded_bytes_max};
 
 /// A table or an index; numbers are never used twice in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub struct TableId(pub u32);
 pub const COLUMNS_MAX: usize = 1600;
 /// The most bytes of an encoded key.
 pub const KEY_BYTES_MAX: usize = 8 << 10;
+/// The most bytes of a value that is decoded from a key.
+pub(crate) const DECODED_KEY_BYTES_MAX: usize = decoded_bytes_max(KEY_BYTES_MAX);
 /// The most bytes of one value.
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 
@@ -59,7 +61,9 @@ impl Schema<'_> {
         // The header of a column without NULLs is the same for every key.
         let payload_bytes = match first.kind() {
             Kind::Bool => 1,
+            Kind::I32 if first.ty == Type::SmallInt => 2,
             Kind::I32 => 4,
+            Kind::F64 if first.ty == Type::Real => 4,
             Kind::I64 | Kind::F64 if !matches!(first.ty, Type::Decimal { .. }) => 8,
             _ => usize::MAX,
         };

@@ -12,7 +12,7 @@ use cofferdam_types::key::KeyOrder;
 use cofferdam_types::{Type, Value, unscaled};
 
 use crate::error::{Error, InputKind, InputProblem};
-use crate::schema::{COLUMNS_MAX, ColumnType, KeyColumn, Schema, TableId};
+use crate::schema::{COLUMNS_MAX, ColumnType, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
 
 /// What a new table looks like.
 #[derive(Clone, Copy, Debug)]
@@ -284,7 +284,7 @@ impl Table {
                 }
             } else if !fits(value, column.ty) {
                 return problem(Some(index), InputKind::Type);
-            } else if matches!(value, Value::Text(text) if text.len() > crate::schema::VALUE_BYTES_MAX) {
+            } else if value.heap_bytes().is_some_and(|bytes| bytes.len() > VALUE_BYTES_MAX) {
                 return problem(Some(index), InputKind::ValueTooLong);
             }
         }
@@ -299,7 +299,9 @@ fn fits(value: &Value<'_>, ty: Type) -> bool {
             value.scale() == scale && unscaled::fits(value.unscaled(), precision)
         }
         // The most usual ones without a detour.
-        (Value::BigInt(_), Type::BigInt) | (Value::Text(_), Type::Text) => true,
+        (Value::BigInt(_), Type::BigInt)
+        | (Value::Text(_), Type::Text)
+        | (Value::Decimal(_), Type::Numeric) => true,
         (value, ty) => value.ty() == ty,
     }
 }

@@ -14,15 +14,19 @@
 
 use core::fmt::Write as _;
 
-use crate::{Date, Decimal, Error, Interval, TextBuffer, Type, Value, number};
+use crate::{Date, Decimal, Error, Interval, TextBuffer, Type, Uuid, Value, number};
 
 /// Whether `CAST(from AS to)` exists, with the table at the head of this file.
 pub fn can_cast(from: Type, to: Type) -> bool {
-    use Type::{BigInt, Boolean, Integer, Text, Unknown};
     match (from, to) {
-        (Unknown | Text, _) | (_, Unknown | Text) => true,
-        (Boolean, Integer) | (Integer, Boolean) => true,
-        (Boolean, BigInt) | (BigInt, Boolean) => false,
+        // A text of these types is not read yet.
+        (Type::Unknown | Type::Text, Type::Array(_)) => false,
+        (
+            Type::Unknown | Type::Text,
+            Type::Bytea | Type::Time | Type::Timestamp | Type::TimestampTz | Type::Json | Type::Jsonb,
+        ) => false,
+        (Type::Unknown | Type::Text, _) | (_, Type::Unknown | Type::Text) => true,
+        (Type::Boolean, Type::Integer) | (Type::Integer, Type::Boolean) => true,
         _ => (from.is_numeric() && to.is_numeric()) || from == to,
     }
 }
@@ -39,8 +43,10 @@ pub fn cast<'a>(value: Value<'a>, to: Type, buffer: &'a mut TextBuffer) -> Resul
         (Value::Null, _) => Ok(Value::Null),
         (value, Type::Unknown) => Ok(value),
         (Value::Text(text), Type::Text) => Ok(Value::Text(text)),
+        (Value::Char(text), Type::Text) => Ok(Value::Text(crate::value::trim_blanks(text))),
+        (Value::Json(text) | Value::Jsonb(text), Type::Text) => Ok(Value::Text(text)),
         (value, Type::Text) => {
-            print(value, buffer);
+            print(value, buffer)?;
             Ok(Value::Text(buffer.as_str()))
         }
         (Value::Text(text), ty) => read(text, ty),
@@ -49,13 +55,17 @@ pub fn cast<'a>(value: Value<'a>, to: Type, buffer: &'a mut TextBuffer) -> Resul
 }
 
 /// The text of a value that is not text; a cast spells booleans out, while a result shows one letter.
-fn print(value: Value<'_>, buffer: &mut TextBuffer) {
+///
+/// # Errors
+/// [`Error::BufferTooSmall`] for bytes and arrays that are long.
+fn print(value: Value<'_>, buffer: &mut TextBuffer) -> Result<(), Error> {
     buffer.clear();
     let printed = match value {
         Value::Boolean(value) => write!(buffer, "{value}"),
         value => write!(buffer, "{value}"),
     };
-    printed.expect("every value but text fits the buffer");
+    let given_bytes = crate::TEXT_BYTES_MAX as u32;
+    printed.map_err(|_| Error::BufferTooSmall { needed_bytes: given_bytes + 1, given_bytes })
 }
 
 /// The value that a text names.
@@ -66,6 +76,18 @@ pub fn read(text: &str, ty: Type) -> Result<Value<'_>, Error> {
     let bytes = text.as_bytes();
     Ok(match ty {
         Type::Boolean => Value::Boolean(number::parse_bool(bytes)?),
+        Type::SmallInt => Value::SmallInt(number::parse_i16(bytes)?),
+        Type::Real => Value::Real(number::parse_f32(bytes)?),
+        Type::Numeric => Value::Decimal(Decimal::parse(bytes)?),
+        Type::Char => Value::Char(text),
+        Type::Uuid => Value::Uuid(Uuid::parse(bytes)?),
+        Type::Bytea
+        | Type::Time
+        | Type::Timestamp
+        | Type::TimestampTz
+        | Type::Json
+        | Type::Jsonb
+        | Type::Array(_) => return Err(Error::CannotCast { from: Type::Text, to: ty }),
         Type::Integer => Value::Integer(number::parse_i32(bytes)?),
         Type::BigInt => Value::BigInt(number::parse_i64(bytes)?),
         Type::Decimal { precision, scale } => {
@@ -86,15 +108,35 @@ fn convert<'a>(value: Value<'a>, to: Type) -> Option<Result<Value<'a>, Error>> {
         | (Value::BigInt(_), Type::BigInt)
         | (Value::Double(_), Type::Double)
         | (Value::Date(_), Type::Date)
+        | (Value::SmallInt(_), Type::SmallInt)
+        | (Value::Decimal(_), Type::Numeric)
+        | (Value::Real(_), Type::Real)
+        | (Value::Char(_), Type::Char)
+        | (Value::Bytea(_), Type::Bytea)
+        | (Value::Time(_), Type::Time)
+        | (Value::Timestamp(_), Type::Timestamp)
+        | (Value::TimestampTz(_), Type::TimestampTz)
+        | (Value::Uuid(_), Type::Uuid)
+        | (Value::Json(_), Type::Json)
+        | (Value::Jsonb(_), Type::Jsonb)
         | (Value::Interval(_), Type::Interval) => Ok(value),
+        (Value::Array(array), Type::Array(element)) if array.element() == element => Ok(value),
+        (value, Type::SmallInt) if value.ty().is_numeric() => to_smallint(value),
+        (value, Type::Numeric) if value.ty().is_numeric() => match value {
+            Value::Real(value) => Decimal::from_f32(value).map(Value::Decimal),
+            Value::Double(value) => Decimal::from_f64(value).map(Value::Decimal),
+            value => Ok(Value::Decimal(value.to_decimal()?)),
+        },
+        (value, Type::Real) if value.ty().is_numeric() => to_real(value),
         (Value::Boolean(value), Type::Integer) => Ok(Value::Integer(value.into())),
         (Value::Integer(value), Type::Boolean) => Ok(Value::Boolean(value != 0)),
-        (Value::BigInt(_) | Value::Decimal(_) | Value::Double(_), Type::Integer) => to_integer(value),
-        (Value::Integer(_) | Value::Decimal(_) | Value::Double(_), Type::BigInt) => {
-            to_whole(value, Type::BigInt).map(Value::BigInt)
-        }
+        (value, Type::Integer) if value.ty().is_numeric() => to_integer(value),
+        (value, Type::BigInt) if value.ty().is_numeric() => to_whole(value, Type::BigInt).map(Value::BigInt),
         (Value::Double(value), Type::Decimal { precision, scale }) => {
             Decimal::from_f64(value).and_then(|exact| exact.fit(precision, scale)).map(Value::Decimal)
+        }
+        (Value::Real(value), Type::Decimal { precision, scale }) => {
+            Decimal::from_f32(value).and_then(|exact| exact.fit(precision, scale)).map(Value::Decimal)
         }
         (value, Type::Decimal { precision, scale }) => {
             value.to_decimal()?.fit(precision, scale).map(Value::Decimal)
@@ -105,6 +147,33 @@ fn convert<'a>(value: Value<'a>, to: Type) -> Option<Result<Value<'a>, Error>> {
     Some(converted)
 }
 
+fn to_smallint<'a>(value: Value<'a>) -> Result<Value<'a>, Error> {
+    let whole = to_whole(value, Type::SmallInt)?;
+    i16::try_from(whole).map(Value::SmallInt).map_err(|_| Error::out_of_range(Type::SmallInt, &[]))
+}
+
+/// The nearest number of 32 bits; one that would become infinite or zero is out of range.
+fn to_real<'a>(value: Value<'a>) -> Result<Value<'a>, Error> {
+    let out_of_range = || Error::out_of_range(Type::Real, &[]);
+    let real = match value {
+        Value::Real(value) => return Ok(Value::Real(value)),
+        // Correctly rounded by way of the text: a double in between would round twice.
+        Value::Decimal(value) => number::parse_f32(value.to_text().as_bytes()).map_err(|_| out_of_range())?,
+        Value::SmallInt(value) => value.into(),
+        Value::Integer(value) => value as f32,
+        Value::BigInt(value) => value as f32,
+        value => {
+            let wide = value.to_f64().ok_or_else(out_of_range)?;
+            let real = wide as f32;
+            if (real.is_infinite() && wide.is_finite()) || (real == 0.0 && wide != 0.0) {
+                return Err(out_of_range());
+            }
+            real
+        }
+    };
+    Ok(Value::Real(real))
+}
+
 fn to_integer<'a>(value: Value<'a>) -> Result<Value<'a>, Error> {
     let whole = to_whole(value, Type::Integer)?;
     i32::try_from(whole).map(Value::Integer).map_err(|_| Error::out_of_range(Type::Integer, &[]))
@@ -113,8 +182,10 @@ fn to_integer<'a>(value: Value<'a>) -> Result<Value<'a>, Error> {
 /// The nearest whole number: half away from zero for decimals, half to even for doubles.
 fn to_whole(value: Value<'_>, ty: Type) -> Result<i64, Error> {
     let whole = match value {
+        Value::SmallInt(value) => Some(value.into()),
         Value::Integer(value) => Some(value.into()),
         Value::BigInt(value) => Some(value),
+        Value::Real(value) => double_to_i64(value.into()),
         Value::Double(value) => double_to_i64(value),
         value => value.to_decimal().and_then(|exact| exact.to_i64().ok()),
     };
@@ -169,7 +240,7 @@ mod tests {
             Value::Double(1.0),
             Value::Text("1"),
             Value::Date(Date::parse(b"1998-12-01").unwrap()),
-            Value::Interval(Interval { months: 1, days: 0 }),
+            Value::Interval(Interval { months: 1, days: 0, micros: 0 }),
         ];
         for (value, from) in samples.into_iter().zip(EVERY) {
             for to in EVERY {

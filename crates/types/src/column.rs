@@ -6,13 +6,16 @@
 //! | [`Kind`] | types | bytes a value |
 //! |---|---|---|
 //! | `Bool` | boolean | 1 |
-//! | `I32` | integer, date (days since 1970-01-01) | 4 |
-//! | `I64` | bigint, decimals of at most 18 digits (unscaled), interval ([`pack_interval`]) | 8 |
-//! | `I128` | longer decimals (unscaled) | 16 |
-//! | `F64` | double | 8 |
-//! | `Text` | text: a view of 8 bytes, and its bytes in the heap | 8 + n |
+//! | `I32` | smallint, integer, date (days since 1970-01-01) | 4 |
+//! | `I64` | bigint, decimals of at most 18 digits (unscaled), time and timestamps (microseconds) | 8 |
+//! | `I128` | longer decimals (unscaled), interval ([`pack_interval`]), uuid ([`Uuid::to_ordered`]) | 16 |
+//! | `F64` | double, real (a double that 32 bits hold) | 8 |
+//! | `Text` | text, character, bytea, json, jsonb, arrays, numeric ([`Decimal::to_compact`]): a view of 8 bytes, and its bytes in the heap | 8 + n |
+//!
+//! Only the bytes of text, character, json and jsonb are UTF-8. Those of numeric, jsonb, character and arrays have not
+//! the order of their values.
 
-use crate::{Date, Decimal, Interval, Type, Value};
+use crate::{Date, Decimal, Interval, Time, Timestamp, Type, Uuid, Value};
 
 /// Where a text stands in its heap, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -37,15 +40,15 @@ impl TextView {
 pub enum Kind {
     /// Booleans.
     Bool,
-    /// Integers and dates.
+    /// Small integers, integers and dates.
     I32,
-    /// Big integers, decimals of at most 18 digits, and intervals (months, then days).
+    /// Big integers, decimals of at most 18 digits, times and timestamps.
     I64,
-    /// Decimals of more than 18 digits.
+    /// Decimals of more than 18 digits, intervals and identifiers.
     I128,
-    /// Doubles.
+    /// Doubles and numbers of 32 bits.
     F64,
-    /// Text.
+    /// Text, and everything else whose values are bytes of any length.
     Text,
 }
 
@@ -57,12 +60,19 @@ impl Kind {
     pub const fn of(ty: Type) -> Kind {
         match ty {
             Type::Boolean => Kind::Bool,
-            Type::Integer | Type::Date => Kind::I32,
-            Type::BigInt | Type::Interval => Kind::I64,
+            Type::SmallInt | Type::Integer | Type::Date => Kind::I32,
+            Type::BigInt | Type::Time | Type::Timestamp | Type::TimestampTz => Kind::I64,
             Type::Decimal { precision, .. } if precision <= Kind::I64_DIGITS => Kind::I64,
-            Type::Decimal { .. } => Kind::I128,
-            Type::Double => Kind::F64,
-            Type::Text | Type::Unknown => Kind::Text,
+            Type::Decimal { .. } | Type::Interval | Type::Uuid => Kind::I128,
+            Type::Real | Type::Double => Kind::F64,
+            Type::Text
+            | Type::Char
+            | Type::Bytea
+            | Type::Json
+            | Type::Jsonb
+            | Type::Array(_)
+            | Type::Numeric
+            | Type::Unknown => Kind::Text,
         }
     }
 
@@ -155,69 +165,100 @@ impl Data<'_> {
         }
     }
 
-    /// The value at `at`, which is not NULL, as the type of the column; text is borrowed from `heap`.
+    /// The value at `at`, which is not NULL, as the type of the column; what is bytes is borrowed from `heap`.
     ///
     /// # Panics
     /// If there is no such row.
     pub fn value<'v>(&self, at: usize, ty: Type, heap: &'v [u8]) -> Value<'v> {
         match self {
             Data::Bool(values) => Value::Boolean(values[at]),
-            Data::I32(values) if ty == Type::Date => {
-                Date::from_days(i64::from(values[at])).map_or(Value::Null, Value::Date)
-            }
-            Data::I32(values) => Value::Integer(values[at]),
-            Data::I64(values) => value_of_i64(values[at], ty),
-            Data::I128(values) => value_of_decimal(values[at], ty),
-            Data::F64(values) => Value::Double(values[at]),
+            Data::I32(values) => value_of_integer(values[at].into(), ty).unwrap_or_default(),
+            Data::I64(values) => value_of_integer(values[at].into(), ty).unwrap_or_default(),
+            Data::I128(values) => value_of_integer(values[at], ty).unwrap_or_default(),
+            Data::F64(values) => value_of_double(values[at], ty),
             // Text is checked where it enters: the fallback is unreachable and safe.
-            Data::Text(views) => Value::Text(core::str::from_utf8(views[at].of(heap)).unwrap_or_default()),
+            Data::Text(views) => crate::row::decode_bytes(views[at].of(heap), ty).unwrap_or(Value::Text("")),
         }
     }
 
-    /// Stores a value of the column's kind; of a text only its length, as if it stood at the start of the heap.
+    /// Stores a value of the column's kind; of one that is bytes only their number, as if they stood at the start of the heap.
     ///
     /// # Panics
     /// If there is no such row, or the value is NULL or of another kind.
     pub fn put(&mut self, at: usize, value: Value<'_>) {
         match (self, value) {
             (Data::Bool(values), Value::Boolean(v)) => values[at] = v,
+            (Data::I32(values), Value::SmallInt(v)) => values[at] = v.into(),
             (Data::I32(values), Value::Integer(v)) => values[at] = v,
             (Data::I32(values), Value::Date(v)) => values[at] = v.days(),
             (Data::I64(values), Value::BigInt(v)) => values[at] = v,
+            (Data::I64(values), Value::Time(v)) => values[at] = v.micros(),
+            (Data::I64(values), Value::Timestamp(v) | Value::TimestampTz(v)) => values[at] = v.micros(),
             (Data::I64(values), Value::Decimal(v)) => values[at] = v.unscaled() as i64,
-            (Data::I64(values), Value::Interval(v)) => values[at] = pack_interval(v),
+            (Data::I128(values), Value::Interval(v)) => values[at] = pack_interval(v),
+            (Data::I128(values), Value::Uuid(v)) => values[at] = v.to_ordered(),
             (Data::I128(values), Value::Decimal(v)) => values[at] = v.unscaled(),
+            (Data::F64(values), Value::Real(v)) => values[at] = v.into(),
             (Data::F64(values), Value::Double(v)) => values[at] = v,
-            (Data::Text(views), Value::Text(v)) => views[at] = TextView { start: 0, len: v.len() as u32 },
-            (data, value) => unreachable!("{value:?} for a column of {:?}", data.kind()),
+            (Data::Text(views), Value::Decimal(v)) => {
+                views[at] = TextView { start: 0, len: v.to_compact().1 as u32 };
+            }
+            (data, value) => match (data, value.heap_bytes()) {
+                (Data::Text(views), Some(bytes)) => {
+                    views[at] = TextView { start: 0, len: bytes.len() as u32 };
+                }
+                (data, _) => unreachable!("{value:?} for a column of {:?}", data.kind()),
+            },
         }
     }
 }
 
-fn value_of_i64<'v>(value: i64, ty: Type) -> Value<'v> {
-    match ty {
-        Type::Decimal { .. } => value_of_decimal(i128::from(value), ty),
-        Type::Interval => Value::Interval(unpack_interval(value)),
-        _ => Value::BigInt(value),
+/// The bytes that a column of [`Kind::Text`] holds for a value, which `compact` may hold; empty for values of other kinds.
+pub fn bytes_of<'v>(value: Value<'v>, compact: &'v mut [u8; Decimal::COMPACT_BYTES_MAX]) -> &'v [u8] {
+    match value {
+        Value::Decimal(number) => {
+            let len;
+            (*compact, len) = number.to_compact();
+            compact.get(..len).unwrap_or(&[])
+        }
+        value => value.heap_bytes().unwrap_or(&[]),
     }
 }
 
-fn value_of_decimal<'v>(value: i128, ty: Type) -> Value<'v> {
-    let scale = match ty {
-        Type::Decimal { scale, .. } => scale,
-        _ => 0,
-    };
-    Decimal::new(value, scale).map_or(Value::Null, Value::Decimal)
+/// The value of a type that columns hold as an integer; nothing for integers that are no value of the type.
+pub fn value_of_integer<'v>(number: i128, ty: Type) -> Option<Value<'v>> {
+    let long = || i64::try_from(number).ok();
+    Some(match ty {
+        Type::Boolean => Value::Boolean(number != 0),
+        Type::SmallInt => Value::SmallInt(i16::try_from(number).ok()?),
+        Type::Integer => Value::Integer(i32::try_from(number).ok()?),
+        Type::BigInt => Value::BigInt(long()?),
+        Type::Decimal { scale, .. } => Value::Decimal(Decimal::new(number, scale).ok()?),
+        Type::Date => Value::Date(Date::from_days(long()?).ok()?),
+        Type::Time => Value::Time(Time::from_micros(long()?).ok()?),
+        Type::Timestamp => Value::Timestamp(Timestamp::from_micros(long()?).ok()?),
+        Type::TimestampTz => Value::TimestampTz(Timestamp::from_micros(long()?).ok()?),
+        Type::Interval => Value::Interval(unpack_interval(number)),
+        Type::Uuid => Value::Uuid(Uuid::from_ordered(number)),
+        _ => return None,
+    })
 }
 
-/// An interval in 64 bits: months in the high half, days in the low one.
-pub fn pack_interval(interval: Interval) -> i64 {
-    i64::from(interval.months) << 32 | i64::from(interval.days as u32)
+/// The value of a type that columns hold as a double.
+pub fn value_of_double<'v>(number: f64, ty: Type) -> Value<'v> {
+    if ty == Type::Real { Value::Real(number as f32) } else { Value::Double(number) }
+}
+
+/// An interval in 128 bits: months, then days, then microseconds in the lower half.
+#[inline]
+pub const fn pack_interval(interval: Interval) -> i128 {
+    (interval.months as i128) << 96 | (interval.days as u32 as i128) << 64 | interval.micros as u64 as i128
 }
 
 /// The interval that [`pack_interval`] packed.
-pub fn unpack_interval(packed: i64) -> Interval {
-    Interval { months: (packed >> 32) as i32, days: packed as i32 }
+#[inline]
+pub const fn unpack_interval(packed: i128) -> Interval {
+    Interval { months: (packed >> 96) as i32, days: (packed >> 64) as i32, micros: packed as i64 }
 }
 
 #[cfg(test)]
@@ -241,14 +282,35 @@ mod tests {
             };
             assert_eq!((data.kind(), data.capacity()), (Kind::of(ty), 2));
             data.put(1, value);
-            let heap = if let Value::Text(text) = value { text.as_bytes() } else { b"" };
+            let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+            let heap = bytes_of(value, &mut compact);
             assert_eq!(data.value(1, ty, heap).total_cmp(&value), core::cmp::Ordering::Equal, "{value:?}");
         };
         check(Value::Boolean(true), Type::Boolean);
         check(Value::Integer(-7), Type::Integer);
         check(Value::Date(Date::from_ymd(1998, 12, 1).unwrap()), Type::Date);
         check(Value::BigInt(i64::MIN), Type::BigInt);
-        check(Value::Interval(Interval { months: -1, days: 5 }), Type::Interval);
+        for (months, days, micros) in [(-1, 5, -7), (1, -5, i64::MIN), (i32::MIN, i32::MAX, i64::MAX)] {
+            let interval = Interval { months, days, micros };
+            check(Value::Interval(interval), Type::Interval);
+            assert_eq!(
+                std::format!("{}", unpack_interval(pack_interval(interval))),
+                std::format!("{interval}")
+            );
+        }
+        check(Value::SmallInt(-7), Type::SmallInt);
+        check(Value::Real(0.1), Type::Real);
+        check(Value::Time(Time::MAX), Type::Time);
+        check(Value::Timestamp(Timestamp::INFINITY), Type::Timestamp);
+        check(Value::TimestampTz(Timestamp::MIN), Type::TimestampTz);
+        check(Value::Uuid(Uuid::from_u128(u128::MAX - 1)), Type::Uuid);
+        check(Value::Char("AIR  "), Type::Char);
+        check(Value::Bytea(&[0, 255]), Type::Bytea);
+        check(Value::Json("[1]"), Type::Json);
+        check(Value::Jsonb("[1]"), Type::Jsonb);
+        check(Value::Decimal(decimal("-12.50")), Type::Numeric);
+        let array = crate::ArrayRef::empty(crate::Element::of(Type::Date).unwrap());
+        check(Value::Array(array), Type::Array(array.element()));
         check(Value::Decimal(decimal("-12.50")), Type::Decimal { precision: 15, scale: 2 });
         check(Value::Decimal(decimal("123456789012345678901.5")), Type::Decimal { precision: 38, scale: 1 });
         check(Value::Double(0.1), Type::Double);

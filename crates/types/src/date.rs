@@ -16,8 +16,6 @@ use crate::{Error, Interval, TextBuffer, Type};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(i32);
 
-const _: () = assert!(Date::MAX.0.checked_sub(Date::MIN.0).is_some());
-
 const DAYS_OF_MONTH: [u8; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 const NO_SUCH_DAY: [&str; 12] = [
@@ -42,8 +40,12 @@ impl Date {
     pub const MIN: Date = Date(-2_440_588);
     /// The last day: 5874897-12-31.
     pub const MAX: Date = Date(2_145_042_905);
+    /// Before all days.
+    pub const NEG_INFINITY: Date = Date(i32::MIN);
+    /// Behind all days.
+    pub const INFINITY: Date = Date(i32::MAX);
 
-    /// The day `days` after 1970-01-01.
+    /// The day `days` after 1970-01-01; the least and the greatest number of 32 bits are the infinities.
     ///
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside [`Date::MIN`] to [`Date::MAX`].
@@ -51,8 +53,15 @@ impl Date {
     pub fn from_days(days: i64) -> Result<Date, Error> {
         match i32::try_from(days) {
             Ok(days) if (Date::MIN.0..=Date::MAX.0).contains(&days) => Ok(Date(days)),
+            Ok(days @ (i32::MIN | i32::MAX)) => Ok(Date(days)),
             _ => Err(Error::datetime(Type::Date, &[], OUT_OF_RANGE)),
         }
+    }
+
+    /// Whether it is one of the infinities.
+    #[inline]
+    pub const fn is_infinite(self) -> bool {
+        matches!(self.0, i32::MIN | i32::MAX)
     }
 
     /// Days since 1970-01-01.
@@ -84,16 +93,7 @@ impl Date {
 
     /// Year (0 is 1 BC), month (1 to 12) and day of the month (1 to 31).
     pub fn ymd(self) -> (i32, u32, u32) {
-        let days = i64::from(self.0) + 719_468;
-        let era = days.div_euclid(146_097);
-        let day_of_era = days.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        (year as i32, month as u32, day as u32)
+        civil(self.0.into())
     }
 
     /// The year, as `extract(year from date)` gives it: 1 BC is -1.
@@ -123,28 +123,42 @@ impl Date {
         (i64::from(self.0) - days_of(self.ymd().0, 1, 1) + 1) as u32
     }
 
-    /// The day `days` later.
+    /// The day `days` later; the infinities stay.
     ///
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside the range.
     #[inline]
     pub fn add_days(self, days: i32) -> Result<Date, Error> {
-        Date::from_days(i64::from(self.0) + i64::from(days))
+        self.move_days(days.into())
     }
 
-    /// The day `days` earlier.
+    /// The day `days` earlier; the infinities stay.
     ///
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside the range.
     #[inline]
     pub fn sub_days(self, days: i32) -> Result<Date, Error> {
-        Date::from_days(i64::from(self.0) - i64::from(days))
+        self.move_days(-i64::from(days))
     }
 
-    /// The days from `other` to `self`; the whole range spans fewer than 2^31.
+    fn move_days(self, days: i64) -> Result<Date, Error> {
+        if self.is_infinite() {
+            return Ok(self);
+        }
+        let moved = Date::from_days(i64::from(self.0) + days)?;
+        if moved.is_infinite() { Err(Error::datetime(Type::Date, &[], OUT_OF_RANGE)) } else { Ok(moved) }
+    }
+
+    /// The days from `other` to `self`.
+    ///
+    /// # Errors
+    /// [`Error::DatetimeOverflow`] where one of them is infinite, or beyond 32 bits.
     #[inline]
-    pub const fn days_since(self, other: Date) -> i32 {
-        self.0 - other.0
+    pub fn days_since(self, other: Date) -> Result<i32, Error> {
+        match self.0.checked_sub(other.0) {
+            Some(days) if !self.is_infinite() && !other.is_infinite() => Ok(days),
+            _ => Err(Error::datetime(Type::Date, &[], "cannot subtract infinite dates")),
+        }
     }
 
     /// The same day of the month `months` later, or the last day of that month where it is shorter.
@@ -172,19 +186,24 @@ impl Date {
     }
 
     fn add_i64(self, months: i64, days: i64) -> Result<Date, Error> {
-        if months == 0 {
-            return Date::from_days(i64::from(self.0) + days);
+        if months == 0 || self.is_infinite() {
+            return self.move_days(days);
         }
         let (year, month, day) = self.ymd();
         let month0 = i64::from(year) * 12 + i64::from(month) - 1 + months;
         let (year, month) = (month0.div_euclid(12) as i32, month0.rem_euclid(12) as u32 + 1);
         let moved = Date::from_days(days_of(year, month, day.min(days_in_month(year, month))))?;
-        Date::from_days(i64::from(moved.0) + days)
+        moved.move_days(days)
     }
 
     /// The text form, in a buffer on the stack.
     pub fn to_text(self) -> TextBuffer {
         let mut text = TextBuffer::new();
+        if self.is_infinite() {
+            let shown: &[u8] = if self == Date::INFINITY { b"infinity" } else { b"-infinity" };
+            text.push_ascii(shown).expect("nine characters");
+            return text;
+        }
         let (year, month, day) = self.ymd();
         if let 1..=9999 = year {
             let digit = |value: u32| b'0' + (value % 10) as u8;
@@ -200,6 +219,20 @@ impl Date {
         write!(text, "{shown:04}-{month:02}-{day:02}{era}").expect("a date has at most 16 characters");
         text
     }
+}
+
+/// Year, month and day of the day `days` after 1970-01-01.
+pub(crate) fn civil(days: i64) -> (i32, u32, u32) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year as i32, month as u32, day as u32)
 }
 
 const fn is_leap(year: i32) -> bool {
@@ -336,8 +369,8 @@ mod tests {
         assert_eq!(Date::MAX.add_days(1).unwrap_err().sqlstate(), "22008");
         assert_eq!(Date::MIN.sub_days(1).unwrap_err().sqlstate(), "22008");
         assert_eq!(Date::MAX.add_months(i32::MAX).unwrap_err().sqlstate(), "22008");
-        assert!(Date::MAX.sub_interval(Interval { months: i32::MIN, days: 0 }).is_err());
-        assert_eq!(Date::MAX.days_since(Date::MIN), 2_147_483_493);
+        assert!(Date::MAX.sub_interval(Interval { months: i32::MIN, days: 0, micros: 0 }).is_err());
+        assert_eq!(Date::MAX.days_since(Date::MIN), Ok(2_147_483_493));
         assert_eq!(date("0001-01-01").sub_days(1).unwrap(), date("0001-12-31 bc"));
         assert_eq!(date("0001-12-31 BC").year(), -1);
         for days in [Date::MIN.0, Date::MAX.0] {
@@ -389,8 +422,11 @@ mod tests {
         assert_eq!(date("1999-01-31").add_months(1).unwrap(), date("1999-02-28"));
         assert_eq!(date("2000-03-31").add_months(-1).unwrap(), date("2000-02-29"));
         assert_eq!(date("2000-02-29").add_months(12).unwrap(), date("2001-02-28"));
-        assert_eq!(date("1998-12-01").sub_interval(Interval { months: 0, days: 90 }), Ok(date("1998-09-02")));
-        let interval = Interval { months: 1, days: 1 };
+        assert_eq!(
+            date("1998-12-01").sub_interval(Interval { months: 0, days: 90, micros: 0 }),
+            Ok(date("1998-09-02"))
+        );
+        let interval = Interval { months: 1, days: 1, micros: 0 };
         assert_eq!(date("1999-01-31").add_interval(interval), Ok(date("1999-03-01")));
     }
 

@@ -230,12 +230,24 @@ impl Decimal {
     /// # Errors
     /// [`Error::OutOfRange`] for NaN, infinities, and numbers beyond 38 digits on either side of the point.
     pub fn from_f64(value: f64) -> Result<Decimal, Error> {
-        let out_of_range = || Error::out_of_range(Type::Decimal { precision: 38, scale: 0 }, &[]);
-        if !value.is_finite() {
+        Decimal::from_scientific(value.is_finite(), format_args!("{value:.14e}"))
+    }
+
+    /// The number of 32 bits with its 6 significant digits, as PostgreSQL's cast keeps them.
+    ///
+    /// # Errors
+    /// Those of [`Decimal::from_f64`].
+    pub fn from_f32(value: f32) -> Result<Decimal, Error> {
+        Decimal::from_scientific(value.is_finite(), format_args!("{value:.5e}"))
+    }
+
+    fn from_scientific(is_finite: bool, digits: fmt::Arguments<'_>) -> Result<Decimal, Error> {
+        let out_of_range = || Error::out_of_range(Type::Numeric, &[]);
+        if !is_finite {
             return Err(out_of_range());
         }
         let mut text = TextBuffer::new();
-        write!(text, "{value:.14e}").map_err(|_| out_of_range())?;
+        text.write_fmt(digits).map_err(|_| out_of_range())?;
         let number = scan(text.as_bytes())?;
         match number.unscaled(Decimal::SCALE_MAX) {
             Some((unscaled, _)) => Ok(Decimal::pack(unscaled, Decimal::SCALE_MAX).normalized()),
@@ -248,6 +260,32 @@ impl Decimal {
         let mut text = TextBuffer::new();
         push_digits(&mut text, self.unscaled(), self.scale).expect("a decimal has at most 41 characters");
         text
+    }
+
+    /// The most bytes of [`Decimal::to_compact`].
+    pub const COMPACT_BYTES_MAX: usize = 17;
+
+    /// The number in few bytes, and how many: the scale, then the bytes of two's complement that are needed, least
+    /// significant first. Each number of a scale has one such form.
+    pub fn to_compact(self) -> ([u8; Decimal::COMPACT_BYTES_MAX], usize) {
+        let mut bytes = [0; Decimal::COMPACT_BYTES_MAX];
+        let [scale, unscaled @ ..] = &mut bytes;
+        *scale = self.scale;
+        *unscaled = self.unscaled().to_le_bytes();
+        (bytes, 1 + significant_bytes(self.unscaled()))
+    }
+
+    /// The number of the bytes that [`Decimal::to_compact`] gave; nothing for other bytes.
+    pub fn from_compact(bytes: &[u8]) -> Option<Decimal> {
+        let (&scale, payload) = bytes.split_first()?;
+        let is_negative = payload.last().is_some_and(|byte| byte & 0x80 != 0);
+        let mut wide = [if is_negative { 0xff } else { 0 }; 16];
+        wide.get_mut(..payload.len())?.copy_from_slice(payload);
+        let unscaled = i128::from_le_bytes(wide);
+        if significant_bytes(unscaled) != payload.len() {
+            return None;
+        }
+        Decimal::new(unscaled, scale).ok()
     }
 
     /// The integer at a scale that is not smaller, where it fits an `i128`.
@@ -299,8 +337,17 @@ impl Decimal {
     }
 }
 
+/// The bytes of two's complement that are needed for `value`; zero needs none.
+pub(crate) fn significant_bytes(value: i128) -> usize {
+    if value == 0 {
+        return 0;
+    }
+    let bits = 129 - if value < 0 { (!value).leading_zeros() } else { value.leading_zeros() };
+    bits.div_ceil(8) as usize
+}
+
 fn scan(text: &[u8]) -> Result<Scanned, Error> {
-    scan_decimal(text).map_err(|fault| Error::invalid(Type::NUMERIC, text, fault.at, fault.reason))
+    scan_decimal(text).map_err(|fault| Error::invalid(Type::Numeric, text, fault.at, fault.reason))
 }
 
 fn pack_or_overflow(unscaled: Option<i128>, scale: u8) -> Result<Decimal, Error> {

@@ -123,7 +123,10 @@ impl Error {
     /// The five characters that SQL clients tell errors apart by.
     pub fn sqlstate(&self) -> &'static str {
         match self {
-            Error::InvalidText { ty: Type::Date | Type::Interval, .. } => "22007",
+            Error::InvalidText {
+                ty: Type::Date | Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval,
+                ..
+            } => "22007",
             Error::InvalidText { .. } => "22P02",
             Error::OutOfRange { .. } | Error::NumericOverflow { .. } | Error::TooManyDecimals { .. } => {
                 "22003"
@@ -147,6 +150,7 @@ impl Error {
             Error::InvalidText { ty: Type::Interval, .. } => {
                 Some("write intervals as '1 year 2 months 3 days'")
             }
+            Error::OutOfRange { ty: Type::SmallInt, .. } => Some("use the type integer"),
             Error::OutOfRange { ty: Type::Integer, .. } => Some("use the type bigint"),
             Error::OutOfRange { ty: Type::BigInt, .. } => Some("use the type numeric"),
             Error::NumericOverflow { precision: 38, .. } => {

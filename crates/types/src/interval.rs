@@ -1,23 +1,26 @@
-//! Spans of months and days, as they are added to dates.
+//! Spans of time: months, days and microseconds, as they are added to dates and timestamps.
 //!
-//! A month has no fixed number of days, so both are kept. Where intervals are compared, a month counts as 30 days, as
-//! in PostgreSQL: one month and 30 days are equal. Hours and smaller units do not exist here.
+//! A month has no fixed number of days and a day no fixed number of hours, so all three are kept. Where intervals are
+//! compared, a month counts as 30 days and a day as 24 hours, as in PostgreSQL: one month and 30 days are equal.
 
 use core::cmp::Ordering;
 use core::fmt::{self, Write as _};
 use core::hash::{Hash, Hasher};
 
+use crate::time::{DAY_MICROS, HOUR_MICROS, push_clock};
 use crate::{Error, TextBuffer, Type};
 
-/// Months and days, each with its own sign.
+/// Months, days and microseconds, each with its own sign.
 ///
-/// Equality, order and hash count a month as 30 days.
+/// Equality, order and hash count a month as 30 days and a day as 24 hours.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
     /// Months, years being 12 of them.
     pub months: i32,
     /// Days, weeks being 7 of them.
     pub days: i32,
+    /// Microseconds, hours being 3,600,000,000 of them.
+    pub micros: i64,
 }
 
 /// The unit behind `interval '3'`.
@@ -69,7 +72,7 @@ impl IntervalUnit {
 
 impl Interval {
     /// No time at all.
-    pub const ZERO: Interval = Interval { months: 0, days: 0 };
+    pub const ZERO: Interval = Interval { months: 0, days: 0, micros: 0 };
 
     /// Reads `1 year 2 months -3 days`, with `ago` behind it to turn all signs.
     ///
@@ -88,28 +91,24 @@ impl Interval {
         parse_with(text, Some(unit))
     }
 
-    /// The sum, months and days apart.
+    /// The sum, each part for itself.
     ///
     /// # Errors
     /// [`Error::DatetimeOverflow`] beyond 32 bits.
     pub fn checked_add(self, other: Interval) -> Result<Interval, Error> {
-        of_parts(
-            i64::from(self.months) + i64::from(other.months),
-            i64::from(self.days) + i64::from(other.days),
-            &[],
-        )
+        let micros = self.micros.checked_add(other.micros).ok_or_else(|| overflow(&[]))?;
+        let days = i64::from(self.days) + i64::from(other.days);
+        of_parts(i64::from(self.months) + i64::from(other.months), days, micros, &[])
     }
 
-    /// The difference, months and days apart.
+    /// The difference, each part for itself.
     ///
     /// # Errors
     /// [`Error::DatetimeOverflow`] beyond 32 bits.
     pub fn checked_sub(self, other: Interval) -> Result<Interval, Error> {
-        of_parts(
-            i64::from(self.months) - i64::from(other.months),
-            i64::from(self.days) - i64::from(other.days),
-            &[],
-        )
+        let micros = self.micros.checked_sub(other.micros).ok_or_else(|| overflow(&[]))?;
+        let days = i64::from(self.days) - i64::from(other.days);
+        of_parts(i64::from(self.months) - i64::from(other.months), days, micros, &[])
     }
 
     /// The interval `factor` times.
@@ -118,18 +117,21 @@ impl Interval {
     /// [`Error::DatetimeOverflow`] beyond 32 bits.
     pub fn checked_mul(self, factor: i32) -> Result<Interval, Error> {
         let factor = i64::from(factor);
-        of_parts(i64::from(self.months) * factor, i64::from(self.days) * factor, &[])
+        let micros = self.micros.checked_mul(factor).ok_or_else(|| overflow(&[]))?;
+        of_parts(i64::from(self.months) * factor, i64::from(self.days) * factor, micros, &[])
     }
 
-    /// The days that the interval counts in comparisons, a month being 30.
-    pub fn comparable_days(self) -> i64 {
-        i64::from(self.months) * 30 + i64::from(self.days)
+    /// The microseconds that the interval counts in comparisons, a month being 30 days and a day 24 hours.
+    #[inline]
+    pub fn comparable_micros(self) -> i128 {
+        let days = i64::from(self.months) * 30 + i64::from(self.days);
+        i128::from(days) * i128::from(DAY_MICROS) + i128::from(self.micros)
     }
 
-    /// The text form, in a buffer on the stack: `1 year 2 mons -3 days`.
+    /// The text form, in a buffer on the stack: `1 year 2 mons -3 days +04:05:06.789`.
     pub fn to_text(self) -> TextBuffer {
         let mut text = TextBuffer::new();
-        self.print(&mut text).expect("an interval has at most 46 characters");
+        self.print(&mut text).expect("an interval has at most 70 characters");
         text
     }
 
@@ -143,14 +145,34 @@ impl Interval {
             write!(text, "{space}{sign}{count} {unit}{plural}")?;
             after_negative = count < 0;
         }
-        if text.as_bytes().is_empty() { text.write_str("00:00:00") } else { Ok(()) }
+        if self.micros == 0 && !text.as_bytes().is_empty() {
+            return Ok(());
+        }
+        let space = if text.as_bytes().is_empty() { "" } else { " " };
+        let sign = match self.micros {
+            ..0 => "-",
+            _ if after_negative => "+",
+            _ => "",
+        };
+        write!(text, "{space}{sign}")?;
+        // The least number has no positive twin: hours apart from the rest, both positive.
+        let (hours, rest) = (self.micros / HOUR_MICROS, self.micros % HOUR_MICROS);
+        let mut rest_text = TextBuffer::new();
+        push_clock(&mut rest_text, rest.abs())?;
+        write!(text, "{:02}", hours.unsigned_abs())?;
+        text.write_str(rest_text.as_str().get(2..).unwrap_or(""))
     }
 }
 
-fn of_parts(months: i64, days: i64, text: &[u8]) -> Result<Interval, Error> {
+#[cold]
+fn overflow(text: &[u8]) -> Error {
+    Error::datetime(Type::Interval, text, "an interval holds 2^31 months and 2^31 days")
+}
+
+fn of_parts(months: i64, days: i64, micros: i64, text: &[u8]) -> Result<Interval, Error> {
     match (i32::try_from(months), i32::try_from(days)) {
-        (Ok(months), Ok(days)) => Ok(Interval { months, days }),
-        _ => Err(Error::datetime(Type::Interval, text, "an interval holds 2^31 months and 2^31 days")),
+        (Ok(months), Ok(days)) => Ok(Interval { months, days, micros }),
+        _ => Err(overflow(text)),
     }
 }
 
@@ -201,7 +223,7 @@ fn parse_with(text: &str, default: Option<IntervalUnit>) -> Result<Interval, Err
     if fields_count == 0 {
         return Err(invalid(text.len(), "expected a whole number"));
     }
-    of_parts(months, days, bytes)
+    of_parts(months, days, 0, bytes)
 }
 
 /// The longest start of `text` whose bytes are all wanted (ASCII ones only), and the rest.
@@ -212,7 +234,7 @@ fn take_while(text: &str, is_wanted: impl Fn(u8) -> bool) -> (&str, &str) {
 
 impl PartialEq for Interval {
     fn eq(&self, other: &Interval) -> bool {
-        self.comparable_days() == other.comparable_days()
+        self.comparable_micros() == other.comparable_micros()
     }
 }
 
@@ -226,13 +248,13 @@ impl PartialOrd for Interval {
 
 impl Ord for Interval {
     fn cmp(&self, other: &Interval) -> Ordering {
-        self.comparable_days().cmp(&other.comparable_days())
+        self.comparable_micros().cmp(&other.comparable_micros())
     }
 }
 
 impl Hash for Interval {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.comparable_days().hash(state);
+        self.comparable_micros().hash(state);
     }
 }
 
@@ -294,23 +316,28 @@ mod tests {
 
     #[test]
     fn text_form_is_that_of_postgresql() {
-        let show = |months, days| Interval { months, days }.to_string();
+        let show = |months, days| Interval { months, days, micros: 0 }.to_string();
         assert_eq!(show(0, 0), "00:00:00");
         assert_eq!(show(14, 3), "1 year 2 mons 3 days");
         assert_eq!(show(-14, 3), "-1 years -2 mons +3 days");
         assert_eq!(show(i32::MIN, i32::MIN), "-178956970 years -8 mons -2147483648 days");
+        let clock = |months, micros| Interval { months, days: 0, micros }.to_string();
+        assert_eq!(clock(0, 1_500_000), "00:00:01.5");
+        assert_eq!(clock(-1, HOUR_MICROS * 100), "-1 mons +100:00:00");
+        assert_eq!(clock(1, -1), "1 mon -00:00:00.000001");
+        assert_eq!(clock(i32::MIN, i64::MIN), "-178956970 years -8 mons -2562047788:00:54.775808");
     }
 
     #[test]
     fn a_month_counts_as_thirty_days() {
-        assert_eq!(Interval { months: 1, days: 0 }, Interval { months: 0, days: 30 });
-        assert!(Interval { months: 1, days: 0 } < Interval { months: 0, days: 31 });
+        assert_eq!(Interval { months: 1, days: 0, micros: 0 }, Interval { months: 0, days: 30, micros: 0 });
+        assert!(Interval { months: 1, days: 0, micros: 0 } < Interval { months: 0, days: 31, micros: 0 });
     }
 
     #[test]
     fn arithmetic_is_checked() {
-        let great = Interval { months: i32::MAX, days: i32::MIN };
-        let one = Interval { months: 1, days: 1 };
+        let great = Interval { months: i32::MAX, days: i32::MIN, micros: 0 };
+        let one = Interval { months: 1, days: 1, micros: 0 };
         assert_eq!(great.checked_add(one).unwrap_err().sqlstate(), "22008");
         assert_eq!(great.checked_sub(one).unwrap_err().sqlstate(), "22008");
         assert_eq!(great.checked_mul(2).unwrap_err().sqlstate(), "22008");
@@ -322,7 +349,7 @@ mod tests {
         #[test]
         fn text_reads_back(months in any::<i32>(), days in any::<i32>()) {
             prop_assume!((months, days) != (0, 0));
-            let interval = Interval { months, days };
+            let interval = Interval { months, days, micros: 0 };
             prop_assert_eq!(Interval::parse(interval.to_text().as_str()).map(parts), Ok((months, days)));
         }
 

@@ -15,23 +15,30 @@
 //! | type | payload, most significant byte first | bytes |
 //! |---|---|---|
 //! | boolean | `00` or `01` | 1 |
-//! | integer, date | two's complement with the sign bit turned | 4 |
-//! | bigint | the same | 8 |
+//! | smallint | two's complement with the sign bit turned | 2 |
+//! | integer, date | the same | 4 |
+//! | bigint, time, timestamps | the same | 8 |
+//! | real | as double, of its 32 bits | 4 |
 //! | double | IEEE bits; positive: the sign bit turned, negative: every bit turned. One zero, one NaN | 8 |
-//! | decimal | exponent, then 38 digits as an integer; negative: every bit turned | 17 |
-//! | text | its bytes with `00` written as `00 ff`, then `00 01` | n + 2 or more |
-//! | interval | its days (a month being 30) as a bigint | 8 |
+//! | decimal, numeric | exponent, then 38 digits as an integer; negative: every bit turned | 17 |
+//! | text, bytea, json, jsonb | its bytes with `00` written as `00 ff`, then `00 01` | n + 2 or more |
+//! | character | the same, without the blanks at its end | n + 2 or more |
+//! | interval | its microseconds (30 days a month, 24 hours a day), two's complement with the sign bit turned | 16 |
+//! | uuid | its bytes | 16 |
+//! | arrays | each element as a column with NULLs last, then `00` | 1 or more |
 //!
 //! The number `0.d1d2…d38 * 10^e`, where `d1` is not zero, has the exponent byte `80 + e + 38`; zero has `80` and no
 //! digits. For example 12.5 is `0.125 * 10^2`: `a8`, then 12500…0 (38 digits) in 16 bytes. Finding it takes one
 //! multiplication.
 //!
-//! Descending order turns every bit of the payload; the header stays, since NULLS FIRST and LAST do not follow the
+//! Descending order turns every bit of the payload, headers of elements included; the header stays, since NULLS FIRST and LAST do not follow the
 //! direction.
 
 use crate::error::saturate;
+use crate::time::DAY_MICROS;
 use crate::unscaled::{POW10, digits_count};
-use crate::{Date, Decimal, Error, Interval, Type, Value};
+use crate::value::trim_blanks;
+use crate::{ArrayRef, Date, Decimal, Element, Error, Interval, Time, Timestamp, Type, Uuid, Value};
 
 /// Where encoded bytes go: a [`SliceSink`], or a closure that appends to a vector of the caller.
 pub trait Sink {
@@ -122,6 +129,8 @@ const NULL_LAST: u8 = 2;
 const TEXT_ESCAPE: [u8; 2] = [0, 0xff];
 const TEXT_END: [u8; 2] = [0, 1];
 const DECIMAL_ZERO: u8 = 0x80;
+/// Behind the last element of an array: below the headers of elements, so that the shorter array comes first.
+const ARRAY_END: u8 = 0;
 /// A header and the longest payload of a fixed length.
 const FIXED_BYTES_MAX: usize = 18;
 
@@ -166,40 +175,109 @@ pub fn decimal_key(unscaled: i128, scale: u8) -> [u8; 17] {
     key
 }
 
+/// The payload of a number of 32 bits.
+#[inline]
+pub const fn real_key(value: f32) -> [u8; 4] {
+    let bits = if value.is_nan() {
+        f32::NAN.to_bits() & (u32::MAX >> 1)
+    } else if value == 0.0 {
+        0
+    } else {
+        value.to_bits()
+    };
+    let turned = if bits >> 31 == 0 { 1 << 31 } else { u32::MAX };
+    (bits ^ turned).to_be_bytes()
+}
+
+/// The payload of an interval.
+#[inline]
+pub fn interval_key(value: Interval) -> [u8; 16] {
+    (value.comparable_micros() ^ i128::MIN).to_be_bytes()
+}
+
 /// How many bytes [`encode_key`] puts for a value.
 pub fn key_bytes(value: &Value<'_>) -> usize {
+    let escaped =
+        |bytes: &[u8]| bytes.len() + bytes.iter().filter(|byte| **byte == 0).count() + TEXT_END.len();
     1 + match value {
         Value::Null => 0,
         Value::Boolean(_) => 1,
-        Value::Integer(_) | Value::Date(_) => 4,
-        Value::BigInt(_) | Value::Double(_) | Value::Interval(_) => 8,
+        Value::SmallInt(_) => 2,
+        Value::Integer(_) | Value::Date(_) | Value::Real(_) => 4,
+        Value::BigInt(_)
+        | Value::Double(_)
+        | Value::Time(_)
+        | Value::Timestamp(_)
+        | Value::TimestampTz(_) => 8,
+        Value::Interval(_) | Value::Uuid(_) => 16,
         Value::Decimal(_) => 17,
-        Value::Text(text) => text.len() + text.bytes().filter(|byte| *byte == 0).count() + TEXT_END.len(),
+        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => escaped(text.as_bytes()),
+        Value::Char(text) => escaped(trim_blanks(text).as_bytes()),
+        Value::Bytea(bytes) => escaped(bytes),
+        Value::Array(array) => 1 + array.iter().map(|element| element_bytes(&element)).sum::<usize>(),
     }
+}
+
+/// As [`key_bytes`], for an element of an array, which is no array: so nothing recurses.
+fn element_bytes(value: &Value<'_>) -> usize {
+    if matches!(value, Value::Array(_)) { 1 } else { key_bytes(value) }
 }
 
 /// Appends one column of a key.
 ///
 /// All values of a column must be of one type; decimals may differ in scale. At most [`key_bytes`] are put, in one
-/// piece unless it is text.
+/// piece unless it is text, bytes or an array.
 ///
 /// # Errors
 /// Those of the sink; what was put before stays there.
 pub fn encode_key<S: Sink>(value: Value<'_>, order: KeyOrder, sink: &mut S) -> Result<(), S::Error> {
-    match value {
-        Value::Null => sink.put(&[order.null()]),
-        Value::Boolean(value) => put_fixed([value.into()], order, sink),
-        Value::Integer(value) => put_fixed(integer_key(value), order, sink),
-        Value::BigInt(value) => put_fixed(bigint_key(value), order, sink),
-        Value::Decimal(value) => put_fixed(decimal_key(value.unscaled(), value.scale()), order, sink),
-        Value::Double(value) => put_fixed(double_key(value), order, sink),
-        Value::Date(value) => put_fixed(integer_key(value.days()), order, sink),
-        Value::Interval(value) => put_fixed(bigint_key(value.comparable_days()), order, sink),
-        Value::Text(text) => {
-            sink.put(&[VALUE])?;
-            put_text(text.as_bytes(), order, sink)
-        }
+    let Value::Array(array) = value else { return encode_scalar(value, order, sink) };
+    sink.put(&[VALUE])?;
+    let mut elements = Masked { sink, order };
+    for element in array.iter() {
+        encode_scalar(element, KeyOrder::ASC, &mut elements)?;
     }
+    elements.put(&[ARRAY_END])
+}
+
+/// Puts the payload of an array, whose bits are turned where the order is descending.
+struct Masked<'s, S> {
+    sink: &'s mut S,
+    order: KeyOrder,
+}
+
+impl<S: Sink> Sink for Masked<'_, S> {
+    type Error = S::Error;
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), S::Error> {
+        put_masked(bytes, self.order, self.sink)
+    }
+}
+
+/// As [`encode_key`], for values that are no arrays; one inside of an array, which no type has, is put as NULL.
+fn encode_scalar<S: Sink>(value: Value<'_>, order: KeyOrder, sink: &mut S) -> Result<(), S::Error> {
+    let bytes = match value {
+        Value::Null | Value::Array(_) => return sink.put(&[order.null()]),
+        Value::Boolean(value) => return put_fixed([value.into()], order, sink),
+        Value::SmallInt(value) => return put_fixed((value ^ i16::MIN).to_be_bytes(), order, sink),
+        Value::Integer(value) => return put_fixed(integer_key(value), order, sink),
+        Value::BigInt(value) => return put_fixed(bigint_key(value), order, sink),
+        Value::Decimal(value) => return put_fixed(decimal_key(value.unscaled(), value.scale()), order, sink),
+        Value::Real(value) => return put_fixed(real_key(value), order, sink),
+        Value::Double(value) => return put_fixed(double_key(value), order, sink),
+        Value::Date(value) => return put_fixed(integer_key(value.days()), order, sink),
+        Value::Time(value) => return put_fixed(bigint_key(value.micros()), order, sink),
+        Value::Timestamp(value) | Value::TimestampTz(value) => {
+            return put_fixed(bigint_key(value.micros()), order, sink);
+        }
+        Value::Interval(value) => return put_fixed(interval_key(value), order, sink),
+        Value::Uuid(value) => return put_fixed(value.to_bytes(), order, sink),
+        Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => text.as_bytes(),
+        Value::Char(text) => trim_blanks(text).as_bytes(),
+        Value::Bytea(bytes) => bytes,
+    };
+    sink.put(&[VALUE])?;
+    put_text(bytes, order, sink)
 }
 
 #[inline]
@@ -254,44 +332,29 @@ fn put_masked<S: Sink>(bytes: &[u8], order: KeyOrder, sink: &mut S) -> Result<()
 
 /// Reads one column of a key and gives how many bytes of `input` it took.
 ///
-/// `ty` is the type of the column; decimals come back with its scale. Text is written to `text`, which must hold it
-/// whole. An interval comes back with its months counted from the days.
+/// `ty` is the type of the column; decimals come back with its scale, numbers of type numeric with as few digits as they
+/// need. What is bytes is written to `buffer`, which must hold it whole: [`decoded_bytes_max`] is enough. What compares
+/// as equal is one key: an interval comes back with months and days counted from its microseconds, a text of type
+/// character without blanks at its end.
 ///
 /// # Errors
-/// [`Error::Corrupt`] for bytes that no value of the type has; [`Error::BufferTooSmall`] when `text` is too small.
+/// [`Error::Corrupt`] for bytes that no value of the type has; [`Error::BufferTooSmall`] when `buffer` is too small.
 pub fn decode_key<'t>(
     input: &[u8],
     ty: Type,
     order: KeyOrder,
-    text: &'t mut [u8],
+    buffer: &'t mut [u8],
 ) -> Result<(Value<'t>, usize), Error> {
-    match input.first() {
-        Some(&header) if header == order.null() => return Ok((Value::Null, 1)),
-        Some(&VALUE) => {}
-        Some(_) => return Err(Error::corrupt(ty, 0, "no such header")),
-        None => return Err(Error::corrupt(ty, 0, "the key ends here")),
+    let reader = Reader { input, ty, mask: order.mask(), header_mask: 0 };
+    match ty {
+        Type::Array(element) => reader.array(element, order, buffer),
+        _ => reader.scalar(order, buffer),
     }
-    let reader = Reader { input, ty, mask: order.mask() };
-    Ok(match ty {
-        Type::Boolean => match reader.fixed()? {
-            [byte @ (0 | 1)] => (Value::Boolean(byte == 1), 2),
-            _ => return Err(Error::corrupt(ty, 1, "expected 0 or 1")),
-        },
-        Type::Integer => (Value::Integer(i32::from_be_bytes(reader.fixed()?) ^ i32::MIN), 5),
-        Type::BigInt => (Value::BigInt(reader.bigint()?), 9),
-        Type::Date => {
-            let days = i32::from_be_bytes(reader.fixed()?) ^ i32::MIN;
-            let date = Date::from_days(days.into()).map_err(|_| Error::corrupt(ty, 1, "no such day"))?;
-            (Value::Date(date), 5)
-        }
-        Type::Double => (Value::Double(reader.double()?), 9),
-        Type::Decimal { scale, .. } => (Value::Decimal(reader.decimal(scale)?), 18),
-        Type::Interval => (Value::Interval(reader.interval()?), 9),
-        Type::Text | Type::Unknown => {
-            let (text, end) = reader.text(text)?;
-            (Value::Text(text), end)
-        }
-    })
+}
+
+/// A buffer of so many bytes is enough for what [`decode_key`] writes for a key of `key_bytes`.
+pub const fn decoded_bytes_max(key_bytes: usize) -> usize {
+    key_bytes.saturating_add(32)
 }
 
 /// The column that is being decoded.
@@ -299,9 +362,142 @@ struct Reader<'k> {
     input: &'k [u8],
     ty: Type,
     mask: u8,
+    /// What is turned in the header: elements have theirs inside of a payload.
+    header_mask: u8,
 }
 
 impl Reader<'_> {
+    /// The header of the column, where it is none of NULL.
+    fn is_null(&self, order: KeyOrder) -> Result<bool, Error> {
+        match self.input.first().map(|byte| byte ^ self.header_mask) {
+            Some(header) if header == order.null() => Ok(true),
+            Some(VALUE) => Ok(false),
+            Some(_) => Err(Error::corrupt(self.ty, 0, "no such header")),
+            None => Err(Error::corrupt(self.ty, 0, "the key ends here")),
+        }
+    }
+
+    /// The column, where it is no array.
+    fn scalar<'t>(&self, order: KeyOrder, buffer: &'t mut [u8]) -> Result<(Value<'t>, usize), Error> {
+        if self.is_null(order)? {
+            return Ok((Value::Null, 1));
+        }
+        let ty = self.ty;
+        let fault = |reason| Error::corrupt(ty, 1, reason);
+        Ok(match ty {
+            Type::Boolean => match self.fixed()? {
+                [byte @ (0 | 1)] => (Value::Boolean(byte == 1), 2),
+                _ => return Err(fault("expected 0 or 1")),
+            },
+            Type::SmallInt => (Value::SmallInt(i16::from_be_bytes(self.fixed()?) ^ i16::MIN), 3),
+            Type::Integer => (Value::Integer(i32::from_be_bytes(self.fixed()?) ^ i32::MIN), 5),
+            Type::BigInt => (Value::BigInt(self.bigint()?), 9),
+            Type::Date => {
+                let days = i32::from_be_bytes(self.fixed()?) ^ i32::MIN;
+                (Value::Date(Date::from_days(days.into()).map_err(|_| fault("no such day"))?), 5)
+            }
+            Type::Time => {
+                (Value::Time(Time::from_micros(self.bigint()?).map_err(|_| fault("no such time"))?), 9)
+            }
+            Type::Timestamp => (Value::Timestamp(self.timestamp()?), 9),
+            Type::TimestampTz => (Value::TimestampTz(self.timestamp()?), 9),
+            Type::Real => (Value::Real(self.real()?), 5),
+            Type::Double => (Value::Double(self.double()?), 9),
+            Type::Decimal { scale, .. } => (Value::Decimal(self.decimal(Some(scale))?), 18),
+            Type::Numeric => (Value::Decimal(self.decimal(None)?), 18),
+            Type::Interval => (Value::Interval(self.interval()?), 17),
+            Type::Uuid => (Value::Uuid(Uuid::from_bytes(self.fixed()?)), 17),
+            Type::Text
+            | Type::Char
+            | Type::Bytea
+            | Type::Json
+            | Type::Jsonb
+            | Type::Array(_)
+            | Type::Unknown => {
+                let (bytes, end) = self.bytes(buffer)?;
+                let value = crate::row::decode_bytes(bytes, ty)?;
+                if let Value::Char(text) = value
+                    && text.ends_with(' ')
+                {
+                    return Err(fault("blanks at the end"));
+                }
+                (value, end)
+            }
+        })
+    }
+
+    /// The column, where it is an array: its elements are written to `buffer` as rows.
+    fn array<'t>(
+        &self,
+        element: Element,
+        order: KeyOrder,
+        buffer: &'t mut [u8],
+    ) -> Result<(Value<'t>, usize), Error> {
+        if self.is_null(order)? {
+            return Ok((Value::Null, 1));
+        }
+        const COUNT_BYTES: usize = 4;
+        const LENGTH_BYTES_MAX: usize = 5;
+        let given_bytes = saturate(buffer.len());
+        let too_small = |needed: usize| Error::BufferTooSmall { needed_bytes: saturate(needed), given_bytes };
+        let (mut at, mut len, mut count) = (1, COUNT_BYTES, 0u32);
+        loop {
+            let input = self.input.get(at..).unwrap_or(&[]);
+            let corrupt = |error: Error| match error {
+                Error::Corrupt { at: inside, reason, .. } => {
+                    Error::corrupt(self.ty, at + inside as usize, reason)
+                }
+                other => other,
+            };
+            match input.first().map(|byte| byte ^ self.mask) {
+                Some(ARRAY_END) => break,
+                None => return Err(Error::corrupt(self.ty, at, "the key ends here")),
+                Some(_) => {}
+            }
+            let reader = Reader { input, ty: element.ty(), mask: self.mask, header_mask: self.mask };
+            // What is bytes is written behind the room for its length, and then moved to it.
+            let room = buffer.get_mut(len + LENGTH_BYTES_MAX..).unwrap_or(&mut []);
+            let (value, used) = reader.scalar(KeyOrder::ASC, room).map_err(corrupt)?;
+            let mut head = [0; 18];
+            let mut sink = SliceSink::new(&mut head);
+            let payload = match value.heap_bytes().map(<[u8]>::len) {
+                Some(bytes) => {
+                    crate::row::encode_length(bytes, &mut sink)?;
+                    bytes
+                }
+                None => {
+                    crate::row::encode_row(value, &mut sink)?;
+                    0
+                }
+            };
+            let head = sink.written();
+            let end = len + head.len() + payload;
+            if end > buffer.len() {
+                return Err(too_small(end));
+            }
+            let from = len + LENGTH_BYTES_MAX;
+            buffer.copy_within(from..from + payload, len + head.len());
+            buffer.get_mut(len..len + head.len()).ok_or(too_small(end))?.copy_from_slice(head);
+            (at, len, count) = (at + used, end, count.saturating_add(1));
+        }
+        let head = buffer.get_mut(..COUNT_BYTES).ok_or(too_small(COUNT_BYTES))?;
+        head.copy_from_slice(&count.to_le_bytes());
+        let bytes = buffer.get(..len).ok_or(too_small(len))?;
+        Ok((Value::Array(ArrayRef::new(bytes, element)?), at + 1))
+    }
+
+    fn timestamp(&self) -> Result<Timestamp, Error> {
+        Timestamp::from_micros(self.bigint()?).map_err(|_| Error::corrupt(self.ty, 1, "no such timestamp"))
+    }
+
+    fn real(&self) -> Result<f32, Error> {
+        let bits = u32::from_be_bytes(self.fixed()?);
+        let turned = if bits >> 31 == 1 { 1 << 31 } else { u32::MAX };
+        let value = f32::from_bits(bits ^ turned);
+        let is_ours = real_key(value) == bits.to_be_bytes();
+        if is_ours { Ok(value) } else { Err(Error::corrupt(self.ty, 1, "another zero or NaN")) }
+    }
+
     fn fixed<const N: usize>(&self) -> Result<[u8; N], Error> {
         let bytes = self.input.get(1..).and_then(|payload| payload.first_chunk::<N>());
         let bytes = bytes.ok_or_else(|| Error::corrupt(self.ty, self.input.len(), "the key ends here"))?;
@@ -320,7 +516,8 @@ impl Reader<'_> {
         if is_ours { Ok(value) } else { Err(Error::corrupt(self.ty, 1, "another zero or NaN")) }
     }
 
-    fn decimal(&self, scale: u8) -> Result<Decimal, Error> {
+    /// The number with a scale, or with the least one that holds it.
+    fn decimal(&self, scale: Option<u8>) -> Result<Decimal, Error> {
         let corrupt = |reason| Error::corrupt(self.ty, 1, reason);
         let key: [u8; 17] = self.fixed()?;
         let [first, digits @ ..] =
@@ -331,29 +528,43 @@ impl Reader<'_> {
         if !is_zero && digits_count(digits) != 38 {
             return Err(corrupt("the first digit is missing"));
         }
-        // 10^-count is what the digits lack to be the unscaled integer.
-        let count = i32::from(DECIMAL_ZERO) + 76 - i32::from(first) - i32::from(scale);
-        let power = usize::try_from(count).ok().and_then(|count| POW10.get(count));
+        // The number is `digits` at this scale.
+        let full_scale = i32::from(DECIMAL_ZERO) + 76 - i32::from(first);
+        let scale = match scale {
+            Some(scale) => i32::from(scale),
+            None if is_zero => 0,
+            None => (full_scale - trailing_zeros(digits)).max(0),
+        };
+        let power = usize::try_from(full_scale - scale).ok().and_then(|count| POW10.get(count));
         let unscaled = match power {
             _ if is_zero => 0,
             Some(power) if digits % power == 0 => digits / power,
             _ => return Err(corrupt("the scale of the column does not hold the number")),
         };
         let is_negative = key.first() < Some(&DECIMAL_ZERO);
+        let scale = u8::try_from(scale).map_err(|_| corrupt("no such number"))?;
         Decimal::new(if is_negative { -unscaled } else { unscaled }, scale)
+            .map_err(|_| corrupt("no such number"))
     }
 
     fn interval(&self) -> Result<Interval, Error> {
-        let total = self.bigint()?;
-        let months = (total / 30).clamp(i32::MIN.into(), i32::MAX.into());
-        match (i32::try_from(months), i32::try_from(total - months * 30)) {
-            (Ok(months), Ok(days)) => Ok(Interval { months, days }),
-            _ => Err(Error::corrupt(self.ty, 1, "more days than an interval has")),
+        const MONTH_MICROS: i128 = 30 * DAY_MICROS as i128;
+        let total = i128::from_be_bytes(self.fixed()?) ^ i128::MIN;
+        let months = (total / MONTH_MICROS).clamp(i32::MIN.into(), i32::MAX.into());
+        let rest = total - months * MONTH_MICROS;
+        let days = (rest / i128::from(DAY_MICROS)).clamp(i32::MIN.into(), i32::MAX.into());
+        match (
+            i32::try_from(months),
+            i32::try_from(days),
+            i64::try_from(rest - days * i128::from(DAY_MICROS)),
+        ) {
+            (Ok(months), Ok(days), Ok(micros)) => Ok(Interval { months, days, micros }),
+            _ => Err(Error::corrupt(self.ty, 1, "longer than any interval")),
         }
     }
 
-    /// The text, copied without its escapes, and where the column ends.
-    fn text<'t>(&self, text: &'t mut [u8]) -> Result<(&'t str, usize), Error> {
+    /// The bytes, copied without their escapes, and where the column ends.
+    fn bytes<'t>(&self, text: &'t mut [u8]) -> Result<(&'t [u8], usize), Error> {
         let given_bytes = saturate(text.len());
         let end = self.text_end()?;
         let (mut at, mut len) = (1, 0);
@@ -366,9 +577,7 @@ impl Reader<'_> {
             at += if byte == 0 { TEXT_ESCAPE.len() } else { 1 };
         }
         let too_small = Error::BufferTooSmall { needed_bytes: saturate(len), given_bytes };
-        let text = core::str::from_utf8(text.get(..len).ok_or(too_small)?)
-            .map_err(|error| Error::corrupt(self.ty, 1 + error.valid_up_to(), "expected UTF-8"))?;
-        Ok((text, end))
+        Ok((text.get(..len).ok_or(too_small)?, end))
     }
 
     /// Where the text ends, its end mark included.
@@ -387,6 +596,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Zeros at the end of a number that is not zero.
+fn trailing_zeros(digits: i128) -> i32 {
+    POW10.iter().skip(1).take_while(|power| digits % **power == 0).count() as i32
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ const ORDERS: [KeyOrder; 4] = [
 #[derive(Clone, Debug)]
 enum Owned {
     Text(String),
+    Char(String),
+    Bytea(Vec<u8>),
+    Array(Vec<u8>, Type),
     Other(Value<'static>),
 }
 
@@ -27,6 +30,9 @@ impl Owned {
     fn value(&self) -> Value<'_> {
         match self {
             Owned::Text(text) => Value::Text(text),
+            Owned::Char(text) => Value::Char(text),
+            Owned::Bytea(bytes) => Value::Bytea(bytes),
+            Owned::Array(bytes, ty) => Value::Array(ArrayRef::new(bytes, Element::of(*ty).unwrap()).unwrap()),
             Owned::Other(value) => *value,
         }
     }
@@ -40,6 +46,28 @@ fn key(value: Value<'_>, order: KeyOrder) -> Vec<u8> {
     })
     .unwrap();
     bytes
+}
+
+fn array_bytes<'v>(values: impl ExactSizeIterator<Item = Value<'v>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    crate::array::encode(values, &mut |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok::<(), Infallible>(())
+    })
+    .unwrap();
+    bytes
+}
+
+fn arrays_of_texts() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::option::of("[\0\u{1}a]{0,2}"), 0..3).prop_map(|texts| {
+        array_bytes(texts.iter().map(|text| text.as_ref().map_or(Value::Null, |text| Value::Text(text))))
+    })
+}
+
+fn arrays_of_numerics() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::option::of(decimals()), 0..3).prop_map(|numbers| {
+        array_bytes(numbers.into_iter().map(|number| number.map_or(Value::Null, Value::Decimal)))
+    })
 }
 
 fn doubles() -> impl Strategy<Value = f64> {
@@ -89,11 +117,32 @@ fn pairs() -> impl Strategy<Value = (Owned, Owned)> {
             || Date::MIN.days()..=Date::MAX.days(),
             |days| Owned::Other(Value::Date(Date::from_days(days.into()).unwrap()))
         ),
-        two(any::<(i32, i32)>, |(months, days)| Owned::Other(Value::Interval(Interval { months, days }))),
+        two(any::<(i32, i32, i64)>, |(months, days, micros)| {
+            Owned::Other(Value::Interval(Interval { months, days, micros }))
+        }),
         two(
-            || (-1..2i32, -31..31i32),
-            |(months, days)| Owned::Other(Value::Interval(Interval { months, days }))
+            || (-1..2i32, -31..31i32, -1..2i64),
+            |(months, days, half_days)| Owned::Other(Value::Interval(Interval {
+                months,
+                days,
+                micros: half_days * DAY_MICROS / 2
+            }))
         ),
+        two(any::<i16>, |value| Owned::Other(Value::SmallInt(value))),
+        two(any::<u32>, |bits| Owned::Other(Value::Real(f32::from_bits(bits)))),
+        two(any::<u128>, |bits| Owned::Other(Value::Uuid(Uuid::from_u128(bits)))),
+        two(
+            || 0..=Time::MAX.micros(),
+            |micros| Owned::Other(Value::Time(Time::from_micros(micros).unwrap()))
+        ),
+        two(
+            || Timestamp::MIN.micros()..=Timestamp::MAX.micros(),
+            |micros| Owned::Other(Value::Timestamp(Timestamp::from_micros(micros).unwrap()))
+        ),
+        two(|| "[ab\u{1}]{0,3} {0,2}", Owned::Char),
+        two(|| prop::collection::vec(0..3u8, 0..4), Owned::Bytea),
+        two(arrays_of_texts, |bytes| Owned::Array(bytes, Type::Text)),
+        two(arrays_of_numerics, |bytes| Owned::Array(bytes, Type::Numeric)),
         two(|| "[\0\u{1}ab\u{ff}]{0,4}", Owned::Text),
         two(|| "\\PC{0,80}", Owned::Text),
     ]
@@ -140,7 +189,7 @@ proptest! {
             let mut bytes = key(value, order);
             let len = bytes.len();
             bytes.extend_from_slice(b"next");
-            let mut text = [0; 400];
+            let mut text = [0; 1300];
             let (read, used) = decode_key(&bytes, ty, order, &mut text).unwrap();
             prop_assert_eq!(used, len);
             prop_assert!(read.total_cmp(&value).is_eq());
@@ -148,23 +197,25 @@ proptest! {
                 prop_assert_eq!((x.unscaled(), x.scale()), (y.unscaled(), y.scale()));
             }
             for end in 0..len {
-                prop_assert!(decode_key(&bytes[..end], ty, order, &mut [0; 400]).is_err());
+                prop_assert!(decode_key(&bytes[..end], ty, order, &mut [0; 1300]).is_err());
             }
         }
     }
 
     /// What decodes at all encodes to the same bytes, so damage is either seen or another valid key.
     #[test]
-    fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..24), index in 0..8usize) {
+    fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..24), index in 0..19usize) {
         let ty = [
             Type::Boolean, Type::Integer, Type::BigInt, Type::Double, Type::Text, Type::Date, Type::Interval,
-            Type::Decimal { precision: 38, scale: 5 },
+            Type::Decimal { precision: 38, scale: 5 }, Type::Numeric, Type::SmallInt, Type::Real, Type::Char,
+            Type::Bytea, Type::Time, Type::Timestamp, Type::TimestampTz, Type::Uuid,
+            Type::Array(Element::of(Type::Integer).unwrap()), Type::Array(Element::of(Type::Text).unwrap()),
         ][index];
         if let Some(header) = bytes.first_mut() {
             *header %= 3;
         }
         for order in ORDERS {
-            let mut text = [0; 64];
+            let mut text = [0; 200];
             match decode_key(&bytes, ty, order, &mut text) {
                 Ok((value, used)) => {
                     let again = key(value, order);

@@ -9,7 +9,9 @@
 //! | `unscaled` | the same arithmetic on raw integers, for loops over columns |
 //! | `digits` | decimals as text: scanning and printing |
 //! | `wide` | the 256-bit intermediate results of both |
-//! | `date`, `interval` | [`Date`] and [`Interval`], proleptic Gregorian |
+//! | `date`, `time`, `interval` | [`Date`], [`Time`] and [`Timestamp`], [`Interval`], proleptic Gregorian |
+//! | `uuid` | [`Uuid`] |
+//! | `array` | [`ArrayRef`], lists of values |
 //! | `number` | integers, booleans and doubles from and to text |
 //! | `key` | bytes whose order is the order of the values |
 //! | `column` | how columns of values are held in memory: [`column::Data`] of a [`column::Kind`] |
@@ -62,6 +64,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod array;
 pub mod cast;
 pub mod column;
 mod date;
@@ -74,16 +77,21 @@ pub mod number;
 pub mod row;
 mod sniff;
 mod text;
+pub mod time;
 mod ty;
 pub mod unscaled;
+mod uuid;
 mod value;
 mod wide;
 
+pub use array::ArrayRef;
 pub use date::Date;
 pub use decimal::Decimal;
 pub use error::{Error, Excerpt};
 pub use interval::{Interval, IntervalUnit};
 pub use sniff::Sniffer;
 pub use text::{TEXT_BYTES_MAX, TextBuffer};
-pub use ty::{Aggregate, Arithmetic, ArithmeticOp, Type};
-pub use value::Value;
+pub use time::{Time, Timestamp};
+pub use ty::{Aggregate, Arithmetic, ArithmeticOp, Element, Type};
+pub use uuid::Uuid;
+pub use value::{Value, trim_blanks};

@@ -21,6 +21,15 @@ pub fn parse_i32(text: &[u8]) -> Result<i32, Error> {
     }
 }
 
+/// Reads a 16-bit integer.
+///
+/// # Errors
+/// [`Error::InvalidText`], [`Error::OutOfRange`].
+pub fn parse_i16(text: &[u8]) -> Result<i16, Error> {
+    let value = short_integer(text).map_or_else(|| long_integer(text, Type::SmallInt), Ok)?;
+    i16::try_from(value).map_err(|_| Error::out_of_range(Type::SmallInt, text))
+}
+
 /// Reads a 64-bit integer.
 ///
 /// # Errors
@@ -113,19 +122,37 @@ pub fn parse_bool(text: &[u8]) -> Result<bool, Error> {
 /// # Errors
 /// [`Error::InvalidText`]; [`Error::OutOfRange`] for numbers that would become infinite or zero.
 pub fn parse_f64(text: &[u8]) -> Result<f64, Error> {
-    let invalid = |at| Error::invalid(Type::Double, text, at, "expected a number");
+    let value: f64 = parse_float(text, Type::Double)?;
+    check_float(text, Type::Double, value.is_infinite(), value == 0.0)?;
+    Ok(value)
+}
+
+/// Reads a number of 32 bits, as [`parse_f64`] reads doubles; it is rounded once.
+///
+/// # Errors
+/// Those of `parse_f64`.
+pub fn parse_f32(text: &[u8]) -> Result<f32, Error> {
+    let value: f32 = parse_float(text, Type::Real)?;
+    check_float(text, Type::Real, value.is_infinite(), value == 0.0)?;
+    Ok(value)
+}
+
+fn parse_float<T: core::str::FromStr>(text: &[u8], ty: Type) -> Result<T, Error> {
+    let invalid = |at| Error::invalid(ty, text, at, "expected a number");
     let start = text.len() - text.trim_ascii_start().len();
-    let trimmed = text.trim_ascii();
-    let value: f64 = core::str::from_utf8(trimmed)
+    core::str::from_utf8(text.trim_ascii())
         .map_err(|error| invalid(start + error.valid_up_to()))?
         .parse()
-        .map_err(|_| invalid(scan_decimal(text).err().map_or(start, |fault| fault.at)))?;
-    let names_a_digit = trimmed.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
-    let has_nonzero = names_a_digit.clone().any(|byte| matches!(byte, b'1'..=b'9'));
-    if has_nonzero && (value.is_infinite() || value == 0.0) {
-        return Err(Error::out_of_range(Type::Double, text));
+        .map_err(|_| invalid(scan_decimal(text).err().map_or(start, |fault| fault.at)))
+}
+
+/// Refuses infinity and zero for texts whose digits name another number.
+fn check_float(text: &[u8], ty: Type, is_infinite: bool, is_zero: bool) -> Result<(), Error> {
+    let mut before_exponent = text.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
+    match before_exponent.any(|byte| matches!(byte, b'1'..=b'9')) && (is_infinite || is_zero) {
+        true => Err(Error::out_of_range(ty, text)),
+        false => Ok(()),
     }
-    Ok(value)
 }
 
 /// Writes a double as PostgreSQL does: the shortest digits that read back, with an exponent below 1e-4 and from 1e15.
@@ -133,18 +160,35 @@ pub fn parse_f64(text: &[u8]) -> Result<f64, Error> {
 /// # Errors
 /// Those of `out`.
 pub fn write_f64(value: f64, out: &mut impl fmt::Write) -> fmt::Result {
+    let magnitude = value.abs();
+    if value == 0.0 || (1e-4..1e15).contains(&magnitude) {
+        return write!(out, "{value}");
+    }
+    write_extreme(value, format_args!("{value:e}"), out)
+}
+
+/// Writes a number of 32 bits as PostgreSQL does: the shortest digits that read back, with an exponent below 1e-4 and
+/// from 1e6.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_f32(value: f32, out: &mut impl fmt::Write) -> fmt::Result {
+    if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
+        return write!(out, "{value}");
+    }
+    write_extreme(value.into(), format_args!("{value:e}"), out)
+}
+
+/// Writes a number with an exponent, which `scientific` gives without a plus and with one digit at least.
+fn write_extreme(value: f64, scientific: fmt::Arguments<'_>, out: &mut impl fmt::Write) -> fmt::Result {
     if value.is_nan() {
         return out.write_str("NaN");
     }
     if value.is_infinite() {
         return out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
     }
-    let magnitude = value.abs();
-    if value == 0.0 || (1e-4..1e15).contains(&magnitude) {
-        return write!(out, "{value}");
-    }
     let mut text = TextBuffer::new();
-    write!(text, "{value:e}")?;
+    text.write_fmt(scientific)?;
     let (mantissa, exponent) = text.as_str().split_once('e').ok_or(fmt::Error)?;
     let (sign, digits) = match exponent.strip_prefix('-') {
         Some(digits) => ('-', digits),

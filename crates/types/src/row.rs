@@ -8,16 +8,20 @@
 //! |---|---|
 //! | NULL of any type | `00` |
 //! | boolean | `01` for false, `02` for true |
+//! | smallint | `01`, 2 bytes of two's complement |
 //! | integer, date | `01`, 4 bytes of two's complement |
-//! | bigint | `01`, 8 bytes of two's complement |
-//! | double | `01`, 8 bytes of IEEE bits |
-//! | decimal | `01` + n, the scale, the n (0 to 16) bytes of two's complement that are needed |
-//! | text | length + 1 in LEB128 (7 bits a byte, the eighth says that more follow), the bytes |
-//! | interval | `01`, 4 bytes of months, 4 bytes of days |
+//! | bigint, time, timestamps | `01`, 8 bytes of two's complement |
+//! | real, double | `01`, 4 or 8 bytes of IEEE bits |
+//! | decimal, numeric | `01` + n, the scale, the n (0 to 16) bytes of two's complement that are needed |
+//! | text, character, bytea, json, jsonb | length + 1 in LEB128 (7 bits a byte, the eighth says that more follow), the bytes |
+//! | arrays | the same, with the bytes of [`crate::array`] |
+//! | interval | `01`, 4 bytes of months, 4 bytes of days, 8 bytes of microseconds |
+//! | uuid | `01`, its 16 bytes |
 
+use crate::decimal::significant_bytes;
 use crate::error::saturate;
 use crate::key::Sink;
-use crate::{Date, Decimal, Error, Interval, Type, Value};
+use crate::{ArrayRef, Date, Decimal, Error, Interval, Time, Timestamp, Type, Uuid, Value};
 
 const NULL: u8 = 0;
 const VALUE: u8 = 1;
@@ -26,22 +30,35 @@ const LENGTH_BYTES_MAX: usize = 5;
 
 /// How many bytes [`encode_row`] puts for a value.
 pub fn row_bytes(value: &Value<'_>) -> usize {
+    if let Some(bytes) = value.heap_bytes() {
+        return leb128(saturate(bytes.len()).saturating_add(1)).1 + bytes.len();
+    }
     match value {
-        Value::Null | Value::Boolean(_) => 1,
-        Value::Integer(_) | Value::Date(_) => 5,
-        Value::BigInt(_) | Value::Double(_) | Value::Interval(_) => 9,
+        Value::SmallInt(_) => 3,
+        Value::Integer(_) | Value::Date(_) | Value::Real(_) => 5,
+        Value::BigInt(_)
+        | Value::Double(_)
+        | Value::Time(_)
+        | Value::Timestamp(_)
+        | Value::TimestampTz(_) => 9,
+        Value::Interval(_) | Value::Uuid(_) => 17,
         Value::Decimal(value) => 2 + significant_bytes(value.unscaled()),
-        Value::Text(text) => leb128(saturate(text.len()).saturating_add(1)).1 + text.len(),
+        _ => 1,
     }
 }
 
-/// Appends one column of a row: [`row_bytes`] bytes, in one piece but for text.
+/// Appends one column of a row: [`row_bytes`] bytes, in one piece but for text and other bytes.
 ///
 /// Text may have up to 4 GiB less two bytes.
 ///
 /// # Errors
 /// Those of the sink; what was put before stays there.
 pub fn encode_row<S: Sink>(value: Value<'_>, sink: &mut S) -> Result<(), S::Error> {
+    if let Some(bytes) = value.heap_bytes() {
+        debug_assert!(bytes.len() < u32::MAX as usize - 1);
+        encode_length(bytes.len(), sink)?;
+        return sink.put(bytes);
+    }
     let mut fixed = [VALUE; 18];
     let len = row_bytes(&value);
     let mut fill = |at: usize, payload: &[u8]| {
@@ -50,37 +67,41 @@ pub fn encode_row<S: Sink>(value: Value<'_>, sink: &mut S) -> Result<(), S::Erro
         }
     };
     match value {
-        Value::Null => fill(0, &[NULL]),
         Value::Boolean(value) => fill(0, &[VALUE + u8::from(value)]),
+        Value::SmallInt(value) => fill(1, &value.to_le_bytes()),
         Value::Integer(value) => fill(1, &value.to_le_bytes()),
         Value::BigInt(value) => fill(1, &value.to_le_bytes()),
+        Value::Real(value) => fill(1, &value.to_bits().to_le_bytes()),
         Value::Double(value) => fill(1, &value.to_bits().to_le_bytes()),
         Value::Date(value) => fill(1, &value.days().to_le_bytes()),
+        Value::Time(value) => fill(1, &value.micros().to_le_bytes()),
+        Value::Timestamp(value) | Value::TimestampTz(value) => fill(1, &value.micros().to_le_bytes()),
         Value::Interval(value) => {
             fill(1, &value.months.to_le_bytes());
             fill(5, &value.days.to_le_bytes());
+            fill(9, &value.micros.to_le_bytes());
         }
+        Value::Uuid(value) => fill(1, &value.to_bytes()),
         Value::Decimal(value) => {
             fill(0, &[VALUE + (len - 2) as u8, value.scale()]);
             fill(2, &value.unscaled().to_le_bytes());
         }
-        Value::Text(text) => {
-            debug_assert!(text.len() < u32::MAX as usize - 1);
-            let (bytes, count) = leb128(saturate(text.len()).saturating_add(1));
-            sink.put(bytes.get(..count).unwrap_or(&bytes))?;
-            return sink.put(text.as_bytes());
-        }
+        // Those with bytes of their own were put above.
+        Value::Null
+        | Value::Text(_)
+        | Value::Char(_)
+        | Value::Bytea(_)
+        | Value::Json(_)
+        | Value::Jsonb(_)
+        | Value::Array(_) => fill(0, &[NULL]),
     }
     sink.put(fixed.get(..len).unwrap_or(&fixed))
 }
 
-/// The bytes of two's complement that are needed for `value`; zero needs none.
-fn significant_bytes(value: i128) -> usize {
-    if value == 0 {
-        return 0;
-    }
-    let bits = 129 - if value < 0 { (!value).leading_zeros() } else { value.leading_zeros() };
-    bits.div_ceil(8) as usize
+/// Puts the length of a text of so many bytes, which come next.
+pub(crate) fn encode_length<S: Sink>(bytes: usize, sink: &mut S) -> Result<(), S::Error> {
+    let (length, count) = leb128(saturate(bytes).saturating_add(1));
+    sink.put(length.get(..count).unwrap_or(&length))
 }
 
 fn leb128(mut value: u32) -> ([u8; LENGTH_BYTES_MAX], usize) {
@@ -109,30 +130,75 @@ pub fn decode_row(input: &[u8], ty: Type) -> Result<(Value<'_>, usize), Error> {
     }
     let reader = Reader { input, ty };
     let value = match ty {
-        Type::Text | Type::Unknown => return reader.text(),
-        Type::Decimal { .. } => return reader.decimal(header - VALUE),
+        Type::Text | Type::Char | Type::Bytea | Type::Json | Type::Jsonb | Type::Array(_) | Type::Unknown => {
+            let (bytes, start) = reader.text_bytes()?;
+            return Ok((of_heap_bytes(bytes, ty, start)?, start + bytes.len()));
+        }
+        Type::Decimal { .. } | Type::Numeric => return reader.decimal(header - VALUE),
         Type::Boolean => match header - VALUE {
             value @ (0 | 1) => return Ok((Value::Boolean(value == 1), 1)),
             _ => return Err(Error::corrupt(ty, 0, "no such header")),
         },
         _ if header != VALUE => return Err(Error::corrupt(ty, 0, "no such header")),
+        Type::SmallInt => Value::SmallInt(i16::from_le_bytes(reader.fixed(1)?)),
         Type::Integer => Value::Integer(i32::from_le_bytes(reader.fixed(1)?)),
         Type::Date => {
             let days = i32::from_le_bytes(reader.fixed(1)?);
             Value::Date(Date::from_days(days.into()).map_err(|_| Error::corrupt(ty, 1, "no such day"))?)
         }
-        Type::BigInt => Value::BigInt(i64::from_le_bytes(reader.fixed(1)?)),
+        Type::BigInt => Value::BigInt(reader.i64(1)?),
+        Type::Real => Value::Real(f32::from_bits(u32::from_le_bytes(reader.fixed(1)?))),
         Type::Double => Value::Double(f64::from_bits(u64::from_le_bytes(reader.fixed(1)?))),
+        Type::Time => {
+            let time = Time::from_micros(reader.i64(1)?);
+            Value::Time(time.map_err(|_| Error::corrupt(ty, 1, "no such time"))?)
+        }
+        Type::Timestamp => Value::Timestamp(reader.timestamp()?),
+        Type::TimestampTz => Value::TimestampTz(reader.timestamp()?),
         Type::Interval => Value::Interval(Interval {
             months: i32::from_le_bytes(reader.fixed(1)?),
             days: i32::from_le_bytes(reader.fixed(5)?),
+            micros: reader.i64(9)?,
         }),
+        Type::Uuid => Value::Uuid(Uuid::from_bytes(reader.fixed(1)?)),
     };
     Ok((value, row_bytes(&value)))
 }
 
-/// Decodes the first column of a row, a text, as [`decode_row`] does, but does not look whether its bytes are UTF-8: for rows
-/// that were in memory all the time.
+/// The value of a type that is bytes of somebody else: text, character, bytea, json, jsonb and arrays. Errors count from
+/// `start`.
+fn of_heap_bytes(bytes: &[u8], ty: Type, start: usize) -> Result<Value<'_>, Error> {
+    let text = || {
+        core::str::from_utf8(bytes)
+            .map_err(|error| Error::corrupt(ty, start + error.valid_up_to(), "expected UTF-8"))
+    };
+    Ok(match ty {
+        Type::Bytea => Value::Bytea(bytes),
+        Type::Array(element) => Value::Array(ArrayRef::new(bytes, element)?),
+        Type::Char => Value::Char(text()?),
+        Type::Json => Value::Json(text()?),
+        Type::Jsonb => Value::Jsonb(text()?),
+        _ => Value::Text(text()?),
+    })
+}
+
+/// The value that a column of [`crate::column::Kind::Text`] holds as some bytes: those of [`Value::heap_bytes`], or a number of type
+/// numeric in its compact form.
+///
+/// # Errors
+/// [`Error::Corrupt`] for bytes that are no value of the type.
+pub fn decode_bytes(bytes: &[u8], ty: Type) -> Result<Value<'_>, Error> {
+    match ty {
+        Type::Numeric => match Decimal::from_compact(bytes) {
+            Some(value) => Ok(Value::Decimal(value)),
+            None => Err(Error::corrupt(ty, 0, "no such number")),
+        },
+        _ => of_heap_bytes(bytes, ty, 0),
+    }
+}
+
+/// Decodes the first column of a row, a text or another type of bytes, as [`decode_row`] does, but does not look whether its bytes
+/// are a value of the type: for rows that were in memory all the time.
 ///
 /// # Errors
 /// As `decode_row`, but for that.
@@ -167,6 +233,14 @@ impl<'r> Reader<'r> {
         tail.copied().ok_or_else(|| self.ends())
     }
 
+    fn i64(&self, start: usize) -> Result<i64, Error> {
+        Ok(i64::from_le_bytes(self.fixed(start)?))
+    }
+
+    fn timestamp(&self) -> Result<Timestamp, Error> {
+        Timestamp::from_micros(self.i64(1)?).map_err(|_| Error::corrupt(self.ty, 1, "no such timestamp"))
+    }
+
     fn decimal(&self, count: u8) -> Result<(Value<'r>, usize), Error> {
         let corrupt = |at, reason| Error::corrupt(self.ty, at, reason);
         let count = usize::from(count);
@@ -186,13 +260,6 @@ impl<'r> Reader<'r> {
         }
         let value = Decimal::new(unscaled, scale).map_err(|_| corrupt(1, "more than 38 digits"))?;
         Ok((Value::Decimal(value), 2 + count))
-    }
-
-    fn text(&self) -> Result<(Value<'r>, usize), Error> {
-        let (bytes, start) = self.text_bytes()?;
-        let text = core::str::from_utf8(bytes)
-            .map_err(|error| Error::corrupt(self.ty, start + error.valid_up_to(), "expected UTF-8"))?;
-        Ok((Value::Text(text), start + bytes.len()))
     }
 
     /// The bytes of a text, and where they begin.
@@ -220,6 +287,7 @@ impl<'r> Reader<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Element;
     use crate::unscaled::POW10;
     use core::convert::Infallible;
     use proptest::prelude::*;
@@ -236,12 +304,25 @@ mod tests {
         bytes
     }
 
+    fn row_of_array(values: &[Value<'_>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        crate::array::encode(values.iter().copied(), &mut |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), Infallible>(())
+        })
+        .unwrap();
+        bytes
+    }
+
     /// Same payload bit by bit: `-0` is not `0` here, nor 1.0 the same as 1.00.
     fn is_identical(a: Value<'_>, b: Value<'_>) -> bool {
         match (a, b) {
             (Value::Double(a), Value::Double(b)) => a.to_bits() == b.to_bits(),
             (Value::Decimal(a), Value::Decimal(b)) => (a.unscaled(), a.scale()) == (b.unscaled(), b.scale()),
-            (Value::Interval(a), Value::Interval(b)) => (a.months, a.days) == (b.months, b.days),
+            (Value::Real(a), Value::Real(b)) => a.to_bits() == b.to_bits(),
+            (Value::Interval(a), Value::Interval(b)) => {
+                (a.months, a.days, a.micros) == (b.months, b.days, b.micros)
+            }
             (a, b) => a == b,
         }
     }
@@ -261,7 +342,32 @@ mod tests {
             }),
             (Date::MIN.days()..=Date::MAX.days())
                 .prop_map(|days| Value::Date(Date::from_days(days.into()).unwrap())),
-            any::<(i32, i32)>().prop_map(|(months, days)| Value::Interval(Interval { months, days })),
+            any::<(i32, i32, i64)>().prop_map(|(months, days, micros)| Value::Interval(Interval {
+                months,
+                days,
+                micros
+            })),
+            small(),
+        ]
+    }
+
+    fn small() -> impl Strategy<Value = Value<'static>> {
+        prop_oneof![
+            any::<i16>().prop_map(Value::SmallInt),
+            any::<u32>().prop_map(|bits| Value::Real(f32::from_bits(bits))),
+            any::<u128>().prop_map(|bits| Value::Uuid(Uuid::from_u128(bits))),
+            (0..=Time::MAX.micros()).prop_map(|micros| Value::Time(Time::from_micros(micros).unwrap())),
+            timestamps().prop_map(Value::Timestamp),
+            timestamps().prop_map(Value::TimestampTz),
+        ]
+    }
+
+    fn timestamps() -> impl Strategy<Value = Timestamp> {
+        prop_oneof![
+            (Timestamp::MIN.micros()..=Timestamp::MAX.micros())
+                .prop_map(|micros| Timestamp::from_micros(micros).unwrap()),
+            Just(Timestamp::INFINITY),
+            Just(Timestamp::NEG_INFINITY),
         ]
     }
 
@@ -270,7 +376,17 @@ mod tests {
 
         #[test]
         fn rows_read_back_exactly(value in fixed(), text in "\\PC{0,300}") {
-            for value in [value, Value::Text(&text)] {
+            let elements = row_of_array(&[Value::Text(&text), Value::Null]);
+            let array = ArrayRef::new(&elements, Element::of(Type::Text).unwrap()).unwrap();
+            for value in [
+                value,
+                Value::Text(&text),
+                Value::Char(&text),
+                Value::Json(&text),
+                Value::Jsonb(&text),
+                Value::Bytea(text.as_bytes()),
+                Value::Array(array),
+            ] {
                 let mut bytes = row(value);
                 let len = bytes.len();
                 prop_assert_eq!(len, row_bytes(&value));
@@ -285,10 +401,12 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..20), index in 0..8usize, small in any::<bool>()) {
+        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..20), index in 0..20usize, small in any::<bool>()) {
             let ty = [
                 Type::Boolean, Type::Integer, Type::BigInt, Type::Double, Type::Text, Type::Date, Type::Interval,
-                Type::Decimal { precision: 38, scale: 5 },
+                Type::Decimal { precision: 38, scale: 5 }, Type::Numeric, Type::SmallInt, Type::Real, Type::Char,
+                Type::Bytea, Type::Time, Type::Timestamp, Type::TimestampTz, Type::Uuid, Type::Jsonb,
+                Type::Array(Element::of(Type::Integer).unwrap()), Type::Array(Element::of(Type::Text).unwrap()),
             ][index];
             if let (Some(header), true) = (bytes.first_mut(), small) {
                 *header %= 18;
@@ -327,11 +445,11 @@ mod tests {
         assert_eq!(message(&[0xff; 6], Type::Text), "encoded text is corrupt at byte 0: no such length");
         assert_eq!(message(&[0x81, 0], Type::Text), "encoded text is corrupt at byte 0: no such length");
         assert_eq!(
-            message(&[1, 0, 0, 0, 0x80], Type::Date),
+            message(&[1, 1, 0, 0, 0x80], Type::Date),
             "encoded date is corrupt at byte 1: no such day"
         );
         assert_eq!(
-            message(&[2, 99, 1], Type::NUMERIC),
+            message(&[2, 99, 1], Type::Numeric),
             "encoded numeric is corrupt at byte 1: more than 38 digits"
         );
     }

@@ -1,12 +1,12 @@
 //! The fixed buffer that values are printed into.
 //!
-//! Every value but text has a short text form, so one buffer on the stack serves all of them and no caller needs a
+//! Every value of a fixed size has a short text form, so one buffer on the stack serves all of them and no caller needs a
 //! heap to print a number.
 
 use core::fmt;
 
-/// The longest text form of any value that is not text itself, rounded up, in bytes.
-pub const TEXT_BYTES_MAX: usize = 64;
+/// The longest text form of any value of a fixed size, rounded up, in bytes.
+pub const TEXT_BYTES_MAX: usize = 96;
 
 /// Text of at most [`TEXT_BYTES_MAX`] bytes, held inline.
 #[derive(Clone, Copy)]

@@ -25,30 +25,131 @@ use crate::{Error, Excerpt};
 pub enum Type {
     /// True or false.
     Boolean,
+    /// 16 bits.
+    SmallInt,
     /// 32 bits.
     Integer,
     /// 64 bits.
     BigInt,
-    /// An exact number of at most 38 digits.
+    /// Exact numbers of at most 38 digits that all have one scale: `numeric(precision, scale)`, kept as integers.
     Decimal {
         /// Digits in all, 1 to 38.
         precision: u8,
         /// Digits behind the point, at most `precision`.
         scale: u8,
     },
+    /// Exact numbers of at most 38 digits, each with a scale of its own: `numeric` without modifiers.
+    Numeric,
+    /// An IEEE 754 number of 32 bits.
+    Real,
     /// An IEEE 754 number of 64 bits.
     Double,
-    /// UTF-8, ordered by bytes.
+    /// UTF-8, ordered by bytes: `text` and `character varying`.
     Text,
+    /// UTF-8 padded with blanks, which do not count in comparisons: `character`.
+    Char,
+    /// Bytes.
+    Bytea,
     /// A day of the proleptic Gregorian calendar.
     Date,
-    /// Months and days.
+    /// A time of day.
+    Time,
+    /// A day and a time.
+    Timestamp,
+    /// An instant; shown in some time zone.
+    TimestampTz,
+    /// Months, days and microseconds.
     Interval,
+    /// 128 bits that name something.
+    Uuid,
+    /// JSON as it was written.
+    Json,
+    /// JSON in its normal form.
+    Jsonb,
+    /// A list of values of one type.
+    Array(Element),
     /// A NULL or a quoted literal whose type is still open.
     Unknown,
 }
 
 const _: () = assert!(size_of::<Type>() <= 4);
+
+/// The type of an array's elements: any type but an array and [`Type::Unknown`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Element {
+    code: u8,
+    precision: u8,
+    scale: u8,
+}
+
+/// The types of elements by their codes, with the names of their arrays. Of decimals the digits stand beside the code.
+const ELEMENTS: [(Type, &str); 19] = [
+    (Type::Boolean, "boolean[]"),
+    (Type::SmallInt, "smallint[]"),
+    (Type::Integer, "integer[]"),
+    (Type::BigInt, "bigint[]"),
+    (Type::Decimal { precision: 1, scale: 0 }, "numeric[]"),
+    (Type::Numeric, "numeric[]"),
+    (Type::Real, "real[]"),
+    (Type::Double, "double precision[]"),
+    (Type::Text, "text[]"),
+    (Type::Char, "character[]"),
+    (Type::Bytea, "bytea[]"),
+    (Type::Date, "date[]"),
+    (Type::Time, "time without time zone[]"),
+    (Type::Timestamp, "timestamp without time zone[]"),
+    (Type::TimestampTz, "timestamp with time zone[]"),
+    (Type::Interval, "interval[]"),
+    (Type::Uuid, "uuid[]"),
+    (Type::Json, "json[]"),
+    (Type::Jsonb, "jsonb[]"),
+];
+
+impl Element {
+    /// The element type of arrays of `ty`; `None` for arrays and [`Type::Unknown`].
+    pub const fn of(ty: Type) -> Option<Element> {
+        let code = match ty {
+            Type::Boolean => 0,
+            Type::SmallInt => 1,
+            Type::Integer => 2,
+            Type::BigInt => 3,
+            Type::Decimal { precision, scale } => return Some(Element { code: 4, precision, scale }),
+            Type::Numeric => 5,
+            Type::Real => 6,
+            Type::Double => 7,
+            Type::Text => 8,
+            Type::Char => 9,
+            Type::Bytea => 10,
+            Type::Date => 11,
+            Type::Time => 12,
+            Type::Timestamp => 13,
+            Type::TimestampTz => 14,
+            Type::Interval => 15,
+            Type::Uuid => 16,
+            Type::Json => 17,
+            Type::Jsonb => 18,
+            Type::Array(_) | Type::Unknown => return None,
+        };
+        Some(Element { code, precision: 0, scale: 0 })
+    }
+
+    /// The type that it stands for.
+    pub fn ty(self) -> Type {
+        match self.entry().0 {
+            Type::Decimal { .. } => Type::Decimal { precision: self.precision, scale: self.scale },
+            ty => ty,
+        }
+    }
+
+    /// The name of the array type.
+    fn array_name(self) -> &'static str {
+        self.entry().1
+    }
+
+    fn entry(self) -> (Type, &'static str) {
+        ELEMENTS.get(usize::from(self.code)).copied().expect("codes are made from types only")
+    }
+}
 
 /// The operators of arithmetic.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -122,9 +223,10 @@ impl Type {
     pub const DECIMAL_DIGITS_MAX: u8 = 38;
     /// The least scale of quotients and averages.
     pub const DIVISION_SCALE_MIN: u8 = 16;
-    /// What `numeric` means when it is written without precision and scale.
-    pub const NUMERIC: Type = Type::Decimal { precision: 38, scale: 10 };
+    /// The most digits behind the point of seconds.
+    pub const SECONDS_DIGITS_MAX: u8 = 6;
 
+    const SMALLINT_DIGITS: u8 = 5;
     const INTEGER_DIGITS: u8 = 10;
     const BIGINT_DIGITS: u8 = 19;
 
@@ -148,72 +250,126 @@ impl Type {
 
     /// The type called `name`, words separated by white space in any case, with the numbers in brackets behind it.
     ///
-    /// `smallint` is kept as integer, `real` as double precision, and the character types as text without a limit.
-    /// `numeric` without modifiers is [`Type::NUMERIC`].
+    /// The lengths of `character(n)` and `varchar(n)` and the digits of seconds are checked and are no part of the type.
     ///
     /// # Errors
     /// [`Error::UnknownType`] for a name that is none, [`Error::InvalidModifier`] for numbers that are not allowed.
     pub fn from_name(name: &str, modifiers: &[u32]) -> Result<Type, Error> {
-        const NAMES: [(&str, Type); 26] = [
+        const NAMES: [(&str, Type); 41] = [
             ("boolean", Type::Boolean),
             ("bool", Type::Boolean),
             ("integer", Type::Integer),
             ("int", Type::Integer),
             ("int4", Type::Integer),
-            ("smallint", Type::Integer),
-            ("int2", Type::Integer),
+            ("smallint", Type::SmallInt),
+            ("int2", Type::SmallInt),
             ("bigint", Type::BigInt),
             ("int8", Type::BigInt),
-            ("numeric", Type::NUMERIC),
-            ("decimal", Type::NUMERIC),
-            ("dec", Type::NUMERIC),
+            ("numeric", Type::Numeric),
+            ("decimal", Type::Numeric),
+            ("dec", Type::Numeric),
             ("double precision", Type::Double),
             ("double", Type::Double),
             ("float8", Type::Double),
             ("float", Type::Double),
-            ("real", Type::Double),
-            ("float4", Type::Double),
+            ("real", Type::Real),
+            ("float4", Type::Real),
             ("text", Type::Text),
             ("varchar", Type::Text),
             ("character varying", Type::Text),
-            ("char", Type::Text),
-            ("character", Type::Text),
-            ("bpchar", Type::Text),
+            ("char varying", Type::Text),
+            ("name", Type::Text),
+            ("char", Type::Char),
+            ("character", Type::Char),
+            ("bpchar", Type::Char),
+            ("bytea", Type::Bytea),
             ("date", Type::Date),
+            ("time", Type::Time),
+            ("time without time zone", Type::Time),
+            ("timestamp", Type::Timestamp),
+            ("timestamp without time zone", Type::Timestamp),
+            ("timestamptz", Type::TimestampTz),
+            ("timestamp with time zone", Type::TimestampTz),
             ("interval", Type::Interval),
+            ("uuid", Type::Uuid),
+            ("json", Type::Json),
+            ("jsonb", Type::Jsonb),
+            ("nchar", Type::Char),
+            ("national character", Type::Char),
+            ("national character varying", Type::Text),
         ];
         let found = NAMES.iter().find(|(known, _)| same_words(name, known));
         let &(known, ty) = found.ok_or(Error::UnknownType { name: Excerpt::new(name.as_bytes()) })?;
         match ty {
-            Type::Decimal { .. } => decimal_of(known, modifiers),
-            Type::Text if known != "text" => text_of(known, modifiers),
+            Type::Numeric => decimal_of(known, modifiers),
+            Type::Text if matches!(known, "text" | "name") => match modifiers {
+                [] => Ok(ty),
+                [given, ..] => Err(modifier(known, *given, "no such modifier")),
+            },
+            Type::Text | Type::Char => text_of(known, ty, modifiers),
             _ => match modifiers {
                 [] => Ok(ty),
-                // float(n) counts bits: up to 53 they fit a double.
-                [bits] if known == "float" && (1..=53).contains(bits) => Ok(ty),
+                // float(n) counts bits.
+                [1..=24] if known == "float" => Ok(Type::Real),
+                [25..=53] if known == "float" => Ok(Type::Double),
+                [0..=6] if has_seconds(ty) => Ok(ty),
+                [given] if has_seconds(ty) => {
+                    Err(modifier(known, *given, "digits of seconds must be between 0 and 6"))
+                }
                 [given, ..] => Err(modifier(known, *given, "no such modifier")),
             },
         }
     }
 
     /// The name without modifiers, as PostgreSQL prints it.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Type::Boolean => "boolean",
+            Type::SmallInt => "smallint",
             Type::Integer => "integer",
             Type::BigInt => "bigint",
-            Type::Decimal { .. } => "numeric",
+            Type::Decimal { .. } | Type::Numeric => "numeric",
+            Type::Real => "real",
             Type::Double => "double precision",
             Type::Text => "text",
+            Type::Char => "character",
+            Type::Bytea => "bytea",
             Type::Date => "date",
+            Type::Time => "time without time zone",
+            Type::Timestamp => "timestamp without time zone",
+            Type::TimestampTz => "timestamp with time zone",
             Type::Interval => "interval",
+            Type::Uuid => "uuid",
+            Type::Json => "json",
+            Type::Jsonb => "jsonb",
+            Type::Array(element) => element.array_name(),
             Type::Unknown => "unknown",
         }
     }
 
-    /// Whether the type is integer, bigint, numeric or double precision.
+    /// The type of an array of such values; `None` where there is none.
+    pub fn array(self) -> Option<Type> {
+        Element::of(self).map(Type::Array)
+    }
+
+    /// Whether values are numbers.
     pub const fn is_numeric(self) -> bool {
-        matches!(self, Type::Integer | Type::BigInt | Type::Decimal { .. } | Type::Double)
+        self.is_integer() || self.is_exact_fraction() || matches!(self, Type::Real | Type::Double)
+    }
+
+    /// Whether the type is smallint, integer or bigint.
+    pub const fn is_integer(self) -> bool {
+        matches!(self, Type::SmallInt | Type::Integer | Type::BigInt)
+    }
+
+    /// Whether the type is numeric, with or without modifiers.
+    pub const fn is_exact_fraction(self) -> bool {
+        matches!(self, Type::Decimal { .. } | Type::Numeric)
+    }
+
+    /// Whether values are texts: text or character.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Type::Text | Type::Char)
     }
 
     /// The type that both sides of a comparison, a CASE or a UNION are cast to.
@@ -229,6 +385,7 @@ impl Type {
             (Type::Unknown, ty) | (ty, Type::Unknown) => Ok(ty),
             (left, right) if left == right => Ok(left),
             (left, right) if left.is_numeric() && right.is_numeric() => Ok(common_number(left, right)),
+            (left, right) if left.is_text() && right.is_text() => Ok(Type::Text),
             (left, right) => Err(Error::TypesDiffer { left, right }),
         }
     }
@@ -264,12 +421,16 @@ impl Type {
         let none = Error::NoFunction { name: function.name(), argument };
         let result = match (function, argument) {
             (Aggregate::Count, _) => Type::BigInt,
-            (Aggregate::Sum, Type::Integer) => Type::BigInt,
+            (Aggregate::Sum, Type::SmallInt | Type::Integer) => Type::BigInt,
+            (Aggregate::Sum | Aggregate::Avg, Type::Numeric) => Type::Numeric,
+            (Aggregate::Sum | Aggregate::Avg, Type::Interval) => Type::Interval,
+            (Aggregate::Sum, Type::Real) => Type::Real,
+            (Aggregate::Avg, Type::Real) => Type::Double,
             (Aggregate::Sum, Type::BigInt) => Type::Decimal { precision: Type::DECIMAL_DIGITS_MAX, scale: 0 },
             (Aggregate::Sum, Type::Decimal { scale, .. }) => {
                 Type::Decimal { precision: Type::DECIMAL_DIGITS_MAX, scale }
             }
-            (Aggregate::Avg, Type::Integer | Type::BigInt) => {
+            (Aggregate::Avg, Type::SmallInt | Type::Integer | Type::BigInt) => {
                 Type::Decimal { precision: Type::DECIMAL_DIGITS_MAX, scale: Type::DIVISION_SCALE_MIN }
             }
             (Aggregate::Avg, Type::Decimal { scale, .. }) => Type::Decimal {
@@ -278,7 +439,11 @@ impl Type {
             },
             (Aggregate::Sum | Aggregate::Avg, Type::Double) => Type::Double,
             (Aggregate::Min | Aggregate::Max, Type::Unknown) => Type::Text,
-            (Aggregate::Min | Aggregate::Max, ty) if ty != Type::Boolean => ty,
+            (
+                Aggregate::Min | Aggregate::Max,
+                Type::Boolean | Type::Bytea | Type::Uuid | Type::Json | Type::Jsonb,
+            ) => return Err(none),
+            (Aggregate::Min | Aggregate::Max, ty) => ty,
             _ => return Err(none),
         };
         Ok(result)
@@ -287,6 +452,7 @@ impl Type {
     /// Precision and scale of the exact numbers, as decimals.
     const fn digits(self) -> Option<(u8, u8)> {
         match self {
+            Type::SmallInt => Some((Type::SMALLINT_DIGITS, 0)),
             Type::Integer => Some((Type::INTEGER_DIGITS, 0)),
             Type::BigInt => Some((Type::BIGINT_DIGITS, 0)),
             Type::Decimal { precision, scale } => Some((precision, scale)),
@@ -318,7 +484,7 @@ fn modifier(name: &str, given: u32, reason: &'static str) -> Error {
 
 fn decimal_of(name: &str, modifiers: &[u32]) -> Result<Type, Error> {
     let (precision, scale) = match *modifiers {
-        [] => return Ok(Type::NUMERIC),
+        [] => return Ok(Type::Numeric),
         [precision] => (precision, 0),
         [precision, scale] => (precision, scale),
         [_, _, third, ..] => return Err(modifier(name, third, "at most two modifiers")),
@@ -332,25 +498,37 @@ fn decimal_of(name: &str, modifiers: &[u32]) -> Result<Type, Error> {
     Ok(Type::Decimal { precision: precision as u8, scale: scale as u8 })
 }
 
-fn text_of(name: &str, modifiers: &[u32]) -> Result<Type, Error> {
+/// Whether a number in brackets says how many digits of seconds there are.
+const fn has_seconds(ty: Type) -> bool {
+    matches!(ty, Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval)
+}
+
+fn text_of(name: &str, ty: Type, modifiers: &[u32]) -> Result<Type, Error> {
     match *modifiers {
-        [] => Ok(Type::Text),
+        [] => Ok(ty),
         [0] => Err(modifier(name, 0, "length must be at least 1")),
-        [_] => Ok(Type::Text),
+        [_] => Ok(ty),
         [_, second, ..] => Err(modifier(name, second, "at most one modifier")),
     }
 }
 
 /// The wider of two number types.
 fn common_number(left: Type, right: Type) -> Type {
-    let (Some((p1, s1)), Some((p2, s2))) = (left.digits(), right.digits()) else { return Type::Double };
+    match (left, right) {
+        (Type::Double, _) | (_, Type::Double) => return Type::Double,
+        (Type::Real, _) | (_, Type::Real) => return Type::Real,
+        (Type::Numeric, _) | (_, Type::Numeric) => return Type::Numeric,
+        _ => {}
+    }
+    let (Some((p1, s1)), Some((p2, s2))) = (left.digits(), right.digits()) else { return Type::Numeric };
     match (left, right) {
         (Type::Decimal { .. }, _) | (_, Type::Decimal { .. }) => {
             let scale = s1.max(s2);
             capped((p1 - s1).max(p2 - s2) + scale, scale)
         }
-        (Type::Integer, Type::Integer) => Type::Integer,
-        _ => Type::BigInt,
+        (Type::BigInt, _) | (_, Type::BigInt) => Type::BigInt,
+        (Type::Integer, _) | (_, Type::Integer) => Type::Integer,
+        _ => Type::SmallInt,
     }
 }
 
@@ -364,7 +542,11 @@ fn number_arithmetic(op: ArithmeticOp, left: Type, right: Type) -> Option<Arithm
         return None;
     }
     match common_number(left, right) {
-        Type::Double if op == ArithmeticOp::Rem => None,
+        Type::Real | Type::Double if op == ArithmeticOp::Rem => None,
+        // There is no operator of a real and another number: both become double precision.
+        Type::Real if left != right => {
+            Some(Arithmetic { left: Type::Double, right: Type::Double, result: Type::Double })
+        }
         Type::Decimal { .. } => {
             let ((p1, s1), (p2, s2)) = (left.digits()?, right.digits()?);
             let exact = |(precision, scale)| Type::Decimal { precision, scale };
@@ -394,14 +576,14 @@ fn decimal_result(op: ArithmeticOp, (p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> T
     }
 }
 
-/// Dates and intervals. `date + interval` gives a date here, since an interval has no hours (PostgreSQL: timestamp).
+/// Dates, times and intervals. `date + interval` gives a date here while an interval of a column has no hours.
 fn datetime_arithmetic(op: ArithmeticOp, left: Type, right: Type) -> Option<Arithmetic> {
     use ArithmeticOp::{Add, Mul, Sub};
-    use Type::{Date, Integer, Interval, Unknown};
+    use Type::{Date, Integer, Interval, SmallInt, Unknown};
     let (left, right, result) = match (op, left, right) {
-        (Add | Sub, Date, Integer) => (Date, Integer, Date),
+        (Add | Sub, Date, Integer | SmallInt) => (Date, Integer, Date),
         (Add, Date, Unknown) => (Date, Integer, Date),
-        (Add, Integer | Unknown, Date) => (Integer, Date, Date),
+        (Add, Integer | SmallInt | Unknown, Date) => (Integer, Date, Date),
         (Sub, Date, Date | Unknown) | (Sub, Unknown, Date) => (Date, Date, Integer),
         (Add | Sub, Date, Interval) => (Date, Interval, Date),
         (Add, Interval, Date) => (Interval, Date, Date),
@@ -433,12 +615,15 @@ mod tests {
             ("numeric(15,2)", dec(15, 2)),
             ("decimal ( 15 , 2 ) ", dec(15, 2)),
             ("numeric(7)", dec(7, 0)),
-            ("numeric", Type::NUMERIC),
+            ("numeric", Type::Numeric),
             ("Double   Precision", Type::Double),
-            ("float(24)", Type::Double),
+            ("float(24)", Type::Real),
+            ("float(25)", Type::Double),
+            ("time(3)", Type::Time),
+            ("timestamp with time zone", Type::TimestampTz),
             ("varchar(25)", Type::Text),
             ("character varying(10)", Type::Text),
-            ("char(1)", Type::Text),
+            ("char(1)", Type::Char),
             ("date", Type::Date),
             ("bool", Type::Boolean),
         ];

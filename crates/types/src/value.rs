@@ -6,7 +6,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 
-use crate::{Date, Decimal, Interval, Type, number};
+use crate::{ArrayRef, Date, Decimal, Interval, Time, Timestamp, Type, Uuid, number};
 
 /// A value of any type.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -16,23 +16,60 @@ pub enum Value<'a> {
     Null,
     /// True or false.
     Boolean(bool),
+    /// 16 bits.
+    SmallInt(i16),
     /// 32 bits.
     Integer(i32),
     /// 64 bits.
     BigInt(i64),
     /// An exact number.
     Decimal(Decimal),
+    /// A number of 32 bits; NaN is greater than every other number and equal to itself.
+    Real(f32),
     /// A double; NaN is greater than every other number and equal to itself.
     Double(f64),
     /// A text, owned by somebody else.
     Text(&'a str),
+    /// A text padded with blanks, which do not count in comparisons.
+    Char(&'a str),
+    /// Bytes, owned by somebody else.
+    Bytea(&'a [u8]),
     /// A day.
     Date(Date),
-    /// Months and days.
+    /// A time of day.
+    Time(Time),
+    /// A day and a time.
+    Timestamp(Timestamp),
+    /// An instant, counted in UTC.
+    TimestampTz(Timestamp),
+    /// Months, days and microseconds.
     Interval(Interval),
+    /// 128 bits that name something.
+    Uuid(Uuid),
+    /// JSON as it was written.
+    Json(&'a str),
+    /// JSON in its normal form.
+    Jsonb(&'a str),
+    /// An array, owned by somebody else.
+    Array(ArrayRef<'a>),
 }
 
 const _: () = assert!(size_of::<Value<'_>>() == 32);
+
+impl<'a> Value<'a> {
+    /// The bytes of a value that is bytes of somebody else: a text, character, bytea, json, jsonb or array.
+    #[inline]
+    pub fn heap_bytes(&self) -> Option<&'a [u8]> {
+        match *self {
+            Value::Text(text) | Value::Char(text) | Value::Json(text) | Value::Jsonb(text) => {
+                Some(text.as_bytes())
+            }
+            Value::Bytea(bytes) => Some(bytes),
+            Value::Array(array) => Some(array.as_bytes()),
+            _ => None,
+        }
+    }
+}
 
 impl Value<'_> {
     /// The narrowest type of the value; NULL is [`Type::Unknown`].
@@ -40,6 +77,17 @@ impl Value<'_> {
         match self {
             Value::Null => Type::Unknown,
             Value::Boolean(_) => Type::Boolean,
+            Value::SmallInt(_) => Type::SmallInt,
+            Value::Real(_) => Type::Real,
+            Value::Char(_) => Type::Char,
+            Value::Bytea(_) => Type::Bytea,
+            Value::Time(_) => Type::Time,
+            Value::Timestamp(_) => Type::Timestamp,
+            Value::TimestampTz(_) => Type::TimestampTz,
+            Value::Uuid(_) => Type::Uuid,
+            Value::Json(_) => Type::Json,
+            Value::Jsonb(_) => Type::Jsonb,
+            Value::Array(array) => Type::Array(array.element()),
             Value::Integer(_) => Type::Integer,
             Value::BigInt(_) => Type::BigInt,
             Value::Decimal(decimal) => decimal.ty(),
@@ -70,7 +118,20 @@ impl Value<'_> {
     pub fn total_cmp(&self, other: &Value<'_>) -> Ordering {
         match (self, other) {
             (Value::Boolean(a), Value::Boolean(b)) => a.cmp(b),
+            (Value::SmallInt(a), Value::SmallInt(b)) => a.cmp(b),
+            (Value::Real(a), Value::Real(b)) => compare_f64((*a).into(), (*b).into()),
             (Value::Text(a), Value::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (Value::Char(a), Value::Char(b)) => trim_blanks(a).as_bytes().cmp(trim_blanks(b).as_bytes()),
+            (Value::Bytea(a), Value::Bytea(b)) => a.cmp(b),
+            (Value::Json(a), Value::Json(b)) | (Value::Jsonb(a), Value::Jsonb(b)) => {
+                a.as_bytes().cmp(b.as_bytes())
+            }
+            (Value::Time(a), Value::Time(b)) => a.cmp(b),
+            (Value::Timestamp(a), Value::Timestamp(b)) | (Value::TimestampTz(a), Value::TimestampTz(b)) => {
+                a.cmp(b)
+            }
+            (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+            (Value::Array(a), Value::Array(b)) => a.cmp(b),
             (Value::Date(a), Value::Date(b)) => a.cmp(b),
             (Value::Interval(a), Value::Interval(b)) => a.cmp(b),
             (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
@@ -89,6 +150,7 @@ impl Value<'_> {
     /// The exact number, where the value is one.
     pub(crate) fn to_decimal(self) -> Option<Decimal> {
         match self {
+            Value::SmallInt(value) => Some(i32::from(value).into()),
             Value::Integer(value) => Some(value.into()),
             Value::BigInt(value) => Some(value.into()),
             Value::Decimal(value) => Some(value),
@@ -100,6 +162,8 @@ impl Value<'_> {
     pub(crate) fn to_f64(self) -> Option<f64> {
         match self {
             Value::Double(value) => Some(value),
+            Value::Real(value) => Some(value.into()),
+            Value::SmallInt(value) => Some(value.into()),
             Value::Integer(value) => Some(value.into()),
             Value::BigInt(value) => Some(value as f64),
             Value::Decimal(value) => Some(value.to_f64()),
@@ -109,7 +173,8 @@ impl Value<'_> {
 
     /// The value as a double when it or `other` is one, and both are numbers.
     fn to_f64_if_double(self, other: &Value<'_>) -> Option<f64> {
-        let is_double = matches!(self, Value::Double(_)) || matches!(other, Value::Double(_));
+        let is_float = |value: &Value<'_>| matches!(value, Value::Real(_) | Value::Double(_));
+        let is_double = is_float(&self) || is_float(other);
         if is_double { self.to_f64() } else { None }
     }
 
@@ -117,13 +182,32 @@ impl Value<'_> {
     const fn rank(&self) -> u8 {
         match self {
             Value::Boolean(_) => 0,
-            Value::Integer(_) | Value::BigInt(_) | Value::Decimal(_) | Value::Double(_) => 1,
+            Value::SmallInt(_)
+            | Value::Integer(_)
+            | Value::BigInt(_)
+            | Value::Decimal(_)
+            | Value::Real(_)
+            | Value::Double(_) => 1,
             Value::Text(_) => 2,
-            Value::Date(_) => 3,
-            Value::Interval(_) => 4,
-            Value::Null => 5,
+            Value::Char(_) => 3,
+            Value::Bytea(_) => 4,
+            Value::Date(_) => 5,
+            Value::Time(_) => 6,
+            Value::Timestamp(_) => 7,
+            Value::TimestampTz(_) => 8,
+            Value::Interval(_) => 9,
+            Value::Uuid(_) => 10,
+            Value::Json(_) => 11,
+            Value::Jsonb(_) => 12,
+            Value::Array(_) => 13,
+            Value::Null => 14,
         }
     }
+}
+
+/// A text of type character as it counts in comparisons: without the blanks at its end.
+pub fn trim_blanks(text: &str) -> &str {
+    text.trim_end_matches(' ')
 }
 
 /// The order of doubles in PostgreSQL: NaN equals itself and is greater than the rest, both zeros are equal.
@@ -132,13 +216,28 @@ pub(crate) fn compare_f64(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
-/// PostgreSQL's text form: `t` and `f`, digits, the shortest double, ISO dates. NULL is `NULL`; what a result shows
-/// instead is up to whoever prints it.
+/// Writes `\x` and two digits for each byte.
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("\\x")?;
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// PostgreSQL's text form: `t` and `f`, digits, the shortest double, ISO dates, moments with time zone in UTC. NULL is
+/// `NULL`; what a result shows instead is up to whoever prints it.
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => f.write_str("NULL"),
             Value::Boolean(value) => f.write_str(if *value { "t" } else { "f" }),
+            Value::SmallInt(value) => number::write_i64((*value).into(), f),
+            Value::Real(value) => number::write_f32(*value, f),
+            Value::Char(value) | Value::Json(value) | Value::Jsonb(value) => f.write_str(value),
+            Value::Bytea(value) => write_hex(value, f),
+            Value::Time(value) => f.write_str(value.to_text().as_str()),
+            Value::Timestamp(value) => f.write_str(value.to_text().as_str()),
+            Value::TimestampTz(value) => f.write_str(value.to_text_at(0).as_str()),
+            Value::Uuid(value) => f.write_str(value.to_text().as_str()),
+            Value::Array(value) => fmt::Display::fmt(value, f),
             Value::Integer(value) => number::write_i64((*value).into(), f),
             Value::BigInt(value) => number::write_i64(*value, f),
             Value::Decimal(value) => f.write_str(value.to_text().as_str()),
@@ -214,6 +313,6 @@ mod tests {
         assert_eq!(Value::Double(1e20).to_string(), "1e+20");
         assert_eq!(Value::Text("é").to_string(), "é");
         assert_eq!(Value::Date(Date::from_days(0).unwrap()).to_string(), "1970-01-01");
-        assert_eq!(Value::Interval(Interval { months: 0, days: 1 }).to_string(), "1 day");
+        assert_eq!(Value::Interval(Interval { months: 0, days: 1, micros: 0 }).to_string(), "1 day");
     }
 }

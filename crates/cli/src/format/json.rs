@@ -66,9 +66,32 @@ fn write_value(value: Value<'_>, out: &mut impl Write) -> io::Result<()> {
         Value::Null => out.write_all(b"null"),
         Value::Boolean(value) => write!(out, "{value}"),
         Value::Double(number) if !number.is_finite() => write!(out, "\"{value}\""),
-        Value::Integer(_) | Value::BigInt(_) | Value::Decimal(_) | Value::Double(_) => write!(out, "{value}"),
-        Value::Text(text) => string(text, out),
-        Value::Date(_) | Value::Interval(_) => write!(out, "\"{value}\""),
+        Value::Real(number) if !number.is_finite() => write!(out, "\"{value}\""),
+        Value::SmallInt(_)
+        | Value::Integer(_)
+        | Value::BigInt(_)
+        | Value::Decimal(_)
+        | Value::Real(_)
+        | Value::Double(_) => write!(out, "{value}"),
+        Value::Text(text) | Value::Char(text) => string(text, out),
+        // What is JSON already stands for itself.
+        Value::Json(text) | Value::Jsonb(text) => out.write_all(text.as_bytes()),
+        Value::Array(array) => {
+            out.write_all(b"[")?;
+            for (index, element) in array.iter().enumerate() {
+                out.write_all(if index > 0 { b"," } else { b"" })?;
+                // Elements are no arrays: this goes one level deep.
+                write_value(element, out)?;
+            }
+            out.write_all(b"]")
+        }
+        Value::Bytea(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Timestamp(_)
+        | Value::TimestampTz(_)
+        | Value::Interval(_)
+        | Value::Uuid(_) => write!(out, "\"{value}\""),
     }
 }
 

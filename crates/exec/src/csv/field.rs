@@ -1,6 +1,6 @@
 //! Fields of a file to values of a column: one loop per type, over the rows that are still wanted.
 
-use cofferdam_types::{Date, Error, Type, number};
+use cofferdam_types::{Date, Error, Type, Uuid, number};
 
 use super::split::NULL_VIEW;
 use crate::batch::{Element, Rows, TextView, Vector, pack_interval};
@@ -52,7 +52,22 @@ pub(crate) fn convert(
             let text = core::str::from_utf8(text).unwrap_or_default();
             cofferdam_types::Interval::parse(text).map(pack_interval)
         }),
-        Type::Text | Type::Unknown => texts(fields, rows, vector),
+        Type::SmallInt => each(fields, rows, vector, |text| number::parse_i16(text).map(i32::from)),
+        Type::Real => each(fields, rows, vector, |text| number::parse_f32(text).map(f64::from)),
+        Type::Uuid => each(fields, rows, vector, |text| Uuid::parse(text).map(Uuid::to_ordered)),
+        Type::Text | Type::Char | Type::Unknown => texts(fields, rows, vector),
+        Type::Numeric
+        | Type::Bytea
+        | Type::Time
+        | Type::Timestamp
+        | Type::TimestampTz
+        | Type::Json
+        | Type::Jsonb
+        | Type::Array(_) => {
+            // The binder lets no file have such columns.
+            let error = FieldError::Value(Error::CannotCast { from: Type::Text, to: ty });
+            Err(BadField { row: rows.first(), error })
+        }
     }
 }
 

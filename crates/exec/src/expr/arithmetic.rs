@@ -246,9 +246,9 @@ fn datetime(
 ) -> Outcome {
     let adds = op == BinaryOp::Add;
     let done = match (left, right) {
-        (Type::Date, Type::Date) => {
-            try2(rows, a.values(), b.values(), dst, |a: i32, b: i32| a.checked_sub(b))
-        }
+        (Type::Date, Type::Date) => try2(rows, a.values(), b.values(), dst, |a: i32, b: i32| {
+            Date::from_days(a.into()).ok()?.days_since(Date::from_days(b.into()).ok()?).ok()
+        }),
         (Type::Date, Type::Integer) => try2(rows, a.values(), b.values(), dst, |a, b| add_days(a, b, adds)),
         (Type::Integer, _) if right == Type::Date => {
             try2(rows, a.values(), b.values(), dst, |a, b| add_days(b, a, true))
@@ -274,20 +274,20 @@ fn add_days(date: i32, days: i32, adds: bool) -> Option<i32> {
     moved.ok().map(Date::days)
 }
 
-fn add_interval(date: i32, interval: i64, adds: bool) -> Option<i32> {
+fn add_interval(date: i32, interval: i128, adds: bool) -> Option<i32> {
     let (date, interval) = (Date::from_days(i64::from(date)).ok()?, unpack_interval(interval));
     let moved = if adds { date.add_interval(interval) } else { date.sub_interval(interval) };
     moved.ok().map(Date::days)
 }
 
-fn multiply_interval(interval: i64, factor: i32) -> Option<i64> {
+fn multiply_interval(interval: i128, factor: i32) -> Option<i128> {
     unpack_interval(interval).checked_mul(factor).ok().map(pack_interval)
 }
 
 /// `dst = -a`; the validity of `dst` is set.
 pub(super) fn negate(ty: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Vector<'_>) -> Outcome {
     let done = match (&a.data, ty) {
-        (Data::I64(_), Type::Interval) => try1(rows, a.values(), dst, |v| multiply_interval(v, -1)),
+        (Data::I128(_), Type::Interval) => try1(rows, a.values(), dst, |v| multiply_interval(v, -1)),
         (Data::I32(_), _) => try1(rows, a.values(), dst, i32::checked_neg),
         (Data::I64(_), _) => try1(rows, a.values(), dst, i64::checked_neg),
         (Data::I128(_), _) => try1(rows, a.values(), dst, i128::checked_neg),

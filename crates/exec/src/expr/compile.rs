@@ -443,7 +443,8 @@ impl<'a> Compiler<'a, '_, '_> {
         span: Span,
     ) -> Result<Option<(Set<'a>, bool)>, Error<'a>> {
         let kind = Kind::of(ty);
-        let sorts = matches!(kind, Kind::I32 | Kind::I64 | Kind::I128 | Kind::Text) && ty != Type::Interval;
+        let sorts = matches!(kind, Kind::I32 | Kind::I64 | Kind::I128) && ty != Type::Interval
+            || matches!(ty, Type::Text | Type::Bytea);
         if !sorts || !list.iter().all(|item| matches!(item.kind, ExprKind::Literal(_))) {
             return Ok(None);
         }
@@ -453,10 +454,7 @@ impl<'a> Compiler<'a, '_, '_> {
         });
         let count = values.clone().count();
         let set = if kind == Kind::Text {
-            let texts = values.map(|value| match value {
-                Value::Text(text) => text.as_bytes(),
-                _ => &[],
-            });
+            let texts = values.map(|value| value.heap_bytes().unwrap_or(&[]));
             let mut sorted = Vec::with_capacity_in(count, self.arena)?;
             sorted.extend(texts)?;
             sorted.sort_unstable();

@@ -271,9 +271,9 @@ fn replaces(
 }
 
 fn compare_intervals(op: Comparison, rows: Rows<'_>, a: &Vector<'_>, b: &Vector<'_>, dst: &mut Vector<'_>) {
-    let days = |v: i64| unpack_interval(v).comparable_days();
-    let (a, b) = (a.values::<i64>(), b.values::<i64>());
-    kernel::map2(rows, a, b, bool::write(&mut dst.data), |a, b| op.holds(days(a).cmp(&days(b))));
+    let span = |v: i128| unpack_interval(v).comparable_micros();
+    let (a, b) = (a.values::<i128>(), b.values::<i128>());
+    kernel::map2(rows, a, b, bool::write(&mut dst.data), |a, b| op.holds(span(a).cmp(&span(b))));
 }
 
 fn both(x: Option<bool>, y: Option<bool>) -> Option<bool> {

@@ -254,14 +254,14 @@ impl<'a> Sort<'a> {
             match &vector.data {
                 Data::Bool(values) => self.key.push(u8::from(values[at]))?,
                 Data::I32(values) => self.key.extend_from_slice(&(values[at] ^ i32::MIN).to_be_bytes())?,
-                Data::I64(values) => {
+                Data::I64(values) => self.key.extend_from_slice(&(values[at] ^ i64::MIN).to_be_bytes())?,
+                Data::I128(values) => {
                     let value = match ty {
-                        Type::Interval => unpack_interval(values[at]).comparable_days(),
+                        Type::Interval => unpack_interval(values[at]).comparable_micros(),
                         _ => values[at],
                     };
-                    self.key.extend_from_slice(&(value ^ i64::MIN).to_be_bytes())?;
+                    self.key.extend_from_slice(&(value ^ i128::MIN).to_be_bytes())?;
                 }
-                Data::I128(values) => self.key.extend_from_slice(&(values[at] ^ i128::MIN).to_be_bytes())?,
                 Data::F64(values) => self.key.extend_from_slice(&double_key(values[at]).to_be_bytes())?,
                 Data::Text(views) => encode_text(views[at].of(store.heap(vector.heap)), &mut self.key)?,
             }

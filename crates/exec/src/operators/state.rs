@@ -139,7 +139,7 @@ impl<'a> States<'a> {
                 // Intervals are ordered by their days, a month being 30.
                 let is_interval = self.argument == Type::Interval;
                 let rank = |v: i128| match is_interval {
-                    true => i128::from(unpack_interval(v as i64).comparable_days()),
+                    true => unpack_interval(v).comparable_micros(),
                     false => v,
                 };
                 rows.for_each(|row| {

@@ -7,7 +7,8 @@
 use cofferdam_arena::Arena;
 use cofferdam_plan::Span;
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
-use cofferdam_types::{TextBuffer, Type, Value};
+use cofferdam_types::column::bytes_of;
+use cofferdam_types::{Decimal, TextBuffer, Type, Value};
 
 use super::Step;
 use crate::batch::{BatchRows, Data, HeapId, Kind, Store, TextView, Vector, VectorId, put_value};
@@ -117,12 +118,14 @@ fn put<'a>(
     store: &mut Store<'a>,
 ) -> Result<(), Error<'a>> {
     put_value(vector, row, value);
-    if let (Data::Text(views), Value::Text(text)) = (&mut vector.data, value) {
+    if let (Data::Text(views), false) = (&mut vector.data, value.is_null()) {
+        let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+        let text = bytes_of(value, &mut compact);
         let heap = store.heap_mut(heap);
         let start =
             u32::try_from(heap.len()).ok().filter(|start| start.checked_add(text.len() as u32).is_some());
         let start = start.ok_or_else(|| Error::too_much_text(span))?;
-        heap.extend_from_slice(text.as_bytes())?;
+        heap.extend_from_slice(text)?;
         views[row] = TextView { start, len: text.len() as u32 };
     }
     Ok(())

@@ -373,7 +373,7 @@ fn values_of_expressions() {
         evaluate(|p| p.binary(BinaryOp::Add, p.date("2024-02-28"), p.int(2), Type::Date)),
         "2024-03-01"
     );
-    let month = cofferdam_types::Interval { months: 1, days: 0 };
+    let month = cofferdam_types::Interval { months: 1, days: 0, micros: 0 };
     let month = |p: Plans| p.literal(Value::Interval(month), Type::Interval);
     assert_eq!(
         evaluate(|p| p.binary(BinaryOp::Add, p.date("2024-01-31"), month(p), Type::Date)),

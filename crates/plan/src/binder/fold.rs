@@ -4,7 +4,7 @@
 //! taken or over a table without rows.
 
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::{ArithmeticOp, Date, Decimal, Interval, TextBuffer, Type, Value};
+use cofferdam_types::{ArithmeticOp, ArrayRef, Date, Decimal, Interval, TextBuffer, Type, Value};
 
 use super::build::arithmetic_op;
 use crate::Span;
@@ -21,24 +21,42 @@ pub(super) fn cast<'a>(
     span: Span,
     arena: &'a Arena,
 ) -> Result<Value<'a>, Error<'a>> {
+    // A text that stays one lies where it lay.
+    if let (Value::Text(_), Type::Text) = (value, to) {
+        return Ok(value);
+    }
     let mut buffer = TextBuffer::new();
-    let same_text = matches!((value, to), (Value::Text(_), Type::Text));
-    Ok(
-        match cofferdam_types::cast::cast(value, to, &mut buffer)
-            .map_err(|cause| Error::Value { cause, span })?
-        {
-            Value::Text(_) if same_text => value,
-            Value::Text(text) => Value::Text(arena.alloc_str(text)?),
-            Value::Null => Value::Null,
-            Value::Boolean(value) => Value::Boolean(value),
-            Value::Integer(value) => Value::Integer(value),
-            Value::BigInt(value) => Value::BigInt(value),
-            Value::Decimal(value) => Value::Decimal(value),
-            Value::Double(value) => Value::Double(value),
-            Value::Date(value) => Value::Date(value),
-            Value::Interval(value) => Value::Interval(value),
-        },
-    )
+    let cast = cofferdam_types::cast::cast(value, to, &mut buffer);
+    Ok(keep(cast.map_err(|cause| Error::Value { cause, span })?, arena)?)
+}
+
+/// The value with its bytes in `arena`.
+fn keep<'a>(value: Value<'_>, arena: &'a Arena) -> Result<Value<'a>, AllocError> {
+    Ok(match value {
+        Value::Text(text) => Value::Text(arena.alloc_str(text)?),
+        Value::Char(text) => Value::Char(arena.alloc_str(text)?),
+        Value::Json(text) => Value::Json(arena.alloc_str(text)?),
+        Value::Jsonb(text) => Value::Jsonb(arena.alloc_str(text)?),
+        Value::Bytea(bytes) => Value::Bytea(arena.alloc_slice_copy(bytes)?),
+        Value::Array(array) => {
+            let bytes = arena.alloc_slice_copy(array.as_bytes())?;
+            ArrayRef::new(bytes, array.element()).map_or(Value::Null, Value::Array)
+        }
+        Value::Null => Value::Null,
+        Value::Boolean(value) => Value::Boolean(value),
+        Value::SmallInt(value) => Value::SmallInt(value),
+        Value::Integer(value) => Value::Integer(value),
+        Value::BigInt(value) => Value::BigInt(value),
+        Value::Decimal(value) => Value::Decimal(value),
+        Value::Real(value) => Value::Real(value),
+        Value::Double(value) => Value::Double(value),
+        Value::Date(value) => Value::Date(value),
+        Value::Time(value) => Value::Time(value),
+        Value::Timestamp(value) => Value::Timestamp(value),
+        Value::TimestampTz(value) => Value::TimestampTz(value),
+        Value::Interval(value) => Value::Interval(value),
+        Value::Uuid(value) => Value::Uuid(value),
+    })
 }
 
 /// The value of a node whose operands are constants; `None` if they are not, or if it is better computed at run time.
@@ -256,7 +274,7 @@ fn date<'a>(
         (ArithmeticOp::Sub, Value::Integer(days)) => Value::Date(date.sub_days(days)?),
         (ArithmeticOp::Add, Value::Interval(interval)) => Value::Date(date.add_interval(interval)?),
         (ArithmeticOp::Sub, Value::Interval(interval)) => Value::Date(date.sub_interval(interval)?),
-        (ArithmeticOp::Sub, Value::Date(other)) => Value::Integer(date.days_since(other)),
+        (ArithmeticOp::Sub, Value::Date(other)) => Value::Integer(date.days_since(other)?),
         _ => return Ok(None),
     }))
 }

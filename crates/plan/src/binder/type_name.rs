@@ -10,24 +10,30 @@ use crate::error::{Error, NameProblem};
 use crate::expr::{Expr, ExprKind, Function};
 
 /// Types of PostgreSQL that have no values here yet.
-const UNSUPPORTED: [(&str, &str); 14] = [
-    ("timestamp without time zone", "the type timestamp"),
-    ("timestamp with time zone", "the type timestamp with time zone"),
-    ("time without time zone", "the type time"),
+const UNSUPPORTED: [(&str, &str); 5] = [
     ("time with time zone", "the type time with time zone"),
-    ("timestamp", "the type timestamp"),
-    ("timestamptz", "the type timestamptz"),
-    ("time", "the type time"),
+    ("timetz", "the type time with time zone"),
     ("bit", "the type bit"),
     ("bit varying", "the type bit varying"),
-    ("bytea", "the type bytea"),
-    ("uuid", "the type uuid"),
-    ("json", "the type json"),
-    ("jsonb", "the type jsonb"),
     ("money", "the type money"),
 ];
 
-/// The type that a query names. `numeric` without precision and scale is `Type::NUMERIC`.
+/// Types that have values and no operators yet.
+fn without_operators(ty: Type) -> Option<&'static str> {
+    Some(match ty {
+        Type::Bytea => "the type bytea",
+        Type::Time => "the type time",
+        Type::Timestamp => "the type timestamp",
+        Type::TimestampTz => "the type timestamp with time zone",
+        Type::Uuid => "the type uuid",
+        Type::Json => "the type json",
+        Type::Jsonb => "the type jsonb",
+        _ => return None,
+    })
+}
+
+/// The type that a query names. Columns of files may be declared with `smallint`, `real` and `character`, and are read with
+/// the next wider type.
 ///
 /// # Errors
 /// 42704 for an unknown name, 22023 for modifiers that do not do, 0A000 for types that are not here yet.
@@ -53,7 +59,7 @@ pub(super) fn bind<'a, 'q: 'a>(name: TypeName<'q>) -> Result<Type, Error<'a>> {
         *slot.ok_or(too_many)? = node.name().parse().unwrap_or(u32::MAX);
         count += 1;
     }
-    Type::from_name(name.name(), &modifiers[..count]).map_err(|cause| match cause {
+    let ty = Type::from_name(name.name(), &modifiers[..count]).map_err(|cause| match cause {
         cofferdam_types::Error::UnknownType { .. } => Error::Name {
             problem: NameProblem::UndefinedType,
             name: name.name(),
@@ -62,8 +68,19 @@ pub(super) fn bind<'a, 'q: 'a>(name: TypeName<'q>) -> Result<Type, Error<'a>> {
             span,
         },
         cause => Error::Value { cause, span },
-    })
+    })?;
+    match (ty, without_operators(ty)) {
+        (_, Some(what)) => Err(Error::NotSupported { what, span }),
+        (Type::SmallInt, _) => Ok(Type::Integer),
+        (Type::Real, _) => Ok(Type::Double),
+        (Type::Char, _) => Ok(Type::Text),
+        (Type::Numeric, _) => Ok(OPEN_NUMERIC),
+        _ => Ok(ty),
+    }
 }
+
+/// What a column of a file declared as `numeric` keeps.
+const OPEN_NUMERIC: Type = Type::Decimal { precision: 38, scale: 10 };
 
 /// A cast that the query asks for.
 ///
@@ -153,9 +170,9 @@ fn open_numeric<'a>(arg: &Expr<'_>, span: Span) -> Result<Type, Error<'a>> {
         (Type::BigInt, _) => Ok(Type::Decimal { precision: 19, scale: 0 }),
         (Type::Decimal { .. }, _) => Ok(arg.ty),
         (Type::Unknown | Type::Text, ExprKind::Literal(Value::Text(text))) => {
-            Ok(Decimal::parse(text.as_bytes()).map_or(Type::NUMERIC, Decimal::ty))
+            Ok(Decimal::parse(text.as_bytes()).map_or(OPEN_NUMERIC, Decimal::ty))
         }
-        (_, ExprKind::Literal(Value::Null)) => Ok(Type::NUMERIC),
+        (_, ExprKind::Literal(Value::Null)) => Ok(OPEN_NUMERIC),
         (Type::Text, _) => Err(Error::NotSupported {
             what: "a cast from text to numeric without digits, such as numeric(38,10),",
             span,
@@ -164,7 +181,7 @@ fn open_numeric<'a>(arg: &Expr<'_>, span: Span) -> Result<Type, Error<'a>> {
             what: "a cast from double precision to numeric without digits, such as numeric(38,10),",
             span,
         }),
-        _ => Ok(Type::NUMERIC),
+        _ => Ok(OPEN_NUMERIC),
     }
 }
 

@@ -39,6 +39,15 @@ fn write_doubling(out: &mut impl Write, text: &str, quote: char) -> fmt::Result 
     Ok(())
 }
 
+/// Writes text with every quote in it twice.
+struct Doubling<'o, 's>(&'o mut String<'s>);
+
+impl Write for Doubling<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write_doubling(self.0, text, '\'')
+    }
+}
+
 /// What is left to write; the top of the stack comes first.
 #[derive(Clone, Copy)]
 enum Piece<'a> {
@@ -262,10 +271,29 @@ pub(crate) fn write_literal(out: &mut String<'_>, value: Value<'_>, ty: Type) ->
             write_doubling(out, text, '\'').map_err(|_| AllocError)?;
             out.push('\'')
         }
-        Value::Date(_) | Value::Interval(_) => append(out, format_args!("'{value}'::{ty}")),
         Value::Integer(_) | Value::BigInt(_) | Value::Decimal(_) | Value::Double(_) => {
             append(out, format_args!("{value}"))
         }
+        Value::Char(text) | Value::Json(text) | Value::Jsonb(text) => {
+            out.push('\'')?;
+            write_doubling(out, text, '\'').map_err(|_| AllocError)?;
+            append(out, format_args!("'::{ty}"))
+        }
+        Value::Array(array) => {
+            out.push('\'')?;
+            let mut quoted = Doubling(out);
+            write!(quoted, "{array}").map_err(|_| AllocError)?;
+            append(out, format_args!("'::{ty}"))
+        }
+        Value::SmallInt(_)
+        | Value::Real(_)
+        | Value::Bytea(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Timestamp(_)
+        | Value::TimestampTz(_)
+        | Value::Interval(_)
+        | Value::Uuid(_) => append(out, format_args!("'{value}'::{ty}")),
     }
 }
 

@@ -57,17 +57,30 @@ fn mix(sum: u64, next: u64) -> u64 {
 fn literal_bits(value: Value<'_>) -> u64 {
     match value {
         Value::Null => 0,
+        Value::SmallInt(value) => u64::from(value.cast_unsigned()),
+        Value::Real(value) => u64::from(value.to_bits()),
+        Value::Char(text) | Value::Json(text) | Value::Jsonb(text) => bytes_bits(text.as_bytes()),
+        Value::Bytea(bytes) => bytes_bits(bytes),
+        Value::Array(array) => bytes_bits(array.as_bytes()),
+        Value::Time(value) => value.micros().cast_unsigned(),
+        Value::Timestamp(value) | Value::TimestampTz(value) => value.micros().cast_unsigned(),
+        Value::Uuid(value) => value.to_u128() as u64,
         Value::Boolean(value) => u64::from(value) + 1,
         Value::Integer(value) => u64::from(value.cast_unsigned()),
         Value::BigInt(value) => value.cast_unsigned(),
         Value::Decimal(value) => value.unscaled() as u64,
         Value::Double(value) => value.to_bits(),
-        Value::Text(text) => text.bytes().fold(0, |sum, byte| mix(sum, byte.into())),
+        Value::Text(text) => bytes_bits(text.as_bytes()),
         Value::Date(value) => u64::from(value.days().cast_unsigned()),
         Value::Interval(value) => {
-            mix(u64::from(value.months.cast_unsigned()), u64::from(value.days.cast_unsigned()))
+            let days = mix(u64::from(value.months.cast_unsigned()), u64::from(value.days.cast_unsigned()));
+            mix(days, value.micros.cast_unsigned())
         }
     }
+}
+
+fn bytes_bits(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| mix(sum, u64::from(*byte)))
 }
 
 /// Whether two constants of one type are interchangeable. That is more than being equal: a month equals 30 days, but
@@ -75,7 +88,13 @@ fn literal_bits(value: Value<'_>) -> u64 {
 fn same_value(left: Value<'_>, right: Value<'_>) -> bool {
     match (left, right) {
         (Value::Double(a), Value::Double(b)) => a.to_bits() == b.to_bits(),
-        (Value::Interval(a), Value::Interval(b)) => (a.months, a.days) == (b.months, b.days),
+        (Value::Real(a), Value::Real(b)) => a.to_bits() == b.to_bits(),
+        (Value::Decimal(a), Value::Decimal(b)) => a == b && a.scale() == b.scale(),
+        (Value::Char(a), Value::Char(b)) => a == b,
+        (Value::Array(a), Value::Array(b)) => a.element() == b.element() && a.as_bytes() == b.as_bytes(),
+        (Value::Interval(a), Value::Interval(b)) => {
+            (a.months, a.days, a.micros) == (b.months, b.days, b.micros)
+        }
         (a, b) => a == b,
     }
 }

@@ -49,11 +49,23 @@ fn file_rows(source: &FileSource<'_>) -> f64 {
 fn text_bytes(ty: Type) -> f64 {
     match ty {
         Type::Boolean => 3.0,
+        Type::SmallInt => 5.0,
         Type::Integer => 6.0,
         Type::BigInt => 9.0,
-        Type::Decimal { .. } | Type::Double => 9.0,
+        Type::Decimal { .. } | Type::Numeric | Type::Real | Type::Double => 9.0,
         Type::Date => 11.0,
-        Type::Text | Type::Interval | Type::Unknown => 17.0,
+        Type::Time => 9.0,
+        Type::Timestamp => 20.0,
+        Type::TimestampTz => 23.0,
+        Type::Uuid => 37.0,
+        Type::Text
+        | Type::Char
+        | Type::Bytea
+        | Type::Interval
+        | Type::Json
+        | Type::Jsonb
+        | Type::Array(_)
+        | Type::Unknown => 17.0,
     }
 }
 
@@ -67,10 +79,17 @@ pub(super) fn held_bytes(columns: &[Column<'_>]) -> f64 {
 pub(super) fn value_bytes(ty: Type) -> f64 {
     match ty {
         Type::Boolean => 1.0,
-        Type::Integer | Type::Date => 4.0,
-        Type::BigInt | Type::Double | Type::Interval => 8.0,
-        Type::Decimal { .. } => 16.0,
-        Type::Text | Type::Unknown => 24.0,
+        Type::SmallInt | Type::Integer | Type::Date => 4.0,
+        Type::BigInt | Type::Real | Type::Double | Type::Time | Type::Timestamp | Type::TimestampTz => 8.0,
+        Type::Decimal { .. } | Type::Interval | Type::Uuid => 16.0,
+        Type::Text
+        | Type::Char
+        | Type::Bytea
+        | Type::Numeric
+        | Type::Json
+        | Type::Jsonb
+        | Type::Array(_)
+        | Type::Unknown => 24.0,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::encode::{self, Bytes};
 use crate::error::Error;
 use crate::files::{FileId, FileKind};
 use crate::log::HEADER_BYTES;
-use crate::schema::KEY_BYTES_MAX;
+use crate::schema::DECODED_KEY_BYTES_MAX;
 use crate::table::Table;
 use crate::wal::{self, Change, Entry, Event};
 
@@ -205,7 +205,7 @@ impl EntryCheck {
 
 /// Whether bytes are a key of a table.
 fn is_key(key: &[u8], table: &Table) -> bool {
-    let (schema, mut rest, mut room) = (table.schema(), key, [0; KEY_BYTES_MAX]);
+    let (schema, mut rest, mut room) = (table.schema(), key, [0; DECODED_KEY_BYTES_MAX]);
     for part in schema.key {
         let ty = schema.columns.get(usize::from(part.column)).map(|column| column.ty);
         let decoded = ty.and_then(|ty| decode_key(rest, ty, part.order, &mut room).ok());

@@ -478,11 +478,14 @@ impl Segment {
     }
 }
 
+/// The bit of arrays in the number of a type.
+const ARRAY: u8 = 0x80;
+
 /// The number of a type in files, with its parameters. Numbers are never used for anything else.
 ///
-/// 9 to 19 are kept for smallint, real, timestamp, timestamp with time zone, time, time with time zone, uuid, bytea,
-/// json, jsonb and char(n); a number with its upper bit set is an array of the type without it.
-fn type_bytes(ty: Type) -> [u8; 3] {
+/// 8 was the interval without microseconds, 14 is kept for time with time zone; a number with its upper bit set is an array
+/// of the type without it.
+pub(crate) fn type_bytes(ty: Type) -> [u8; 3] {
     match ty {
         Type::Unknown => [0, 0, 0],
         Type::Boolean => [1, 0, 0],
@@ -492,22 +495,65 @@ fn type_bytes(ty: Type) -> [u8; 3] {
         Type::Double => [5, 0, 0],
         Type::Text => [6, 0, 0],
         Type::Date => [7, 0, 0],
-        Type::Interval => [8, 0, 0],
+        Type::SmallInt => [9, 0, 0],
+        Type::Real => [10, 0, 0],
+        Type::Timestamp => [11, 0, 0],
+        Type::TimestampTz => [12, 0, 0],
+        Type::Time => [13, 0, 0],
+        Type::Uuid => [15, 0, 0],
+        Type::Bytea => [16, 0, 0],
+        Type::Json => [17, 0, 0],
+        Type::Jsonb => [18, 0, 0],
+        Type::Char => [19, 0, 0],
+        Type::Numeric => [20, 0, 0],
+        Type::Interval => [21, 0, 0],
+        Type::Array(element) => {
+            // Elements are no arrays.
+            let [code, precision, scale] = scalar_bytes(element.ty());
+            [ARRAY + code, precision, scale]
+        }
     }
 }
 
+/// As [`type_bytes`], of what is no array.
+fn scalar_bytes(ty: Type) -> [u8; 3] {
+    if matches!(ty, Type::Array(_)) { [0; 3] } else { type_bytes(ty) }
+}
+
 fn type_of(bytes: [u8; 3]) -> Result<Type, &'static str> {
-    match bytes {
-        [1, 0, 0] => Ok(Type::Boolean),
-        [2, 0, 0] => Ok(Type::Integer),
-        [3, 0, 0] => Ok(Type::BigInt),
-        [4, precision @ 1..=38, scale] if scale <= precision => Ok(Type::Decimal { precision, scale }),
-        [5, 0, 0] => Ok(Type::Double),
-        [6, 0, 0] => Ok(Type::Text),
-        [7, 0, 0] => Ok(Type::Date),
-        [8, 0, 0] => Ok(Type::Interval),
-        _ => Err("a type that this version does not know"),
+    const UNKNOWN: &str = "a type that this version does not know";
+    let [code, precision, scale] = bytes;
+    if code > ARRAY {
+        let element = scalar_of([code - ARRAY, precision, scale]);
+        return element.and_then(Type::array).ok_or(UNKNOWN);
     }
+    scalar_of(bytes).ok_or(UNKNOWN)
+}
+
+/// Which type bytes say, of those that are no array.
+fn scalar_of(bytes: [u8; 3]) -> Option<Type> {
+    Some(match bytes {
+        [1, 0, 0] => Type::Boolean,
+        [2, 0, 0] => Type::Integer,
+        [3, 0, 0] => Type::BigInt,
+        [4, precision @ 1..=38, scale] if scale <= precision => Type::Decimal { precision, scale },
+        [5, 0, 0] => Type::Double,
+        [6, 0, 0] => Type::Text,
+        [7, 0, 0] => Type::Date,
+        [9, 0, 0] => Type::SmallInt,
+        [10, 0, 0] => Type::Real,
+        [11, 0, 0] => Type::Timestamp,
+        [12, 0, 0] => Type::TimestampTz,
+        [13, 0, 0] => Type::Time,
+        [15, 0, 0] => Type::Uuid,
+        [16, 0, 0] => Type::Bytea,
+        [17, 0, 0] => Type::Json,
+        [18, 0, 0] => Type::Jsonb,
+        [19, 0, 0] => Type::Char,
+        [20, 0, 0] => Type::Numeric,
+        [21, 0, 0] => Type::Interval,
+        _ => return None,
+    })
 }
 
 /// What may come next in an edit.

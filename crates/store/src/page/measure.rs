@@ -44,7 +44,10 @@ impl Column {
             _ if field.contains('-') => {
                 let parts: Vec<i64> = field.split('-').map(|part| part.parse().unwrap()).collect();
                 self.numbers.push(
-                    Date::from_ymd(parts[0] as i32, parts[1] as u32, parts[2] as u32).unwrap().days().into(),
+                    cofferdam_types::Date::from_ymd(parts[0] as i32, parts[1] as u32, parts[2] as u32)
+                        .unwrap()
+                        .days()
+                        .into(),
                 );
             }
             _ => self.numbers.push(field.replace('.', "").parse().unwrap()),

@@ -8,6 +8,7 @@ use cofferdam_types::Type;
 
 use super::filter::LINE_BYTES;
 use super::separators::{SeparatorSizes, Separators, VersionedKey};
+use crate::manifest::item::type_bytes;
 use crate::schema::{ColumnType, KEY_BYTES_MAX, Schema};
 
 /// What is wrong with some bytes.
@@ -342,16 +343,7 @@ pub(super) fn schema_hash(schema: &Schema<'_>, columns_count: usize) -> u64 {
 
 /// Three bytes for a type. NULLs are not in it: a column may come to take them.
 fn type_code(column: ColumnType) -> [u8; 3] {
-    match column.ty {
-        Type::Boolean => [1, 0, 0],
-        Type::Integer => [2, 0, 0],
-        Type::BigInt => [3, 0, 0],
-        Type::Decimal { precision, scale } => [4, precision, scale],
-        Type::Double => [5, 0, 0],
-        Type::Text | Type::Unknown => [6, 0, 0],
-        Type::Date => [7, 0, 0],
-        Type::Interval => [8, 0, 0],
-    }
+    type_bytes(column.ty)
 }
 
 // ----------------------------------------------------------------------------------------------- group directory

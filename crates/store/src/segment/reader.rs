@@ -4,6 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use cofferdam_types::column::Kind;
+use cofferdam_types::row::decode_bytes;
 use cofferdam_types::{Type, Value};
 
 use super::filter::hash_key;
@@ -331,7 +332,7 @@ impl Segment {
         let row = usize::from(found.row);
         let long = if page.kind() == Kind::Text { page.longs(row..row + 1).next() } else { None };
         match long {
-            Some((_, at)) => self.long_value(at, text),
+            Some((_, at)) => self.long_value(at, ty, text),
             None => match page.value_at(row, ty, table, text) {
                 Ok(PageValue::Inline(value)) => Ok(value),
                 Ok(PageValue::Long(_)) => Err(self.file.corrupt(offset, "a long text has no row")),
@@ -343,13 +344,13 @@ impl Segment {
     fn long_value<'v>(
         &self,
         at: LongRef,
+        ty: Type,
         text: &'v mut cofferdam_arena::collections::Vec<'_, u8>,
     ) -> Result<Value<'v>, Error> {
         self.check_long(at)?;
         text.clear();
         self.file.append_long(at, text)?;
-        let checked = core::str::from_utf8(text);
-        checked.map(Value::Text).map_err(|_| self.file.corrupt(at.offset, "a long text is not UTF-8"))
+        decode_bytes(text, ty).map_err(|_| self.file.corrupt(at.offset, "a long value is none of its type"))
     }
 
     /// A long text must lie in its segment; so no more memory is asked for than the segment has bytes.

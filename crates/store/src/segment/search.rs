@@ -584,13 +584,17 @@ fn integer_of(page: &Page<'_>, key: &[u8], ty: Type, order: KeyOrder) -> Option<
     }
     let mask = if order.descending { u64::MAX } else { 0 };
     match ty {
-        Type::BigInt => {
+        Type::BigInt | Type::Time | Type::Timestamp | Type::TimestampTz => {
             let bits = u64::from_be_bytes(*key.get(1..)?.first_chunk()?) ^ mask;
             Some((bits as i64 ^ i64::MIN, 9))
         }
         Type::Integer | Type::Date => {
             let bits = u32::from_be_bytes(*key.get(1..)?.first_chunk()?) ^ mask as u32;
             Some(((bits as i32 ^ i32::MIN).into(), 5))
+        }
+        Type::SmallInt => {
+            let bits = u16::from_be_bytes(*key.get(1..)?.first_chunk()?) ^ mask as u16;
+            Some(((bits as i16 ^ i16::MIN).into(), 3))
         }
         _ => None,
     }

@@ -4,9 +4,9 @@ use core::ops::Range;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::Value;
-use cofferdam_types::column::{Data, Kind, TextView};
+use cofferdam_types::column::{Data, Kind, TextView, bytes_of};
 use cofferdam_types::row::decode_row;
+use cofferdam_types::{Decimal, Value};
 
 use super::layout::{BLOCK_BYTES, is_bundled};
 use super::output::Output;
@@ -350,7 +350,9 @@ impl<'a> Staging<'a> {
         for column in schema.columns {
             // What is damaged is found when it is staged.
             let Ok((value, used)) = decode_row(row, column.ty) else { break };
-            if let Value::Text(text) = value {
+            if Kind::of(column.ty) == Kind::Text {
+                let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+                let text = bytes_of(value, &mut compact);
                 bytes += if text.len() > INLINE_BYTES_MAX { PREFIX_BYTES } else { text.len() };
             }
             row = row.get(used..).unwrap_or(&[]);
@@ -380,13 +382,16 @@ impl<'a> Staging<'a> {
         column.valid[row] = !value.is_null();
         match value {
             Value::Null => column.all_valid = false,
-            Value::Text(text) => self.put_whole_text(index, row, text.as_bytes(), out)?,
+            value if column.data.kind() == Kind::Text => {
+                let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+                self.put_whole_text(index, row, bytes_of(value, &mut compact), out)?;
+            }
             value => column.data.put(row, value),
         }
         Ok(())
     }
 
-    /// As [`Staging::put_value`], for a text whose bytes are UTF-8, or NULL.
+    /// As [`Staging::put_value`], for the bytes of a text or another type of bytes, or NULL.
     pub(super) fn put_text_value(
         &mut self,
         index: usize,

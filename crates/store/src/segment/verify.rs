@@ -15,6 +15,7 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_types::column::Kind;
+use cofferdam_types::row::decode_bytes;
 
 use super::cursor::SegmentCursor;
 use super::filter::{hash_key, may_contain};
@@ -368,8 +369,8 @@ impl<'a> Verifier<'_, '_, 'a> {
                 Kind::Text => {
                     let text = page.text_at(row, table, &mut self.scratch.text);
                     match text.map_err(|error| self.segment.file.page_error(offset, error))? {
-                        TextRef::Inline(text) if core::str::from_utf8(text).is_err() => {
-                            return damaged("a text is not UTF-8");
+                        TextRef::Inline(text) if decode_bytes(text, ty).is_err() => {
+                            return damaged("the bytes of a value are none of its type");
                         }
                         TextRef::Inline(text) => has_text(zone.zone.as_ref(), text),
                         TextRef::Long(at) => {

@@ -6,9 +6,9 @@ use core::ops::Range;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::column::{Data, Kind};
-use cofferdam_types::key::{bigint_key, decode_key, encode_key, integer_key};
+use cofferdam_types::key::{bigint_key, decode_key, decoded_bytes_max, encode_key, integer_key};
 use cofferdam_types::row::{decode_row, decode_row_text};
-use cofferdam_types::{Type, Value};
+use cofferdam_types::{Decimal, Type, Value};
 
 use super::distinct::{REGISTERS_MAX, REGISTERS_MIN, Sketches};
 use super::filter::hash_key;
@@ -372,7 +372,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     fn stage_row(&mut self, mut row: &[u8]) -> Result<(), Error> {
         self.staging.reserve_texts(&self.schema, row)?;
         for (index, column) in self.schema.columns.iter().enumerate() {
-            let used = if column.ty == Type::Text {
+            let used = if column.kind() == Kind::Text && column.ty != Type::Numeric {
                 let (text, used) = decode_row_text(row).map_err(|_| self.refused("a row is damaged"))?;
                 self.staging.put_text_value(index, text, &mut self.out)?;
                 used
@@ -395,7 +395,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             let index = usize::from(part.column);
             let ty = self.schema.columns[index].ty;
             // No text of a key is longer than the key.
-            let text = super::piece::sized(&mut self.copy_buffer, key.len())?;
+            let text = super::piece::sized(&mut self.copy_buffer, decoded_bytes_max(key.len()))?;
             let decoded = decode_key(key, ty, part.order, text);
             let (value, used) =
                 decoded.map_err(|_| Error::corrupt(self.out.file().id(), 0, "a key is damaged"))?;
@@ -650,12 +650,15 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
     }
 }
 
-/// How many bytes of a value wait beside its column: those of a text, or the beginning of a long one.
+/// How many bytes of a value wait beside its column at most: those of a text, or the beginning of a long one.
 pub(crate) fn staged_bytes(value: &Value<'_>) -> usize {
     match value {
-        Value::Text(text) if text.len() > INLINE_BYTES_MAX => PREFIX_BYTES,
-        Value::Text(text) => text.len(),
-        _ => 0,
+        // Of a column whose numbers have scales of their own; the others take nothing.
+        Value::Decimal(_) => Decimal::COMPACT_BYTES_MAX,
+        value => match value.heap_bytes().map_or(0, <[u8]>::len) {
+            bytes if bytes > INLINE_BYTES_MAX => PREFIX_BYTES,
+            bytes => bytes,
+        },
     }
 }
 

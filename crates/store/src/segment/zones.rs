@@ -173,14 +173,23 @@ fn limit(ty: Type, bound: Bound<Value<'_>>) -> Bound<ZoneBound> {
 fn bound_of(ty: Type, value: Value<'_>) -> Option<ZoneBound> {
     Some(match (ty, value) {
         (Type::Boolean, Value::Boolean(value)) => ZoneBound::Int(value.into()),
+        (Type::SmallInt, Value::SmallInt(value)) => ZoneBound::Int(value.into()),
         (Type::Integer, Value::Integer(value)) => ZoneBound::Int(value.into()),
         (Type::BigInt, Value::BigInt(value)) => ZoneBound::Int(value.into()),
         (Type::Date, Value::Date(value)) => ZoneBound::Int(value.days().into()),
+        (Type::Time, Value::Time(value)) => ZoneBound::Int(value.micros().into()),
+        (Type::Timestamp, Value::Timestamp(value)) | (Type::TimestampTz, Value::TimestampTz(value)) => {
+            ZoneBound::Int(value.micros().into())
+        }
+        (Type::Uuid, Value::Uuid(value)) => ZoneBound::Int(value.to_ordered()),
+        (Type::Real, Value::Real(value)) => ZoneBound::Double(value.into()),
         (Type::Double, Value::Double(value)) => ZoneBound::Double(value),
         (Type::Text, Value::Text(value)) => ZoneBound::Text(TextBound::of(value.as_bytes())),
+        (Type::Bytea, Value::Bytea(value)) => ZoneBound::Text(TextBound::of(value)),
         (Type::Decimal { scale, .. }, Value::Decimal(value)) if value.scale() == scale => {
             ZoneBound::Int(value.unscaled())
         }
+        // The bytes of all others have not the order of their values.
         _ => return None,
     })
 }

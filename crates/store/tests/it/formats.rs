@@ -92,6 +92,19 @@ fn make(vfs: &Arc<dyn Vfs>, budget: &Budget) -> Result<(), Error> {
         column("text", Type::Text, true),
         column("date", Type::Date, false),
         column("interval", Type::Interval, true),
+        column("smallint", Type::SmallInt, false),
+        column("real", Type::Real, true),
+        column("numeric", Type::Numeric, false),
+        column("character", Type::Char, true),
+        column("bytea", Type::Bytea, false),
+        column("time", Type::Time, true),
+        column("timestamp", Type::Timestamp, false),
+        column("timestamptz", Type::TimestampTz, true),
+        column("uuid", Type::Uuid, false),
+        column("json", Type::Json, true),
+        column("jsonb", Type::Jsonb, false),
+        column("integers", Type::Integer.array().unwrap(), true),
+        column("decimals", Type::Decimal { precision: 15, scale: 2 }.array().unwrap(), false),
     ];
     let table = TableDefinition {
         id: TableId(1),
@@ -229,12 +242,25 @@ fn expected_items() -> Vec<String> {
         ("text", Type::Text),
         ("date", Type::Date),
         ("interval", Type::Interval),
+        ("smallint", Type::SmallInt),
+        ("real", Type::Real),
+        ("numeric", Type::Numeric),
+        ("character", Type::Char),
+        ("bytea", Type::Bytea),
+        ("time", Type::Time),
+        ("timestamp", Type::Timestamp),
+        ("timestamptz", Type::TimestampTz),
+        ("uuid", Type::Uuid),
+        ("json", Type::Json),
+        ("jsonb", Type::Jsonb),
+        ("integers", Type::Integer.array().unwrap()),
+        ("decimals", Type::Decimal { precision: 15, scale: 2 }.array().unwrap()),
     ];
     let table = |id, parent, is_unique, columns_count, key_count, name| {
         let id = TableId(id);
         cofferdam_store::manifest::Table { id, parent, is_unique, columns_count, key_count, name }
     };
-    put(Item::Table(table(1, None, true, 8, 2, "übersicht")));
+    put(Item::Table(table(1, None, true, 21, 2, "übersicht")));
     for (index, (name, ty)) in types.into_iter().enumerate() {
         put(Item::Column(Column { ty: ColumnType { ty, is_nullable: index % 2 == 1 }, name }));
     }
@@ -465,7 +491,11 @@ fn a_manifest_made_by_hand_is_read() {
         &[table, key],
         &[table, &[3, 5, 0, 4, 39, 0, 1, b'c'], key],
         &[table, &[3, 5, 0, 4, 8, 9, 1, b'c'], key],
-        &[table, &[3, 5, 0, 9, 0, 0, 1, b'c'], key],
+        &[table, &[3, 5, 0, 8, 0, 0, 1, b'c'], key],
+        &[table, &[3, 5, 0, 14, 0, 0, 1, b'c'], key],
+        &[table, &[3, 5, 0, 22, 0, 0, 1, b'c'], key],
+        &[table, &[3, 5, 0, 128, 0, 0, 1, b'c'], key],
+        &[table, &[3, 5, 0, 136, 0, 0, 1, b'c'], key],
         &[table, &[3, 5, 0, 2, 1, 0, 1, b'c'], key],
         &[table, &[3, 5, 0, 2, 0, 0, 2, b'c'], key],
         &[table, &[3, 5, 0, 2, 0, 0, 1, 0xff], key],

@@ -141,8 +141,20 @@ fn column_type(choices: &mut Choices) -> ColumnType {
         Type::Text,
         Type::Date,
         Type::Interval,
+        Type::SmallInt,
+        Type::Real,
+        Type::Numeric,
+        Type::Char,
+        Type::Bytea,
+        Type::Time,
+        Type::Timestamp,
+        Type::TimestampTz,
+        Type::Uuid,
+        Type::Json,
+        Type::Jsonb,
+        decimal.array().expect("decimals have arrays"),
     ];
-    ColumnType { ty: types[choices.below(8) as usize], is_nullable: choices.one_in(2) }
+    ColumnType { ty: types[choices.below(types.len() as u64) as usize], is_nullable: choices.one_in(2) }
 }
 
 fn key_column(choices: &mut Choices, column: u64) -> KeyColumn {

@@ -30,7 +30,7 @@ fn large_table() -> Table {
             if i % 10 == 9 { Owned::Null } else { Owned::Text(text) },
             Owned::Boolean(i % 3 == 0),
             Owned::Date(Date::from_days(9000 + i / 4).unwrap()),
-            Owned::Interval((i % 5) as i32, (i % 13) as i32),
+            Owned::Interval((i % 5) as i32, (i % 13) as i32, (i % 3) as i64 * 1_000_000),
             Owned::Decimal(Decimal::new(i128::from(i * 1001 % 5000), 2).unwrap()),
         ];
         table.put(&values, i as u64 % 4, false);

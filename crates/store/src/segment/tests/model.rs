@@ -9,14 +9,17 @@ use std::{io, vec};
 pub(super) use crate::files::{FileId, FileKind};
 pub(super) use crate::page::ColumnMut;
 pub(super) use crate::schema::{ColumnType, KeyColumn, Schema};
+use cofferdam_types::array::encode;
 pub(super) use cofferdam_types::key::KeyOrder;
+use cofferdam_types::row::decode_row;
+use cofferdam_types::{ArrayRef, Time, Timestamp, Uuid};
 pub(super) use cofferdam_types::{Date, Decimal, Interval, Type, Value};
 
 use super::super::*;
 use crate::cache::Cache;
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_types::column::{Data, TextView};
-use cofferdam_types::key::encode_key;
+use cofferdam_types::column::{Data, TextView, bytes_of};
+use cofferdam_types::key::{decode_key, decoded_bytes_max, encode_key};
 use cofferdam_types::row::encode_row;
 use cofferdam_vfs::File;
 
@@ -90,7 +93,9 @@ pub(in crate::segment) enum Owned {
     Double(u64),
     Text(String),
     Date(Date),
-    Interval(i32, i32),
+    Interval(i32, i32, i64),
+    /// Of one of the types that the others stand for, by its encoding.
+    Encoded(Type, Vec<u8>),
 }
 
 impl Owned {
@@ -104,8 +109,19 @@ impl Owned {
             Value::Double(v) => Owned::Double(v.to_bits()),
             Value::Text(v) => Owned::Text(v.into()),
             Value::Date(v) => Owned::Date(v),
-            Value::Interval(v) => Owned::Interval(v.months, v.days),
+            Value::Interval(v) => Owned::Interval(v.months, v.days, v.micros),
+            other => Owned::encoded(other, other.ty()),
         }
+    }
+
+    fn encoded(value: Value<'_>, ty: Type) -> Owned {
+        let mut bytes = Vec::new();
+        encode_row(value, &mut |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), core::convert::Infallible>(())
+        })
+        .unwrap();
+        Owned::Encoded(ty, bytes)
     }
 
     pub(in crate::segment) fn value(&self) -> Value<'_> {
@@ -118,9 +134,24 @@ impl Owned {
             Owned::Double(v) => Value::Double(f64::from_bits(*v)),
             Owned::Text(v) => Value::Text(v),
             Owned::Date(v) => Value::Date(*v),
-            Owned::Interval(months, days) => Value::Interval(Interval { months: *months, days: *days }),
+            Owned::Interval(months, days, micros) => {
+                Value::Interval(Interval { months: *months, days: *days, micros: *micros })
+            }
+            Owned::Encoded(ty, bytes) => decode_row(bytes, *ty).unwrap().0,
         }
     }
+}
+
+/// What the encoding of a value in a key is read back as.
+fn from_key(value: &Owned, ty: Type, order: KeyOrder) -> Owned {
+    let mut key = Vec::new();
+    encode_key(value.value(), order, &mut |piece: &[u8]| {
+        key.extend_from_slice(piece);
+        Ok::<(), core::convert::Infallible>(())
+    })
+    .unwrap();
+    let mut buffer = vec![0; decoded_bytes_max(key.len())];
+    Owned::of(decode_key(&key, ty, order, &mut buffer).unwrap().0)
 }
 
 /// Random numbers that repeat.
@@ -142,6 +173,36 @@ impl Random {
 
     fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
+    }
+
+    fn encoded(&mut self, ty: Type, n: i64) -> Owned {
+        let text = std::format!("{n:x}{}", " ".repeat(self.below(3) as usize));
+        let bytes = n.to_le_bytes();
+        let elements = [Value::Integer(n as i32), Value::Null];
+        let mut array = Vec::new();
+        let value = match ty {
+            Type::SmallInt => Value::SmallInt(n as i16),
+            Type::Real => Value::Real(n as f32 / 4.0),
+            Type::Numeric => Value::Decimal(Decimal::new(n.into(), self.below(4) as u8).unwrap()),
+            Type::Char => Value::Char(&text),
+            Type::Bytea => Value::Bytea(&bytes),
+            Type::Time => Value::Time(Time::from_micros(n.abs()).unwrap()),
+            Type::Timestamp => Value::Timestamp(Timestamp::from_micros(n).unwrap()),
+            Type::TimestampTz => Value::TimestampTz(Timestamp::from_micros(-n).unwrap()),
+            Type::Uuid => Value::Uuid(Uuid::from_u128(n as u128)),
+            Type::Json => Value::Json(&text),
+            Type::Jsonb => Value::Jsonb(&text),
+            Type::Array(element) => {
+                encode(elements[..self.below(3) as usize].iter().copied(), &mut |piece: &[u8]| {
+                    array.extend_from_slice(piece);
+                    Ok::<(), core::convert::Infallible>(())
+                })
+                .unwrap();
+                Value::Array(ArrayRef::new(&array, element).unwrap())
+            }
+            _ => unreachable!("the others have variants of their own"),
+        };
+        Owned::of(value)
     }
 
     fn value(&mut self, ty: Type, spread: u64) -> Owned {
@@ -167,12 +228,13 @@ impl Random {
                 Owned::Text(text)
             }
             Type::Date => Owned::Date(Date::from_days(n).unwrap()),
-            Type::Interval => Owned::Interval((n % 7) as i32, (n % 100) as i32),
+            Type::Interval => Owned::Interval((n % 7) as i32, (n % 100) as i32, n * 1000),
+            other => self.encoded(other, n),
         }
     }
 }
 
-const TYPES: [Type; 10] = [
+const TYPES: [Type; 21] = [
     Type::BigInt,
     Type::Text,
     Type::Integer,
@@ -183,6 +245,17 @@ const TYPES: [Type; 10] = [
     Type::Decimal { precision: 12, scale: 2 },
     Type::Decimal { precision: 38, scale: 5 },
     Type::Text,
+    Type::SmallInt,
+    Type::Real,
+    Type::Numeric,
+    Type::Char,
+    Type::Bytea,
+    Type::Time,
+    Type::Timestamp,
+    Type::TimestampTz,
+    Type::Uuid,
+    Type::Jsonb,
+    Type::Json,
 ];
 
 // -------------------------------------------------------------------------------------------------------- tables
@@ -219,7 +292,10 @@ impl Table {
         let mut random = Random(seed);
         let columns = 1 + random.below(columns_max) as usize;
         let columns: Vec<ColumnType> = (0..columns)
-            .map(|_| ColumnType { ty: TYPES[random.below(10) as usize], is_nullable: random.one_in(2) })
+            .map(|_| ColumnType {
+                ty: TYPES[random.below(TYPES.len() as u64) as usize],
+                is_nullable: random.one_in(2),
+            })
             .collect();
         let mut key: Vec<KeyColumn> = vec![];
         for _ in 0..1 + random.below(3) {
@@ -254,11 +330,7 @@ impl Table {
                 match (part, &value) {
                     (None, _) => *value = Owned::Null,
                     // As they come back from an encoded key.
-                    (Some(_), Owned::Interval(months, days)) => {
-                        let days = i64::from(*months) * 30 + i64::from(*days);
-                        *value = Owned::Interval((days / 30) as i32, (days % 30) as i32);
-                    }
-                    _ => {}
+                    (Some(part), _) => *value = from_key(value, self.columns[index].ty, part.order),
                 }
             }
         }
@@ -436,7 +508,7 @@ impl Table {
                 return true;
             }
             let ty = self.columns[usize::from(part.column)].ty;
-            match cofferdam_types::key::decode_key(key, ty, part.order, &mut text) {
+            match decode_key(key, ty, part.order, &mut text) {
                 Ok((_, used)) => key = &key[used..],
                 // Cut off, or no key.
                 Err(error) => return error.to_string().contains("ends here"),
@@ -468,13 +540,16 @@ impl<'a> Column<'a> {
                 self.valid[row] = false;
                 self.all_valid = false;
             }
-            Owned::Text(text) => {
-                let start = self.heap.len() as u32;
-                self.heap.extend_from_slice(text.as_bytes()).unwrap();
-                let Data::Text(views) = &mut self.data else { panic!() };
-                views[row] = TextView { start, len: text.len() as u32 };
-            }
-            value => self.data.put(row, value.value()),
+            value => match &mut self.data {
+                Data::Text(views) => {
+                    let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+                    let bytes = bytes_of(value.value(), &mut compact);
+                    let start = self.heap.len() as u32;
+                    self.heap.extend_from_slice(bytes).unwrap();
+                    views[row] = TextView { start, len: bytes.len() as u32 };
+                }
+                data => data.put(row, value.value()),
+            },
         }
     }
 

@@ -201,7 +201,7 @@ fn cell(value: &Value<'_>) -> Cell {
         Value::Double(value) => Cell::double(*value),
         Value::Text(text) => Cell::text(text),
         Value::Date(date) => Cell::Date(date.days()),
-        Value::Interval(_) => unreachable!("no column has intervals"),
+        _ => unreachable!("no column has such values"),
     }
 }
 
