@@ -1,0 +1,266 @@
+//! Functions and operators of exact numbers.
+
+use cofferdam_types::{Decimal, Error, Value};
+
+use crate::args::{Answer, decimal, give, int};
+use crate::context::{Context, Problem};
+use crate::signature::params::{INT4, INT8, NUMERIC};
+use crate::signature::{Function, function, results};
+
+pub(crate) const FUNCTIONS: &[Function] = &[
+    function("abs", &[NUMERIC], results::FIRST, abs, "without its sign"),
+    function("ceil", &[NUMERIC], results::FIRST_WHOLE, ceil, "the next whole number upwards"),
+    function("ceiling", &[NUMERIC], results::FIRST_WHOLE, ceil, "the next whole number upwards"),
+    function("div", &[NUMERIC, NUMERIC], results::NUMERIC, div, "whole part of the quotient"),
+    function("factorial", &[INT8], results::NUMERIC, factorial, "product of the numbers from 1 to this one"),
+    function("floor", &[NUMERIC], results::FIRST_WHOLE, floor, "the next whole number downwards"),
+    function("gcd", &[NUMERIC, NUMERIC], results::NUMERIC, gcd, "greatest common divisor"),
+    function("lcm", &[NUMERIC, NUMERIC], results::NUMERIC, lcm, "least common multiple"),
+    function("min_scale", &[NUMERIC], results::INT4, min_scale, "digits behind the point that are needed"),
+    function(
+        "mod",
+        &[NUMERIC, NUMERIC],
+        results::NUMERIC,
+        remainder,
+        "remainder, with the sign of the first",
+    ),
+    function(
+        "round",
+        &[NUMERIC],
+        results::FIRST_WHOLE,
+        round,
+        "the nearest whole number, away from zero where two are as near",
+    ),
+    function(
+        "round",
+        &[NUMERIC, INT4],
+        results::NUMERIC,
+        round_to,
+        "rounded to so many digits behind the point",
+    ),
+    function("scale", &[NUMERIC], results::INT4, scale, "digits behind the point"),
+    function("sign", &[NUMERIC], results::NUMERIC, sign, "-1, 0 or 1"),
+    function("trim_scale", &[NUMERIC], results::NUMERIC, trim_scale, "without zeros at the end"),
+    function("trunc", &[NUMERIC], results::FIRST_WHOLE, trunc, "without what is behind the point"),
+    function("trunc", &[NUMERIC, INT4], results::NUMERIC, trunc_to, "cut to so many digits behind the point"),
+    function(
+        "width_bucket",
+        &[NUMERIC, NUMERIC, NUMERIC, INT4],
+        results::INT4,
+        width_bucket,
+        "which of so many equal parts between two bounds it lies in",
+    ),
+];
+
+pub(crate) const OPERATORS: &[Function] = &[
+    function("+", &[NUMERIC], results::FIRST, same, "the same"),
+    function("-", &[NUMERIC], results::FIRST, negate, "with the other sign"),
+    function("@", &[NUMERIC], results::FIRST, abs, "without its sign"),
+    function("+", &[NUMERIC, NUMERIC], results::NUMERIC, add, "sum"),
+    function("-", &[NUMERIC, NUMERIC], results::NUMERIC, subtract, "difference"),
+    function("*", &[NUMERIC, NUMERIC], results::NUMERIC, multiply, "product"),
+    function("/", &[NUMERIC, NUMERIC], results::NUMERIC, divide, "quotient"),
+    function("%", &[NUMERIC, NUMERIC], results::NUMERIC, remainder, "remainder, with the sign of the first"),
+];
+
+fn give_decimal(value: Decimal) -> Answer<'static> {
+    give(Value::Decimal(value))
+}
+
+fn same<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0))
+}
+
+fn abs<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).abs())
+}
+
+fn negate<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).negated())
+}
+
+fn add<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).checked_add(decimal(args, 1))?)
+}
+
+fn subtract<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).checked_sub(decimal(args, 1))?)
+}
+
+fn multiply<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).checked_mul(decimal(args, 1))?)
+}
+
+fn divide<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).checked_div(decimal(args, 1))?)
+}
+
+fn remainder<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).checked_rem(decimal(args, 1))?)
+}
+
+/// The greatest power of ten that an `i128` holds is 10^38.
+fn power_of_ten(exponent: u32) -> Option<i128> {
+    10i128.checked_pow(exponent)
+}
+
+/// How a number is brought to fewer digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Nearest,
+    TowardsZero,
+    Down,
+    Up,
+}
+
+/// The number with `digits` digits behind the point, or before it where that is negative.
+fn cut(number: Decimal, digits: i64, how: Cut) -> Result<Decimal, Problem> {
+    let digits = digits.clamp(-50, 50);
+    if digits >= i64::from(number.scale()) {
+        // Zeros are added as far as 38 digits allow.
+        let wanted = digits.min(i64::from(Decimal::SCALE_MAX)) as u8;
+        return Ok((number.scale()..=wanted)
+            .rev()
+            .find_map(|scale| number.rescale(scale).ok())
+            .unwrap_or(number));
+    }
+    let dropped = (i64::from(number.scale()) - digits) as u32;
+    let unscaled = number.unscaled();
+    let (kept, rest, unit) = match power_of_ten(dropped) {
+        Some(unit) => (unscaled / unit, unscaled % unit, Some(unit)),
+        None => (0, unscaled, None),
+    };
+    let sign = unscaled.signum();
+    let step = match how {
+        Cut::TowardsZero => 0,
+        Cut::Down => -i128::from(rest < 0),
+        Cut::Up => i128::from(rest > 0),
+        Cut::Nearest => match unit {
+            Some(unit) if rest.unsigned_abs() >= unit.unsigned_abs().div_ceil(2) => sign,
+            _ => 0,
+        },
+    };
+    let kept = kept + step;
+    if digits >= 0 {
+        return Ok(Decimal::new(kept, digits as u8)?);
+    }
+    let scaled = match kept {
+        0 => Some(0),
+        kept => power_of_ten(digits.unsigned_abs() as u32).and_then(|unit| kept.checked_mul(unit)),
+    };
+    Ok(Decimal::new(scaled.unwrap_or(i128::MAX), 0)?)
+}
+
+fn ceil<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(cut(decimal(args, 0), 0, Cut::Up)?)
+}
+
+fn floor<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(cut(decimal(args, 0), 0, Cut::Down)?)
+}
+
+fn round<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(cut(decimal(args, 0), 0, Cut::Nearest)?)
+}
+
+fn round_to<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(cut(decimal(args, 0), int(args, 1), Cut::Nearest)?)
+}
+
+fn trunc<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(cut(decimal(args, 0), 0, Cut::TowardsZero)?)
+}
+
+fn trunc_to<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(cut(decimal(args, 0), int(args, 1), Cut::TowardsZero)?)
+}
+
+fn sign<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(Decimal::from(decimal(args, 0).unscaled().signum() as i32))
+}
+
+fn scale<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give(Value::Integer(decimal(args, 0).scale().into()))
+}
+
+fn min_scale<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give(Value::Integer(decimal(args, 0).normalized().scale().into()))
+}
+
+fn trim_scale<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    give_decimal(decimal(args, 0).normalized())
+}
+
+/// Both numbers with one scale.
+fn aligned(args: &[Value<'_>]) -> Result<(i128, i128, u8), Problem> {
+    let (a, b) = (decimal(args, 0), decimal(args, 1));
+    let scale = a.scale().max(b.scale());
+    Ok((a.rescale(scale)?.unscaled(), b.rescale(scale)?.unscaled(), scale))
+}
+
+fn div<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let (a, b) = (decimal(args, 0), decimal(args, 1));
+    if b.unscaled() == 0 {
+        return Err(Problem::Value(Error::DivisionByZero));
+    }
+    // The remainder taken off, the rest divides without one.
+    let whole = a.checked_sub(a.checked_rem(b)?)?.div_at(b, 0)?;
+    give_decimal(whole)
+}
+
+fn greatest_divisor(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+fn gcd<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let (a, b, scale) = aligned(args)?;
+    let divisor = greatest_divisor(a.unsigned_abs(), b.unsigned_abs());
+    give_decimal(Decimal::new(divisor as i128, scale)?)
+}
+
+fn lcm<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let (a, b, scale) = aligned(args)?;
+    let (a, b) = (a.unsigned_abs(), b.unsigned_abs());
+    let multiple = match greatest_divisor(a, b) {
+        0 => Some(0),
+        divisor => (a / divisor).checked_mul(b),
+    };
+    let multiple = multiple.and_then(|multiple| i128::try_from(multiple).ok());
+    give_decimal(Decimal::new(multiple.unwrap_or(i128::MAX), scale)?)
+}
+
+fn factorial<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let n = int(args, 0);
+    if n < 0 {
+        return Err(Problem::new("22003", "factorial of a negative number is undefined"));
+    }
+    // 34! has 39 digits.
+    let product = (2..=i128::from(n.min(40))).try_fold(1i128, |product, factor| product.checked_mul(factor));
+    give_decimal(Decimal::new(product.unwrap_or(i128::MAX), 0)?)
+}
+
+fn width_bucket<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let (x, low, high, count) = (decimal(args, 0), decimal(args, 1), decimal(args, 2), int(args, 3));
+    if count <= 0 {
+        return Err(Problem::new("2201G", "count must be greater than zero"));
+    }
+    if low == high {
+        return Err(Problem::new("2201G", "lower bound cannot equal upper bound"));
+    }
+    let (is_below, is_above) = if low < high { (x < low, x >= high) } else { (x > low, x <= high) };
+    let bucket = match (is_below, is_above) {
+        (true, _) => 0,
+        (_, true) => count + 1,
+        _ => {
+            let (part, all) = (x.checked_sub(low)?, high.checked_sub(low)?);
+            let scaled = part.checked_mul(Decimal::from(count))?;
+            let whole = scaled.checked_sub(scaled.checked_rem(all)?)?.div_at(all, 0)?;
+            whole.to_i64()? + 1
+        }
+    };
+    let bucket = i32::try_from(bucket).map_err(|_| Problem::new("22003", "integer out of range"))?;
+    give(Value::Integer(bucket))
+}

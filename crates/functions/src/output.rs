@@ -1,0 +1,23 @@
+//! Values as text, appended to the sink.
+
+use core::fmt;
+
+use cofferdam_types::Value;
+
+use crate::context::{Context, Problem, Writer};
+
+/// Appends what `write!` makes.
+pub(crate) fn write(cx: &mut Context<'_>, arguments: fmt::Arguments<'_>) -> Result<(), Problem> {
+    Ok(Writer::new(cx.sink).format(arguments)?)
+}
+
+/// Appends PostgreSQL's text form of a value; nothing for NULL.
+pub(crate) fn write_value(value: Value<'_>, cx: &mut Context<'_>) -> Result<(), Problem> {
+    match value {
+        Value::Null => Ok(()),
+        Value::Text(text) | Value::Char(text) | Value::Json(text) | Value::Jsonb(text) => {
+            Ok(cx.sink.append(text.as_bytes())?)
+        }
+        other => write(cx, format_args!("{other}")),
+    }
+}

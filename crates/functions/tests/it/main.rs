@@ -1,0 +1,5 @@
+//! The crate's tests from outside.
+#![allow(clippy::disallowed_types)]
+
+mod answers;
+mod support;
