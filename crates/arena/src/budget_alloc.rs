@@ -39,6 +39,9 @@ const PIECE_OVERHEAD_BYTES: u64 = 16;
 /// else depends on it.
 static PIECES_BYTES: AtomicU64 = AtomicU64::new(0);
 
+/// How often the process took a piece or an account from the global allocator: for those who count, too.
+static TAKEN_COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// An allocator that charges a budget before it takes a piece from the global allocator. Clones are the same one.
 #[derive(Clone)]
 pub struct BudgetAlloc {
@@ -62,6 +65,7 @@ impl Drop for Account {
 impl BudgetAlloc {
     /// An allocator on a budget; takes nothing from it until the first piece (the account itself is 64 bytes).
     pub fn new(budget: &Budget) -> BudgetAlloc {
+        TAKEN_COUNT.fetch_add(1, Ordering::Relaxed);
         BudgetAlloc { account: Arc::new(Account { budget: budget.clone(), bytes: Mutex::new(0) }) }
     }
 
@@ -74,6 +78,12 @@ impl BudgetAlloc {
     /// taken and until after it is given back, so this is never less than what they hold.
     pub fn pieces_bytes() -> u64 {
         PIECES_BYTES.load(Ordering::Relaxed)
+    }
+
+    /// How often such allocators have taken something from the global allocator, in the whole process: pieces, and 64 bytes for
+    /// each allocator that was made.
+    pub fn taken_count() -> u64 {
+        TAKEN_COUNT.load(Ordering::Relaxed)
     }
 
     /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle. It is released by
@@ -154,6 +164,7 @@ unsafe impl Allocator for BudgetAlloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.charge(layout.size())?;
         PIECES_BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        TAKEN_COUNT.fetch_add(1, Ordering::Relaxed);
         Global.allocate(layout).inspect_err(|_| self.give_back(layout))
     }
 
@@ -183,10 +194,12 @@ mod tests {
     #[test]
     fn pieces_are_counted() {
         const BYTES: usize = 64 << 20;
+        let taken = BudgetAlloc::taken_count();
         let pieces = BudgetAlloc::new(&Budget::unlimited("process").unwrap());
         let mut large: Vec<u8, BudgetAlloc> = Vec::new_in(pieces);
         large.try_reserve_exact(BYTES).unwrap();
         assert!(BudgetAlloc::pieces_bytes() >= BYTES as u64);
+        assert!(BudgetAlloc::taken_count() >= taken + 2);
         drop(large);
         assert!(BudgetAlloc::pieces_bytes() < BYTES as u64);
     }

@@ -31,7 +31,6 @@ pub(crate) use cofferdam_types::column::{
 use cofferdam_types::{Decimal, Type, Value};
 
 use crate::error::Place;
-use crate::tables::Tables;
 
 /// The most rows in a batch; selections hold row numbers of 16 bits.
 pub(crate) const BATCH_ROWS_MAX: usize = 2048;
@@ -215,8 +214,6 @@ pub(crate) struct Store<'a> {
     pub(crate) capacity: usize,
     /// Where in a file the rows of the batch come from, where a statement puts rows of one file into a table.
     pub(crate) origin: Option<Origin<'a>>,
-    /// What scans of stored tables read.
-    pub(crate) tables: Tables<'a>,
     /// Lends its place to a heap that is taken out while it is written.
     spare: &'a Arena,
 }
@@ -238,7 +235,6 @@ impl<'a> Store<'a> {
             selections: Vec::new_in(arena),
             capacity,
             origin: None,
-            tables: Tables::None,
             spare: arena,
         }
     }

@@ -42,6 +42,10 @@ pub enum Error<'a> {
     OutOfMemory(AllocError),
     /// Retry if you like: the statement was cancelled.
     Cancelled,
+    /// Fix the query or the data: a subquery that stands for a value gave a second row.
+    ManyRows,
+    /// Write the query in another way: recursions are nested deeper than they are run.
+    TooDeep,
     /// Write the query in another way: a part of it cannot be run yet.
     NotSupported {
         /// The part.
@@ -58,6 +62,10 @@ pub enum ArgumentProblem {
     NegativeSubstringLength,
     /// A LIKE pattern that ends in its escape character.
     PatternEndsInEscape,
+    /// LIMIT with a negative count.
+    NegativeLimit,
+    /// OFFSET with a negative count.
+    NegativeOffset,
     /// A text that is too long for its column.
     TooManyCharacters {
         /// The most characters that the column takes.
@@ -226,6 +234,8 @@ impl Error<'_> {
             Error::Spill(problem) => problem.sqlstate(),
             Error::OutOfMemory(_) => "53200",
             Error::Cancelled => "57014",
+            Error::ManyRows => "21000",
+            Error::TooDeep => "54001",
             Error::NotSupported { .. } => "0A000",
         }
     }
@@ -237,6 +247,8 @@ impl Error<'_> {
             | Error::Argument { .. }
             | Error::File(_)
             | Error::Violation(_)
+            | Error::ManyRows
+            | Error::TooDeep
             | Error::NotSupported { .. } => Remedy::FixInput,
             Error::Store(problem) => problem.error.remedy(),
             Error::Spill(problem) => problem.remedy(),
@@ -248,6 +260,11 @@ impl Error<'_> {
     /// The part of the statement that the error is about.
     pub fn span(&self) -> Option<Span> {
         match self {
+            // PostgreSQL gives these no place.
+            Error::Argument {
+                problem: ArgumentProblem::NegativeLimit | ArgumentProblem::NegativeOffset,
+                ..
+            } => None,
             Error::Value { span, .. } | Error::Argument { span, .. } => Some(*span),
             Error::File(_)
             | Error::Violation(_)
@@ -255,6 +272,8 @@ impl Error<'_> {
             | Error::Spill(_)
             | Error::OutOfMemory(_)
             | Error::Cancelled
+            | Error::ManyRows
+            | Error::TooDeep
             | Error::NotSupported { .. } => None,
         }
     }
@@ -263,7 +282,12 @@ impl Error<'_> {
     pub fn hint(&self) -> Option<Hint<'_>> {
         match self {
             Error::Value { error, .. } => error.hint().map(Hint::Text),
-            Error::Argument { .. } | Error::Cancelled | Error::NotSupported { .. } | Error::Store(_) => None,
+            Error::Argument { .. }
+            | Error::Cancelled
+            | Error::ManyRows
+            | Error::TooDeep
+            | Error::NotSupported { .. }
+            | Error::Store(_) => None,
             Error::File(problem) => problem.kind.hint().map(Hint::Text),
             Error::Spill(problem) => Some(Hint::Text(problem.hint())),
             Error::Violation(Violation { kind: ViolationKind::Unique { .. }, row, .. }) => {
@@ -287,6 +311,8 @@ impl Error<'_> {
             Error::Argument { problem, span } => Error::Argument { problem, span },
             Error::OutOfMemory(error) => Error::OutOfMemory(error),
             Error::Cancelled => Error::Cancelled,
+            Error::ManyRows => Error::ManyRows,
+            Error::TooDeep => Error::TooDeep,
             Error::NotSupported { what } => Error::NotSupported { what },
             Error::Spill(problem) => Error::Spill(problem),
             Error::File(_) | Error::Violation(_) | Error::Store(_) => {
@@ -310,6 +336,8 @@ impl ArgumentProblem {
         match self {
             ArgumentProblem::NegativeSubstringLength => "22011",
             ArgumentProblem::PatternEndsInEscape => "22025",
+            ArgumentProblem::NegativeLimit => "2201W",
+            ArgumentProblem::NegativeOffset => "2201X",
             ArgumentProblem::TooManyCharacters { .. } => "22001",
         }
     }
@@ -322,6 +350,8 @@ impl fmt::Display for ArgumentProblem {
             ArgumentProblem::PatternEndsInEscape => {
                 f.write_str("LIKE pattern must not end with escape character")
             }
+            ArgumentProblem::NegativeLimit => f.write_str("LIMIT must not be negative"),
+            ArgumentProblem::NegativeOffset => f.write_str("OFFSET must not be negative"),
             ArgumentProblem::TooManyCharacters { count } => {
                 write!(f, "value too long for type character varying({count})")
             }
@@ -435,6 +465,8 @@ impl fmt::Display for Error<'_> {
             Error::Spill(problem) => problem.fmt(f),
             Error::OutOfMemory(error) => error.fmt(f),
             Error::Cancelled => f.write_str("canceling statement due to user request"),
+            Error::ManyRows => f.write_str("more than one row returned by a subquery used as an expression"),
+            Error::TooDeep => f.write_str("recursive queries are nested too deep"),
             Error::NotSupported { what } => write!(f, "the operator {what} is not supported yet"),
         }
     }

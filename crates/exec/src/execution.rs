@@ -1,10 +1,12 @@
-//! A running query: the loop that carries batches between operators.
+//! A running query: pipelines one after the other, and the last one batch by batch.
 //!
 //! ```text
-//! Workspace      an arena per operator, under budgets of their own     the caller holds it while the query runs
-//! └ Execution    the operators, their columns, the loop                borrows the workspace and the plan
+//! Workspace      a budget per operator, arenas of the last pipeline    the caller holds it while the query runs
+//! └ Execution    what pipelines leave behind, the last pipeline        borrows the workspace and the plan
 //!   └ Batch      the rows of the root's columns                        good until the next batch is asked for
 //! ```
+//!
+//! How a plan is cut and what operators are asked is told in [`pipeline`](crate::pipeline).
 //!
 //! The budgets form a subtree of the statement's: `exec` with a child for each operator, named after it and its number
 //! in the plan. When the workspace is dropped all of them are back at zero, whatever happened before.
@@ -14,18 +16,22 @@ use core::fmt::Write as _;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{Insert, OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{FileSource, Insert, Operator, OperatorId, OperatorKind, PhysicalPlan};
 use cofferdam_plan::table::{StoredTable, TableSource};
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
-use crate::error::{Error, Place, StoreProblem, Violation, ViolationKind};
-use crate::operators::{Event, Node, Step, name};
+use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
+use crate::operators::name;
+use crate::pipeline::{Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot};
 use crate::tables::{Changes, Tables};
 
 static OPEN: Stage = Stage::new("open");
 static EXECUTE: Stage = Stage::new("execute");
+
+/// How deep recursive queries are run inside of rounds of others: each takes native stack.
+const RECURSIONS_MAX: u32 = 16;
 
 /// The arenas that a query runs in.
 #[derive(Debug)]
@@ -63,12 +69,11 @@ impl<'s> Workspace<'s> {
         &self.budget
     }
 
-    /// Opens the operators of the plan that this workspace was made for. Scans of stored tables read `tables`;
-    /// `is_cancelled` is asked before each batch.
+    /// Begins the plan that this workspace was made for. Nothing is opened before the first batch is asked for. Scans of
+    /// stored tables read `tables`; `is_cancelled` is asked before each batch.
     ///
     /// # Errors
-    /// [`Error::File`] for a file that cannot be opened, [`Error::Store`] for a table, [`Error::OutOfMemory`], and what
-    /// constant expressions raise.
+    /// [`Error::OutOfMemory`].
     pub fn execute<'a>(
         &'a self,
         plan: &PhysicalPlan<'a>,
@@ -78,24 +83,24 @@ impl<'s> Workspace<'s> {
         self.budget.set_stage(&OPEN);
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
-        let mut store = Store::new(rows_per_batch(plan, &self.budget), shared);
-        store.tables = tables;
-        let notes_lines = is_file_to_table(plan);
-        let mut nodes: Vec<'a, Node<'a>> = Vec::with_capacity_in(plan.operators.len(), shared)?;
-        for (index, (operator, arena)) in plan.operators.iter().zip(arenas).enumerate() {
-            let node = Node::open(operator, &nodes, notes_lines, &mut store, arena)?;
-            nodes.push(node)?;
-            for input in operator.kind.inputs().iter() {
-                nodes[input.index()].parent = Some(OperatorId::new(index as u32));
-            }
-        }
+        let schedule = Schedule::cut(plan.operators, shared)?;
         let insert = match plan.insert() {
             Some(insert) => Some(Target::new(insert, shared)?),
             None => None,
         };
-        self.budget.set_stage(&EXECUTE);
-        let (columns, current, is_done) = (plan.columns(), None, false);
-        Ok(Execution { nodes, store, columns, insert, is_cancelled, current, is_done })
+        let runner = Runner {
+            operators: plan.operators,
+            schedule,
+            arenas: Arenas { of_operators: arenas, home: shared },
+            slots: schedule.slots(plan.operators, shared)?,
+            counters: shared.alloc_slice_fill(plan.operators.len(), Counters::default())?,
+            tables,
+            is_cancelled,
+            capacity: rows_per_batch(plan, &self.budget),
+            notes_lines: is_file_to_table(plan),
+            problems: Problems::new(plan, &schedule, shared)?,
+        };
+        Ok(Execution { runner, answer: None, columns: plan.columns(), insert, current: None, is_done: false })
     }
 }
 
@@ -127,15 +132,235 @@ fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
 ///
 /// **Memory.** All of it is the workspace's; see the operators for what each holds at its peak.
 pub struct Execution<'a> {
-    nodes: Vec<'a, Node<'a>>,
-    store: Store<'a>,
+    runner: Runner<'a>,
+    /// The last pipeline, once those before it have run.
+    answer: Option<Answer<'a>>,
     columns: &'a [Column<'a>],
     insert: Option<Target<'a>>,
-    is_cancelled: &'a dyn Fn() -> bool,
     /// The batch that stands in the root's columns.
     current: Option<BatchRows>,
     /// After the last batch, or an error.
     is_done: bool,
+}
+
+/// The pipeline whose rows are the answer.
+struct Answer<'a> {
+    flow: Flow<'a>,
+    store: Store<'a>,
+    ids: &'a [VectorId],
+}
+
+/// Runs pipelines.
+struct Runner<'a> {
+    operators: &'a [Operator<'a>],
+    schedule: Schedule<'a>,
+    /// Those of the last pipeline; the budgets are those of all.
+    arenas: Arenas<'a>,
+    slots: Vec<'a, Slot>,
+    counters: &'a mut [Counters],
+    tables: Tables<'a>,
+    is_cancelled: &'a dyn Fn() -> bool,
+    /// Rows in a batch at most.
+    capacity: usize,
+    notes_lines: bool,
+    problems: Problems<'a>,
+}
+
+impl<'a> Runner<'a> {
+    /// What operators have at hand. Not a method: the borrow is of these fields alone.
+    fn context<'c>(
+        slots: &'c mut [Slot],
+        counters: &'c mut [Counters],
+        tables: &'c Tables<'a>,
+        is_cancelled: &'c dyn Fn() -> bool,
+    ) -> Context<'c> {
+        Context { slots, tables, is_cancelled, counters }
+    }
+
+    /// Runs the pipelines of a list, one after the other; `depth` recursions are under way.
+    fn run_list(&mut self, list: &[u32], depth: u32) -> Result<(), Error<'a>> {
+        if depth > RECURSIONS_MAX {
+            return Err(Error::TooDeep);
+        }
+        list.iter().try_for_each(|&index| self.run_pipeline(&self.schedule.pipelines[index as usize], depth))
+    }
+
+    /// Runs a pipeline from its begin to its end, in arenas of its own.
+    fn run_pipeline(&mut self, pipeline: &'a Pipeline<'a>, depth: u32) -> Result<(), Error<'a>> {
+        let home = Arena::new(self.arenas.home.budget());
+        let mut of_operators = Vec::with_capacity_in(self.operators.len(), &home)?;
+        for arena in self.arenas.of_operators {
+            of_operators.push(Arena::new(arena.budget()))?;
+        }
+        let arenas = Arenas { of_operators: &of_operators, home: &home };
+        match self.run_in(pipeline, depth, arenas) {
+            Ok(outcome) => outcome?,
+            Err(error) => return Err(self.problems.keep(error, self.operators)),
+        }
+        for &operator in pipeline.releases {
+            let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+            cx.take_state(operator);
+        }
+        Ok(())
+    }
+
+    /// An error of the pipeline itself lives in its arenas; that of a round, the inner result, has been kept already.
+    fn run_in<'p>(
+        &mut self,
+        pipeline: &'p Pipeline<'p>,
+        depth: u32,
+        arenas: Arenas<'p>,
+    ) -> Result<Result<(), Error<'a>>, Error<'p>>
+    where
+        'a: 'p,
+    {
+        let budget = arenas.home.budget();
+        budget.set_stage(&OPEN);
+        let mut store = Store::new(self.capacity, arenas.home);
+        let role = pipeline.sink.expect("the pipeline of the answer is not run by this");
+        let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+        let mut flow =
+            Flow::open(pipeline, self.schedule, self.operators, arenas, false, &mut store, &mut cx)?;
+        let mut sink = flow.open_sink(role, &mut store, &mut cx)?;
+        budget.set_stage(&EXECUTE);
+        loop {
+            let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+            match flow.next(&mut store, &mut cx)? {
+                Given::Batch(batch) => sink.take(batch, &mut store, &mut cx)?,
+                Given::Round(list) => {
+                    let outcome = self.run_list(self.schedule.list(list), depth + 1);
+                    if outcome.is_err() {
+                        return Ok(outcome);
+                    }
+                }
+                Given::End => break,
+            }
+        }
+        let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+        // Sources and steps are not needed any more.
+        while !sink.finish(&mut store, &mut cx)? {
+            cx.check()?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Opens the last pipeline.
+    fn open_answer(&mut self) -> Result<Answer<'a>, Error<'a>> {
+        self.arenas.home.budget().set_stage(&OPEN);
+        let mut store = Store::new(self.capacity, self.arenas.home);
+        let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+        let pipeline = self.schedule.answer();
+        let arenas = self.arenas;
+        let flow = Flow::open(
+            pipeline,
+            self.schedule,
+            self.operators,
+            arenas,
+            self.notes_lines,
+            &mut store,
+            &mut cx,
+        )?;
+        let ids = flow.columns_of(OperatorId::new(self.operators.len() as u32 - 1));
+        self.arenas.home.budget().set_stage(&EXECUTE);
+        Ok(Answer { flow, store, ids })
+    }
+}
+
+/// Where errors of a pipeline that is given back are written: made before there are any.
+struct Problems<'a> {
+    file: Option<&'a mut FileProblem<'a>>,
+    store: Option<&'a mut StoreProblem<'a>>,
+}
+
+impl<'a> Problems<'a> {
+    fn new(
+        plan: &PhysicalPlan<'_>,
+        schedule: &Schedule<'_>,
+        arena: &'a Arena,
+    ) -> Result<Problems<'a>, AllocError> {
+        let mut problems = Problems { file: None, store: None };
+        for operator in plan.operators {
+            // The last pipeline's errors need no other place.
+            let OperatorKind::Scan(scan) = operator.kind else { continue };
+            match scan.source {
+                _ if schedule.pipelines.len() == 1 => {}
+                TableSource::File(_) if problems.file.is_none() => {
+                    let kind = FileProblemKind::UnclosedQuote;
+                    problems.file = Some(arena.alloc(FileProblem { path: "", line: 0, kind })?);
+                }
+                TableSource::Stored(_) if problems.store.is_none() => {
+                    let error = cofferdam_store::Error::Cancelled;
+                    problems.store = Some(arena.alloc(StoreProblem { error, place: None })?);
+                }
+                _ => {}
+            }
+        }
+        Ok(problems)
+    }
+
+    /// The error of a pipeline, out of its arenas. Names in it are those of the plan, where they are found again.
+    #[cold]
+    fn keep(&mut self, error: Error<'_>, operators: &'a [Operator<'a>]) -> Error<'a> {
+        match error {
+            Error::File(problem) => {
+                let kept = self.file.take().expect("the first error ends the statement");
+                let path = path_in(operators, problem.path);
+                let name = |name: &str| column_in(operators, name);
+                let kind = match problem.kind {
+                    FileProblemKind::BadField { column, name: of, error, is_assigned } => {
+                        FileProblemKind::BadField { column, name: name(of), error, is_assigned }
+                    }
+                    FileProblemKind::InvalidUtf8 { offset, name: of } => {
+                        FileProblemKind::InvalidUtf8 { offset, name: name(of) }
+                    }
+                    FileProblemKind::Refused { name: of, error } => {
+                        FileProblemKind::Refused { name: name(of), error }
+                    }
+                    FileProblemKind::Io { kind } => FileProblemKind::Io { kind },
+                    FileProblemKind::Ragged { fields, expected } => {
+                        FileProblemKind::Ragged { fields, expected }
+                    }
+                    FileProblemKind::NulByte { offset } => FileProblemKind::NulByte { offset },
+                    FileProblemKind::NotAFile => FileProblemKind::NotAFile,
+                    FileProblemKind::Shrunk => FileProblemKind::Shrunk,
+                    FileProblemKind::UnclosedQuote => FileProblemKind::UnclosedQuote,
+                    FileProblemKind::CarriageReturns => FileProblemKind::CarriageReturns,
+                    FileProblemKind::LineTooLong => FileProblemKind::LineTooLong,
+                };
+                *kept = FileProblem { path, line: problem.line, kind };
+                Error::File(kept)
+            }
+            Error::Store(problem) => {
+                let kept = self.store.take().expect("the first error ends the statement");
+                *kept = StoreProblem { error: problem.error, place: None };
+                Error::Store(kept)
+            }
+            Error::Violation(_) => unreachable!("rows are put into a table by the last pipeline"),
+            error => error.detached(),
+        }
+    }
+}
+
+/// The files that a plan reads.
+fn files<'a>(operators: &'a [Operator<'a>]) -> impl Iterator<Item = &'a FileSource<'a>> {
+    operators.iter().filter_map(|operator| match operator.kind {
+        OperatorKind::Scan(scan) => match scan.source {
+            TableSource::File(file) => Some(file),
+            TableSource::Stored(_) => None,
+        },
+        _ => None,
+    })
+}
+
+fn path_in<'a>(operators: &'a [Operator<'a>], path: &str) -> &'a str {
+    let found = files(operators).find(|file| file.path == path);
+    found.map_or("", |file| file.path)
+}
+
+fn column_in<'a>(operators: &'a [Operator<'a>], name: &str) -> &'a str {
+    let mut columns = files(operators).flat_map(|file| file.columns);
+    let found = columns.find(|column| column.name == name);
+    found.map_or("", |column| column.name)
 }
 
 /// The table that rows are put into.
@@ -170,9 +395,14 @@ impl<'a> Execution<'a> {
 
     /// The batch that [`Execution::next_batch`] gave last, as long as it is good.
     pub fn batch(&self) -> Option<Batch<'_, 'a>> {
-        let root = self.nodes.last()?;
+        let Answer { store, ids, .. } = self.answer.as_ref()?;
         let rows = self.current?;
-        Some(Batch { store: &self.store, ids: root.columns, columns: self.columns, rows })
+        Some(Batch { store, ids, columns: self.columns, rows })
+    }
+
+    /// What each operator of the plan did so far.
+    pub fn counters(&self) -> &[Counters] {
+        self.runner.counters
     }
 
     /// Runs a plan whose root is an insert to its end, puts its rows into the table, and gives their number.
@@ -184,14 +414,15 @@ impl<'a> Execution<'a> {
     /// If the root is no insert.
     pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
         let table = TableId(self.insert.as_ref().expect("the root is an insert").table.id);
-        let mut rows = Answer { execution: self, next: 0, row: 0 };
+        let mut rows = Loaded { execution: self, next: 0, row: 0 };
         let outcome = changes.load(table, &mut rows);
         let row = rows.row;
         match outcome {
             Ok(rows_count) => Ok(rows_count),
             Err(LoadError::Source(error)) => Err(error),
             Err(LoadError::Store(error)) => {
-                let place = self.current.and_then(|_| self.store.place_of(row));
+                let answer = self.answer.as_ref().filter(|_| self.current.is_some());
+                let place = answer.and_then(|answer| answer.store.place_of(row));
                 self.is_done = true;
                 let target = self.insert.take().expect("the first error ends the statement");
                 Err(target.refused(error, place, changes))
@@ -199,25 +430,22 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Runs operators until the root has a batch.
+    /// Runs pipelines until the last one has a batch.
     fn run(&mut self) -> Result<Option<BatchRows>, Error<'a>> {
-        let root = self.nodes.len() - 1;
-        let (mut at, mut event) = (root, Event::Pull);
+        if self.answer.is_none() {
+            self.runner.run_list(self.runner.schedule.before_answer(), 0)?;
+            self.answer = Some(self.runner.open_answer()?);
+        }
+        let Some(Answer { flow, store, .. }) = &mut self.answer else { return Ok(None) };
         loop {
-            if (self.is_cancelled)() {
-                return Err(Error::Cancelled);
+            let runner = &mut self.runner;
+            let mut cx =
+                Runner::context(&mut runner.slots, runner.counters, &runner.tables, runner.is_cancelled);
+            match flow.next(store, &mut cx)? {
+                Given::Batch(batch) => return Ok(Some(batch)),
+                Given::Round(list) => runner.run_list(runner.schedule.list(list), 1)?,
+                Given::End => return Ok(None),
             }
-            let node = &mut self.nodes[at];
-            let step = node.resume(event, &mut self.store)?;
-            let parent = node.parent.map(OperatorId::index);
-            (at, event) = match (step, parent) {
-                (Step::Pull(input), _) => (input.index(), Event::Pull),
-                (Step::Again, _) => (at, Event::Pull),
-                (Step::Emit(rows), Some(parent)) => (parent, Event::Batch(rows)),
-                (Step::Emit(rows), None) => return Ok(Some(rows)),
-                (Step::End, Some(parent)) => (parent, Event::End),
-                (Step::End, None) => return Ok(None),
-            };
         }
     }
 }
@@ -266,7 +494,7 @@ impl<'a> Target<'a> {
 }
 
 /// The rows of an execution, for a load.
-struct Answer<'e, 'a> {
+struct Loaded<'e, 'a> {
     execution: &'e mut Execution<'a>,
     /// The place in the batch of the row that comes next.
     next: usize,
@@ -274,12 +502,12 @@ struct Answer<'e, 'a> {
     row: usize,
 }
 
-impl<'a> RowSource for Answer<'_, 'a> {
+impl<'a> RowSource for Loaded<'_, 'a> {
     type Error = Error<'a>;
 
     fn advance(&mut self) -> Result<bool, Error<'a>> {
         let is_batch_over = |execution: &Execution<'_>, next| {
-            execution.current.is_none_or(|batch| next >= execution.store.rows(batch).len())
+            execution.batch().is_none_or(|batch| next >= batch.rows_count())
         };
         if is_batch_over(self.execution, self.next) {
             self.next = 0;
@@ -287,16 +515,15 @@ impl<'a> RowSource for Answer<'_, 'a> {
                 return Ok(false);
             }
         }
-        let Some(batch) = self.execution.current else { return Ok(false) };
-        self.row = self.execution.store.rows(batch).nth(self.next);
+        let Some(batch) = self.execution.batch() else { return Ok(false) };
+        self.row = batch.store.rows(batch.rows).nth(self.next);
         self.next += 1;
         Ok(true)
     }
 
     fn value(&self, column: usize) -> Value<'_> {
-        let Execution { nodes, store, columns, .. } = &*self.execution;
-        match nodes.last() {
-            Some(root) => store.value(root.columns[column], self.row, columns[column].ty),
+        match self.execution.batch() {
+            Some(batch) => batch.store.value(batch.ids[column], self.row, batch.columns[column].ty),
             None => Value::Null,
         }
     }
@@ -305,7 +532,7 @@ impl<'a> RowSource for Answer<'_, 'a> {
 impl core::fmt::Debug for Execution<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Execution")
-            .field("operators", &self.nodes.len())
+            .field("operators", &self.runner.operators.len())
             .field("is_done", &self.is_done)
             .finish()
     }

@@ -40,6 +40,7 @@ mod execution;
 mod expr;
 mod hash_table;
 mod operators;
+mod pipeline;
 mod rows;
 // Its users come one by one.
 #[allow(dead_code, unused_imports)]
@@ -52,5 +53,6 @@ pub use error::{
     Violation, ViolationKind,
 };
 pub use execution::{Batch, Execution, Workspace};
+pub use pipeline::Counters;
 pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
 pub use tables::{Changes, Lender, Tables, describe};

@@ -10,11 +10,12 @@
 //! A column is found without looking at the others, and equal rows are equal bytes: what is NULL is zero, and in keys
 //! the doubles that compare equal are made equal. Integers are little-endian: this form never leaves the process.
 //!
-//! Kept rows stand in blocks, each with its length before it, and are named by block and offset. Blocks come from the
-//! operator's arena, so its budget pays for each before it is used.
+//! Kept rows stand in blocks, each with its length before it, and are named by block and offset. Blocks are owned buffers
+//! of the operator's budget, which pays for each before it is used.
 
-use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
+use allocator_api2::vec::Vec;
+use cofferdam_arena::collections::Vec as ArenaVec;
+use cofferdam_arena::{AllocError, Arena, BudgetAlloc, Buffer};
 
 use crate::batch::{Data, Element, Kind, Rows, Source, Store, TextView, Vector, VectorId};
 
@@ -42,7 +43,7 @@ impl<'a> RowLayout<'a> {
         arena: &'a Arena,
     ) -> Result<RowLayout<'a>, AllocError> {
         let mut offset = kinds.len().div_ceil(8);
-        let mut columns = Vec::with_capacity_in(kinds.len(), arena)?;
+        let mut columns = ArenaVec::with_capacity_in(kinds.len(), arena)?;
         let mut previous_text = None;
         for kind in kinds {
             columns.push(Column { kind, offset, previous_text })?;
@@ -131,16 +132,20 @@ fn bytes_at<const N: usize>(row: &[u8], at: usize) -> [u8; N] {
 /// The rows of one batch as bytes. Made once per operator; the memory is reused for every batch.
 #[derive(Debug)]
 pub(crate) struct RowEncoder<'a> {
-    bytes: Vec<'a, u8>,
+    bytes: ArenaVec<'a, u8>,
     /// Where each row starts, and where the last one ends.
-    starts: Vec<'a, usize>,
+    starts: ArenaVec<'a, usize>,
     /// Where the next text of each row goes, from the row's start.
-    ends: Vec<'a, u32>,
+    ends: ArenaVec<'a, u32>,
 }
 
 impl<'a> RowEncoder<'a> {
     pub(crate) fn new(arena: &'a Arena) -> RowEncoder<'a> {
-        RowEncoder { bytes: Vec::new_in(arena), starts: Vec::new_in(arena), ends: Vec::new_in(arena) }
+        RowEncoder {
+            bytes: ArenaVec::new_in(arena),
+            starts: ArenaVec::new_in(arena),
+            ends: ArenaVec::new_in(arena),
+        }
     }
 
     /// The bytes of the `i`-th row that was encoded.
@@ -282,24 +287,24 @@ const BLOCK_BYTES_MIN: usize = 1024;
 const BLOCK_BYTES_MAX: usize = 64 * 1024;
 const LENGTH_BYTES: usize = 4;
 
-/// Rows that an operator keeps, of any length, in the order they came.
+/// Rows that an operator keeps, of any length, in the order they came. Owned: they outlive the pipeline that made them.
 #[derive(Debug)]
-pub(crate) struct RowBlocks<'a> {
-    arena: &'a Arena,
-    blocks: Vec<'a, Block<'a>>,
+pub(crate) struct RowBlocks {
+    blocks: Vec<Block, BudgetAlloc>,
     /// The block that is being filled.
     current: usize,
 }
 
 #[derive(Debug)]
-struct Block<'a> {
-    bytes: &'a mut [u8],
+struct Block {
+    bytes: Buffer<u8>,
     used: usize,
 }
 
-impl<'a> RowBlocks<'a> {
-    pub(crate) fn new(arena: &'a Arena) -> RowBlocks<'a> {
-        RowBlocks { arena, blocks: Vec::new_in(arena), current: 0 }
+impl RowBlocks {
+    /// No rows yet; `pieces` is of the budget that pays.
+    pub(crate) fn new(pieces: &BudgetAlloc) -> RowBlocks {
+        RowBlocks { blocks: Vec::new_in(pieces.clone()), current: 0 }
     }
 
     /// Keeps the bytes of `parts`, one behind the other, as one row.
@@ -327,10 +332,15 @@ impl<'a> RowBlocks<'a> {
 
     fn add_block(&mut self, needed: usize) -> Result<(), AllocError> {
         // As much again as there is, so that few rows need little and many rows few blocks.
-        let grown = self.blocks.last().map_or(BLOCK_BYTES_MIN, |block| block.bytes.len() * 2);
-        let size = grown.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).max(needed);
-        let bytes = self.arena.alloc_zeroed_slice(size)?;
-        self.blocks.push(Block { bytes, used: 0 })?;
+        let grown = self.blocks.last().map_or(BLOCK_BYTES_MIN, |block| block.bytes.charged_bytes() * 2);
+        let size = grown.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
+        self.blocks.try_reserve(1).map_err(|_| AllocError)?;
+        let budget = self.blocks.allocator().budget();
+        let bytes = match Buffer::<u8>::len_filling(size) {
+            len if len >= needed => Buffer::filling(budget, size)?,
+            _ => Buffer::zeroed(budget, needed)?,
+        };
+        self.blocks.push(Block { bytes, used: 0 });
         self.current = self.blocks.len() - 1;
         Ok(())
     }
@@ -349,11 +359,22 @@ impl<'a> RowBlocks<'a> {
         loop {
             let block = self.blocks.get(from.block as usize)?;
             if (from.offset as usize) < block.used {
-                let len = u32::from_le_bytes(bytes_at(block.bytes, from.offset as usize));
+                let len = u32::from_le_bytes(bytes_at(&block.bytes, from.offset as usize));
                 let next = RowRef { block: from.block, offset: from.offset + LENGTH_BYTES as u32 + len };
                 return Some((from, next));
             }
             from = RowRef { block: from.block + 1, offset: 0 };
+        }
+    }
+
+    /// Gives the blocks before a row back; those rows are not read any more.
+    pub(crate) fn release_before(&mut self, row: RowRef) {
+        let end = (row.block as usize).min(self.blocks.len());
+        let held =
+            self.blocks[..end].iter().rposition(|block| block.bytes.is_empty()).map_or(0, |last| last + 1);
+        for block in &mut self.blocks[held..end] {
+            let budget = block.bytes.budget().clone();
+            *block = Block { bytes: Buffer::empty(&budget), used: 0 };
         }
     }
 
@@ -363,5 +384,17 @@ impl<'a> RowBlocks<'a> {
             block.used = 0;
         }
         self.current = 0;
+    }
+}
+
+impl RowRef {
+    /// Both parts in one word.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.block) << 32 | u64::from(self.offset)
+    }
+
+    /// What [`RowRef::to_bits`] gave.
+    pub(crate) fn from_bits(bits: u64) -> RowRef {
+        RowRef { block: (bits >> 32) as u32, offset: bits as u32 }
     }
 }

@@ -3,13 +3,12 @@
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::{BinaryOp, Column, Expr, ExprKind};
-use cofferdam_plan::physical::OperatorId;
 use cofferdam_types::Type;
 
-use super::{Event, Step};
 use crate::batch::{BatchRows, SelectionId, Store, VectorId};
 use crate::error::{Error, FileProblem, FileProblemKind};
 use crate::expr::{Program, Registers, Test, compile, narrow_in_place, passing};
+use crate::pipeline::Passed;
 
 /// Conjuncts that are tested one after the other, each on the rows that passed those before it.
 #[derive(Debug)]
@@ -104,13 +103,11 @@ pub(crate) fn flatten<'a>(
 /// Passes the rows for which all conjuncts are true.
 #[derive(Debug)]
 pub(crate) struct Filter<'a> {
-    input: OperatorId,
     conjuncts: Conjuncts<'a>,
 }
 
 impl<'a> Filter<'a> {
     pub(crate) fn open(
-        input: OperatorId,
         conjuncts: &[&'a Expr<'a>],
         columns: &[VectorId],
         store: &mut Store<'a>,
@@ -118,26 +115,19 @@ impl<'a> Filter<'a> {
     ) -> Result<Filter<'a>, Error<'a>> {
         let parts = flatten(conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
-        Ok(Filter { input, conjuncts })
+        Ok(Filter { conjuncts })
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match event {
-            Event::Pull => Ok(Step::Pull(self.input)),
-            Event::End => Ok(Step::End),
-            Event::Batch(batch) => {
-                let passed = self.conjuncts.apply(batch, store)?;
-                let is_empty = store.rows(passed).len() == 0;
-                Ok(if is_empty { Step::Pull(self.input) } else { Step::Emit(passed) })
-            }
-        }
+    pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {
+        let passed = self.conjuncts.apply(batch, store)?;
+        let is_empty = store.rows(passed).len() == 0;
+        Ok(if is_empty { Passed::Nothing } else { Passed::Batch(passed) })
     }
 }
 
 /// Computes columns. A column of the input is not copied but named again.
 #[derive(Debug)]
 pub(crate) struct Project<'a> {
-    input: OperatorId,
     programs: Vec<'a, Program<'a>>,
     /// What the computed columns are called.
     names: &'a [Column<'a>],
@@ -146,7 +136,6 @@ pub(crate) struct Project<'a> {
 
 impl<'a> Project<'a> {
     pub(crate) fn open(
-        input: OperatorId,
         exprs: &[&'a Expr<'a>],
         names: &'a [Column<'a>],
         columns: &[VectorId],
@@ -160,22 +149,16 @@ impl<'a> Project<'a> {
         }
         let results =
             arena.alloc_slice_from_iter(programs.iter().map(|program: &Program<'_>| program.result))?;
-        Ok((Project { input, programs, names, arena }, results))
+        Ok((Project { programs, names, arena }, results))
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match event {
-            Event::Pull => Ok(Step::Pull(self.input)),
-            Event::End => Ok(Step::End),
-            Event::Batch(batch) => {
-                for index in 0..self.programs.len() {
-                    if let Err(error) = self.programs[index].run(store, batch) {
-                        return Err(self.located(index, error, batch, store));
-                    }
-                }
-                Ok(Step::Emit(batch))
+    pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {
+        for index in 0..self.programs.len() {
+            if let Err(error) = self.programs[index].run(store, batch) {
+                return Err(self.located(index, error, batch, store));
             }
         }
+        Ok(Passed::Batch(batch))
     }
 
     /// The error with the line of its row, where rows come from a file: the rows are computed again, one at a time. Without

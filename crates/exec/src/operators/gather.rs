@@ -4,11 +4,13 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::ExprKind;
 use cofferdam_plan::expr::{Expr, walk};
+use cofferdam_plan::physical::OperatorId;
 
-use crate::batch::{BatchRows, Data, Element, Kind, Store, TextView, Vector, VectorId};
+use crate::batch::{BatchRows, Data, Element, Kind, Rows, Store, TextView, Vector, VectorId};
 use crate::error::Error;
 use crate::expr::Registers;
 use crate::operators::filter::{Conjuncts, flatten};
+use crate::pipeline::Opening;
 use crate::rows::{RowBlocks, RowLayout, RowRef};
 
 /// A probe row and a build row that go together.
@@ -27,34 +29,25 @@ pub(super) struct Joined<'a> {
     targets: &'a [Option<VectorId>],
     /// How build rows are kept; only columns that are read are.
     layout: RowLayout<'a>,
-    /// The build columns that are kept, by position in the build side's columns.
-    kept: &'a [u32],
     residual: Conjuncts<'a>,
 }
 
 impl<'a> Joined<'a> {
     /// Gives the columns that are handed on as well.
     pub(super) fn open(
-        probe_columns: &'a [VectorId],
-        build_columns: &[VectorId],
+        probe: OperatorId,
+        build: OperatorId,
         residual: &[&'a Expr<'a>],
         output: &[u32],
+        opening: &Opening<'_, 'a>,
         store: &mut Store<'a>,
-        arena: &'a Arena,
     ) -> Result<(Joined<'a>, &'a [VectorId]), Error<'a>> {
+        let arena = opening.arena;
+        let probe_columns = opening.columns_of(probe);
+        let build_kinds = arena.alloc_slice_from_iter(opening.kinds_of(build))?;
+        let count = probe_columns.len() + build_kinds.len();
+        let is_read = columns_read(residual, output, count, arena)?;
         let residual = flatten(residual, arena)?;
-        let count = probe_columns.len() + build_columns.len();
-        let is_read = arena.alloc_slice_fill(count, false)?;
-        for &position in output {
-            is_read[position as usize] = true;
-        }
-        for conjunct in residual {
-            walk::for_each(conjunct, arena, |expr| {
-                if let ExprKind::Column(position) = expr.kind {
-                    is_read[position as usize] = true;
-                }
-            })?;
-        }
         let targets = arena.alloc_slice_fill(count, None)?;
         let mut kept = Vec::new_in(arena);
         for (position, target) in targets.iter_mut().enumerate().filter(|(position, _)| is_read[*position]) {
@@ -66,15 +59,13 @@ impl<'a> Joined<'a> {
                 }
                 Some(source) => store.add_vector(store.vector(source).kind(), arena)?,
                 None => {
-                    kept.push((position - probe_columns.len()) as u32)?;
-                    let source = build_columns[position - probe_columns.len()];
-                    store.add_vector(store.vector(source).kind(), arena)?
+                    let kind = build_kinds[position - probe_columns.len()];
+                    kept.push(kind)?;
+                    store.add_vector(kind, arena)?
                 }
             });
         }
-        let kept = &*kept.into_slice();
-        let kinds = kept.iter().map(|&column| store.vector(build_columns[column as usize]).kind());
-        let layout = RowLayout::new(kinds, arena)?;
+        let layout = RowLayout::new(kept.iter().copied(), arena)?;
         // Columns that nobody reads have no vector; no program refers to them.
         let columns =
             arena.alloc_slice_from_iter(targets.iter().map(|target| target.unwrap_or(VectorId(u32::MAX))))?;
@@ -82,28 +73,14 @@ impl<'a> Joined<'a> {
         let handed_on =
             arena.alloc_slice_from_iter(output.iter().map(|&position| columns[position as usize]))?;
         let matches = Vec::with_capacity_in(store.capacity, arena)?;
-        let joined = Joined { matches, probe_columns, targets, layout, kept, residual };
+        let joined = Joined { matches, probe_columns, targets, layout, residual };
         Ok((joined, handed_on))
-    }
-
-    /// The layout of kept build rows.
-    pub(super) fn layout(&self) -> &RowLayout<'a> {
-        &self.layout
-    }
-
-    /// The build side's columns that are kept.
-    pub(super) fn kept_columns(
-        &self,
-        build_columns: &[VectorId],
-        arena: &'a Arena,
-    ) -> Result<&'a [VectorId], AllocError> {
-        Ok(arena.alloc_slice_from_iter(self.kept.iter().map(|&column| build_columns[column as usize]))?)
     }
 
     /// Makes a batch of the matches and forgets them; `skip` bytes of each build row stand before what `layout` describes.
     pub(super) fn emit(
         &mut self,
-        rows: &RowBlocks<'_>,
+        rows: &RowBlocks,
         skip: impl Fn(&[u8]) -> usize + Copy,
         store: &mut Store<'a>,
     ) -> Result<BatchRows, Error<'a>> {
@@ -123,6 +100,75 @@ impl<'a> Joined<'a> {
         let batch = BatchRows::all(self.matches.len());
         self.matches.clear();
         self.residual.apply(batch, store)
+    }
+}
+
+/// Which columns of both sides are read behind the matching.
+fn columns_read<'a>(
+    residual: &[&'a Expr<'a>],
+    output: &[u32],
+    count: usize,
+    arena: &'a Arena,
+) -> Result<&'a [bool], AllocError> {
+    let is_read = arena.alloc_slice_fill(count, false)?;
+    for &position in output {
+        is_read[position as usize] = true;
+    }
+    for conjunct in residual {
+        walk::for_each(conjunct, arena, |expr| {
+            if let ExprKind::Column(position) = expr.kind {
+                is_read[position as usize] = true;
+            }
+        })?;
+    }
+    Ok(is_read)
+}
+
+/// The build columns that are kept.
+pub(super) fn kept_columns<'a>(
+    probe: OperatorId,
+    build: OperatorId,
+    residual: &[&'a Expr<'a>],
+    output: &[u32],
+    opening: &Opening<'_, 'a>,
+) -> Result<&'a [VectorId], AllocError> {
+    let (arena, columns) = (opening.arena, opening.columns_of(build));
+    let probe_count = opening.kinds_of(probe).len();
+    let is_read = columns_read(residual, output, probe_count + columns.len(), arena)?;
+    let mut kept = Vec::new_in(arena);
+    for (&column, _) in columns.iter().zip(&is_read[probe_count..]).filter(|(_, is_read)| **is_read) {
+        kept.push(column)?;
+    }
+    Ok(kept.into_slice())
+}
+
+/// Copies rows of a column to the first places of another, whose heap becomes the column's.
+pub(super) fn copy_rows(source: VectorId, target: VectorId, batch: BatchRows, store: &mut Store<'_>) {
+    let mut vector = store.take(target);
+    let (from, rows) = (store.vector(source), store.rows(batch));
+    vector.all_valid = from.all_valid;
+    vector.heap = from.heap;
+    if !from.all_valid {
+        for (i, valid) in vector.valid[..rows.len()].iter_mut().enumerate() {
+            *valid = from.is_valid(rows.nth(i));
+        }
+    }
+    match &mut vector.data {
+        Data::Bool(out) => copy(from, rows, out),
+        Data::I32(out) => copy(from, rows, out),
+        Data::I64(out) => copy(from, rows, out),
+        Data::I128(out) => copy(from, rows, out),
+        Data::F64(out) => copy(from, rows, out),
+        Data::Text(out) => copy::<TextView>(from, rows, out),
+    }
+    store.put_back(target, vector);
+}
+
+#[inline(always)]
+fn copy<T: Element>(from: &Vector<'_>, rows: Rows<'_>, out: &mut [T]) {
+    let values = from.values::<T>();
+    for (i, out) in out[..rows.len()].iter_mut().enumerate() {
+        *out = values.get(rows.nth(i));
     }
 }
 

@@ -6,19 +6,18 @@ use core::fmt::Write as _;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{Arena, InlineText};
-use cofferdam_plan::physical::{Insert as PlanInsert, OperatorId};
+use cofferdam_plan::physical::Insert as PlanInsert;
 use cofferdam_plan::table::StoredTable;
 use cofferdam_types::Value;
 
-use super::{Event, Step};
 use crate::batch::{BatchRows, Data, Store, VectorId};
 use crate::error::{Error, Violation, ViolationKind};
 use crate::expr::{Program, Registers, compile};
+use crate::pipeline::Passed;
 
 /// Passes the rows that a table takes.
 #[derive(Debug)]
 pub(crate) struct Insert<'a> {
-    input: OperatorId,
     table: &'a StoredTable<'a>,
     columns: &'a [VectorId],
     checks: Vec<'a, Check<'a>>,
@@ -52,17 +51,13 @@ impl<'a> Insert<'a> {
             row: InlineText::EMPTY,
             place: None,
         })?;
-        Ok(Insert { input: plan.input, table: plan.table, columns, checks, violation: Some(violation) })
+        Ok(Insert { table: plan.table, columns, checks, violation: Some(violation) })
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match event {
-            Event::Pull => Ok(Step::Pull(self.input)),
-            Event::End => Ok(Step::End),
-            Event::Batch(batch) => match self.broken(batch, store)? {
-                None => Ok(Step::Emit(batch)),
-                Some((row, kind)) => Err(self.refuse(row, kind, store)),
-            },
+    pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {
+        match self.broken(batch, store)? {
+            None => Ok(Passed::Batch(batch)),
+            Some((row, kind)) => Err(self.refuse(row, kind, store)),
         }
     }
 

@@ -11,17 +11,20 @@
 //!
 //! **Ladder**: in memory, then the typed error.
 
-use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{Arena, BudgetAlloc};
 use cofferdam_plan::expr::Expr;
-use cofferdam_plan::physical::{HashJoin as PlanHashJoin, NestedLoopJoin as PlanNestedLoopJoin, OperatorId};
+use cofferdam_plan::physical::{
+    HashJoin as PlanHashJoin, JoinKind, NestedLoopJoin as PlanNestedLoopJoin, OperatorId,
+};
 
-use super::gather::{Joined, Match};
-use super::{Event, Step};
+use super::State;
+use super::gather::{Joined, Match, kept_columns};
 use crate::batch::{BatchRows, Rows, SelectionId, Store, VectorId};
 use crate::error::Error;
 use crate::expr::{Program, Registers, Test, compile, passing};
 use crate::hash_table::{HashTable, hash_of};
+use crate::pipeline::{Context, Opening, Passed};
 use crate::rows::{RowBlocks, RowEncoder, RowLayout, RowRef};
 
 const KEY_LENGTH_BYTES: usize = 4;
@@ -89,156 +92,177 @@ fn keep_valid(vector: &crate::batch::Vector<'_>, rows: &mut [u16], count: usize)
     kept
 }
 
-/// Inner equi-join through a hash table over the build side.
+/// The build side of a hash join.
 #[derive(Debug)]
-pub(crate) struct HashJoin<'a> {
-    probe: OperatorId,
-    build: OperatorId,
-    build_keys: Keys<'a>,
-    probe_keys: Keys<'a>,
-    /// The build side's columns that are kept, and how they become bytes.
-    kept_columns: &'a [VectorId],
-    payload: RowEncoder<'a>,
-    rows: RowBlocks<'a>,
-    table: HashTable<'a>,
-    joined: Joined<'a>,
-    state: State,
+pub(crate) struct Build {
+    rows: RowBlocks,
+    table: HashTable,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Building,
-    /// All rows are kept, and those from this one on are not in the table yet.
-    Linking {
-        next: usize,
-    },
-    /// Waits for a probe batch.
-    Probing,
-    /// In a probe batch whose keys are encoded: at the key of this number, behind this entry of its chain.
-    Matching {
+impl Build {
+    fn of(state: &mut State) -> &mut Build {
+        let State::HashJoin(build) = state else { unreachable!("the sink of the join made it") };
+        build
+    }
+}
+
+/// Keeps the build side.
+#[derive(Debug)]
+pub(crate) struct BuildSink<'a> {
+    id: OperatorId,
+    keys: Keys<'a>,
+    kept_columns: &'a [VectorId],
+    layout: RowLayout<'a>,
+    payload: RowEncoder<'a>,
+    /// The first row that is not in the table, once all are kept.
+    next: Option<usize>,
+}
+
+impl<'a> BuildSink<'a> {
+    pub(crate) fn open(
+        plan: &PlanHashJoin<'a>,
+        opening: &Opening<'_, 'a>,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<BuildSink<'a>, Error<'a>> {
+        let arena = opening.arena;
+        let columns = opening.columns_of(plan.build);
+        let keys = Keys::open(plan.keys.iter().map(|key| key.build), columns, store, arena)?;
+        let kept_columns = kept_columns(plan.probe, plan.build, plan.residual, plan.output, opening)?;
+        let layout = RowLayout::new(kept_columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+        let pieces = BudgetAlloc::new(opening.budget());
+        *cx.state(opening.id) =
+            State::HashJoin(Build { rows: RowBlocks::new(&pieces), table: HashTable::new(&pieces) });
+        let payload = RowEncoder::new(arena);
+        Ok(BuildSink { id: opening.id, keys, kept_columns, layout, payload, next: None })
+    }
+
+    /// Keeps the rows of a batch.
+    pub(crate) fn take(
+        &mut self,
         batch: BatchRows,
-        key: usize,
-        after: Option<usize>,
-    },
-    Done,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error<'a>> {
+        let build = Build::of(cx.state(self.id));
+        let batch = self.keys.encode(batch, store)?;
+        let rows = store.rows(batch);
+        self.payload.encode(&self.layout, self.kept_columns, rows, store)?;
+        for i in 0..rows.len() {
+            let key = self.keys.encoder.row(i);
+            let length = (key.len() as u32).to_le_bytes();
+            let row = build.rows.push(&[&length, key, self.payload.row(i)])?;
+            build.table.push_unlinked(hash_of(key), row)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
+        let table = &mut Build::of(cx.state(self.id)).table;
+        if self.next.is_none() {
+            table.make_slots()?;
+        }
+        self.next = table.link_from(self.next.unwrap_or(0), LINKED_ROWS);
+        Ok(self.next.is_none())
+    }
+}
+
+/// Inner equi-join through a hash table over the build side: the probe side.
+#[derive(Debug)]
+pub(crate) struct HashJoin<'a> {
+    id: OperatorId,
+    keys: Keys<'a>,
+    joined: Joined<'a>,
+    state: Place,
+}
+
+/// At the key of this number of a probe batch, behind this entry of its chain.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    batch: BatchRows,
+    key: usize,
+    after: Option<usize>,
 }
 
 impl<'a> HashJoin<'a> {
     pub(crate) fn open(
         plan: &PlanHashJoin<'a>,
-        probe_columns: &'a [VectorId],
-        build_columns: &[VectorId],
+        opening: &Opening<'_, 'a>,
         store: &mut Store<'a>,
-        arena: &'a Arena,
+        _cx: &mut Context<'_>,
     ) -> Result<(HashJoin<'a>, &'a [VectorId]), Error<'a>> {
-        let keys = plan.keys;
-        let build_keys = Keys::open(keys.iter().map(|key| key.build), build_columns, store, arena)?;
-        let probe_keys = Keys::open(keys.iter().map(|key| key.probe), probe_columns, store, arena)?;
+        if plan.kind != JoinKind::Inner {
+            return Err(Error::NotSupported { what: "outer join" });
+        }
+        let arena = opening.arena;
+        let columns = opening.columns_of(plan.probe);
+        let keys = Keys::open(plan.keys.iter().map(|key| key.probe), columns, store, arena)?;
         let (joined, columns) =
-            Joined::open(probe_columns, build_columns, plan.residual, plan.output, store, arena)?;
-        let join = HashJoin {
-            probe: plan.probe,
-            build: plan.build,
-            build_keys,
-            probe_keys,
-            kept_columns: joined.kept_columns(build_columns, arena)?,
-            payload: RowEncoder::new(arena),
-            rows: RowBlocks::new(arena),
-            table: HashTable::new(arena),
-            joined,
-            state: State::Building,
-        };
-        Ok((join, columns))
+            Joined::open(plan.probe, plan.build, plan.residual, plan.output, opening, store)?;
+        let state = Place { batch: BatchRows::all(0), key: 0, after: None };
+        Ok((HashJoin { id: opening.id, keys, joined, state }, columns))
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match (self.state, event) {
-            (State::Building, Event::Pull) => return Ok(Step::Pull(self.build)),
-            (State::Building, Event::Batch(batch)) => {
-                self.keep(batch, store)?;
-                return Ok(Step::Pull(self.build));
-            }
-            (State::Building, Event::End) => {
-                self.table.make_slots()?;
-                // Nothing matches an empty side: the other one need not be read.
-                self.state = if self.table.len() == 0 { State::Done } else { State::Linking { next: 0 } };
-            }
-            (State::Probing, Event::Batch(batch)) => {
-                let batch = self.probe_keys.encode(batch, store)?;
-                self.state = State::Matching { batch, key: 0, after: None };
-            }
-            (State::Probing, Event::End) => self.state = State::Done,
-            _ => {}
+    /// Nothing matches an empty side: the other one need not be read.
+    pub(crate) fn is_finished(&self, operator: OperatorId, cx: &mut Context<'_>) -> bool {
+        Build::of(cx.state(operator)).table.len() == 0
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        batch: BatchRows,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<Passed, Error<'a>> {
+        let batch = self.keys.encode(batch, store)?;
+        self.state = Place { batch, key: 0, after: None };
+        self.more(store, cx)
+    }
+
+    pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
+        let build = Build::of(cx.state(self.id));
+        let Place { batch, key, after } = self.state;
+        let is_through = self.find_matches(build, batch, key, after, store)?;
+        if self.joined.matches.is_empty() {
+            return Ok(Passed::Nothing);
         }
-        self.go_on(store)
+        let batch = self.joined.emit(&build.rows, payload_start, store)?;
+        Ok(match (store.rows(batch).len(), is_through) {
+            (0, true) => Passed::Nothing,
+            (0, false) => Passed::Again,
+            (_, true) => Passed::Batch(batch),
+            (_, false) => Passed::More(batch),
+        })
     }
 
-    /// Keeps the rows of a build batch.
-    fn keep(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
-        let batch = self.build_keys.encode(batch, store)?;
-        let rows = store.rows(batch);
-        self.payload.encode(self.joined.layout(), self.kept_columns, rows, store)?;
-        for i in 0..rows.len() {
-            let key = self.build_keys.encoder.row(i);
-            let length = (key.len() as u32).to_le_bytes();
-            let row = self.rows.push(&[&length, key, self.payload.row(i)])?;
-            self.table.push_unlinked(hash_of(key), row)?;
-        }
-        Ok(())
-    }
-
-    fn go_on(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        loop {
-            match self.state {
-                State::Building => return Ok(Step::Pull(self.build)),
-                State::Linking { next } => match self.table.link_from(next, LINKED_ROWS) {
-                    Some(next) => {
-                        self.state = State::Linking { next };
-                        return Ok(Step::Again);
-                    }
-                    None => self.state = State::Probing,
-                },
-                State::Done => return Ok(Step::End),
-                State::Probing => return Ok(Step::Pull(self.probe)),
-                State::Matching { batch, key, after } => {
-                    self.state = self.find_matches(batch, key, after, store)?;
-                    if self.joined.matches.is_empty() {
-                        continue;
-                    }
-                    let batch = self.joined.emit(&self.rows, payload_start, store)?;
-                    let is_empty = store.rows(batch).len() == 0;
-                    return Ok(if is_empty { Step::Again } else { Step::Emit(batch) });
-                }
-            }
-        }
-    }
-
-    /// Collects matches until a batch is full or the probe batch is through, and gives the state to go on from.
+    /// Collects matches until a batch is full or the probe batch is through, which it gives.
     fn find_matches(
         &mut self,
+        build: &Build,
         batch: BatchRows,
         mut key: usize,
         mut after: Option<usize>,
         store: &Store<'a>,
-    ) -> Result<State, Error<'a>> {
+    ) -> Result<bool, Error<'a>> {
         let rows = store.rows(batch);
         while key < rows.len() {
-            let bytes = self.probe_keys.encoder.row(key);
+            let bytes = self.keys.encoder.row(key);
             let hash = hash_of(bytes);
-            while let Some(entry) = self.table.find(hash, after) {
+            while let Some(entry) = build.table.find(hash, after) {
                 if self.joined.matches.len() == store.capacity {
-                    return Ok(State::Matching { batch, key, after });
+                    self.state = Place { batch, key, after };
+                    return Ok(false);
                 }
                 after = Some(entry);
-                let build = self.table.row(entry);
-                if key_of(self.rows.get(build)) == bytes {
-                    self.joined.matches.push(Match { probe: rows.nth(key) as u16, build })?;
+                let row = build.table.row(entry);
+                if key_of(build.rows.get(row)) == bytes {
+                    self.joined.matches.push(Match { probe: rows.nth(key) as u16, build: row })?;
                 }
             }
             key += 1;
             after = None;
         }
-        Ok(State::Probing)
+        Ok(true)
     }
 }
 
@@ -253,105 +277,126 @@ fn payload_start(row: &[u8]) -> usize {
     KEY_LENGTH_BYTES + u32::from_le_bytes(length) as usize
 }
 
+/// The build side of a nested loop join.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    rows: RowBlocks,
+}
+
+impl Pages {
+    fn of(state: &mut State) -> &mut Pages {
+        let State::LoopJoin(pages) = state else { unreachable!("the sink of the join made it") };
+        pages
+    }
+}
+
+/// Keeps the build side of a nested loop join.
+#[derive(Debug)]
+pub(crate) struct PagesSink<'a> {
+    id: OperatorId,
+    kept_columns: &'a [VectorId],
+    layout: RowLayout<'a>,
+    payload: RowEncoder<'a>,
+}
+
+impl<'a> PagesSink<'a> {
+    pub(crate) fn open(
+        plan: &PlanNestedLoopJoin<'a>,
+        opening: &Opening<'_, 'a>,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<PagesSink<'a>, Error<'a>> {
+        let arena = opening.arena;
+        let kept_columns = kept_columns(plan.probe, plan.build, plan.conjuncts, plan.output, opening)?;
+        let layout = RowLayout::new(kept_columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+        let pieces = BudgetAlloc::new(opening.budget());
+        *cx.state(opening.id) = State::LoopJoin(Pages { rows: RowBlocks::new(&pieces) });
+        Ok(PagesSink { id: opening.id, kept_columns, layout, payload: RowEncoder::new(arena) })
+    }
+
+    pub(crate) fn take(
+        &mut self,
+        batch: BatchRows,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error<'a>> {
+        let pages = Pages::of(cx.state(self.id));
+        let rows = store.rows(batch);
+        self.payload.encode(&self.layout, self.kept_columns, rows, store)?;
+        for i in 0..rows.len() {
+            pages.rows.push(&[self.payload.row(i)])?;
+        }
+        Ok(())
+    }
+}
+
 /// Inner join of every pair of rows that satisfies the conjuncts; the build side is held.
 #[derive(Debug)]
 pub(crate) struct NestedLoopJoin<'a> {
-    probe: OperatorId,
-    build: OperatorId,
-    kept_columns: &'a [VectorId],
-    payload: RowEncoder<'a>,
-    rows: RowBlocks<'a>,
+    id: OperatorId,
     joined: Joined<'a>,
-    state: LoopState,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum LoopState {
-    Building,
-    Probing,
+    batch: BatchRows,
     /// At the probe row of this number, before the build row at this place.
-    Pairing {
-        batch: BatchRows,
-        probe: usize,
-        build: RowRef,
-    },
-    Done,
+    probe: usize,
+    build: RowRef,
 }
 
 impl<'a> NestedLoopJoin<'a> {
     pub(crate) fn open(
         plan: &PlanNestedLoopJoin<'a>,
-        probe_columns: &'a [VectorId],
-        build_columns: &[VectorId],
+        opening: &Opening<'_, 'a>,
         store: &mut Store<'a>,
-        arena: &'a Arena,
+        _cx: &mut Context<'_>,
     ) -> Result<(NestedLoopJoin<'a>, &'a [VectorId]), Error<'a>> {
+        if plan.kind != JoinKind::Inner {
+            return Err(Error::NotSupported { what: "outer join" });
+        }
         let (joined, columns) =
-            Joined::open(probe_columns, build_columns, plan.conjuncts, plan.output, store, arena)?;
-        let join = NestedLoopJoin {
-            probe: plan.probe,
-            build: plan.build,
-            kept_columns: joined.kept_columns(build_columns, arena)?,
-            payload: RowEncoder::new(arena),
-            rows: RowBlocks::new(arena),
-            joined,
-            state: LoopState::Building,
-        };
-        Ok((join, columns))
+            Joined::open(plan.probe, plan.build, plan.conjuncts, plan.output, opening, store)?;
+        let (batch, build) = (BatchRows::all(0), RowRef::default());
+        Ok((NestedLoopJoin { id: opening.id, joined, batch, probe: 0, build }, columns))
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match (self.state, event) {
-            (LoopState::Building, Event::Batch(batch)) => {
-                let rows = store.rows(batch);
-                self.payload.encode(self.joined.layout(), self.kept_columns, rows, store)?;
-                for i in 0..rows.len() {
-                    self.rows.push(&[self.payload.row(i)])?;
-                }
-            }
-            (LoopState::Building, Event::End) => {
-                let is_empty = self.rows.next(RowRef::default()).is_none();
-                self.state = if is_empty { LoopState::Done } else { LoopState::Probing };
-            }
-            (LoopState::Probing, Event::Batch(batch)) => {
-                self.state = LoopState::Pairing { batch, probe: 0, build: RowRef::default() };
-            }
-            (LoopState::Probing, Event::End) => self.state = LoopState::Done,
-            _ => {}
-        }
-        match self.state {
-            LoopState::Building => Ok(Step::Pull(self.build)),
-            LoopState::Done => Ok(Step::End),
-            LoopState::Probing => Ok(Step::Pull(self.probe)),
-            LoopState::Pairing { batch, probe, build } => {
-                self.state = self.pair(batch, probe, build, store.rows(batch), store.capacity)?;
-                let batch = self.joined.emit(&self.rows, |_| 0, store)?;
-                let is_empty = store.rows(batch).len() == 0;
-                Ok(if is_empty { Step::Again } else { Step::Emit(batch) })
-            }
-        }
+    /// Nothing goes with an empty side: the other one need not be read.
+    pub(crate) fn is_finished(&self, operator: OperatorId, cx: &mut Context<'_>) -> bool {
+        Pages::of(cx.state(operator)).rows.next(RowRef::default()).is_none()
     }
 
-    /// Collects pairs until a batch is full or the probe batch is through.
-    fn pair(
+    pub(crate) fn push(
         &mut self,
         batch: BatchRows,
-        mut probe: usize,
-        mut build: RowRef,
-        rows: Rows<'_>,
-        capacity: usize,
-    ) -> Result<LoopState, Error<'a>> {
-        while probe < rows.len() {
-            while let Some((row, next)) = self.rows.next(build) {
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<Passed, Error<'a>> {
+        (self.batch, self.probe, self.build) = (batch, 0, RowRef::default());
+        self.more(store, cx)
+    }
+
+    pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
+        let pages = Pages::of(cx.state(self.id));
+        let is_through = self.pair(pages, store.rows(self.batch), store.capacity)?;
+        let batch = self.joined.emit(&pages.rows, |_| 0, store)?;
+        Ok(match (store.rows(batch).len(), is_through) {
+            (0, true) => Passed::Nothing,
+            (0, false) => Passed::Again,
+            (_, true) => Passed::Batch(batch),
+            (_, false) => Passed::More(batch),
+        })
+    }
+
+    /// Collects pairs until a batch is full or the probe batch is through, which it gives.
+    fn pair(&mut self, pages: &Pages, rows: Rows<'_>, capacity: usize) -> Result<bool, Error<'a>> {
+        while self.probe < rows.len() {
+            while let Some((row, next)) = pages.rows.next(self.build) {
                 if self.joined.matches.len() == capacity {
-                    return Ok(LoopState::Pairing { batch, probe, build });
+                    return Ok(false);
                 }
-                self.joined.matches.push(Match { probe: rows.nth(probe) as u16, build: row })?;
-                build = next;
+                self.joined.matches.push(Match { probe: rows.nth(self.probe) as u16, build: row })?;
+                self.build = next;
             }
-            probe += 1;
-            build = RowRef::default();
+            self.probe += 1;
+            self.build = RowRef::default();
         }
-        Ok(LoopState::Probing)
+        Ok(true)
     }
 }

@@ -1,54 +1,91 @@
-//! OFFSET and LIMIT: rows are skipped and cut by selection, and the input is not pulled again once there are enough.
+//! OFFSET and LIMIT: rows are skipped and cut by selection, and no more input is asked for once there are enough.
+//!
+//! With ties rows go on to pass as long as they are equal to the last one in the columns of the order, which are compared
+//! as key bytes.
 
 use cofferdam_arena::Arena;
-use cofferdam_plan::physical::OperatorId;
+use cofferdam_arena::collections::Vec;
+use cofferdam_plan::expr::Expr;
+use cofferdam_plan::physical::Limit as PlanLimit;
+use cofferdam_types::{Type, Value};
 
-use super::{Event, Step};
-use crate::batch::{BatchRows, SelectionId, Store};
-use crate::error::Error;
+use super::values::evaluate;
+use crate::batch::{BatchRows, SelectionId, Store, VectorId};
+use crate::error::{ArgumentProblem, Error};
+use crate::pipeline::Passed;
+use crate::rows::{RowEncoder, RowLayout};
 
 /// Skips rows, then passes so many.
 #[derive(Debug)]
-pub(crate) struct Limit {
-    input: OperatorId,
+pub(crate) struct Limit<'a> {
     /// Rows still to skip.
     skip: u64,
-    /// Rows still to pass.
+    /// Rows still to pass, ties aside.
     pass: u64,
+    ties: Option<Ties<'a>>,
     selection: SelectionId,
 }
 
-impl Limit {
-    pub(crate) fn open<'a>(
-        input: OperatorId,
-        count: Option<u64>,
-        offset: u64,
+/// What rows are compared in with the last one.
+#[derive(Debug)]
+struct Ties<'a> {
+    columns: &'a [VectorId],
+    layout: RowLayout<'a>,
+    encoder: RowEncoder<'a>,
+    /// The key of the last row that was passed.
+    last: Vec<'a, u8>,
+}
+
+impl<'a> Limit<'a> {
+    pub(crate) fn open(
+        plan: &PlanLimit<'a>,
+        columns: &'a [VectorId],
         store: &mut Store<'a>,
         arena: &'a Arena,
-    ) -> Result<Limit, Error<'a>> {
+    ) -> Result<Limit<'a>, Error<'a>> {
+        let skip = number(plan.offset, ArgumentProblem::NegativeOffset, arena)?.unwrap_or(0);
+        let pass = number(plan.count, ArgumentProblem::NegativeLimit, arena)?;
+        let ties = match (plan.ties, pass) {
+            (Some(ties), Some(1..)) => {
+                let columns = arena.alloc_slice_from_iter(ties.iter().map(|&at| columns[at as usize]))?;
+                let layout = RowLayout::keys(columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+                Some(Ties { columns, layout, encoder: RowEncoder::new(arena), last: Vec::new_in(arena) })
+            }
+            _ => None,
+        };
         let selection = store.add_selection(arena)?;
-        Ok(Limit { input, skip: offset, pass: count.unwrap_or(u64::MAX), selection })
+        Ok(Limit { skip, pass: pass.unwrap_or(u64::MAX), ties, selection })
     }
 
-    pub(crate) fn resume<'a>(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match event {
-            Event::End => self.pass = 0,
-            Event::Pull => {}
-            Event::Batch(batch) => {
-                let rows = store.rows(batch).len() as u64;
-                let skipped = self.skip.min(rows);
-                let passed = self.pass.min(rows - skipped);
-                self.skip -= skipped;
-                self.pass -= passed;
-                if passed == rows {
-                    return Ok(Step::Emit(batch));
-                }
-                if passed > 0 {
-                    return Ok(Step::Emit(self.cut(batch, skipped as usize, passed as usize, store)));
-                }
+    /// Whether it passes nothing.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.pass == 0 && self.ties.is_none()
+    }
+
+    pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {
+        let rows = store.rows(batch).len();
+        let skipped = self.skip.min(rows as u64) as usize;
+        let mut passed = self.pass.min((rows - skipped) as u64) as usize;
+        let was_passing = self.pass > 0;
+        self.skip -= skipped as u64;
+        self.pass -= passed as u64;
+        let mut is_last = self.pass == 0;
+        if let Some(ties) = &mut self.ties
+            && is_last
+        {
+            if was_passing {
+                ties.remember(batch, skipped + passed - 1, store)?;
             }
+            passed = ties.end(batch, skipped + passed, store)? - skipped;
+            is_last = skipped + passed < rows;
         }
-        Ok(if self.pass == 0 { Step::End } else { Step::Pull(self.input) })
+        let kept = if passed == rows { batch } else { self.cut(batch, skipped, passed, store) };
+        Ok(match (passed, is_last) {
+            (0, true) => Passed::Finished,
+            (0, false) => Passed::Nothing,
+            (_, true) => Passed::Last(kept),
+            (_, false) => Passed::Batch(kept),
+        })
     }
 
     /// The rows of a batch from position `skipped` on, `passed` of them.
@@ -62,4 +99,38 @@ impl Limit {
         store.put_selection_back(self.selection, selection);
         BatchRows { count: batch.count, selection: Some(self.selection) }
     }
+}
+
+impl<'a> Ties<'a> {
+    /// Keeps the key of the row at a position of the batch.
+    fn remember(&mut self, batch: BatchRows, at: usize, store: &Store<'a>) -> Result<(), Error<'a>> {
+        self.encoder.encode(&self.layout, self.columns, store.rows(batch), store)?;
+        self.last.clear();
+        Ok(self.last.extend_from_slice(self.encoder.row(at))?)
+    }
+
+    /// The position of the first row from `from` on that is not equal to the last one.
+    fn end(&mut self, batch: BatchRows, from: usize, store: &Store<'a>) -> Result<usize, Error<'a>> {
+        let rows = store.rows(batch);
+        self.encoder.encode(&self.layout, self.columns, rows, store)?;
+        let is_other = |at: &usize| self.encoder.row(*at) != &*self.last;
+        Ok((from..rows.len()).find(is_other).unwrap_or(rows.len()))
+    }
+}
+
+/// The value of a count; `None` for NULL and where there is none.
+fn number<'a>(
+    expr: Option<&'a Expr<'a>>,
+    problem: ArgumentProblem,
+    arena: &'a Arena,
+) -> Result<Option<u64>, Error<'a>> {
+    let Some(expr) = expr else { return Ok(None) };
+    let scratch = Arena::new(arena.budget());
+    let value = evaluate(expr, Type::BigInt, &scratch, |value| match value {
+        Value::BigInt(number) => Some(number),
+        _ => None,
+    });
+    let value = value.map_err(Error::detached)?;
+    let negative = |_| Error::Argument { problem, span: expr.span };
+    value.map(|number| u64::try_from(number).map_err(negative)).transpose()
 }

@@ -1,24 +1,29 @@
-//! The operators of a physical plan, each a small state machine.
+//! The operators of a physical plan, each in one file with its roles: source, step, sink.
 //!
-//! An operator never calls another. It is told what happened ([`Event`]) and says what it wants ([`Step`]); the loop in
-//! `execution` carries the message to the operator above or below. Native stack therefore does not grow with the plan:
+//! What the roles are asked and answer is told in [`pipeline`](crate::pipeline). An operator never calls another: the loop
+//! there carries batches, so the native stack does not grow with the plan.
 //!
-//! ```text
-//!   Pull                 Pull                Batch               Batch
-//! ───────► filter ──────────────► scan ─────────────► filter ───────────► (the operator above)
-//!                  Step::Pull          Step::Emit            Step::Emit
-//! ```
+//! | operator | source | step | sink | leaves behind |
+//! |---|---|---|---|---|
+//! | `scan`, `stored_scan`, `values` | rows | | | |
+//! | `filter` (and projection), `limit`, `insert`, `distinct_on`, `concat` | | as rows pass | | |
+//! | `aggregate` | groups | | rows | [`State::Groups`] |
+//! | `distinct` (in `aggregate`) | | as rows pass | | |
+//! | `sort` | rows in order | | rows | [`State::Sorted`] |
+//! | `join` | | the probe side | the build side | [`State::HashJoin`], [`State::LoopJoin`] |
+//! | `kept` (`Materialize`, `Recursive` and their scans) | rows | | rows | [`State::Kept`], [`State::Recursion`] |
 //!
-//! After `End` an operator that is pulled again says `End` again.
-//!
-//! **Memory.** Each operator has an arena under a budget of its own, named after it and its number in the plan. What
-//! an operator holds is freed when the arenas are dropped, in one step, whatever state an error left it in.
+//! **Memory.** Each operator has a budget of its own, named after it and its number in the plan. It pays for what the
+//! operator's roles hold while their pipelines run, and for what they leave behind.
 
 mod aggregate;
+mod concat;
+mod distinct_on;
 mod filter;
 mod gather;
 mod insert;
 mod join;
+mod kept;
 mod limit;
 mod scan;
 mod sort;
@@ -26,164 +31,295 @@ mod state;
 mod stored_scan;
 mod values;
 
-use cofferdam_plan::expr::{Expr, ExprKind};
-use cofferdam_plan::physical::{HashAggregate, Limit, Operator as PlanOperator, OperatorId, OperatorKind};
+use cofferdam_arena::Arena;
+use cofferdam_plan::physical::{OperatorId, OperatorKind};
 use cofferdam_plan::table::TableSource;
-use cofferdam_types::Value;
 
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
-use cofferdam_arena::Arena;
+use crate::pipeline::{Context, Opening, Output, Passed};
 
-/// What an operator is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The operator above wants a batch.
-    Pull,
-    /// The input that was pulled has put a batch into its columns.
-    Batch(BatchRows),
-    /// The input that was pulled has no more rows.
-    End,
-}
-
-/// What an operator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// A batch of an input.
-    Pull(OperatorId),
-    /// To hand the batch in its columns to the operator above.
-    Emit(BatchRows),
-    /// To be pulled again at once: a batch of work is done and gave no rows.
-    Again,
-    /// Nothing: there are no more rows.
-    End,
-}
-
-/// An operator of a running query.
+/// What an operator leaves behind for pipelines after the one that made it: owned, without a lifetime.
 #[derive(Debug)]
-pub(crate) enum Operator<'a> {
+pub(crate) enum State {
+    /// Nothing, not yet, or not any more.
+    Empty,
+    Groups(aggregate::Groups),
+    Sorted(sort::Sorted),
+    HashJoin(join::Build),
+    LoopJoin(join::Pages),
+    Kept(kept::KeptRows),
+    Recursion(kept::Recursion),
+}
+
+/// Where rows come from.
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
     Scan(scan::Scan<'a>),
     StoredScan(stored_scan::StoredScan<'a>),
     Values(values::Values<'a>),
+    /// One row of no columns.
+    OneRow {
+        is_given: bool,
+    },
+    Groups(aggregate::GroupsSource<'a>),
+    Sorted(sort::SortedSource<'a>),
+    Kept(kept::KeptSource<'a>),
+    Recursion(kept::RecursionSource<'a>),
+}
+
+/// What is done to rows as they pass.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
     Filter(filter::Filter<'a>),
     Project(filter::Project<'a>),
-    HashJoin(join::HashJoin<'a>),
-    NestedLoopJoin(join::NestedLoopJoin<'a>),
-    HashAggregate(aggregate::HashAggregate<'a>),
+    Limit(limit::Limit<'a>),
     Distinct(aggregate::Distinct<'a>),
-    Sort(sort::Sort<'a>),
-    Limit(limit::Limit),
+    DistinctOn(distinct_on::DistinctOn<'a>),
+    HashJoin(join::HashJoin<'a>),
+    LoopJoin(join::NestedLoopJoin<'a>),
+    Concat(concat::Concat<'a>),
     Insert(insert::Insert<'a>),
 }
 
-/// An operator and the columns that its batches stand in.
+/// Where rows go.
 #[derive(Debug)]
-pub(crate) struct Node<'a> {
-    pub(crate) operator: Operator<'a>,
-    pub(crate) columns: &'a [VectorId],
-    pub(crate) parent: Option<OperatorId>,
+pub(crate) enum Sink<'a> {
+    Groups(aggregate::GroupsSink<'a>),
+    Sort(sort::SortSink<'a>),
+    HashJoin(join::BuildSink<'a>),
+    LoopJoin(join::PagesSink<'a>),
+    Kept(kept::KeptSink<'a>),
+    Recursion(kept::RecursionSink<'a>),
 }
 
-impl<'a> Node<'a> {
-    /// Makes the operator at a position of the plan; its inputs have been made. `arena` pays for it. With `notes_lines`, a
-    /// scan of a file notes the lines of its rows.
+impl<'a> Source<'a> {
+    /// Gives the columns that its rows stand in as well.
     pub(crate) fn open(
-        plan: &'a PlanOperator<'a>,
-        inputs: &[Node<'a>],
-        notes_lines: bool,
+        opening: &Opening<'_, 'a>,
         store: &mut Store<'a>,
-        arena: &'a Arena,
-    ) -> Result<Node<'a>, Error<'a>> {
-        let columns_of = |id: OperatorId| inputs[id.index()].columns;
-        let (operator, columns) = match &plan.kind {
+        cx: &mut Context<'_>,
+    ) -> Result<(Source<'a>, &'a [VectorId]), Error<'a>> {
+        let (operator, arena) = (opening.operator(), opening.arena);
+        Ok(match &operator.kind {
             OperatorKind::Scan(scan) => match scan.source {
                 TableSource::File(file) => {
-                    let (scan, columns) = scan::Scan::open(scan, file, notes_lines, store, arena)?;
-                    (Operator::Scan(scan), columns)
+                    let (scan, columns) = scan::Scan::open(scan, file, opening.notes_lines, store, arena)?;
+                    (Source::Scan(scan), columns)
                 }
                 TableSource::Stored(table) => {
-                    let (scan, columns) = stored_scan::StoredScan::open(scan, table, store, arena)?;
-                    (Operator::StoredScan(scan), columns)
+                    let (scan, columns) =
+                        stored_scan::StoredScan::open(scan, table, cx.tables, store, arena)?;
+                    (Source::StoredScan(scan), columns)
                 }
             },
             OperatorKind::Values { rows } => {
-                let (values, columns) = values::Values::open(rows, plan.columns, store, arena)?;
-                (Operator::Values(values), columns)
+                let (values, columns) = values::Values::open(rows, operator.columns, store, arena)?;
+                (Source::Values(values), columns)
             }
-            OperatorKind::Filter { input, conjuncts } => {
-                let columns = columns_of(*input);
-                let filter = filter::Filter::open(*input, conjuncts, columns, store, arena)?;
-                (Operator::Filter(filter), columns)
+            OperatorKind::HashAggregate(plan) => {
+                let (groups, columns) = aggregate::GroupsSource::open(plan, opening, store)?;
+                (Source::Groups(groups), columns)
             }
-            OperatorKind::Project { input, exprs } => {
-                let (project, columns) =
-                    filter::Project::open(*input, exprs, plan.columns, columns_of(*input), store, arena)?;
-                (Operator::Project(project), columns)
+            OperatorKind::Sort { .. } => {
+                let (sorted, columns) = sort::SortedSource::open(opening, store)?;
+                (Source::Sorted(sorted), columns)
             }
-            OperatorKind::HashJoin(join) => {
-                let (probe, build) = (columns_of(join.probe), columns_of(join.build));
-                let (join, columns) = join::HashJoin::open(join, probe, build, store, arena)?;
-                (Operator::HashJoin(join), columns)
+            OperatorKind::CteScan { cte } => {
+                let (kept, columns) = kept::KeptSource::open_cte(*cte, opening, store)?;
+                (Source::Kept(kept), columns)
             }
-            OperatorKind::NestedLoopJoin(join) => {
-                let (probe, build) = (columns_of(join.probe), columns_of(join.build));
-                let (join, columns) = join::NestedLoopJoin::open(join, probe, build, store, arena)?;
-                (Operator::NestedLoopJoin(join), columns)
+            OperatorKind::WorkingScan { working } => {
+                let (kept, columns) = kept::KeptSource::open_working(*working, opening, store)?;
+                (Source::Kept(kept), columns)
             }
-            OperatorKind::HashAggregate(HashAggregate { input, groups, aggregates, .. }) => {
-                let (aggregate, columns) = aggregate::HashAggregate::open(
-                    *input,
-                    groups,
-                    aggregates,
-                    columns_of(*input),
-                    store,
-                    arena,
-                )?;
-                (Operator::HashAggregate(aggregate), columns)
+            OperatorKind::Recursive { .. } => {
+                let (recursion, columns) = kept::RecursionSource::open(opening, store)?;
+                (Source::Recursion(recursion), columns)
             }
-            OperatorKind::Sort { input, keys, limit } => {
-                let (sort, columns) =
-                    sort::Sort::open(*input, keys, *limit, columns_of(*input), plan.columns, store, arena)?;
-                (Operator::Sort(sort), columns)
-            }
-            OperatorKind::Limit(Limit { input, count, offset, .. }) => {
-                let number = |expr: Option<&Expr<'_>>| match expr.map(|expr| expr.kind) {
-                    Some(ExprKind::Literal(Value::BigInt(number))) => u64::try_from(number).ok(),
-                    _ => None,
-                };
-                let (count, offset) = (number(*count), number(*offset).unwrap_or(0));
-                let limit = limit::Limit::open(*input, count, offset, store, arena)?;
-                (Operator::Limit(limit), columns_of(*input))
-            }
-            OperatorKind::Distinct { input } => {
-                let columns = columns_of(*input);
-                (Operator::Distinct(aggregate::Distinct::open(*input, columns, store, arena)?), columns)
-            }
-            OperatorKind::Insert(insert) => {
-                let columns = columns_of(insert.input);
-                (Operator::Insert(insert::Insert::open(insert, columns, store, arena)?), columns)
-            }
-            other => return Err(Error::NotSupported { what: name(other) }),
-        };
-        Ok(Node { operator, columns, parent: None })
+            other => return Err(not_supported(other)),
+        })
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match &mut self.operator {
-            Operator::Scan(scan) => scan.resume(store),
-            Operator::StoredScan(scan) => scan.resume(store),
-            Operator::Values(values) => values.resume(store),
-            Operator::Filter(filter) => filter.resume(event, store),
-            Operator::Project(project) => project.resume(event, store),
-            Operator::HashJoin(join) => join.resume(event, store),
-            Operator::NestedLoopJoin(join) => join.resume(event, store),
-            Operator::HashAggregate(aggregate) => aggregate.resume(event, store),
-            Operator::Distinct(distinct) => distinct.resume(event, store),
-            Operator::Sort(sort) => sort.resume(event, store),
-            Operator::Limit(limit) => limit.resume(event, store),
-            Operator::Insert(insert) => insert.resume(event, store),
+    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
+        match self {
+            Source::Scan(scan) => scan.next(store),
+            Source::StoredScan(scan) => scan.next(store, cx),
+            Source::Values(values) => values.next(store),
+            Source::OneRow { is_given: true } => Ok(Output::End),
+            Source::OneRow { is_given } => {
+                *is_given = true;
+                Ok(Output::Batch(BatchRows::all(1)))
+            }
+            Source::Groups(groups) => groups.next(store, cx),
+            Source::Sorted(sorted) => sorted.next(store, cx),
+            Source::Kept(kept) => kept.next(store, cx),
+            Source::Recursion(recursion) => recursion.next(store, cx),
         }
     }
+}
+
+impl<'a> Step<'a> {
+    /// Gives the columns that its rows stand in as well.
+    pub(crate) fn open(
+        opening: &Opening<'_, 'a>,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(Step<'a>, &'a [VectorId]), Error<'a>> {
+        let (operator, arena) = (opening.operator(), opening.arena);
+        Ok(match &operator.kind {
+            OperatorKind::Filter { input, conjuncts } => {
+                let columns = opening.columns_of(*input);
+                (Step::Filter(filter::Filter::open(conjuncts, columns, store, arena)?), columns)
+            }
+            OperatorKind::Project { input, exprs } => {
+                let columns = opening.columns_of(*input);
+                let (project, columns) =
+                    filter::Project::open(exprs, operator.columns, columns, store, arena)?;
+                (Step::Project(project), columns)
+            }
+            OperatorKind::Limit(plan) => {
+                let columns = opening.columns_of(plan.input);
+                (Step::Limit(limit::Limit::open(plan, columns, store, arena)?), columns)
+            }
+            OperatorKind::Distinct { input } => {
+                let columns = opening.columns_of(*input);
+                (Step::Distinct(aggregate::Distinct::open(columns, store, arena)?), columns)
+            }
+            OperatorKind::DistinctOn { input, columns: keys } => {
+                let columns = opening.columns_of(*input);
+                (Step::DistinctOn(distinct_on::DistinctOn::open(keys, columns, store, arena)?), columns)
+            }
+            OperatorKind::HashJoin(plan) => {
+                let (join, columns) = join::HashJoin::open(plan, opening, store, cx)?;
+                (Step::HashJoin(join), columns)
+            }
+            OperatorKind::NestedLoopJoin(plan) => {
+                let (join, columns) = join::NestedLoopJoin::open(plan, opening, store, cx)?;
+                (Step::LoopJoin(join), columns)
+            }
+            OperatorKind::Insert(insert) => {
+                let columns = opening.columns_of(insert.input);
+                (Step::Insert(insert::Insert::open(insert, columns, store, arena)?), columns)
+            }
+            other => return Err(not_supported(other)),
+        })
+    }
+
+    /// What takes the rows of one input of a `Concat` over into its columns.
+    pub(crate) fn open_concat(
+        from: &'a [VectorId],
+        to: &'a [VectorId],
+        _arena: &'a Arena,
+    ) -> Result<Step<'a>, Error<'a>> {
+        Ok(Step::Concat(concat::Concat::open(from, to)))
+    }
+
+    /// Whether no row will pass, whatever comes.
+    pub(crate) fn is_finished(&self, operator: OperatorId, cx: &mut Context<'_>) -> bool {
+        match self {
+            Step::Limit(limit) => limit.is_finished(),
+            Step::HashJoin(join) => join.is_finished(operator, cx),
+            Step::LoopJoin(join) => join.is_finished(operator, cx),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        batch: BatchRows,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<Passed, Error<'a>> {
+        match self {
+            Step::Filter(filter) => filter.push(batch, store),
+            Step::Project(project) => project.push(batch, store),
+            Step::Limit(limit) => limit.push(batch, store),
+            Step::Distinct(distinct) => distinct.push(batch, store),
+            Step::DistinctOn(distinct) => distinct.push(batch, store),
+            Step::HashJoin(join) => join.push(batch, store, cx),
+            Step::LoopJoin(join) => join.push(batch, store, cx),
+            Step::Concat(concat) => concat.push(batch, store),
+            Step::Insert(insert) => insert.push(batch, store),
+        }
+    }
+
+    /// Goes on with the batch that was pushed last.
+    pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
+        match self {
+            Step::HashJoin(join) => join.more(store, cx),
+            Step::LoopJoin(join) => join.more(store, cx),
+            _ => unreachable!("the step never says that it has more"),
+        }
+    }
+
+    /// After the last batch: what is left to give.
+    pub(crate) fn finish(
+        &mut self,
+        _store: &mut Store<'a>,
+        _cx: &mut Context<'_>,
+    ) -> Result<Output, Error<'a>> {
+        Ok(Output::End)
+    }
+}
+
+impl<'a> Sink<'a> {
+    /// The sink of an operator for the rows of one of its inputs.
+    pub(crate) fn open(
+        opening: &Opening<'_, 'a>,
+        input: OperatorId,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<Sink<'a>, Error<'a>> {
+        Ok(match &opening.operator().kind {
+            OperatorKind::HashAggregate(plan) => {
+                Sink::Groups(aggregate::GroupsSink::open(plan, opening, store, cx)?)
+            }
+            OperatorKind::Sort { input, keys, limit } => {
+                Sink::Sort(sort::SortSink::open(*input, keys, *limit, opening, store, cx)?)
+            }
+            OperatorKind::HashJoin(plan) => Sink::HashJoin(join::BuildSink::open(plan, opening, store, cx)?),
+            OperatorKind::NestedLoopJoin(plan) => {
+                Sink::LoopJoin(join::PagesSink::open(plan, opening, store, cx)?)
+            }
+            OperatorKind::Materialize { input } => Sink::Kept(kept::KeptSink::open(*input, opening, cx)?),
+            OperatorKind::Recursive { base, distinct, .. } => {
+                Sink::Recursion(kept::RecursionSink::open(input, input == *base, *distinct, opening, cx)?)
+            }
+            other => return Err(not_supported(other)),
+        })
+    }
+
+    pub(crate) fn take(
+        &mut self,
+        batch: BatchRows,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error<'a>> {
+        match self {
+            Sink::Groups(sink) => sink.take(batch, store, cx),
+            Sink::Sort(sink) => sink.take(batch, store, cx),
+            Sink::HashJoin(sink) => sink.take(batch, store, cx),
+            Sink::LoopJoin(sink) => sink.take(batch, store, cx),
+            Sink::Kept(sink) => sink.take(batch, store, cx),
+            Sink::Recursion(sink) => sink.take(batch, store, cx),
+        }
+    }
+
+    /// After the last batch; is called until it gives true. In between the statement can be cancelled.
+    pub(crate) fn finish(&mut self, _store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
+        match self {
+            Sink::Groups(sink) => sink.finish(cx),
+            Sink::Sort(sink) => sink.finish(cx),
+            Sink::HashJoin(sink) => sink.finish(cx),
+            Sink::LoopJoin(_) | Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
+        }
+    }
+}
+
+/// An operator that does not run yet.
+fn not_supported<'a>(kind: &OperatorKind<'_>) -> Error<'a> {
+    Error::NotSupported { what: name(kind) }
 }
 
 /// The name of an operator in the memory tree and in errors.

@@ -17,7 +17,6 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::{Column, Expr, ExprKind, walk};
 use cofferdam_plan::physical::{FileFormat, FileSource, Scan as PlanScan};
 
-use super::Step;
 use super::filter::{Conjuncts, flatten};
 use crate::batch::{BatchRows, HeapId, Kind, Origin, Store, TextView, VectorId};
 use crate::csv::field::{BadField, FieldError, Fields, convert};
@@ -26,6 +25,7 @@ use crate::csv::rows::{RowProblem, RowReader, special_byte};
 use crate::csv::split::NULL_VIEW;
 use crate::error::{Error, FileProblem, FileProblemKind};
 use crate::expr::Registers;
+use crate::pipeline::Output;
 
 /// Reads the needed columns of a file.
 #[derive(Debug)]
@@ -117,9 +117,9 @@ impl<'a> Scan<'a> {
         Ok((scan, output))
     }
 
-    pub(crate) fn resume(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
+    pub(crate) fn next(&mut self, store: &mut Store<'a>) -> Result<Output, Error<'a>> {
         if self.is_done {
-            return Ok(Step::End);
+            return Ok(Output::End);
         }
         let capacity = store.capacity;
         let count = match self.rows.next_rows(store.heap_mut(self.window), self.views, capacity) {
@@ -128,7 +128,7 @@ impl<'a> Scan<'a> {
         };
         if count == 0 {
             self.is_done = true;
-            return Ok(Step::End);
+            return Ok(Output::End);
         }
         if let Some(origin) = store.origin.as_mut().filter(|_| self.notes_lines) {
             for (row, line) in origin.lines.iter_mut().enumerate().take(count) {
@@ -144,11 +144,11 @@ impl<'a> Scan<'a> {
             if index < self.conjuncts.programs.len() {
                 batch = self.conjuncts.apply_one(index, batch, store)?;
                 if store.rows(batch).len() == 0 {
-                    return Ok(Step::Again);
+                    return Ok(Output::Again);
                 }
             }
         }
-        Ok(Step::Emit(batch))
+        Ok(Output::Batch(batch))
     }
 
     /// Converts the fields of one column for the rows that are left.

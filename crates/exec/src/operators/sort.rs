@@ -14,7 +14,7 @@
 //! With a limit, rows that come behind the N-th best so far are not kept, and when twice N are there the worse half is
 //! dropped: the survivors move to a second set of blocks, and the first is used again.
 //!
-//! Many rows are sorted piece by piece, and the operator comes back to the loop of `execution` after each, so that a
+//! Many rows are sorted piece by piece, and the sink comes back to the loop of the pipeline after each, so that a
 //! statement can be cancelled meanwhile: the median parts a range into halves until they are small.
 //!
 //! **Peak bytes**: the kept rows and 16 for each; with a limit N, three times N rows at most.
@@ -24,14 +24,14 @@
 use core::cmp::Ordering;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
-use cofferdam_plan::expr::Column;
+use cofferdam_arena::{AllocError, BudgetAlloc, Growing};
 use cofferdam_plan::physical::{OperatorId, SortKey};
 use cofferdam_types::Type;
 
-use super::{Event, Step};
+use super::State;
 use crate::batch::{BatchRows, Data, Store, VectorId, unpack_interval};
 use crate::error::Error;
+use crate::pipeline::{Context, Opening, Output};
 use crate::rows::{RowBlocks, RowEncoder, RowLayout, RowRef};
 
 const KEY_LENGTH_BYTES: usize = 4;
@@ -41,122 +41,50 @@ const SLACK_ROWS: usize = 1024;
 /// Rows that are sorted in one go: a small part of a second.
 const PIECE_ROWS: usize = 1 << 18;
 
-/// A kept row in the array that is sorted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    /// The first bytes of the key.
-    prefix: u64,
-    row: RowRef,
+/// A kept row in the array that is sorted: the first bytes of its key, and where it stands.
+type Entry = [u64; 2];
+
+fn entry(prefix: u64, row: RowRef) -> Entry {
+    [prefix, row.to_bits()]
 }
 
-/// Orders rows.
+fn row_of(entry: &Entry) -> RowRef {
+    RowRef::from_bits(entry[1])
+}
+
+/// Rows that are kept, and at last in order.
 #[derive(Debug)]
-pub(crate) struct Sort<'a> {
-    input: OperatorId,
-    input_columns: &'a [VectorId],
-    keys: &'a [SortKey],
-    /// The type of each key.
-    types: &'a [Type],
+pub(crate) struct Sorted {
     limit: Option<usize>,
-    layout: RowLayout<'a>,
-    encoder: RowEncoder<'a>,
-    key: Vec<'a, u8>,
-    rows: RowBlocks<'a>,
+    rows: RowBlocks,
     rows_count: usize,
     /// Where survivors go when a limit thins out the rows.
-    spare_rows: RowBlocks<'a>,
+    spare_rows: RowBlocks,
     /// With a limit the rows that are kept now; without, filled when all rows are there.
-    entries: Vec<'a, Entry>,
+    entries: Growing<Entry>,
     /// The N-th best row at the last thinning.
     threshold: Option<RowRef>,
-    output: &'a [VectorId],
     /// The ranges of entries that are not in order, each within itself; all others are where they belong.
-    ranges: Vec<'a, (usize, usize)>,
-    state: State,
+    ranges: Growing<[u64; 2]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// Keeps what the input gives.
-    Keeping,
-    /// All rows are kept, and ranges of them wait.
-    Sorting,
-    /// Hands out the rows from this entry on.
-    HandingOut { next: usize },
-}
-
-impl<'a> Sort<'a> {
-    pub(crate) fn open(
-        input: OperatorId,
-        keys: &'a [SortKey],
-        limit: Option<u64>,
-        input_columns: &'a [VectorId],
-        columns: &[Column<'a>],
-        store: &mut Store<'a>,
-        arena: &'a Arena,
-    ) -> Result<(Sort<'a>, &'a [VectorId]), Error<'a>> {
-        let output = arena.alloc_slice_fill(input_columns.len(), VectorId(0))?;
-        for (target, &source) in output.iter_mut().zip(input_columns) {
-            *target = store.add_vector(store.vector(source).kind(), arena)?;
-        }
-        let output = &*output;
-        let types = arena.alloc_slice_from_iter(keys.iter().map(|key| columns[key.column as usize].ty))?;
-        let layout = RowLayout::new(output.iter().map(|&id| store.vector(id).kind()), arena)?;
-        let sort = Sort {
-            input,
-            input_columns,
-            keys,
-            types,
-            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
-            layout,
-            encoder: RowEncoder::new(arena),
-            key: Vec::new_in(arena),
-            rows: RowBlocks::new(arena),
-            rows_count: 0,
-            spare_rows: RowBlocks::new(arena),
-            entries: Vec::new_in(arena),
-            threshold: None,
-            output,
-            ranges: Vec::new_in(arena),
-            state: State::Keeping,
-        };
-        Ok((sort, output))
+impl Sorted {
+    fn of(state: &mut State) -> &mut Sorted {
+        let State::Sorted(sorted) = state else { unreachable!("the sink of the sort made it") };
+        sorted
     }
 
-    pub(crate) fn resume(&mut self, event: Event, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        match (event, self.state) {
-            (Event::Pull, State::Keeping) if self.limit == Some(0) => Ok(Step::End),
-            (Event::Pull, State::Keeping) => Ok(Step::Pull(self.input)),
-            (Event::Batch(batch), _) => {
-                self.keep(batch, store)?;
-                Ok(Step::Pull(self.input))
-            }
-            (Event::End, _) => {
-                self.collect()?;
-                self.sort_on(store)
-            }
-            (Event::Pull, State::Sorting) => self.sort_on(store),
-            (Event::Pull, State::HandingOut { next }) => self.hand_out(next, store),
+    fn keep(&mut self, key: &[u8], row: &[u8]) -> Result<(), AllocError> {
+        if self.threshold.is_some_and(|worst| *key >= *key_of(self.rows.get(worst))) {
+            return Ok(());
         }
-    }
-
-    /// Keeps the rows of a batch, or those that may be among the first N.
-    fn keep(&mut self, batch: BatchRows, store: &Store<'a>) -> Result<(), Error<'a>> {
-        let rows = store.rows(batch);
-        self.encoder.encode(&self.layout, self.input_columns, rows, store)?;
-        for i in 0..rows.len() {
-            self.encode_key(rows.nth(i), store)?;
-            if self.threshold.is_some_and(|worst| *self.key >= *key_of(self.rows.get(worst))) {
-                continue;
-            }
-            let length = (self.key.len() as u32).to_le_bytes();
-            let row = self.rows.push(&[&length, &self.key, self.encoder.row(i)])?;
-            self.rows_count += 1;
-            if let Some(limit) = self.limit {
-                self.entries.push(Entry { prefix: prefix_of(&self.key), row })?;
-                if self.entries.len() >= limit.saturating_mul(2).max(limit.saturating_add(SLACK_ROWS)) {
-                    self.thin_out(limit)?;
-                }
+        let length = (key.len() as u32).to_le_bytes();
+        let row = self.rows.push(&[&length, key, row])?;
+        self.rows_count += 1;
+        if let Some(limit) = self.limit {
+            self.entries.push(entry(prefix_of(key), row))?;
+            if self.entries.len() >= limit.saturating_mul(2).max(limit.saturating_add(SLACK_ROWS)) {
+                self.thin_out(limit)?;
             }
         }
         Ok(())
@@ -164,18 +92,24 @@ impl<'a> Sort<'a> {
 
     /// Keeps the first `limit` rows and drops the others.
     fn thin_out(&mut self, limit: usize) -> Result<(), AllocError> {
+        self.spare_rows.clear();
+        if limit == 0 {
+            self.entries.clear();
+            self.rows.clear();
+            return Ok(());
+        }
         let rows = &self.rows;
         self.entries.select_nth_unstable_by(limit - 1, |a, b| compare(rows, a, b));
-        let worst = self.entries[limit - 1].row;
+        let worst = self.entries[limit - 1][1];
         self.entries.truncate(limit);
         // In the order they came, so that the new places have that order too.
-        self.entries.sort_unstable_by_key(|entry| entry.row);
-        self.spare_rows.clear();
+        self.entries.sort_unstable_by_key(|entry| entry[1]);
         for entry in self.entries.iter_mut() {
-            let is_worst = entry.row == worst;
-            entry.row = self.spare_rows.push(&[self.rows.get(entry.row)])?;
+            let is_worst = entry[1] == worst;
+            let row = self.spare_rows.push(&[self.rows.get(row_of(entry))])?;
+            entry[1] = row.to_bits();
             if is_worst {
-                self.threshold = Some(entry.row);
+                self.threshold = Some(row);
             }
         }
         core::mem::swap(&mut self.rows, &mut self.spare_rows);
@@ -185,58 +119,113 @@ impl<'a> Sort<'a> {
     /// Makes the entries of all rows, and one range of them that is to be sorted.
     fn collect(&mut self) -> Result<(), AllocError> {
         if self.limit.is_none() {
-            // The number is known now, so the array is made once and leaves nothing behind.
-            self.entries.reserve_exact(self.rows_count)?;
+            // The number is known now, so the array is made once.
+            self.entries.reserve(self.rows_count)?;
             let mut place = RowRef::default();
             while let Some((row, next)) = self.rows.next(place) {
-                self.entries.push(Entry { prefix: prefix_of(key_of(self.rows.get(row))), row })?;
+                self.entries.push(entry(prefix_of(key_of(self.rows.get(row))), row))?;
                 place = next;
             }
         }
-        // Each halving leaves one range waiting.
-        let halvings = (self.entries.len() / PIECE_ROWS).checked_ilog2().map_or(0, |log| log as usize + 1);
-        self.ranges.reserve_exact(halvings + 1)?;
-        self.ranges.push((0, self.entries.len()))?;
-        self.state = State::Sorting;
-        Ok(())
+        self.ranges.push([0, self.entries.len() as u64])
     }
 
-    /// Sorts one range, or parts it into two.
-    fn sort_on(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
+    /// Sorts one range, or parts it into two; whether all are sorted.
+    fn sort_on(&mut self) -> Result<bool, AllocError> {
         let rows = &self.rows;
-        let (start, end) = self.ranges.pop().unwrap_or_default();
+        let [start, end] = self.ranges.pop().unwrap_or_default().map(|end| end as usize);
         let range = &mut self.entries[start..end];
         if range.len() <= PIECE_ROWS {
             range.sort_unstable_by(|a, b| compare(rows, a, b));
         } else {
             let middle = range.len() / 2;
             range.select_nth_unstable_by(middle, |a, b| compare(rows, a, b));
-            self.ranges.push((start + middle, end))?;
-            self.ranges.push((start, start + middle))?;
+            let middle = (start + middle) as u64;
+            self.ranges.push([middle, end as u64])?;
+            self.ranges.push([start as u64, middle])?;
         }
         if !self.ranges.is_empty() {
-            return Ok(Step::Again);
+            return Ok(false);
         }
-        if let Some(limit) = self.limit {
-            self.entries.truncate(limit);
-        }
-        self.hand_out(0, store)
+        self.entries.truncate(self.limit.unwrap_or(usize::MAX));
+        Ok(true)
+    }
+}
+
+/// Keeps rows and orders them.
+#[derive(Debug)]
+pub(crate) struct SortSink<'a> {
+    id: OperatorId,
+    input_columns: &'a [VectorId],
+    keys: &'a [SortKey],
+    /// The type of each key.
+    types: &'a [Type],
+    layout: RowLayout<'a>,
+    encoder: RowEncoder<'a>,
+    key: Vec<'a, u8>,
+    is_collected: bool,
+}
+
+impl<'a> SortSink<'a> {
+    pub(crate) fn open(
+        input: OperatorId,
+        keys: &'a [SortKey],
+        limit: Option<u64>,
+        opening: &Opening<'_, 'a>,
+        store: &Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<SortSink<'a>, Error<'a>> {
+        let arena = opening.arena;
+        let input_columns = opening.columns_of(input);
+        let columns = opening.operator().columns;
+        let types = arena.alloc_slice_from_iter(keys.iter().map(|key| columns[key.column as usize].ty))?;
+        let layout = RowLayout::new(input_columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+        let (budget, pieces) = (opening.budget(), BudgetAlloc::new(opening.budget()));
+        *cx.state(opening.id) = State::Sorted(Sorted {
+            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+            rows: RowBlocks::new(&pieces),
+            rows_count: 0,
+            spare_rows: RowBlocks::new(&pieces),
+            entries: Growing::new(budget),
+            threshold: None,
+            ranges: Growing::new(budget),
+        });
+        Ok(SortSink {
+            id: opening.id,
+            input_columns,
+            keys,
+            types,
+            layout,
+            encoder: RowEncoder::new(arena),
+            key: Vec::new_in(arena),
+            is_collected: false,
+        })
     }
 
-    fn hand_out(&mut self, first: usize, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
-        let count = store.capacity.min(self.entries.len() - first);
-        self.state = State::HandingOut { next: first + count };
-        if count == 0 {
-            return Ok(Step::End);
+    /// Keeps the rows of a batch, or those that may be among the first N.
+    pub(crate) fn take(
+        &mut self,
+        batch: BatchRows,
+        store: &Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error<'a>> {
+        let sorted = Sorted::of(cx.state(self.id));
+        let rows = store.rows(batch);
+        self.encoder.encode(&self.layout, self.input_columns, rows, store)?;
+        for i in 0..rows.len() {
+            self.encode_key(rows.nth(i), store)?;
+            sorted.keep(&self.key, self.encoder.row(i))?;
         }
-        let rows = self.entries[first..first + count].iter().map(|entry| {
-            let row = self.rows.get(entry.row);
-            &row[row_start(row)..]
-        });
-        for (index, &target) in self.output.iter().enumerate() {
-            self.layout.decode(index, rows.clone(), target, store)?;
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
+        let sorted = Sorted::of(cx.state(self.id));
+        if !self.is_collected {
+            sorted.collect()?;
+            self.is_collected = true;
         }
-        Ok(Step::Emit(BatchRows::all(count)))
+        Ok(sorted.sort_on()?)
     }
 
     /// Writes the key of a row.
@@ -275,6 +264,45 @@ impl<'a> Sort<'a> {
     }
 }
 
+/// Hands out rows in order.
+#[derive(Debug)]
+pub(crate) struct SortedSource<'a> {
+    id: OperatorId,
+    layout: RowLayout<'a>,
+    output: &'a [VectorId],
+    /// The first entry that is not handed out.
+    next: usize,
+}
+
+impl<'a> SortedSource<'a> {
+    pub(crate) fn open(
+        opening: &Opening<'_, 'a>,
+        store: &mut Store<'a>,
+    ) -> Result<(SortedSource<'a>, &'a [VectorId]), Error<'a>> {
+        let output = opening.add_columns(store)?;
+        let layout = RowLayout::new(opening.kinds_of(opening.id), opening.arena)?;
+        Ok((SortedSource { id: opening.id, layout, output, next: 0 }, output))
+    }
+
+    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
+        let sorted = Sorted::of(cx.state(self.id));
+        let first = self.next;
+        let count = store.capacity.min(sorted.entries.len() - first);
+        self.next = first + count;
+        if count == 0 {
+            return Ok(Output::End);
+        }
+        let rows = sorted.entries[first..first + count].iter().map(|entry| {
+            let row = sorted.rows.get(row_of(entry));
+            &row[row_start(row)..]
+        });
+        for (index, &target) in self.output.iter().enumerate() {
+            self.layout.decode(index, rows.clone(), target, store)?;
+        }
+        Ok(Output::Batch(BatchRows::all(count)))
+    }
+}
+
 /// Text and two zero bytes; a zero inside is followed by 255, which sorts it behind the end.
 fn encode_text(text: &[u8], key: &mut Vec<'_, u8>) -> Result<(), AllocError> {
     let mut rest = text;
@@ -301,11 +329,11 @@ fn prefix_of(key: &[u8]) -> u64 {
 }
 
 #[inline]
-fn compare(rows: &RowBlocks<'_>, a: &Entry, b: &Entry) -> Ordering {
-    let by_prefix = a.prefix.cmp(&b.prefix);
+fn compare(rows: &RowBlocks, a: &Entry, b: &Entry) -> Ordering {
+    let by_prefix = a[0].cmp(&b[0]);
     by_prefix
-        .then_with(|| key_of(rows.get(a.row)).cmp(key_of(rows.get(b.row))))
-        .then_with(|| a.row.cmp(&b.row))
+        .then_with(|| key_of(rows.get(row_of(a))).cmp(key_of(rows.get(row_of(b)))))
+        .then_with(|| a[1].cmp(&b[1]))
 }
 
 fn key_of(row: &[u8]) -> &[u8] {

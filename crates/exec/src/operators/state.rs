@@ -1,7 +1,7 @@
 //! The states of aggregates: arrays by group number, one or two per aggregate.
 
-use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
+use allocator_api2::vec::Vec;
+use cofferdam_arena::{AllocError, BudgetAlloc, append};
 use cofferdam_plan::physical::AggregateFunction;
 use cofferdam_types::{Excerpt, Type, unscaled};
 
@@ -9,30 +9,26 @@ use crate::batch::{Data, Element, Kind, Rows, Store, TextView, Vector, VectorId,
 use crate::expr::kernel::SqlOrd;
 use crate::hash_table::Segments;
 
-/// A text that is replaced by others: its room is used again where they fit.
-#[derive(Debug, Default)]
-struct Kept<'a> {
-    room: &'a mut [u8],
-    len: usize,
-}
+/// A text that is replaced by others; its room is used again where they fit.
+type Kept = Vec<u8, BudgetAlloc>;
 
 /// The states of one aggregate for all groups.
 #[derive(Debug)]
-pub(super) struct States<'a> {
+pub(super) struct States {
     function: AggregateFunction,
     argument: Type,
     result: Type,
     /// Rows, or arguments that are not NULL.
-    counts: Segments<'a, i64>,
-    values: Values<'a>,
+    counts: Segments<i64>,
+    values: Values,
 }
 
 #[derive(Debug)]
-enum Values<'a> {
+enum Values {
     None,
-    Exact(Segments<'a, i128>),
-    Double(Segments<'a, f64>),
-    Text(Vec<'a, Kept<'a>>),
+    Exact(Segments<i128>),
+    Double(Segments<f64>),
+    Text(Vec<Kept, BudgetAlloc>),
 }
 
 /// Why a state could not take a value, or give its result.
@@ -48,20 +44,20 @@ impl From<AllocError> for StateError {
     }
 }
 
-impl<'a> States<'a> {
+impl States {
     pub(super) fn new(
         function: AggregateFunction,
         argument: Type,
         result: Type,
-        arena: &'a Arena,
-    ) -> States<'a> {
+        pieces: &BudgetAlloc,
+    ) -> States {
         let values = match (function, Kind::of(argument)) {
             (AggregateFunction::CountRows | AggregateFunction::Count, _) => Values::None,
-            (_, Kind::F64) => Values::Double(Segments::new(arena)),
-            (_, Kind::Text) => Values::Text(Vec::new_in(arena)),
-            _ => Values::Exact(Segments::new(arena)),
+            (_, Kind::F64) => Values::Double(Segments::new(pieces)),
+            (_, Kind::Text) => Values::Text(Vec::new_in(pieces.clone())),
+            _ => Values::Exact(Segments::new(pieces)),
         };
-        States { function, argument, result, counts: Segments::new(arena), values }
+        States { function, argument, result, counts: Segments::new(pieces), values }
     }
 
     /// Makes room for so many groups.
@@ -72,9 +68,10 @@ impl<'a> States<'a> {
             Values::Exact(values) => values.grow(groups)?,
             Values::Double(values) => values.grow(groups)?,
             Values::Text(texts) => {
-                while texts.len() < groups {
-                    texts.push(Kept::default())?;
-                }
+                let missing = groups.saturating_sub(texts.len());
+                texts.try_reserve(missing).map_err(|_| AllocError)?;
+                let pieces = texts.allocator().clone();
+                texts.extend((0..missing).map(|_| Kept::new_in(pieces.clone())));
             }
         }
         Ok(())
@@ -92,7 +89,6 @@ impl<'a> States<'a> {
         rows: Rows<'_>,
         groups: &[u32],
         store: &Store<'_>,
-        arena: &'a Arena,
     ) -> Result<(), StateError> {
         if self.function == AggregateFunction::Count {
             rows.for_each(|row| {
@@ -108,7 +104,7 @@ impl<'a> States<'a> {
                 self.doubles(argument, rows, groups);
                 Ok(())
             }
-            Data::Text(_) => self.texts(argument, rows, groups, store, arena),
+            Data::Text(_) => self.texts(argument, rows, groups, store),
             Data::Bool(_) => unreachable!("no aggregate but count takes booleans"),
         }
     }
@@ -183,7 +179,6 @@ impl<'a> States<'a> {
         rows: Rows<'_>,
         groups: &[u32],
         store: &Store<'_>,
-        arena: &'a Arena,
     ) -> Result<(), StateError> {
         let Values::Text(texts) = &mut self.values else { unreachable!("made for texts") };
         let counts = &mut self.counts;
@@ -196,13 +191,9 @@ impl<'a> States<'a> {
             if argument.is_valid(row) {
                 let group = groups[row] as usize;
                 let (kept, text, count) = (&mut texts[group], store.text(argument, row), counts.at(group));
-                if *count == 0 || text.cmp(&kept.room[..kept.len]) == wanted {
-                    if kept.room.len() < text.len() {
-                        // Twice as much as needed, so that what is left behind stays below what is in use.
-                        kept.room = arena.alloc_zeroed_slice(text.len() * 2)?;
-                    }
-                    kept.room[..text.len()].copy_from_slice(text);
-                    kept.len = text.len();
+                if *count == 0 || text.cmp(kept) == wanted {
+                    kept.clear();
+                    append(kept, text)?;
                 }
                 *count += 1;
             }
@@ -256,8 +247,8 @@ impl<'a> States<'a> {
                         heap.clear();
                     }
                     let kept = &texts[group];
-                    out[row] = TextView { start: heap.len() as u32, len: kept.len as u32 };
-                    heap.extend_from_slice(&kept.room[..kept.len])?;
+                    out[row] = TextView { start: heap.len() as u32, len: kept.len() as u32 };
+                    heap.extend_from_slice(kept)?;
                 }
                 (Values::Double(values), Data::F64(out)) => {
                     let value = values.get(group);

@@ -11,11 +11,11 @@ use cofferdam_plan::physical::Scan as PlanScan;
 use cofferdam_plan::table::StoredTable;
 use cofferdam_store::{ColumnMut, ColumnRange, KeyRange, Scan};
 
-use super::Step;
 use super::filter::{Conjuncts, flatten};
 use crate::batch::{BatchRows, Kind, Store, Vector, VectorId};
 use crate::error::{Error, StoreProblem};
 use crate::expr::Registers;
+use crate::pipeline::{Context, Output};
 use crate::tables::{Ends, Tables};
 
 /// Reads the needed columns of a stored table.
@@ -43,6 +43,7 @@ impl<'a> StoredScan<'a> {
     pub(crate) fn open(
         plan: &PlanScan<'a>,
         table: &StoredTable<'a>,
+        tables: &Tables<'_>,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<(StoredScan<'a>, &'a [VectorId]), Error<'a>> {
@@ -54,7 +55,7 @@ impl<'a> StoredScan<'a> {
         let parts = flatten(plan.conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
         let problem = arena.alloc(StoreProblem { error: cofferdam_store::Error::Cancelled, place: None })?;
-        let scan = match begin(plan, table, &store.tables, arena) {
+        let scan = match begin(plan, table, tables, arena) {
             Ok(scan) => scan,
             Err(error) => return Err(describe(problem, error)),
         };
@@ -65,11 +66,11 @@ impl<'a> StoredScan<'a> {
         Ok((scan, output))
     }
 
-    pub(crate) fn resume(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
+    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &Context<'_>) -> Result<Output, Error<'a>> {
         if self.is_done {
-            return Ok(Step::End);
+            return Ok(Output::End);
         }
-        let rows = match self.read(store) {
+        let rows = match self.read(store, cx.tables) {
             Ok(rows) => rows,
             Err(error) => {
                 let problem = self.problem.take().expect("the first error ends the statement");
@@ -78,14 +79,14 @@ impl<'a> StoredScan<'a> {
         };
         if rows == 0 {
             self.is_done = true;
-            return Ok(Step::End);
+            return Ok(Output::End);
         }
         let batch = self.conjuncts.apply(BatchRows::all(rows), store)?;
-        Ok(if store.rows(batch).len() == 0 { Step::Again } else { Step::Emit(batch) })
+        Ok(if store.rows(batch).len() == 0 { Output::Again } else { Output::Batch(batch) })
     }
 
     /// Has the store write the next rows into the columns.
-    fn read(&mut self, store: &mut Store<'a>) -> Result<usize, cofferdam_store::Error> {
+    fn read(&mut self, store: &mut Store<'a>, tables: &Tables<'_>) -> Result<usize, cofferdam_store::Error> {
         for &id in self.columns {
             let mut vector = store.take(id);
             vector.all_valid = true;
@@ -99,7 +100,7 @@ impl<'a> StoredScan<'a> {
             };
             self.taken.push(Taken { vector, heap })?;
         }
-        let outcome = self.read_taken(&store.tables, store.capacity);
+        let outcome = self.read_taken(tables, store.capacity);
         self.scratch.reset();
         for &id in self.columns.iter().rev() {
             let Some(Taken { vector, heap }) = self.taken.pop() else { break };
@@ -111,7 +112,7 @@ impl<'a> StoredScan<'a> {
         outcome
     }
 
-    fn read_taken(&mut self, tables: &Tables<'a>, rows_max: usize) -> Result<usize, cofferdam_store::Error> {
+    fn read_taken(&mut self, tables: &Tables<'_>, rows_max: usize) -> Result<usize, cofferdam_store::Error> {
         let mut columns = Vec::with_capacity_in(self.taken.len(), &self.scratch)?;
         for Taken { vector, heap } in self.taken.iter_mut() {
             let Vector { data, valid, all_valid, .. } = vector;
@@ -126,7 +127,7 @@ impl<'a> StoredScan<'a> {
 fn begin<'a>(
     plan: &PlanScan<'a>,
     table: &StoredTable<'a>,
-    tables: &Tables<'a>,
+    tables: &Tables<'_>,
     arena: &'a Arena,
 ) -> Result<Scan<'a>, cofferdam_store::Error> {
     let columns = arena.alloc_slice_from_iter(plan.projection.iter().map(|&position| position as u16))?;

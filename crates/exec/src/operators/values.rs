@@ -10,10 +10,10 @@ use cofferdam_plan::expr::{Column, Expr, ExprKind};
 use cofferdam_types::column::bytes_of;
 use cofferdam_types::{Decimal, TextBuffer, Type, Value};
 
-use super::Step;
 use crate::batch::{BatchRows, Data, HeapId, Kind, Store, TextView, Vector, VectorId, put_value};
 use crate::error::Error;
 use crate::expr::{Registers, compile, typed};
+use crate::pipeline::Output;
 
 /// Gives rows of expressions that refer to no column.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ impl<'a> Values<'a> {
         Ok((Values { rows, columns, types, scratch: Arena::new(arena.budget()) }, columns))
     }
 
-    pub(crate) fn resume(&mut self, store: &mut Store<'a>) -> Result<Step, Error<'a>> {
+    pub(crate) fn next(&mut self, store: &mut Store<'a>) -> Result<Output, Error<'a>> {
         let count = self.rows.len().min(store.capacity);
         let (now, later) = self.rows.split_at(count);
         self.rows = later;
         if count == 0 {
-            return Ok(Step::End);
+            return Ok(Output::End);
         }
         for index in 0..self.columns.len() {
             let id = self.columns[index];
@@ -55,7 +55,7 @@ impl<'a> Values<'a> {
             store.put_back(id, vector);
             outcome?;
         }
-        Ok(Step::Emit(BatchRows::all(count)))
+        Ok(Output::Batch(BatchRows::all(count)))
     }
 
     /// Evaluates one column of some rows.
@@ -96,7 +96,7 @@ impl<'a> Values<'a> {
 }
 
 /// Hands the value of an expression without columns to `see`; what is made for it lies in `scratch`.
-fn evaluate<'s, R>(
+pub(super) fn evaluate<'s, R>(
     expr: &'s Expr<'s>,
     ty: Type,
     scratch: &'s Arena,

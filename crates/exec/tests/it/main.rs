@@ -5,6 +5,7 @@ mod cancel;
 mod files;
 mod limits;
 mod operators;
+mod pipelines;
 mod sql;
 mod support;
 mod tables;
