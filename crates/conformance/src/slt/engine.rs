@@ -155,7 +155,6 @@ fn cell(value: Value<'_>) -> Cell {
             Cell::Number(value.to_string())
         }
         // Whatever else there is has a text form and nothing more.
-        #[allow(unreachable_patterns)]
-        Value::Date(_) | Value::Interval(_) | _ => Cell::Text(value.to_string()),
+        _ => Cell::Text(value.to_string()),
     }
 }

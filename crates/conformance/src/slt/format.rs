@@ -48,7 +48,7 @@ pub(super) fn values(rows: &[Vec<Cell>], letters: &[char], sort: Sort) -> Vec<St
     };
     let mut rows: Vec<Vec<String>> = rows.iter().map(texts).collect();
     if sort == Sort::Rows {
-        rows.sort_by(by_bytes);
+        rows.sort_by(|a, b| by_bytes(a, b));
     }
     let mut values: Vec<String> = rows.into_iter().flatten().collect();
     if sort == Sort::Values {
@@ -68,7 +68,7 @@ pub(super) fn hash(values: &[String]) -> String {
     format!("{} values hashing to {digest}", values.len())
 }
 
-fn by_bytes(a: &Vec<String>, b: &Vec<String>) -> Ordering {
+fn by_bytes(a: &[String], b: &[String]) -> Ordering {
     a.iter().map(String::as_bytes).cmp(b.iter().map(String::as_bytes))
 }
 
