@@ -25,6 +25,7 @@ use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
 use crate::operators::name;
 use crate::pipeline::{Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot};
+use crate::spill::SpillSpace;
 use crate::tables::{Changes, Tables};
 
 static OPEN: Stage = Stage::new("open");
@@ -39,6 +40,7 @@ pub struct Workspace<'s> {
     budget: Budget,
     /// One per operator, in the order of the plan, and one for what they share.
     arenas: Vec<'s, Arena>,
+    spill: Option<SpillSpace>,
 }
 
 impl<'s> Workspace<'s> {
@@ -61,7 +63,13 @@ impl<'s> Workspace<'s> {
             arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
         }
         arenas.push(Arena::new(&budget))?;
-        Ok(Workspace { budget, arenas })
+        Ok(Workspace { budget, arenas, spill: None })
+    }
+
+    /// Has operators that run out of memory write rows to temporary files. Without it they fail with [`Error::OutOfMemory`].
+    pub fn spill_to(mut self, space: Option<&SpillSpace>) -> Workspace<'s> {
+        self.spill = space.cloned();
+        self
     }
 
     /// The budget of the whole execution; its children are the operators'.
@@ -95,6 +103,7 @@ impl<'s> Workspace<'s> {
             slots: schedule.slots(plan.operators, shared)?,
             counters: shared.alloc_slice_fill(plan.operators.len(), Counters::default())?,
             tables,
+            spill: self.spill.as_ref(),
             is_cancelled,
             capacity: rows_per_batch(plan, &self.budget),
             notes_lines: is_file_to_table(plan),
@@ -159,6 +168,7 @@ struct Runner<'a> {
     slots: Vec<'a, Slot>,
     counters: &'a mut [Counters],
     tables: Tables<'a>,
+    spill: Option<&'a SpillSpace>,
     is_cancelled: &'a dyn Fn() -> bool,
     /// Rows in a batch at most.
     capacity: usize,
@@ -167,14 +177,15 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// What operators have at hand. Not a method: the borrow is of these fields alone.
-    fn context<'c>(
-        slots: &'c mut [Slot],
-        counters: &'c mut [Counters],
-        tables: &'c Tables<'a>,
-        is_cancelled: &'c dyn Fn() -> bool,
-    ) -> Context<'c> {
-        Context { slots, tables, is_cancelled, counters }
+    /// What operators have at hand.
+    fn context(&mut self) -> Context<'_> {
+        Context {
+            slots: &mut self.slots,
+            tables: &self.tables,
+            spill: self.spill,
+            is_cancelled: self.is_cancelled,
+            counters: self.counters,
+        }
     }
 
     /// Runs the pipelines of a list, one after the other; `depth` recursions are under way.
@@ -198,7 +209,7 @@ impl<'a> Runner<'a> {
             Err(error) => return Err(self.problems.keep(error, self.operators)),
         }
         for &operator in pipeline.releases {
-            let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+            let mut cx = self.context();
             cx.take_state(operator);
         }
         Ok(())
@@ -218,13 +229,13 @@ impl<'a> Runner<'a> {
         budget.set_stage(&OPEN);
         let mut store = Store::new(self.capacity, arenas.home);
         let role = pipeline.sink.expect("the pipeline of the answer is not run by this");
-        let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
-        let mut flow =
-            Flow::open(pipeline, self.schedule, self.operators, arenas, false, &mut store, &mut cx)?;
+        let (schedule, operators) = (self.schedule, self.operators);
+        let mut cx = self.context();
+        let mut flow = Flow::open(pipeline, schedule, operators, arenas, false, &mut store, &mut cx)?;
         let mut sink = flow.open_sink(role, &mut store, &mut cx)?;
         budget.set_stage(&EXECUTE);
         loop {
-            let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
+            let mut cx = self.context();
             match flow.next(&mut store, &mut cx)? {
                 Given::Batch(batch) => sink.take(batch, &mut store, &mut cx)?,
                 Given::Round(list) => {
@@ -236,8 +247,7 @@ impl<'a> Runner<'a> {
                 Given::End => break,
             }
         }
-        let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
-        // Sources and steps are not needed any more.
+        let mut cx = self.context();
         while !sink.finish(&mut store, &mut cx)? {
             cx.check()?;
         }
@@ -248,18 +258,10 @@ impl<'a> Runner<'a> {
     fn open_answer(&mut self) -> Result<Answer<'a>, Error<'a>> {
         self.arenas.home.budget().set_stage(&OPEN);
         let mut store = Store::new(self.capacity, self.arenas.home);
-        let mut cx = Runner::context(&mut self.slots, self.counters, &self.tables, self.is_cancelled);
-        let pipeline = self.schedule.answer();
-        let arenas = self.arenas;
-        let flow = Flow::open(
-            pipeline,
-            self.schedule,
-            self.operators,
-            arenas,
-            self.notes_lines,
-            &mut store,
-            &mut cx,
-        )?;
+        let (schedule, operators, arenas, notes) =
+            (self.schedule, self.operators, self.arenas, self.notes_lines);
+        let mut cx = self.context();
+        let flow = Flow::open(schedule.answer(), schedule, operators, arenas, notes, &mut store, &mut cx)?;
         let ids = flow.columns_of(OperatorId::new(self.operators.len() as u32 - 1));
         self.arenas.home.budget().set_stage(&EXECUTE);
         Ok(Answer { flow, store, ids })
@@ -439,8 +441,7 @@ impl<'a> Execution<'a> {
         let Some(Answer { flow, store, .. }) = &mut self.answer else { return Ok(None) };
         loop {
             let runner = &mut self.runner;
-            let mut cx =
-                Runner::context(&mut runner.slots, runner.counters, &runner.tables, runner.is_cancelled);
+            let mut cx = runner.context();
             match flow.next(store, &mut cx)? {
                 Given::Batch(batch) => return Ok(Some(batch)),
                 Given::Round(list) => runner.run_list(runner.schedule.list(list), 1)?,

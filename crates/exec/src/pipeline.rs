@@ -46,6 +46,7 @@ use cofferdam_types::Value;
 use crate::batch::{BatchRows, Kind, Store, VectorId};
 use crate::error::Error;
 use crate::operators::{Sink, Source, State, Step};
+use crate::spill::SpillSpace;
 use crate::tables::Tables;
 
 /// What a source gives, and a step behind its input's end.
@@ -87,6 +88,10 @@ pub(crate) struct Context<'c> {
     pub(crate) slots: &'c mut [Slot],
     /// What scans of stored tables read.
     pub(crate) tables: &'c Tables<'c>,
+    /// Where rows go that do not fit into memory.
+    // Its users come one by one.
+    #[allow(dead_code)]
+    pub(crate) spill: Option<&'c SpillSpace>,
     pub(crate) is_cancelled: &'c dyn Fn() -> bool,
     /// By operator.
     pub(crate) counters: &'c mut [Counters],
