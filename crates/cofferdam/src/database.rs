@@ -1,19 +1,20 @@
 //! A database: one memory limit, and the connections that share it.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cofferdam_arena::{Budget, BudgetOptions};
 #[cfg(unix)]
 use cofferdam_arena::{Reservoir, ReservoirOptions};
+use cofferdam_exec::SpillSpace;
 use cofferdam_store::{MINIMUM_BYTES, Store, Worker};
 use cofferdam_vfs::Vfs;
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::options::{Options, WorkerChoice};
+use crate::options::{Options, TempDirectory, WorkerChoice};
 
 /// A database. Clones are handles to the same one; it closes with its last handle.
 #[derive(Clone, Debug)]
@@ -27,9 +28,16 @@ pub struct Database {
     worker: Option<Arc<Worker>>,
     /// The tables of its directory.
     store: Option<Store>,
+    /// Its temporary files; `None` on a system without files.
+    spill: Option<SpillSpace>,
+    /// Where they are unless somebody says otherwise.
+    temp_directory: Option<Arc<PathBuf>>,
     options: Options,
     threads: Arc<AtomicUsize>,
 }
+
+/// The directory for temporary files in that of a database.
+const TEMP_NAME: &str = "tmp";
 
 impl Database {
     /// The database in the directory `path`, which is made where there is none. What was committed is there.
@@ -49,7 +57,7 @@ impl Database {
             Some(vfs) => Arc::clone(vfs),
             None => system_vfs()?,
         };
-        let mut database = Database::open_in_memory(options)?;
+        let mut database = Database::new(options, Some(&vfs), path.as_ref().join(TEMP_NAME))?;
         let db = &database.db;
         if db.limit_on_path() < MINIMUM_BYTES {
             // Refused, which leaves the record of who has the limit.
@@ -64,6 +72,10 @@ impl Database {
         // Where there is no room to note it, it is as if there were none.
         database.worker = worker.filter(|worker| store.attach(worker).is_ok());
         database.store = Some(store);
+        if let Some(space) = &database.spill {
+            // What cannot be removed now is when somebody has files there.
+            space.sweep();
+        }
         Ok(database)
     }
 
@@ -72,6 +84,15 @@ impl Database {
     /// # Errors
     /// [`Error::OutOfMemory`] when the limit is below the few KiB that the tree of budgets itself needs.
     pub fn open_in_memory(options: Options) -> Result<Database, Error> {
+        let vfs = match &options.vfs {
+            Some(vfs) => Some(Arc::clone(vfs)),
+            None => system_vfs().ok(),
+        };
+        Database::new(options, vfs.as_ref(), system_temp_directory())
+    }
+
+    /// A database without tables of its own, with temporary files in `temp` unless the options name another place.
+    fn new(options: Options, vfs: Option<&Arc<dyn Vfs>>, temp: PathBuf) -> Result<Database, Error> {
         let (budget, db) = match &options.parent {
             None => {
                 let root = root(options.memory_limit_bytes)?;
@@ -92,7 +113,16 @@ impl Database {
             }
         };
         let threads = Arc::new(AtomicUsize::new(options.threads.get()));
-        Ok(Database { budget, db, untracked, worker: None, store: None, options, threads })
+        let temp_directory = match &options.temp_directory {
+            TempDirectory::Default => Some(temp),
+            TempDirectory::Nowhere => None,
+            TempDirectory::At(path) => Some(path.clone()),
+        };
+        let spill =
+            vfs.map(|vfs| SpillSpace::new(vfs, temp_directory.as_deref(), options.max_temp_bytes, &db));
+        let temp_directory = temp_directory.map(Arc::new);
+        let (worker, store) = (None, None);
+        Ok(Database { budget, db, untracked, worker, store, spill, temp_directory, options, threads })
     }
 
     /// A new connection.
@@ -123,6 +153,16 @@ impl Database {
     /// The tables of its directory, if it has one.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// Its temporary files; `None` on a system without files.
+    pub(crate) fn spill_space(&self) -> Option<&SpillSpace> {
+        self.spill.as_ref()
+    }
+
+    /// Where they are unless `SET` says otherwise.
+    pub(crate) fn temp_directory_default(&self) -> Option<&Path> {
+        self.temp_directory.as_deref().map(PathBuf::as_path)
     }
 
     /// How many threads a statement may use at most.
@@ -160,6 +200,16 @@ fn sizes(db: &Budget) -> cofferdam_store::Options {
     let limit = db.limit_on_path();
     let left = db.available().clamp(limit / 8, limit);
     cofferdam_store::Options::new().sized_for(left, left / 2)
+}
+
+/// Where the system has files that nobody keeps, and that may be large: `/tmp` is memory in many places.
+fn system_temp_directory() -> PathBuf {
+    let var_tmp = Path::new("/var/tmp");
+    if std::env::var_os("TMPDIR").is_none() && var_tmp.is_dir() {
+        var_tmp.to_path_buf()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 /// The files of the system.

@@ -1,6 +1,7 @@
 //! What a database is opened with.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cofferdam_arena::Budget;
@@ -19,6 +20,17 @@ pub struct Options {
     pub(crate) untracked_bytes: u64,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
     pub(crate) worker: WorkerChoice,
+    pub(crate) temp_directory: TempDirectory,
+    pub(crate) max_temp_bytes: u64,
+}
+
+/// Where temporary files are.
+#[derive(Clone, Debug)]
+pub(crate) enum TempDirectory {
+    /// In the directory of the database, or where the system has such files.
+    Default,
+    Nowhere,
+    At(PathBuf),
 }
 
 /// Who flushes and compacts in the background.
@@ -47,6 +59,8 @@ impl Options {
             untracked_bytes: 0,
             vfs: None,
             worker: WorkerChoice::Own,
+            temp_directory: TempDirectory::Default,
+            max_temp_bytes: u64::MAX,
         }
     }
 
@@ -72,6 +86,23 @@ impl Options {
     /// from elsewhere; the database is sized for the rest.
     pub const fn untracked(mut self, bytes: u64) -> Options {
         self.untracked_bytes = bytes;
+        self
+    }
+
+    /// Where statements write what does not fit into memory; the setting `temp_directory`. `None` lets them write nothing, and fail
+    /// where memory does not suffice. Without this it is `tmp` in the directory of the database, and of a database in
+    /// memory the directory that the system has for such files: that of `TMPDIR`, `/var/tmp`, or the system's default.
+    pub fn temp_directory(mut self, path: Option<&Path>) -> Options {
+        self.temp_directory = match path {
+            Some(path) => TempDirectory::At(path.to_path_buf()),
+            None => TempDirectory::Nowhere,
+        };
+        self
+    }
+
+    /// How many bytes of temporary files there may be at once; the setting `max_temp_directory_size`. Without this any number.
+    pub const fn max_temp_directory_size(mut self, bytes: u64) -> Options {
+        self.max_temp_bytes = bytes;
         self
     }
 

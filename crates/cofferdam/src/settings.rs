@@ -4,11 +4,15 @@
 //! |---|---|---|
 //! | `memory_limit` | all that the database may take | bytes with a unit, such as `'16MiB'` |
 //! | `threads` | how many threads a statement may use at most | 1 and more |
+//! | `temp_directory` | where statements write what does not fit into memory | a directory; `''` for nowhere |
+//! | `max_temp_directory_size` | how many bytes that may be at once | bytes with a unit; `'none'` for any number |
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, human_bytes};
+use cofferdam_exec::SpillSpace;
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
 use cofferdam_plan::physical::{Operator, OperatorKind, PhysicalPlan};
 use cofferdam_sql::Span;
@@ -28,16 +32,23 @@ pub(crate) const MEMORY_LIMIT_ROOM_BYTES: u64 = 64 << 10;
 enum Setting {
     MemoryLimit,
     Threads,
+    TempDirectory,
+    MaxTempDirectorySize,
 }
 
-const ALL: [Setting; 2] = [Setting::MemoryLimit, Setting::Threads];
+const ALL: [Setting; 4] =
+    [Setting::MemoryLimit, Setting::Threads, Setting::TempDirectory, Setting::MaxTempDirectorySize];
 
 /// A new value for a setting, checked and not yet in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum Change<'a> {
     MemoryLimit(u64),
     Threads(NonZeroUsize),
-    All { memory_limit_bytes: u64, threads: NonZeroUsize },
+    /// The path; `None` for nowhere.
+    TempDirectory(Option<&'a Path>),
+    MaxTempDirectorySize(u64),
+    /// All of them as the database was opened.
+    All,
 }
 
 impl Setting {
@@ -45,6 +56,8 @@ impl Setting {
         match self {
             Setting::MemoryLimit => "memory_limit",
             Setting::Threads => "threads",
+            Setting::TempDirectory => "temp_directory",
+            Setting::MaxTempDirectorySize => "max_temp_directory_size",
         }
     }
 
@@ -52,12 +65,15 @@ impl Setting {
         match self {
             Setting::MemoryLimit => "all that the database may take",
             Setting::Threads => "how many threads a statement may use at most",
+            Setting::TempDirectory => "where statements write what does not fit into memory",
+            Setting::MaxTempDirectorySize => "how many bytes of temporary files there may be",
         }
     }
 
     /// The setting that the statement `form` names; `None` is one that has words of its own, such as `TIME ZONE`.
     fn find(name: Option<ObjectName<'_>>, form: FormRef<'_>) -> Result<Setting, Error> {
-        const HINT: &str = "the settings are memory_limit and threads";
+        const HINT: &str =
+            "the settings are memory_limit, threads, temp_directory and max_temp_directory_size";
         let Some(name) = name else {
             let message = "this form of setting is not supported yet";
             return Err(Error::input("0A000", Some(form.span()), message).with_hint(HINT));
@@ -77,18 +93,30 @@ impl Setting {
                 arena.alloc_fmt(format_args!("{}", human_bytes(database.budget().limit())))
             }
             Setting::Threads => arena.alloc_fmt(format_args!("{}", database.threads())),
+            Setting::TempDirectory => database.spill_space().map_or(Ok(""), |space| {
+                space.with_directory(|path| match path {
+                    Some(path) => arena.alloc_fmt(format_args!("{}", path.display())),
+                    None => Ok(""),
+                })
+            }),
+            Setting::MaxTempDirectorySize => {
+                let bytes = database.spill_space().map_or(0, SpillSpace::limit_bytes);
+                arena.alloc_fmt(format_args!("{}", human_bytes(bytes)))
+            }
         }
     }
 
-    fn default(self, database: &Database) -> Change {
+    fn default(self, database: &Database) -> Change<'_> {
         let options = database.options();
         match self {
             Setting::MemoryLimit => Change::MemoryLimit(options.memory_limit_bytes),
             Setting::Threads => Change::Threads(options.threads),
+            Setting::TempDirectory => Change::TempDirectory(database.temp_directory_default()),
+            Setting::MaxTempDirectorySize => Change::MaxTempDirectorySize(options.max_temp_bytes),
         }
     }
 
-    fn read(self, value: SettingValue<'_>, database: &Database) -> Result<Change, Error> {
+    fn read<'a>(self, value: SettingValue<'a>, database: &Database) -> Result<Change<'a>, Error> {
         let invalid = |hint: &str| {
             let message = format_args!("invalid value for parameter \"{}\": \"{}\"", self.name(), value.text);
             Error::input("22023", Some(value.span), message).with_hint(hint)
@@ -113,35 +141,52 @@ impl Setting {
                 let threads = value.text.parse().map_err(|_| invalid("write a whole number from 1"))?;
                 Ok(Change::Threads(threads))
             }
-        }
-    }
-}
-
-impl Change {
-    pub(crate) fn apply(&self, database: &Database) {
-        match *self {
-            Change::MemoryLimit(bytes) => database.budget().set_limit(bytes),
-            Change::Threads(threads) => database.set_threads(threads),
-            Change::All { memory_limit_bytes, threads } => {
-                database.budget().set_limit(memory_limit_bytes);
-                database.set_threads(threads);
+            Setting::TempDirectory => {
+                let path = (!value.text.is_empty()).then(|| Path::new(value.text));
+                Ok(Change::TempDirectory(path))
+            }
+            Setting::MaxTempDirectorySize => {
+                let is_none =
+                    ["none", "unlimited", "-1"].iter().any(|none| none.eq_ignore_ascii_case(value.text));
+                let bytes = if is_none { Some(u64::MAX) } else { parse_bytes(value.text) };
+                let bytes =
+                    bytes.ok_or_else(|| invalid("write a number and a unit, such as '16GiB', or 'none'"))?;
+                Ok(Change::MaxTempDirectorySize(bytes))
             }
         }
     }
 }
 
+impl Change<'_> {
+    pub(crate) fn apply(&self, database: &Database) {
+        match *self {
+            Change::MemoryLimit(bytes) => database.budget().set_limit(bytes),
+            Change::Threads(threads) => database.set_threads(threads),
+            Change::TempDirectory(path) => {
+                if let Some(space) = database.spill_space() {
+                    space.set_directory(path);
+                }
+            }
+            Change::MaxTempDirectorySize(bytes) => {
+                if let Some(space) = database.spill_space() {
+                    space.set_limit_bytes(bytes);
+                }
+            }
+            Change::All => ALL.into_iter().for_each(|setting| setting.default(database).apply(database)),
+        }
+    }
+}
+
 /// What a `RESET` will change.
-pub(crate) fn reset_change(reset: Reset<'_>, database: &Database) -> Result<Change, Error> {
+pub(crate) fn reset_change<'a>(reset: Reset<'_>, database: &'a Database) -> Result<Change<'a>, Error> {
     if reset.all() {
-        let options = database.options();
-        let (memory_limit_bytes, threads) = (options.memory_limit_bytes, options.threads);
-        return Ok(Change::All { memory_limit_bytes, threads });
+        return Ok(Change::All);
     }
     Ok(Setting::find(reset.setting(), reset.form())?.default(database))
 }
 
 /// What a `SET` will change.
-pub(crate) fn set_change(set: Set<'_>, database: &Database) -> Result<Change, Error> {
+pub(crate) fn set_change<'a>(set: Set<'a>, database: &'a Database) -> Result<Change<'a>, Error> {
     let setting = Setting::find(set.setting(), set.form())?;
     if set.local() {
         let message = "SET LOCAL is not supported: settings do not end with a transaction";

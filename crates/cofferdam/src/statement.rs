@@ -94,7 +94,7 @@ enum Work<'s> {
     /// Gives the rows of a plan.
     Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s>, tag: &'static str },
     /// Changes a setting.
-    Set { change: Change, tag: &'static str },
+    Set { change: Change<'s>, tag: &'static str },
     /// Begins or ends a transaction, or a part of it.
     Transaction(TransactionStatement<'s>),
     /// Changes tables.
@@ -290,7 +290,7 @@ fn write_of<'s>(
     Ok(Query { statement, kind: write.kind(), work: Work::Write { write, verb, tag } })
 }
 
-fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change) -> Query<'s> {
+fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change<'s>) -> Query<'s> {
     Query { statement, kind: StatementKind::Set, work: Work::Set { change, tag } }
 }
 

@@ -13,6 +13,7 @@
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
 //! | `batch` | column vectors and the table they stand in |
+//! | `sorter/` | external sort: keys as bytes, runs, merges |
 //! | `spill/` | rows in owned pages and in temporary files: [`SpillSpace`] |
 //! | `rows`, `hash_table` | rows that operators keep, as bytes |
 //! | `error` | [`Error`], with SQLSTATEs and places in files |
@@ -43,6 +44,8 @@ mod operators;
 mod pipeline;
 mod rows;
 // Its users come one by one.
+#[allow(dead_code, unused_imports)]
+mod sorter;
 #[allow(dead_code, unused_imports)]
 mod spill;
 mod tables;

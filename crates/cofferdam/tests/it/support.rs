@@ -1,7 +1,7 @@
 //! What the tests share: a database below a parent budget, and answers as text.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cofferdam::{Budget, Connection, Database, Error, Options, Rows};
@@ -18,8 +18,10 @@ pub(crate) fn database(limit_bytes: u64) -> Database {
     let process =
         Database::open_in_memory(Options::new().memory_limit(256 << 20)).expect("room for a process");
     let parent: &Budget = process.budget();
-    Database::open_in_memory(Options::new().memory_limit(limit_bytes).parent(parent))
-        .expect("room for a database")
+    Database::open_in_memory(
+        Options::new().memory_limit(limit_bytes).parent(parent).temp_directory(Some(Path::new("/var/tmp"))),
+    )
+    .expect("room for a database")
 }
 
 /// A directory on a simulated disk, with the database in it.

@@ -31,7 +31,7 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into};
 
 use super::IsCancelled;
 use super::error::{SpillFailure, SpillOp, SpillProblem};
-use super::pages::{ROW_HEAD_BYTES, len_at, put_row, row_at};
+use super::pages::{ROW_HEAD_BYTES, len_at, put_row, row_at, tag_at};
 use super::space::{Registered, SpillOwner};
 
 const HEAD_BYTES: usize = 32;
@@ -332,6 +332,7 @@ impl SpillFile {
             row_bytes_max: self.row_bytes_max,
             filled: 0,
             at: 0,
+            row: Current::default(),
             next: BlockPlace::default(),
             guess: 0,
             long,
@@ -351,12 +352,24 @@ pub(crate) struct SpillReader {
     filled: usize,
     /// Where its next row begins.
     at: usize,
+    /// The row of now.
+    row: Current,
     /// The block behind it.
     next: BlockPlace,
     /// How much of the file is asked for at once: a little more than the last block had.
     guess: usize,
     /// A row that is longer than a block.
     long: Growing<u8>,
+}
+
+/// Where the bytes of a reader's row are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Current {
+    tag: u64,
+    start: usize,
+    len: usize,
+    /// Not in the block.
+    is_long: bool,
 }
 
 impl SpillReader {
@@ -370,31 +383,47 @@ impl SpillReader {
         io: &mut SpillIo,
         is_cancelled: IsCancelled<'_>,
     ) -> Result<Option<(u64, &[u8])>, SpillFailure> {
-        if self.at == self.filled && !self.load(io, is_cancelled)? {
-            return Ok(None);
-        }
-        let rest = self.filled - self.at;
-        if rest < ROW_HEAD_BYTES || len_at(&self.slot.block, self.at) > rest - ROW_HEAD_BYTES {
-            return self.next_long(io, is_cancelled);
-        }
-        let row = row_at(&self.slot.block, self.at);
-        self.at += ROW_HEAD_BYTES + row.1.len();
-        Ok(Some(row))
+        Ok(if self.advance(io, is_cancelled)? { Some(self.row()) } else { None })
     }
 
-    /// A row that goes on in the next blocks.
-    #[cold]
-    fn next_long(
+    /// The row that [`SpillReader::advance`] went to.
+    #[inline]
+    pub(crate) fn row(&self) -> (u64, &[u8]) {
+        let Current { tag, start, len, is_long } = self.row;
+        (tag, if is_long { &self.long } else { &self.slot.block[start..start + len] })
+    }
+
+    /// Goes to the next row; false behind the last.
+    ///
+    /// # Errors
+    /// As [`SpillReader::next`].
+    #[inline]
+    pub(crate) fn advance(
         &mut self,
         io: &mut SpillIo,
         is_cancelled: IsCancelled<'_>,
-    ) -> Result<Option<(u64, &[u8])>, SpillFailure> {
+    ) -> Result<bool, SpillFailure> {
+        if self.at == self.filled && !self.load(io, is_cancelled)? {
+            return Ok(false);
+        }
+        let rest = self.filled - self.at;
+        if rest < ROW_HEAD_BYTES || len_at(&self.slot.block, self.at) > rest - ROW_HEAD_BYTES {
+            self.gather(io, is_cancelled)?;
+            return Ok(true);
+        }
+        let (tag, row) = row_at(&self.slot.block, self.at);
+        self.row = Current { tag, start: self.at + ROW_HEAD_BYTES, len: row.len(), is_long: false };
+        self.at += ROW_HEAD_BYTES + row.len();
+        Ok(true)
+    }
+
+    /// Goes to a row that goes on in the next blocks.
+    #[cold]
+    fn gather(&mut self, io: &mut SpillIo, is_cancelled: IsCancelled<'_>) -> Result<(), SpillFailure> {
         if self.at != 0 || self.filled < ROW_HEAD_BYTES {
             return Err(self.damaged("a row ends too early").into());
         }
-        let len = len_at(&self.slot.block, 0);
-        let mut tag = [0; 8];
-        tag.copy_from_slice(&self.slot.block[..8]);
+        let (tag, len) = (tag_at(&self.slot.block, 0), len_at(&self.slot.block, 0));
         if len > self.row_bytes_max {
             return Err(self.damaged("a row is too long").into());
         }
@@ -409,7 +438,8 @@ impl SpillReader {
             self.long.extend_from_slice(part)?;
             self.at = self.filled;
             if self.long.len() == len {
-                return Ok(Some((u64::from_le_bytes(tag), &self.long)));
+                self.row = Current { tag, start: 0, len, is_long: true };
+                return Ok(());
             }
             if !self.load(io, is_cancelled)? {
                 return Err(self.damaged("the file ends within a row").into());

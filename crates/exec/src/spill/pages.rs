@@ -220,6 +220,14 @@ impl RowPages {
         (self.current, self.rows_count) = (0, 0);
     }
 
+    /// Gives back pages without rows from the end, until they hold no more than so many bytes or there are none.
+    pub(crate) fn shrink(&mut self, bytes: u64) {
+        while self.held_bytes > bytes && self.pages.last().is_some_and(|page| page.used == 0) {
+            self.held_bytes -= self.pages.pop().map_or(0, |page| page.bytes.charged_bytes() as u64);
+        }
+        self.current = self.current.min(self.pages.len().saturating_sub(1));
+    }
+
     /// Forgets all rows and gives everything back.
     pub(crate) fn release(&mut self) {
         *self = RowPages::new(&self.budget, self.page_bytes_max);
@@ -246,7 +254,7 @@ pub(super) fn row_at(bytes: &[u8], offset: usize) -> (u64, &[u8]) {
 }
 
 #[inline(always)]
-fn tag_at(bytes: &[u8], offset: usize) -> u64 {
+pub(super) fn tag_at(bytes: &[u8], offset: usize) -> u64 {
     let mut tag = [0; 8];
     tag.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(tag)
