@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cofferdam_arena::{Budget, BudgetOptions};
 #[cfg(unix)]
 use cofferdam_arena::{Reservoir, ReservoirOptions};
-use cofferdam_exec::SpillSpace;
+use cofferdam_exec::{SpillCounts, SpillSpace, TemporaryFile};
 use cofferdam_store::{MINIMUM_BYTES, Store, Worker};
 use cofferdam_vfs::Vfs;
 
@@ -153,6 +153,18 @@ impl Database {
     /// The tables of its directory, if it has one.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// What its temporary files have and had.
+    pub fn temporary_counts(&self) -> SpillCounts {
+        self.spill.as_ref().map_or(SpillCounts::default(), SpillSpace::counts)
+    }
+
+    /// Gives every temporary file that is there to `visit`; no statement makes or writes one meanwhile.
+    pub fn for_each_temporary_file(&self, visit: impl FnMut(TemporaryFile<'_>)) {
+        if let Some(space) = &self.spill {
+            space.for_each_file(visit);
+        }
     }
 
     /// Its temporary files; `None` on a system without files.

@@ -62,6 +62,7 @@ mod transaction;
 mod write;
 
 pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, OutOfMemory, human_bytes};
+pub use cofferdam_exec::{SpillCounts, TemporaryFile};
 pub use cofferdam_plan::Span;
 pub use cofferdam_plan::expr::Column;
 pub use cofferdam_sql::{Splitter, statements};

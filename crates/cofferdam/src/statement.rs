@@ -146,7 +146,8 @@ impl<'c> Statement<'c> {
     pub(crate) fn admit(&self, plan: &PhysicalPlan<'_>) -> Result<Workspace<'_>, Error> {
         self.budget.set_stage(&ADMIT);
         self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
-        Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())
+        let workspace = Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
+        Ok(workspace.spill_to(self.connection.database().spill_space()))
     }
 
     /// Parses and plans the statement. What an earlier call took is given back first.

@@ -89,8 +89,6 @@ pub(crate) struct Context<'c> {
     /// What scans of stored tables read.
     pub(crate) tables: &'c Tables<'c>,
     /// Where rows go that do not fit into memory.
-    // Its users come one by one.
-    #[allow(dead_code)]
     pub(crate) spill: Option<&'c SpillSpace>,
     pub(crate) is_cancelled: &'c dyn Fn() -> bool,
     /// By operator.

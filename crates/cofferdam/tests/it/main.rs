@@ -5,6 +5,7 @@ mod api;
 mod budgets;
 mod directories;
 mod scripts;
+mod spilling;
 mod support;
 mod workers;
 

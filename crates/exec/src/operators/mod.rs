@@ -38,6 +38,7 @@ use cofferdam_plan::table::TableSource;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output, Passed};
+use crate::sorter::Sorter;
 
 /// What an operator leaves behind for pipelines after the one that made it: owned, without a lifetime.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(crate) enum State {
     /// Nothing, not yet, or not any more.
     Empty,
     Groups(aggregate::Groups),
-    Sorted(sort::Sorted),
+    Sorted(Sorter),
     HashJoin(join::Build),
     LoopJoin(join::Pages),
     Kept(kept::KeptRows),
@@ -276,7 +277,7 @@ impl<'a> Sink<'a> {
                 Sink::Groups(aggregate::GroupsSink::open(plan, opening, store, cx)?)
             }
             OperatorKind::Sort { input, keys, limit } => {
-                Sink::Sort(sort::SortSink::open(*input, keys, *limit, opening, store, cx)?)
+                Sink::Sort(sort::SortSink::open(*input, keys, *limit, opening, cx)?)
             }
             OperatorKind::HashJoin(plan) => Sink::HashJoin(join::BuildSink::open(plan, opening, store, cx)?),
             OperatorKind::NestedLoopJoin(plan) => {
@@ -307,10 +308,10 @@ impl<'a> Sink<'a> {
     }
 
     /// After the last batch; is called until it gives true. In between the statement can be cancelled.
-    pub(crate) fn finish(&mut self, _store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
+    pub(crate) fn finish(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
         match self {
             Sink::Groups(sink) => sink.finish(cx),
-            Sink::Sort(sink) => sink.finish(cx),
+            Sink::Sort(sink) => sink.finish(store, cx),
             Sink::HashJoin(sink) => sink.finish(cx),
             Sink::LoopJoin(_) | Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
         }

@@ -32,7 +32,7 @@ mod tree;
 use core::cmp::Ordering;
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, Growing};
+use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, Growing, append};
 
 use self::tree::LoserTree;
 use crate::rows::RowEncoder;
@@ -79,11 +79,11 @@ pub(crate) struct Sorter {
     spilling: Spilling,
     /// The key of the N-th row so far, with a limit: what does not come before it is not kept.
     threshold: Option<u64>,
-    threshold_key: Growing<u8>,
+    threshold_key: Vec<u8, BudgetAlloc>,
     /// What is merged.
     lanes: Lanes,
     /// What stands in the batch that was given last.
-    picks: Growing<[u64; 2]>,
+    picks: Vec<[u64; 2], BudgetAlloc>,
     /// A row that is longer than the block for rows on their way out.
     long: Growing<u8>,
     /// Rows that are still to be given.
@@ -132,7 +132,7 @@ struct Reserve {
 struct Lanes {
     readers: Vec<SpillReader, BudgetAlloc>,
     /// Of each lane the prefix of its next row, and its place in a segment.
-    heads: Growing<[u64; 2]>,
+    heads: Vec<[u64; 2], BudgetAlloc>,
     tree: LoserTree,
 }
 
@@ -205,36 +205,38 @@ impl Segment {
         Ok(())
     }
 
+    /// The next entry that was not given.
+    #[inline(always)]
+    fn head(&self) -> [u64; 2] {
+        self.entries.get(self.next).copied().unwrap_or(DONE)
+    }
+
     fn get(&self, bits: u64) -> &[u8] {
         self.rows.get(RowRef::from_bits(bits))
     }
 }
 
 impl Lanes {
-    fn new(budget: &Budget) -> Lanes {
+    fn new(pieces: &BudgetAlloc) -> Lanes {
         Lanes {
-            readers: Vec::new_in(BudgetAlloc::new(budget)),
-            heads: Growing::new(budget),
-            tree: LoserTree::new(budget),
+            readers: Vec::new_in(pieces.clone()),
+            heads: Vec::new_in(pieces.clone()),
+            tree: LoserTree::new(pieces),
         }
     }
 
     /// Makes room for so many lanes.
     fn reserve(&mut self, lanes: usize) -> Result<(), AllocError> {
         self.heads.clear();
-        self.heads.reserve(lanes)?;
+        self.heads.try_reserve(lanes).map_err(|_| AllocError)?;
         self.tree.reserve(lanes)
     }
 
     /// Begins with the first rows of all readers and segments; readers are at their first row.
     fn begin(&mut self, segments: &[Segment], shape: KeyShape) -> Result<(), AllocError> {
-        self.heads.clear();
-        for reader in &self.readers {
-            self.heads.push([reader.row().0, 0])?;
-        }
-        for segment in segments {
-            self.heads.push(segment.entries.get(segment.next).copied().unwrap_or(DONE))?;
-        }
+        self.reserve(self.readers.len() + segments.len())?;
+        self.heads.extend(self.readers.iter().map(|reader| [reader.row().0, 0]));
+        self.heads.extend(segments.iter().map(Segment::head));
         let Lanes { readers, heads, tree } = self;
         tree.build(heads.len(), |a, b| is_less(heads, readers, segments, shape, a, b))
     }
@@ -271,7 +273,7 @@ impl Lanes {
             _ => {
                 let segment = &mut segments[lane - readers.len()];
                 segment.next += 1;
-                segment.entries.get(segment.next).copied().unwrap_or(DONE)
+                segment.head()
             }
         };
         tree.replay(|a, b| is_less(heads, readers, segments, shape, a, b));
@@ -424,6 +426,7 @@ impl Sorter {
             },
             None => Spilling::Impossible,
         };
+        let pieces = BudgetAlloc::new(budget);
         let entries_bytes = usize::try_from(limit_bytes / 16).unwrap_or(usize::MAX);
         let entries_bytes = entries_bytes.clamp(ENTRIES_BYTES_MIN, ENTRIES_BYTES_MAX);
         Sorter {
@@ -435,13 +438,13 @@ impl Sorter {
                 // Thinned out, or all of them wanted.
                 Some(_) => usize::MAX,
             },
-            segments: Vec::new_in(BudgetAlloc::new(budget)),
-            runs: Vec::new_in(BudgetAlloc::new(budget)),
+            segments: Vec::new_in(pieces.clone()),
+            runs: Vec::new_in(pieces.clone()),
             spilling,
             threshold: None,
-            threshold_key: Growing::new(budget),
-            lanes: Lanes::new(budget),
-            picks: Growing::new(budget),
+            threshold_key: Vec::new_in(pieces.clone()),
+            lanes: Lanes::new(&pieces),
+            picks: Vec::new_in(pieces),
             long: Growing::new(budget),
             left: 0,
             merged_runs: 0,
@@ -614,7 +617,9 @@ impl Sorter {
         entries.select_nth_unstable_by(limit - 1, |a, b| compare(rows, shape, a, b));
         let [prefix, worst] = entries[limit - 1];
         let key = shape.split(rows.get(RowRef::from_bits(worst))).0;
-        self.threshold_key.reserve(key.len().saturating_sub(self.threshold_key.len()))?;
+        self.threshold_key.clear();
+        self.threshold = None;
+        self.threshold_key.try_reserve(key.len()).map_err(|_| AllocError)?;
         // In the order they came, so that the new places have that order too.
         entries[..limit].sort_unstable_by_key(|entry| entry[1]);
         let mut survivors = RowPages::new(&self.budget, page_bytes);
@@ -622,8 +627,7 @@ impl Sorter {
             survivors.push(prefix, &[rows.get(RowRef::from_bits(row))])?;
         }
         self.threshold = Some(prefix);
-        self.threshold_key.clear();
-        self.threshold_key.extend_from_slice(key)?;
+        append(&mut self.threshold_key, key)?;
         entries.truncate(limit);
         let mut place = RowRef::default();
         for entry in entries.iter_mut() {
@@ -657,7 +661,7 @@ impl Sorter {
             if writer.rows_count() == *limit {
                 // Without room for its key more rows are kept than need be.
                 threshold_key.clear();
-                *threshold = threshold_key.extend_from_slice(shape.split(row).0).is_ok().then_some(prefix);
+                *threshold = append(threshold_key, shape.split(row).0).is_ok().then_some(prefix);
             }
             lanes.advance(lane, segments, *shape, None, is_cancelled)?;
         }
@@ -689,9 +693,11 @@ impl Sorter {
         is_cancelled: IsCancelled<'_>,
     ) -> Result<(), SpillFailure> {
         self.left = self.limit;
-        if self.picks.reserve(batch_rows).is_err() {
+        let rows_count = self.segments.iter().map(|segment| segment.entries.len()).sum::<usize>();
+        let picks = if self.runs.is_empty() { batch_rows.min(rows_count) } else { batch_rows };
+        if self.picks.try_reserve_exact(picks).is_err() {
             self.spill(is_cancelled)?;
-            self.picks.reserve(batch_rows)?;
+            self.picks.try_reserve_exact(batch_rows).map_err(|_| AllocError)?;
         }
         self.sort_segments(is_cancelled)?;
         let Sorter { spilling, lanes, runs, shape, limit, .. } = self;
@@ -728,11 +734,11 @@ impl Sorter {
             Spilling::Ready(reserve) => Some(reserve),
             _ => None,
         };
-        let rows_max = rows_max.min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let rows_max = rows_max.min(picks.capacity()).min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let lanes_of_runs = lanes.readers.len();
         while let Some(lane) = lanes.winner().filter(|_| picks.len() < rows_max) {
             if lane >= lanes_of_runs {
-                picks.push([(lane - lanes_of_runs) as u64, lanes.heads[lane][1]])?;
+                picks.push([(lane - lanes_of_runs) as u64, lanes.heads[lane][1]]);
             } else {
                 let out = &mut reserve.as_mut().expect("runs are read with it").out;
                 let row = shape.split(lanes.row(lane, segments)).1;
@@ -743,11 +749,11 @@ impl Sorter {
                 if end + 4 > out.len() {
                     self.long.clear();
                     self.long.extend_from_slice(row)?;
-                    picks.push([OUT_LONG, 0])?;
+                    picks.push([OUT_LONG, 0]);
                 } else {
                     out[used..used + 4].copy_from_slice(&(row.len() as u32).to_le_bytes());
                     out[used + 4..end + 4].copy_from_slice(row);
-                    picks.push([OUT, used as u64])?;
+                    picks.push([OUT, used as u64]);
                     used = end + 4;
                 }
             }

@@ -12,23 +12,24 @@
 //! # Source
 //! Knuth, The Art of Computer Programming, volume 3, section 5.4.1.
 
-use cofferdam_arena::{AllocError, Budget, Growing};
+use allocator_api2::vec::Vec;
+use cofferdam_arena::{AllocError, BudgetAlloc};
 
 /// Which lane stands where in the tree.
 #[derive(Debug)]
 pub(super) struct LoserTree {
-    nodes: Growing<u32>,
+    nodes: Vec<u32, BudgetAlloc>,
 }
 
 impl LoserTree {
-    pub(super) fn new(budget: &Budget) -> LoserTree {
-        LoserTree { nodes: Growing::new(budget) }
+    pub(super) fn new(pieces: &BudgetAlloc) -> LoserTree {
+        LoserTree { nodes: Vec::new_in(pieces.clone()) }
     }
 
     /// Makes room for so many lanes, so that [`LoserTree::build`] needs none.
     pub(super) fn reserve(&mut self, lanes: usize) -> Result<(), AllocError> {
         self.nodes.clear();
-        self.nodes.reserve(lanes)
+        self.nodes.try_reserve(lanes).map_err(|_| AllocError)
     }
 
     /// Plays all lanes against each other. `is_less` says whether the first lane's row comes before the second's; of lanes without
@@ -39,8 +40,8 @@ impl LoserTree {
         is_less: impl Fn(usize, usize) -> bool,
     ) -> Result<(), AllocError> {
         const NOBODY: u32 = u32::MAX;
-        self.nodes.clear();
-        self.nodes.resize(lanes, NOBODY)?;
+        self.reserve(lanes)?;
+        self.nodes.resize(lanes, NOBODY);
         for lane in 0..lanes {
             let mut winner = lane;
             let mut node = (lane + lanes) / 2;
@@ -84,6 +85,7 @@ impl LoserTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cofferdam_arena::Budget;
     use proptest::prelude::*;
 
     proptest! {
@@ -92,7 +94,7 @@ mod tests {
         fn lanes_come_out_in_order(mut lanes in prop::collection::vec(prop::collection::vec(0u8..20, 0..30), 1..12)) {
             let budget = Budget::unlimited("test").unwrap();
             lanes.iter_mut().for_each(|lane| lane.sort());
-            let mut expected: Vec<_> =
+            let mut expected: std::vec::Vec<_> =
                 lanes.iter().enumerate().flat_map(|(i, lane)| lane.iter().map(move |value| (*value, i))).collect();
             expected.sort();
             let mut at = vec![0; lanes.len()];
@@ -102,10 +104,10 @@ mod tests {
                 (Some(_), None) => true,
                 _ => false,
             };
-            let mut tree = LoserTree::new(&budget);
+            let mut tree = LoserTree::new(&BudgetAlloc::new(&budget));
             tree.reserve(lanes.len()).unwrap();
             tree.build(lanes.len(), |a, b| is_less(a, b, &at)).unwrap();
-            let mut got = Vec::new();
+            let mut got = std::vec::Vec::new();
             while let Some(value) = head(tree.winner(), &at) {
                 got.push((value, tree.winner()));
                 at[tree.winner()] += 1;

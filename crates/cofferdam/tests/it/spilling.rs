@@ -1,0 +1,174 @@
+//! Statements that need more memory than there is write temporary files, and what can go wrong with these.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cofferdam::{Database, Error, Options, Remedy};
+use cofferdam_testkit::simfs::{Fault, Op, Rule, SimDisk};
+use cofferdam_vfs::Vfs;
+
+const ROWS: usize = 20_000;
+
+/// A file of rows in no order, removed with the test.
+struct Rows(PathBuf);
+
+impl Rows {
+    fn new(test: &str) -> Rows {
+        let path = std::env::temp_dir().join(format!("cofferdam-{test}-{}.csv", std::process::id()));
+        let mut text = String::from("number,name\n");
+        for row in 0..ROWS {
+            let number = row * 7919 % ROWS;
+            writeln!(text, "{number},the name of row {number:06} {}", number * 31 % 97).unwrap();
+        }
+        std::fs::write(&path, text).unwrap();
+        Rows(path)
+    }
+
+    fn query(&self) -> String {
+        format!("SELECT number, name FROM '{}' ORDER BY name DESC", self.0.display())
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A database whose temporary files are on a simulated disk.
+fn database(limit_bytes: u64) -> (SimDisk, Database) {
+    let disk = SimDisk::new(5);
+    let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let options = Options::new().memory_limit(limit_bytes).vfs(&vfs).temp_directory(Some(Path::new("/temp")));
+    (disk, Database::open_in_memory(options).unwrap())
+}
+
+/// Runs a query whose first column counts down from the number of rows.
+fn count_down(database: &Database, sql: &str) -> Result<usize, Error> {
+    let connection = database.connect()?;
+    connection.query(sql, |rows| {
+        let mut count = 0;
+        while let Some(row) = rows.next_row()? {
+            count += 1;
+            let number = row.values().next().unwrap().to_string();
+            assert_eq!(number, (ROWS - count).to_string());
+        }
+        Ok(count)
+    })
+}
+
+/// Aim: an order of more rows than memory holds is right, stays below the limit, and leaves no file; with room there is none at all.
+#[test]
+fn an_order_larger_than_memory_is_spilled() {
+    let rows = Rows::new("spilled");
+    for (limit_bytes, spills) in [(64 << 20, false), (1 << 20, true), (600 << 10, true)] {
+        let (disk, database) = database(limit_bytes);
+        assert_eq!(count_down(&database, &rows.query()).unwrap(), ROWS);
+        let counts = database.temporary_counts();
+        assert_eq!((counts.files_total > 0, counts.bytes_total > 0), (spills, spills), "{counts:?}");
+        assert_eq!((counts.files_now, counts.bytes_now, disk.used_bytes()), (0, 0, 0));
+        assert!(database.budget().peak() <= limit_bytes);
+    }
+}
+
+/// Aim: while a statement runs, its files are listed with their owner; afterwards they are not.
+#[test]
+fn temporary_files_are_listed() {
+    let rows = Rows::new("listed");
+    let (disk, database) = database(1 << 20);
+    let connection = database.connect().unwrap();
+    let list = || {
+        let mut files = Vec::new();
+        database.for_each_temporary_file(|file| {
+            files.push((file.name.to_owned(), file.bytes, file.owner.to_owned()));
+        });
+        files
+    };
+    let listed = connection.query(&rows.query(), |rows| {
+        rows.next_row()?;
+        Ok(list())
+    });
+    let listed = listed.unwrap();
+    assert!(!listed.is_empty());
+    for (name, bytes, owner) in &listed {
+        assert!(*bytes > 0 && owner.starts_with("sort_") && name.starts_with("cofferdam-"), "{name} {owner}");
+    }
+    assert_eq!((list().len(), disk.used_bytes()), (0, 0));
+}
+
+/// Aim: what goes wrong with temporary files is the statement's error, typed and with advice, and the next statement is fine.
+#[test]
+fn failures_are_the_statements_own() {
+    let rows = Rows::new("failures");
+    let query = rows.query();
+    let (disk, database) = database(1 << 20);
+    let connection = database.connect().unwrap();
+    let fails = |state: &str, remedy: Remedy, says: &str| {
+        let error = count_down(&database, &query).unwrap_err();
+        assert_eq!((error.sqlstate(), error.remedy()), (state, remedy), "{error}");
+        let shown = format!("{error}; {}", error.hint().map(|hint| hint.to_string()).unwrap_or_default());
+        assert!(shown.contains(says), "{shown}");
+        assert_eq!((database.temporary_counts().files_now, disk.used_bytes()), (0, 0));
+    };
+    disk.set_capacity(Some(100_000));
+    fails("53100", Remedy::FixSystem, "no space left on device; make room on the disk");
+    disk.set_capacity(None);
+
+    connection.execute("SET max_temp_directory_size = '100KB'").unwrap();
+    fails("53400", Remedy::FixInput, "exceed max_temp_directory_size (97.7 KiB)");
+    connection.execute("RESET max_temp_directory_size").unwrap();
+
+    connection.execute("SET temp_directory = ''").unwrap();
+    fails("53200", Remedy::GiveMemory, "raise memory_limit");
+    connection.execute("SET temp_directory = '/no/such/directory'").unwrap();
+    fails("58030", Remedy::FixSystem, "could not open the directory of temporary files");
+    connection.execute("RESET temp_directory").unwrap();
+
+    disk.inject(Rule::new([Op::Write], Fault::FlipStored).file("cofferdam-*-*-*").nth(3));
+    fails("XX001", Remedy::FixSystem, "is damaged at offset");
+    disk.clear_rules();
+    assert_eq!(count_down(&database, &query).unwrap(), ROWS);
+}
+
+/// Aim: a statement is cancelled in the middle of writing, and leaves nothing. Method: cancel when so many bytes are on the disk.
+#[test]
+fn a_spilling_statement_can_be_cancelled() {
+    let rows = Rows::new("cancelled");
+    let (disk, database) = database(1 << 20);
+    let connection = database.connect().unwrap();
+    let flag = connection.canceller();
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while database.temporary_counts().bytes_total < 50_000 {
+                std::thread::yield_now();
+            }
+            flag.cancel();
+        });
+        let outcome = connection.execute(&rows.query());
+        watcher.join().unwrap();
+        // It may have been done just then.
+        assert!(matches!(&outcome, Ok(_)) || outcome.unwrap_err().sqlstate() == "57014");
+    });
+    assert_eq!((database.temporary_counts().files_now, disk.used_bytes()), (0, 0));
+}
+
+/// Aim: what a killed process has left in a database's directory is gone when it is opened again.
+#[test]
+fn leftovers_are_gone_when_a_directory_is_opened() {
+    let disk = SimDisk::new(5);
+    let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let open =
+        || Database::open("/db", Options::new().memory_limit(4 << 20).vfs(&vfs).without_worker()).unwrap();
+    drop(open());
+    let temp = vfs.directory(Path::new("/db/tmp"), true).unwrap();
+    let names = ["cofferdam-17-00112233445566ff-1", "cofferdam-17-00112233445566ff.lock", "notes"];
+    for name in names {
+        temp.open(name, cofferdam_vfs::OpenMode::CreateNew).unwrap();
+    }
+    let database = open();
+    let image = disk.image();
+    let left: Vec<_> = names.iter().filter(|name| image.contains_key(&format!("/db/tmp/{name}"))).collect();
+    assert_eq!(left, [&"notes"]);
+    drop(database);
+}
