@@ -2,11 +2,13 @@
 //!
 //! | file | binds |
 //! |---|---|
-//! | `select` | a whole select: its clauses in the order in which they may refer to each other |
+//! | `query` | queries in FROM, in WITH and in set operations, from the innermost outwards |
+//! | `select` | a select: its clauses in the order in which they may refer to each other |
 //! | `from` | tables, joins and what `*` means |
 //! | `scope` | names to columns |
 //! | `expression` | expressions, by a walk with an explicit stack |
-//! | `literal`, `type_name`, `functions`, `aggregate` | what expressions consist of |
+//! | `subquery` | queries in expressions, to joins |
+//! | `literal`, `type_name`, `functions`, `calls`, `aggregate`, `window` | what expressions consist of |
 //! | `build` | typed nodes: operators by type, casts made explicit |
 //! | `fold` | constants |
 //! | `insert`, `copy` | rows for a table |
@@ -14,15 +16,17 @@
 //! | `define` | `CREATE TABLE`, `DROP TABLE` |
 //! | `transaction` | `BEGIN` and the like |
 //!
-//! **Memory.** What outlives the binding of a select (expressions, logical nodes) lies in the plan arena; scopes, stacks
-//! and lists lie in scratch arenas under the same budget and are given back at once.
+//! **Memory.** What outlives the binding (expressions, logical nodes) lies in the plan arena; scopes, stacks and lists lie
+//! in scratch arenas under the same budget and are given back when the statement is bound.
 //!
-//! **Depth.** Queries in FROM are bound from the innermost outwards by one walk over the whole tree, which needs no
-//! stack; the logical node of each is noted at its node of the tree.
+//! **Depth.** Queries in FROM, WITH and set operations are bound by one walk over the tree, which needs no native stack.
+//! Queries in expressions, and those after LATERAL, see the names around them while these are bound: they do nest
+//! natively, [`NESTING_MAX`] deep at most.
 
 mod aggregate;
 mod assign;
 mod build;
+mod calls;
 mod conjuncts;
 mod copy;
 pub(crate) mod define;
@@ -33,31 +37,50 @@ mod functions;
 pub(crate) mod insert;
 mod literal;
 mod output_name;
+mod query;
 mod scope;
 mod select;
+mod subquery;
 mod suggest;
 pub(crate) mod transaction;
 mod type_name;
+mod window;
 
 use cofferdam_arena::Arena;
-use cofferdam_sql::views::{Derived, Query, QueryBody};
-use cofferdam_sql::{Visit, Walk};
+use cofferdam_arena::collections::Vec;
+use cofferdam_sql::views::Query;
 
+use self::build::Builder;
+use self::query::{Bound, Recursion, VisibleCte};
+use self::select::Block;
+use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::logical::{LogicalId, LogicalPlan};
+use crate::logical::LogicalPlan;
+
+/// How deep queries in expressions may nest.
+const NESTING_MAX: usize = 64;
 
 /// Binds one statement.
-pub(crate) struct Binder<'a, 'c> {
+pub(crate) struct Binder<'s, 'a, 'c> {
     arena: &'a Arena,
+    scratch: &'s Arena,
     catalog: &'c dyn Catalog,
     plan: LogicalPlan<'a>,
-    /// Whether NULLs and quoted literals in the select list that is bound keep waiting for a type.
-    keeps_unknown: bool,
+    /// The selects that are being bound, the innermost last.
+    blocks: Vec<'s, Block<'s, 'a>>,
+    /// What names of WITH stand for here, the newest last.
+    ctes: Vec<'s, VisibleCte<'a>>,
+    /// Recursive queries of WITH that are being bound.
+    recursions: Vec<'s, Recursion<'a>>,
+    /// Queries that are bound; their nodes in the tree have their number.
+    bound: Vec<'s, Bound<'a>>,
+    /// Queries in expressions around the place that is being bound.
+    nesting: usize,
 }
 
-impl<'a, 'c> Binder<'a, 'c> {
-    /// The logical plan of a query; its root gives exactly the query's columns.
+impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
+    /// The logical plan of a query.
     ///
     /// # Errors
     /// Whatever is wrong with the query, with its place; `OutOfMemory` when the arena's budget has no room.
@@ -66,50 +89,44 @@ impl<'a, 'c> Binder<'a, 'c> {
         catalog: &'c dyn Catalog,
         arena: &'a Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
-        let mut binder = Binder::new(catalog, arena);
-        binder.bind_tree(query, false)?;
-        Ok(binder.plan)
+        let scratch = Arena::new(arena.budget());
+        let mut binder = Binder::new(catalog, arena, &scratch);
+        let bound = binder.bind_query(query)?;
+        let bound = binder.settle(bound)?;
+        binder.finish(bound)
     }
 
-    fn new(catalog: &'c dyn Catalog, arena: &'a Arena) -> Binder<'a, 'c> {
-        Binder { arena, catalog, plan: LogicalPlan::new_in(arena), keeps_unknown: false }
+    fn new(catalog: &'c dyn Catalog, arena: &'a Arena, scratch: &'s Arena) -> Binder<'s, 'a, 'c> {
+        Binder {
+            arena,
+            scratch,
+            catalog,
+            plan: LogicalPlan::new_in(arena),
+            blocks: Vec::new_in(scratch),
+            ctes: Vec::new_in(scratch),
+            recursions: Vec::new_in(scratch),
+            bound: Vec::new_in(scratch),
+            nesting: 0,
+        }
     }
 
-    /// Binds a query with those in its FROM; its node is the last one of the plan.
-    fn bind_tree<'q: 'a>(&mut self, query: Query<'q>, keeps_unknown: bool) -> Result<LogicalId, Error<'a>> {
-        for visit in Walk::new(query.node()) {
-            if let Visit::Leave(node) = visit
-                && let Some(derived) = Derived::of(node)
-            {
-                let id = self.bind_query(derived.query())?;
-                node.annotate(id.number());
-            }
-        }
-        self.keeps_unknown = keeps_unknown;
-        self.bind_query(query)
+    /// The plan whose answer is what was bound last.
+    fn finish(mut self, bound: Bound<'a>) -> Result<LogicalPlan<'a>, Error<'a>> {
+        self.plan.root = bound.node;
+        self.plan.output = bound.outputs(self.arena)?;
+        Ok(self.plan)
     }
 
-    /// What a query in FROM has been bound to; the walk in [`Binder::bind`] has left it before the query around it.
-    fn bound_derived(&self, derived: Derived<'_>) -> LogicalId {
-        LogicalId::from_number(derived.node().annotation())
+    fn build(&self) -> Builder<'a> {
+        Builder { arena: self.arena }
     }
 
-    fn bind_query<'q: 'a>(&mut self, query: Query<'q>) -> Result<LogicalId, Error<'a>> {
-        if let Some(with) = query.with() {
-            return Err(Error::NotSupported { what: "WITH", span: with.span() });
+    /// Goes into a query in an expression, if that is not too deep.
+    fn enter(&mut self, span: Span) -> Result<(), Error<'a>> {
+        if self.nesting == NESTING_MAX {
+            return Err(Error::TooDeep { limit: NESTING_MAX as u32, span });
         }
-        if let Some(locking) = query.lockings().next() {
-            return Err(Error::NotSupported { what: "FOR UPDATE and the like", span: locking.span() });
-        }
-        if query.has_ties() {
-            return Err(Error::NotSupported { what: "WITH TIES", span: query.span() });
-        }
-        match query.body() {
-            QueryBody::Select(select) => self.bind_select(select),
-            QueryBody::Values(values) => self.bind_values(values),
-            QueryBody::SetOperation(operation) => {
-                Err(Error::NotSupported { what: "UNION, INTERSECT or EXCEPT", span: operation.span() })
-            }
-        }
+        self.nesting += 1;
+        Ok(())
     }
 }

@@ -187,6 +187,29 @@ pub enum Error<'a> {
         /// Where the type stands.
         span: Span,
     },
+    /// Queries in expressions nest too deeply (54001).
+    TooDeep {
+        /// How deep they may.
+        limit: u32,
+        /// Where the first one stands that is too deep.
+        span: Span,
+    },
+    /// A query stands where there can be none (0A000).
+    NoQuery {
+        /// The clause.
+        clause: &'static str,
+        /// Where the query stands.
+        span: Span,
+    },
+    /// A call is not one that its place takes.
+    Call {
+        /// What is wrong.
+        problem: CallProblem,
+        /// The function, or the window.
+        name: &'a str,
+        /// Where it stands.
+        span: Span,
+    },
     /// PostgreSQL has it, Cofferdam does not (0A000).
     NotSupported {
         /// What it is.
@@ -264,6 +287,54 @@ pub enum CountProblem {
     InsertColumns,
     /// More columns than a query may have (54011).
     Columns,
+    /// Columns of the sides of a set operation, which is the name (42601).
+    SetOperation,
+    /// Columns of a query that stands for one value (42601).
+    Subquery,
+    /// Columns of a query, or values of a row, that a row is compared with (42601).
+    Row,
+}
+
+/// What is wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallProblem {
+    /// A window function without OVER (42809).
+    NeedsOver,
+    /// A window function in a clause without windows, or in another window function's call (42P20).
+    MisplacedWindow,
+    /// A window function in the argument of an aggregate (42803).
+    WindowInAggregate,
+    /// OVER after a function that is neither an aggregate nor a window function (42809).
+    NoWindowFunction,
+    /// No window has the name (42704).
+    UndefinedWindow,
+    /// Two windows have the name (42P20).
+    DuplicateWindow,
+    /// A window that is based on another one cannot have a partition of its own, an order where that has one, or a frame to begin
+    /// with (42P20).
+    WindowOverride,
+    /// A frame whose bounds do not go together (42P20).
+    Frame,
+    /// A frame of RANGE with a distance needs an order of exactly one key (42P20).
+    RangeOrder,
+    /// A frame of GROUPS needs an order (42P20).
+    GroupsOrder,
+    /// DISTINCT, FILTER, ORDER BY or WITHIN GROUP after a function that is no aggregate (42809).
+    NoAggregate,
+    /// An ordered-set aggregate without WITHIN GROUP (42809).
+    NeedsWithinGroup,
+    /// WITHIN GROUP after an aggregate that is none over an ordered set (42809).
+    NoOrderedSet,
+    /// DISTINCT with an ORDER BY that is not the arguments (42P10).
+    DistinctOrder,
+    /// DISTINCT for a window function (0A000).
+    DistinctWindow,
+    /// A set-returning function in a clause that gives no rows (0A000).
+    MisplacedSet,
+    /// Arguments of GROUPING that are no groups (42803).
+    NotGrouped,
+    /// GROUPING in a clause without groups (42803).
+    MisplacedGrouping,
 }
 
 /// What is wrong with a definition, or with a table that a statement would change.
@@ -349,6 +420,9 @@ impl Error<'_> {
             Error::Definition { problem, .. } => problem.sqlstate(),
             Error::Assignment { .. } => "42804",
             Error::CopyOption { problem, .. } => problem.sqlstate(),
+            Error::TooDeep { .. } => "54001",
+            Error::Call { problem, .. } => problem.sqlstate(),
+            Error::NoQuery { .. } => "0A000",
             Error::ColumnType { .. } | Error::NotSupported { .. } => "0A000",
         }
     }
@@ -375,6 +449,9 @@ impl Error<'_> {
             | Error::Assignment { span, .. }
             | Error::CopyOption { span, .. }
             | Error::ColumnType { span, .. }
+            | Error::TooDeep { span, .. }
+            | Error::Call { span, .. }
+            | Error::NoQuery { span, .. }
             | Error::NotSupported { span, .. } => Some(span),
         }
     }
@@ -464,6 +541,75 @@ impl CountProblem {
             CountProblem::ColumnAliases => "42P10",
             CountProblem::ValuesRows | CountProblem::InsertValues | CountProblem::InsertColumns => "42601",
             CountProblem::Columns => "54011",
+            CountProblem::SetOperation | CountProblem::Subquery | CountProblem::Row => "42601",
+        }
+    }
+}
+
+impl CallProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            CallProblem::NeedsOver
+            | CallProblem::NoWindowFunction
+            | CallProblem::NoAggregate
+            | CallProblem::NeedsWithinGroup
+            | CallProblem::NoOrderedSet => "42809",
+            CallProblem::MisplacedWindow
+            | CallProblem::DuplicateWindow
+            | CallProblem::WindowOverride
+            | CallProblem::Frame
+            | CallProblem::RangeOrder
+            | CallProblem::GroupsOrder => "42P20",
+            CallProblem::WindowInAggregate | CallProblem::NotGrouped | CallProblem::MisplacedGrouping => {
+                "42803"
+            }
+            CallProblem::UndefinedWindow => "42704",
+            CallProblem::DistinctOrder => "42P10",
+            CallProblem::DistinctWindow | CallProblem::MisplacedSet => "0A000",
+        }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        match self {
+            CallProblem::NeedsOver => write!(f, "window function {name} requires an OVER clause"),
+            CallProblem::MisplacedWindow => write!(f, "window functions are not allowed in {name}"),
+            CallProblem::WindowInAggregate => {
+                f.write_str("aggregate function calls cannot contain window function calls")
+            }
+            CallProblem::NoWindowFunction => {
+                write!(f, "OVER specified, but {name} is not a window function nor an aggregate function")
+            }
+            CallProblem::UndefinedWindow => write!(f, "window {} does not exist", Quoted(name)),
+            CallProblem::DuplicateWindow => write!(f, "window {} is already defined", Quoted(name)),
+            CallProblem::WindowOverride => {
+                write!(f, "cannot override PARTITION BY, ORDER BY or the frame of window {}", Quoted(name))
+            }
+            CallProblem::Frame => f.write_str("the frame's bounds are in the wrong order"),
+            CallProblem::RangeOrder => {
+                f.write_str("RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column")
+            }
+            CallProblem::GroupsOrder => f.write_str("GROUPS mode requires an ORDER BY clause"),
+            CallProblem::NoAggregate => {
+                write!(
+                    f,
+                    "DISTINCT, ORDER BY, FILTER or WITHIN GROUP specified, but {name} is not an aggregate function"
+                )
+            }
+            CallProblem::NeedsWithinGroup => {
+                write!(f, "WITHIN GROUP is required for ordered-set aggregate {name}")
+            }
+            CallProblem::NoOrderedSet => {
+                write!(f, "{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP")
+            }
+            CallProblem::DistinctOrder => f.write_str(
+                "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            ),
+            CallProblem::DistinctWindow => f.write_str("DISTINCT is not implemented for window functions"),
+            CallProblem::MisplacedSet => write!(f, "set-returning functions are not allowed in {name}"),
+            CallProblem::NotGrouped => f.write_str(
+                "arguments to GROUPING must be grouping expressions of the associated query level",
+            ),
+            CallProblem::MisplacedGrouping => write!(f, "grouping operations are not allowed in {name}"),
         }
     }
 }
@@ -550,6 +696,16 @@ impl fmt::Display for Error<'_> {
                 CountProblem::InsertValues => f.write_str("INSERT has more expressions than target columns"),
                 CountProblem::InsertColumns => f.write_str("INSERT has more target columns than expressions"),
                 CountProblem::Columns => write!(f, "a query has at most {expected} columns, not {found}"),
+                CountProblem::SetOperation => {
+                    write!(
+                        f,
+                        "each {name} query must have the same number of columns: {expected}, not {found}"
+                    )
+                }
+                CountProblem::Subquery => write!(f, "subquery must return only one column, not {found}"),
+                CountProblem::Row => {
+                    write!(f, "{expected} values are compared with {found} columns or values")
+                }
             },
             Error::StarWithoutTables { .. } => f.write_str("SELECT * with no tables specified is not valid"),
             Error::MisplacedDefault { .. } => f.write_str("DEFAULT is not allowed in this context"),
@@ -562,6 +718,9 @@ impl fmt::Display for Error<'_> {
             }
             Error::CopyOption { problem, name, .. } => write_copy(f, problem, name),
             Error::ColumnType { name, .. } => write!(f, "a column of type {name} is not supported"),
+            Error::TooDeep { limit, .. } => write!(f, "queries in expressions nest at most {limit} deep"),
+            Error::Call { problem, name, .. } => problem.write(f, name),
+            Error::NoQuery { clause, .. } => write!(f, "cannot use subquery in {clause}"),
             Error::NotSupported { what, .. } => write!(f, "{what} is not supported"),
         }
     }

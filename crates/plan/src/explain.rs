@@ -423,8 +423,7 @@ impl<'a> Explain<'a> {
         let arena = self.arena;
         self.list("Function Call", function.calls, |out, call| {
             let name = match call.function {
-                TableFunctionKind::GenerateSeries => "generate_series",
-                TableFunctionKind::Unnest => "unnest",
+                TableFunctionKind::Rows(id) => id.function().signature().name(),
                 TableFunctionKind::Once => "",
             };
             out.push_str(name)?;

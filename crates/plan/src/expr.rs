@@ -14,6 +14,7 @@
 //! - **X5** Depth is bounded by memory only: whoever walks an expression does so with an explicit stack
 //!   (`Expr::children`), never by native recursion.
 
+use cofferdam_functions::FunctionId;
 use cofferdam_types::{Type, Value};
 
 use crate::Span;
@@ -50,6 +51,10 @@ pub enum ExprKind<'a> {
     Column(u32),
     /// A constant; its type is the expression's.
     Literal(Value<'a>),
+    /// A value that is given when the plan runs, by number from 1.
+    Parameter(u32),
+    /// Several values that stand side by side. Only while a statement is bound: a plan has none.
+    Row(&'a [&'a Expr<'a>]),
     /// An operator with one operand.
     Unary {
         /// The operator.
@@ -227,6 +232,14 @@ pub enum Function {
     Greatest,
     /// One or more arguments of one type: the least that is not NULL; NULL if all are.
     Least,
+    /// A function or operator of the table of functions, with arguments of the types that it takes.
+    Scalar(FunctionId),
+    /// Values of one type: an array of them, NULLs among them.
+    Array,
+    /// `(any value, array)`: whether the comparison holds for one element, as `OR` of all.
+    AnyElement(BinaryOp),
+    /// `(any value, array)`: whether the comparison holds for all elements, as `AND` of all.
+    AllElements(BinaryOp),
     /// `(date) -> decimal` with scale 0: a field of the date.
     Extract(DateField),
 }

@@ -59,8 +59,8 @@ pub mod table;
 pub use catalog::{Catalog, CatalogError, EmptyCatalog, FileRequest};
 pub use cofferdam_sql::Span;
 pub use error::{
-    AggregatePlace, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, Error, Hint, NameProblem,
-    Remedy,
+    AggregatePlace, CallProblem, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, Error, Hint,
+    NameProblem, Remedy,
 };
 pub use physical::PhysicalPlan;
 pub use plan::{

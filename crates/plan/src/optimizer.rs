@@ -1,26 +1,33 @@
 //! The optimizer: from what a query asks for to how it is answered.
 //!
-//! Passes, in order; each is a loop over the flat list of logical nodes (see `logical`):
+//! Passes, in order; each is a loop over the nodes below a root (see `logical`):
 //!
 //! | pass | needs | gives | direction |
 //! |---|---|---|---|
-//! | `push_filters` | the bound plan | every conjunct as far down as it may stand | root to leaves |
-//! | `need_columns` | filters in place | which output columns of each node anyone reads | root to leaves |
-//! | `lower` | both | physical operators; joins ordered by estimated size | leaves to root |
+//! | `inline` | the bound plan | common table expressions that are read once in their place | |
+//! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
+//! | `push_filters` | that | every conjunct as far down as it may stand; outer and mark joins made simpler | root to leaves |
+//! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
+//! | `lower` | both | physical operators; inner joins ordered by estimated size | leaves to root |
 //!
-//! `lower` asks `join_order` for each join, `key_range` for each scan of a stored table and `estimate` for sizes. Lists and maps of the passes lie in a scratch arena
-//! under the same budget and are given back when the plan is done.
+//! `lower` asks `join_order` for inner joins, `key_range` for each scan of a stored table and `estimate` for sizes. `tree` tells which
+//! node makes a column. Lists and maps of the passes lie in a scratch arena under the same budget and are given back when the
+//! plan is done.
 
 mod estimate;
+mod inline;
 mod join_order;
 mod key_range;
 mod lower;
-mod need_columns;
+mod needs;
 mod push_filters;
+mod tree;
+mod unnest;
 
-use cofferdam_arena::{AllocError, Arena};
+use cofferdam_arena::Arena;
+use cofferdam_arena::collections::Vec;
 
-use crate::expr::{Expr, ExprKind, walk};
+use crate::error::Error;
 use crate::logical::LogicalPlan;
 use crate::physical::{Check, PhysicalPlan};
 use crate::table::StoredTable;
@@ -35,29 +42,21 @@ pub(crate) struct Sink<'a> {
 /// The physical plan of a bound query, in `arena`.
 ///
 /// # Errors
-/// `AllocError` when the budget of `arena` has no room.
+/// `OutOfMemory` when the budget of `arena` has no room; 0A000 for a correlated query of a form that cannot be run.
 pub(crate) fn optimize<'a>(
     mut plan: LogicalPlan<'a>,
     sink: Option<Sink<'a>>,
     arena: &'a Arena,
-) -> Result<PhysicalPlan<'a>, AllocError> {
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    inline::inline(&mut plan, arena)?;
+    unnest::unnest(&mut plan, arena)?;
     let scratch = Arena::new(arena.budget());
-    let filters = push_filters::push_filters(&mut plan, arena, &scratch)?;
-    let needs = need_columns::need_columns(&plan, &filters, &scratch)?;
-    lower::lower(&plan, &filters, &needs, sink, arena, &scratch)
-}
-
-/// The expression with every column replaced by what `replace` says.
-fn replace_columns<'a>(
-    expr: &'a Expr<'a>,
-    arena: &'a Arena,
-    mut replace: impl FnMut(u32) -> u32,
-) -> Result<&'a Expr<'a>, AllocError> {
-    walk::rewrite(expr, arena, |_, rebuilt| match rebuilt.kind {
-        ExprKind::Column(old) => match replace(old) {
-            new if new == old => Ok(rebuilt),
-            new => Ok(&*arena.alloc(Expr { kind: ExprKind::Column(new), ..*rebuilt })?),
-        },
-        _ => Ok(rebuilt),
-    })
+    let mut filters = Vec::new_in(&scratch);
+    let root = plan.root;
+    push_filters::push_filters(&mut plan, root, &mut filters, arena, &scratch)?;
+    for index in 0..plan.ctes.len() {
+        let node = plan.ctes[index].node;
+        push_filters::push_filters(&mut plan, node, &mut filters, arena, &scratch)?;
+    }
+    Ok(lower::lower(&plan, &filters, sink, arena, &scratch)?)
 }

@@ -24,6 +24,8 @@
 
 use std::ops::Bound;
 
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_functions::TableFunctionId;
 use cofferdam_types::{Type, Value};
 
 use crate::Span;
@@ -305,10 +307,8 @@ pub struct TableCall<'a> {
 /// What a set-returning function gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableFunctionKind {
-    /// `generate_series(start, stop)` or `(start, stop, step)`.
-    GenerateSeries,
-    /// `unnest(array)`.
-    Unnest,
+    /// What the function of this number gives.
+    Rows(TableFunctionId),
     /// A value that is given once, as a function that returns no set in FROM.
     Once,
 }
@@ -665,6 +665,96 @@ pub enum AggregateFunction {
     /// `GROUPING(…)`: each argument is an integer literal, the position of a group; the result, an integer, has a bit for each, the last
     /// one lowest, which is set if the grouping set of the row lacks the group.
     Grouping,
+}
+
+impl<'a> Aggregate<'a> {
+    /// Calls `visit` for each expression in it.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub fn for_each_expr<E>(&self, mut visit: impl FnMut(&'a Expr<'a>) -> Result<(), E>) -> Result<(), E> {
+        self.args.iter().try_for_each(|arg| visit(arg))?;
+        self.filter.into_iter().try_for_each(&mut visit)?;
+        self.order_by.iter().try_for_each(|key| visit(key.expr))
+    }
+
+    /// The same aggregate over what `change` makes of each expression.
+    ///
+    /// # Errors
+    /// Those of `change`, and `AllocError` when the arena has no room.
+    pub fn map<E: From<AllocError>>(
+        &self,
+        arena: &'a Arena,
+        mut change: impl FnMut(&'a Expr<'a>) -> Result<&'a Expr<'a>, E>,
+    ) -> Result<Aggregate<'a>, E> {
+        let args = arena.alloc_slice_copy(self.args)?;
+        for arg in args.iter_mut() {
+            *arg = change(arg)?;
+        }
+        let filter = self.filter.map(&mut change).transpose()?;
+        let order_by = arena.alloc_slice_copy(self.order_by)?;
+        for key in order_by.iter_mut() {
+            key.expr = change(key.expr)?;
+        }
+        Ok(Aggregate { args, filter, order_by, ..*self })
+    }
+}
+
+impl<'a> WindowKind<'a> {
+    /// Calls `visit` for each expression in it.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub fn for_each_expr<E>(&self, mut visit: impl FnMut(&'a Expr<'a>) -> Result<(), E>) -> Result<(), E> {
+        match *self {
+            WindowKind::Aggregate(aggregate) => aggregate.for_each_expr(visit),
+            WindowKind::RowNumber
+            | WindowKind::Rank
+            | WindowKind::DenseRank
+            | WindowKind::PercentRank
+            | WindowKind::CumeDist => Ok(()),
+            WindowKind::Ntile(expr) | WindowKind::FirstValue(expr) | WindowKind::LastValue(expr) => {
+                visit(expr)
+            }
+            WindowKind::Lag { value, offset, default } | WindowKind::Lead { value, offset, default } => {
+                visit(value)?;
+                offset.into_iter().chain(default).try_for_each(visit)
+            }
+            WindowKind::NthValue(value, number) => {
+                visit(value)?;
+                visit(number)
+            }
+        }
+    }
+
+    /// The same function over what `change` makes of each expression.
+    ///
+    /// # Errors
+    /// Those of `change`, and `AllocError` when the arena has no room.
+    pub fn map<E: From<AllocError>>(
+        &self,
+        arena: &'a Arena,
+        mut change: impl FnMut(&'a Expr<'a>) -> Result<&'a Expr<'a>, E>,
+    ) -> Result<WindowKind<'a>, E> {
+        Ok(match *self {
+            WindowKind::Aggregate(aggregate) => WindowKind::Aggregate(aggregate.map(arena, change)?),
+            WindowKind::Ntile(expr) => WindowKind::Ntile(change(expr)?),
+            WindowKind::FirstValue(expr) => WindowKind::FirstValue(change(expr)?),
+            WindowKind::LastValue(expr) => WindowKind::LastValue(change(expr)?),
+            WindowKind::NthValue(value, number) => WindowKind::NthValue(change(value)?, change(number)?),
+            WindowKind::Lag { value, offset, default } => WindowKind::Lag {
+                value: change(value)?,
+                offset: offset.map(&mut change).transpose()?,
+                default: default.map(&mut change).transpose()?,
+            },
+            WindowKind::Lead { value, offset, default } => WindowKind::Lead {
+                value: change(value)?,
+                offset: offset.map(&mut change).transpose()?,
+                default: default.map(&mut change).transpose()?,
+            },
+            kind => kind,
+        })
+    }
 }
 
 /// Computes window functions over partitions.

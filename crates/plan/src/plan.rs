@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, Stage};
+use cofferdam_arena::{Arena, Stage};
 use cofferdam_sql::Keyword;
 use cofferdam_sql::views::forms::{self, Copy, DropTable, Explain, FormRef, Insert};
 use cofferdam_sql::views::{Query, Row, Statement};
@@ -15,7 +15,6 @@ use crate::catalog::Catalog;
 use crate::error::{Error, NameProblem};
 use crate::explain::{ExplainOptions, explain};
 use crate::expr::{Column, Expr, ExprKind};
-use crate::logical::{LogicalKind, LogicalPlan};
 use crate::optimizer::optimize;
 use crate::physical::{Operator, OperatorKind, PhysicalPlan};
 use crate::table::{CreateTable, DropTables, TransactionStatement};
@@ -39,7 +38,7 @@ pub fn plan_query<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let logical = Binder::bind(query, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    Ok(optimize(logical, None, arena)?)
+    optimize(logical, None, arena)
 }
 
 /// The physical plan of an `INSERT`, in `arena`: its root gives the rows that the table takes.
@@ -56,7 +55,7 @@ pub fn plan_insert<'a, 'q: 'a>(
     let target = InsertTarget::bind(insert, catalog, arena)?;
     let logical = Binder::bind_insert(insert, &target, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    Ok(optimize(logical, Some(target.sink()), arena)?)
+    optimize(logical, Some(target.sink()), arena)
 }
 
 /// The physical plan of a `COPY … FROM`, in `arena`: its root gives the rows that the table takes.
@@ -71,7 +70,7 @@ pub fn plan_copy<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let (logical, target) = Binder::bind_copy(copy, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    Ok(optimize(logical, Some(target.sink()), arena)?)
+    optimize(logical, Some(target.sink()), arena)
 }
 
 /// A checked `CREATE TABLE`, in `arena`.
@@ -186,13 +185,11 @@ impl<'p> InsertPiece<'p> {
     /// The plan of the rows.
     ///
     /// # Errors
-    /// `AllocError` when the arena's budget has no room.
-    pub fn finish(self) -> Result<PhysicalPlan<'p>, AllocError> {
+    /// [`Error::OutOfMemory`] when the arena's budget has no room.
+    pub fn finish(self) -> Result<PhysicalPlan<'p>, Error<'p>> {
         let arena = self.rows.arena();
-        let mut logical = LogicalPlan::new_in(arena);
         let target = &self.pieces.target;
-        let columns = target.table.columns;
-        logical.push(LogicalKind::Values { rows: self.rows.into_slice() }, columns)?;
+        let logical = Binder::plan_of_rows(target, self.rows.into_slice(), arena)?;
         optimize(logical, Some(target.sink()), arena)
     }
 }

@@ -225,6 +225,13 @@ impl<'a> Compiler<'a, '_, '_> {
                 self.tasks.push(Task::Finish(expr))?;
                 self.tasks.push(Task::Visit(args[0]))?;
             }
+            ExprKind::Parameter(_) => return Err(Error::NotSupported { what: "parameter" }),
+            ExprKind::Row(_) => unreachable!("a plan has no rows as values"),
+            ExprKind::Call {
+                function:
+                    Function::Scalar(_) | Function::Array | Function::AnyElement(_) | Function::AllElements(_),
+                ..
+            } => return Err(Error::NotSupported { what: "function" }),
             _ => self.visit_operands(expr)?,
         }
         Ok(())
@@ -259,7 +266,12 @@ impl<'a> Compiler<'a, '_, '_> {
                 }
                 Ok(())
             }
-            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::InList { .. } | ExprKind::Case { .. } => {
+            ExprKind::Column(_)
+            | ExprKind::Literal(_)
+            | ExprKind::Parameter(_)
+            | ExprKind::Row(_)
+            | ExprKind::InList { .. }
+            | ExprKind::Case { .. } => {
                 unreachable!("visited elsewhere")
             }
         }
@@ -298,7 +310,11 @@ impl<'a> Compiler<'a, '_, '_> {
             ExprKind::Like { pattern, escape, negated, .. } => self.like(pattern, *escape, *negated, expr),
             ExprKind::InList { arg, list, negated } => self.in_list(arg.ty, list, *negated, expr),
             ExprKind::Call { function, args } => self.call(*function, args, expr),
-            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Case { .. } => {
+            ExprKind::Column(_)
+            | ExprKind::Literal(_)
+            | ExprKind::Parameter(_)
+            | ExprKind::Row(_)
+            | ExprKind::Case { .. } => {
                 unreachable!("finished elsewhere")
             }
         }
@@ -500,7 +516,13 @@ impl<'a> Compiler<'a, '_, '_> {
             Function::Extract(field) => self.emit1(Op::Extract { field, to }, expr),
             Function::NullIf => self.null_if(from, expr),
             Function::LimitCharacters => self.limit_characters(args[1], expr),
-            Function::Coalesce | Function::Greatest | Function::Least => {
+            Function::Coalesce
+            | Function::Greatest
+            | Function::Least
+            | Function::Scalar(_)
+            | Function::Array
+            | Function::AnyElement(_)
+            | Function::AllElements(_) => {
                 unreachable!("compiled argument by argument")
             }
         }

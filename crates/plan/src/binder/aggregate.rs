@@ -1,130 +1,274 @@
 //! Aggregates and groups.
 //!
-//! While a select is bound, its expressions stand over the columns of FROM, positions `0..n`, and the k-th aggregate is
-//! the column `n + k`. When all clauses are bound, every expression that is computed after grouping is rewritten to
-//! stand over the output of the grouping: the groups first, then the aggregates.
+//! While a select is bound, a call of an aggregate becomes a column of the plan, and the select keeps the list of these.
+//! When all clauses are bound, every expression that is computed after grouping is rewritten: what computes the same as a
+//! group becomes that group's column.
 //!
 //! ```text
-//! SELECT a + 1, sum(b) FROM t GROUP BY a + 1        bound:      (#0 + 1), #2         groups: (#0 + 1)   aggregates: sum(#1)
-//!   #0 = a, #1 = b, #2 = first aggregate            rewritten:  #0,       #1
+//! SELECT a + 1, sum(b) FROM t GROUP BY a + 1        a #0, b #1        groups: #3 = #0 + 1     aggregates: #2 = sum(#1)
+//!   bound: (#0 + 1), #2          rewritten: #3, #2
 //! ```
+//!
+//! A group that is a plain column keeps the column's number, so queries in expressions may read it as they stand.
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::views::{Call, CallForm};
-use cofferdam_types::{self as types, Type};
+use cofferdam_sql::views::{Call, CallForm, SortKey};
+use cofferdam_types::Type;
 
-use super::build::Builder;
-use super::scope::Scope;
+use super::expression::{Allows, Place};
+use super::{Binder, functions};
 use crate::Span;
-use crate::error::Error;
+use crate::error::{AggregatePlace, CallProblem, Error};
 use crate::expr::same::{Fingerprint, same};
 use crate::expr::walk::PostOrder;
 use crate::expr::{Expr, ExprKind};
-use crate::physical::{Aggregate, AggregateFunction};
+use crate::logical::{ColumnId, Named, NamedAggregate, for_each_column};
+use crate::physical::{Aggregate, AggregateFunction, AggregateKey};
 
-/// The aggregates of one select; equal ones are computed once.
-#[derive(Debug)]
-pub(super) struct Aggregates<'a> {
-    pub(super) list: Vec<'a, Aggregate<'a>>,
-    /// Of the arguments.
-    fingerprints: Vec<'a, Option<Fingerprint>>,
+/// Whether a call names an aggregate.
+pub(super) fn aggregate_named(call: Call<'_>) -> bool {
+    function_named(call).is_some()
 }
 
-/// Which aggregate a call has become.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct AggregateRef {
-    pub(super) index: u32,
-    pub(super) ty: Type,
-}
-
-impl<'a> Aggregates<'a> {
-    pub(super) fn new_in(arena: &'a Arena) -> Aggregates<'a> {
-        Aggregates { list: Vec::new_in(arena), fingerprints: Vec::new_in(arena) }
+/// The aggregate that a call names, and whether it takes the rows of an ordered set.
+fn function_named(call: Call<'_>) -> Option<(AggregateFunction, bool)> {
+    let schema = call.schema().is_none_or(|schema| schema == "pg_catalog");
+    if call.form() != CallForm::Plain || !schema {
+        return None;
     }
-
-    /// The aggregate function that a call names, if it names one.
-    pub(super) fn function(call: Call<'_>) -> Option<AggregateFunction> {
-        let schema = call.schema().is_none_or(|schema| schema == "pg_catalog");
-        if call.form() != CallForm::Plain || !schema {
-            return None;
-        }
-        Some(match call.name() {
-            "count" if call.is_star() => AggregateFunction::CountRows,
-            "count" => AggregateFunction::Count,
-            "sum" => AggregateFunction::Sum,
-            "avg" => AggregateFunction::Avg,
-            "min" => AggregateFunction::Min,
-            "max" => AggregateFunction::Max,
+    use AggregateFunction as F;
+    Some((
+        match call.name() {
+            "count" if call.is_star() => F::CountRows,
+            "count" => F::Count,
+            "sum" => F::Sum,
+            "avg" => F::Avg,
+            "min" => F::Min,
+            "max" => F::Max,
+            "bool_and" | "every" => F::BoolAnd,
+            "bool_or" => F::BoolOr,
+            "bit_and" => F::BitAnd,
+            "bit_or" => F::BitOr,
+            "bit_xor" => F::BitXor,
+            "any_value" => F::AnyValue,
+            "string_agg" => F::StringAgg,
+            "array_agg" => F::ArrayAgg,
+            "json_agg" | "jsonb_agg" => F::JsonAgg,
+            "json_object_agg" | "jsonb_object_agg" => F::JsonObjectAgg,
+            "var_pop" => F::VarPop,
+            "var_samp" | "variance" => F::VarSamp,
+            "stddev_pop" => F::StddevPop,
+            "stddev_samp" | "stddev" => F::StddevSamp,
+            "corr" => F::Corr,
+            "covar_pop" => F::CovarPop,
+            "covar_samp" => F::CovarSamp,
+            "regr_avgx" => F::RegrAvgX,
+            "regr_avgy" => F::RegrAvgY,
+            "regr_count" => F::RegrCount,
+            "regr_intercept" => F::RegrIntercept,
+            "regr_r2" => F::RegrR2,
+            "regr_slope" => F::RegrSlope,
+            "regr_sxx" => F::RegrSxx,
+            "regr_sxy" => F::RegrSxy,
+            "regr_syy" => F::RegrSyy,
+            "percentile_cont" => return Some((F::PercentileCont, true)),
+            "percentile_disc" => return Some((F::PercentileDisc, true)),
+            "mode" => return Some((F::Mode, true)),
             _ => return None,
-        })
-    }
+        },
+        false,
+    ))
+}
 
-    /// Takes in a call of `function` with its bound arguments.
-    pub(super) fn add<'q: 'a>(
+impl<'a> Binder<'_, 'a, '_> {
+    /// A call of an aggregate: the column that it becomes, of the select whose columns it reads.
+    pub(super) fn aggregate_call<'q: 'a>(
         &mut self,
-        build: Builder<'a>,
         call: Call<'q>,
-        function: AggregateFunction,
-        args: &[&'a Expr<'a>],
-    ) -> Result<AggregateRef, Error<'a>> {
+        args: &'a [&'a Expr<'a>],
+        place: &Place,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = call.span();
-        let undefined = |args: &[&'a Expr<'a>]| super::functions::undefined(build, call.name(), args, span);
-        let (args, ty): (&'a [&'a Expr<'a>], Type) = match (function, args) {
-            (AggregateFunction::CountRows, []) => (&[], Type::BigInt),
-            (AggregateFunction::CountRows, _) | (_, [] | [_, _, ..]) => return Err(undefined(args)),
-            (_, [argument]) => {
-                let argument = build.settle_for(argument, function)?;
-                let ty = Type::aggregate(type_rule(function), argument.ty).map_err(|_| undefined(args))?;
-                (build.arena.alloc_slice_copy(&[argument])?, ty)
-            }
-        };
-        // A least or greatest value is the same with and without DISTINCT.
-        let distinct = call.is_distinct()
-            && matches!(function, AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg);
-        let (filter, order_by) = (None, &[][..]);
-        let aggregate = Aggregate { function, args, distinct, filter, order_by, ty, span };
-        Ok(AggregateRef { index: self.intern(aggregate, build.arena)?, ty })
+        let aggregate = self.aggregate_of(call, args, place)?;
+        let level = self.level_of(&aggregate)?;
+        let innermost = self.blocks.len() - 1;
+        if level == innermost && !place.allows.aggregates {
+            return Err(self.refuse_aggregate(place, span));
+        }
+        let mut nested = None;
+        aggregate.for_each_expr(|expr| {
+            for_each_column(expr, self.arena, |id| {
+                let block = &self.blocks[level];
+                if block.aggregates.iter().any(|known| known.id == id) {
+                    nested =
+                        nested.or(Some(Error::MisplacedAggregate { place: AggregatePlace::Aggregate, span }));
+                }
+                if block.windows.iter().any(|known| known.id == id) {
+                    let (problem, name) = (CallProblem::WindowInAggregate, "");
+                    nested = nested.or(Some(Error::Call { problem, name, span }));
+                }
+                Ok(())
+            })
+        })?;
+        if let Some(error) = nested {
+            return Err(error);
+        }
+        let id = self.intern(aggregate, level)?;
+        Ok(self.build().column(id, aggregate.ty, span)?)
     }
 
-    fn intern(&mut self, wanted: Aggregate<'a>, arena: &Arena) -> Result<u32, Error<'a>> {
-        let fingerprint =
-            wanted.args.first().map(|argument| Fingerprint::of_tree(argument, arena)).transpose()?;
-        for (index, known) in self.list.iter().enumerate() {
-            let is_other = known.function != wanted.function || known.distinct != wanted.distinct;
-            if is_other || self.fingerprints[index] != fingerprint {
-                continue;
+    /// The aggregate that a call is, with its clauses.
+    pub(super) fn aggregate_of<'q: 'a>(
+        &mut self,
+        call: Call<'q>,
+        args: &'a [&'a Expr<'a>],
+        place: &Place,
+    ) -> Result<Aggregate<'a>, Error<'a>> {
+        let (span, name) = (call.span(), call.name());
+        let Some((function, is_ordered_set)) = function_named(call) else {
+            let problem = CallProblem::NoWindowFunction;
+            return Err(Error::Call { problem, name, span });
+        };
+        let inner = Place {
+            allows: Allows { queries: place.allows.queries, ..Allows::default() },
+            clause: "an aggregate's clause",
+            ..place.clone()
+        };
+        let mut order_by: Vec<'a, AggregateKey<'a>> = Vec::new_in(self.arena);
+        match (call.within_group(), is_ordered_set) {
+            (None, true) => return Err(Error::Call { problem: CallProblem::NeedsWithinGroup, name, span }),
+            (Some(_), false) => return Err(Error::Call { problem: CallProblem::NoOrderedSet, name, span }),
+            (Some(group), true) => {
+                for key in group.order() {
+                    order_by.push(self.aggregate_key(key, &inner)?)?;
+                }
             }
-            let equal = match (known.args, wanted.args) {
-                ([a], [b]) => same(a, b, arena)?,
-                (a, b) => a.is_empty() && b.is_empty(),
-            };
-            if equal {
-                return Ok(index as u32);
+            (None, false) => {
+                for key in call.order_by() {
+                    order_by.push(self.aggregate_key(key, &inner)?)?;
+                }
             }
         }
-        self.list.push(wanted)?;
-        self.fingerprints.push(fingerprint)?;
-        Ok(self.list.len() as u32 - 1)
+        let filter = match call.filter().and_then(|filter| filter.condition()) {
+            Some(condition) => {
+                let condition = self.bind_expr(&inner, condition)?;
+                Some(self.build().coerce(condition, Type::Boolean, "FILTER")?)
+            }
+            None => None,
+        };
+        let resolved =
+            functions::aggregate(self.build(), call.name(), function, args, order_by.into_slice(), span)?;
+        let functions::ResolvedAggregate { args, order_by, ty } = resolved;
+        let mut distinct = call.is_distinct();
+        if distinct && !is_ordered_set {
+            for key in order_by {
+                let mut found = false;
+                for arg in args {
+                    found |= same(arg, key.expr, self.arena)?;
+                }
+                if !found {
+                    return Err(Error::Call {
+                        problem: CallProblem::DistinctOrder,
+                        name,
+                        span: key.expr.span,
+                    });
+                }
+            }
+        }
+        use AggregateFunction as F;
+        // For these it is the same whether equal arguments count once.
+        distinct &= !matches!(function, F::Min | F::Max | F::BoolAnd | F::BoolOr | F::BitAnd | F::BitOr);
+        // And for these it is the same in which order they are taken.
+        let is_ordered = is_ordered_set
+            || matches!(function, F::StringAgg | F::ArrayAgg | F::JsonAgg | F::JsonObjectAgg | F::AnyValue);
+        let order_by = if is_ordered { order_by } else { &[] };
+        Ok(Aggregate { function, args, distinct, filter, order_by, ty, span })
+    }
+
+    fn aggregate_key<'q: 'a>(
+        &mut self,
+        key: SortKey<'q>,
+        place: &Place,
+    ) -> Result<AggregateKey<'a>, Error<'a>> {
+        if key.operator().is_some() {
+            return Err(Error::NotSupported { what: "USING in ORDER BY", span: key.span() });
+        }
+        let expr = self.bind_expr(place, key.expr())?;
+        let expr = self.build().settle(expr)?;
+        Ok(AggregateKey { expr, descending: key.is_descending(), nulls_first: key.nulls_first() })
+    }
+
+    /// The select whose aggregate it is: the innermost one of which it reads a column; the innermost of all if it reads none.
+    fn level_of(&self, aggregate: &Aggregate<'a>) -> Result<usize, Error<'a>> {
+        let mut level = None;
+        aggregate.for_each_expr(|expr| {
+            for_each_column(expr, self.arena, |id| {
+                let owner = self.blocks.iter().rposition(|block| block.makes(id));
+                level = level.max(owner);
+                Ok(())
+            })
+        })?;
+        Ok(level.unwrap_or(self.blocks.len() - 1))
+    }
+
+    /// The column of an aggregate of a select; equal ones are computed once.
+    fn intern(&mut self, wanted: Aggregate<'a>, level: usize) -> Result<ColumnId, Error<'a>> {
+        for index in 0..self.blocks[level].aggregates.len() {
+            let known = self.blocks[level].aggregates[index];
+            if same_aggregate(&known.aggregate, &wanted, self.arena)? {
+                return Ok(known.id);
+            }
+        }
+        let id = self.plan.column("", wanted.ty)?;
+        self.blocks[level].aggregates.push(NamedAggregate { id, aggregate: wanted })?;
+        Ok(id)
+    }
+
+    /// `GROUPING (…)`: resolved when the groups are known.
+    pub(super) fn grouping_call(
+        &mut self,
+        args: &'a [&'a Expr<'a>],
+        place: &Place,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        if !place.allows.aggregates {
+            return Err(Error::Call { problem: CallProblem::MisplacedGrouping, name: place.clause, span });
+        }
+        let (function, ty) = (AggregateFunction::Grouping, Type::Integer);
+        let aggregate = Aggregate { function, args, distinct: false, filter: None, order_by: &[], ty, span };
+        let id = self.intern(aggregate, self.blocks.len() - 1)?;
+        Ok(self.build().column(id, ty, span)?)
     }
 }
 
-/// The function in the words of `types`.
-fn type_rule(function: AggregateFunction) -> types::Aggregate {
-    match function {
-        AggregateFunction::Sum => types::Aggregate::Sum,
-        AggregateFunction::Avg => types::Aggregate::Avg,
-        AggregateFunction::Min => types::Aggregate::Min,
-        AggregateFunction::Max => types::Aggregate::Max,
-        _ => types::Aggregate::Count,
+fn same_aggregate<'a>(a: &Aggregate<'a>, b: &Aggregate<'a>, arena: &Arena) -> Result<bool, Error<'a>> {
+    let is_other = a.function != b.function
+        || a.distinct != b.distinct
+        || a.ty != b.ty
+        || a.args.len() != b.args.len()
+        || a.order_by.len() != b.order_by.len()
+        || a.filter.is_some() != b.filter.is_some();
+    if is_other {
+        return Ok(false);
     }
+    let orders = a.order_by.iter().zip(b.order_by);
+    if orders.clone().any(|(a, b)| (a.descending, a.nulls_first) != (b.descending, b.nulls_first)) {
+        return Ok(false);
+    }
+    let pairs = a.args.iter().copied().zip(b.args.iter().copied());
+    let pairs = pairs.chain(a.filter.into_iter().zip(b.filter));
+    for (a, b) in pairs.chain(orders.map(|(a, b)| (a.expr, b.expr))) {
+        if !same(a, b, arena)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-/// Rewrites expressions over the columns of FROM to expressions over the output of a grouping.
-#[derive(Debug)]
+/// Rewrites expressions over the rows of FROM to expressions over groups.
 pub(super) struct Grouping<'b, 'a> {
-    scope: &'b Scope<'b, 'a>,
-    groups: &'b [&'a Expr<'a>],
+    groups: &'b [Named<'a>],
     fingerprints: Vec<'a, Fingerprint>,
     arena: &'a Arena,
 }
@@ -135,28 +279,25 @@ struct Rewritten<'a> {
     expr: &'a Expr<'a>,
     /// Of the original.
     fingerprint: Fingerprint,
-    /// A column in it that is not grouped by: its position and place.
-    ungrouped: Option<(u32, Span)>,
+    /// A column in it that is not grouped by, and its place.
+    ungrouped: Option<(ColumnId, Span)>,
 }
 
 impl<'b, 'a> Grouping<'b, 'a> {
-    pub(super) fn new(
-        scope: &'b Scope<'b, 'a>,
-        groups: &'b [&'a Expr<'a>],
-        arena: &'a Arena,
-    ) -> Result<Grouping<'b, 'a>, Error<'a>> {
+    pub(super) fn new(groups: &'b [Named<'a>], arena: &'a Arena) -> Result<Grouping<'b, 'a>, Error<'a>> {
         let mut fingerprints = Vec::with_capacity_in(groups.len(), arena)?;
         for group in groups {
-            fingerprints.push(Fingerprint::of_tree(group, arena)?)?;
+            fingerprints.push(Fingerprint::of_tree(group.expr, arena)?)?;
         }
-        Ok(Grouping { scope, groups, fingerprints, arena })
+        Ok(Grouping { groups, fingerprints, arena })
     }
 
-    /// The expression over groups and aggregates.
-    ///
-    /// # Errors
-    /// 42803 when it uses a column that is neither.
-    pub(super) fn rewrite(&self, root: &'a Expr<'a>) -> Result<&'a Expr<'a>, Error<'a>> {
+    /// The expression over groups; or the first column in it that `is_row` says is one of a row, and that is no group.
+    pub(super) fn rewrite(
+        &self,
+        root: &'a Expr<'a>,
+        is_row: &dyn Fn(ColumnId) -> bool,
+    ) -> Result<Result<&'a Expr<'a>, (ColumnId, Span)>, Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
         let mut walk = PostOrder::new_in(root, &scratch)?;
         let mut done: Vec<'_, Rewritten<'a>> = Vec::new_in(&scratch);
@@ -170,53 +311,37 @@ impl<'b, 'a> Grouping<'b, 'a> {
             let fingerprint = Fingerprint::of(original, done[first..].iter().map(|child| child.fingerprint));
             let ungrouped = done[first..].iter().find_map(|child| child.ungrouped);
             done.truncate(first);
-            done.push(self.rewrite_node(original, fingerprint, ungrouped, &children)?)?;
+            let (expr, ungrouped) = match (self.group_of(original, fingerprint)?, original.kind) {
+                (Some(id), _) => {
+                    let kind = ExprKind::Column(id);
+                    (&*self.arena.alloc(Expr { kind, ty: original.ty, span: original.span })?, None)
+                }
+                (None, ExprKind::Column(id)) if is_row(id) => (original, Some((id, original.span))),
+                (None, ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Parameter(_)) => {
+                    (original, None)
+                }
+                _ => (original.with_children(&children, self.arena)?, ungrouped),
+            };
+            done.push(Rewritten { expr, fingerprint, ungrouped })?;
         }
         let root = done.pop().expect("the root is rewritten last");
-        match root.ungrouped {
-            Some((position, span)) => Err(self.ungrouped(position, span)),
-            None => Ok(root.expr),
-        }
-    }
-
-    fn rewrite_node(
-        &self,
-        original: &'a Expr<'a>,
-        fingerprint: Fingerprint,
-        ungrouped: Option<(u32, Span)>,
-        children: &[&'a Expr<'a>],
-    ) -> Result<Rewritten<'a>, Error<'a>> {
-        let build = Builder { arena: self.arena };
-        if let Some(index) = self.group_of(original, fingerprint)? {
-            let expr = build.column(index, original.ty, original.span)?;
-            return Ok(Rewritten { expr, fingerprint, ungrouped: None });
-        }
-        let inputs_count = self.scope.columns_count();
-        let (expr, ungrouped) = match original.kind {
-            ExprKind::Column(position) if position >= inputs_count => {
-                let position = position - inputs_count + self.groups.len() as u32;
-                (build.column(position, original.ty, original.span)?, None)
-            }
-            ExprKind::Column(position) => (original, Some((position, original.span))),
-            ExprKind::Literal(_) => (original, None),
-            _ => (original.with_children(children, self.arena)?, ungrouped),
-        };
-        Ok(Rewritten { expr, fingerprint, ungrouped })
+        Ok(root.ungrouped.map_or(Ok(root.expr), Err))
     }
 
     /// The group that computes the same.
-    fn group_of(&self, expr: &'a Expr<'a>, fingerprint: Fingerprint) -> Result<Option<u32>, Error<'a>> {
-        for (index, (group, print)) in self.groups.iter().zip(&self.fingerprints[..]).enumerate() {
-            if *print == fingerprint && same(group, expr, self.arena)? {
-                return Ok(Some(index as u32));
+    fn group_of(&self, expr: &'a Expr<'a>, fingerprint: Fingerprint) -> Result<Option<ColumnId>, Error<'a>> {
+        for (group, print) in self.groups.iter().zip(&self.fingerprints[..]) {
+            if *print == fingerprint && same(group.expr, expr, self.arena)? {
+                return Ok(Some(group.id));
             }
         }
         Ok(None)
     }
 
-    fn ungrouped(&self, position: u32, span: Span) -> Error<'a> {
-        let column = self.scope.columns[position as usize];
-        let table = self.scope.relations[column.relation as usize].alias;
-        Error::Ungrouped { name: column.name, table, span }
+    /// The position of the group that computes the same.
+    pub(super) fn position_of(&self, expr: &'a Expr<'a>) -> Result<Option<u32>, Error<'a>> {
+        let print = Fingerprint::of_tree(expr, self.arena)?;
+        let found = self.group_of(expr, print)?;
+        Ok(found.and_then(|id| self.groups.iter().position(|group| group.id == id)).map(|index| index as u32))
     }
 }

@@ -10,13 +10,12 @@ use cofferdam_arena::Arena;
 use cofferdam_sql::views::Expr as ExprView;
 use cofferdam_types::{Type, Value};
 
+use super::Binder;
 use super::build::Builder;
-use super::expression::{ExpressionBinder, Place};
 use super::scope::Scope;
 use crate::Span;
 use crate::error::{DefinitionProblem, Error, NameProblem};
 use crate::expr::{Column, Expr, ExprKind, Function, walk};
-use crate::logical::LogicalId;
 use crate::physical::Check;
 use crate::table::{CheckRule, ColumnRule, StoredTable};
 
@@ -90,8 +89,7 @@ pub(super) fn bind_default<'a, 'q: 'a>(
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     let scratch = Arena::new(arena.budget());
     let scope = Scope::new_in(&scratch);
-    let place = Place { clause: "DEFAULT expressions", visible: 0..0 };
-    match ExpressionBinder::new(arena, &scope, place, None).bind(value) {
+    match Binder::bind_alone(arena, &scratch, scope, "DEFAULT expressions", value) {
         Err(Error::Name {
             problem: NameProblem::UndefinedColumn | NameProblem::MissingFromEntry,
             name,
@@ -114,9 +112,9 @@ pub(super) fn bind_check<'a, 'q: 'a>(
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     let scratch = Arena::new(arena.budget());
     let mut scope = Scope::new_in(&scratch);
-    scope.add_relation(table, LogicalId::from_number(0), columns, condition.span())?;
-    let place = Place { clause: "check constraints", visible: 0..1 };
-    let bound = ExpressionBinder::new(arena, &scope, place, None).bind(condition)?;
+    let numbered = columns.iter().enumerate().map(|(index, column)| (index as u32, *column));
+    scope.add_relation(table, numbered, condition.span())?;
+    let bound = Binder::bind_alone(arena, &scratch, scope, "check constraints", condition)?;
     Builder { arena }.coerce(bound, Type::Boolean, "CHECK")
 }
 

@@ -9,7 +9,6 @@ use super::fold;
 use crate::Span;
 use crate::error::Error;
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, When};
-use crate::physical::AggregateFunction;
 
 /// Makes typed nodes in the plan arena.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +35,11 @@ impl<'a> Builder<'a> {
         Ok(self.arena.alloc(Expr { kind: ExprKind::Column(position), ty, span })?)
     }
 
+    /// A parameter, whose type is that of the place where it stands.
+    pub(super) fn parameter(self, number: u32, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
+        Ok(self.arena.alloc(Expr { kind: ExprKind::Parameter(number), ty: Type::Unknown, span })?)
+    }
+
     /// `arg` as a value of type `to`; the caller knows that the cast exists.
     ///
     /// A quoted literal that has no value of that type is an error here, with the literal's place.
@@ -46,6 +50,10 @@ impl<'a> Builder<'a> {
         if let (ExprKind::Literal(value), Type::Unknown) = (arg.kind, arg.ty) {
             let value = fold::cast(value, to, arg.span, self.arena)?;
             return Ok(self.literal(value, to, span)?);
+        }
+        if let (ExprKind::Parameter(number), Type::Unknown) = (arg.kind, arg.ty) {
+            let kind = ExprKind::Parameter(number);
+            return Ok(self.arena.alloc(Expr { kind, ty: to, span: arg.span })?);
         }
         self.node(ExprKind::Cast(arg), to, span)
     }
@@ -68,18 +76,6 @@ impl<'a> Builder<'a> {
         match arg.ty {
             Type::Unknown => self.cast(arg, Type::Text, arg.span),
             _ => Ok(arg),
-        }
-    }
-
-    /// The argument of an aggregate: where any type will do, an unknown one is text.
-    pub(super) fn settle_for(
-        self,
-        arg: &'a Expr<'a>,
-        function: AggregateFunction,
-    ) -> Result<&'a Expr<'a>, Error<'a>> {
-        match function {
-            AggregateFunction::Sum | AggregateFunction::Avg => Ok(arg),
-            _ => self.settle(arg),
         }
     }
 

@@ -10,10 +10,8 @@ use cofferdam_sql::{Node, NodeKind};
 use cofferdam_types::Type;
 
 use super::Binder;
-use super::build::Builder;
-use super::conjuncts;
-use super::expression::{ExpressionBinder, Place};
 use super::insert::InsertTarget;
+use super::query::{Bound, columns_from};
 use super::scope::Scope;
 use crate::Span;
 use crate::catalog::{Catalog, FileRequest};
@@ -45,7 +43,7 @@ enum Format {
     Tbl,
 }
 
-impl<'a, 'c> Binder<'a, 'c> {
+impl<'a, 'c> Binder<'_, 'a, 'c> {
     /// The logical plan of the rows that a `COPY … FROM` puts into a table, and the table.
     ///
     /// # Errors
@@ -74,11 +72,12 @@ impl<'a, 'c> Binder<'a, 'c> {
         let target = InsertTarget::of_copy(table, names, catalog, arena)?;
         let options = read_options(copy)?;
         let (format, rules) = options.format_of(path)?;
-        let mut binder = Binder::new(catalog, arena);
-        binder.push_file(path, FileFormat::Csv(format), rules, &target, span)?;
-        binder.push_target(&target)?;
-        binder.bind_copy_filter(copy, &target)?;
-        Ok((binder.plan, target))
+        let scratch = Arena::new(arena.budget());
+        let mut binder = Binder::new(catalog, arena, &scratch);
+        let bound = binder.push_file(path, FileFormat::Csv(format), rules, &target, span)?;
+        let bound = binder.push_target(bound, &target)?;
+        let bound = binder.bind_copy_filter(bound, copy, &target)?;
+        Ok((binder.finish(bound)?, target))
     }
 
     /// A scan of the file, whose fields are the columns that it is for.
@@ -89,7 +88,7 @@ impl<'a, 'c> Binder<'a, 'c> {
         rules: FieldRules<'q>,
         target: &InsertTarget<'a>,
         span: Span,
-    ) -> Result<(), Error<'a>> {
+    ) -> Result<Bound<'a>, Error<'a>> {
         let given = target.given_columns();
         let mut columns: Vec<'a, Column<'a>> = Vec::with_capacity_in(given.len(), self.arena)?;
         for column in given {
@@ -100,29 +99,30 @@ impl<'a, 'c> Binder<'a, 'c> {
         let file =
             self.catalog.file(request, self.arena).map_err(|error| Error::from_catalog(error, span))?;
         let source = TableSource::File(file);
-        let kind = LogicalKind::Scan { source, alias: target.table.name, conjuncts: &[] };
-        self.plan.push(kind, columns)?;
-        Ok(())
+        let first = self.plan.columns_like(columns)?;
+        let kind = LogicalKind::Scan { source, alias: target.table.name, first, conjuncts: &[] };
+        let node = self.plan.push(kind)?;
+        Ok(Bound { node, columns: columns_from(columns, first, span, self.arena)? })
     }
 
     /// `WHERE`: over the columns of the table, those with defaults among them.
     fn bind_copy_filter<'q: 'a>(
         &mut self,
+        bound: Bound<'a>,
         copy: CopyForm<'q>,
         target: &InsertTarget<'a>,
-    ) -> Result<(), Error<'a>> {
-        let Some(condition) = copy.condition() else { return Ok(()) };
-        let (input, columns) = (self.plan.last(), target.table.columns);
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let Some(condition) = copy.condition() else { return Ok(bound) };
         let scratch = Arena::new(self.arena.budget());
         let mut scope = Scope::new_in(&scratch);
-        scope.add_relation(target.table.name, input, columns, condition.span())?;
-        let place = Place { clause: "COPY FROM WHERE conditions", visible: 0..1 };
-        let bound = ExpressionBinder::new(self.arena, &scope, place, None).bind(condition)?;
-        let bound = Builder { arena: self.arena }.coerce(bound, Type::Boolean, "WHERE")?;
-        let mut list = Vec::new_in(self.arena);
-        conjuncts::split(bound, &mut list)?;
-        self.plan.push(LogicalKind::Filter { input, conjuncts: list.into_slice() }, columns)?;
-        Ok(())
+        let numbered = bound.columns.iter().zip(target.table.columns);
+        let numbered = numbered.map(|(made, column)| (made.id, *column));
+        scope.add_relation(target.table.name, numbered, condition.span())?;
+        let clause = "COPY FROM WHERE conditions";
+        let condition = Binder::bind_alone(self.arena, &scratch, scope, clause, condition)?;
+        let condition = self.build().coerce(condition, Type::Boolean, "WHERE")?;
+        let node = self.push_filter(bound.node, condition)?;
+        Ok(Bound { node, ..bound })
     }
 }
 

@@ -6,6 +6,9 @@
 //! ```text
 //! a + 1 * b        leave a: push    leave 1: push    leave b: push    leave *: pop 2, push    leave +: pop 2, push
 //! ```
+//!
+//! What is not computed for a row alone becomes a column of its own: an aggregate, a window function, a set-returning
+//! function, a query. The select that is bound keeps the list of these and puts them below what reads the column.
 
 use std::ops::Range;
 
@@ -15,68 +18,101 @@ use cofferdam_sql::views::{self, IsTest, LikeKind};
 use cofferdam_sql::{Form, Node, NodeKind, Visit, Walk};
 use cofferdam_types::Type;
 
-use super::aggregate::Aggregates;
-use super::build::{Builder, undefined_operator};
+use super::aggregate::aggregate_named;
+use super::build::undefined_operator;
 use super::scope::{ColumnName, Scope};
-use super::{functions, literal, type_name};
+use super::{Binder, functions, literal, type_name};
 use crate::Span;
-use crate::error::{AggregatePlace, Error};
-use crate::expr::{BinaryOp, Expr, UnaryOp};
+use crate::error::{AggregatePlace, CallProblem, CountProblem, Error, NameProblem};
+use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
 
 /// Where an expression stands, and so what it may use.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     /// The clause, as errors call it.
     pub(super) clause: &'static str,
-    /// Which tables of the scope are visible.
+    /// Which tables of the innermost scope are visible.
     pub(super) visible: Range<u32>,
+    /// What it may use beside columns.
+    pub(super) allows: Allows,
 }
 
-/// Binds the expressions of one select.
-pub(super) struct ExpressionBinder<'b, 'a> {
-    build: Builder<'a>,
-    scope: &'b Scope<'b, 'a>,
-    place: Place,
-    /// Where aggregates are collected; `None` where none may stand.
-    aggregates: Option<&'b mut Aggregates<'a>>,
-    /// Whether the walk is inside the argument of an aggregate.
-    in_aggregate: bool,
+/// What an expression may use beside columns and functions of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Allows {
+    /// Aggregates: it is computed after grouping.
+    pub(super) aggregates: bool,
+    /// Window functions.
+    pub(super) windows: bool,
+    /// Set-returning functions.
+    pub(super) sets: bool,
+    /// Queries.
+    pub(super) queries: bool,
+}
+
+impl Place {
+    /// A clause that may use columns of these tables and queries.
+    pub(super) fn of_rows(clause: &'static str, visible: Range<u32>) -> Place {
+        Place { clause, visible, allows: Allows { queries: true, ..Allows::default() } }
+    }
+
+    /// A clause that may use columns of these tables and nothing else.
+    pub(super) fn of_columns(clause: &'static str, visible: Range<u32>) -> Place {
+        Place { clause, visible, allows: Allows::default() }
+    }
 }
 
 /// Operands that are bound and wait for the node above them.
 type Operands<'s, 'a> = Vec<'s, &'a Expr<'a>>;
 
-impl<'b, 'a> ExpressionBinder<'b, 'a> {
-    /// A binder for expressions that see `scope` from `place`.
-    pub(super) fn new(
-        arena: &'a Arena,
-        scope: &'b Scope<'b, 'a>,
-        place: Place,
-        aggregates: Option<&'b mut Aggregates<'a>>,
-    ) -> ExpressionBinder<'b, 'a> {
-        ExpressionBinder { build: Builder { arena }, scope, place, aggregates, in_aggregate: false }
-    }
+/// The walk over one expression.
+struct Position<'p> {
+    place: &'p Place,
+    /// How many aggregates it is inside of.
+    in_aggregates: u32,
+    /// How many window functions.
+    in_windows: u32,
+}
 
+impl<'s, 'a> Binder<'s, 'a, '_> {
     /// The typed form of an expression. A bare NULL or quoted literal stays of unknown type.
     ///
     /// # Errors
     /// Whatever is wrong with it, with its place; `OutOfMemory` when it is too deep for the budget.
-    pub(super) fn bind<'q: 'a>(&mut self, expr: views::Expr<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
+    pub(super) fn bind_expr<'q: 'a>(
+        &mut self,
+        place: &Place,
+        expr: views::Expr<'q>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let bound = self.bind_row(place, expr)?;
+        match bound.kind {
+            ExprKind::Row(_) => Err(Error::NotSupported { what: "a row value", span: bound.span }),
+            _ => Ok(bound),
+        }
+    }
+
+    /// The typed form of an expression that may be a row.
+    pub(super) fn bind_row<'q: 'a>(
+        &mut self,
+        place: &Place,
+        expr: views::Expr<'q>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
         // Long lists of VALUES are made of these, and need no stack.
         if let views::Expr::Literal(literal) = expr {
-            return literal::bind(self.build, literal);
+            return literal::bind(self.build(), literal);
         }
-        let scratch = Arena::new(self.build.arena.budget());
+        let scratch = Arena::new(self.arena.budget());
         let mut done: Operands<'_, 'a> = Vec::new_in(&scratch);
+        let mut position = Position { place, in_aggregates: 0, in_windows: 0 };
         let mut walk = Walk::new(expr.node());
         while let Some(visit) = walk.next() {
             match visit {
                 Visit::Enter(node) => {
-                    if !self.enter(node)? {
+                    if !self.enter_node(node, &mut position)? {
                         walk.skip_children(node);
                     }
                 }
-                Visit::Leave(node) => self.leave(node, &mut done)?,
+                Visit::Leave(node) => self.leave_node(node, &mut position, &mut done)?,
             }
         }
         Ok(done.pop().expect("leaving the root pushes it"))
@@ -85,92 +121,107 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
     /// The typed form of a condition.
     pub(super) fn bind_condition<'q: 'a>(
         &mut self,
+        place: &Place,
         expr: views::Expr<'q>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let condition = self.bind(expr)?;
-        self.build.coerce(condition, Type::Boolean, self.place.clause)
+        let condition = self.bind_expr(place, expr)?;
+        self.build().coerce(condition, Type::Boolean, place.clause)
+    }
+
+    /// The typed form of an expression over one scope alone, for what is no part of a query.
+    pub(super) fn bind_alone<'q: 'a>(
+        arena: &'a Arena,
+        scratch: &'s Arena,
+        scope: Scope<'s, 'a>,
+        clause: &'static str,
+        expr: views::Expr<'q>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        if let views::Expr::Literal(literal) = expr {
+            return literal::bind(super::Builder { arena }, literal);
+        }
+        let visible = 0..scope.relations.len() as u32;
+        let mut binder = Binder::new(&crate::EmptyCatalog, arena, scratch);
+        binder.push_block(scope)?;
+        binder.bind_expr(&Place::of_columns(clause, visible), expr)
     }
 
     /// Before the children of a node: whether they are expressions of this select.
-    fn enter<'q: 'a>(&mut self, node: &'q Node<'q>) -> Result<bool, Error<'a>> {
+    fn enter_node<'q: 'a>(
+        &mut self,
+        node: &'q Node<'q>,
+        position: &mut Position<'_>,
+    ) -> Result<bool, Error<'a>> {
         let unsupported = |what| Err(Error::NotSupported { what, span: node.span() });
         match node.kind() {
             NodeKind::Type | NodeKind::Name | NodeKind::TypedLiteral => Ok(false),
-            NodeKind::Subquery => unsupported("a subquery in an expression"),
-            NodeKind::Exists => unsupported("EXISTS"),
-            NodeKind::InQuery => unsupported("IN with a subquery"),
-            NodeKind::Row => unsupported("a row value"),
+            // Bound when the expression around it is left.
+            NodeKind::Select | NodeKind::Values | NodeKind::SetOperation => Ok(false),
             NodeKind::Star => unsupported("a table's row as a value"),
-            NodeKind::AtTimeZone => unsupported("AT TIME ZONE"),
-            NodeKind::Parameter => unsupported("a parameter"),
-            NodeKind::Indirection => unsupported("a subscript or a field of a value"),
-            NodeKind::Array | NodeKind::ArrayQuery => unsupported("an array"),
-            NodeKind::QuantifiedArray | NodeKind::QuantifiedQuery => unsupported("ANY, SOME or ALL"),
             NodeKind::NamedArgument => unsupported("an argument with a name"),
-            NodeKind::OrderBy => unsupported("ORDER BY in a call"),
+            // Order, filter and window of a call are bound with the call.
+            NodeKind::OrderBy => Ok(false),
             NodeKind::Default => Err(Error::MisplacedDefault { span: node.span() }),
-            NodeKind::Overlaps => unsupported("OVERLAPS"),
             NodeKind::Treat => unsupported("TREAT"),
             NodeKind::ObjectName => unsupported("an operator with a schema"),
-            NodeKind::Form => unsupported(node.form().map_or("this form of expression", Form::name)),
+            NodeKind::Indirection => unsupported("a subscript or a field of a value"),
+            NodeKind::Form => match node.form() {
+                Some(Form::Over | Form::Filter | Form::WithinGroup) => Ok(false),
+                form => unsupported(form.map_or("this form of expression", Form::name)),
+            },
             NodeKind::Call => {
                 let call = views::Call::of(node).expect("the kind was looked at");
                 if call.is_variadic() {
                     return unsupported("VARIADIC");
                 }
-                if Aggregates::function(call).is_some() {
-                    self.enter_aggregate(node.span())?;
-                }
+                position.in_windows += u32::from(call.over().is_some());
+                position.in_aggregates += u32::from(call.over().is_none() && aggregate_named(call));
                 Ok(true)
             }
             _ => Ok(true),
         }
     }
 
-    fn enter_aggregate(&mut self, span: Span) -> Result<(), Error<'a>> {
-        let place = match (&self.aggregates, self.in_aggregate) {
-            (None, _) => AggregatePlace::Clause(self.place.clause),
-            (Some(_), true) => AggregatePlace::Aggregate,
-            (Some(_), false) => {
-                self.in_aggregate = true;
-                return Ok(());
-            }
-        };
-        Err(Error::MisplacedAggregate { place, span })
-    }
-
     /// After the children of a node: takes their results and leaves its own.
-    fn leave<'q: 'a>(&mut self, node: &'q Node<'q>, done: &mut Operands<'_, 'a>) -> Result<(), Error<'a>> {
+    fn leave_node<'q: 'a>(
+        &mut self,
+        node: &'q Node<'q>,
+        position: &mut Position<'_>,
+        done: &mut Operands<'_, 'a>,
+    ) -> Result<(), Error<'a>> {
         let span = node.span();
-        let build = self.build;
+        let build = self.build();
         let result = match views::Expr::of(node) {
-            views::Expr::Column(column) => self.column(column)?,
+            views::Expr::Column(column) => self.column(column, position.place)?,
             views::Expr::Literal(literal) => literal::bind(build, literal)?,
+            views::Expr::Parameter(parameter) => self.parameter(parameter)?,
             views::Expr::Unary(unary) => self.unary(unary, take(done))?,
             views::Expr::Binary(binary) => self.binary(binary, take(done))?,
-            views::Expr::And(and) => self.take_list(done, and.operands().len(), |operands| {
+            views::Expr::And(and) => take_list(done, and.operands().len(), |operands| {
                 build.junction(BinaryOp::And, operands, span)
             })?,
-            views::Expr::Or(or) => self.take_list(done, or.operands().len(), |operands| {
-                build.junction(BinaryOp::Or, operands, span)
-            })?,
+            views::Expr::Or(or) => {
+                take_list(done, or.operands().len(), |operands| build.junction(BinaryOp::Or, operands, span))?
+            }
             views::Expr::Not(_) => {
                 let [arg] = take(done);
                 build.not(arg, span)?
             }
-            views::Expr::Between(between) if between.is_symmetric() => {
-                return Err(Error::NotSupported { what: "BETWEEN SYMMETRIC", span });
+            views::Expr::Between(between) => {
+                let [arg, low, high] = take(done);
+                if between.is_symmetric() {
+                    self.between_symmetric([arg, low, high], between.is_negated(), span)?
+                } else {
+                    build.between([arg, low, high], between.is_negated(), span)?
+                }
             }
-            views::Expr::Between(between) => build.between(take(done), between.is_negated(), span)?,
             views::Expr::InList(list) => {
                 let count = list.list().len() + 1;
-                self.take_list(done, count, |operands| build.in_list(operands, list.is_negated(), span))?
+                take_list(done, count, |operands| self.in_list(operands, list.is_negated(), span))?
             }
             views::Expr::Like(like) => self.like(like, done)?,
             views::Expr::Is(is) => {
                 let [arg] = take(done);
-                let (op, truth) = is_test(is)?;
-                build.is(op, arg, truth, span)?
+                self.is(is, arg)?
             }
             views::Expr::DistinctFrom(distinct) => {
                 let [left, right] = take(done);
@@ -178,19 +229,19 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
                     true => BinaryOp::IsNotDistinctFrom,
                     false => BinaryOp::IsDistinctFrom,
                 };
-                build.compare(op, left, right, span)?
+                self.compare(op, left, right, span)?
             }
             views::Expr::Case(case) => {
                 let has_operand = case.operand().is_some();
                 let count =
                     usize::from(has_operand) + 2 * case.whens().count() + case.otherwise().iter().count();
-                self.take_list(done, count, |parts| build.case(parts, has_operand, span))?
+                take_list(done, count, |parts| build.case(parts, has_operand, span))?
             }
             views::Expr::Cast(cast) => {
                 let [arg] = take(done);
                 type_name::cast(build, arg, cast.type_name(), span)?
             }
-            views::Expr::Call(call) => self.call(call, done)?,
+            views::Expr::Call(call) => self.call(call, position, done)?,
             views::Expr::Extract(extract) => {
                 let [source] = take(done);
                 functions::extract(build, extract.field(), source, span)?
@@ -199,33 +250,93 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
                 let [arg] = take(done);
                 self.collate(collate, arg)?
             }
+            views::Expr::AtTimeZone(zone) => {
+                let count = 1 + usize::from(zone.zone().is_some());
+                take_list(done, count, |args| functions::at_time_zone(build, args, span))?
+            }
+            views::Expr::Row(row) => {
+                let count = row.elements().len();
+                take_list(done, count, |elements| {
+                    let elements = self.arena.alloc_slice_copy(elements)?;
+                    let (kind, ty) = (ExprKind::Row(elements), Type::Unknown);
+                    Ok(&*self.arena.alloc(Expr { kind, ty, span })?)
+                })?
+            }
+            views::Expr::Array(array) => {
+                let count = array.elements().len();
+                take_list(done, count, |elements| functions::array(build, elements, span))?
+            }
+            views::Expr::Exists(exists) => {
+                self.exists(exists.query(), position.stage(), position.place, span)?
+            }
+            views::Expr::Subquery(query) => {
+                self.scalar(query.query(), position.stage(), position.place, span)?
+            }
+            views::Expr::ArrayQuery(query) => {
+                self.array_of(query.query(), position.stage(), position.place, span)?
+            }
+            views::Expr::InQuery(query) => {
+                let [operand] = take(done);
+                let (op, all) = (BinaryOp::Equal, false);
+                let found =
+                    self.quantified(operand, op, all, query.query(), position.stage(), position.place, span)?;
+                if query.is_negated() { build.not(found, span)? } else { found }
+            }
+            views::Expr::Quantified(quantified) => self.quantifier(quantified, position, done)?,
+            views::Expr::Overlaps(_) => {
+                return Err(Error::NotSupported { what: "OVERLAPS", span });
+            }
             // WHEN and ELSE leave their children to CASE; the rest was refused or is no expression.
             _ => return Ok(()),
         };
         Ok(done.push(result)?)
     }
 
-    /// Hands the last `count` operands to `make` and takes them away.
-    fn take_list(
-        &self,
-        done: &mut Operands<'_, 'a>,
-        count: usize,
-        make: impl FnOnce(&[&'a Expr<'a>]) -> Result<&'a Expr<'a>, Error<'a>>,
-    ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let first = done.len() - count;
-        let result = make(&done[first..])?;
-        done.truncate(first);
-        Ok(result)
-    }
-
-    fn column<'q: 'a>(&self, column: views::ColumnRef<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
+    /// A column of the innermost select that has one of the name.
+    fn column<'q: 'a>(&self, column: views::ColumnRef<'q>, place: &Place) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = column.span();
-        if column.outer().next().is_some() {
+        if column.outer().next().is_some_and(|schema| schema != "public") {
             return Err(Error::NotSupported { what: "a column with a schema", span });
         }
         let wanted = ColumnName { table: column.table(), name: column.name(), span };
-        let position = self.scope.resolve(wanted, self.place.visible.clone())?;
-        Ok(self.build.column(position, self.scope.columns[position as usize].ty, span)?)
+        let mut innermost = None;
+        for (level, block) in self.blocks.iter().enumerate().rev() {
+            let visible = match innermost {
+                None => place.visible.clone(),
+                Some(_) => 0..block.scope.relations.len() as u32,
+            };
+            let _ = level;
+            match block.scope.resolve(wanted, visible) {
+                Ok(position) => {
+                    let column = &block.scope.columns[position as usize];
+                    return Ok(self.build().column(column.id, column.ty, span)?);
+                }
+                Err(
+                    error @ Error::Name {
+                        problem: NameProblem::UndefinedColumn | NameProblem::MissingFromEntry,
+                        ..
+                    },
+                ) => {
+                    // A table that is there without such a column hides those further out.
+                    let is_final = wanted.table.is_some()
+                        && matches!(error, Error::Name { problem: NameProblem::UndefinedColumn, .. });
+                    innermost = innermost.or(Some(error));
+                    if is_final {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(innermost.unwrap_or(super::scope::name_error(NameProblem::UndefinedColumn, wanted)))
+    }
+
+    fn parameter<'q: 'a>(&self, parameter: views::Parameter<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
+        let span = parameter.span();
+        match parameter.number() {
+            Some(number) if number > 0 => self.build().parameter(number, span),
+            _ => Err(Error::NotSupported { what: "a parameter of this number", span }),
+        }
     }
 
     fn unary<'q: 'a>(
@@ -235,13 +346,13 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         match unary.op() {
             views::UnaryOp::Minus => match literal::negated(unary, arg) {
-                Some(value) => Ok(self.build.literal(value, value.ty(), unary.span())?),
-                None => self.build.negate(arg, unary.span()),
+                Some(value) => Ok(self.build().literal(value, value.ty(), unary.span())?),
+                None => self.build().negate(arg, unary.span()),
             },
             views::UnaryOp::Plus if arg.ty.is_numeric() => Ok(arg),
             views::UnaryOp::Plus => Err(undefined_operator("+", None, arg.ty, unary.span())),
             views::UnaryOp::Other => {
-                Err(undefined_operator(unary.operator_text(), None, arg.ty, unary.span()))
+                functions::operator(self.build(), unary.operator_text(), None, arg, unary.span())
             }
         }
     }
@@ -252,23 +363,130 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
         [left, right]: [&'a Expr<'a>; 2],
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         use views::BinaryOp as Op;
-        let (build, span) = (self.build, binary.span());
+        let (build, span) = (self.build(), binary.span());
         match binary.op() {
             Op::Add => build.arithmetic(BinaryOp::Add, left, right, span),
             Op::Subtract => build.arithmetic(BinaryOp::Subtract, left, right, span),
             Op::Multiply => build.arithmetic(BinaryOp::Multiply, left, right, span),
             Op::Divide => build.arithmetic(BinaryOp::Divide, left, right, span),
             Op::Modulo => build.arithmetic(BinaryOp::Modulo, left, right, span),
-            Op::Equal => build.compare(BinaryOp::Equal, left, right, span),
-            Op::NotEqual => build.compare(BinaryOp::NotEqual, left, right, span),
-            Op::Less => build.compare(BinaryOp::Less, left, right, span),
-            Op::LessOrEqual => build.compare(BinaryOp::LessEqual, left, right, span),
-            Op::Greater => build.compare(BinaryOp::Greater, left, right, span),
-            Op::GreaterOrEqual => build.compare(BinaryOp::GreaterEqual, left, right, span),
             Op::Concat => build.concat(left, right, span),
-            Op::Power => Err(Error::NotSupported { what: "the operator ^", span }),
-            Op::Other => Err(undefined_operator(binary.operator_text(), Some(left.ty), right.ty, span)),
+            Op::Power => functions::operator(build, "^", Some(left), right, span),
+            Op::Other => functions::operator(build, binary.operator_text(), Some(left), right, span),
+            op => match comparison(op.symbol()) {
+                Some(op) => self.compare(op, left, right, span),
+                None => functions::operator(build, binary.operator_text(), Some(left), right, span),
+            },
         }
+    }
+
+    /// A comparison of values or of rows.
+    pub(super) fn compare(
+        &self,
+        op: BinaryOp,
+        left: &'a Expr<'a>,
+        right: &'a Expr<'a>,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        match (left.kind, right.kind) {
+            (ExprKind::Row(left), ExprKind::Row(right)) => self.compare_rows(op, left, right, span),
+            (ExprKind::Row(_), _) | (_, ExprKind::Row(_)) => {
+                Err(Error::NotSupported { what: "a comparison of a row with a value", span })
+            }
+            _ => self.build().compare(op, left, right, span),
+        }
+    }
+
+    /// Rows are compared from left to right.
+    pub(super) fn compare_rows(
+        &self,
+        op: BinaryOp,
+        left: &[&'a Expr<'a>],
+        right: &[&'a Expr<'a>],
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let build = self.build();
+        if left.len() != right.len() || left.is_empty() {
+            let (problem, expected, found) = (CountProblem::Row, left.len() as u64, right.len() as u64);
+            return Err(Error::Count { problem, name: "", expected, found, span });
+        }
+        let pairs = || left.iter().copied().zip(right.iter().copied());
+        let each = |op: BinaryOp, joined: BinaryOp| {
+            let mut parts = Vec::with_capacity_in(left.len(), self.arena)?;
+            for (left, right) in pairs() {
+                parts.push(self.compare(op, left, right, span)?)?;
+            }
+            build.junction(joined, &parts, span)
+        };
+        let strict = match op {
+            BinaryOp::Equal | BinaryOp::IsNotDistinctFrom => return each(op, BinaryOp::And),
+            BinaryOp::NotEqual | BinaryOp::IsDistinctFrom => return each(op, BinaryOp::Or),
+            BinaryOp::Less | BinaryOp::LessEqual => BinaryOp::Less,
+            _ => BinaryOp::Greater,
+        };
+        // (a, b) < (x, y): a < x OR (a = x AND b < y), from the last pair on.
+        let mut result: Option<&'a Expr<'a>> = None;
+        for (index, (left, right)) in pairs().enumerate().rev() {
+            let is_last = index + 1 == pairs().count();
+            let decided = self.compare(if is_last { op } else { strict }, left, right, span)?;
+            result = Some(match result {
+                None => decided,
+                Some(rest) => {
+                    let equal = self.compare(BinaryOp::Equal, left, right, span)?;
+                    let tied = build.junction(BinaryOp::And, &[equal, rest], span)?;
+                    build.junction(BinaryOp::Or, &[decided, tied], span)?
+                }
+            });
+        }
+        Ok(result.expect("rows are not empty"))
+    }
+
+    fn in_list(
+        &self,
+        operands: &[&'a Expr<'a>],
+        negated: bool,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let build = self.build();
+        let is_row = |expr: &&'a Expr<'a>| matches!(expr.kind, ExprKind::Row(_));
+        if !operands.iter().any(is_row) {
+            return build.in_list(operands, negated, span);
+        }
+        let (arg, list) = operands.split_first().expect("IN has an operand");
+        let mut found = Vec::with_capacity_in(list.len(), self.arena)?;
+        for item in list {
+            found.push(self.compare(BinaryOp::Equal, arg, item, span)?)?;
+        }
+        let found = build.junction(BinaryOp::Or, &found, span)?;
+        if negated { build.not(found, span) } else { Ok(found) }
+    }
+
+    fn between_symmetric(
+        &self,
+        [arg, low, high]: [&'a Expr<'a>; 3],
+        negated: bool,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let build = self.build();
+        let straight = build.between([arg, low, high], false, span)?;
+        let reverse = build.between([arg, high, low], false, span)?;
+        let either = build.junction(BinaryOp::Or, &[straight, reverse], span)?;
+        if negated { build.not(either, span) } else { Ok(either) }
+    }
+
+    fn is<'q: 'a>(&self, is: views::Is<'q>, arg: &'a Expr<'a>) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (build, span) = (self.build(), is.span());
+        let (op, truth) = is_test(is)?;
+        let ExprKind::Row(values) = arg.kind else { return build.is(op, arg, truth, span) };
+        if truth.is_some() || values.is_empty() {
+            return Err(Error::NotSupported { what: "a row value", span });
+        }
+        // IS NULL and IS NOT NULL each hold if they do for every value.
+        let mut parts = Vec::with_capacity_in(values.len(), self.arena)?;
+        for value in values {
+            parts.push(build.is(op, value, None, span)?)?;
+        }
+        build.junction(BinaryOp::And, &parts, span)
     }
 
     fn like<'q: 'a>(
@@ -276,18 +494,25 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
         like: views::Like<'q>,
         done: &mut Operands<'_, 'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let span = like.span();
+        let (build, span) = (self.build(), like.span());
         let escape = match like.escape() {
-            None => Some('\\'),
+            None => None,
             Some(_) => {
                 let [escape] = take(done);
-                literal::escape(escape)?
+                Some(escape)
             }
         };
+        let operands = take(done);
         match like.kind() {
-            LikeKind::Like => self.build.like(take(done), escape, like.is_negated(), span),
-            LikeKind::ILike => Err(Error::NotSupported { what: "ILIKE", span }),
-            LikeKind::SimilarTo => Err(Error::NotSupported { what: "SIMILAR TO", span }),
+            LikeKind::Like => {
+                let escape = match escape {
+                    None => Some('\\'),
+                    Some(escape) => literal::escape(escape)?,
+                };
+                build.like(operands, escape, like.is_negated(), span)
+            }
+            LikeKind::ILike => functions::ilike(build, operands, escape, like.is_negated(), span),
+            LikeKind::SimilarTo => functions::similar_to(build, operands, escape, like.is_negated(), span),
         }
     }
 
@@ -298,30 +523,156 @@ impl<'b, 'a> ExpressionBinder<'b, 'a> {
         arg: &'a Expr<'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         match collate.collation() {
-            "C" | "POSIX" | "ucs_basic" => self.build.coerce(arg, Type::Text, "COLLATE"),
+            "C" | "POSIX" | "ucs_basic" | "default" => self.build().coerce(arg, Type::Text, "COLLATE"),
             _ => Err(Error::NotSupported { what: "a collation other than \"C\"", span: collate.span() }),
+        }
+    }
+
+    /// `x op ANY (…)`, `x op ALL (…)`, over an array or a query.
+    fn quantifier<'q: 'a>(
+        &mut self,
+        quantified: views::Quantified<'q>,
+        position: &Position<'_>,
+        done: &mut Operands<'_, 'a>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let span = quantified.span();
+        let unsupported = Error::NotSupported { what: "this operator with ANY or ALL", span };
+        let op = quantified.operator_text().and_then(comparison);
+        match quantified.query() {
+            Some(query) => {
+                let [operand] = take(done);
+                let op = op.ok_or(unsupported)?;
+                let (stage, place) = (position.stage(), position.place);
+                self.quantified(operand, op, quantified.is_all(), query, stage, place, span)
+            }
+            None => {
+                let [operand, array] = take(done);
+                let op = op.ok_or(unsupported)?;
+                let function = match quantified.is_all() {
+                    true => Function::AllElements(op),
+                    false => Function::AnyElement(op),
+                };
+                functions::over_elements(self.build(), function, op, operand, array, span)
+            }
         }
     }
 
     fn call<'q: 'a>(
         &mut self,
         call: views::Call<'q>,
+        position: &mut Position<'_>,
         done: &mut Operands<'_, 'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let count = call.args().len();
-        if let (Some(function), Some(aggregates)) =
-            (Aggregates::function(call), self.aggregates.as_deref_mut())
-        {
-            let first = done.len() - count;
-            let aggregate = aggregates.add(self.build, call, function, &done[first..])?;
-            done.truncate(first);
-            self.in_aggregate = false;
-            let position = self.scope.columns_count() + aggregate.index;
-            return Ok(self.build.column(position, aggregate.ty, call.span())?);
+        let (count, span, build) = (call.args().len(), call.span(), self.build());
+        let first = done.len() - count;
+        let args = self.arena.alloc_slice_copy(&done[first..])?;
+        done.truncate(first);
+        if let Some(row) = args.iter().find(|arg| matches!(arg.kind, ExprKind::Row(_))) {
+            return Err(Error::NotSupported { what: "a row value", span: row.span });
         }
-        let build = self.build;
-        self.take_list(done, count, |args| functions::bind(build, call, args))
+        if call.over().is_some() {
+            position.in_windows -= 1;
+            return self.window_call(call, args, position.place, position.in_aggregates > 0);
+        }
+        if aggregate_named(call) {
+            position.in_aggregates -= 1;
+            return self.aggregate_call(call, args, position.place);
+        }
+        if let Some(form) = call
+            .filter()
+            .map(|filter| filter.form().span())
+            .or_else(|| call.within_group().map(|group| group.form().span()))
+        {
+            return Err(Error::Call { problem: CallProblem::NoAggregate, name: call.name(), span: form });
+        }
+        if call.is_distinct() || call.order_by().next().is_some() {
+            return Err(Error::Call { problem: CallProblem::NoAggregate, name: call.name(), span });
+        }
+        if call.is_keyword() && call.name() == "grouping" {
+            return self.grouping_call(args, position.place, span);
+        }
+        if super::window::is_window_function(call) {
+            return Err(Error::Call { problem: CallProblem::NeedsOver, name: call.name(), span });
+        }
+        if let Some(set) = self.set_call(call, args, position.place)? {
+            return Ok(set);
+        }
+        functions::bind(build, call, args)
     }
+
+    /// A set-returning function in the select list.
+    fn set_call<'q: 'a>(
+        &mut self,
+        call: views::Call<'q>,
+        args: &'a [&'a Expr<'a>],
+        place: &Place,
+    ) -> Result<Option<&'a Expr<'a>>, Error<'a>> {
+        let build = self.build();
+        let Some(resolved) = functions::set_returning(build, call, args)? else { return Ok(None) };
+        let span = call.span();
+        let [ty] = resolved.columns else {
+            return Err(Error::NotSupported {
+                what: "a function of several columns in the select list",
+                span,
+            });
+        };
+        if !place.allows.sets {
+            return Err(Error::Call { problem: CallProblem::MisplacedSet, name: place.clause, span });
+        }
+        let id = self.plan.column(call.name(), *ty)?;
+        let columns = self.arena.alloc_slice_copy(&[id])?;
+        let call = crate::logical::Call { function: resolved.function, args: resolved.args, columns, span };
+        self.block_mut().sets.push(call)?;
+        Ok(Some(build.column(id, *ty, span)?))
+    }
+
+    /// An aggregate or window function stands where there is none of it.
+    pub(super) fn refuse_aggregate(&self, place: &Place, span: Span) -> Error<'a> {
+        Error::MisplacedAggregate { place: AggregatePlace::Clause(place.clause), span }
+    }
+}
+
+/// When what an expression needs is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Of rows of FROM.
+    Rows,
+    /// Of groups, where there are any.
+    Groups,
+}
+
+impl Position<'_> {
+    fn stage(&self) -> Stage {
+        match self.place.allows.aggregates && self.in_aggregates == 0 {
+            true => Stage::Groups,
+            false => Stage::Rows,
+        }
+    }
+}
+
+/// The comparison that an operator is.
+pub(super) fn comparison(symbol: &str) -> Option<BinaryOp> {
+    Some(match symbol {
+        "=" => BinaryOp::Equal,
+        "<>" | "!=" => BinaryOp::NotEqual,
+        "<" => BinaryOp::Less,
+        "<=" => BinaryOp::LessEqual,
+        ">" => BinaryOp::Greater,
+        ">=" => BinaryOp::GreaterEqual,
+        _ => return None,
+    })
+}
+
+/// Hands the last `count` operands to `make` and takes them away.
+fn take_list<'a>(
+    done: &mut Operands<'_, 'a>,
+    count: usize,
+    make: impl FnOnce(&[&'a Expr<'a>]) -> Result<&'a Expr<'a>, Error<'a>>,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    let first = done.len() - count;
+    let result = make(&done[first..])?;
+    done.truncate(first);
+    Ok(result)
 }
 
 /// The last `N` operands.

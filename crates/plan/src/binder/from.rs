@@ -1,180 +1,352 @@
-//! Binds FROM: tables to logical nodes, join conditions to conjuncts, and what `*` means.
+//! Binds FROM: tables to logical nodes, joins with their conditions, and what `*` means.
 //!
 //! Joins are walked along the links of the tree. Tables that are bound but not yet joined wait as *items*: each covers a
 //! run of relations and a run of the list of columns that `*` would give, so joining two neighbours costs nothing unless
-//! `USING` merges columns.
+//! `USING` merges columns. A query after LATERAL and a function see the columns of everything that stands before them.
 
 use std::ops::Range;
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::views::{Alias, Derived, FileRef, Join, JoinCondition, JoinKind, TableExpr, TableRef};
+use cofferdam_sql::views::{
+    self, Alias, Derived, FileRef, Join as JoinView, JoinCondition, JoinKind as ViewKind, RowsFrom, Select,
+    TableExpr, TableFunction, TableRef,
+};
 use cofferdam_sql::{Node, NodeKind, Visit, Walk};
+use cofferdam_types::Type;
 
-use super::Binder;
-use super::build::Builder;
-use super::conjuncts;
-use super::expression::{ExpressionBinder, Place};
-use super::scope::{ColumnName, Scope, name_error};
+use super::expression::{Place, Stage};
+use super::query::{Bound, BoundColumn, columns_from};
+use super::scope::{ColumnName, name_error};
 use super::suggest::Suggestion;
-use super::type_name;
+use super::{Binder, functions, type_name};
 use crate::Span;
 use crate::catalog::{Catalog, FileRequest};
-use crate::error::{CountProblem, Error, NameProblem};
-use crate::expr::{BinaryOp, Column, Expr};
-use crate::logical::{LogicalId, LogicalKind};
-use crate::table::TableSource;
-
-/// What a FROM has become.
-#[derive(Debug)]
-pub(super) struct From<'s, 'a> {
-    pub(super) scope: Scope<'s, 'a>,
-    /// The positions that `*` gives, in order.
-    pub(super) star: Vec<'s, u32>,
-    /// The conditions of all joins.
-    pub(super) conjuncts: Vec<'a, &'a Expr<'a>>,
-}
+use crate::error::{Error, NameProblem};
+use crate::expr::{BinaryOp, Column, Expr, Function};
+use crate::logical::{Call, ColumnId, Join, LogicalId, LogicalKind, Named, for_each_column};
+use crate::physical::{JoinKind, TableFunctionKind};
+use crate::table::{StoredTable, TableSource};
 
 /// Neighbouring tables that are joined already.
 #[derive(Clone, Debug)]
 struct Item {
+    node: LogicalId,
     relations: Range<u32>,
     /// Where its columns begin in the list of `*`; they end where the next item's begin.
     star_start: usize,
 }
 
-impl<'s, 'a> From<'s, 'a> {
-    pub(super) fn new(scratch: &'s Arena, arena: &'a Arena) -> From<'s, 'a> {
-        From { scope: Scope::new_in(scratch), star: Vec::new_in(scratch), conjuncts: Vec::new_in(arena) }
+impl<'s, 'a> Binder<'s, 'a, '_> {
+    /// The rows of FROM; one row of no columns without it.
+    pub(super) fn bind_from<'q: 'a>(&mut self, select: Select<'q>) -> Result<LogicalId, Error<'a>> {
+        let mut node: Option<LogicalId> = None;
+        for table in select.from() {
+            let item = self.bind_table_expr(table)?;
+            node = Some(match node {
+                None => item,
+                Some(left) => self.cross(left, item)?,
+            });
+        }
+        match node {
+            Some(node) => Ok(node),
+            None => Ok(self.plan.one_row()?),
+        }
     }
 
-    /// Adds a table and its columns.
-    pub(super) fn add(
+    fn cross(&mut self, left: LogicalId, right: LogicalId) -> Result<LogicalId, Error<'a>> {
+        let (kind, conjuncts, mark) = (JoinKind::Inner, &[][..], 0);
+        Ok(self.plan.push(LogicalKind::Join(Join { kind, left, right, conjuncts, mark }))?)
+    }
+
+    /// Adds a table and its columns to the innermost scope.
+    pub(super) fn add_relation(
         &mut self,
         alias: &'a str,
-        node: LogicalId,
-        columns: &[Column<'a>],
+        columns: &[BoundColumn<'a>],
+        table: Option<&'a StoredTable<'a>>,
         span: Span,
     ) -> Result<(), Error<'a>> {
-        let first = self.scope.columns_count();
-        self.scope.add_relation(alias, node, columns, span)?;
-        Ok(self.star.extend(first..self.scope.columns_count())?)
+        let Self { plan, blocks, .. } = self;
+        let block = blocks.last_mut().expect("a select is being bound");
+        let first = block.scope.columns_count();
+        let described = columns
+            .iter()
+            .map(|column| (column.id, Column { name: column.name, ty: plan.columns[column.id as usize].ty }));
+        block.scope.add_relation(alias, described, span)?;
+        if let Some(relation) = block.scope.relations.last_mut() {
+            relation.table = table;
+        }
+        Ok(block.star.extend(first..block.scope.columns_count())?)
     }
-}
 
-impl<'a> Binder<'a, '_> {
     /// Binds one element of FROM with the joins in it.
-    pub(super) fn bind_table_expr<'q: 'a>(
-        &mut self,
-        from: &mut From<'_, 'a>,
-        table: TableExpr<'q>,
-        scratch: &Arena,
-    ) -> Result<(), Error<'a>> {
-        let mut items: Vec<'_, Item> = Vec::new_in(scratch);
+    fn bind_table_expr<'q: 'a>(&mut self, table: TableExpr<'q>) -> Result<LogicalId, Error<'a>> {
+        let scratch = Arena::new(self.arena.budget());
+        let mut items: Vec<'_, Item> = Vec::new_in(&scratch);
         let mut walk = Walk::new(table.node());
         while let Some(visit) = walk.next() {
             match visit {
                 Visit::Enter(node) if !matches!(node.kind(), NodeKind::Join) => walk.skip_children(node),
                 Visit::Enter(_) => {}
-                Visit::Leave(node) => self.leave_table(from, node, &mut items)?,
+                Visit::Leave(node) => self.leave_table(node, &mut items)?,
             }
         }
-        Ok(())
+        Ok(items.pop().expect("leaving the root pushes it").node)
     }
 
     fn leave_table<'q: 'a>(
         &mut self,
-        from: &mut From<'_, 'a>,
         node: &'q Node<'q>,
         items: &mut Vec<'_, Item>,
     ) -> Result<(), Error<'a>> {
-        let (relation, star_start) = (from.scope.relations.len() as u32, from.star.len());
-        match TableExpr::of(node) {
-            Some(TableExpr::Table(table)) => self.bind_table(from, table)?,
-            Some(TableExpr::File(file)) => self.bind_file(from, file)?,
-            Some(TableExpr::Derived(derived)) => self.bind_derived(from, derived)?,
-            Some(table @ (TableExpr::Function(_) | TableExpr::RowsFrom(_))) => {
-                return Err(Error::NotSupported { what: "a function in FROM", span: table.span() });
-            }
+        let (relation, star_start) = (self.block().scope.relations.len() as u32, self.block().star.len());
+        let node = match TableExpr::of(node) {
+            Some(TableExpr::Table(table)) => self.bind_table(table)?,
+            Some(TableExpr::File(file)) => self.bind_file(file)?,
+            Some(TableExpr::Derived(derived)) => self.bind_derived(derived)?,
+            Some(TableExpr::Function(function)) => self.bind_function(function)?,
+            Some(TableExpr::RowsFrom(rows)) => self.bind_rows_from(rows)?,
             Some(TableExpr::Join(join)) => {
                 let right = items.pop().expect("a join has two sides");
                 let left = items.pop().expect("a join has two sides");
-                self.bind_join(from, join, &left, &right)?;
-                let relations = left.relations.start..right.relations.end;
-                return Ok(items.push(Item { relations, star_start: left.star_start })?);
+                let node = self.bind_join(join, &left, &right)?;
+                let end = self.block().scope.relations.len() as u32;
+                let relations = left.relations.start..end;
+                return Ok(items.push(Item { node, relations, star_start: left.star_start })?);
             }
             // ON, USING and aliases belong to the node above.
             None => return Ok(()),
-        }
-        Ok(items.push(Item { relations: relation..relation + 1, star_start })?)
+        };
+        let relations = relation..self.block().scope.relations.len() as u32;
+        Ok(items.push(Item { node, relations, star_start })?)
     }
 
-    fn bind_table<'q: 'a>(&mut self, from: &mut From<'_, 'a>, table: TableRef<'q>) -> Result<(), Error<'a>> {
-        let span = table.span();
+    fn bind_table<'q: 'a>(&mut self, table: TableRef<'q>) -> Result<LogicalId, Error<'a>> {
+        let (span, name) = (table.span(), table.name());
         if table.catalog().is_some() || table.schema().is_some_and(|schema| schema != "public") {
             return Err(Error::NotSupported { what: "a table with a schema", span });
         }
         if table.sample().is_some() {
             return Err(Error::NotSupported { what: "TABLESAMPLE", span });
         }
-        let found = self.catalog.table(table.name(), self.arena);
-        let source = match found.map_err(|error| Error::from_catalog(error, span))? {
-            Some(source) => source,
+        if let Some(typed) = table.alias().and_then(first_typed) {
+            let what = "a column type for a table that has types";
+            return Err(Error::NotSupported { what, span: typed });
+        }
+        if table.schema().is_none()
+            && let Some(cte) = self.scan_cte(name)?
+        {
+            return self.add_bound(cte, name, table.alias(), span);
+        }
+        let found = self.catalog.table(name, self.arena);
+        match found.map_err(|error| Error::from_catalog(error, span))? {
+            Some(source) => self.add_source(source, name, table.alias(), span),
+            None if self.reads_itself(name) => {
+                let what = "a recursive query that reads itself outside of the right side of a UNION";
+                Err(Error::NotSupported { what, span })
+            }
             None => {
                 let problem = NameProblem::UndefinedTable;
-                return Err(undefined_table(self.catalog, self.arena, problem, table.name(), span));
+                Err(undefined_table(self.catalog, self.arena, problem, name, span))
             }
-        };
-        if let Some(typed) = table.alias().and_then(first_typed) {
-            return Err(Error::NotSupported {
-                what: "a column type for a table that has types",
-                span: typed,
-            });
         }
-        self.add_source(from, source, table.name(), table.alias(), span)
     }
 
-    fn bind_file<'q: 'a>(&mut self, from: &mut From<'_, 'a>, file: FileRef<'q>) -> Result<(), Error<'a>> {
+    fn bind_file<'q: 'a>(&mut self, file: FileRef<'q>) -> Result<LogicalId, Error<'a>> {
         let (path, span) = (file.path(), file.span());
         let typed = file.alias().filter(|alias| first_typed(*alias).is_some());
         let columns = typed.map(|alias| self.declared_columns(alias)).transpose()?;
         let request = FileRequest { path, columns, format: None, span };
         let source =
             self.catalog.file(request, self.arena).map_err(|error| Error::from_catalog(error, span))?;
-        self.add_source(from, TableSource::File(source), file_stem(path), file.alias(), span)
+        self.add_source(TableSource::File(source), file_stem(path), file.alias(), span)
     }
 
-    fn bind_derived<'q: 'a>(
-        &mut self,
-        from: &mut From<'_, 'a>,
-        derived: Derived<'q>,
-    ) -> Result<(), Error<'a>> {
+    fn bind_derived<'q: 'a>(&mut self, derived: Derived<'q>) -> Result<LogicalId, Error<'a>> {
         let span = derived.span();
-        if derived.is_lateral() {
-            return Err(Error::NotSupported { what: "LATERAL", span });
-        }
         if let Some(typed) = derived.alias().and_then(first_typed) {
             return Err(Error::NotSupported { what: "a column type for a query", span: typed });
         }
-        let node = self.bound_derived(derived);
-        let alias = derived.alias().map_or("", Alias::name);
-        let columns = self.renamed(self.plan.columns(node), derived.alias(), span)?;
-        from.add(alias, node, columns, span)
+        let bound = match derived.is_lateral() {
+            false => self.bound_query(derived.query()),
+            true => {
+                self.enter(span)?;
+                let bound = self.bind_query(derived.query())?;
+                self.nesting -= 1;
+                bound
+            }
+        };
+        let bound = self.settle(bound)?;
+        self.add_bound(bound, "", derived.alias(), span)
+    }
+
+    /// Adds the columns of a query.
+    fn add_bound<'q: 'a>(
+        &mut self,
+        bound: Bound<'a>,
+        name: &'a str,
+        alias: Option<Alias<'q>>,
+        span: Span,
+    ) -> Result<LogicalId, Error<'a>> {
+        let name = alias.map(Alias::name).filter(|alias| !alias.is_empty()).unwrap_or(name);
+        // The same column may be given twice, and be told apart by name from here on.
+        let mut columns = self.renamed(bound.columns, alias, span)?;
+        let mut node = bound.node;
+        let is_twice = |index: usize, column: &BoundColumn<'_>| {
+            columns[..index].iter().any(|before| before.id == column.id)
+        };
+        if columns.iter().enumerate().any(|(index, column)| is_twice(index, column)) {
+            let copies = self.arena.alloc_slice_copy(columns)?;
+            let mut exprs: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+            for index in 0..copies.len() {
+                if !copies[..index].iter().any(|before| before.id == copies[index].id) {
+                    continue;
+                }
+                let expr = self.plan.read(copies[index].id, span, self.arena)?;
+                let id = self.plan.column(copies[index].name, expr.ty)?;
+                copies[index].id = id;
+                exprs.push(Named { id, expr })?;
+            }
+            node = self.plan.push(LogicalKind::Extend { input: node, exprs: exprs.into_slice() })?;
+            columns = copies;
+        }
+        self.add_relation(name, columns, None, span)?;
+        Ok(node)
     }
 
     fn add_source<'q: 'a>(
         &mut self,
-        from: &mut From<'_, 'a>,
         source: TableSource<'a>,
         name: &'a str,
         alias: Option<Alias<'q>>,
         span: Span,
-    ) -> Result<(), Error<'a>> {
-        let name = alias.map(Alias::name).filter(|alias| !alias.is_empty()).unwrap_or(name);
-        let columns = self.renamed(source.columns(), alias, span)?;
-        let kind = LogicalKind::Scan { source, alias: name, conjuncts: &[] };
-        let node = self.plan.push(kind, columns)?;
-        from.add(name, node, columns, span)
+    ) -> Result<LogicalId, Error<'a>> {
+        let alias_name = alias.map(Alias::name).filter(|alias| !alias.is_empty()).unwrap_or(name);
+        let first = self.plan.columns_like(source.columns())?;
+        let columns = columns_from(source.columns(), first, span, self.arena)?;
+        let columns = self.renamed(columns, alias, span)?;
+        let table = match source {
+            TableSource::Stored(table) => Some(table),
+            TableSource::File(_) => None,
+        };
+        let kind = LogicalKind::Scan { source, alias: alias_name, first, conjuncts: &[] };
+        let node = self.plan.push(kind)?;
+        self.add_relation(alias_name, columns, table, span)?;
+        Ok(node)
+    }
+
+    /// A function in FROM: its rows for each row of what stands before it.
+    fn bind_function<'q: 'a>(&mut self, function: TableFunction<'q>) -> Result<LogicalId, Error<'a>> {
+        let span = function.span();
+        if function.form().is_some() {
+            return Err(Error::NotSupported { what: "XMLTABLE and JSON_TABLE", span });
+        }
+        let (call, names) = self.bind_call(function, function.alias())?;
+        self.push_calls(
+            &[call],
+            &names,
+            function.has_ordinality(),
+            function.alias(),
+            names.first().copied().unwrap_or_default(),
+            span,
+        )
+    }
+
+    fn bind_rows_from<'q: 'a>(&mut self, rows: RowsFrom<'q>) -> Result<LogicalId, Error<'a>> {
+        let (mut calls, mut names) = (Vec::new_in(self.arena), Vec::new_in(self.arena));
+        for function in rows.functions() {
+            if function.form().is_some() {
+                return Err(Error::NotSupported { what: "XMLTABLE and JSON_TABLE", span: function.span() });
+            }
+            let (call, own) = self.bind_call(function, None)?;
+            calls.push(call)?;
+            names.extend_from_slice(&own)?;
+        }
+        self.push_calls(&calls, &names, rows.has_ordinality(), rows.alias(), "", rows.span())
+    }
+
+    /// A call in FROM, and what its columns are called without an alias.
+    fn bind_call<'q: 'a>(
+        &mut self,
+        function: TableFunction<'q>,
+        alias: Option<Alias<'q>>,
+    ) -> Result<(Call<'a>, Vec<'a, &'a str>), Error<'a>> {
+        let span = function.span();
+        let place = Place::of_rows("functions in FROM", self.visible());
+        let alias_name = alias.map(Alias::name).filter(|name| !name.is_empty());
+        let mut names: Vec<'a, &'a str> = Vec::new_in(self.arena);
+        let mut columns: Vec<'a, ColumnId> = Vec::new_in(self.arena);
+        let resolved = match function.call() {
+            views::Expr::Call(call) => {
+                let mut args: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
+                for arg in call.args() {
+                    args.push(self.bind_expr(&place, arg)?)?;
+                }
+                functions::set_returning(self.build(), call, args.into_slice())?.map(|set| (set, call.name()))
+            }
+            _ => None,
+        };
+        if let Some((set, name)) = resolved {
+            for (index, ty) in set.columns.iter().enumerate() {
+                let own = set.names.get(index).copied();
+                // A function of one column gives it its own name, or that of the alias.
+                let name = match (own, set.columns.len()) {
+                    (_, 1) => alias_name.unwrap_or(own.unwrap_or(name)),
+                    (Some(own), _) => own,
+                    (None, _) => name,
+                };
+                names.push(name)?;
+                columns.push(self.plan.column(name, *ty)?)?;
+            }
+            let call = Call { function: set.function, args: set.args, columns: columns.into_slice(), span };
+            return Ok((call, names));
+        }
+        // A function of a row gives one row.
+        let value = self.bind_expr(&place, function.call())?;
+        let value = self.build().settle(value)?;
+        let name = alias_name.unwrap_or_else(|| super::output_name::output_name(function.call()));
+        names.push(name)?;
+        columns.push(self.plan.column(name, value.ty)?)?;
+        let args = self.arena.alloc_slice_copy(&[value])?;
+        let call = Call { function: TableFunctionKind::Once, args, columns: columns.into_slice(), span };
+        Ok((call, names))
+    }
+
+    fn push_calls<'q: 'a>(
+        &mut self,
+        calls: &[Call<'a>],
+        names: &[&'a str],
+        has_ordinality: bool,
+        alias: Option<Alias<'q>>,
+        name: &'a str,
+        span: Span,
+    ) -> Result<LogicalId, Error<'a>> {
+        let calls: &'a [Call<'a>] = self.arena.alloc_slice_copy(calls)?;
+        let mut columns: Vec<'a, BoundColumn<'a>> = Vec::new_in(self.arena);
+        let ids = calls.iter().flat_map(|call| call.columns);
+        for (id, name) in ids.zip(names) {
+            columns.push(BoundColumn { id: *id, name, open: None, span })?;
+        }
+        let mut ordinality = None;
+        if has_ordinality {
+            let id = self.plan.column("ordinality", Type::BigInt)?;
+            columns.push(BoundColumn { id, name: "ordinality", open: None, span })?;
+            ordinality = Some(id);
+        }
+        if let Some(typed) = alias.and_then(first_typed) {
+            return Err(Error::NotSupported { what: "a column type for a function", span: typed });
+        }
+        let columns = self.renamed(columns.into_slice(), alias, span)?;
+        // What queries in the arguments make stands below.
+        let one_row = self.plan.one_row()?;
+        let attached = self.attach(Stage::Rows, one_row)?;
+        let input = (attached != one_row).then_some(attached);
+        let kind = LogicalKind::TableFunction { input, calls, ordinality, keeps_empty: false };
+        let node = self.plan.push(kind)?;
+        let alias_name = alias.map(Alias::name).filter(|alias| !alias.is_empty()).unwrap_or(name);
+        self.add_relation(alias_name, columns, None, span)?;
+        Ok(node)
     }
 
     /// The columns of `AS t(a integer, b text)`.
@@ -196,116 +368,237 @@ impl<'a> Binder<'a, '_> {
     /// The columns under the names of `AS t(a, b)`; the rest keep theirs.
     fn renamed<'q: 'a>(
         &self,
-        columns: &'a [Column<'a>],
+        columns: &'a [BoundColumn<'a>],
         alias: Option<Alias<'q>>,
         span: Span,
-    ) -> Result<&'a [Column<'a>], Error<'a>> {
-        let Some(alias) = alias.filter(|alias| alias.columns().len() > 0) else { return Ok(columns) };
-        if alias.columns().len() > columns.len() {
-            let (expected, found) = (columns.len() as u64, alias.columns().len() as u64);
-            let problem = CountProblem::ColumnAliases;
-            return Err(Error::Count { problem, name: alias.name(), expected, found, span });
+    ) -> Result<&'a [BoundColumn<'a>], Error<'a>> {
+        let Some(alias) = alias else { return Ok(columns) };
+        let mut names: Vec<'a, &'a str> = Vec::new_in(self.arena);
+        for column in alias.columns() {
+            names.push(column.name())?;
         }
-        let renamed = self.arena.alloc_slice_copy(columns)?;
-        for (column, name) in renamed.iter_mut().zip(alias.columns()) {
-            column.name = name.name();
-        }
-        Ok(renamed)
+        self.rename(columns, alias.name(), names.iter().copied(), span)
     }
 
     fn bind_join<'q: 'a>(
         &mut self,
-        from: &mut From<'_, 'a>,
-        join: Join<'q>,
+        join: JoinView<'q>,
         left: &Item,
         right: &Item,
-    ) -> Result<(), Error<'a>> {
+    ) -> Result<LogicalId, Error<'a>> {
         let span = join.span();
-        let unsupported = |what| Err(Error::NotSupported { what, span });
-        match join.kind() {
-            JoinKind::Inner | JoinKind::Cross => {}
-            JoinKind::Left => return unsupported("LEFT JOIN"),
-            JoinKind::Right => return unsupported("RIGHT JOIN"),
-            JoinKind::Full => return unsupported("FULL JOIN"),
-        }
-        if join.alias().is_some() {
-            return unsupported("an alias for a join");
-        }
-        if join.using_alias().is_some() {
-            return unsupported("an alias for the columns of USING");
-        }
+        let kind = match join.kind() {
+            ViewKind::Inner | ViewKind::Cross => JoinKind::Inner,
+            ViewKind::Left => JoinKind::Left,
+            ViewKind::Right => JoinKind::Right,
+            ViewKind::Full => JoinKind::Full,
+        };
+        let (mut left_node, mut right_node) = (left.node, right.node);
+        let mut merged: Vec<'a, (u32, u32)> = Vec::new_in(self.arena);
+        let mut conjuncts: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
+        let mut is_merged = false;
         match join.condition() {
-            JoinCondition::None => Ok(()),
+            JoinCondition::None => {}
             JoinCondition::On(condition) => {
                 let visible = left.relations.start..right.relations.end;
-                let place = Place { clause: "JOIN/ON", visible };
-                let mut binder = ExpressionBinder::new(self.arena, &from.scope, place, None);
-                let condition = binder.bind_condition(condition)?;
-                conjuncts::split(condition, &mut from.conjuncts)
+                let condition = self.bind_condition(&Place::of_rows("JOIN/ON", visible), condition)?;
+                if !self.block().pending.is_empty() {
+                    if kind == JoinKind::Inner {
+                        let node = self.cross(left.node, right.node)?;
+                        let node = self.attach(Stage::Rows, node)?;
+                        let node = self.push_filter(node, condition)?;
+                        return self.join_alias(join, node, left);
+                    }
+                    (left_node, right_node) = self.attach_to_sides(left, right, span)?;
+                }
+                super::conjuncts::split(condition, &mut conjuncts)?;
             }
             JoinCondition::Using(names) => {
-                let mut merged = Vec::new_in(self.arena);
+                is_merged = true;
                 for name in names {
                     let wanted = ColumnName { table: None, name: name.name(), span: name.span() };
-                    let on_left = from.scope.resolve(wanted, left.relations.clone())?;
-                    merged.push((on_left, from.scope.resolve(wanted, right.relations.clone())?))?;
+                    let scope = &self.block().scope;
+                    let on_left = scope.resolve(wanted, left.relations.clone())?;
+                    merged.push((on_left, scope.resolve(wanted, right.relations.clone())?))?;
                 }
-                self.merge_columns(from, &merged, left, right, span)
             }
             JoinCondition::Natural => {
-                let merged = self.natural_columns(from, left, right, span)?;
-                self.merge_columns(from, &merged, left, right, span)
+                is_merged = true;
+                self.natural_columns(left, right, span, &mut merged)?;
             }
+        }
+        for (on_left, on_right) in &merged {
+            let sides = [self.read_position(*on_left, span)?, self.read_position(*on_right, span)?];
+            conjuncts.push(self.build().compare(BinaryOp::Equal, sides[0], sides[1], span)?)?;
+        }
+        let join_node =
+            Join { kind, left: left_node, right: right_node, conjuncts: conjuncts.into_slice(), mark: 0 };
+        let mut node = self.plan.push(LogicalKind::Join(join_node))?;
+        if is_merged {
+            node = self.merge_columns(node, kind, &merged, left, join.using_alias(), span)?;
+        }
+        self.join_alias(join, node, left)
+    }
+
+    fn read_position(&self, position: u32, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
+        let column = &self.block().scope.columns[position as usize];
+        Ok(self.build().column(column.id, column.ty, span)?)
+    }
+
+    /// Puts the queries of an outer join's condition above the side whose columns they read.
+    fn attach_to_sides(
+        &mut self,
+        left: &Item,
+        right: &Item,
+        span: Span,
+    ) -> Result<(LogicalId, LogicalId), Error<'a>> {
+        let (mut reads_left, mut reads_right) = (false, false);
+        let scratch = Arena::new(self.arena.budget());
+        let mut note = |id: ColumnId, scope: &super::scope::Scope<'s, 'a>| {
+            if let Some(position) = scope.position_of(id) {
+                let relation = scope.columns[position as usize].relation;
+                reads_left |= left.relations.contains(&relation);
+                reads_right |= right.relations.contains(&relation);
+            }
+        };
+        for pending in &self.block().pending {
+            let scope = &self.block().scope;
+            for conjunct in pending.conjuncts {
+                for_each_column(conjunct, &scratch, |id| {
+                    note(id, scope);
+                    Ok(())
+                })?;
+            }
+            for id in self.plan.post_order(pending.node, &scratch)? {
+                self.plan.kind(id).for_each_read(&scratch, |id| {
+                    note(id, scope);
+                    Ok(())
+                })?;
+            }
+        }
+        match (reads_left, reads_right) {
+            (true, true) => {
+                let what = "a query over both sides in the condition of an outer join";
+                Err(Error::NotSupported { what, span })
+            }
+            (true, false) => Ok((self.attach(Stage::Rows, left.node)?, right.node)),
+            (false, _) => Ok((left.node, self.attach(Stage::Rows, right.node)?)),
         }
     }
 
     /// The columns of the right side that have a namesake on the left, with it.
     fn natural_columns(
         &self,
-        from: &From<'_, 'a>,
         left: &Item,
         right: &Item,
         span: Span,
-    ) -> Result<Vec<'a, (u32, u32)>, Error<'a>> {
-        let mut merged = Vec::new_in(self.arena);
-        for position in &from.star[right.star_start..] {
-            let name = from.scope.columns[*position as usize].name;
+        merged: &mut Vec<'a, (u32, u32)>,
+    ) -> Result<(), Error<'a>> {
+        let scope = &self.block().scope;
+        let end = self.block().star.len();
+        for position in &self.block().star[left.star_start..right.star_start] {
+            let name = scope.columns[*position as usize].name;
             let wanted = ColumnName { table: None, name, span };
-            match from.scope.resolve(wanted, left.relations.clone()) {
-                Ok(on_left) => {
-                    merged.push((on_left, from.scope.resolve(wanted, right.relations.clone())?))?;
-                }
-                Err(Error::Name { problem: NameProblem::UndefinedColumn, .. }) => {}
-                Err(error) => return Err(error),
+            let is_right = self.block().star[right.star_start..end]
+                .iter()
+                .any(|other| scope.columns[*other as usize].name == name);
+            if is_right {
+                let on_left = scope.resolve(wanted, left.relations.clone())?;
+                merged.push((on_left, scope.resolve(wanted, right.relations.clone())?))?;
             }
         }
-        Ok(merged)
+        Ok(())
     }
 
-    /// Makes pairs of columns equal; only the left one of each stays visible, in front of `*`.
+    /// Makes one of each pair of columns, which stand in front of `*`.
     fn merge_columns(
         &mut self,
-        from: &mut From<'_, 'a>,
+        node: LogicalId,
+        kind: JoinKind,
         merged: &[(u32, u32)],
         left: &Item,
-        right: &Item,
+        alias: Option<&'a str>,
         span: Span,
-    ) -> Result<(), Error<'a>> {
-        let build = Builder { arena: self.arena };
+    ) -> Result<LogicalId, Error<'a>> {
+        let mut node = node;
+        let mut visible: Vec<'a, u32> = Vec::with_capacity_in(merged.len(), self.arena)?;
+        let mut exprs: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+        let relation = self.block().scope.relations.len() as u32;
+        let mut made: Vec<'a, BoundColumn<'a>> = Vec::new_in(self.arena);
         for (on_left, on_right) in merged {
-            let sides = [*on_left, *on_right]
-                .map(|position| build.column(position, from.scope.columns[position as usize].ty, span));
-            let [a, b] = sides;
-            from.conjuncts.push(build.compare(BinaryOp::Equal, a?, b?, span)?)?;
-            from.scope.merge(*on_right);
+            let (kept, hidden) = match kind {
+                JoinKind::Right => (*on_right, *on_left),
+                _ => (*on_left, *on_right),
+            };
+            self.block_mut().scope.merge(hidden);
+            if kind != JoinKind::Full {
+                visible.push(kept)?;
+                continue;
+            }
+            self.block_mut().scope.merge(kept);
+            let build = self.build();
+            let sides = [self.read_position(*on_left, span)?, self.read_position(*on_right, span)?];
+            let ty = build.common_type(sides.into_iter(), "JOIN/USING")?;
+            let args = build.cast_all(&sides, ty)?;
+            let expr = build.call(Function::Coalesce, args, ty, span)?;
+            let name = self.block().scope.columns[*on_left as usize].name;
+            let id = self.plan.column(name, ty)?;
+            exprs.push(Named { id, expr })?;
+            made.push(BoundColumn { id, name, open: None, span })?;
         }
-        debug_assert!(left.star_start <= right.star_start);
+        if !exprs.is_empty() {
+            node = self.plan.push(LogicalKind::Extend { input: node, exprs: exprs.into_slice() })?;
+            let star = self.block().star.len();
+            self.add_relation("", &made, None, span)?;
+            let added = self.block().star[star..].len();
+            debug_assert_eq!(added, made.len());
+            visible.extend_from_slice(&self.block().star[star..])?;
+            self.block_mut().star.truncate(star);
+            debug_assert_eq!(relation + 1, self.block().scope.relations.len() as u32);
+        }
         let is_merged = |position: u32| merged.iter().any(|pair| pair.0 == position || pair.1 == position);
-        let mut star = Vec::with_capacity_in(from.star.len() - left.star_start, self.arena)?;
-        star.extend(merged.iter().map(|pair| pair.0))?;
-        star.extend(from.star[left.star_start..].iter().copied().filter(|position| !is_merged(*position)))?;
-        from.star.truncate(left.star_start);
-        Ok(from.star.extend_from_slice(&star)?)
+        let mut star: Vec<'a, u32> = Vec::new_in(self.arena);
+        star.extend_from_slice(&visible)?;
+        let rest = self.block().star[left.star_start..].iter().copied();
+        star.extend(rest.filter(|position| !is_merged(*position)))?;
+        self.block_mut().star.truncate(left.star_start);
+        self.block_mut().star.extend_from_slice(&star)?;
+        if let Some(alias) = alias {
+            let mut columns: Vec<'a, BoundColumn<'a>> = Vec::new_in(self.arena);
+            for position in &visible {
+                let column = &self.block().scope.columns[*position as usize];
+                columns.push(BoundColumn { id: column.id, name: column.name, open: None, span })?;
+            }
+            let star = self.block().star.len();
+            let first = self.block().scope.columns_count();
+            self.add_relation(alias, &columns, None, span)?;
+            self.block_mut().star.truncate(star);
+            (first..self.block().scope.columns_count())
+                .for_each(|position| self.block_mut().scope.merge(position));
+        }
+        Ok(node)
+    }
+
+    /// The alias of a join in parentheses hides the names inside.
+    fn join_alias<'q: 'a>(
+        &mut self,
+        join: JoinView<'q>,
+        node: LogicalId,
+        left: &Item,
+    ) -> Result<LogicalId, Error<'a>> {
+        let Some(alias) = join.alias() else { return Ok(node) };
+        let span = join.span();
+        let mut columns: Vec<'a, BoundColumn<'a>> = Vec::new_in(self.arena);
+        for position in &self.block().star[left.star_start..] {
+            let column = &self.block().scope.columns[*position as usize];
+            columns.push(BoundColumn { id: column.id, name: column.name, open: None, span })?;
+        }
+        let columns = self.renamed(columns.into_slice(), Some(alias), span)?;
+        let hidden = left.relations.start..self.block().scope.relations.len() as u32;
+        self.block_mut().scope.hide(hidden);
+        self.block_mut().star.truncate(left.star_start);
+        self.add_relation(alias.name(), columns, None, span)?;
+        Ok(node)
     }
 }
 

@@ -5,6 +5,7 @@ use cofferdam_sql::views::{Call, CallForm};
 use cofferdam_types::{Type, Value};
 
 use super::build::Builder;
+pub(super) use super::calls::{ResolvedAggregate, aggregate, range_offset, set_returning, window};
 use super::suggest::Suggestion;
 use crate::Span;
 use crate::error::{Error, NameProblem};
@@ -86,8 +87,8 @@ pub(super) fn bind<'a, 'q: 'a>(
         CallForm::TrimBoth => trim(build, Function::TrimBoth, args, span, true)?,
         CallForm::TrimLeading => trim(build, Function::TrimLeading, args, span, true)?,
         CallForm::TrimTrailing => trim(build, Function::TrimTrailing, args, span, true)?,
-        CallForm::Position => return Err(Error::NotSupported { what: "POSITION", span }),
-        CallForm::Overlay => return Err(Error::NotSupported { what: "OVERLAY", span }),
+        // POSITION (part IN text)
+        CallForm::Position | CallForm::Overlay => None,
         CallForm::SubstringForFrom => substring_for_from(build, args, span)?,
         CallForm::SubstringSimilar => {
             return Err(Error::NotSupported { what: "SUBSTRING with SIMILAR", span });
@@ -97,7 +98,10 @@ pub(super) fn bind<'a, 'q: 'a>(
         | CallForm::NormalizeNfkc
         | CallForm::NormalizeNfkd => return Err(Error::NotSupported { what: "NORMALIZE", span }),
     };
-    bound.ok_or(()).map_err(|()| undefined(build, name, args, span))
+    match bound {
+        Some(bound) => Ok(bound),
+        None => by_table(build, name, args, span),
+    }
 }
 
 /// `None` when the arguments do not fit or the name is unknown.
@@ -315,6 +319,164 @@ fn date_field(name: &str) -> Option<DateField> {
     FIELDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, field)| *field)
 }
 
+/// A symbol that is no fast operator, as an operator of these operands.
+///
+/// # Errors
+/// 42883 when there is none, 42725 when there are several.
+pub(super) fn operator<'a>(
+    build: Builder<'a>,
+    symbol: &'a str,
+    left: Option<&'a Expr<'a>>,
+    right: &'a Expr<'a>,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    match cofferdam_functions::resolve_operator(symbol, left.map(|left| left.ty), right.ty) {
+        Ok(resolved) => match left {
+            Some(left) => scalar(build, resolved, &[left, right], span),
+            None => scalar(build, resolved, &[right], span),
+        },
+        Err(cofferdam_functions::NotResolved::Ambiguous) => Err(Error::Source {
+            sqlstate: "42725",
+            message: "operator is not unique: could not choose a best candidate operator",
+            span,
+        }),
+        Err(_) => {
+            let left = left.map(|left| left.ty);
+            Err(Error::UndefinedOperator { operator: symbol, left, right: right.ty, span })
+        }
+    }
+}
+
+/// A call of an entry of the table of functions, with its arguments cast to what it takes.
+fn scalar<'a>(
+    build: Builder<'a>,
+    resolved: cofferdam_functions::Resolved,
+    args: &[&'a Expr<'a>],
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    let mut cast = Vec::with_capacity_in(args.len(), build.arena)?;
+    for (index, arg) in args.iter().enumerate() {
+        cast.push(build.cast(arg, resolved.argument(index, arg.ty), arg.span)?)?;
+    }
+    build.call(Function::Scalar(resolved.id), &cast, resolved.result, span)
+}
+
+/// The types of arguments.
+pub(super) fn types_of<'a>(build: Builder<'a>, args: &[&'a Expr<'a>]) -> Result<&'a [Type], Error<'a>> {
+    Ok(build.arena.alloc_slice_from_iter(args.iter().map(|arg| arg.ty))?)
+}
+
+/// A call by name of an entry of the table of functions.
+fn by_table<'a>(
+    build: Builder<'a>,
+    name: &'a str,
+    args: &[&'a Expr<'a>],
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    match cofferdam_functions::resolve(name, types_of(build, args)?) {
+        Ok(resolved) => scalar(build, resolved, args, span),
+        Err(error) => Err(not_resolved(build, error, name, args, span)),
+    }
+}
+
+/// The error of a call that means nothing.
+pub(super) fn not_resolved<'a>(
+    build: Builder<'a>,
+    error: cofferdam_functions::NotResolved,
+    name: &'a str,
+    args: &[&'a Expr<'a>],
+    span: Span,
+) -> Error<'a> {
+    use cofferdam_functions::NotResolved;
+    let message = match error {
+        NotResolved::NoSuchName | NotResolved::NoMatch => return undefined(build, name, args, span),
+        NotResolved::Ambiguous => "function is not unique: could not choose a best candidate function",
+        NotResolved::Undetermined => "could not determine polymorphic type because input has type unknown",
+        NotResolved::TooManyArguments => "cannot pass more than 100 arguments to a function",
+    };
+    Error::Source { sqlstate: error.sqlstate(), message, span }
+}
+
+/// `ILIKE`: both sides in lower case.
+pub(super) fn ilike<'a>(
+    build: Builder<'a>,
+    operands: [&'a Expr<'a>; 2],
+    escape: Option<&'a Expr<'a>>,
+    negated: bool,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    let escape = match escape {
+        None => Some('\\'),
+        Some(escape) => super::literal::escape(escape)?,
+    };
+    let is_text = |ty| matches!(ty, Type::Text | Type::Unknown);
+    let [text, pattern] = operands;
+    if !is_text(text.ty) || !is_text(pattern.ty) {
+        let operator = if negated { "!~~*" } else { "~~*" };
+        return Err(Error::UndefinedOperator { operator, left: Some(text.ty), right: pattern.ty, span });
+    }
+    let lower = |arg: &'a Expr<'a>| {
+        let arg = build.settle(arg)?;
+        build.call(Function::Lower, &[arg], Type::Text, span)
+    };
+    build.like([lower(text)?, lower(pattern)?], escape, negated, span)
+}
+
+/// `SIMILAR TO`.
+pub(super) fn similar_to<'a>(
+    _build: Builder<'a>,
+    _operands: [&'a Expr<'a>; 2],
+    _escape: Option<&'a Expr<'a>>,
+    _negated: bool,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    Err(Error::NotSupported { what: "SIMILAR TO", span })
+}
+
+/// `value AT TIME ZONE zone`, `value AT LOCAL`.
+pub(super) fn at_time_zone<'a>(
+    _build: Builder<'a>,
+    _args: &[&'a Expr<'a>],
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    Err(Error::NotSupported { what: "AT TIME ZONE", span })
+}
+
+/// The type of arrays of a type, if there are any.
+pub(super) fn array_type(_element: Type) -> Option<Type> {
+    None
+}
+
+/// `ARRAY[…]`.
+pub(super) fn array<'a>(
+    _build: Builder<'a>,
+    _elements: &[&'a Expr<'a>],
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    Err(Error::NotSupported { what: "an array", span })
+}
+
+/// An array, or one without elements instead of NULL.
+pub(super) fn array_or_empty<'a>(
+    _build: Builder<'a>,
+    _array: &'a Expr<'a>,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    Err(Error::NotSupported { what: "an array", span })
+}
+
+/// `value op ANY (array)`, `value op ALL (array)`.
+pub(super) fn over_elements<'a>(
+    _build: Builder<'a>,
+    _function: Function,
+    _op: BinaryOp,
+    _value: &'a Expr<'a>,
+    _array: &'a Expr<'a>,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    Err(Error::NotSupported { what: "ANY or ALL over an array", span })
+}
+
 /// 42883, with the nearest name when there is no function of this one.
 pub(super) fn undefined<'a>(
     build: Builder<'a>,
@@ -323,8 +485,9 @@ pub(super) fn undefined<'a>(
     span: Span,
 ) -> Error<'a> {
     let mut nearest = Suggestion::new(name);
-    if !NAMES.contains(&name) {
-        NAMES.iter().for_each(|known| nearest.offer(known));
+    let all = || NAMES.iter().copied().chain(cofferdam_functions::names());
+    if !all().any(|known| known == name) {
+        all().for_each(|known| nearest.offer(known));
     }
     let suggestion = nearest.best();
     match build.arena.alloc_slice_fill_with(args.len(), |index| args[index].ty) {

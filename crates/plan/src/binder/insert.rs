@@ -14,20 +14,19 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::forms::{Insert, ObjectName};
 use cofferdam_sql::views::{Expr as ExprView, Query, QueryBody, Target as TargetView, Values};
-use cofferdam_types::Type;
 
 use super::Binder;
 use super::assign::{Target, stored_checks, stored_defaults};
 use super::build::Builder;
-use super::expression::{ExpressionBinder, Place};
 use super::from::undefined_table;
+use super::query::{Bound, BoundColumn, columns_from};
 use super::scope::Scope;
 use super::suggest::Suggestion;
 use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::{CountProblem, DefinitionProblem, Error, NameProblem};
 use crate::expr::{Expr, ExprKind};
-use crate::logical::{LogicalId, LogicalKind, LogicalPlan};
+use crate::logical::{LogicalKind, LogicalPlan, Named};
 use crate::optimizer::Sink;
 use crate::physical::Check;
 use crate::table::{StoredTable, TableSource};
@@ -129,8 +128,6 @@ impl<'a> InsertTarget<'a> {
         'a: 'p,
     {
         let build = Builder { arena };
-        let scratch = Arena::new(arena.budget());
-        let scope = Scope::new_in(&scratch);
         let defaults: &[&'p Expr<'p>] = self.defaults;
         let row = arena.alloc_slice_copy(defaults)?;
         let count = values.len();
@@ -139,8 +136,9 @@ impl<'a> InsertTarget<'a> {
             if let ExprView::Default(_) = value {
                 continue;
             }
-            let place = Place { clause: "VALUES", visible: 0..0 };
-            let bound = ExpressionBinder::new(arena, &scope, place, None).bind(value)?;
+            let scratch = Arena::new(arena.budget());
+            let scope = Scope::new_in(&scratch);
+            let bound = Binder::bind_alone(arena, &scratch, scope, "VALUES", value)?;
             row[given.column as usize] = self.column(given.column).assign(build, bound, false)?;
         }
         self.check_count(count)?;
@@ -292,7 +290,7 @@ impl<'q> Source<'q> {
     }
 }
 
-impl<'a, 'c> Binder<'a, 'c> {
+impl<'a, 'c> Binder<'_, 'a, 'c> {
     /// The logical plan of the rows that an `INSERT` puts into its target.
     ///
     /// # Errors
@@ -303,22 +301,30 @@ impl<'a, 'c> Binder<'a, 'c> {
         catalog: &'c dyn Catalog,
         arena: &'a Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
-        let mut binder = Binder::new(catalog, arena);
-        match Source::of(insert) {
+        let scratch = Arena::new(arena.budget());
+        let mut binder = Binder::new(catalog, arena, &scratch);
+        let bound = match Source::of(insert) {
             Source::Defaults => {
                 let rows = arena.alloc_slice_copy(&[target.default_row()])?;
-                binder.push_rows(target, rows)?;
+                binder.push_rows(target, rows)?
             }
-            Source::Rows(values) => {
-                let rows = binder.bind_insert_rows(values, target)?;
-                binder.push_rows(target, rows)?;
-            }
+            Source::Rows(values) => match binder.bind_insert_rows(values, target) {
+                // A value that is a query makes a query of the list, whose columns have types of their own.
+                Err(Error::NoQuery { .. }) => {
+                    let bound = binder.bind_query(values.query())?;
+                    binder.push_target(bound, target)?
+                }
+                rows => {
+                    let rows = rows?;
+                    binder.push_rows(target, rows)?
+                }
+            },
             Source::Query(query) => {
-                binder.bind_tree(query, true)?;
-                binder.push_target(target)?;
+                let bound = binder.bind_query(query)?;
+                binder.push_target(bound, target)?
             }
-        }
-        Ok(binder.plan)
+        };
+        binder.finish(bound)
     }
 
     fn bind_insert_rows<'q: 'a>(
@@ -336,61 +342,71 @@ impl<'a, 'c> Binder<'a, 'c> {
         Ok(rows.into_slice())
     }
 
+    /// Constant rows of the table's columns.
     fn push_rows(
         &mut self,
         target: &InsertTarget<'a>,
         rows: &'a [&'a [&'a Expr<'a>]],
-    ) -> Result<LogicalId, Error<'a>> {
-        Ok(self.plan.push(LogicalKind::Values { rows }, target.table.columns)?)
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let columns = target.table.columns;
+        let first = self.plan.columns_like(columns)?;
+        let width = columns.len() as u32;
+        let node = self.plan.push(LogicalKind::Values { rows, width, first })?;
+        Ok(Bound { node, columns: columns_from(columns, first, target.span, self.arena)? })
     }
 
-    /// Makes the columns of the last node, which are those that values are for, the columns of the table.
-    pub(super) fn push_target(&mut self, target: &InsertTarget<'a>) -> Result<LogicalId, Error<'a>> {
-        let input = self.plan.last();
-        let columns = self.plan.columns(input);
-        if columns.len() > target.given.len() {
-            let span = self.origin(input, target.given.len()).map_or(target.span, |expr| expr.span);
-            return Err(target.too_many(columns.len(), span));
+    /// The plan of some rows for a table.
+    pub(crate) fn plan_of_rows(
+        target: &InsertTarget<'a>,
+        rows: &'a [&'a [&'a Expr<'a>]],
+        arena: &'a Arena,
+    ) -> Result<LogicalPlan<'a>, Error<'a>> {
+        let scratch = Arena::new(arena.budget());
+        let mut binder = Binder::new(&crate::EmptyCatalog, arena, &scratch);
+        let bound = binder.push_rows(target, rows)?;
+        binder.finish(bound)
+    }
+
+    /// Makes the columns of a query, which are those that values are for, the columns of the table.
+    pub(super) fn push_target(
+        &mut self,
+        bound: Bound<'a>,
+        target: &InsertTarget<'a>,
+    ) -> Result<Bound<'a>, Error<'a>> {
+        if let Some(column) = bound.columns.get(target.given.len()) {
+            return Err(target.too_many(bound.columns.len(), column.span));
         }
-        target.check_count(columns.len())?;
-        let build = Builder { arena: self.arena };
-        let exprs = self.arena.alloc_slice_copy(target.defaults)?;
-        for (index, (column, given)) in columns.iter().zip(target.given).enumerate() {
-            let origin = self.origin(input, index);
-            let value = match origin {
-                // A quoted literal has waited for its column's type.
-                Some(literal @ Expr { kind: ExprKind::Literal(_), ty: Type::Unknown, .. }) => literal,
+        target.check_count(bound.columns.len())?;
+        let build = self.build();
+        let mut values: Vec<'a, Named<'a>> = Vec::with_capacity_in(target.defaults.len(), self.arena)?;
+        for (expr, column) in target.defaults.iter().zip(target.table.columns) {
+            values.push(Named { id: self.plan.column(column.name, column.ty)?, expr })?;
+        }
+        for (column, given) in bound.columns.iter().zip(target.given) {
+            // A quoted literal has waited for its column's type.
+            let value = self.read_bound(column)?;
+            values[given.column as usize].expr = target.column(given.column).assign(build, value, false)?;
+        }
+        let mut columns: Vec<'a, BoundColumn<'a>> = Vec::with_capacity_in(values.len(), self.arena)?;
+        let mut computed: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+        for (value, column) in values.iter().zip(target.table.columns) {
+            let id = match value.expr.kind {
+                ExprKind::Column(id) => id,
                 _ => {
-                    let span = origin.map_or(target.span, |expr| expr.span);
-                    build.column(index as u32, column.ty, span)?
+                    computed.push(*value)?;
+                    value.id
                 }
             };
-            exprs[given.column as usize] = target.column(given.column).assign(build, value, false)?;
+            columns.push(BoundColumn { id, name: column.name, open: None, span: target.span })?;
         }
-        Ok(self.plan.push(LogicalKind::Project { input, exprs }, target.table.columns)?)
-    }
-
-    /// The expression that computes a column of a node, where a projection does.
-    fn origin(&self, mut node: LogicalId, column: usize) -> Option<&'a Expr<'a>> {
-        let mut column = column;
-        let mut found = None;
-        loop {
-            node = match self.plan.nodes[node.index()].kind {
-                LogicalKind::Sort { input, .. }
-                | LogicalKind::Limit { input, .. }
-                | LogicalKind::Distinct { input }
-                | LogicalKind::Filter { input, .. } => input,
-                LogicalKind::Project { input, exprs } => {
-                    let expr = *exprs.get(column)?;
-                    found = Some(expr);
-                    match expr.kind {
-                        ExprKind::Column(below) => column = below as usize,
-                        _ => return found,
-                    }
-                    input
-                }
-                _ => return found,
-            };
-        }
+        let columns = columns.into_slice();
+        let node = match computed.is_empty() {
+            true => bound.node,
+            false => {
+                let exprs = computed.into_slice();
+                self.plan.push(LogicalKind::Extend { input: bound.node, exprs })?
+            }
+        };
+        Ok(Bound { node, columns })
     }
 }

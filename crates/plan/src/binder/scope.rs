@@ -1,7 +1,7 @@
 //! The names that an expression may use: the tables of one FROM and their columns.
 //!
-//! All columns of all tables stand in one list; a column's position in it is what `ExprKind::Column` holds. Columns of
-//! the same name are chained, so a lookup costs one hash and a step for each namesake:
+//! All columns of all tables stand in one list, each with its number in the plan. Columns of the same name are chained, so a
+//! lookup costs one hash and a step for each namesake:
 //!
 //! ```text
 //! FROM orders o, customer c             newest ─┐
@@ -20,7 +20,8 @@ use super::suggest::Suggestion;
 use crate::Span;
 use crate::error::{CountProblem, Error, NameProblem};
 use crate::expr::Column;
-use crate::logical::LogicalId;
+use crate::logical::ColumnId;
+use crate::table::StoredTable;
 
 /// The most columns of one FROM; positions beyond are kept free for the results of aggregates.
 const COLUMNS_MAX: usize = 1 << 20;
@@ -30,8 +31,8 @@ const COLUMNS_MAX: usize = 1 << 20;
 pub(super) struct Relation<'a> {
     /// The name before the dot; empty for a query without an alias.
     pub(super) alias: &'a str,
-    /// Where its rows come from.
-    pub(super) node: LogicalId,
+    /// The stored table that its columns are, if they are one's.
+    pub(super) table: Option<&'a StoredTable<'a>>,
     /// The position of its first column.
     pub(super) first_column: u32,
     /// How many columns it has.
@@ -48,6 +49,7 @@ impl Relation<'_> {
 /// A column that can be named.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScopeColumn<'a> {
+    pub(super) id: ColumnId,
     pub(super) name: &'a str,
     pub(super) ty: Type,
     /// The table that it belongs to.
@@ -66,6 +68,8 @@ pub(super) struct Scope<'s, 'a> {
     aliases: Map<'s, &'a str, u32>,
     /// The newest column of each name.
     names: Map<'s, &'a str, u32>,
+    /// Positions by number in the plan.
+    ids: Map<'s, ColumnId, u32>,
 }
 
 /// A column as a statement names it.
@@ -83,6 +87,7 @@ impl<'s, 'a> Scope<'s, 'a> {
             columns: Vec::new_in(arena),
             aliases: Map::new_in(arena),
             names: Map::new_in(arena),
+            ids: Map::new_in(arena),
         }
     }
 
@@ -95,8 +100,7 @@ impl<'s, 'a> Scope<'s, 'a> {
     pub(super) fn add_relation(
         &mut self,
         alias: &'a str,
-        node: LogicalId,
-        columns: &[Column<'a>],
+        columns: impl ExactSizeIterator<Item = (ColumnId, Column<'a>)>,
         span: Span,
     ) -> Result<(), Error<'a>> {
         let found = self.columns.len() + columns.len();
@@ -112,19 +116,45 @@ impl<'s, 'a> Scope<'s, 'a> {
             ));
         }
         let (first_column, columns_count) = (self.columns_count(), columns.len() as u32);
-        self.relations.push(Relation { alias, node, first_column, columns_count })?;
+        self.relations.push(Relation { alias, table: None, first_column, columns_count })?;
         self.columns.reserve(columns.len())?;
-        for column in columns {
-            self.add_column(column, relation)?;
+        for (id, column) in columns {
+            self.add_column(id, column, relation)?;
         }
         Ok(())
     }
 
-    fn add_column(&mut self, column: &Column<'a>, relation: u32) -> Result<(), AllocError> {
+    /// Adds a column to a table.
+    pub(super) fn add_column(
+        &mut self,
+        id: ColumnId,
+        column: Column<'a>,
+        relation: u32,
+    ) -> Result<u32, AllocError> {
         let position = self.columns_count();
         let previous = self.names.insert(column.name, position)?;
+        self.ids.insert(id, position)?;
         let (name, ty) = (column.name, column.ty);
-        self.columns.push(ScopeColumn { name, ty, relation, previous, is_merged: false })
+        self.columns.push(ScopeColumn { id, name, ty, relation, previous, is_merged: false })?;
+        Ok(position)
+    }
+
+    /// The position of a column of the plan, if it is one of these.
+    pub(super) fn position_of(&self, id: ColumnId) -> Option<u32> {
+        self.ids.get(&id).copied()
+    }
+
+    /// Hides tables with all of their columns, which go by other names from here on.
+    pub(super) fn hide(&mut self, relations: Range<u32>) {
+        for relation in relations {
+            let Relation { alias, .. } = self.relations[relation as usize];
+            if self.aliases.get(alias) == Some(&relation) {
+                self.aliases.remove(alias);
+            }
+            for position in self.relations[relation as usize].positions() {
+                self.merge(position);
+            }
+        }
     }
 
     /// Hides a column from unqualified names.

@@ -5,46 +5,51 @@
 //!
 //! ```text
 //! FROM → WHERE → select list → GROUP BY → HAVING → ORDER BY       names: an alias of the list may stand in GROUP BY, ORDER BY
-//! FROM → WHERE → grouping → HAVING → projection → DISTINCT → ORDER BY → LIMIT         rows
+//! FROM → WHERE → grouping → HAVING → windows → sets → list → DISTINCT → ORDER BY → LIMIT         rows
 //! ```
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{
-    Distinct, Expr as ExprView, Grouping as GroupingView, Literal, Query, Select, SelectItem, Unary, UnaryOp,
-    Values,
+    Distinct, Expr as ExprView, Grouping as GroupingView, GroupingKind, GroupingSet, Literal, Query, Select,
+    SelectItem, Unary, UnaryOp, Values,
 };
 use cofferdam_types::{Type, Value};
 
 use super::Binder;
-use super::aggregate::{Aggregates, Grouping};
-use super::build::Builder;
+use super::aggregate::Grouping;
 use super::conjuncts;
-use super::expression::{ExpressionBinder, Place};
+use super::expression::{Allows, Place, Stage};
 use super::fold;
-use super::from::From;
 use super::output_name::output_name;
+use super::query::{Bound, BoundColumn, columns_from};
 use super::scope::{ColumnName, Scope, name_error};
+use super::subquery::Pending;
+use super::window::{Specification, WindowCall};
 use crate::Span;
-use crate::error::{AggregatePlace, ClauseProblem, CountProblem, Error, NameProblem};
+use crate::error::{AggregatePlace, CallProblem, ClauseProblem, CountProblem, Error, NameProblem};
 use crate::expr::same::same;
-use crate::expr::{Column, Expr, ExprKind, walk};
-use crate::logical::{LogicalId, LogicalKind};
-use crate::physical::SortKey;
+use crate::expr::{Column, Expr, ExprKind};
+use crate::logical::{
+    Call, ColumnId, Key, LogicalId, LogicalKind, Named, NamedAggregate, NamedWindow, for_each_column,
+};
+use crate::physical::{Aggregate, AggregateFunction, FrameBound, WindowFunction};
 
 /// The most columns that a query may give, hidden sort keys aside.
 const OUTPUT_COLUMNS_MAX: usize = 1 << 16;
+/// The most grouping sets of a select, as in PostgreSQL.
+const SETS_MAX: usize = 4096;
 
 /// One column of the answer.
 #[derive(Clone, Copy, Debug)]
-struct Output<'a> {
+struct Item<'a> {
     expr: &'a Expr<'a>,
     name: &'a str,
 }
 
 /// One key of ORDER BY.
 #[derive(Clone, Copy, Debug)]
-struct Key<'a> {
+struct OrderKey<'a> {
     target: KeyTarget<'a>,
     descending: bool,
     nulls_first: bool,
@@ -56,108 +61,133 @@ struct Key<'a> {
 enum KeyTarget<'a> {
     /// A column of the answer.
     Output(u32),
-    /// Something else, over the columns of FROM.
+    /// Something else.
     Expr(&'a Expr<'a>),
 }
 
-/// A select while it is bound. Lists lie in a scratch arena.
-struct Block<'s, 'a> {
-    from: From<'s, 'a>,
-    outputs: Vec<'s, Output<'a>>,
-    groups: Vec<'s, &'a Expr<'a>>,
-    aggregates: Aggregates<'a>,
-    having: Option<&'a Expr<'a>>,
-    keys: Vec<'s, Key<'a>>,
-    distinct: bool,
+/// A select while it is bound.
+#[derive(Debug)]
+pub(super) struct Block<'s, 'a> {
+    pub(super) scope: Scope<'s, 'a>,
+    /// The positions that `*` gives, in order.
+    pub(super) star: Vec<'s, u32>,
+    pub(super) aggregates: Vec<'s, NamedAggregate<'a>>,
+    pub(super) windows: Vec<'s, WindowCall<'a>>,
+    pub(super) named_windows: Vec<'s, (&'a str, Specification<'a>)>,
+    /// Set-returning functions of the select list.
+    pub(super) sets: Vec<'s, Call<'a>>,
+    /// Queries in expressions that wait to be joined.
+    pub(super) pending: Vec<'s, Pending<'a>>,
+    items: Vec<'s, Item<'a>>,
+    keys: Vec<'s, OrderKey<'a>>,
 }
 
-impl<'s, 'a> Block<'s, 'a> {
-    fn new(scratch: &'s Arena, arena: &'a Arena) -> Block<'s, 'a> {
-        Block {
-            from: From::new(scratch, arena),
-            outputs: Vec::new_in(scratch),
-            groups: Vec::new_in(scratch),
-            aggregates: Aggregates::new_in(arena),
-            having: None,
+impl Block<'_, '_> {
+    /// Whether the select makes the column: in FROM, or as the result of a call.
+    pub(super) fn makes(&self, id: ColumnId) -> bool {
+        self.scope.position_of(id).is_some()
+            || self.aggregates.iter().any(|aggregate| aggregate.id == id)
+            || self.windows.iter().any(|window| window.id == id)
+    }
+}
+
+impl<'s, 'a> Binder<'s, 'a, '_> {
+    /// Goes into a select whose names are those of `scope`.
+    pub(super) fn push_block(&mut self, scope: Scope<'s, 'a>) -> Result<(), Error<'a>> {
+        let scratch = self.scratch;
+        Ok(self.blocks.push(Block {
+            scope,
+            star: Vec::new_in(scratch),
+            aggregates: Vec::new_in(scratch),
+            windows: Vec::new_in(scratch),
+            named_windows: Vec::new_in(scratch),
+            sets: Vec::new_in(scratch),
+            pending: Vec::new_in(scratch),
+            items: Vec::new_in(scratch),
             keys: Vec::new_in(scratch),
-            distinct: false,
-        }
+        })?)
     }
 
-    fn is_grouped(&self) -> bool {
-        !self.groups.is_empty() || !self.aggregates.list.is_empty() || self.having.is_some()
+    /// The innermost select.
+    pub(super) fn block(&self) -> &Block<'s, 'a> {
+        self.blocks.last().expect("a select is being bound")
     }
 
-    fn place(&self, clause: &'static str) -> Place {
-        Place { clause, visible: 0..self.from.scope.relations.len() as u32 }
+    pub(super) fn block_mut(&mut self) -> &mut Block<'s, 'a> {
+        self.blocks.last_mut().expect("a select is being bound")
     }
-}
 
-impl<'a> Binder<'a, '_> {
-    pub(super) fn bind_select<'q: 'a>(&mut self, select: Select<'q>) -> Result<LogicalId, Error<'a>> {
-        let scratch = Arena::new(self.arena.budget());
-        let mut block = Block::new(&scratch, self.arena);
-        block.distinct = match select.distinct() {
-            Distinct::All => false,
-            Distinct::Distinct => true,
-            Distinct::On(_) => {
-                return Err(Error::NotSupported { what: "DISTINCT ON", span: select.span() });
-            }
-        };
+    /// All tables of the innermost FROM.
+    pub(super) fn visible(&self) -> std::ops::Range<u32> {
+        0..self.block().scope.relations.len() as u32
+    }
+
+    /// A clause that is computed after grouping.
+    fn grouped(&self, clause: &'static str, sets: bool) -> Place {
+        let allows = Allows { aggregates: true, windows: sets, sets, queries: true };
+        Place { clause, visible: self.visible(), allows }
+    }
+
+    pub(super) fn bind_select<'q: 'a>(&mut self, select: Select<'q>) -> Result<Bound<'a>, Error<'a>> {
         if let Some(into) = select.made_table() {
             return Err(Error::NotSupported { what: "SELECT INTO", span: into.span() });
         }
-        if let Some(window) = select.windows().next() {
-            return Err(Error::NotSupported { what: "WINDOW", span: window.form().span() });
+        self.push_block(Scope::new_in(self.scratch))?;
+        let node = self.bind_from(select)?;
+        let node = self.bind_where(node, select)?;
+        for window in select.windows() {
+            let place = self.grouped("WINDOW", false);
+            self.add_named_window(window, &place)?;
         }
-        for table in select.from() {
-            self.bind_table_expr(&mut block.from, table, &scratch)?;
-        }
-        self.bind_where(&mut block, select)?;
-        self.bind_items(&mut block, select)?;
-        if block.distinct {
-            (0..block.outputs.len()).try_for_each(|index| self.settle_output(&mut block, index))?;
-        }
-        self.bind_group_by(&mut block, select)?;
-        self.bind_having(&mut block, select)?;
-        self.finish(block, select.query())
+        self.bind_items(select)?;
+        let bound = self.finish_select(node, Some(select), select.query())?;
+        self.blocks.pop();
+        Ok(bound)
     }
 
     /// `VALUES` is a table whose columns are all selected.
-    pub(super) fn bind_values<'q: 'a>(&mut self, values: Values<'q>) -> Result<LogicalId, Error<'a>> {
-        let scratch = Arena::new(self.arena.budget());
-        let (node, columns) = self.bind_rows(values)?;
-        let mut block = Block::new(&scratch, self.arena);
-        block.from.add("", node, columns, values.span())?;
-        self.add_star(&mut block, 0..columns.len(), values.span())?;
-        self.finish(block, values.query())
+    pub(super) fn bind_values<'q: 'a>(&mut self, values: Values<'q>) -> Result<Bound<'a>, Error<'a>> {
+        let query = values.query();
+        let bound = self.bind_rows(values)?;
+        if query.order_by().next().is_none() && query.limit().is_none() && query.offset().is_none() {
+            return Ok(bound);
+        }
+        self.push_block(Scope::new_in(self.scratch))?;
+        self.add_relation("", bound.columns, None, values.span())?;
+        self.add_star(0..bound.columns.len(), values.span())?;
+        let bound = self.finish_select(bound.node, None, query)?;
+        self.blocks.pop();
+        Ok(bound)
     }
 
-    fn bind_rows<'q: 'a>(&mut self, values: Values<'q>) -> Result<(LogicalId, &'a [Column<'a>]), Error<'a>> {
+    /// The rows of VALUES. Rows with queries in them are selects of their own.
+    fn bind_rows<'q: 'a>(&mut self, values: Values<'q>) -> Result<Bound<'a>, Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
-        let scope = Scope::new_in(&scratch);
-        let build = Builder { arena: self.arena };
+        let place = Place::of_rows("VALUES", 0..0);
         let mut rows: Vec<'_, Vec<'_, &'a Expr<'a>>> = Vec::new_in(&scratch);
+        let mut waiting: Vec<'_, Vec<'_, Pending<'a>>> = Vec::new_in(&scratch);
+        let mut has_queries = false;
+        self.push_block(Scope::new_in(self.scratch))?;
         for row in values.rows() {
             let mut bound = Vec::with_capacity_in(row.len(), &scratch)?;
             let mut span = values.span();
             for expr in row {
                 span = expr.span();
-                let place = Place { clause: "VALUES", visible: 0..0 };
-                bound.push(ExpressionBinder::new(self.arena, &scope, place, None).bind(expr)?)?;
+                bound.push(self.bind_expr(&place, expr)?)?;
             }
             if let Some(first) = rows.first().filter(|first| first.len() != bound.len()) {
                 let (expected, found) = (first.len() as u64, bound.len() as u64);
-                return Err(Error::Count {
-                    problem: CountProblem::ValuesRows,
-                    name: "",
-                    expected,
-                    found,
-                    span,
-                });
+                let problem = CountProblem::ValuesRows;
+                return Err(Error::Count { problem, name: "", expected, found, span });
             }
             rows.push(bound)?;
+            let mut pending = Vec::new_in(&scratch);
+            pending.extend_from_slice(&self.block().pending)?;
+            self.block_mut().pending.clear();
+            has_queries |= !pending.is_empty();
+            waiting.push(pending)?;
         }
+        let build = self.build();
         let width = rows.first().map_or(0, |row| row.len());
         let mut columns = Vec::with_capacity_in(width, self.arena)?;
         for index in 0..width {
@@ -169,45 +199,94 @@ impl<'a> Binder<'a, '_> {
             columns.push(Column { name, ty })?;
         }
         let columns: &'a [Column<'a>] = columns.into_slice();
-        let mut kept: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(rows.len(), self.arena)?;
-        for row in &rows {
-            kept.push(self.arena.alloc_slice_copy(row)?)?;
+        let node = match has_queries {
+            true => self.rows_with_queries(&rows, &waiting, columns)?,
+            false => {
+                let mut kept: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(rows.len(), self.arena)?;
+                for row in &rows {
+                    kept.push(self.arena.alloc_slice_copy(row)?)?;
+                }
+                let first = self.plan.columns_like(columns)?;
+                let (rows, width) = (kept.into_slice(), width as u32);
+                let node = self.plan.push(LogicalKind::Values { rows, width, first })?;
+                (node, first)
+            }
+        };
+        self.blocks.pop();
+        let columns = columns_from(columns, node.1, values.span(), self.arena)?;
+        Ok(Bound { node: node.0, columns })
+    }
+
+    /// Each row computed over a row of no columns that its queries are joined to.
+    fn rows_with_queries(
+        &mut self,
+        rows: &[Vec<'_, &'a Expr<'a>>],
+        waiting: &[Vec<'_, Pending<'a>>],
+        columns: &[Column<'a>],
+    ) -> Result<(LogicalId, ColumnId), Error<'a>> {
+        let (mut inputs, mut sources) = (Vec::new_in(self.arena), Vec::new_in(self.arena));
+        for (row, pending) in rows.iter().zip(waiting) {
+            self.block_mut().pending.extend_from_slice(pending)?;
+            let node = self.plan.one_row()?;
+            let node = self.attach(Stage::Rows, node)?;
+            let mut exprs = Vec::with_capacity_in(row.len(), self.arena)?;
+            let mut ids = Vec::with_capacity_in(row.len(), self.arena)?;
+            for expr in row {
+                let id = self.plan.column("", expr.ty)?;
+                exprs.push(Named { id, expr })?;
+                ids.push(id)?;
+            }
+            inputs.push(self.plan.push(LogicalKind::Extend { input: node, exprs: exprs.into_slice() })?)?;
+            let ids: &'a [ColumnId] = ids.into_slice();
+            sources.push(ids)?;
         }
-        Ok((self.plan.push(LogicalKind::Values { rows: kept.into_slice() }, columns)?, columns))
+        let first = self.plan.columns_like(columns)?;
+        let ids = self.arena.alloc_slice_from_iter(first..first + columns.len() as u32)?;
+        let (inputs, sources) = (inputs.into_slice(), sources.into_slice());
+        Ok((self.plan.push(LogicalKind::Concat { inputs, sources, columns: ids })?, first))
     }
 
-    fn bind_where<'q: 'a>(&self, block: &mut Block<'_, 'a>, select: Select<'q>) -> Result<(), Error<'a>> {
-        let Some(filter) = select.filter() else { return Ok(()) };
-        let place = block.place("WHERE");
-        let condition =
-            ExpressionBinder::new(self.arena, &block.from.scope, place, None).bind_condition(filter)?;
-        conjuncts::split(condition, &mut block.from.conjuncts)
+    fn bind_where<'q: 'a>(&mut self, node: LogicalId, select: Select<'q>) -> Result<LogicalId, Error<'a>> {
+        let Some(filter) = select.filter() else { return Ok(node) };
+        let condition = self.bind_condition(&Place::of_rows("WHERE", self.visible()), filter)?;
+        let node = self.attach(Stage::Rows, node)?;
+        self.push_filter(node, condition)
     }
 
-    fn bind_items<'q: 'a>(&self, block: &mut Block<'_, 'a>, select: Select<'q>) -> Result<(), Error<'a>> {
+    /// A filter, where the condition leaves one.
+    pub(super) fn push_filter(
+        &mut self,
+        input: LogicalId,
+        condition: &'a Expr<'a>,
+    ) -> Result<LogicalId, Error<'a>> {
+        let mut list = Vec::new_in(self.arena);
+        conjuncts::split(condition, &mut list)?;
+        match list.into_slice() {
+            [] => Ok(input),
+            conjuncts => Ok(self.plan.push(LogicalKind::Filter { input, conjuncts })?),
+        }
+    }
+
+    fn bind_items<'q: 'a>(&mut self, select: Select<'q>) -> Result<(), Error<'a>> {
         for item in select.items() {
             match item {
                 SelectItem::Star { qualifier: None, span } => {
-                    if block.from.scope.relations.is_empty() {
+                    if self.block().scope.relations.is_empty() {
                         return Err(Error::StarWithoutTables { span });
                     }
-                    self.add_star(block, 0..block.from.star.len(), span)?;
+                    self.add_star(0..self.block().star.len(), span)?;
                 }
                 SelectItem::Star { qualifier: Some(table), span } => {
-                    let visible = block.place("SELECT").visible;
-                    let relation = block.from.scope.resolve_relation(table, span, visible)?;
-                    for position in block.from.scope.relations[relation as usize].positions() {
-                        self.add_column(block, position, span)?;
+                    let visible = self.visible();
+                    let relation = self.block().scope.resolve_relation(table, span, visible)?;
+                    for position in self.block().scope.relations[relation as usize].positions() {
+                        self.add_column(position, span)?;
                     }
                 }
                 SelectItem::Expr { expr, alias } => {
-                    let bound = self.bind_grouped(block, expr, "SELECT")?;
-                    let bound = match self.keeps_unknown {
-                        true => bound,
-                        false => Builder { arena: self.arena }.settle(bound)?,
-                    };
+                    let bound = self.bind_expr(&self.grouped("SELECT", true), expr)?;
                     let name = alias.unwrap_or_else(|| output_name(expr));
-                    self.add_output(block, Output { expr: bound, name }, expr.span())?;
+                    self.add_item(Item { expr: bound, name }, expr.span())?;
                 }
             }
         }
@@ -215,172 +294,342 @@ impl<'a> Binder<'a, '_> {
     }
 
     /// Adds columns of `*`, by their position in it.
-    fn add_star(
-        &self,
-        block: &mut Block<'_, 'a>,
-        range: std::ops::Range<usize>,
-        span: Span,
-    ) -> Result<(), Error<'a>> {
+    fn add_star(&mut self, range: std::ops::Range<usize>, span: Span) -> Result<(), Error<'a>> {
         for index in range {
-            let position = block.from.star[index];
-            self.add_column(block, position, span)?;
+            let position = self.block().star[index];
+            self.add_column(position, span)?;
         }
         Ok(())
     }
 
-    fn add_column(&self, block: &mut Block<'_, 'a>, position: u32, span: Span) -> Result<(), Error<'a>> {
-        let column = block.from.scope.columns[position as usize];
-        let expr = Builder { arena: self.arena }.column(position, column.ty, span)?;
-        self.add_output(block, Output { expr, name: column.name }, span)
+    fn add_column(&mut self, position: u32, span: Span) -> Result<(), Error<'a>> {
+        let (id, name, ty) = {
+            let column = &self.block().scope.columns[position as usize];
+            (column.id, column.name, column.ty)
+        };
+        let expr = self.build().column(id, ty, span)?;
+        self.add_item(Item { expr, name }, span)
     }
 
-    /// Gives a type to an output that is compared with others.
-    fn settle_output(&self, block: &mut Block<'_, 'a>, index: usize) -> Result<(), Error<'a>> {
-        let output = &mut block.outputs[index];
-        output.expr = Builder { arena: self.arena }.settle(output.expr)?;
-        Ok(())
-    }
-
-    fn add_output(&self, block: &mut Block<'_, 'a>, output: Output<'a>, span: Span) -> Result<(), Error<'a>> {
-        if block.outputs.len() == OUTPUT_COLUMNS_MAX {
+    fn add_item(&mut self, item: Item<'a>, span: Span) -> Result<(), Error<'a>> {
+        if self.block().items.len() == OUTPUT_COLUMNS_MAX {
             let (expected, found) = (OUTPUT_COLUMNS_MAX as u64, OUTPUT_COLUMNS_MAX as u64 + 1);
             return Err(Error::Count { problem: CountProblem::Columns, name: "", expected, found, span });
         }
-        Ok(block.outputs.push(output)?)
+        Ok(self.block_mut().items.push(item)?)
     }
 
-    /// Binds an expression that is computed after grouping.
-    fn bind_grouped<'q: 'a>(
-        &self,
-        block: &mut Block<'_, 'a>,
-        expr: ExprView<'q>,
-        clause: &'static str,
-    ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let place = block.place(clause);
-        ExpressionBinder::new(self.arena, &block.from.scope, place, Some(&mut block.aggregates)).bind(expr)
+    /// Gives a type to an item that is compared with others.
+    fn settle_item(&mut self, index: usize) -> Result<&'a Expr<'a>, Error<'a>> {
+        let settled = self.build().settle(self.block().items[index].expr)?;
+        self.block_mut().items[index].expr = settled;
+        Ok(settled)
     }
 
-    fn bind_group_by<'q: 'a>(&self, block: &mut Block<'_, 'a>, select: Select<'q>) -> Result<(), Error<'a>> {
-        for grouping in select.group_by() {
-            let group = match grouping {
-                GroupingView::Expr(expr) => self.bind_group(block, expr)?,
-                GroupingView::Set(set) => {
-                    return Err(Error::NotSupported { what: "a grouping set", span: set.span() });
-                }
-            };
-            // A constant puts all rows into one group, which having groups at all does already; but it must be found.
-            block.groups.push(group)?;
+    /// Binds the clauses behind the select list and puts all of them together, bottom up.
+    fn finish_select<'q: 'a>(
+        &mut self,
+        node: LogicalId,
+        select: Option<Select<'q>>,
+        query: Query<'q>,
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let distinct = select.map_or(Distinct::All, |select| select.distinct());
+        if !matches!(distinct, Distinct::All) {
+            (0..self.block().items.len()).try_for_each(|index| self.settle_item(index).map(|_| ()))?;
         }
-        Ok(())
+        let (groups, sets) = match select {
+            Some(select) => self.bind_group_by(select)?,
+            None => (&[][..], None),
+        };
+        let having = match select.and_then(|select| select.having()) {
+            Some(having) => {
+                let place = self.grouped("HAVING", false);
+                let bound = self.bind_expr(&place, having)?;
+                Some(self.build().coerce(bound, Type::Boolean, "HAVING")?)
+            }
+            None => None,
+        };
+        self.bind_order_by(query)?;
+        let is_distinct = matches!(distinct, Distinct::Distinct);
+        let on = match distinct {
+            Distinct::On(exprs) => Some(self.bind_distinct_on(exprs)?),
+            _ => None,
+        };
+        let mut node = self.attach(Stage::Rows, node)?;
+        let is_grouped = !groups.is_empty() || sets.is_some() || having.is_some();
+        if is_grouped || !self.block().aggregates.is_empty() {
+            node = self.push_grouping(node, groups, sets, having)?;
+        } else {
+            node = self.attach(Stage::Groups, node)?;
+        }
+        node = self.push_windows(node)?;
+        node = self.push_sets(node)?;
+        self.push_output(node, is_distinct, on, query)
+    }
+
+    /// The groups, and the grouping sets where there is more than the one of all groups.
+    #[allow(clippy::type_complexity, reason = "groups, and sets of positions of groups")]
+    fn bind_group_by<'q: 'a>(
+        &mut self,
+        select: Select<'q>,
+    ) -> Result<(&'a [Named<'a>], Option<&'a [&'a [u32]]>), Error<'a>> {
+        let mut groups: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+        let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
+        sets.push(&[])?;
+        let mut has_sets = false;
+        for grouping in select.group_by() {
+            has_sets |= matches!(grouping, GroupingView::Set(_));
+            let choices = self.bind_grouping(grouping, &mut groups)?;
+            // Elements are multiplied with each other.
+            let mut product: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
+            for set in &sets {
+                for choice in choices {
+                    if product.len() == SETS_MAX {
+                        let (expected, found) = (SETS_MAX as u64, SETS_MAX as u64 + 1);
+                        let (problem, span) = (CountProblem::Columns, grouping_span(grouping));
+                        return Err(Error::Count { problem, name: "", expected, found, span });
+                    }
+                    product.push(union_of(set, choice, self.arena)?)?;
+                }
+            }
+            sets = product;
+        }
+        if select.groups_distinct() {
+            let mut kept: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
+            for set in &sets {
+                if !kept.iter().any(|known| is_same_set(known, set)) {
+                    kept.push(set)?;
+                }
+            }
+            sets = kept;
+        }
+        Ok((groups.into_slice(), has_sets.then(|| &*sets.into_slice())))
+    }
+
+    /// The sets that an element of GROUP BY stands for.
+    fn bind_grouping<'q: 'a>(
+        &mut self,
+        grouping: GroupingView<'q>,
+        groups: &mut Vec<'a, Named<'a>>,
+    ) -> Result<&'a [&'a [u32]], Error<'a>> {
+        let set = match grouping {
+            GroupingView::Expr(expr) => {
+                let set = self.bind_group_list(expr, groups)?;
+                return Ok(self.arena.alloc_slice_copy(&[set])?);
+            }
+            GroupingView::Set(set) => set,
+        };
+        let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
+        match set.kind() {
+            GroupingKind::Empty => sets.push(&[])?,
+            GroupingKind::Sets => return self.bind_sets(set, groups),
+            kind => {
+                let mut parts: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
+                for element in set.elements() {
+                    match element {
+                        GroupingView::Expr(expr) => parts.push(self.bind_group_list(expr, groups)?)?,
+                        GroupingView::Set(inner) => {
+                            let what = "a grouping set in ROLLUP or CUBE";
+                            return Err(Error::NotSupported { what, span: inner.span() });
+                        }
+                    }
+                }
+                if kind == GroupingKind::Rollup {
+                    for count in (0..=parts.len()).rev() {
+                        sets.push(self.merged(parts[..count].iter().copied())?)?;
+                    }
+                } else {
+                    if parts.len() > 12 {
+                        let (expected, found) = (12, parts.len() as u64);
+                        let (problem, span) = (CountProblem::Columns, set.span());
+                        return Err(Error::Count { problem, name: "", expected, found, span });
+                    }
+                    for mask in (0..1u32 << parts.len()).rev() {
+                        let last = parts.len() - 1;
+                        let chosen =
+                            parts.iter().enumerate().filter(|(index, _)| mask >> (last - index) & 1 == 1);
+                        sets.push(self.merged(chosen.map(|(_, part)| *part))?)?;
+                    }
+                }
+            }
+        }
+        Ok(sets.into_slice())
+    }
+
+    /// `GROUPING SETS (…)`, which may nest: an explicit stack holds what is open.
+    fn bind_sets<'q: 'a>(
+        &mut self,
+        set: GroupingSet<'q>,
+        groups: &mut Vec<'a, Named<'a>>,
+    ) -> Result<&'a [&'a [u32]], Error<'a>> {
+        let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
+        let mut open: Vec<'a, GroupingView<'q>> = Vec::new_in(self.arena);
+        open.extend(set.elements())?;
+        open.reverse();
+        while let Some(element) = open.pop() {
+            match element {
+                GroupingView::Set(inner) if inner.kind() == GroupingKind::Sets => {
+                    let first = open.len();
+                    open.extend(inner.elements())?;
+                    open[first..].reverse();
+                }
+                element => sets.extend_from_slice(self.bind_grouping(element, groups)?)?,
+            }
+        }
+        Ok(sets.into_slice())
+    }
+
+    fn merged(&self, parts: impl Iterator<Item = &'a [u32]>) -> Result<&'a [u32], Error<'a>> {
+        let mut all: &'a [u32] = &[];
+        for part in parts {
+            all = union_of(all, part, self.arena)?;
+        }
+        Ok(all)
+    }
+
+    /// An expression of GROUP BY, or several in parentheses: positions among the groups.
+    fn bind_group_list<'q: 'a>(
+        &mut self,
+        expr: ExprView<'q>,
+        groups: &mut Vec<'a, Named<'a>>,
+    ) -> Result<&'a [u32], Error<'a>> {
+        let mut list: Vec<'a, u32> = Vec::new_in(self.arena);
+        match expr {
+            ExprView::Row(row) => {
+                for element in row.elements() {
+                    list.push(self.bind_group(element, groups)?)?;
+                }
+            }
+            expr => list.push(self.bind_group(expr, groups)?)?,
+        }
+        Ok(list.into_slice())
     }
 
     /// A column of FROM before an alias of the select list, a position in it, or any expression.
     fn bind_group<'q: 'a>(
-        &self,
-        block: &mut Block<'_, 'a>,
+        &mut self,
         expr: ExprView<'q>,
-    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        groups: &mut Vec<'a, Named<'a>>,
+    ) -> Result<u32, Error<'a>> {
         let span = expr.span();
         let by_output = match expr {
             ExprView::Column(column)
-                if column.table().is_none() && !block.from.scope.has_column(column.name()) =>
+                if column.table().is_none() && !self.block().scope.has_column(column.name()) =>
             {
-                self.output_by_name(block, column.name(), "GROUP BY", span)?
+                self.item_by_name(column.name(), "GROUP BY", span)?
             }
-            _ => output_by_position(block, expr, "GROUP BY")?,
+            _ => position_of(expr, self.block().items.len(), "GROUP BY")?.map(|index| index as u32),
         };
-        match by_output {
+        let group = match by_output {
             Some(index) => {
-                self.settle_output(block, index as usize)?;
-                let output = block.outputs[index as usize].expr;
-                self.refuse_aggregates(block, output, "GROUP BY", span)?;
-                Ok(output)
+                let item = self.settle_item(index as usize)?;
+                self.refuse_calls(item, "GROUP BY", span)?;
+                item
             }
             None => {
-                let place = block.place("GROUP BY");
-                let bound = ExpressionBinder::new(self.arena, &block.from.scope, place, None).bind(expr)?;
-                Builder { arena: self.arena }.settle(bound)
+                let bound = self.bind_expr(&Place::of_rows("GROUP BY", self.visible()), expr)?;
+                self.build().settle(bound)?
+            }
+        };
+        for (index, known) in groups.iter().enumerate() {
+            if same(known.expr, group, self.arena)? {
+                return Ok(index as u32);
             }
         }
-    }
-
-    fn refuse_aggregates(
-        &self,
-        block: &Block<'_, 'a>,
-        expr: &'a Expr<'a>,
-        clause: &'static str,
-        span: Span,
-    ) -> Result<(), Error<'a>> {
-        let first = block.from.scope.columns_count();
-        let mut found = false;
-        walk::for_each(expr, self.arena, |node| {
-            found |= matches!(node.kind, ExprKind::Column(position) if position >= first);
+        let id = match group.kind {
+            ExprKind::Column(id) => id,
+            _ => self.plan.column("", group.ty)?,
+        };
+        // What a query in it makes is made of rows.
+        let block = self.blocks.last_mut().expect("a select is being bound");
+        for_each_column(group, self.arena, |id| {
+            let pending = block.pending.iter_mut().find(|pending| pending.mark == id);
+            pending.into_iter().for_each(|pending| pending.stage = Stage::Rows);
+            Ok(())
         })?;
-        match found {
-            true => Err(Error::MisplacedAggregate { place: AggregatePlace::Clause(clause), span }),
-            false => Ok(()),
-        }
+        groups.push(Named { id, expr: group })?;
+        Ok(groups.len() as u32 - 1)
     }
 
-    fn bind_having<'q: 'a>(&self, block: &mut Block<'_, 'a>, select: Select<'q>) -> Result<(), Error<'a>> {
-        let Some(having) = select.having() else { return Ok(()) };
-        let bound = self.bind_grouped(block, having, "HAVING")?;
-        block.having = Some(Builder { arena: self.arena }.coerce(bound, Type::Boolean, "HAVING")?);
-        Ok(())
+    /// Aggregates and window functions may not stand in a clause that is computed before them.
+    fn refuse_calls(&self, expr: &'a Expr<'a>, clause: &'static str, span: Span) -> Result<(), Error<'a>> {
+        let mut found = Ok(());
+        for_each_column(expr, self.arena, |id| {
+            let block = self.block();
+            if block.aggregates.iter().any(|aggregate| aggregate.id == id) {
+                found = Err(Error::MisplacedAggregate { place: AggregatePlace::Clause(clause), span });
+            }
+            if block.windows.iter().any(|window| window.id == id) {
+                found = Err(Error::Call { problem: CallProblem::MisplacedWindow, name: clause, span });
+            }
+            Ok(())
+        })?;
+        found
     }
 
-    fn bind_order_by<'q: 'a>(&self, block: &mut Block<'_, 'a>, query: Query<'q>) -> Result<(), Error<'a>> {
+    fn bind_order_by<'q: 'a>(&mut self, query: Query<'q>) -> Result<(), Error<'a>> {
         for key in query.order_by() {
             if key.operator().is_some() {
                 return Err(Error::NotSupported { what: "USING in ORDER BY", span: key.span() });
             }
-            let target = self.bind_key(block, key.expr())?;
+            let target = self.bind_key(key.expr(), "ORDER BY")?;
             let (descending, nulls_first) = (key.is_descending(), key.nulls_first());
-            block.keys.push(Key { target, descending, nulls_first, span: key.span() })?;
+            self.block_mut().keys.push(OrderKey { target, descending, nulls_first, span: key.span() })?;
         }
         Ok(())
     }
 
     /// An alias of the select list before a column of FROM, a position in the list, or any expression.
     fn bind_key<'q: 'a>(
-        &self,
-        block: &mut Block<'_, 'a>,
+        &mut self,
         expr: ExprView<'q>,
+        clause: &'static str,
     ) -> Result<KeyTarget<'a>, Error<'a>> {
         let by_output = match expr {
             ExprView::Column(column) if column.table().is_none() => {
-                self.output_by_name(block, column.name(), "ORDER BY", expr.span())?
+                self.item_by_name(column.name(), clause, expr.span())?
             }
-            _ => output_by_position(block, expr, "ORDER BY")?,
+            _ => position_of(expr, self.block().items.len(), clause)?.map(|index| index as u32),
         };
         if let Some(index) = by_output {
-            self.settle_output(block, index as usize)?;
+            self.settle_item(index as usize)?;
             return Ok(KeyTarget::Output(index));
         }
-        let bound = self.bind_grouped(block, expr, "ORDER BY")?;
-        let bound = Builder { arena: self.arena }.settle(bound)?;
-        for (index, output) in block.outputs.iter().enumerate() {
-            if same(output.expr, bound, self.arena)? {
+        let bound = self.bind_expr(&self.grouped(clause, true), expr)?;
+        let bound = self.build().settle(bound)?;
+        for (index, item) in self.block().items.iter().enumerate() {
+            if same(item.expr, bound, self.arena)? {
                 return Ok(KeyTarget::Output(index as u32));
             }
         }
         Ok(KeyTarget::Expr(bound))
     }
 
-    /// The output of a name; two that compute the same count as one.
-    fn output_by_name(
+    fn bind_distinct_on<'q: 'a>(
+        &mut self,
+        exprs: impl Iterator<Item = ExprView<'q>>,
+    ) -> Result<&'a [KeyTarget<'a>], Error<'a>> {
+        let mut targets = Vec::new_in(self.arena);
+        for expr in exprs {
+            targets.push(self.bind_key(expr, "DISTINCT ON")?)?;
+        }
+        Ok(targets.into_slice())
+    }
+
+    /// The item of a name; two that compute the same count as one.
+    fn item_by_name(
         &self,
-        block: &Block<'_, 'a>,
         name: &'a str,
         clause: &'static str,
         span: Span,
     ) -> Result<Option<u32>, Error<'a>> {
+        let items = &self.block().items;
         let mut found: Option<usize> = None;
-        for (index, output) in block.outputs.iter().enumerate().filter(|(_, output)| output.name == name) {
+        for (index, item) in items.iter().enumerate().filter(|(_, item)| item.name == name) {
             match found {
                 None => found = Some(index),
-                Some(first) if same(block.outputs[first].expr, output.expr, self.arena)? => {}
-                Some(_) if clause == "ORDER BY" => {
+                Some(first) if same(items[first].expr, item.expr, self.arena)? => {}
+                Some(_) if clause != "GROUP BY" => {
                     let problem = ClauseProblem::Ambiguous;
                     return Err(Error::Clause { problem, clause, given: 0, span });
                 }
@@ -393,174 +642,464 @@ impl<'a> Binder<'a, '_> {
         Ok(found.map(|index| index as u32))
     }
 
-    /// Puts the bound clauses together, bottom up.
-    fn finish<'q: 'a>(&mut self, mut block: Block<'_, 'a>, query: Query<'q>) -> Result<LogicalId, Error<'a>> {
-        self.bind_order_by(&mut block, query)?;
-        let count = self.bind_count(query.limit(), "LIMIT")?;
-        let offset = self.bind_count(query.offset(), "OFFSET")?.unwrap_or(0);
-        let mut node = self.push_from(&mut block.from)?;
-        if block.is_grouped() {
-            node = self.push_grouping(&mut block, node)?;
+    /// Grouping and HAVING; afterwards all expressions of the select stand over groups.
+    fn push_grouping(
+        &mut self,
+        input: LogicalId,
+        groups: &'a [Named<'a>],
+        sets: Option<&'a [&'a [u32]]>,
+        having: Option<&'a Expr<'a>>,
+    ) -> Result<LogicalId, Error<'a>> {
+        // With several sets a group is not what the column is below: where a set lacks it, it is NULL.
+        let groups = match sets {
+            Some(_) => self.renumbered(groups)?,
+            None => groups,
+        };
+        let grouping = Grouping::new(groups, self.arena)?;
+        let mut dependent: Vec<'a, NamedAggregate<'a>> = Vec::new_in(self.arena);
+        for index in 0..self.block().items.len() {
+            let expr = self.block().items[index].expr;
+            let expr = self.over_groups(&grouping, expr, &mut dependent)?;
+            self.block_mut().items[index].expr = expr;
         }
-        node = self.push_outputs(&mut block, node)?;
-        if !block.keys.is_empty() {
-            node = self.push_sort(&block, node, count.map(|count| count.saturating_add(offset)))?;
-        }
-        if count.is_some() || offset > 0 {
-            node =
-                self.plan.push(LogicalKind::Limit { input: node, count, offset }, self.plan.columns(node))?;
-        }
-        self.push_without_hidden(&block, node)
-    }
-
-    /// The tables of FROM, joined and filtered.
-    fn push_from(&mut self, from: &mut From<'_, 'a>) -> Result<LogicalId, Error<'a>> {
-        let conjuncts: &'a [&'a Expr<'a>] =
-            std::mem::replace(&mut from.conjuncts, Vec::new_in(self.arena)).into_slice();
-        let input = match &from.scope.relations[..] {
-            [] => {
-                let row: &'a [&'a Expr<'a>] = &[];
-                let rows = self.arena.alloc_slice_copy(&[row])?;
-                self.plan.push(LogicalKind::Values { rows }, &[])?
+        for index in 0..self.block().keys.len() {
+            if let KeyTarget::Expr(expr) = self.block().keys[index].target {
+                let expr = self.over_groups(&grouping, expr, &mut dependent)?;
+                self.block_mut().keys[index].target = KeyTarget::Expr(expr);
             }
-            [relation] => relation.node,
-            relations => {
-                let nodes =
-                    self.arena.alloc_slice_fill_with(relations.len(), |index| relations[index].node)?;
-                let columns = self.arena.alloc_slice_fill_with(from.scope.columns.len(), |index| {
-                    let column = from.scope.columns[index];
-                    Column { name: column.name, ty: column.ty }
-                })?;
-                return Ok(self.plan.push(LogicalKind::Join { relations: nodes, conjuncts }, columns)?);
+        }
+        for index in 0..self.block().windows.len() {
+            let window = self.window_over_groups(&grouping, self.block().windows[index], &mut dependent)?;
+            self.block_mut().windows[index] = window;
+        }
+        for index in 0..self.block().sets.len() {
+            let call = self.block().sets[index];
+            let args = self.arena.alloc_slice_copy(call.args)?;
+            for arg in args.iter_mut() {
+                *arg = self.over_groups(&grouping, arg, &mut dependent)?;
+            }
+            self.block_mut().sets[index].args = args;
+        }
+        for index in 0..self.block().pending.len() {
+            let pending = self.block().pending[index];
+            let conjuncts = self.arena.alloc_slice_copy(pending.conjuncts)?;
+            for conjunct in conjuncts.iter_mut() {
+                *conjunct = self.over_groups(&grouping, conjunct, &mut dependent)?;
+            }
+            self.check_nested(pending, groups)?;
+            self.block_mut().pending[index].conjuncts = conjuncts;
+        }
+        let having = match having {
+            Some(having) => Some(self.over_groups(&grouping, having, &mut dependent)?),
+            None => None,
+        };
+        let mut aggregates = Vec::new_in(self.arena);
+        for index in 0..self.block().aggregates.len() {
+            let named = self.block().aggregates[index];
+            aggregates.push(self.resolved_grouping(&grouping, named)?)?;
+        }
+        aggregates.extend_from_slice(&dependent)?;
+        let sets = match sets {
+            Some(sets) => sets,
+            None => {
+                let all: &'a [u32] = self.arena.alloc_slice_from_iter(0..groups.len() as u32)?;
+                self.arena.alloc_slice_copy(&[all])?
             }
         };
-        match conjuncts {
-            [] => Ok(input),
-            _ => Ok(self.plan.push(LogicalKind::Filter { input, conjuncts }, self.plan.columns(input))?),
+        let kind = LogicalKind::Aggregate { input, groups, sets, aggregates: aggregates.into_slice() };
+        let node = self.plan.push(kind)?;
+        let node = self.attach(Stage::Groups, node)?;
+        match having {
+            Some(having) => self.push_filter(node, having),
+            None => Ok(node),
         }
     }
 
-    /// Grouping and HAVING; afterwards all expressions of the block stand over the grouping's output.
-    fn push_grouping(&mut self, block: &mut Block<'_, 'a>, input: LogicalId) -> Result<LogicalId, Error<'a>> {
-        let groups: &'a [&'a Expr<'a>] = self.arena.alloc_slice_copy(&block.groups)?;
-        let grouping = Grouping::new(&block.from.scope, groups, self.arena)?;
-        for output in &mut block.outputs {
-            output.expr = grouping.rewrite(output.expr)?;
-        }
-        for key in &mut block.keys {
-            if let KeyTarget::Expr(expr) = key.target {
-                key.target = KeyTarget::Expr(grouping.rewrite(expr)?);
+    /// The same groups under numbers of their own.
+    fn renumbered(&mut self, groups: &'a [Named<'a>]) -> Result<&'a [Named<'a>], Error<'a>> {
+        let renumbered = self.arena.alloc_slice_copy(groups)?;
+        for group in renumbered.iter_mut() {
+            if let ExprKind::Column(id) = group.expr.kind {
+                let name = self.plan.columns[id as usize].name;
+                group.id = self.plan.column(name, group.expr.ty)?;
             }
         }
-        let having = block.having.map(|having| grouping.rewrite(having)).transpose()?;
-        let aggregates: &'a [_] = self.arena.alloc_slice_copy(&block.aggregates.list)?;
-        let columns = self.grouped_columns(block, groups)?;
-        let mut node = self.plan.push(LogicalKind::Aggregate { input, groups, aggregates }, columns)?;
-        if let Some(having) = having {
-            let mut conjuncts = Vec::new_in(self.arena);
-            conjuncts::split(having, &mut conjuncts)?;
-            let conjuncts = conjuncts.into_slice();
-            node = self.plan.push(LogicalKind::Filter { input: node, conjuncts }, columns)?;
-        }
-        Ok(node)
+        Ok(renumbered)
     }
 
-    /// Groups under their column's name; what is computed has none.
-    fn grouped_columns(
-        &self,
-        block: &Block<'_, 'a>,
-        groups: &[&'a Expr<'a>],
-    ) -> Result<&'a [Column<'a>], Error<'a>> {
-        let mut columns = Vec::with_capacity_in(groups.len() + block.aggregates.list.len(), self.arena)?;
-        for group in groups {
-            let name = match group.kind {
-                ExprKind::Column(position) => block.from.scope.columns[position as usize].name,
-                _ => "",
+    /// An expression over the groups. A column of a table whose whole primary key is grouped by has one value in each group.
+    fn over_groups(
+        &mut self,
+        grouping: &Grouping<'_, 'a>,
+        expr: &'a Expr<'a>,
+        dependent: &mut Vec<'a, NamedAggregate<'a>>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let mut expr = expr;
+        loop {
+            let scope = &self.block().scope;
+            let is_row = |id: ColumnId| {
+                scope.position_of(id).is_some() && !dependent.iter().any(|known| known.id == id)
             };
-            columns.push(Column { name, ty: group.ty })?;
+            let (id, span) = match grouping.rewrite(expr, &is_row)? {
+                Ok(rewritten) => return Ok(rewritten),
+                Err(ungrouped) => ungrouped,
+            };
+            let position = scope.position_of(id).expect("is_row has found it");
+            if !self.depends_on_key(position, grouping)? {
+                let column = &self.block().scope.columns[position as usize];
+                let table = self.block().scope.relations[column.relation as usize].alias;
+                return Err(Error::Ungrouped { name: column.name, table, span });
+            }
+            let column = &self.block().scope.columns[position as usize];
+            let (name, ty) = (column.name, column.ty);
+            let read = self.plan.read(id, span, self.arena)?;
+            let args = self.arena.alloc_slice_copy(&[read])?;
+            let function = AggregateFunction::AnyValue;
+            let aggregate =
+                Aggregate { function, args, distinct: false, filter: None, order_by: &[], ty, span };
+            let value = self.plan.column(name, ty)?;
+            dependent.push(NamedAggregate { id: value, aggregate })?;
+            expr = crate::expr::walk::rewrite(expr, self.arena, |_, rebuilt| match rebuilt.kind {
+                ExprKind::Column(found) if found == id => Ok::<_, cofferdam_arena::AllocError>(
+                    &*self.arena.alloc(Expr { kind: ExprKind::Column(value), ..*rebuilt })?,
+                ),
+                _ => Ok(rebuilt),
+            })?;
         }
-        for aggregate in &block.aggregates.list {
-            columns.push(Column { name: "", ty: aggregate.ty })?;
-        }
-        Ok(columns.into_slice())
     }
 
-    /// The select list, sort keys that are not in it, and DISTINCT.
-    fn push_outputs(&mut self, block: &mut Block<'_, 'a>, input: LogicalId) -> Result<LogicalId, Error<'a>> {
-        let mut exprs = Vec::with_capacity_in(block.outputs.len() + block.keys.len(), self.arena)?;
-        let mut columns = Vec::with_capacity_in(block.outputs.len() + block.keys.len(), self.arena)?;
-        for output in &block.outputs {
-            exprs.push(output.expr)?;
-            columns.push(Column { name: output.name, ty: output.expr.ty })?;
-        }
-        for key in &mut block.keys {
-            let KeyTarget::Expr(expr) = key.target else { continue };
-            if block.distinct {
-                let (problem, clause) = (ClauseProblem::NotInSelectList, "ORDER BY");
-                return Err(Error::Clause { problem, clause, given: 0, span: key.span });
+    /// Whether all columns of the primary key of a column's table are groups.
+    fn depends_on_key(&self, position: u32, grouping: &Grouping<'_, 'a>) -> Result<bool, Error<'a>> {
+        let scope = &self.block().scope;
+        let relation = scope.relations[scope.columns[position as usize].relation as usize];
+        let Some(table) = relation.table.filter(|table| !table.key.is_empty()) else { return Ok(false) };
+        for key in table.key {
+            let column = &scope.columns[(relation.first_column + key.column) as usize];
+            let read = self.build().column(column.id, column.ty, Span::default())?;
+            if grouping.position_of(read)?.is_none() {
+                return Ok(false);
             }
-            key.target = KeyTarget::Output(exprs.len() as u32);
-            exprs.push(expr)?;
-            columns.push(Column { name: "", ty: expr.ty })?;
         }
-        let columns: &'a [Column<'a>] = columns.into_slice();
-        let mut node = self.plan.push(LogicalKind::Project { input, exprs: exprs.into_slice() }, columns)?;
-        if block.distinct {
-            node = self.plan.push(LogicalKind::Distinct { input: node }, columns)?;
+        Ok(true)
+    }
+
+    /// A query in an expression may read groups, but no other columns of the rows that are grouped.
+    fn check_nested(&self, pending: Pending<'a>, groups: &[Named<'a>]) -> Result<(), Error<'a>> {
+        let scratch = Arena::new(self.arena.budget());
+        let mut ungrouped = None;
+        for id in self.plan.post_order(pending.node, &scratch)? {
+            self.plan.kind(id).for_each_read(&scratch, |column| {
+                let is_group = groups.iter().any(|group| group.id == column);
+                if let (Some(position), false) = (self.block().scope.position_of(column), is_group) {
+                    ungrouped = ungrouped.or(Some(position));
+                }
+                Ok(())
+            })?;
+        }
+        let Some(position) = ungrouped else { return Ok(()) };
+        let column = &self.block().scope.columns[position as usize];
+        let table = self.block().scope.relations[column.relation as usize].alias;
+        Err(Error::Ungrouped { name: column.name, table, span: pending.span })
+    }
+
+    /// The arguments of GROUPING as positions of groups.
+    fn resolved_grouping(
+        &self,
+        grouping: &Grouping<'_, 'a>,
+        named: NamedAggregate<'a>,
+    ) -> Result<NamedAggregate<'a>, Error<'a>> {
+        if named.aggregate.function != AggregateFunction::Grouping {
+            return Ok(named);
+        }
+        let mut args: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
+        for arg in named.aggregate.args {
+            let Some(position) = grouping.position_of(arg)? else {
+                return Err(Error::Call { problem: CallProblem::NotGrouped, name: "", span: arg.span });
+            };
+            args.push(self.build().literal(Value::Integer(position as i32), Type::Integer, arg.span)?)?;
+        }
+        let aggregate = Aggregate { args: args.into_slice(), ..named.aggregate };
+        Ok(NamedAggregate { aggregate, ..named })
+    }
+
+    fn window_over_groups(
+        &mut self,
+        grouping: &Grouping<'_, 'a>,
+        window: WindowCall<'a>,
+        dependent: &mut Vec<'a, NamedAggregate<'a>>,
+    ) -> Result<WindowCall<'a>, Error<'a>> {
+        let arena = self.arena;
+        let kind = window.kind.map(arena, |expr| self.over_groups(grouping, expr, dependent))?;
+        let partition = arena.alloc_slice_copy(window.partition)?;
+        for expr in partition.iter_mut() {
+            *expr = self.over_groups(grouping, expr, dependent)?;
+        }
+        let order = arena.alloc_slice_copy(window.order)?;
+        for key in order.iter_mut() {
+            key.expr = self.over_groups(grouping, key.expr, dependent)?;
+        }
+        let mut frame = window.frame;
+        for bound in [&mut frame.start, &mut frame.end] {
+            if let Some(expr) = bound {
+                *bound = Some(self.over_groups(grouping, expr, dependent)?);
+            }
+        }
+        Ok(WindowCall { kind, partition, order, frame, ..window })
+    }
+
+    /// Window functions, those of the same window in one node. What they read that is no column becomes one below.
+    fn push_windows(&mut self, input: LogicalId) -> Result<LogicalId, Error<'a>> {
+        let mut node = input;
+        let mut done = 0;
+        while done < self.block().windows.len() {
+            let first = self.block().windows[done];
+            let mut named: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+            let mut partition: Vec<'a, ColumnId> = Vec::new_in(self.arena);
+            for expr in first.partition {
+                partition.push(self.column_of(expr, &mut named)?)?;
+            }
+            let mut order: Vec<'a, Key> = Vec::new_in(self.arena);
+            for key in first.order {
+                let column = self.column_of(key.expr, &mut named)?;
+                order.push(Key { column, descending: key.descending, nulls_first: key.nulls_first })?;
+            }
+            let mut functions: Vec<'a, NamedWindow<'a>> = Vec::new_in(self.arena);
+            // Those of the same window move to the front of what is left.
+            for index in done..self.block().windows.len() {
+                let window = self.block().windows[index];
+                if index > done && !same_window(&first, &window, self.arena)? {
+                    continue;
+                }
+                let mut frame = window.frame.frame;
+                for (bound, expr) in
+                    [(&mut frame.start, window.frame.start), (&mut frame.end, window.frame.end)]
+                {
+                    let Some(expr) = expr else { continue };
+                    let column = self.column_of(expr, &mut named)?;
+                    *bound = match *bound {
+                        FrameBound::Preceding(_) => FrameBound::Preceding(column),
+                        _ => FrameBound::Following(column),
+                    };
+                }
+                let function = WindowFunction { kind: window.kind, frame, ty: window.ty, span: window.span };
+                functions.push(NamedWindow { id: window.id, function })?;
+                self.block_mut().windows.swap(done, index);
+                done += 1;
+            }
+            if !named.is_empty() {
+                node = self.plan.push(LogicalKind::Extend { input: node, exprs: named.into_slice() })?;
+            }
+            node = self.plan.push(LogicalKind::Window {
+                input: node,
+                partition: partition.into_slice(),
+                order: order.into_slice(),
+                functions: functions.into_slice(),
+            })?;
         }
         Ok(node)
     }
 
-    fn push_sort(
+    /// The column that an expression is, or becomes.
+    fn column_of(
         &mut self,
-        block: &Block<'_, 'a>,
-        input: LogicalId,
-        limit: Option<u64>,
-    ) -> Result<LogicalId, Error<'a>> {
-        let mut keys: Vec<'a, SortKey> = Vec::with_capacity_in(block.keys.len(), self.arena)?;
-        for key in &block.keys {
-            let KeyTarget::Output(column) = key.target else { continue };
-            // A column that has decided before decides nothing again.
-            if keys.iter().all(|known| known.column != column) {
-                keys.push(SortKey { column, descending: key.descending, nulls_first: key.nulls_first })?;
+        expr: &'a Expr<'a>,
+        named: &mut Vec<'a, Named<'a>>,
+    ) -> Result<ColumnId, Error<'a>> {
+        if let ExprKind::Column(id) = expr.kind {
+            return Ok(id);
+        }
+        for known in named.iter() {
+            if same(known.expr, expr, self.arena)? {
+                return Ok(known.id);
             }
         }
-        let kind = LogicalKind::Sort { input, keys: keys.into_slice(), limit };
-        Ok(self.plan.push(kind, self.plan.columns(input))?)
+        let id = self.plan.column("", expr.ty)?;
+        named.push(Named { id, expr })?;
+        Ok(id)
     }
 
-    /// The select list alone, where sort keys stand behind it.
-    fn push_without_hidden(
-        &mut self,
-        block: &Block<'_, 'a>,
-        input: LogicalId,
-    ) -> Result<LogicalId, Error<'a>> {
-        let columns = self.plan.columns(input);
-        let shown = block.outputs.len();
-        if columns.len() == shown {
+    /// Set-returning functions of the select list, all side by side.
+    fn push_sets(&mut self, input: LogicalId) -> Result<LogicalId, Error<'a>> {
+        if self.block().sets.is_empty() {
             return Ok(input);
         }
-        let build = Builder { arena: self.arena };
-        let mut exprs = Vec::with_capacity_in(shown, self.arena)?;
-        for (index, output) in block.outputs.iter().enumerate() {
-            exprs.push(build.column(index as u32, output.expr.ty, output.expr.span)?)?;
-        }
-        Ok(self.plan.push(LogicalKind::Project { input, exprs: exprs.into_slice() }, &columns[..shown])?)
+        let calls = self.arena.alloc_slice_copy(&self.block().sets)?;
+        let (input, ordinality, keeps_empty) = (Some(input), None, false);
+        Ok(self.plan.push(LogicalKind::TableFunction { input, calls, ordinality, keeps_empty })?)
     }
 
-    /// The constant of LIMIT or OFFSET; `None` when absent or NULL.
+    /// The select list, sort keys that are not in it, DISTINCT, ORDER BY and LIMIT.
+    fn push_output<'q: 'a>(
+        &mut self,
+        input: LogicalId,
+        distinct: bool,
+        on: Option<&'a [KeyTarget<'a>]>,
+        query: Query<'q>,
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let mut named: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+        let mut columns: Vec<'a, BoundColumn<'a>> =
+            Vec::with_capacity_in(self.block().items.len(), self.arena)?;
+        for index in 0..self.block().items.len() {
+            let Item { expr, name } = self.block().items[index];
+            let (open, span) = (None, expr.span);
+            let column = match expr.kind {
+                ExprKind::Column(id) => BoundColumn { id, name, open, span },
+                ExprKind::Literal(_) if expr.ty == Type::Unknown => {
+                    BoundColumn { id: self.plan.column(name, Type::Unknown)?, name, open: Some(expr), span }
+                }
+                _ => {
+                    let id = self.plan.column(name, expr.ty)?;
+                    named.push(Named { id, expr })?;
+                    BoundColumn { id, name, open, span }
+                }
+            };
+            columns.push(column)?;
+        }
+        let columns: &'a [BoundColumn<'a>] = columns.into_slice();
+        let mut keys: Vec<'a, Key> = Vec::new_in(self.arena);
+        for index in 0..self.block().keys.len() {
+            let OrderKey { target, descending, nulls_first, span } = self.block().keys[index];
+            let column = match target {
+                KeyTarget::Output(index) => columns[index as usize].id,
+                KeyTarget::Expr(_) if distinct => {
+                    let (problem, clause) = (ClauseProblem::NotInSelectList, "ORDER BY");
+                    return Err(Error::Clause { problem, clause, given: 0, span });
+                }
+                KeyTarget::Expr(expr) => self.column_of(expr, &mut named)?,
+            };
+            // A column that has decided before decides nothing again.
+            if keys.iter().all(|known| known.column != column) {
+                keys.push(Key { column, descending, nulls_first })?;
+            }
+        }
+        let on = match on {
+            None => None,
+            Some(targets) => {
+                let mut on: Vec<'a, ColumnId> = Vec::new_in(self.arena);
+                for target in targets {
+                    let column = match *target {
+                        KeyTarget::Output(index) => columns[index as usize].id,
+                        KeyTarget::Expr(expr) => self.column_of(expr, &mut named)?,
+                    };
+                    if !on.contains(&column) {
+                        on.push(column)?;
+                    }
+                }
+                Some(&*on.into_slice())
+            }
+        };
+        let mut node = input;
+        if !named.is_empty() {
+            node = self.plan.push(LogicalKind::Extend { input: node, exprs: named.into_slice() })?;
+        }
+        if distinct {
+            let mut ids: Vec<'a, ColumnId> = Vec::with_capacity_in(columns.len(), self.arena)?;
+            for column in columns {
+                if !ids.contains(&column.id) {
+                    ids.push(column.id)?;
+                }
+            }
+            node = self.plan.push(LogicalKind::Distinct { input: node, columns: ids.into_slice() })?;
+        }
+        if let Some(on) = on {
+            node = self.push_distinct_on(node, on, &mut keys)?;
+            // It is in the order of the keys.
+            let keys: &'a [Key] = &[];
+            node = self.push_order_and_limit_of(node, keys, query, true)?;
+            return Ok(Bound { node, columns });
+        }
+        let node = self.push_order_and_limit(node, keys.into_slice(), query)?;
+        Ok(Bound { node, columns })
+    }
+
+    /// The first row of each group in the order of the keys, which begin with the columns of DISTINCT ON.
+    fn push_distinct_on(
+        &mut self,
+        input: LogicalId,
+        on: &'a [ColumnId],
+        keys: &mut Vec<'a, Key>,
+    ) -> Result<LogicalId, Error<'a>> {
+        let leading = keys.iter().take_while(|key| on.contains(&key.column)).count();
+        if leading < on.len() && leading < keys.len() {
+            let (problem, clause) = (ClauseProblem::NotInSelectList, "DISTINCT ON");
+            let span = self.block().keys.first().map_or(Span::default(), |key| key.span);
+            return Err(Error::Clause { problem, clause, given: 0, span });
+        }
+        let mut sorted: Vec<'a, Key> = Vec::new_in(self.arena);
+        sorted.extend_from_slice(&keys[..leading])?;
+        for column in on {
+            if !sorted.iter().any(|key| key.column == *column) {
+                sorted.push(Key { column: *column, descending: false, nulls_first: false })?;
+            }
+        }
+        sorted.extend_from_slice(&keys[leading..])?;
+        let sorted: &'a [Key] = sorted.into_slice();
+        let node = match sorted {
+            [] => input,
+            keys => self.plan.push(LogicalKind::Sort { input, keys, limit: None })?,
+        };
+        Ok(self.plan.push(LogicalKind::DistinctOn { input: node, columns: on })?)
+    }
+
+    pub(super) fn push_order_and_limit<'q: 'a>(
+        &mut self,
+        input: LogicalId,
+        keys: &'a [Key],
+        query: Query<'q>,
+    ) -> Result<LogicalId, Error<'a>> {
+        self.push_order_and_limit_of(input, keys, query, false)
+    }
+
+    fn push_order_and_limit_of<'q: 'a>(
+        &mut self,
+        input: LogicalId,
+        keys: &'a [Key],
+        query: Query<'q>,
+        is_ordered: bool,
+    ) -> Result<LogicalId, Error<'a>> {
+        let count = self.bind_count(query.limit(), "LIMIT")?;
+        let offset = self.bind_count(query.offset(), "OFFSET")?;
+        let number = |expr: &'a Expr<'a>| match expr.kind {
+            ExprKind::Literal(Value::BigInt(number)) => u64::try_from(number).ok(),
+            _ => None,
+        };
+        let ties = match query.has_ties() && !is_ordered {
+            false => None,
+            true if keys.is_empty() => {
+                let what = "WITH TIES without ORDER BY";
+                return Err(Error::NotSupported { what, span: query.span() });
+            }
+            true => Some(&*self.arena.alloc_slice_from_iter(keys.iter().map(|key| key.column))?),
+        };
+        let mut node = input;
+        if !keys.is_empty() {
+            let skipped = offset.map_or(Some(0), number);
+            let limit = match (count.and_then(number), skipped, ties) {
+                (Some(count), Some(skipped), None) => Some(count.saturating_add(skipped)),
+                _ => None,
+            };
+            node = self.plan.push(LogicalKind::Sort { input: node, keys, limit })?;
+        }
+        if count.is_some() || offset.is_some() {
+            node = self.plan.push(LogicalKind::Limit { input: node, count, offset, ties })?;
+        }
+        Ok(node)
+    }
+
+    /// The bigint of LIMIT or OFFSET; `None` when absent or NULL, or an OFFSET of 0.
     fn bind_count<'q: 'a>(
-        &self,
+        &mut self,
         expr: Option<ExprView<'q>>,
         clause: &'static str,
-    ) -> Result<Option<u64>, Error<'a>> {
+    ) -> Result<Option<&'a Expr<'a>>, Error<'a>> {
         let Some(expr) = expr else { return Ok(None) };
         let span = expr.span();
-        let scratch = Arena::new(self.arena.budget());
-        let scope = Scope::new_in(&scratch);
         let not_constant = Error::Clause { problem: ClauseProblem::NotConstant, clause, given: 0, span };
-        let mut binder = ExpressionBinder::new(self.arena, &scope, Place { clause, visible: 0..0 }, None);
-        let bound = match binder.bind(expr) {
+        // Columns of selects around it are no constants either.
+        let scratch = Arena::new(self.arena.budget());
+        let mut alone = Binder::new(self.catalog, self.arena, &scratch);
+        alone.push_block(Scope::new_in(&scratch))?;
+        let bound = match alone.bind_expr(&Place::of_columns(clause, 0..0), expr) {
             Err(Error::Name {
                 problem: NameProblem::UndefinedColumn | NameProblem::MissingFromEntry,
                 ..
@@ -570,32 +1109,75 @@ impl<'a> Binder<'a, '_> {
             bound => bound?,
         };
         let bound = match bound.ty {
-            Type::Integer | Type::BigInt | Type::Decimal { .. } | Type::Double | Type::Unknown => {
-                Builder { arena: self.arena }.cast(bound, Type::BigInt, span)?
-            }
+            ty if ty.is_numeric() || ty == Type::Unknown => self.build().cast(bound, Type::BigInt, span)?,
             found => return Err(Error::WrongType { place: clause, expected: Type::BigInt, found, span }),
         };
         match bound.kind {
             ExprKind::Literal(Value::Null) => Ok(None),
-            ExprKind::Literal(Value::BigInt(given)) => u64::try_from(given)
-                .map(Some)
-                .map_err(|_| Error::Clause { problem: ClauseProblem::Negative, clause, given, span }),
+            ExprKind::Literal(Value::BigInt(0)) if clause == "OFFSET" => Ok(None),
+            ExprKind::Literal(Value::BigInt(given)) if given < 0 => {
+                Err(Error::Clause { problem: ClauseProblem::Negative, clause, given, span })
+            }
             // A constant that is no bigint: the cast says why.
             ExprKind::Cast(Expr { kind: ExprKind::Literal(value), .. }) => {
                 fold::cast(*value, Type::BigInt, span, self.arena)?;
                 Err(not_constant)
             }
-            _ => Err(Error::NotSupported { what: "LIMIT or OFFSET with such an expression", span }),
+            _ => Ok(Some(bound)),
         }
     }
 }
 
-/// The output that a constant in GROUP BY or ORDER BY points at, from 1.
-fn output_by_position<'a>(
-    block: &Block<'_, 'a>,
+fn grouping_span(grouping: GroupingView<'_>) -> Span {
+    match grouping {
+        GroupingView::Expr(expr) => expr.span(),
+        GroupingView::Set(set) => set.span(),
+    }
+}
+
+/// The groups of either set, those of the first in front.
+fn union_of<'a>(a: &'a [u32], b: &'a [u32], arena: &'a Arena) -> Result<&'a [u32], Error<'a>> {
+    if b.iter().all(|group| a.contains(group)) {
+        return Ok(a);
+    }
+    let mut union = Vec::with_capacity_in(a.len() + b.len(), arena)?;
+    union.extend_from_slice(a)?;
+    for group in b {
+        if !union.contains(group) {
+            union.push(*group)?;
+        }
+    }
+    Ok(union.into_slice())
+}
+
+fn is_same_set(a: &[u32], b: &[u32]) -> bool {
+    a.len() == b.len() && a.iter().all(|group| b.contains(group))
+}
+
+/// Whether two functions have the same partition and order.
+fn same_window<'a>(a: &WindowCall<'a>, b: &WindowCall<'a>, arena: &Arena) -> Result<bool, Error<'a>> {
+    if a.partition.len() != b.partition.len() || a.order.len() != b.order.len() {
+        return Ok(false);
+    }
+    for (a, b) in a.partition.iter().zip(b.partition) {
+        if !same(a, b, arena)? {
+            return Ok(false);
+        }
+    }
+    for (a, b) in a.order.iter().zip(b.order) {
+        if (a.descending, a.nulls_first) != (b.descending, b.nulls_first) || !same(a.expr, b.expr, arena)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The item that a constant in GROUP BY or ORDER BY points at.
+pub(super) fn position_of<'a>(
     expr: ExprView<'_>,
+    items: usize,
     clause: &'static str,
-) -> Result<Option<u32>, Error<'a>> {
+) -> Result<Option<usize>, Error<'a>> {
     let span = expr.span();
     let literal = match expr {
         ExprView::Literal(literal) => literal,
@@ -607,8 +1189,8 @@ fn output_by_position<'a>(
         Literal::Integer(node) => {
             let given = node.name().parse().unwrap_or(i64::MAX);
             let index = given.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-            match index.filter(|index| *index < block.outputs.len()) {
-                Some(index) => Ok(Some(index as u32)),
+            match index.filter(|index| *index < items) {
+                Some(index) => Ok(Some(index)),
                 None => Err(Error::Clause { problem: ClauseProblem::NoSuchPosition, clause, given, span }),
             }
         }
@@ -617,7 +1199,7 @@ fn output_by_position<'a>(
 }
 
 /// A minus and a number are a constant too, and never a position.
-fn no_position<'a>(unary: Unary<'_>, clause: &'static str) -> Result<Option<u32>, Error<'a>> {
+fn no_position<'a>(unary: Unary<'_>, clause: &'static str) -> Result<Option<usize>, Error<'a>> {
     let span = unary.span();
     match (unary.op(), unary.operand()) {
         (UnaryOp::Minus, ExprView::Literal(Literal::Integer(node))) => {

@@ -190,6 +190,12 @@ fn write_node<'a>(
     match expr.kind {
         ExprKind::Column(position) => push_origin(names.origin(position), pieces),
         ExprKind::Literal(value) => write_literal(out, value, expr.ty),
+        ExprKind::Parameter(number) => append(out, format_args!("${number}")),
+        ExprKind::Row(values) => {
+            pieces.push(Text("ROW("))?;
+            push_list(pieces, values, names)?;
+            pieces.push(Text(")"))
+        }
         ExprKind::Unary { op, arg } => {
             let (before, after) = unary_text(op);
             pieces.extend([Text(before), sub(arg), Text(after)])
@@ -312,7 +318,7 @@ fn unary_text(op: UnaryOp) -> (&'static str, &'static str) {
 
 impl Function {
     /// The function's name in SQL.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Function::Lower => "lower",
             Function::Upper => "upper",
@@ -330,6 +336,10 @@ impl Function {
             Function::NullIf => "nullif",
             Function::Greatest => "greatest",
             Function::Least => "least",
+            Function::Scalar(id) => id.function().signature().name(),
+            Function::Array => "array",
+            Function::AnyElement(_) => "any",
+            Function::AllElements(_) => "all",
             Function::Extract(_) => "extract",
         }
     }

@@ -21,6 +21,8 @@ impl Fingerprint {
         let own = match expr.kind {
             ExprKind::Column(position) => mix(1, u64::from(position)),
             ExprKind::Literal(value) => mix(2, literal_bits(value)),
+            ExprKind::Parameter(number) => mix(11, u64::from(number)),
+            ExprKind::Row(values) => mix(12, values.len() as u64),
             ExprKind::Unary { op, .. } => mix(3, op as u64),
             ExprKind::Binary { op, .. } => mix(4, op as u64),
             ExprKind::Cast(_) => 5,

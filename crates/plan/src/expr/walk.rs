@@ -11,7 +11,7 @@ impl<'a> Expr<'a> {
     /// The number of operands, arguments and branches.
     pub fn child_count(&self) -> usize {
         match &self.kind {
-            ExprKind::Column(_) | ExprKind::Literal(_) => 0,
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Parameter(_) => 0,
             ExprKind::Unary { .. } | ExprKind::Cast(_) => 1,
             ExprKind::Binary { .. } | ExprKind::Like { .. } => 2,
             ExprKind::Between { .. } => 3,
@@ -19,14 +19,14 @@ impl<'a> Expr<'a> {
             ExprKind::Case { operand, whens, otherwise } => {
                 usize::from(operand.is_some()) + 2 * whens.len() + usize::from(otherwise.is_some())
             }
-            ExprKind::Call { args, .. } => args.len(),
+            ExprKind::Call { args, .. } | ExprKind::Row(args) => args.len(),
         }
     }
 
     /// The child at a position, in the order of the text; `None` past the last.
     pub fn child(&self, index: usize) -> Option<&'a Expr<'a>> {
         match self.kind {
-            ExprKind::Column(_) | ExprKind::Literal(_) => None,
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Parameter(_) => None,
             ExprKind::Unary { arg, .. } | ExprKind::Cast(arg) => (index == 0).then_some(arg),
             ExprKind::Binary { left, right, .. } => [left, right].get(index).copied(),
             ExprKind::Like { text, pattern, .. } => [text, pattern].get(index).copied(),
@@ -36,7 +36,7 @@ impl<'a> Expr<'a> {
                 _ => list.get(index - 1).copied(),
             },
             ExprKind::Case { operand, whens, otherwise } => case_child(operand, whens, otherwise, index),
-            ExprKind::Call { args, .. } => args.get(index).copied(),
+            ExprKind::Call { args, .. } | ExprKind::Row(args) => args.get(index).copied(),
         }
     }
 
@@ -54,7 +54,8 @@ impl<'a> Expr<'a> {
     ) -> Result<&'a Expr<'a>, AllocError> {
         assert_eq!(children.len(), self.child_count());
         let kind = match self.kind {
-            ExprKind::Column(_) | ExprKind::Literal(_) => self.kind,
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Parameter(_) => self.kind,
+            ExprKind::Row(_) => ExprKind::Row(arena.alloc_slice_copy(children)?),
             ExprKind::Unary { op, .. } => ExprKind::Unary { op, arg: children[0] },
             ExprKind::Cast(_) => ExprKind::Cast(children[0]),
             ExprKind::Binary { op, .. } => ExprKind::Binary { op, left: children[0], right: children[1] },

@@ -20,22 +20,19 @@
 //! # Source
 //! Fegaras, "A New Heuristic for Optimizing Large Queries" (DEXA 1998).
 
+use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
 
 use super::estimate;
-use super::lower::{Lowering, NOWHERE, Placed};
-use super::push_filters::Owners;
-use super::replace_columns;
-use crate::expr::{BinaryOp, Column, Expr, ExprKind, walk};
-use crate::logical::{LogicalId, LogicalKind, LogicalNode, LogicalPlan};
-use crate::physical::{HashJoin, JoinKey, JoinKind, KeyNulls, NestedLoopJoin, OperatorId, OperatorKind};
+use super::lower::{Lowering, Placed};
+use crate::expr::{BinaryOp, Expr, ExprKind};
+use crate::logical::{ColumnId, LogicalId, LogicalKind, for_each_column};
+use crate::physical::JoinKind;
 
 /// Relations that are joined already.
 #[derive(Clone, Copy, Debug)]
-struct Component {
-    operator: OperatorId,
-    rows: f64,
+struct Component<'s> {
+    placed: Placed<'s>,
     is_alive: bool,
 }
 
@@ -43,7 +40,7 @@ struct Component {
 #[derive(Clone, Copy, Debug)]
 struct Condition<'s, 'a> {
     expr: &'a Expr<'a>,
-    /// The relations that it reads, ascending.
+    /// The relations that it reads, each once.
     relations: &'s [usize],
     /// What an equality reads on either side.
     sides: Option<Sides<'s>>,
@@ -68,149 +65,124 @@ struct Choice {
 }
 
 struct JoinOrder<'s, 'a> {
-    scratch: &'s Arena,
-    arena: &'a Arena,
-    components: Vec<'s, Component>,
+    components: Vec<'s, Component<'s>>,
     /// The component of each relation.
     component_of: Vec<'s, usize>,
-    /// The relation of each column of the join.
-    owners: Owners<'s>,
-    /// Where each column is in its component's output.
-    places: &'s mut [u32],
-    /// How many readers each column still has.
-    readers: &'s mut [u32],
+    relations: &'s [LogicalId],
     conditions: Vec<'s, Condition<'s, 'a>>,
     alive_count: usize,
 }
 
-/// The operators of a join of two relations or more.
+/// The operators of inner joins of some relations, all of which have theirs; `wanted` is read of them.
 pub(super) fn join<'s, 'a>(
-    lowering: &mut Lowering<'s, 'a>,
-    plan: &LogicalPlan<'a>,
-    node: &LogicalNode<'a>,
-    relations: &[LogicalId],
+    lowering: &mut Lowering<'_, 's, 'a>,
+    relations: &'s [LogicalId],
     conjuncts: &[&'a Expr<'a>],
-    needed: &[bool],
+    wanted: &[ColumnId],
 ) -> Result<Placed<'s>, AllocError> {
-    let mut order = JoinOrder::new(lowering, plan, relations, needed)?;
-    for conjunct in conjuncts {
-        order.add_condition(lowering, plan, relations, conjunct)?;
+    let scratch = lowering.scratch;
+    let (mut components, mut component_of) = (Vec::new_in(scratch), Vec::new_in(scratch));
+    for (index, relation) in relations.iter().enumerate() {
+        components.push(Component { placed: lowering.placed(*relation), is_alive: true })?;
+        component_of.push(index)?;
     }
+    let alive_count = components.len();
+    let conditions = Vec::new_in(scratch);
+    let mut order = JoinOrder { components, component_of, relations, conditions, alive_count };
+    for conjunct in conjuncts {
+        order.add_condition(lowering, conjunct)?;
+    }
+    // What reads no relation is tested once, in front.
+    order.test_constants(lowering)?;
     while order.alive_count > 1 {
         let choice = match order.cheapest() {
             Some(choice) => choice,
             None => order.smallest_pair(),
         };
-        order.join_pair(lowering, node, choice)?;
+        order.join_pair(lowering, choice, wanted)?;
     }
-    let root = order.components[order.component_of[0]];
-    Ok(Placed { operator: root.operator, map: order.places, rows: root.rows, base_rows: root.rows })
+    Ok(order.components[order.component_of[0]].placed)
 }
 
 impl<'s, 'a> JoinOrder<'s, 'a> {
-    fn new(
-        lowering: &Lowering<'s, 'a>,
-        plan: &LogicalPlan<'a>,
-        relations: &[LogicalId],
-        needed: &[bool],
-    ) -> Result<JoinOrder<'s, 'a>, AllocError> {
-        let scratch = lowering.scratch;
-        let owners = Owners::new(plan, relations, scratch)?;
-        let mut components = Vec::with_capacity_in(relations.len(), scratch)?;
-        let mut component_of = Vec::with_capacity_in(relations.len(), scratch)?;
-        let mut places = Vec::with_capacity_in(owners.columns_count(), scratch)?;
-        for (index, relation) in relations.iter().enumerate() {
-            let placed = lowering.placed(*relation);
-            components.push(Component { operator: placed.operator, rows: placed.rows, is_alive: true })?;
-            component_of.push(index)?;
-            places.extend_from_slice(placed.map)?;
-        }
-        let readers = scratch.alloc_slice_fill_with(needed.len(), |column| u32::from(needed[column]))?;
-        Ok(JoinOrder {
-            scratch,
-            arena: lowering.arena,
-            alive_count: components.len(),
-            components,
-            component_of,
-            owners,
-            places: places.into_slice(),
-            readers,
-            conditions: Vec::new_in(scratch),
-        })
-    }
-
     fn add_condition(
         &mut self,
-        lowering: &Lowering<'s, 'a>,
-        plan: &LogicalPlan<'a>,
-        relations: &[LogicalId],
+        lowering: &Lowering<'_, 's, 'a>,
         expr: &'a Expr<'a>,
     ) -> Result<(), AllocError> {
-        let read = self.relations_of(expr)?;
-        walk::for_each(expr, self.scratch, |node| {
-            if let ExprKind::Column(position) = node.kind {
-                self.readers[position as usize] += 1;
-            }
-        })?;
+        let relations = self.relations_of(lowering, expr)?;
         let mut sides = None;
-        if let ExprKind::Binary { op: BinaryOp::Equal, left, right } = expr.kind {
-            let (on_left, on_right) = (self.relations_of(left)?, self.relations_of(right)?);
+        if let ExprKind::Binary { op: BinaryOp::Equal | BinaryOp::IsNotDistinctFrom, left, right } = expr.kind
+        {
+            let (on_left, on_right) =
+                (self.relations_of(lowering, left)?, self.relations_of(lowering, right)?);
             let is_key = !on_left.is_empty()
                 && !on_right.is_empty()
                 && on_left.iter().all(|relation| !on_right.contains(relation));
             if is_key {
-                let keys = |expr| self.keys_count(lowering, plan, relations, expr);
+                let keys = |expr, relation| self.keys_count(lowering, expr, relation);
                 sides = Some(Sides {
                     left: on_left,
                     right: on_right,
-                    keys_count: shared_keys(keys(left), keys(right)),
+                    keys_count: shared_keys(keys(left, on_left), keys(right, on_right)),
                 });
             }
         }
-        self.conditions.push(Condition { expr, relations: read, sides, is_used: false })
+        self.conditions.push(Condition { expr, relations, sides, is_used: false })
     }
 
-    /// The relations that an expression reads, ascending, each once.
-    fn relations_of(&self, expr: &'a Expr<'a>) -> Result<&'s [usize], AllocError> {
-        let mut read: Vec<'s, usize> = Vec::new_in(self.scratch);
-        let mut refusal = None;
-        walk::for_each(expr, self.scratch, |node| {
-            if let ExprKind::Column(position) = node.kind {
-                let owner = self.owners.owner(position);
-                if let Err(at) = read.binary_search(&owner)
-                    && let Err(error) = read.insert(at, owner)
-                {
-                    refusal = Some(error);
-                }
+    /// The relations that an expression reads, each once.
+    fn relations_of(
+        &self,
+        lowering: &Lowering<'_, 's, 'a>,
+        expr: &'a Expr<'a>,
+    ) -> Result<&'s [usize], AllocError> {
+        let mut read: Vec<'s, usize> = Vec::new_in(lowering.scratch);
+        for_each_column(expr, lowering.scratch, |column| {
+            let makes = |relation: &LogicalId| lowering.tree.is_made_below(column, *relation);
+            match self.relations.iter().position(makes) {
+                Some(owner) if !read.contains(&owner) => read.push(owner),
+                _ => Ok(()),
             }
         })?;
-        match refusal {
-            Some(error) => Err(error),
-            None => Ok(read.into_slice()),
-        }
+        Ok(read.into_slice())
     }
 
     /// How many different values a side of an equality has, and whether it is likely to be its table's key.
     fn keys_count(
         &self,
-        lowering: &Lowering<'s, 'a>,
-        plan: &LogicalPlan<'a>,
-        relations: &[LogicalId],
+        lowering: &Lowering<'_, 's, 'a>,
         expr: &Expr<'a>,
+        relations: &[usize],
     ) -> (f64, bool) {
-        let ExprKind::Column(position) = expr.kind else { return (f64::INFINITY, false) };
-        let owner = self.owners.owner(position);
-        let relation = relations[owner];
+        let (ExprKind::Column(column), [owner]) = (expr.kind, relations) else {
+            return (f64::INFINITY, false);
+        };
+        let relation = self.relations[*owner];
         let base_rows = lowering.placed(relation).base_rows;
-        // Files put their key first.
-        let is_first = position == self.owners.first_column(owner);
-        let is_file = matches!(plan.nodes[relation.index()].kind, LogicalKind::Scan { .. });
-        (base_rows, is_first && is_file)
+        // Tables put their key first.
+        let is_first = match lowering.plan.kind(relation) {
+            LogicalKind::Scan { first, .. } => column == first,
+            _ => false,
+        };
+        (base_rows, is_first)
     }
 
     /// Whether all of `relations` are in component `component`.
     fn is_within(&self, relations: &[usize], component: usize) -> bool {
         relations.iter().all(|relation| self.component_of[*relation] == component)
+    }
+
+    fn test_constants(&mut self, lowering: &mut Lowering<'_, 's, 'a>) -> Result<(), AllocError> {
+        let mut constant: Vec<'s, &'a Expr<'a>> = Vec::new_in(lowering.scratch);
+        for condition in self.conditions.iter_mut().filter(|condition| condition.relations.is_empty()) {
+            condition.is_used = true;
+            constant.push(condition.expr)?;
+        }
+        if let Some(first) = self.components.first_mut() {
+            first.placed = lowering.filter(first.placed, &constant)?;
+        }
+        Ok(())
     }
 
     /// The join of two components by an equality that is expected to give the fewest rows.
@@ -222,12 +194,16 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
             if left == right || !self.is_within(sides.left, left) || !self.is_within(sides.right, right) {
                 continue;
             }
-            let rows = self.components[left].rows * self.components[right].rows / sides.keys_count.max(1.0);
+            let rows = self.rows(left) * self.rows(right) / sides.keys_count.max(1.0);
             if best.is_none_or(|best| rows < best.rows) {
                 best = Some(Choice { left, right, rows });
             }
         }
         best
+    }
+
+    fn rows(&self, component: usize) -> f64 {
+        self.components[component].placed.rows
     }
 
     /// The two smallest components, for which there is no equality.
@@ -236,50 +212,47 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
         let smallest = |but: Option<usize>| {
             (0..self.components.len())
                 .filter(|index| alive(index) && Some(*index) != but)
-                .min_by(|a, b| self.components[*a].rows.total_cmp(&self.components[*b].rows))
+                .min_by(|a, b| self.rows(*a).total_cmp(&self.rows(*b)))
                 .expect("two components are left")
         };
         let left = smallest(None);
         let right = smallest(Some(left));
-        Choice { left, right, rows: self.components[left].rows * self.components[right].rows }
+        Choice { left, right, rows: self.rows(left) * self.rows(right) }
     }
 
     /// Joins two components.
     fn join_pair(
         &mut self,
-        lowering: &mut Lowering<'s, 'a>,
-        node: &LogicalNode<'a>,
+        lowering: &mut Lowering<'_, 's, 'a>,
         choice: Choice,
+        wanted: &[ColumnId],
     ) -> Result<(), AllocError> {
         let (probe, build) = self.sides(lowering, choice);
-        let probe_width = lowering.columns(self.components[probe].operator).len() as u32;
-        self.shift(build, probe_width);
-        let keys = self.take_keys(probe, build, probe_width)?;
-        let residual = self.take_residual(probe, build)?;
-        let rows = choice.rows * estimate::selectivity(residual, self.scratch)?;
-        let (output, columns) = self.take_output(node, probe, build)?;
-        let bytes = self.components[build].rows
-            * estimate::held_bytes(lowering.columns(self.components[build].operator));
-        let (probe_id, build_id) = (self.components[probe].operator, self.components[build].operator);
-        let kind = match keys {
-            [] => OperatorKind::NestedLoopJoin(NestedLoopJoin {
-                kind: JoinKind::Inner,
-                probe: probe_id,
-                build: build_id,
-                conjuncts: residual,
-                output,
-            }),
-            _ => OperatorKind::HashJoin(HashJoin {
-                kind: JoinKind::Inner,
-                probe: probe_id,
-                build: build_id,
-                keys,
-                residual,
-                output,
-            }),
-        };
-        let operator = lowering.push(kind, columns, rows, bytes)?;
-        self.components[probe] = Component { operator, rows, is_alive: true };
+        let scratch = lowering.scratch;
+        let mut conjuncts: Vec<'s, &'a Expr<'a>> = Vec::new_in(scratch);
+        for index in 0..self.conditions.len() {
+            let condition = self.conditions[index];
+            let is_ready = condition.relations.iter().all(|relation| {
+                let component = self.component_of[*relation];
+                component == probe || component == build
+            });
+            if !condition.is_used && is_ready {
+                self.conditions[index].is_used = true;
+                conjuncts.push(condition.expr)?;
+            }
+        }
+        // What is read above, or by conditions that wait.
+        let mut needed: Vec<'s, ColumnId> = Vec::new_in(scratch);
+        needed.extend_from_slice(wanted)?;
+        for condition in self.conditions.iter().filter(|condition| !condition.is_used) {
+            for_each_column(condition.expr, scratch, |column| {
+                if needed.contains(&column) { Ok(()) } else { needed.push(column) }
+            })?;
+        }
+        let (left, right) = (self.components[probe].placed, self.components[build].placed);
+        let joined =
+            lowering.join_sides(JoinKind::Inner, left, right, &conjuncts, &needed, None, choice.rows)?;
+        self.components[probe].placed = joined;
         self.components[build].is_alive = false;
         for component in self.component_of.iter_mut().filter(|component| **component == build) {
             *component = probe;
@@ -289,116 +262,20 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
     }
 
     /// Which component streams and which is held: the one with fewer bytes.
-    fn sides(&self, lowering: &Lowering<'s, 'a>, choice: Choice) -> (usize, usize) {
+    fn sides(&self, lowering: &Lowering<'_, 's, 'a>, choice: Choice) -> (usize, usize) {
         let bytes = |component: usize| {
-            let component = self.components[component];
-            component.rows * estimate::held_bytes(lowering.columns(component.operator))
+            let placed = self.components[component].placed;
+            placed.rows * estimate::held_bytes(lowering.columns(placed.operator))
         };
         match bytes(choice.left) < bytes(choice.right) {
             true => (choice.right, choice.left),
             false => (choice.left, choice.right),
         }
     }
-
-    /// Places of the build side's columns behind the probe side's.
-    fn shift(&mut self, build: usize, by: u32) {
-        for column in 0..self.places.len() {
-            let is_build = self.component_of[self.owners.owner(column as u32)] == build;
-            if is_build && self.places[column] != NOWHERE {
-                self.places[column] += by;
-            }
-        }
-    }
-
-    /// The equalities between two components, as keys over either side's own columns.
-    fn take_keys(
-        &mut self,
-        probe: usize,
-        build: usize,
-        probe_width: u32,
-    ) -> Result<&'a [JoinKey<'a>], AllocError> {
-        let mut keys: Vec<'a, JoinKey<'a>> = Vec::new_in(self.arena);
-        for index in 0..self.conditions.len() {
-            let condition = self.conditions[index];
-            let (Some(sides), false) = (condition.sides, condition.is_used) else { continue };
-            let ExprKind::Binary { left, right, .. } = condition.expr.kind else { continue };
-            let (on_probe, on_build) =
-                if self.is_within(sides.left, probe) && self.is_within(sides.right, build) {
-                    (left, right)
-                } else if self.is_within(sides.right, probe) && self.is_within(sides.left, build) {
-                    (right, left)
-                } else {
-                    continue;
-                };
-            let probe = self.placed(on_probe, 0)?;
-            let build = self.placed(on_build, probe_width)?;
-            keys.push(JoinKey { probe, build, nulls: KeyNulls::Unmatched })?;
-            self.mark_used(index)?;
-        }
-        Ok(keys.into_slice())
-    }
-
-    /// The other conditions that read these two components alone, over the columns of both.
-    fn take_residual(&mut self, probe: usize, build: usize) -> Result<&'a [&'a Expr<'a>], AllocError> {
-        let mut residual: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
-        for index in 0..self.conditions.len() {
-            let condition = self.conditions[index];
-            let is_here = condition
-                .relations
-                .iter()
-                .all(|relation| [probe, build].contains(&self.component_of[*relation]));
-            if is_here && !condition.is_used {
-                residual.push(self.placed(condition.expr, 0)?)?;
-                self.mark_used(index)?;
-            }
-        }
-        Ok(residual.into_slice())
-    }
-
-    /// The columns of both components that still have readers; updates their places.
-    fn take_output(
-        &mut self,
-        node: &LogicalNode<'a>,
-        probe: usize,
-        build: usize,
-    ) -> Result<(&'a [u32], &'a [Column<'a>]), AllocError> {
-        let mut output = Vec::new_in(self.arena);
-        let mut columns = Vec::new_in(self.arena);
-        for column in 0..self.places.len() {
-            let component = self.component_of[self.owners.owner(column as u32)];
-            if component != probe && component != build {
-                continue;
-            }
-            if self.readers[column] == 0 || self.places[column] == NOWHERE {
-                self.places[column] = NOWHERE;
-                continue;
-            }
-            let place = output.len() as u32;
-            output.push(self.places[column])?;
-            columns.push(node.columns[column])?;
-            self.places[column] = place;
-        }
-        Ok((output.into_slice(), columns.into_slice()))
-    }
-
-    /// The expression over the columns at their places, `base` further left.
-    fn placed(&self, expr: &'a Expr<'a>, base: u32) -> Result<&'a Expr<'a>, AllocError> {
-        replace_columns(expr, self.arena, |column| self.places[column as usize] - base)
-    }
-
-    /// A used condition does not read its columns again.
-    fn mark_used(&mut self, index: usize) -> Result<(), AllocError> {
-        self.conditions[index].is_used = true;
-        walk::for_each(self.conditions[index].expr, self.scratch, |node| {
-            if let ExprKind::Column(position) = node.kind {
-                self.readers[position as usize] -= 1;
-            }
-        })
-    }
 }
 
-/// How many different keys two sides of an equality share. A side that is a key has as many as its table has rows, and
-/// the other side refers to it; if neither is, both are categories of which there are few.
+/// How many different keys two sides have in common, at a guess. A key of a table bounds it; otherwise the number of different
+/// values is unknown and taken to be the root of the smaller table.
 fn shared_keys(left: (f64, bool), right: (f64, bool)) -> f64 {
     match (left, right) {
         ((left, true), (right, true)) => left.min(right),

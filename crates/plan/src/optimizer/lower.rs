@@ -1,109 +1,292 @@
 //! Turns logical nodes into physical operators, from the leaves to the root.
 //!
-//! An operator gives only the columns that are needed, so positions shift: for every logical node a map says where each
-//! of its output columns has gone. Nodes that have become nothing (filters whose conjuncts have moved, projections that
-//! change nothing) stand for their input.
+//! An operator gives only the columns that are needed: of every node it is kept which columns its operator gives, in which
+//! order, and expressions are rewritten from numbers of columns to positions. Nodes that have become nothing (filters whose
+//! conjuncts have moved, computed columns that nobody reads) stand for their input.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::Value;
 
 use super::Sink;
 use super::estimate;
 use super::key_range::{column_ranges, key_range};
-use super::need_columns::Needs;
+use super::needs::{Needs, needs};
 use super::push_filters::Filters;
-use super::replace_columns;
-use crate::expr::{Column, Expr, ExprKind};
-use crate::logical::{LogicalId, LogicalKind, LogicalNode, LogicalPlan};
+use super::tree::Tree;
+use crate::Span;
+use crate::expr::{BinaryOp, Column, Expr, ExprKind, UnaryOp, walk};
+use crate::logical::{
+    ColumnId, Join, Key, LogicalId, LogicalKind, LogicalPlan, Named, NamedAggregate, NamedWindow,
+    for_each_column,
+};
 use crate::physical::{
-    Aggregate, HashAggregate, Insert, Limit, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
+    Aggregate, AggregateKey, FrameBound, HashAggregate, HashJoin, Insert, JoinKey, JoinKind, KeyNulls, Limit,
+    NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey, TableCall,
+    TableFunction, Window, WindowFunction,
 };
 use crate::table::TableSource;
-use cofferdam_types::{Type, Value};
 
-/// A column that has no place in an operator's output.
-pub(super) const NOWHERE: u32 = u32::MAX;
+/// What is no position.
+const NOWHERE: u32 = u32::MAX;
 
 /// A logical node that has its operator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed<'s> {
     pub(super) operator: OperatorId,
-    /// Where each of the node's columns is in the operator's output; `NOWHERE` for those that nobody needs.
-    pub(super) map: &'s [u32],
+    /// The columns of the operator's output, in order.
+    pub(super) layout: &'s [ColumnId],
     /// How many rows it will give.
     pub(super) rows: f64,
     /// How many rows the table behind it has, for guesses about its keys.
     pub(super) base_rows: f64,
 }
 
-/// The pass.
-pub(super) struct Lowering<'s, 'a> {
+/// The pass over one tree.
+pub(super) struct Lowering<'p, 's, 'a> {
+    pub(super) plan: &'p LogicalPlan<'a>,
+    pub(super) tree: &'p Tree<'s>,
     pub(super) arena: &'a Arena,
     pub(super) scratch: &'s Arena,
-    operators: Vec<'a, Operator<'a>>,
+    operators: &'p mut Vec<'a, Operator<'a>>,
+    /// The operators that keep common table expressions.
+    kept: &'p [Option<Placed<'s>>],
     placed: Vec<'s, Placed<'s>>,
+    needs: &'p Needs<'s>,
+    filters: &'p Filters<'s, 'a>,
+    /// By column: its position in the layout that expressions are being rewritten for.
+    positions: &'s mut [u32],
 }
 
 /// The physical plan.
 pub(super) fn lower<'s, 'a>(
     plan: &LogicalPlan<'a>,
-    filters: &Filters<'_, 'a>,
-    needs: &Needs<'_>,
+    filters: &Filters<'s, 'a>,
     sink: Option<Sink<'a>>,
     arena: &'a Arena,
     scratch: &'s Arena,
 ) -> Result<PhysicalPlan<'a>, AllocError> {
-    let (operators, placed) = (Vec::new_in(arena), Vec::with_capacity_in(plan.nodes.len(), scratch)?);
-    let mut lowering: Lowering<'s, 'a> = Lowering { arena, scratch, operators, placed };
-    for (index, node) in plan.nodes.iter().enumerate() {
-        let placed = lowering.place(plan, node, needs[index])?;
-        let placed = lowering.filter(placed, &filters[index])?;
-        lowering.placed.push(placed)?;
+    let mut operators: Vec<'a, Operator<'a>> = Vec::new_in(arena);
+    let mut kept: Vec<'s, Option<Placed<'s>>> = Vec::new_in(scratch);
+    let reads_cte = cte_readers(plan, scratch)?;
+    // Each reads only those that were made before it, or that are kept of joins' left sides, whose order `order_of` finds.
+    for _ in 0..plan.ctes.len() {
+        kept.push(None)?;
     }
-    lowering.finish(plan, sink)
+    for index in order_of(plan, &reads_cte, scratch)? {
+        let cte = plan.ctes[index];
+        let tree = Tree::new(plan, cte.node, scratch)?;
+        let needs = needs(plan, &tree, filters, cte.columns, scratch)?;
+        let placed = {
+            let mut lowering =
+                Lowering::new(plan, &tree, &needs, filters, &mut operators, &kept, arena, scratch)?;
+            let placed = lowering.place_all()?;
+            let placed = lowering.only(placed, cte.columns)?;
+            let columns = lowering.columns(placed.operator);
+            let bytes = placed.rows * estimate::held_bytes(columns);
+            let kind = OperatorKind::Materialize { input: placed.operator };
+            let operator = lowering.push(kind, columns, placed.rows, bytes)?;
+            Placed { operator, layout: scratch.alloc_slice_copy(placed.layout)?, ..placed }
+        };
+        kept[index] = Some(placed);
+    }
+    let tree = Tree::new(plan, plan.root, scratch)?;
+    let wanted = scratch.alloc_slice_from_iter(plan.output.iter().map(|output| output.id))?;
+    let needs = needs(plan, &tree, filters, wanted, scratch)?;
+    let mut lowering = Lowering::new(plan, &tree, &needs, filters, &mut operators, &kept, arena, scratch)?;
+    let placed = lowering.place_all()?;
+    lowering.finish(placed, sink)?;
+    Ok(PhysicalPlan { operators: operators.into_slice() })
 }
 
-impl<'s, 'a> Lowering<'s, 'a> {
-    fn place(
-        &mut self,
-        plan: &LogicalPlan<'a>,
-        node: &LogicalNode<'a>,
-        needed: &[bool],
-    ) -> Result<Placed<'s>, AllocError> {
-        match node.kind {
-            LogicalKind::Scan { source, alias, conjuncts } => {
-                let (range, column_ranges) = match source {
-                    TableSource::Stored(table) => (
-                        key_range(table, conjuncts, self.arena)?,
-                        column_ranges(table, conjuncts, self.arena)?,
-                    ),
-                    TableSource::File(_) => (None, &[][..]),
-                };
-                let (projection, output) = (&[], &[]);
-                let scan = Scan { source, alias, projection, conjuncts, output, range, column_ranges };
-                self.scan(node, scan, needed)
+/// By common table expression: whether anything reads it, directly or through another one.
+fn cte_readers<'s>(plan: &LogicalPlan<'_>, scratch: &'s Arena) -> Result<Vec<'s, bool>, AllocError> {
+    let mut is_read: Vec<'s, bool> = Vec::new_in(scratch);
+    for _ in 0..plan.ctes.len() {
+        is_read.push(false)?;
+    }
+    let mut open: Vec<'s, LogicalId> = Vec::new_in(scratch);
+    open.push(plan.root)?;
+    while let Some(root) = open.pop() {
+        for id in plan.post_order(root, scratch)? {
+            if let LogicalKind::CteScan { cte, .. } = plan.kind(id)
+                && !is_read[cte as usize]
+            {
+                is_read[cte as usize] = true;
+                open.push(plan.ctes[cte as usize].node)?;
             }
-            LogicalKind::Values { rows } => self.values(node, rows, needed),
-            LogicalKind::Join { relations, conjuncts } => {
-                super::join_order::join(self, plan, node, relations, conjuncts, needed)
-            }
-            LogicalKind::Filter { input, .. } => Ok(self.placed(input)),
-            LogicalKind::Project { input, exprs } => self.project(node, input, exprs, needed),
-            LogicalKind::Aggregate { input, groups, aggregates } => {
-                self.aggregate(node, input, groups, aggregates, needed)
-            }
-            LogicalKind::Sort { input, keys, limit } => self.sort(input, keys, limit),
-            LogicalKind::Limit { input, count, offset } => self.limit(input, count, offset),
-            LogicalKind::Distinct { input } => self.distinct(input),
         }
+    }
+    Ok(is_read)
+}
+
+/// The common table expressions that are read, each behind those that it reads.
+fn order_of<'s>(
+    plan: &LogicalPlan<'_>,
+    is_read: &[bool],
+    scratch: &'s Arena,
+) -> Result<Vec<'s, usize>, AllocError> {
+    let mut order: Vec<'s, usize> = Vec::new_in(scratch);
+    let mut open: Vec<'s, (usize, bool)> = Vec::new_in(scratch);
+    for index in (0..plan.ctes.len()).rev().filter(|index| is_read[*index]) {
+        open.push((index, false))?;
+    }
+    while let Some((index, is_entered)) = open.pop() {
+        if order.contains(&index) {
+            continue;
+        }
+        if is_entered {
+            order.push(index)?;
+            continue;
+        }
+        open.push((index, true))?;
+        for id in plan.post_order(plan.ctes[index].node, scratch)? {
+            if let LogicalKind::CteScan { cte, .. } = plan.kind(id) {
+                open.push((cte as usize, false))?;
+            }
+        }
+    }
+    Ok(order)
+}
+
+impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
+    #[allow(clippy::too_many_arguments, reason = "what the pass reads and what it writes")]
+    fn new(
+        plan: &'p LogicalPlan<'a>,
+        tree: &'p Tree<'s>,
+        needs: &'p Needs<'s>,
+        filters: &'p Filters<'s, 'a>,
+        operators: &'p mut Vec<'a, Operator<'a>>,
+        kept: &'p [Option<Placed<'s>>],
+        arena: &'a Arena,
+        scratch: &'s Arena,
+    ) -> Result<Lowering<'p, 's, 'a>, AllocError> {
+        let placed = Vec::with_capacity_in(tree.order.len(), scratch)?;
+        let positions = scratch.alloc_slice_fill(plan.columns.len(), NOWHERE)?;
+        Ok(Lowering { plan, tree, arena, scratch, operators, kept, placed, needs, filters, positions })
+    }
+
+    /// Places every node of the tree; gives the root's.
+    fn place_all(&mut self) -> Result<Placed<'s>, AllocError> {
+        let tree = self.tree;
+        // Inner joins below other inner joins are ordered with these.
+        let inside = self.scratch.alloc_slice_fill(tree.order.len(), false)?;
+        for place in (0..tree.order.len()).rev() {
+            match self.plan.kind(tree.order[place]) {
+                LogicalKind::Join(Join { kind: JoinKind::Inner, left, right, .. }) => {
+                    inside[tree.place(left)] = true;
+                    inside[tree.place(right)] = true;
+                }
+                LogicalKind::Filter { input, .. } => inside[tree.place(input)] = inside[place],
+                _ => {}
+            }
+        }
+        for place in 0..tree.order.len() {
+            let id = tree.order[place];
+            let is_inner = |id: LogicalId| {
+                matches!(self.plan.kind(id), LogicalKind::Join(Join { kind: JoinKind::Inner, .. }))
+            };
+            let placed = match inside[place] && is_inner(id) {
+                // A stand-in: its relations are placed, and nobody asks for the join itself.
+                true => self.placed[place - 1],
+                false => {
+                    let placed = self.place(id, place)?;
+                    self.filter(placed, &self.filters[id.index()])?
+                }
+            };
+            self.placed.push(placed)?;
+        }
+        Ok(*self.placed.last().expect("a tree has a root"))
     }
 
     pub(super) fn placed(&self, id: LogicalId) -> Placed<'s> {
-        self.placed[id.index()]
+        self.placed[self.tree.place(id)]
     }
 
     pub(super) fn columns(&self, operator: OperatorId) -> &'a [Column<'a>] {
         self.operators[operator.index()].columns
+    }
+
+    fn place(&mut self, id: LogicalId, place: usize) -> Result<Placed<'s>, AllocError> {
+        let needs = self.needs;
+        let needed: &[ColumnId] = &needs[place];
+        match self.plan.kind(id) {
+            LogicalKind::Scan { source, alias, first, conjuncts } => {
+                self.scan(source, alias, first, conjuncts, needed)
+            }
+            LogicalKind::Values { rows, width, first } => self.values(rows, first..first + width, needed),
+            LogicalKind::CteScan { cte, columns } => {
+                let kept = self.kept[cte as usize].expect("it was made before what reads it");
+                let kind = OperatorKind::CteScan { cte: kept.operator };
+                let described = self.described(columns)?;
+                let operator = self.push(kind, described, kept.rows, 0.0)?;
+                let layout = self.scratch.alloc_slice_copy(columns)?;
+                Ok(Placed { operator, layout, rows: kept.rows, base_rows: kept.rows })
+            }
+            LogicalKind::WorkingScan { working, columns } => {
+                let described = self.described(columns)?;
+                let operator =
+                    self.push(OperatorKind::WorkingScan { working }, described, ROWS_OF_A_ROUND, 0.0)?;
+                let layout = self.scratch.alloc_slice_copy(columns)?;
+                Ok(Placed { operator, layout, rows: ROWS_OF_A_ROUND, base_rows: ROWS_OF_A_ROUND })
+            }
+            LogicalKind::Filter { input, .. } => Ok(self.placed(input)),
+            LogicalKind::Extend { input, exprs } => self.extend(self.placed(input), exprs, needed),
+            LogicalKind::Join(join) if join.kind == JoinKind::Inner => self.inner_joins(id, needed),
+            LogicalKind::Join(join) => self.outer_join(join, needed),
+            LogicalKind::Aggregate { input, groups, sets, aggregates } => {
+                self.aggregate(self.placed(input), groups, sets, aggregates, needed)
+            }
+            LogicalKind::Window { input, partition, order, functions } => {
+                self.window(self.placed(input), partition, order, functions, needed)
+            }
+            LogicalKind::Sort { input, keys, limit } => self.sort(self.placed(input), keys, limit),
+            LogicalKind::Limit { input, count, offset, ties } => {
+                self.limit(self.placed(input), count, offset, ties)
+            }
+            LogicalKind::Distinct { input, columns } => {
+                let input = self.only(self.placed(input), columns)?;
+                let described = self.columns(input.operator);
+                let rows = estimate::group_rows(input.rows, columns.len());
+                let bytes = rows * estimate::held_bytes(described);
+                let kind = OperatorKind::Distinct { input: input.operator };
+                let operator = self.push(kind, described, rows, bytes)?;
+                Ok(Placed { operator, rows, ..input })
+            }
+            LogicalKind::DistinctOn { input, columns } => {
+                let input = self.placed(input);
+                let columns = self.positions_in(columns, input.layout)?;
+                let kind = OperatorKind::DistinctOn { input: input.operator, columns };
+                let rows = estimate::group_rows(input.rows, columns.len());
+                let operator = self.push(kind, self.columns(input.operator), rows, 0.0)?;
+                Ok(Placed { operator, rows, ..input })
+            }
+            LogicalKind::Concat { inputs, sources, columns } => self.concat(inputs, sources, columns, needed),
+            LogicalKind::SetOperation { kind, all, inputs, sources, columns } => {
+                let left = self.only_as(self.placed(inputs[0]), sources[0], columns)?;
+                let right = self.only_as(self.placed(inputs[1]), sources[1], columns)?;
+                let described = self.columns(left.operator);
+                let bytes = left.rows * estimate::held_bytes(described);
+                let kind =
+                    OperatorKind::SetOperation { left: left.operator, right: right.operator, kind, all };
+                let operator = self.push(kind, described, left.rows, bytes)?;
+                Ok(Placed { operator, ..left })
+            }
+            LogicalKind::Recursive { inputs, sources, working, distinct, columns } => {
+                let base = self.only_as(self.placed(inputs[0]), sources[0], columns)?;
+                let step = self.only_as(self.placed(inputs[1]), sources[1], columns)?;
+                let described = self.columns(base.operator);
+                let rows = base.rows * 10.0;
+                let bytes = rows * estimate::held_bytes(described);
+                let (base_id, step_id) = (base.operator, step.operator);
+                let kind = OperatorKind::Recursive { base: base_id, step: step_id, working, distinct };
+                let operator = self.push(kind, described, rows, bytes)?;
+                Ok(Placed { operator, rows, ..base })
+            }
+            LogicalKind::TableFunction { input, calls, ordinality, keeps_empty } => {
+                self.table_function(input, calls, ordinality, keeps_empty)
+            }
+        }
     }
 
     /// Adds an operator.
@@ -120,266 +303,671 @@ impl<'s, 'a> Lowering<'s, 'a> {
         Ok(id)
     }
 
-    /// The expressions over an operator's output.
-    fn mapped(
-        &self,
-        exprs: impl ExactSizeIterator<Item = &'a Expr<'a>>,
-        map: &[u32],
+    /// Names and types of columns.
+    fn described(&self, columns: &[ColumnId]) -> Result<&'a [Column<'a>], AllocError> {
+        let plan = self.plan;
+        Ok(self.arena.alloc_slice_from_iter(columns.iter().map(|column| plan.columns[*column as usize]))?)
+    }
+
+    /// Expressions over an operator's output.
+    fn placed_exprs(
+        &mut self,
+        exprs: &[&'a Expr<'a>],
+        layout: &[ColumnId],
+        shift: u32,
     ) -> Result<&'a [&'a Expr<'a>], AllocError> {
-        let mut mapped = Vec::with_capacity_in(exprs.len(), self.arena)?;
-        for expr in exprs {
-            mapped.push(replace_columns(expr, self.arena, |position| map[position as usize])?)?;
+        let placed = self.arena.alloc_slice_copy(exprs)?;
+        for (position, column) in (shift..).zip(layout) {
+            let slot = &mut self.positions[*column as usize];
+            *slot = (*slot).min(position);
         }
-        Ok(mapped.into_slice())
+        for expr in placed.iter_mut() {
+            *expr = self.placed_expr(expr)?;
+        }
+        layout.iter().for_each(|column| self.positions[*column as usize] = NOWHERE);
+        Ok(placed)
+    }
+
+    fn placed_expr(&self, expr: &'a Expr<'a>) -> Result<&'a Expr<'a>, AllocError> {
+        walk::rewrite(expr, self.arena, |_, rebuilt| match rebuilt.kind {
+            ExprKind::Column(column) => {
+                let position = self.positions[column as usize];
+                debug_assert!(position != NOWHERE, "column {column} is nowhere");
+                Ok(&*self.arena.alloc(Expr { kind: ExprKind::Column(position), ..*rebuilt })?)
+            }
+            _ => Ok(rebuilt),
+        })
+    }
+
+    fn one_expr(&mut self, expr: &'a Expr<'a>, layout: &[ColumnId]) -> Result<&'a Expr<'a>, AllocError> {
+        Ok(self.placed_exprs(&[expr], layout, 0)?[0])
+    }
+
+    /// Where columns are in a layout.
+    fn positions_in(&self, columns: &[ColumnId], layout: &[ColumnId]) -> Result<&'a [u32], AllocError> {
+        let position = |column: &ColumnId| {
+            let found = layout.iter().position(|known| known == column);
+            found.expect("what is read of an input is in it") as u32
+        };
+        Ok(self.arena.alloc_slice_from_iter(columns.iter().map(position))?)
+    }
+
+    fn sort_keys(&self, keys: &[Key], layout: &[ColumnId]) -> Result<&'a [SortKey], AllocError> {
+        let placed = keys.iter().map(|key| {
+            let found = layout.iter().position(|known| *known == key.column);
+            SortKey {
+                column: found.expect("what is read of an input is in it") as u32,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            }
+        });
+        Ok(self.arena.alloc_slice_from_iter(placed)?)
     }
 
     /// A filter behind an operator, where there are conjuncts.
-    fn filter(&mut self, input: Placed<'s>, conjuncts: &[&'a Expr<'a>]) -> Result<Placed<'s>, AllocError> {
+    pub(super) fn filter(
+        &mut self,
+        input: Placed<'s>,
+        conjuncts: &[&'a Expr<'a>],
+    ) -> Result<Placed<'s>, AllocError> {
         if conjuncts.is_empty() {
             return Ok(input);
         }
-        let conjuncts =
-            self.mapped(estimate::cheap_first(conjuncts, self.scratch)?.iter().copied(), input.map)?;
+        let ordered = estimate::cheap_first(conjuncts, self.scratch)?;
+        let conjuncts = self.placed_exprs(ordered, input.layout, 0)?;
         let rows = input.rows * estimate::selectivity(conjuncts, self.scratch)?;
         let kind = OperatorKind::Filter { input: input.operator, conjuncts };
         let operator = self.push(kind, self.columns(input.operator), rows, 0.0)?;
         Ok(Placed { operator, rows, ..input })
     }
 
-    /// A map that numbers the needed columns from 0.
-    fn numbered(&self, needed: impl ExactSizeIterator<Item = bool>) -> Result<&'s [u32], AllocError> {
-        let mut map = Vec::with_capacity_in(needed.len(), self.scratch)?;
-        let mut next = 0;
-        for is_needed in needed {
-            map.push(if is_needed { next } else { NOWHERE })?;
-            next += u32::from(is_needed);
-        }
-        Ok(map.into_slice())
+    /// The operator's output as these columns, in order; each may stand there several times.
+    fn only(&mut self, input: Placed<'s>, columns: &[ColumnId]) -> Result<Placed<'s>, AllocError> {
+        self.only_as(input, columns, columns)
     }
 
-    /// Those of `items` that have a place, in order.
-    fn kept<T: Copy>(&self, items: &[T], map: &[u32]) -> Result<&'a [T], AllocError> {
-        let mut kept = Vec::new_in(self.arena);
-        kept.extend(items.iter().zip(map).filter(|(_, place)| **place != NOWHERE).map(|(item, _)| *item))?;
-        Ok(kept.into_slice())
+    /// The same under other numbers.
+    fn only_as(
+        &mut self,
+        input: Placed<'s>,
+        columns: &[ColumnId],
+        under: &[ColumnId],
+    ) -> Result<Placed<'s>, AllocError> {
+        let layout = self.scratch.alloc_slice_copy(under)?;
+        if input.layout == columns {
+            return Ok(Placed { layout, ..input });
+        }
+        if self.rearrange(input, columns, under)? {
+            return Ok(Placed { layout, ..input });
+        }
+        let mut exprs: Vec<'s, &'a Expr<'a>> = Vec::with_capacity_in(columns.len(), self.scratch)?;
+        for column in columns {
+            exprs.push(self.plan.read(*column, Span::default(), self.arena)?)?;
+        }
+        let exprs = self.placed_exprs(&exprs, input.layout, 0)?;
+        let described = self.described(under)?;
+        let kind = OperatorKind::Project { input: input.operator, exprs };
+        let operator = self.push(kind, described, input.rows, 0.0)?;
+        Ok(Placed { operator, layout, ..input })
+    }
+
+    /// Has the operator itself give these columns, where it was made last and can.
+    fn rearrange(
+        &mut self,
+        input: Placed<'s>,
+        columns: &[ColumnId],
+        under: &[ColumnId],
+    ) -> Result<bool, AllocError> {
+        let last = self.operators.len() - 1;
+        if input.operator.index() != last {
+            return Ok(false);
+        }
+        let places = self.positions_in(columns, input.layout)?;
+        // Operators that pass their input on as it is, down to the one that puts columns together.
+        let mut at = last;
+        loop {
+            let below = match self.operators[at].kind {
+                OperatorKind::Sort { input, keys, .. } => {
+                    if keys.iter().any(|key| !places.contains(&key.column)) {
+                        return Ok(false);
+                    }
+                    input
+                }
+                OperatorKind::Limit(Limit { input, ties: None, .. }) => input,
+                OperatorKind::Scan(_) | OperatorKind::Project { .. } => break,
+                OperatorKind::HashJoin(HashJoin { kind, .. })
+                | OperatorKind::NestedLoopJoin(NestedLoopJoin { kind, .. }) => match kind {
+                    JoinKind::Mark => return Ok(false),
+                    _ => break,
+                },
+                _ => return Ok(false),
+            };
+            at = below.index();
+        }
+        let described = self.described(under)?;
+        let list =
+            |old: &[u32]| self.arena.alloc_slice_from_iter(places.iter().map(|place| old[*place as usize]));
+        let kind = match self.operators[at].kind {
+            OperatorKind::Scan(scan) => OperatorKind::Scan(Scan { output: list(scan.output)?, ..scan }),
+            OperatorKind::HashJoin(join) => {
+                OperatorKind::HashJoin(HashJoin { output: list(join.output)?, ..join })
+            }
+            OperatorKind::NestedLoopJoin(join) => {
+                OperatorKind::NestedLoopJoin(NestedLoopJoin { output: list(join.output)?, ..join })
+            }
+            OperatorKind::Project { input, exprs } => {
+                let exprs = places.iter().map(|place| exprs[*place as usize]);
+                OperatorKind::Project { input, exprs: self.arena.alloc_slice_from_iter(exprs)? }
+            }
+            kind => kind,
+        };
+        self.operators[at].kind = kind;
+        self.operators[at].columns = described;
+        for above in at + 1..=last {
+            if let OperatorKind::Sort { input, keys, limit } = self.operators[above].kind {
+                let moved = keys.iter().map(|key| {
+                    let column = places.iter().position(|place| *place == key.column);
+                    SortKey { column: column.expect("it was looked for") as u32, ..*key }
+                });
+                let keys = self.arena.alloc_slice_from_iter(moved)?;
+                self.operators[above].kind = OperatorKind::Sort { input, keys, limit };
+            }
+            self.operators[above].columns = described;
+        }
+        Ok(true)
     }
 
     fn scan(
         &mut self,
-        node: &LogicalNode<'a>,
-        scan: Scan<'a>,
-        needed: &[bool],
+        source: TableSource<'a>,
+        alias: &'a str,
+        first: ColumnId,
+        conjuncts: &[&'a Expr<'a>],
+        needed: &[ColumnId],
     ) -> Result<Placed<'s>, AllocError> {
-        let read = self.scratch.alloc_slice_copy(needed)?;
-        for conjunct in scan.conjuncts {
-            crate::expr::walk::for_each(conjunct, self.scratch, |expr| {
-                if let ExprKind::Column(position) = expr.kind {
-                    read[position as usize] = true;
-                }
+        let count = source.columns().len();
+        let (read, handed_on) =
+            (self.scratch.alloc_slice_fill(count, false)?, self.scratch.alloc_slice_fill(count, false)?);
+        for column in needed {
+            handed_on[(column - first) as usize] = true;
+            read[(column - first) as usize] = true;
+        }
+        for conjunct in conjuncts {
+            for_each_column(conjunct, self.scratch, |column| {
+                read[(column - first) as usize] = true;
+                Ok(())
             })?;
         }
-        let read_map = self.numbered(read.iter().copied())?;
-        let mut projection = Vec::new_in(self.arena);
-        let mut output = Vec::new_in(self.arena);
-        for (position, place) in read_map.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
-            projection.push(position as u32)?;
-            if needed[position] {
-                output.push(*place)?;
+        let (mut projection, mut output) = (Vec::new_in(self.arena), Vec::new_in(self.arena));
+        let (mut layout, mut read_layout) = (Vec::new_in(self.scratch), Vec::new_in(self.scratch));
+        for position in (0..count).filter(|position| read[*position]) {
+            if handed_on[position] {
+                output.push(projection.len() as u32)?;
+                layout.push(first + position as u32)?;
             }
+            projection.push(position as u32)?;
+            read_layout.push(first + position as u32)?;
         }
-        let map = self.numbered(needed.iter().copied())?;
-        let conjuncts = estimate::cheap_first(scan.conjuncts, self.scratch)?;
-        let conjuncts = self.mapped(conjuncts.iter().copied(), read_map)?;
-        let base_rows = estimate::source_rows(scan.source);
+        let ordered = estimate::cheap_first(conjuncts, self.scratch)?;
+        let placed = self.placed_exprs(ordered, &read_layout, 0)?;
+        let (range, column_ranges) = match source {
+            TableSource::Stored(table) => {
+                let all = self.scratch.alloc_slice_from_iter(first..first + count as u32)?;
+                let over_table = self.placed_exprs(conjuncts, all, 0)?;
+                (key_range(table, over_table, self.arena)?, column_ranges(table, over_table, self.arena)?)
+            }
+            TableSource::File(_) => (None, &[][..]),
+        };
+        let scan = Scan {
+            source,
+            alias,
+            projection: projection.into_slice(),
+            conjuncts: placed,
+            output: output.into_slice(),
+            range,
+            column_ranges,
+        };
+        let base_rows = estimate::source_rows(source);
         let rows = match is_one_row(&scan) {
             true => 1.0,
-            false => base_rows * estimate::selectivity(conjuncts, self.scratch)?,
+            false => base_rows * estimate::selectivity(placed, self.scratch)?,
         };
-        let columns = self.kept(node.columns, map)?;
-        let scan =
-            Scan { projection: projection.into_slice(), conjuncts, output: output.into_slice(), ..scan };
+        let columns = self.described(&layout)?;
         let operator = self.push(OperatorKind::Scan(scan), columns, rows, 0.0)?;
-        Ok(Placed { operator, map, rows, base_rows })
+        Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows })
     }
 
     fn values(
         &mut self,
-        node: &LogicalNode<'a>,
         rows: &'a [&'a [&'a Expr<'a>]],
-        needed: &[bool],
+        columns: std::ops::Range<ColumnId>,
+        needed: &[ColumnId],
     ) -> Result<Placed<'s>, AllocError> {
-        let map = self.numbered(needed.iter().copied())?;
-        let columns = self.kept(node.columns, map)?;
-        let mut kept = Vec::with_capacity_in(rows.len(), self.arena)?;
-        for row in rows {
-            kept.push(self.kept(row, map)?)?;
-        }
+        let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        layout.extend(columns.clone().filter(|column| needed.contains(column)))?;
+        let kept: &'a [&'a [&'a Expr<'a>]] = match layout.len() == columns.len() {
+            true => rows,
+            false => {
+                let mut kept = Vec::with_capacity_in(rows.len(), self.arena)?;
+                for row in rows {
+                    let values = layout.iter().map(|column| row[(column - columns.start) as usize]);
+                    let values: &'a [&'a Expr<'a>] = self.arena.alloc_slice_from_iter(values)?;
+                    kept.push(values)?;
+                }
+                kept.into_slice()
+            }
+        };
         let count = rows.len() as f64;
-        let operator = self.push(OperatorKind::Values { rows: kept.into_slice() }, columns, count, 0.0)?;
-        Ok(Placed { operator, map, rows: count, base_rows: count })
+        let described = self.described(&layout)?;
+        let operator = self.push(OperatorKind::Values { rows: kept }, described, count, 0.0)?;
+        Ok(Placed { operator, layout: layout.into_slice(), rows: count, base_rows: count })
     }
 
-    fn project(
+    /// The needed columns, computed or passed on.
+    fn extend(
         &mut self,
-        node: &LogicalNode<'a>,
-        input: LogicalId,
-        exprs: &'a [&'a Expr<'a>],
-        needed: &[bool],
+        input: Placed<'s>,
+        exprs: &'a [Named<'a>],
+        needed: &[ColumnId],
     ) -> Result<Placed<'s>, AllocError> {
-        let input = self.placed(input);
-        let map = self.numbered(needed.iter().copied())?;
-        if !needed.contains(&true) {
-            // Only the number of rows matters.
-            return Ok(Placed { map, ..input });
+        let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        let mut values: Vec<'s, &'a Expr<'a>> = Vec::new_in(self.scratch);
+        for column in input.layout.iter().filter(|column| needed.contains(column)) {
+            layout.push(*column)?;
+            values.push(self.plan.read(*column, Span::default(), self.arena)?)?;
         }
-        let columns = self.kept(node.columns, map)?;
-        let exprs = self.mapped(self.kept(exprs, map)?.iter().copied(), input.map)?;
-        if self.changes_nothing(input.operator, exprs) {
-            self.rename(input.operator, columns);
-            return Ok(Placed { map, ..input });
+        let passed = layout.len();
+        for named in exprs.iter().filter(|named| needed.contains(&named.id)) {
+            layout.push(named.id)?;
+            values.push(named.expr)?;
         }
-        let operator =
-            self.push(OperatorKind::Project { input: input.operator, exprs }, columns, input.rows, 0.0)?;
-        Ok(Placed { operator, map, ..input })
+        if layout.len() == passed {
+            // Nothing is computed; what is not needed is left out further up.
+            return Ok(input);
+        }
+        let exprs = self.placed_exprs(&values, input.layout, 0)?;
+        let columns = self.described(&layout)?;
+        let kind = OperatorKind::Project { input: input.operator, exprs };
+        let operator = self.push(kind, columns, input.rows, 0.0)?;
+        Ok(Placed { operator, layout: layout.into_slice(), ..input })
     }
 
-    /// Whether a projection would give its input's columns as they are, but for their names.
-    fn changes_nothing(&self, input: OperatorId, exprs: &[&Expr<'a>]) -> bool {
-        self.columns(input).len() == exprs.len()
-            && exprs.iter().enumerate().all(
-                |(index, expr)| matches!(expr.kind, ExprKind::Column(position) if position as usize == index),
-            )
+    /// The inner joins below a node that are not below another node, in the best order.
+    fn inner_joins(&mut self, id: LogicalId, needed: &[ColumnId]) -> Result<Placed<'s>, AllocError> {
+        let mut relations: Vec<'s, LogicalId> = Vec::new_in(self.scratch);
+        let mut conjuncts: Vec<'s, &'a Expr<'a>> = Vec::new_in(self.scratch);
+        let mut open: Vec<'s, LogicalId> = Vec::new_in(self.scratch);
+        open.push(id)?;
+        while let Some(id) = open.pop() {
+            match self.plan.kind(id) {
+                LogicalKind::Join(Join { kind: JoinKind::Inner, left, right, conjuncts: own, .. }) => {
+                    conjuncts.extend_from_slice(own)?;
+                    open.extend([right, left])?;
+                }
+                LogicalKind::Filter { input, .. } => open.push(input)?,
+                // One row of no columns changes nothing.
+                LogicalKind::Values { rows: [[]], .. } if !open.is_empty() || !relations.is_empty() => {}
+                _ => relations.push(id)?,
+            }
+        }
+        match relations.into_slice() {
+            [] => unreachable!("a join has relations"),
+            [only] => {
+                let placed = self.placed(*only);
+                self.filter(placed, &conjuncts)
+            }
+            relations => super::join_order::join(self, relations, &conjuncts, needed),
+        }
     }
 
-    /// Gives an operator's output the names that its only reader would give it.
-    fn rename(&mut self, operator: OperatorId, columns: &'a [Column<'a>]) {
-        self.operators[operator.index()].columns = columns;
+    fn outer_join(&mut self, join: Join<'a>, needed: &[ColumnId]) -> Result<Placed<'s>, AllocError> {
+        let (left, right) = (self.placed(join.left), self.placed(join.right));
+        let mark = (join.kind == JoinKind::Mark).then_some(join.mark);
+        let bytes = |placed: Placed<'s>| placed.rows * estimate::held_bytes(self.columns(placed.operator));
+        // The smaller side is held, where it may be.
+        let (kind, left, right) = match join.kind {
+            JoinKind::Left if bytes(left) < bytes(right) => (JoinKind::Right, right, left),
+            JoinKind::Right if bytes(left) < bytes(right) => (JoinKind::Left, right, left),
+            JoinKind::Full if bytes(left) < bytes(right) => (JoinKind::Full, right, left),
+            kind => (kind, left, right),
+        };
+        let rows = match kind {
+            JoinKind::Semi | JoinKind::Anti => left.rows * 0.5,
+            JoinKind::Right => right.rows,
+            JoinKind::Full => left.rows + right.rows,
+            _ => left.rows,
+        };
+        self.join_sides(kind, left, right, join.conjuncts, needed, mark, rows)
+    }
+
+    /// A join of two operators: by equal keys where the conjuncts have some.
+    #[allow(clippy::too_many_arguments, reason = "a join, its sides, and what is read of it")]
+    pub(super) fn join_sides(
+        &mut self,
+        kind: JoinKind,
+        left: Placed<'s>,
+        right: Placed<'s>,
+        conjuncts: &[&'a Expr<'a>],
+        needed: &[ColumnId],
+        mark: Option<ColumnId>,
+        rows: f64,
+    ) -> Result<Placed<'s>, AllocError> {
+        let mut keys: Vec<'a, JoinKey<'a>> = Vec::new_in(self.arena);
+        let mut residual: Vec<'s, &'a Expr<'a>> = Vec::new_in(self.scratch);
+        for conjunct in conjuncts {
+            match self.key_of(kind, conjunct, left.layout, right.layout)? {
+                Some(key) => keys.push(key)?,
+                None => residual.push(*conjunct)?,
+            }
+        }
+        let unknowns = keys.iter().filter(|key| key.nulls == KeyNulls::Unknown).count();
+        let is_hashed =
+            !keys.is_empty() && (kind != JoinKind::Mark || (residual.is_empty() && unknowns <= 1));
+        let mut both: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        both.extend_from_slice(left.layout)?;
+        both.extend_from_slice(right.layout)?;
+        let (mut output, mut layout) = (Vec::new_in(self.arena), Vec::new_in(self.scratch));
+        for (position, column) in both.iter().enumerate() {
+            let is_given = position < left.layout.len() || kind.gives_build();
+            if is_given && needed.contains(column) && !layout.contains(column) {
+                output.push(position as u32)?;
+                layout.push(*column)?;
+            }
+        }
+        if let Some(mark) = mark {
+            layout.push(mark)?;
+        }
+        let columns = self.described(&layout)?;
+        let bytes = right.rows * estimate::held_bytes(self.columns(right.operator));
+        let (probe, build, output) = (left.operator, right.operator, &*output.into_slice());
+        let (operator, rows) = match is_hashed {
+            true => {
+                let ordered = estimate::cheap_first(&residual, self.scratch)?;
+                let residual = self.placed_exprs(ordered, &both, 0)?;
+                let rows = rows * estimate::selectivity(residual, self.scratch)?;
+                let join = HashJoin { kind, probe, build, keys: keys.into_slice(), residual, output };
+                (self.push(OperatorKind::HashJoin(join), columns, rows, bytes)?, rows)
+            }
+            false => {
+                let ordered = estimate::cheap_first(conjuncts, self.scratch)?;
+                let conjuncts = self.placed_exprs(ordered, &both, 0)?;
+                let share = estimate::selectivity(conjuncts, self.scratch)?;
+                let rows = if kind == JoinKind::Inner { rows * share } else { rows };
+                let join = NestedLoopJoin { kind, probe, build, conjuncts, output };
+                (self.push(OperatorKind::NestedLoopJoin(join), columns, rows, bytes)?, rows)
+            }
+        };
+        Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
+    }
+
+    /// The key that a conjunct is, if it holds something of the left side equal to something of the right one.
+    fn key_of(
+        &mut self,
+        kind: JoinKind,
+        conjunct: &'a Expr<'a>,
+        left: &[ColumnId],
+        right: &[ColumnId],
+    ) -> Result<Option<JoinKey<'a>>, AllocError> {
+        let (equality, is_tested) = match conjunct.kind {
+            ExprKind::Unary { op: UnaryOp::IsTrue, arg } => (arg, true),
+            _ => (conjunct, false),
+        };
+        let ExprKind::Binary { op, left: a, right: b } = equality.kind else { return Ok(None) };
+        let nulls = match op {
+            BinaryOp::Equal if kind == JoinKind::Mark && !is_tested => KeyNulls::Unknown,
+            BinaryOp::Equal => KeyNulls::Unmatched,
+            BinaryOp::IsNotDistinctFrom => KeyNulls::Equal,
+            _ => return Ok(None),
+        };
+        let reads = |expr: &'a Expr<'a>, layout: &[ColumnId]| -> Result<(bool, bool), AllocError> {
+            let (mut any, mut all) = (false, true);
+            for_each_column(expr, self.scratch, |column| {
+                any = true;
+                all &= layout.contains(&column);
+                Ok(())
+            })?;
+            Ok((any, all))
+        };
+        let is_of = |expr, layout: &[ColumnId]| reads(expr, layout).map(|(any, all)| any && all);
+        let (probe, build) = if is_of(a, left)? && is_of(b, right)? {
+            (a, b)
+        } else if is_of(b, left)? && is_of(a, right)? {
+            (b, a)
+        } else if kind == JoinKind::Mark && reads(a, left)?.1 && is_of(b, right)? {
+            // A constant that is looked for.
+            (a, b)
+        } else {
+            return Ok(None);
+        };
+        let probe = self.one_expr(probe, left)?;
+        let build = self.one_expr(build, right)?;
+        Ok(Some(JoinKey { probe, build, nulls }))
     }
 
     fn aggregate(
         &mut self,
-        node: &LogicalNode<'a>,
-        input: LogicalId,
-        groups: &'a [&'a Expr<'a>],
-        aggregates: &'a [Aggregate<'a>],
-        needed: &[bool],
+        input: Placed<'s>,
+        groups: &'a [Named<'a>],
+        sets: &'a [&'a [u32]],
+        aggregates: &'a [NamedAggregate<'a>],
+        needed: &[ColumnId],
     ) -> Result<Placed<'s>, AllocError> {
-        let input = self.placed(input);
+        let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        let mut exprs: Vec<'s, &'a Expr<'a>> = Vec::new_in(self.scratch);
         // Groups decide which rows there are, so they stay whether or not anyone reads them.
-        let is_kept = |(index, needed): (usize, &bool)| *needed || index < groups.len();
-        let map = self.numbered(needed.iter().enumerate().map(is_kept))?;
-        let columns = self.kept(node.columns, map)?;
-        let groups = self.mapped(groups.iter().copied(), input.map)?;
-        let mut kept = Vec::new_in(self.arena);
-        for (aggregate, _) in
-            aggregates.iter().zip(&map[groups.len()..]).filter(|(_, place)| **place != NOWHERE)
-        {
-            let args = self.mapped(aggregate.args.iter().copied(), input.map)?;
-            kept.push(Aggregate { args, ..*aggregate })?;
+        for group in groups {
+            layout.push(group.id)?;
+            exprs.push(group.expr)?;
         }
-        let rows = estimate::group_rows(input.rows, groups.len());
-        let bytes = rows * (estimate::held_bytes(columns));
+        let placed_groups = self.placed_exprs(&exprs, input.layout, 0)?;
+        let mut kept: Vec<'a, Aggregate<'a>> = Vec::new_in(self.arena);
+        for named in aggregates.iter().filter(|named| needed.contains(&named.id)) {
+            layout.push(named.id)?;
+            kept.push(self.placed_aggregate(&named.aggregate, input.layout)?)?;
+        }
+        let columns = self.described(&layout)?;
+        let rows = estimate::group_rows(input.rows, groups.len()) * sets.len() as f64;
+        let bytes = rows * estimate::held_bytes(columns);
         let kind = OperatorKind::HashAggregate(HashAggregate {
             input: input.operator,
-            groups,
-            sets: self.whole_set(groups.len())?,
+            groups: placed_groups,
+            sets,
             aggregates: kept.into_slice(),
         });
         let operator = self.push(kind, columns, rows, bytes)?;
-        Ok(Placed { operator, map, rows, base_rows: rows })
+        Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
+    }
+
+    fn placed_aggregate(
+        &mut self,
+        aggregate: &Aggregate<'a>,
+        layout: &[ColumnId],
+    ) -> Result<Aggregate<'a>, AllocError> {
+        let args = self.placed_exprs(aggregate.args, layout, 0)?;
+        let filter = aggregate.filter.map(|filter| self.one_expr(filter, layout)).transpose()?;
+        let mut order_by: Vec<'a, AggregateKey<'a>> = Vec::new_in(self.arena);
+        for key in aggregate.order_by {
+            order_by.push(AggregateKey { expr: self.one_expr(key.expr, layout)?, ..*key })?;
+        }
+        Ok(Aggregate { args, filter, order_by: order_by.into_slice(), ..*aggregate })
+    }
+
+    fn window(
+        &mut self,
+        input: Placed<'s>,
+        partition: &[ColumnId],
+        order: &[Key],
+        functions: &'a [NamedWindow<'a>],
+        needed: &[ColumnId],
+    ) -> Result<Placed<'s>, AllocError> {
+        let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        layout.extend_from_slice(input.layout)?;
+        let mut kept: Vec<'a, WindowFunction<'a>> = Vec::new_in(self.arena);
+        for named in functions.iter().filter(|named| needed.contains(&named.id)) {
+            layout.push(named.id)?;
+            let mut function = named.function;
+            function.kind = match function.kind {
+                crate::physical::WindowKind::Aggregate(aggregate) => {
+                    crate::physical::WindowKind::Aggregate(self.placed_aggregate(&aggregate, input.layout)?)
+                }
+                kind => {
+                    let arena = self.arena;
+                    kind.map(arena, |expr| self.one_expr(expr, input.layout))?
+                }
+            };
+            for bound in [&mut function.frame.start, &mut function.frame.end] {
+                if let FrameBound::Preceding(column) | FrameBound::Following(column) = bound {
+                    *column = self.positions_in(&[*column], input.layout)?[0];
+                }
+            }
+            kept.push(function)?;
+        }
+        if kept.is_empty() {
+            return Ok(input);
+        }
+        let columns = self.described(&layout)?;
+        let kind = OperatorKind::Window(Window {
+            input: input.operator,
+            partition: self.positions_in(partition, input.layout)?,
+            order: self.sort_keys(order, input.layout)?,
+            functions: kept.into_slice(),
+        });
+        let bytes = input.rows * estimate::held_bytes(columns);
+        let operator = self.push(kind, columns, input.rows, bytes)?;
+        Ok(Placed { operator, layout: layout.into_slice(), ..input })
     }
 
     fn sort(
         &mut self,
-        input: LogicalId,
-        keys: &'a [SortKey],
+        input: Placed<'s>,
+        keys: &[Key],
         limit: Option<u64>,
     ) -> Result<Placed<'s>, AllocError> {
-        let input = self.placed(input);
-        let mut mapped = Vec::with_capacity_in(keys.len(), self.arena)?;
-        for key in keys {
-            mapped.push(SortKey { column: input.map[key.column as usize], ..*key })?;
-        }
+        let keys = self.sort_keys(keys, input.layout)?;
         let columns = self.columns(input.operator);
         let rows = limit.map_or(input.rows, |limit| input.rows.min(limit as f64));
         let bytes = rows * estimate::held_bytes(columns);
-        let kind = OperatorKind::Sort { input: input.operator, keys: mapped.into_slice(), limit };
+        let kind = OperatorKind::Sort { input: input.operator, keys, limit };
         let operator = self.push(kind, columns, rows, bytes)?;
         Ok(Placed { operator, rows, ..input })
     }
 
-    fn limit(&mut self, input: LogicalId, count: Option<u64>, offset: u64) -> Result<Placed<'s>, AllocError> {
-        let input = self.placed(input);
+    fn limit(
+        &mut self,
+        input: Placed<'s>,
+        count: Option<&'a Expr<'a>>,
+        offset: Option<&'a Expr<'a>>,
+        ties: Option<&'a [ColumnId]>,
+    ) -> Result<Placed<'s>, AllocError> {
+        let number = |expr: Option<&Expr<'_>>| match expr.map(|expr| expr.kind) {
+            Some(ExprKind::Literal(Value::BigInt(number))) => u64::try_from(number).ok(),
+            _ => None,
+        };
         if let OperatorKind::Sort { limit: Some(limit), .. } = self.operators[input.operator.index()].kind
-            && offset == 0
-            && count.is_none_or(|count| limit <= count)
+            && offset.is_none()
+            && ties.is_none()
+            && number(count).is_some_and(|count| limit <= count)
         {
             // The sort gives no more than so many rows already.
             return Ok(input);
         }
-        let left = (input.rows - offset as f64).max(0.0);
-        let rows = count.map_or(left, |count| left.min(count as f64));
-        let count = count.map(|count| self.bigint(count)).transpose()?;
-        let offset = if offset == 0 { None } else { Some(self.bigint(offset)?) };
-        let kind = OperatorKind::Limit(Limit { input: input.operator, count, offset, ties: None });
+        let left = (input.rows - number(offset).unwrap_or(0) as f64).max(0.0);
+        let rows = number(count).map_or(left, |count| left.min(count as f64));
+        let ties = ties.map(|ties| self.positions_in(ties, input.layout)).transpose()?;
+        let kind = OperatorKind::Limit(Limit { input: input.operator, count, offset, ties });
         let operator = self.push(kind, self.columns(input.operator), rows, 0.0)?;
         Ok(Placed { operator, rows, ..input })
     }
 
-    /// The grouping set of all groups.
-    fn whole_set(&self, groups: usize) -> Result<&'a [&'a [u32]], AllocError> {
-        let set: &'a [u32] = self.arena.alloc_slice_from_iter(0..groups as u32)?;
-        Ok(self.arena.alloc_slice_copy(&[set])?)
+    /// The rows of all inputs; those of concatenations among them at once.
+    fn concat(
+        &mut self,
+        inputs: &[LogicalId],
+        sources: &[&[ColumnId]],
+        columns: &[ColumnId],
+        needed: &[ColumnId],
+    ) -> Result<Placed<'s>, AllocError> {
+        let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        layout.extend(columns.iter().copied().filter(|column| needed.contains(column)))?;
+        let layout: &'s [ColumnId] = layout.into_slice();
+        let mut operators: Vec<'a, OperatorId> = Vec::with_capacity_in(inputs.len(), self.arena)?;
+        let mut rows = 0.0;
+        for (input, source) in inputs.iter().zip(sources) {
+            let mut wanted: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+            for (column, from) in columns.iter().zip(*source) {
+                if layout.contains(column) {
+                    wanted.push(*from)?;
+                }
+            }
+            let placed = self.only_as(self.placed(*input), &wanted, layout)?;
+            rows += placed.rows;
+            match self.operators[placed.operator.index()].kind {
+                // It was made just now, nobody else reads it, and nothing stands behind it.
+                OperatorKind::Concat { inputs } if placed.operator.index() + 1 == self.operators.len() => {
+                    operators.extend_from_slice(inputs)?;
+                    self.operators.pop();
+                }
+                _ => operators.push(placed.operator)?,
+            }
+        }
+        let described = self.described(layout)?;
+        let operator =
+            self.push(OperatorKind::Concat { inputs: operators.into_slice() }, described, rows, 0.0)?;
+        Ok(Placed { operator, layout, rows, base_rows: rows })
     }
 
-    fn bigint(&self, value: u64) -> Result<&'a Expr<'a>, AllocError> {
-        let value = Value::BigInt(i64::try_from(value).unwrap_or(i64::MAX));
-        let (kind, ty) = (ExprKind::Literal(value), Type::BigInt);
-        Ok(self.arena.alloc(Expr { kind, ty, span: crate::Span::default() })?)
-    }
-
-    fn distinct(&mut self, input: LogicalId) -> Result<Placed<'s>, AllocError> {
-        let input = self.placed(input);
-        let columns = self.columns(input.operator);
-        let rows = estimate::group_rows(input.rows, columns.len());
-        let bytes = rows * estimate::held_bytes(columns);
-        let operator = self.push(OperatorKind::Distinct { input: input.operator }, columns, rows, bytes)?;
-        Ok(Placed { operator, rows, ..input })
+    fn table_function(
+        &mut self,
+        input: Option<LogicalId>,
+        calls: &'a [crate::logical::Call<'a>],
+        ordinality: Option<ColumnId>,
+        keeps_empty: bool,
+    ) -> Result<Placed<'s>, AllocError> {
+        let input = input.map(|input| self.placed(input));
+        let below: &'s [ColumnId] = input.map_or(&[], |input| input.layout);
+        let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
+        layout.extend_from_slice(below)?;
+        let mut placed: Vec<'a, TableCall<'a>> = Vec::with_capacity_in(calls.len(), self.arena)?;
+        for call in calls {
+            layout.extend_from_slice(call.columns)?;
+            let args = self.placed_exprs(call.args, below, 0)?;
+            let columns_count = call.columns.len() as u32;
+            placed.push(TableCall { function: call.function, args, columns_count, span: call.span })?;
+        }
+        layout.extend(ordinality)?;
+        let columns = self.described(&layout)?;
+        let rows = input.map_or(1.0, |input| input.rows) * ROWS_OF_A_CALL;
+        let kind = OperatorKind::TableFunction(TableFunction {
+            input: input.map(|input| input.operator),
+            calls: placed.into_slice(),
+            with_ordinality: ordinality.is_some(),
+            keeps_empty,
+        });
+        let operator = self.push(kind, columns, rows, 0.0)?;
+        Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
     }
 
     /// Makes sure that the root gives the query's columns, in order and under their names, and puts the sink above it.
-    fn finish(
-        mut self,
-        plan: &LogicalPlan<'a>,
-        sink: Option<Sink<'a>>,
-    ) -> Result<PhysicalPlan<'a>, AllocError> {
-        let (root, placed) = match (plan.nodes.last(), self.placed.last()) {
-            (Some(root), Some(placed)) => (*root, *placed),
-            _ => unreachable!("a bound query has a root"),
-        };
-        let mut exprs = Vec::with_capacity_in(placed.map.len(), self.arena)?;
-        for (column, place) in root.columns.iter().zip(placed.map) {
-            let span = crate::Span::default();
-            exprs.push(&*self.arena.alloc(Expr {
-                kind: ExprKind::Column(*place),
-                ty: column.ty,
-                span,
-            })?)?;
-        }
-        if self.changes_nothing(placed.operator, &exprs) {
-            self.rename(placed.operator, root.columns);
-        } else {
-            let kind = OperatorKind::Project { input: placed.operator, exprs: exprs.into_slice() };
-            self.push(kind, root.columns, placed.rows, 0.0)?;
-        }
+    fn finish(&mut self, placed: Placed<'s>, sink: Option<Sink<'a>>) -> Result<(), AllocError> {
+        let output = self.plan.output;
+        let wanted = self.scratch.alloc_slice_from_iter(output.iter().map(|output| output.id))?;
+        let placed = self.only(placed, wanted)?;
+        let plan = self.plan;
+        let named = output.iter().map(|output| Column { name: output.name, ty: plan.ty(output.id) });
+        let columns: &'a [Column<'a>] = self.arena.alloc_slice_from_iter(named)?;
+        self.operators[placed.operator.index()].columns = columns;
         if let Some(Sink { table, checks }) = sink {
-            let input = OperatorId::new(self.operators.len() as u32 - 1);
-            let kind = OperatorKind::Insert(Insert { input, table, checks });
-            self.push(kind, root.columns, placed.rows, 0.0)?;
+            let kind = OperatorKind::Insert(Insert { input: placed.operator, table, checks });
+            self.push(kind, columns, placed.rows, 0.0)?;
         }
-        Ok(PhysicalPlan { operators: self.operators.into_slice() })
+        Ok(())
     }
 }
+
+/// A guess of the rows that a round of a recursion adds.
+const ROWS_OF_A_ROUND: f64 = 100.0;
+/// A guess of the rows of a set-returning function.
+const ROWS_OF_A_CALL: f64 = 100.0;
 
 /// Whether the scan gives the value of every column of a key, which no two rows share.
 fn is_one_row(scan: &Scan<'_>) -> bool {

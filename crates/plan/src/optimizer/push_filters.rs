@@ -1,4 +1,4 @@
-//! Moves conjuncts towards the leaves.
+//! Moves conjuncts towards the leaves, and makes of joins what is left of them where conjuncts have decided.
 //!
 //! Going from the root down, every node receives the conjuncts that the nodes above it have let through, and either hands
 //! them on or keeps them:
@@ -6,181 +6,411 @@
 //! | node | hands on |
 //! |---|---|
 //! | filter, distinct, sort without limit | everything |
-//! | projection | what it reads of plain columns and constants only |
-//! | grouping | what it reads of groups that are plain columns |
-//! | join | what reads one relation, to that relation; what reads more becomes a condition of the join |
+//! | extend | what reads of its own columns only plain ones and constants |
+//! | grouping | what reads groups alone |
+//! | window | what reads columns of the partition alone |
+//! | inner join | what reads one side, to that side; what reads both becomes a condition of the join |
+//! | outer join | what reads the side that is kept, to that side; of its own conditions those on the other side |
+//! | semi, anti, single and mark join | what reads the left side |
+//! | concatenation, set operation | everything, to every input |
 //! | scan | nothing: it tests while it reads |
-//! | values, limit | nothing |
+//! | others | nothing |
+//!
+//! On the way a conjunct that no row without a match passes makes an inner join of an outer one, and a mark that is asked for by
+//! a conjunct alone makes a semi or an anti join.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
-use super::replace_columns;
-use crate::expr::{Expr, ExprKind, walk};
-use crate::logical::{LogicalKind, LogicalPlan};
+use super::tree::Tree;
+use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, walk};
+use crate::logical::{ColumnId, Join, LogicalId, LogicalKind, LogicalPlan, Named, for_each_column};
+use crate::physical::JoinKind;
 
-/// For every node the conjuncts over its output that are tested behind it. A filter keeps none: all have moved.
+/// By node: the conjuncts over its output that are tested behind it. A filter keeps none: all have moved.
 pub(super) type Filters<'s, 'a> = Vec<'s, Vec<'s, &'a Expr<'a>>>;
 
-/// Moves the conjuncts of filters and joins down; those of scans and joins are left in their nodes, the rest is returned.
+/// Moves the conjuncts below a root; those of scans and joins are left in their nodes, the rest is noted in `filters`.
 pub(super) fn push_filters<'s, 'a>(
     plan: &mut LogicalPlan<'a>,
+    root: LogicalId,
+    filters: &mut Filters<'s, 'a>,
     arena: &'a Arena,
     scratch: &'s Arena,
-) -> Result<Filters<'s, 'a>, AllocError> {
-    let mut filters: Filters<'s, 'a> = Vec::with_capacity_in(plan.nodes.len(), scratch)?;
-    for _ in 0..plan.nodes.len() {
+) -> Result<(), AllocError> {
+    while filters.len() < plan.nodes.len() {
         filters.push(Vec::new_in(scratch))?;
     }
-    let mut pass = Pass { arena, scratch, filters };
-    for index in (0..plan.nodes.len()).rev() {
-        pass.visit(plan, index)?;
+    let local = Arena::new(scratch.budget());
+    let tree = Tree::new(plan, root, &local)?;
+    let mut pass = Pass { plan, tree: &tree, arena, scratch, filters };
+    for id in tree.order.iter().rev() {
+        pass.visit(*id)?;
     }
-    Ok(pass.filters)
+    Ok(())
 }
 
-struct Pass<'s, 'a> {
+struct Pass<'p, 's, 'a> {
+    plan: &'p mut LogicalPlan<'a>,
+    tree: &'p Tree<'p>,
     arena: &'a Arena,
     scratch: &'s Arena,
-    filters: Filters<'s, 'a>,
+    filters: &'p mut Filters<'s, 'a>,
 }
 
-impl<'s, 'a> Pass<'s, 'a> {
-    fn visit(&mut self, plan: &mut LogicalPlan<'a>, index: usize) -> Result<(), AllocError> {
-        let mut arrived = std::mem::replace(&mut self.filters[index], Vec::new_in(self.scratch));
-        match plan.nodes[index].kind {
-            LogicalKind::Scan { source, alias, .. } => {
+impl<'s, 'a> Pass<'_, 's, 'a> {
+    fn visit(&mut self, id: LogicalId) -> Result<(), AllocError> {
+        let mut arrived = core::mem::replace(&mut self.filters[id.index()], Vec::new_in(self.scratch));
+        match self.plan.kind(id) {
+            LogicalKind::Scan { source, alias, first, conjuncts } => {
+                arrived.extend_from_slice(conjuncts)?;
                 let conjuncts = self.arena.alloc_slice_copy(&arrived)?;
-                plan.nodes[index].kind = LogicalKind::Scan { source, alias, conjuncts };
-            }
-            LogicalKind::Values { .. }
-            | LogicalKind::Limit { .. }
-            | LogicalKind::Sort { limit: Some(_), .. } => {
-                self.filters[index] = arrived;
+                self.plan.nodes[id.index()] = LogicalKind::Scan { source, alias, first, conjuncts };
             }
             LogicalKind::Filter { input, conjuncts } => {
                 arrived.extend_from_slice(conjuncts)?;
                 self.filters[input.index()] = arrived;
             }
-            LogicalKind::Sort { input, .. } | LogicalKind::Distinct { input } => {
+            LogicalKind::Sort { input, limit: None, .. } | LogicalKind::Distinct { input, .. } => {
                 self.filters[input.index()] = arrived;
             }
-            LogicalKind::Project { input, exprs } => {
-                self.push_through(arrived, exprs, index, input.index())?
+            LogicalKind::DistinctOn { input, columns } => {
+                self.part(id, input, arrived, &|column| columns.contains(&column))?;
             }
-            LogicalKind::Aggregate { input, groups, .. } => {
-                self.push_through(arrived, groups, index, input.index())?;
+            LogicalKind::Window { input, partition, .. } => {
+                self.part(id, input, arrived, &|column| partition.contains(&column))?;
             }
-            LogicalKind::Join { relations, conjuncts } => {
-                arrived.extend_from_slice(conjuncts)?;
-                let kept = self.push_into_relations(plan, relations, &arrived)?;
-                plan.nodes[index].kind = LogicalKind::Join { relations, conjuncts: kept };
+            LogicalKind::TableFunction { input: Some(input), .. } => {
+                let tree = self.tree;
+                self.part(id, input, arrived, &|column| tree.is_made_below(column, input))?;
             }
+            LogicalKind::Extend { input, exprs } => self.through_exprs(id, input, arrived, exprs, false)?,
+            LogicalKind::Aggregate { input, groups, sets, .. } => {
+                // A group that a set lacks is NULL whatever the rows have; and without groups there is a row whatever there is.
+                let all = sets.iter().all(|set| set.len() == groups.len());
+                if all && !groups.is_empty() {
+                    self.through_exprs(id, input, arrived, groups, true)?;
+                } else {
+                    self.filters[id.index()] = arrived;
+                }
+            }
+            LogicalKind::Join(join) => self.join(id, join, arrived)?,
+            LogicalKind::Concat { inputs, sources, columns } => {
+                for (input, source) in inputs.iter().zip(sources) {
+                    self.to_source(*input, &arrived, columns, source)?;
+                }
+            }
+            LogicalKind::SetOperation { inputs, sources, columns, .. } => {
+                for (input, source) in inputs.iter().zip(sources) {
+                    self.to_source(*input, &arrived, columns, source)?;
+                }
+            }
+            LogicalKind::Values { .. }
+            | LogicalKind::CteScan { .. }
+            | LogicalKind::WorkingScan { .. }
+            | LogicalKind::Limit { .. }
+            | LogicalKind::Sort { .. }
+            | LogicalKind::Recursive { .. }
+            | LogicalKind::TableFunction { input: None, .. } => self.filters[id.index()] = arrived,
         }
         Ok(())
     }
 
-    /// Hands on the conjuncts that read only plain ones of `exprs`, rewritten; at least one of them, so that a grouping
-    /// without groups keeps its one row.
-    fn push_through(
+    /// Whether an expression reads at least one column, and `holds` for all.
+    fn reads_only(&self, expr: &Expr<'_>, holds: &dyn Fn(ColumnId) -> bool) -> Result<bool, AllocError> {
+        let (mut any, mut all) = (false, true);
+        for_each_column(expr, self.arena, |column| {
+            any = true;
+            all &= holds(column);
+            Ok(())
+        })?;
+        Ok(any && all)
+    }
+
+    /// Hands on what reads such columns alone.
+    fn part(
         &mut self,
+        id: LogicalId,
+        input: LogicalId,
         arrived: Vec<'s, &'a Expr<'a>>,
-        exprs: &'a [&'a Expr<'a>],
-        index: usize,
-        input: usize,
+        holds: &dyn Fn(ColumnId) -> bool,
     ) -> Result<(), AllocError> {
         for conjunct in arrived {
-            let (mut reads_any, mut reads_plain) = (false, true);
-            walk::for_each(conjunct, self.scratch, |node| {
-                if let ExprKind::Column(position) = node.kind {
-                    reads_any = true;
-                    reads_plain &= exprs.get(position as usize).is_some_and(|expr| is_plain(expr));
-                }
-            })?;
-            if !reads_any || !reads_plain {
-                self.filters[index].push(conjunct)?;
-                continue;
-            }
-            let moved: Result<_, AllocError> =
-                walk::rewrite(conjunct, self.arena, |_, rebuilt| match rebuilt.kind {
-                    ExprKind::Column(position) => Ok(exprs[position as usize]),
-                    _ => Ok(rebuilt),
-                });
-            self.filters[input].push(moved?)?;
+            let target = if self.reads_only(conjunct, holds)? { input } else { id };
+            self.filters[target.index()].push(conjunct)?;
         }
         Ok(())
     }
 
-    /// Hands conjuncts that read one relation, or none, to a relation; returns the others.
-    fn push_into_relations(
+    /// Hands on conjuncts with what `exprs` compute in the place of their columns: for groups any expression, otherwise only columns
+    /// and constants, so that nothing is computed twice.
+    fn through_exprs(
         &mut self,
-        plan: &LogicalPlan<'a>,
-        relations: &'a [crate::logical::LogicalId],
-        conjuncts: &[&'a Expr<'a>],
-    ) -> Result<&'a [&'a Expr<'a>], AllocError> {
-        let owners = Owners::new(plan, relations, self.scratch)?;
-        let mut kept: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
-        for conjunct in conjuncts {
-            let (mut first, mut reads_more) = (None, false);
-            walk::for_each(conjunct, self.scratch, |node| {
-                if let ExprKind::Column(position) = node.kind {
-                    let owner = owners.owner(position);
-                    reads_more |= *first.get_or_insert(owner) != owner;
-                }
+        id: LogicalId,
+        input: LogicalId,
+        arrived: Vec<'s, &'a Expr<'a>>,
+        exprs: &'a [Named<'a>],
+        only_these: bool,
+    ) -> Result<(), AllocError> {
+        for conjunct in arrived {
+            let (mut any, mut may_pass) = (false, true);
+            for_each_column(conjunct, self.arena, |column| {
+                any = true;
+                may_pass &= match exprs.iter().find(|named| named.id == column) {
+                    Some(named) => only_these || is_plain(named.expr),
+                    None => !only_these,
+                };
+                Ok(())
             })?;
-            if reads_more {
-                kept.push(*conjunct)?;
+            if !any || !may_pass {
+                self.filters[id.index()].push(conjunct)?;
                 continue;
             }
-            let owner = first.unwrap_or(0);
-            let start = owners.first_column(owner);
-            let moved = replace_columns(conjunct, self.arena, |position| position - start)?;
-            self.filters[relations[owner].index()].push(moved)?;
+            let moved = walk::rewrite(conjunct, self.arena, |_, rebuilt| match rebuilt.kind {
+                ExprKind::Column(column) => match exprs.iter().find(|named| named.id == column) {
+                    Some(named) => Ok::<_, AllocError>(named.expr),
+                    None => Ok(rebuilt),
+                },
+                _ => Ok(rebuilt),
+            })?;
+            self.filters[input.index()].push(moved)?;
         }
-        Ok(kept.into_slice())
+        Ok(())
+    }
+
+    /// Hands conjuncts on to an input whose columns go by other numbers.
+    fn to_source(
+        &mut self,
+        input: LogicalId,
+        arrived: &[&'a Expr<'a>],
+        columns: &[ColumnId],
+        source: &[ColumnId],
+    ) -> Result<(), AllocError> {
+        for conjunct in arrived {
+            let moved = walk::rewrite(conjunct, self.arena, |_, rebuilt| match rebuilt.kind {
+                ExprKind::Column(column) => match columns.iter().position(|known| *known == column) {
+                    Some(index) => {
+                        let kind = ExprKind::Column(source[index]);
+                        Ok::<_, AllocError>(&*self.arena.alloc(Expr { kind, ..*rebuilt })?)
+                    }
+                    None => Ok(rebuilt),
+                },
+                _ => Ok(rebuilt),
+            })?;
+            self.filters[input.index()].push(moved)?;
+        }
+        Ok(())
+    }
+
+    fn join(
+        &mut self,
+        id: LogicalId,
+        mut join: Join<'a>,
+        arrived: Vec<'s, &'a Expr<'a>>,
+    ) -> Result<(), AllocError> {
+        let tree = self.tree;
+        let (left, right) = (join.left, join.right);
+        let on_left = |column: ColumnId| tree.is_made_below(column, left);
+        let on_right = |column: ColumnId| tree.is_made_below(column, right);
+        let mut arrived = arrived;
+        if join.kind == JoinKind::Mark {
+            join = self.without_mark(join, &mut arrived)?;
+        }
+        for conjunct in &arrived {
+            let (refuses_left, refuses_right) =
+                (self.refuses_null(conjunct, &on_left)?, self.refuses_null(conjunct, &on_right)?);
+            join.kind = match join.kind {
+                JoinKind::Left if refuses_right => JoinKind::Inner,
+                JoinKind::Right if refuses_left => JoinKind::Inner,
+                JoinKind::Full if refuses_left && refuses_right => JoinKind::Inner,
+                // Each row that passes has the side that the conjunct reads.
+                JoinKind::Full if refuses_left => JoinKind::Left,
+                JoinKind::Full if refuses_right => JoinKind::Right,
+                kind => kind,
+            };
+        }
+        let mut own = Vec::new_in(self.arena);
+        for conjunct in join.conjuncts {
+            let (is_left, is_right) =
+                (self.reads_only(conjunct, &on_left)?, self.reads_only(conjunct, &on_right)?);
+            match join.kind {
+                JoinKind::Inner | JoinKind::Right | JoinKind::Semi if is_left => {
+                    self.filters[left.index()].push(conjunct)?;
+                }
+                JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Single
+                    if is_right =>
+                {
+                    self.filters[right.index()].push(conjunct)?;
+                }
+                // A row that does not meet it counts for nothing, so it need not be there.
+                JoinKind::Mark if is_right && never_null(conjunct) => {
+                    self.filters[right.index()].push(conjunct)?;
+                }
+                _ => own.push(*conjunct)?,
+            }
+        }
+        for conjunct in arrived {
+            let (is_left, is_right) =
+                (self.reads_only(conjunct, &on_left)?, self.reads_only(conjunct, &on_right)?);
+            match join.kind {
+                JoinKind::Full => self.filters[id.index()].push(conjunct)?,
+                JoinKind::Right => match is_right {
+                    true => self.filters[right.index()].push(conjunct)?,
+                    false => self.filters[id.index()].push(conjunct)?,
+                },
+                _ if is_left => self.filters[left.index()].push(conjunct)?,
+                JoinKind::Inner if is_right => self.filters[right.index()].push(conjunct)?,
+                JoinKind::Inner => own.push(conjunct)?,
+                _ => self.filters[id.index()].push(conjunct)?,
+            }
+        }
+        join.conjuncts = own.into_slice();
+        self.plan.nodes[id.index()] = LogicalKind::Join(join);
+        Ok(())
+    }
+
+    /// A mark join whose mark is a conjunct is a semi join; where `NOT` of it is one, and it cannot be unknown, an anti join.
+    fn without_mark(
+        &self,
+        join: Join<'a>,
+        arrived: &mut Vec<'s, &'a Expr<'a>>,
+    ) -> Result<Join<'a>, AllocError> {
+        let is_mark = |expr: &Expr<'_>| matches!(expr.kind, ExprKind::Column(column) if column == join.mark);
+        let mut readers = 0;
+        for conjunct in arrived.iter() {
+            let mut reads = false;
+            for_each_column(conjunct, self.arena, |column| {
+                reads |= column == join.mark;
+                Ok(())
+            })?;
+            readers += usize::from(reads);
+        }
+        if readers != 1 {
+            return Ok(join);
+        }
+        // Whoever else reads the mark stands above, and finds no column then: so nobody may.
+        if self.is_read_above(join.mark)? {
+            return Ok(join);
+        }
+        let certain = join.conjuncts.iter().all(|conjunct| never_null(conjunct));
+        for index in 0..arrived.len() {
+            let kind = match arrived[index].kind {
+                ExprKind::Column(column) if column == join.mark => JoinKind::Semi,
+                ExprKind::Unary { op: UnaryOp::IsTrue, arg } if is_mark(arg) => JoinKind::Semi,
+                ExprKind::Unary { op: UnaryOp::Not, arg } if is_mark(arg) && certain => JoinKind::Anti,
+                ExprKind::Unary { op: UnaryOp::IsNotTrue, arg } if is_mark(arg) => JoinKind::Anti,
+                _ => continue,
+            };
+            arrived.remove(index);
+            let mut conjuncts = Vec::with_capacity_in(join.conjuncts.len(), self.arena)?;
+            for conjunct in join.conjuncts {
+                conjuncts.push(match conjunct.kind {
+                    ExprKind::Unary { op: UnaryOp::IsTrue, arg } => arg,
+                    _ => *conjunct,
+                })?;
+            }
+            return Ok(Join { kind, conjuncts: conjuncts.into_slice(), ..join });
+        }
+        Ok(join)
+    }
+
+    /// Whether a node of the tree, or the answer, reads a column; filters that have moved do not count.
+    fn is_read_above(&self, wanted: ColumnId) -> Result<bool, AllocError> {
+        if self.plan.output.iter().any(|output| output.id == wanted) {
+            return Ok(true);
+        }
+        let mut found = false;
+        for id in &self.tree.order {
+            let kind = self.plan.kind(*id);
+            // Conjuncts of filters are on their way down, and are those that arrived or are kept.
+            if !matches!(kind, LogicalKind::Filter { .. }) {
+                kind.for_each_read(self.scratch, |column| {
+                    found |= column == wanted;
+                    Ok(())
+                })?;
+            }
+            for conjunct in &self.filters[id.index()] {
+                for_each_column(conjunct, self.scratch, |column| {
+                    found |= column == wanted;
+                    Ok(())
+                })?;
+            }
+        }
+        for cte in &self.plan.ctes {
+            found |= cte.columns.contains(&wanted);
+        }
+        Ok(found)
+    }
+
+    /// Whether a conjunct is not true for any row in which all such columns that it reads are NULL, and it reads some.
+    fn refuses_null(
+        &self,
+        conjunct: &Expr<'_>,
+        is_null: &dyn Fn(ColumnId) -> bool,
+    ) -> Result<bool, AllocError> {
+        let local = Arena::new(self.scratch.budget());
+        let mut walk = walk::PostOrder::new_in(conjunct, &local)?;
+        // Of each expression: whether it is NULL, and whether it is not true.
+        let mut done: Vec<'_, (bool, bool)> = Vec::new_in(&local);
+        while let Some(expr) = walk.next()? {
+            let first = done.len() - expr.child_count();
+            let children = &done[first..];
+            let any_null = children.iter().any(|child| child.0);
+            let result = match expr.kind {
+                ExprKind::Column(column) => (is_null(column), is_null(column)),
+                ExprKind::Literal(value) => (value.is_null(), value.is_null()),
+                ExprKind::Unary { op, .. } => match op {
+                    UnaryOp::Not | UnaryOp::Negate => (any_null, any_null),
+                    UnaryOp::IsNotNull | UnaryOp::IsTrue | UnaryOp::IsFalse => (false, any_null),
+                    _ => (false, false),
+                },
+                ExprKind::Binary { op, .. } => match op {
+                    BinaryOp::And => (false, children.iter().any(|child| child.1)),
+                    BinaryOp::Or => {
+                        (children.iter().all(|child| child.0), children.iter().all(|child| child.1))
+                    }
+                    BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom => (false, false),
+                    _ => (any_null, any_null),
+                },
+                ExprKind::Cast(_) | ExprKind::Like { .. } | ExprKind::Between { .. } => (any_null, any_null),
+                ExprKind::InList { .. } => {
+                    let arg = children.first().is_some_and(|child| child.0);
+                    (arg, arg)
+                }
+                ExprKind::Call { function, .. } => match function {
+                    Function::Lower
+                    | Function::Upper
+                    | Function::Length
+                    | Function::Substring
+                    | Function::Abs
+                    | Function::Round
+                    | Function::Floor
+                    | Function::Ceil
+                    | Function::Extract(_) => (any_null, any_null),
+                    _ => (false, false),
+                },
+                _ => (false, false),
+            };
+            done.truncate(first);
+            done.push(result)?;
+        }
+        Ok(done.pop().is_some_and(|root| root.1))
     }
 }
 
-/// Whether an expression costs nothing to compute twice.
+/// A column or a constant: nothing is computed twice where it stands instead of its name.
 fn is_plain(expr: &Expr<'_>) -> bool {
     matches!(expr.kind, ExprKind::Column(_) | ExprKind::Literal(_))
 }
 
-/// Which relation of a join a column belongs to.
-#[derive(Debug)]
-pub(super) struct Owners<'s> {
-    /// The first column of every relation, and the number of all columns.
-    starts: Vec<'s, u32>,
-}
-
-impl<'s> Owners<'s> {
-    pub(super) fn new(
-        plan: &LogicalPlan<'_>,
-        relations: &[crate::logical::LogicalId],
-        scratch: &'s Arena,
-    ) -> Result<Owners<'s>, AllocError> {
-        let mut starts = Vec::with_capacity_in(relations.len() + 1, scratch)?;
-        let mut next = 0;
-        starts.push(0)?;
-        for relation in relations {
-            next += plan.columns(*relation).len() as u32;
-            starts.push(next)?;
+/// Whether an expression is never NULL.
+fn never_null(expr: &Expr<'_>) -> bool {
+    match expr.kind {
+        ExprKind::Unary { op, .. } => !matches!(op, UnaryOp::Not | UnaryOp::Negate),
+        ExprKind::Binary { op, .. } => {
+            matches!(op, BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom)
         }
-        Ok(Owners { starts })
-    }
-
-    /// The position of the relation among the join's relations.
-    pub(super) fn owner(&self, column: u32) -> usize {
-        self.starts.partition_point(|start| *start <= column) - 1
-    }
-
-    /// The position of a relation's first column among the join's columns.
-    pub(super) fn first_column(&self, owner: usize) -> u32 {
-        self.starts[owner]
-    }
-
-    /// The number of columns of all relations.
-    pub(super) fn columns_count(&self) -> usize {
-        self.starts.last().map_or(0, |count| *count as usize)
+        ExprKind::Literal(value) => !value.is_null(),
+        _ => false,
     }
 }

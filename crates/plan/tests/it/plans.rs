@@ -178,7 +178,7 @@ fn check_operator(
     };
     match kind {
         OperatorKind::Scan(scan) => {
-            assert!(scan.projection.is_sorted() && scan.output.is_sorted());
+            assert!(scan.projection.is_sorted());
             assert_eq!(scan.output.len(), columns);
             exprs(scan.conjuncts, scan.projection.len());
         }

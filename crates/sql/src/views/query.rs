@@ -386,6 +386,11 @@ impl<'a> Cte<'a> {
         self.0.children().find_map(Search::of)
     }
 
+    /// Whether it is computed once.
+    pub fn materialized(self) -> Materialized {
+        Materialized::from_code(self.0.detail())
+    }
+
     /// What its recursion must not repeat: `CYCLE …`.
     pub fn cycle(self) -> Option<Cycle<'a>> {
         self.0.children().find_map(Cycle::of)

@@ -1,0 +1,24 @@
+//! Puts common table expressions that are read once in the place where they are read.
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+
+use crate::Span;
+use crate::logical::{LogicalKind, LogicalPlan, Named};
+
+/// The pass: scans of such an expression become new names for its columns.
+pub(super) fn inline<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result<(), AllocError> {
+    for index in 0..plan.nodes.len() {
+        let LogicalKind::CteScan { cte, columns } = plan.nodes[index] else { continue };
+        let found = plan.ctes[cte as usize];
+        if found.scans != 1 || found.is_fenced {
+            continue;
+        }
+        let mut exprs: Vec<'a, Named<'a>> = Vec::with_capacity_in(columns.len(), arena)?;
+        for (id, column) in columns.iter().zip(found.columns) {
+            exprs.push(Named { id: *id, expr: plan.read(*column, Span::default(), arena)? })?;
+        }
+        plan.nodes[index] = LogicalKind::Extend { input: found.node, exprs: exprs.into_slice() };
+    }
+    Ok(())
+}
