@@ -9,7 +9,7 @@ use core::fmt;
 
 use crate::key::Sink;
 use crate::row::{decode_row, encode_row};
-use crate::{Element, Error, Type, Value};
+use crate::{Buffer, Element, Error, Session, TextBuffer, Type, Value};
 
 const COUNT_BYTES: usize = 4;
 
@@ -87,6 +87,177 @@ pub fn encode<'v, S: Sink>(
     sink.put(&crate::error::saturate(elements.len()).to_le_bytes())?;
     for element in elements {
         encode_row(element, sink)?;
+    }
+    Ok(())
+}
+
+/// Appends the array that a text names, `{1,NULL,"a b"}`.
+///
+/// # Errors
+/// [`Error::InvalidText`], those of the elements and of the buffer. An element of jsonb with escapes has at most
+/// [`crate::TEXT_BYTES_MAX`] bytes.
+pub(crate) fn read<B: Buffer>(
+    text: &str,
+    element: Element,
+    session: &Session<'_>,
+    buffer: &mut B,
+) -> Result<(), Error> {
+    let bytes = text.as_bytes();
+    let fault = |at, reason| Error::invalid(Type::Array(element), bytes, at, reason);
+    let start = bytes.iter().take_while(|byte| is_space(**byte)).count();
+    let trimmed_end = bytes.len() - bytes.iter().rev().take_while(|byte| is_space(**byte)).count();
+    if bytes.get(start) != Some(&b'{') {
+        return Err(fault(start, "an array begins with {"));
+    }
+    let count_at = buffer.as_bytes().len();
+    buffer.push_bytes(&[0; COUNT_BYTES])?;
+    let (mut at, mut count) = (start + 1, 0u32);
+    loop {
+        at += bytes.get(at..).unwrap_or(&[]).iter().take_while(|byte| is_space(**byte)).count();
+        let item = item_at(bytes, at).map_err(|(at, reason)| fault(at, reason))?;
+        at = item.end;
+        at += bytes.get(at..).unwrap_or(&[]).iter().take_while(|byte| is_space(**byte)).count();
+        let delimiter = bytes.get(at).copied();
+        let raw = text.get(item.start..item.inner_end).unwrap_or_default();
+        match (raw.is_empty() && !item.is_quoted, delimiter) {
+            (true, Some(b'}')) if count == 0 => {}
+            (true, _) => return Err(fault(at, "expected an element")),
+            (false, _) => {
+                put_item(raw, &item, element, session, buffer)?;
+                count += 1;
+            }
+        }
+        match delimiter {
+            Some(b',') => at += 1,
+            Some(b'}') if at + 1 == trimmed_end => break,
+            Some(b'}') => return Err(fault(at + 1, "junk behind the array")),
+            _ => return Err(fault(at, "expected a comma or }")),
+        }
+    }
+    let head =
+        buffer.as_bytes_mut().get_mut(count_at..).and_then(|tail| tail.first_chunk_mut::<COUNT_BYTES>());
+    if let Some(head) = head {
+        *head = count.to_le_bytes();
+    }
+    Ok(())
+}
+
+/// An element of a text.
+struct Item {
+    start: usize,
+    /// Where its text ends, the quote not counted.
+    inner_end: usize,
+    end: usize,
+    is_quoted: bool,
+    has_escapes: bool,
+}
+
+fn item_at(bytes: &[u8], at: usize) -> Result<Item, (usize, &'static str)> {
+    let is_quoted = bytes.get(at) == Some(&b'"');
+    let start = at + usize::from(is_quoted);
+    let mut item = Item { start, inner_end: start, end: start, is_quoted, has_escapes: false };
+    let mut place = start;
+    // Blanks at the end of what has no quotes do not count.
+    let mut last = start;
+    loop {
+        match bytes.get(place) {
+            None if is_quoted => return Err((place, "the quotes have no end")),
+            None => return Err((place, "expected a comma or }")),
+            Some(b'\\') => {
+                item.has_escapes = true;
+                place += 2;
+                last = place.min(bytes.len());
+                continue;
+            }
+            Some(b'"') if is_quoted => {
+                item.inner_end = place;
+                item.end = place + 1;
+                return Ok(item);
+            }
+            Some(b',' | b'}') if !is_quoted => break,
+            Some(b'"' | b'{') if !is_quoted => return Err((place, "expected a comma or }")),
+            Some(byte) => {
+                place += 1;
+                if is_quoted || !is_space(*byte) {
+                    last = place;
+                }
+            }
+        }
+    }
+    item.inner_end = last;
+    item.end = place;
+    Ok(item)
+}
+
+/// Appends an element as a row has it.
+fn put_item<B: Buffer>(
+    raw: &str,
+    item: &Item,
+    element: Element,
+    session: &Session<'_>,
+    buffer: &mut B,
+) -> Result<(), Error> {
+    if !item.is_quoted && !item.has_escapes && raw.eq_ignore_ascii_case("null") {
+        return buffer.push_bytes(&[0]);
+    }
+    let ty = element.ty();
+    let before = buffer.as_bytes().len();
+    let mut plain = TextBuffer::new();
+    let is_long_text = matches!(ty, Type::Text | Type::Char | Type::Json);
+    let text = match item.has_escapes {
+        false => raw,
+        true if is_long_text => {
+            unescape(raw, buffer)?;
+            if ty == Type::Json {
+                let made = buffer.as_bytes().get(before..).unwrap_or(&[]);
+                crate::json::check(core::str::from_utf8(made).unwrap_or_default())?;
+            }
+            return put_length(before, buffer);
+        }
+        true => {
+            unescape(raw, &mut plain)?;
+            plain.as_str()
+        }
+    };
+    match ty {
+        Type::Bytea => crate::cast::read_bytea(text, buffer)?,
+        Type::Jsonb => crate::json::normalize(text, buffer)?,
+        _ => {
+            let value = crate::cast::read_in(text, ty, session, &mut TextBuffer::new())
+                .map(|value| encode_row(value, &mut |bytes: &[u8]| buffer.push_bytes(bytes)))?;
+            return value;
+        }
+    }
+    put_length(before, buffer)
+}
+
+fn unescape<B: Buffer>(raw: &str, buffer: &mut B) -> Result<(), Error> {
+    let mut pieces = raw.split('\\');
+    buffer.push_bytes(pieces.next().unwrap_or_default().as_bytes())?;
+    let mut after_backslash = false;
+    for piece in pieces {
+        // Between two backslashes there is nothing: the second one is meant.
+        if piece.is_empty() && !after_backslash {
+            buffer.push_bytes(b"\\")?;
+            after_backslash = true;
+            continue;
+        }
+        after_backslash = false;
+        buffer.push_bytes(piece.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Puts the length before the bytes that were written from `before` on.
+fn put_length<B: Buffer>(before: usize, buffer: &mut B) -> Result<(), Error> {
+    let len = buffer.as_bytes().len() - before;
+    let mut length = [0; 5];
+    let mut sink = crate::key::SliceSink::new(&mut length);
+    crate::row::encode_length(len, &mut sink)?;
+    let head = sink.written();
+    buffer.push_bytes(head)?;
+    if let Some(tail) = buffer.as_bytes_mut().get_mut(before..) {
+        tail.rotate_right(head.len());
     }
     Ok(())
 }

@@ -1,108 +1,424 @@
 //! Conversions of values between types, with PostgreSQL's results and errors.
 //!
-//! | from \ to | boolean | integer | bigint | numeric | double | text | date | interval |
-//! |---|---|---|---|---|---|---|---|---|
-//! | boolean | = | 0, 1 | | | | true, false | | |
-//! | integer | not 0 | = | yes | yes | yes | yes | | |
-//! | bigint | | checked | = | yes | nearest | yes | | |
-//! | numeric | | half away | half away | half away | nearest | yes | | |
-//! | double | | half even | half even | 15 digits | = | yes | | |
-//! | text | read | read | read | read | read | = | read | read |
-//! | date, interval | | | | | | yes | = | = |
+//! [`cast_context`] says which casts there are and what must be written for them; [`cast`] makes one. A text casts to
+//! every type by being read, and every value casts to text by being printed. Beside these:
 //!
-//! NULL casts to everything. A cast to text prints into a buffer of the caller; a text is cast to text as it is.
+//! | from | to |
+//! |---|---|
+//! | numbers | numbers: half away from zero from numeric, half to even from floating point, which gives numeric 15 or 6 digits |
+//! | boolean | integer, and back |
+//! | date | timestamps: its midnight |
+//! | timestamp | date, time, timestamp with time zone by the session's zone |
+//! | timestamp with time zone | date, time, timestamp: those of the session's zone |
+//! | time | interval, and back |
+//! | json | jsonb, and back |
+//! | jsonb | boolean and numbers, where it is one |
+//! | arrays | arrays whose elements cast |
+//!
+//! NULL casts to everything. What has to be made (a text, bytes, JSON in its normal form, an array) is written to a
+//! [`Buffer`] of the caller.
+//!
+//! Lengths and digits that are no part of a type are applied by [`limit_characters`], [`pad_characters`] and
+//! [`round_seconds`].
 
 use core::fmt::Write as _;
 
-use crate::{Date, Decimal, Error, Interval, TextBuffer, Type, Uuid, Value, number};
+use crate::moment::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
+use crate::text::Printing;
+use crate::time::DAY_MICROS;
+use crate::value::trim_blanks;
+use crate::{
+    ArrayRef, Buffer, Decimal, Element, Error, Interval, Session, TextBuffer, Time, Timestamp, Type, Uuid,
+    Value, array, json, number,
+};
 
-/// Whether `CAST(from AS to)` exists, with the table at the head of this file.
-pub fn can_cast(from: Type, to: Type) -> bool {
-    match (from, to) {
-        // A text of these types is not read yet.
-        (Type::Unknown | Type::Text, Type::Array(_)) => false,
-        (
-            Type::Unknown | Type::Text,
-            Type::Bytea | Type::Time | Type::Timestamp | Type::TimestampTz | Type::Json | Type::Jsonb,
-        ) => false,
-        (Type::Unknown | Type::Text, _) | (_, Type::Unknown | Type::Text) => true,
-        (Type::Boolean, Type::Integer) | (Type::Integer, Type::Boolean) => true,
-        _ => (from.is_numeric() && to.is_numeric()) || from == to,
+/// What must be written for a cast.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum CastContext {
+    /// Nothing.
+    Implicit,
+    /// Nothing where a value is stored in a column.
+    Assignment,
+    /// The cast.
+    Explicit,
+}
+
+/// Which context a cast needs, as in PostgreSQL's `pg_cast` and its rules for casts by way of text; `None` where there is no cast.
+pub fn cast_context(from: Type, to: Type) -> Option<CastContext> {
+    use CastContext::{Assignment, Explicit, Implicit};
+    use Type::{
+        Array, BigInt, Boolean, Char, Date, Decimal, Integer, Interval, Json, Jsonb, Numeric, Real, SmallInt,
+        Text, Time, Timestamp, TimestampTz, Unknown,
+    };
+    Some(match (from, to) {
+        _ if from == to => Implicit,
+        (Unknown, _) | (Text | Char, Text | Char) => Implicit,
+        (Array(from), Array(to)) => return cast_context_of_scalars(from.ty(), to.ty()),
+        _ if from.is_numeric() && to.is_numeric() => {
+            if number_rank(from) <= number_rank(to) {
+                Implicit
+            } else {
+                Assignment
+            }
+        }
+        (Boolean, Integer) | (Integer, Boolean) => Explicit,
+        (Date, Timestamp | TimestampTz) | (Timestamp, TimestampTz) | (Time, Interval) => Implicit,
+        (Timestamp, Date | Time) | (TimestampTz, Date | Time | Timestamp) | (Interval, Time) => Assignment,
+        (Json, Jsonb) | (Jsonb, Json) => Assignment,
+        (Jsonb, Boolean | SmallInt | Integer | BigInt | Decimal { .. } | Numeric | Real | Type::Double) => {
+            Explicit
+        }
+        (_, Text | Char) => Assignment,
+        (Text | Char, _) => Explicit,
+        _ => return None,
+    })
+}
+
+/// As [`cast_context`], of types that are no arrays: so nothing recurses.
+fn cast_context_of_scalars(from: Type, to: Type) -> Option<CastContext> {
+    if matches!(from, Type::Array(_)) || matches!(to, Type::Array(_)) { None } else { cast_context(from, to) }
+}
+
+/// The order in which numbers become each other without a cast.
+const fn number_rank(ty: Type) -> u8 {
+    match ty {
+        Type::SmallInt => 0,
+        Type::Integer => 1,
+        Type::BigInt => 2,
+        Type::Decimal { .. } | Type::Numeric => 3,
+        Type::Real => 4,
+        _ => 5,
     }
 }
 
-/// The value as one of type `to`. `buffer` holds the text when the result is text made from something else.
+/// Whether `CAST(from AS to)` exists.
+pub fn can_cast(from: Type, to: Type) -> bool {
+    to == Type::Unknown || cast_context(from, to).is_some()
+}
+
+/// The value as one of type `to`, in a session in UTC. See [`cast_in`].
+///
+/// # Errors
+/// Those of [`cast_in`].
+pub fn cast<'a, B: Buffer>(value: Value<'a>, to: Type, buffer: &'a mut B) -> Result<Value<'a>, Error> {
+    cast_in(value, to, &Session::UTC, buffer)
+}
+
+/// The value as one of type `to`, as an explicit cast makes it. What has to be made stands in `buffer`, whose former content goes.
 ///
 /// A cast to [`Type::Unknown`] gives the value as it is.
 ///
 /// # Errors
 /// [`Error::CannotCast`] when there is no such cast, [`Error::InvalidText`] for text that is no value of the type,
-/// [`Error::OutOfRange`], [`Error::NumericOverflow`] and [`Error::DatetimeOverflow`] for values it cannot hold.
-pub fn cast<'a>(value: Value<'a>, to: Type, buffer: &'a mut TextBuffer) -> Result<Value<'a>, Error> {
+/// [`Error::OutOfRange`], [`Error::NumericOverflow`] and [`Error::DatetimeOverflow`] for values it cannot hold; those of
+/// the buffer.
+pub fn cast_in<'a, B: Buffer>(
+    value: Value<'a>,
+    to: Type,
+    session: &Session<'_>,
+    buffer: &'a mut B,
+) -> Result<Value<'a>, Error> {
     match (value, to) {
         (Value::Null, _) => Ok(Value::Null),
         (value, Type::Unknown) => Ok(value),
         (Value::Text(text), Type::Text) => Ok(Value::Text(text)),
-        (Value::Char(text), Type::Text) => Ok(Value::Text(crate::value::trim_blanks(text))),
+        (Value::Text(text) | Value::Char(text), Type::Char) => Ok(Value::Char(text)),
+        (Value::Char(text), Type::Text) => Ok(Value::Text(trim_blanks(text))),
         (Value::Json(text) | Value::Jsonb(text), Type::Text) => Ok(Value::Text(text)),
-        (value, Type::Text) => {
-            print(value, buffer)?;
-            Ok(Value::Text(buffer.as_str()))
+        (Value::Jsonb(text), Type::Json) => Ok(Value::Json(text)),
+        (Value::Json(text), Type::Jsonb) => read_in(text, to, session, buffer),
+        (Value::Text(text), ty) => read_in(text, ty, session, buffer),
+        (Value::Char(text), ty) => read_in(trim_blanks(text), ty, session, buffer),
+        (Value::Array(from), Type::Array(element)) if from.element() != element => {
+            cast_array(from, element, session, buffer)
         }
-        (Value::Text(text), ty) => read(text, ty),
-        (value, ty) => convert(value, ty).unwrap_or(Err(Error::CannotCast { from: value.ty(), to: ty })),
+        (value, Type::Text | Type::Char) => {
+            buffer.truncate(0);
+            print(value, session, buffer)?;
+            let text = core::str::from_utf8(buffer.as_bytes()).unwrap_or_default();
+            Ok(if to == Type::Text { Value::Text(text) } else { Value::Char(text) })
+        }
+        (value, ty) => {
+            convert(value, ty, session).unwrap_or(Err(Error::CannotCast { from: value.ty(), to: ty }))
+        }
     }
 }
 
-/// The text of a value that is not text; a cast spells booleans out, while a result shows one letter.
-///
-/// # Errors
-/// [`Error::BufferTooSmall`] for bytes and arrays that are long.
-fn print(value: Value<'_>, buffer: &mut TextBuffer) -> Result<(), Error> {
-    buffer.clear();
+/// Prints a value that is no text as a cast does: booleans are spelled out, while a result shows one letter.
+fn print<B: Buffer>(value: Value<'_>, session: &Session<'_>, buffer: &mut B) -> Result<(), Error> {
+    let mut out = Printing { buffer, refused: None };
     let printed = match value {
-        Value::Boolean(value) => write!(buffer, "{value}"),
-        value => write!(buffer, "{value}"),
+        Value::Boolean(value) => write!(out, "{value}"),
+        value => write_text(value, session, &mut out),
     };
-    let given_bytes = crate::TEXT_BYTES_MAX as u32;
-    printed.map_err(|_| Error::BufferTooSmall { needed_bytes: given_bytes + 1, given_bytes })
+    let unknown = Error::BufferTooSmall { needed_bytes: 0, given_bytes: 0 };
+    printed.map_err(|_| out.refused.unwrap_or(unknown))
 }
 
-/// The value that a text names.
+/// Writes the text form of a value that is not NULL; timestamps with time zone are shown in the zone of the session.
 ///
 /// # Errors
-/// Those of [`cast`].
+/// Those of `out`.
+pub fn write_text(
+    value: Value<'_>,
+    session: &Session<'_>,
+    out: &mut impl core::fmt::Write,
+) -> core::fmt::Result {
+    match value {
+        Value::TimestampTz(instant) => {
+            let offset = session.zones.offset_at(None, instant).unwrap_or(0);
+            out.write_str(instant.to_text_at(offset).as_str())
+        }
+        value => write!(out, "{value}"),
+    }
+}
+
+/// The value that a text names, of a type that needs no buffer and no session.
+///
+/// # Errors
+/// Those of [`cast_in`]; [`Error::BufferTooSmall`] for bytes, JSON and arrays.
 pub fn read(text: &str, ty: Type) -> Result<Value<'_>, Error> {
+    read_fixed(text, ty, &Session::UTC)
+}
+
+fn read_fixed<'a>(text: &'a str, ty: Type, session: &Session<'_>) -> Result<Value<'a>, Error> {
     let bytes = text.as_bytes();
     Ok(match ty {
         Type::Boolean => Value::Boolean(number::parse_bool(bytes)?),
         Type::SmallInt => Value::SmallInt(number::parse_i16(bytes)?),
-        Type::Real => Value::Real(number::parse_f32(bytes)?),
-        Type::Numeric => Value::Decimal(Decimal::parse(bytes)?),
-        Type::Char => Value::Char(text),
-        Type::Uuid => Value::Uuid(Uuid::parse(bytes)?),
-        Type::Bytea
-        | Type::Time
-        | Type::Timestamp
-        | Type::TimestampTz
-        | Type::Json
-        | Type::Jsonb
-        | Type::Array(_) => return Err(Error::CannotCast { from: Type::Text, to: ty }),
         Type::Integer => Value::Integer(number::parse_i32(bytes)?),
         Type::BigInt => Value::BigInt(number::parse_i64(bytes)?),
         Type::Decimal { precision, scale } => {
             Value::Decimal(Decimal::new(number::parse_unscaled(bytes, precision, scale)?, scale)?)
         }
+        Type::Numeric => Value::Decimal(Decimal::parse(bytes)?),
+        Type::Real => Value::Real(number::parse_f32(bytes)?),
         Type::Double => Value::Double(number::parse_f64(bytes)?),
-        Type::Date => Value::Date(Date::parse(bytes)?),
+        Type::Date => Value::Date(parse_date(bytes, session)?),
+        Type::Time => Value::Time(parse_time(bytes, session)?),
+        Type::Timestamp => Value::Timestamp(parse_timestamp(bytes, session)?),
+        Type::TimestampTz => Value::TimestampTz(parse_timestamptz(bytes, session)?),
         Type::Interval => Value::Interval(Interval::parse(text)?),
+        Type::Uuid => Value::Uuid(Uuid::parse(bytes)?),
         Type::Text | Type::Unknown => Value::Text(text),
+        Type::Char => Value::Char(text),
+        Type::Json => {
+            json::check(text)?;
+            Value::Json(text)
+        }
+        Type::Bytea | Type::Jsonb | Type::Array(_) => {
+            return Err(Error::BufferTooSmall {
+                needed_bytes: crate::error::saturate(bytes.len()),
+                given_bytes: 0,
+            });
+        }
+    })
+}
+
+/// The value that a text names.
+///
+/// # Errors
+/// Those of [`cast_in`].
+pub fn read_in<'a, B: Buffer>(
+    text: &'a str,
+    ty: Type,
+    session: &Session<'_>,
+    buffer: &'a mut B,
+) -> Result<Value<'a>, Error> {
+    match ty {
+        Type::Bytea => {
+            buffer.truncate(0);
+            read_bytea(text, buffer)?;
+            Ok(Value::Bytea(buffer.as_bytes()))
+        }
+        Type::Jsonb => {
+            buffer.truncate(0);
+            json::normalize(text, buffer)?;
+            Ok(Value::Jsonb(core::str::from_utf8(buffer.as_bytes()).unwrap_or_default()))
+        }
+        Type::Array(element) => {
+            buffer.truncate(0);
+            array::read(text, element, session, buffer)?;
+            ArrayRef::new(buffer.as_bytes(), element).map(Value::Array)
+        }
+        ty => read_fixed(text, ty, session),
+    }
+}
+
+/// Appends the bytes that a text names: `\x` and digits, or bytes with `\\` and `\nnn` for some of them.
+///
+/// # Errors
+/// [`Error::InvalidText`]; those of the buffer.
+pub(crate) fn read_bytea<B: Buffer>(text: &str, buffer: &mut B) -> Result<(), Error> {
+    let bytes = text.as_bytes();
+    let fault = |at, reason| Error::invalid(Type::Bytea, bytes, at, reason);
+    if let Some(digits) = bytes.strip_prefix(b"\\x") {
+        let mut high = None;
+        for (index, byte) in digits.iter().enumerate() {
+            match (char::from(*byte).to_digit(16), high) {
+                (Some(digit), None) => high = Some(digit as u8),
+                (Some(digit), Some(first)) => {
+                    buffer.push_bytes(&[first << 4 | digit as u8])?;
+                    high = None;
+                }
+                // Between bytes there may be white space.
+                (None, None) if array::is_space(*byte) => {}
+                (None, _) => return Err(fault(2 + index, "expected a hexadecimal digit").hexadecimal()),
+            }
+        }
+        return if high.is_some() {
+            Err(fault(bytes.len(), "odd number of digits").hexadecimal())
+        } else {
+            Ok(())
+        };
+    }
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let rest = bytes.get(at + 1..).unwrap_or(&[]);
+        match (byte, rest) {
+            (b'\\', [b'\\', ..]) => {
+                buffer.push_bytes(b"\\")?;
+                at += 2;
+            }
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..]) => {
+                buffer.push_bytes(&[(a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')])?;
+                at += 4;
+            }
+            (b'\\', _) => return Err(fault(at, "no such escape")),
+            _ => {
+                buffer.push_bytes(&[byte])?;
+                at += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An array with its elements cast.
+fn cast_array<'a, B: Buffer>(
+    from: ArrayRef<'_>,
+    element: Element,
+    session: &Session<'_>,
+    buffer: &'a mut B,
+) -> Result<Value<'a>, Error> {
+    buffer.truncate(0);
+    buffer.push_bytes(&crate::error::saturate(from.len()).to_le_bytes())?;
+    for value in from.iter() {
+        let mut made = TextBuffer::new();
+        if matches!(value, Value::Array(_)) {
+            return Err(Error::CannotCast { from: value.ty(), to: element.ty() });
+        }
+        let value = cast_scalar(value, element.ty(), session, &mut made)?;
+        crate::row::encode_row(value, &mut |bytes: &[u8]| buffer.push_bytes(bytes))?;
+    }
+    ArrayRef::new(buffer.as_bytes(), element).map(Value::Array)
+}
+
+/// As [`cast_in`], for elements: what is made fits a small buffer, or is refused.
+fn cast_scalar<'a>(
+    value: Value<'a>,
+    to: Type,
+    session: &Session<'_>,
+    buffer: &'a mut TextBuffer,
+) -> Result<Value<'a>, Error> {
+    match (value, to) {
+        (Value::Text(text), Type::Text) | (Value::Char(text), Type::Char) if !text.is_empty() => {
+            Ok(if to == Type::Text { Value::Text(text) } else { Value::Char(text) })
+        }
+        (_, Type::Array(_)) => Err(Error::CannotCast { from: value.ty(), to }),
+        _ => cast_in(value, to, session, buffer),
+    }
+}
+
+/// A text of at most `length` characters: cut where the cast is written; where a value is stored, only blanks may be lost.
+///
+/// # Errors
+/// [`Error::TooLong`].
+pub fn limit_characters(text: &str, length: u32, ty: Type, context: CastContext) -> Result<&str, Error> {
+    let Some((end, _)) = text.char_indices().nth(length as usize) else { return Ok(text) };
+    let (kept, lost) = text.split_at_checked(end).unwrap_or((text, ""));
+    match context == CastContext::Explicit || trim_blanks(lost).is_empty() {
+        true => Ok(kept),
+        false => Err(Error::TooLong { ty, length }),
+    }
+}
+
+/// A text of exactly `length` characters, with blanks behind it where it is shorter.
+///
+/// # Errors
+/// Those of [`limit_characters`] and of the buffer.
+pub fn pad_characters<'a, B: Buffer>(
+    text: &'a str,
+    length: u32,
+    context: CastContext,
+    buffer: &'a mut B,
+) -> Result<&'a str, Error> {
+    let kept = limit_characters(text, length, Type::Char, context)?;
+    let missing = (length as usize).saturating_sub(kept.chars().count());
+    if missing == 0 {
+        return Ok(kept);
+    }
+    const BLANKS: [u8; 64] = [b' '; 64];
+    buffer.truncate(0);
+    buffer.push_bytes(kept.as_bytes())?;
+    let mut left = missing;
+    while left > 0 {
+        let piece = left.min(BLANKS.len());
+        buffer.push_bytes(BLANKS.get(..piece).unwrap_or(&BLANKS))?;
+        left -= piece;
+    }
+    Ok(core::str::from_utf8(buffer.as_bytes()).unwrap_or_default())
+}
+
+/// A time, timestamp or interval with so many digits of seconds, at most 6; rounded half away from zero. Other values stay.
+///
+/// # Errors
+/// [`Error::DatetimeOverflow`] outside of the type's range.
+pub fn round_seconds(value: Value<'_>, digits: u8) -> Result<Value<'_>, Error> {
+    let unit = 10i64.pow(6 - u32::from(digits.min(Type::SECONDS_DIGITS_MAX)));
+    let round = |micros: i64| {
+        let half = if micros < 0 { -(unit / 2) } else { unit / 2 };
+        micros.saturating_add(half) / unit * unit
+    };
+    Ok(match value {
+        Value::Time(time) => Value::Time(Time::from_micros(round(time.micros()))?),
+        Value::Timestamp(moment) if !moment.is_infinite() => {
+            Value::Timestamp(Timestamp::from_micros(round(moment.micros()))?)
+        }
+        Value::TimestampTz(moment) if !moment.is_infinite() => {
+            Value::TimestampTz(Timestamp::from_micros(round(moment.micros()))?)
+        }
+        Value::Interval(interval) => Value::Interval(Interval { micros: round(interval.micros), ..interval }),
+        other => other,
     })
 }
 
 /// Casts that neither read nor make text; nothing where there is none.
-fn convert<'a>(value: Value<'a>, to: Type) -> Option<Result<Value<'a>, Error>> {
+fn convert<'a>(value: Value<'a>, to: Type, session: &Session<'_>) -> Option<Result<Value<'a>, Error>> {
+    let local = |instant| session.to_local(instant, None);
     let converted = match (value, to) {
+        (Value::Date(date), Type::Timestamp) => {
+            Timestamp::from_parts(date, Time::MIDNIGHT).map(Value::Timestamp)
+        }
+        (Value::Date(date), Type::TimestampTz) => Timestamp::from_parts(date, Time::MIDNIGHT)
+            .and_then(|midnight| session.to_instant(midnight, None))
+            .map(Value::TimestampTz),
+        (Value::Timestamp(moment), Type::Date) => Ok(Value::Date(moment.date())),
+        (Value::Timestamp(moment), Type::Time) => Ok(time_of(moment)),
+        (Value::Timestamp(moment), Type::TimestampTz) => {
+            session.to_instant(moment, None).map(Value::TimestampTz)
+        }
+        (Value::TimestampTz(instant), Type::Date) => local(instant).map(|moment| Value::Date(moment.date())),
+        (Value::TimestampTz(instant), Type::Time) => local(instant).map(time_of),
+        (Value::TimestampTz(instant), Type::Timestamp) => local(instant).map(Value::Timestamp),
+        (Value::Time(time), Type::Interval) => {
+            Ok(Value::Interval(Interval { months: 0, days: 0, micros: time.micros() }))
+        }
+        (Value::Interval(interval), Type::Time) => {
+            Time::from_micros(interval.micros.rem_euclid(DAY_MICROS)).map(Value::Time)
+        }
+        (Value::Jsonb(_), Type::Jsonb) => Ok(value),
+        (Value::Jsonb(text), to) => return of_jsonb(text, to, session),
         (Value::Boolean(_), Type::Boolean)
         | (Value::Integer(_), Type::Integer)
         | (Value::BigInt(_), Type::BigInt)
@@ -118,7 +434,6 @@ fn convert<'a>(value: Value<'a>, to: Type) -> Option<Result<Value<'a>, Error>> {
         | (Value::TimestampTz(_), Type::TimestampTz)
         | (Value::Uuid(_), Type::Uuid)
         | (Value::Json(_), Type::Json)
-        | (Value::Jsonb(_), Type::Jsonb)
         | (Value::Interval(_), Type::Interval) => Ok(value),
         (Value::Array(array), Type::Array(element)) if array.element() == element => Ok(value),
         (value, Type::SmallInt) if value.ty().is_numeric() => to_smallint(value),
@@ -145,6 +460,37 @@ fn convert<'a>(value: Value<'a>, to: Type) -> Option<Result<Value<'a>, Error>> {
         _ => return None,
     };
     Some(converted)
+}
+
+/// The time of day of a moment; NULL of an infinite one.
+fn time_of<'a>(moment: Timestamp) -> Value<'a> {
+    if moment.is_infinite() { Value::Null } else { Value::Time(moment.time()) }
+}
+
+/// A boolean or a number of JSON.
+fn of_jsonb<'a>(text: &str, to: Type, session: &Session<'_>) -> Option<Result<Value<'a>, Error>> {
+    match (text, to) {
+        (_, Type::Jsonb) => None,
+        ("true" | "false", Type::Boolean) => Some(Ok(Value::Boolean(text == "true"))),
+        (_, ty) if ty.is_numeric() => {
+            let number = match Decimal::parse(text.as_bytes()) {
+                Ok(number) => Value::Decimal(number),
+                Err(_) => return Some(Err(Error::CannotCastJson { to })),
+            };
+            if to == Type::Numeric { Some(Ok(number)) } else { convert_number(number, to, session) }
+        }
+        (_, Type::Boolean) => Some(Err(Error::CannotCastJson { to })),
+        _ => None,
+    }
+}
+
+/// As [`convert`], of what is no JSON: so nothing recurses.
+fn convert_number<'a>(
+    number: Value<'a>,
+    to: Type,
+    session: &Session<'_>,
+) -> Option<Result<Value<'a>, Error>> {
+    if matches!(number, Value::Decimal(_)) { convert(number, to, session) } else { None }
 }
 
 fn to_smallint<'a>(value: Value<'a>) -> Result<Value<'a>, Error> {
@@ -204,6 +550,7 @@ pub fn double_to_i64(value: f64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Date;
     use proptest::prelude::*;
     use std::string::{String, ToString as _};
 

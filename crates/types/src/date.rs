@@ -91,6 +91,13 @@ impl Date {
         ymd(year, month, day).map_err(|reason| Error::datetime(Type::Date, text, reason))
     }
 
+    /// Reads a text of the shape `yyyy-mm-dd`; nothing for other shapes.
+    #[inline]
+    pub(crate) fn parse_usual(text: &[u8]) -> Option<Result<Date, Error>> {
+        let (year, month, day) = parse_ten(text)?;
+        Some(ymd(year, month, day).map_err(|reason| Error::datetime(Type::Date, text, reason)))
+    }
+
     /// Year (0 is 1 BC), month (1 to 12) and day of the month (1 to 31).
     pub fn ymd(self) -> (i32, u32, u32) {
         civil(self.0.into())

@@ -55,6 +55,42 @@ pub enum Error {
         /// The rule that was broken.
         reason: &'static str,
     },
+    /// Arrays and objects of JSON are nested too deep (54001).
+    TooDeep {
+        /// How deep they may be.
+        depth_max: u32,
+    },
+    /// A string of jsonb has the character `\u0000` (22P05).
+    UnsupportedEscape,
+    /// A text is too long for `character(n)` or `character varying(n)` (22001).
+    TooLong {
+        /// Text or character.
+        ty: Type,
+        /// The most characters.
+        length: u32,
+    },
+    /// The digits of bytes are none (22023).
+    InvalidHexadecimal {
+        /// The text, as far as it fits.
+        text: Excerpt,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A time zone is more than 16 hours from UTC (22009).
+    ZoneDisplacement {
+        /// The text that was read.
+        text: Excerpt,
+    },
+    /// A value of jsonb is none of the type that it is cast to (22023).
+    CannotCastJson {
+        /// The type that was asked for.
+        to: Type,
+    },
+    /// No time zone has this name (22023).
+    UnknownZone {
+        /// The name; empty for the zone of the session.
+        name: Excerpt,
+    },
     /// No type has this name (42704).
     UnknownType {
         /// The name.
@@ -132,7 +168,15 @@ impl Error {
                 "22003"
             }
             Error::DivisionByZero => "22012",
+            Error::DatetimeOverflow { ty: Type::Interval, text, .. } if !text.is_empty() => "22015",
             Error::DatetimeOverflow { .. } => "22008",
+            Error::ZoneDisplacement { .. } => "22009",
+            Error::UnknownZone { .. } | Error::InvalidHexadecimal { .. } | Error::CannotCastJson { .. } => {
+                "22023"
+            }
+            Error::TooDeep { .. } => "54001",
+            Error::UnsupportedEscape => "22P05",
+            Error::TooLong { .. } => "22001",
             Error::UnknownType { .. } => "42704",
             Error::InvalidModifier { .. } => "22023",
             Error::CannotCast { .. } => "42846",
@@ -186,6 +230,20 @@ impl Error {
         Error::DatetimeOverflow { ty, text: Excerpt::new(text), reason }
     }
 
+    /// The same error as bytes written in digits have it (22023).
+    #[cold]
+    pub(crate) fn hexadecimal(self) -> Error {
+        match self {
+            Error::InvalidText { text, reason, .. } => Error::InvalidHexadecimal { text, reason },
+            other => other,
+        }
+    }
+
+    #[cold]
+    pub(crate) fn unknown_zone(name: Option<&str>) -> Error {
+        Error::UnknownZone { name: Excerpt::new(name.unwrap_or_default().as_bytes()) }
+    }
+
     #[cold]
     pub(crate) fn corrupt(ty: Type, at: usize, reason: &'static str) -> Error {
         Error::Corrupt { ty, at: saturate(at), reason }
@@ -232,9 +290,28 @@ impl fmt::Display for Error {
             Error::DatetimeOverflow { ty, text, reason } if text.is_empty() => {
                 write!(f, "{} out of range: {reason}", ty.name())
             }
+            Error::DatetimeOverflow { ty: Type::Interval, text, reason } => {
+                write!(f, "interval field value out of range: \"{text}\" ({reason})")
+            }
+            Error::ZoneDisplacement { text } => {
+                write!(f, "time zone displacement out of range: \"{text}\"")
+            }
+            Error::CannotCastJson { to } => {
+                write!(f, "cannot cast this value of jsonb to type {}", to.name())
+            }
             Error::DatetimeOverflow { text, reason, .. } => {
                 write!(f, "date/time field value out of range: \"{text}\" ({reason})")
             }
+            Error::TooDeep { depth_max } => write!(f, "JSON is nested deeper than {depth_max} levels"),
+            Error::UnsupportedEscape => f.write_str("unsupported Unicode escape sequence"),
+            Error::TooLong { ty, length } => {
+                let name = if ty == Type::Char { "character" } else { "character varying" };
+                write!(f, "value too long for type {name}({length})")
+            }
+            Error::InvalidHexadecimal { text, reason } => {
+                write!(f, "invalid hexadecimal data: \"{text}\" ({reason})")
+            }
+            Error::UnknownZone { name } => write!(f, "time zone \"{name}\" not recognized"),
             Error::UnknownType { name } => write!(f, "type \"{name}\" does not exist"),
             Error::InvalidModifier { name, given, reason } => {
                 write!(f, "{reason} in type \"{name}\", not {given}")

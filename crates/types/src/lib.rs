@@ -10,7 +10,9 @@
 //! | `digits` | decimals as text: scanning and printing |
 //! | `wide` | the 256-bit intermediate results of both |
 //! | `date`, `time`, `interval` | [`Date`], [`Time`] and [`Timestamp`], [`Interval`], proleptic Gregorian |
+//! | `moment` | dates, times and timestamps from text, in a [`Session`] |
 //! | `uuid` | [`Uuid`] |
+//! | `json` | whether a text is JSON, and the normal form of jsonb |
 //! | `array` | [`ArrayRef`], lists of values |
 //! | `number` | integers, booleans and doubles from and to text |
 //! | `key` | bytes whose order is the order of the values |
@@ -67,12 +69,16 @@ extern crate std;
 pub mod array;
 pub mod cast;
 pub mod column;
+#[cfg(test)]
+mod conformance;
 mod date;
 mod decimal;
 mod digits;
 mod error;
 mod interval;
+pub mod json;
 pub mod key;
+pub mod moment;
 pub mod number;
 pub mod row;
 mod sniff;
@@ -89,8 +95,9 @@ pub use date::Date;
 pub use decimal::Decimal;
 pub use error::{Error, Excerpt};
 pub use interval::{Interval, IntervalUnit};
+pub use moment::Session;
 pub use sniff::Sniffer;
-pub use text::{TEXT_BYTES_MAX, TextBuffer};
+pub use text::{Buffer, TEXT_BYTES_MAX, TextBuffer};
 pub use time::{Time, Timestamp};
 pub use ty::{Aggregate, Arithmetic, ArithmeticOp, Element, Type};
 pub use uuid::Uuid;

@@ -5,6 +5,9 @@
 
 use core::fmt;
 
+use crate::Error;
+use crate::error::saturate;
+
 /// The longest text form of any value of a fixed size, rounded up, in bytes.
 pub const TEXT_BYTES_MAX: usize = 96;
 
@@ -47,6 +50,84 @@ impl TextBuffer {
         self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(bytes);
         self.len = end;
         Ok(())
+    }
+}
+
+/// Bytes that a conversion has to make: a [`TextBuffer`] for values of a fixed size, a growing buffer of the caller's for
+/// texts, bytes, JSON and arrays.
+///
+/// Where a buffer cannot grow it says [`Error::BufferTooSmall`]; a caller whose memory was refused knows more.
+pub trait Buffer {
+    /// Appends bytes, all or none.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Error>;
+    /// All bytes.
+    fn as_bytes(&self) -> &[u8];
+    /// All bytes, to be changed.
+    fn as_bytes_mut(&mut self) -> &mut [u8];
+    /// Forgets what is behind the first `len` bytes.
+    fn truncate(&mut self, len: usize);
+}
+
+impl Buffer for TextBuffer {
+    fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let needed_bytes = saturate(self.len + bytes.len());
+        let given_bytes = TEXT_BYTES_MAX as u32;
+        self.push(bytes).map_err(|_| Error::BufferTooSmall { needed_bytes, given_bytes })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        TextBuffer::as_bytes(self)
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.len).unwrap_or(&mut [])
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
+/// A buffer as a place that values are printed to; keeps why it could not take something.
+pub(crate) struct Printing<'b, B> {
+    pub(crate) buffer: &'b mut B,
+    pub(crate) refused: Option<Error>,
+}
+
+impl<B: Buffer> fmt::Write for Printing<'_, B> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.buffer.push_bytes(text.as_bytes()).map_err(|error| {
+            self.refused = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+/// A buffer of tests.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct VecBuffer(pub(crate) std::vec::Vec<u8>);
+
+#[cfg(test)]
+impl Buffer for VecBuffer {
+    fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
     }
 }
 
