@@ -173,7 +173,7 @@ impl Date {
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside the range.
     pub fn add_months(self, months: i32) -> Result<Date, Error> {
-        self.add_i64(i64::from(months), 0)
+        self.move_months_and_days(i64::from(months), 0)
     }
 
     /// The day an interval later: months first, as PostgreSQL adds them, then days.
@@ -181,7 +181,7 @@ impl Date {
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside the range.
     pub fn add_interval(self, interval: Interval) -> Result<Date, Error> {
-        self.add_i64(interval.months.into(), interval.days.into())
+        self.move_months_and_days(interval.months.into(), interval.days.into())
     }
 
     /// The day an interval earlier: months first, then days.
@@ -189,10 +189,10 @@ impl Date {
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside the range.
     pub fn sub_interval(self, interval: Interval) -> Result<Date, Error> {
-        self.add_i64(-i64::from(interval.months), -i64::from(interval.days))
+        self.move_months_and_days(-i64::from(interval.months), -i64::from(interval.days))
     }
 
-    fn add_i64(self, months: i64, days: i64) -> Result<Date, Error> {
+    pub(crate) fn move_months_and_days(self, months: i64, days: i64) -> Result<Date, Error> {
         if months == 0 || self.is_infinite() {
             return self.move_days(days);
         }
@@ -247,7 +247,7 @@ const fn is_leap(year: i32) -> bool {
 }
 
 /// Days of a month from 1 to 12.
-fn days_in_month(year: i32, month: u32) -> u32 {
+pub(crate) fn days_in_month(year: i32, month: u32) -> u32 {
     let days = DAYS_OF_MONTH.get(month as usize - 1).copied().unwrap_or(31);
     u32::from(days) + u32::from(month == 2 && is_leap(year))
 }

@@ -91,6 +91,11 @@ pub enum Error {
         /// The name; empty for the zone of the session.
         name: Excerpt,
     },
+    /// PostgreSQL refuses this too (0A000).
+    NotSupported {
+        /// The whole message.
+        what: &'static str,
+    },
     /// No type has this name (42704).
     UnknownType {
         /// The name.
@@ -177,6 +182,7 @@ impl Error {
             Error::TooDeep { .. } => "54001",
             Error::UnsupportedEscape => "22P05",
             Error::TooLong { .. } => "22001",
+            Error::NotSupported { .. } => "0A000",
             Error::UnknownType { .. } => "42704",
             Error::InvalidModifier { .. } => "22023",
             Error::CannotCast { .. } => "42846",
@@ -312,6 +318,7 @@ impl fmt::Display for Error {
                 write!(f, "invalid hexadecimal data: \"{text}\" ({reason})")
             }
             Error::UnknownZone { name } => write!(f, "time zone \"{name}\" not recognized"),
+            Error::NotSupported { what } => f.write_str(what),
             Error::UnknownType { name } => write!(f, "type \"{name}\" does not exist"),
             Error::InvalidModifier { name, given, reason } => {
                 write!(f, "{reason} in type \"{name}\", not {given}")

@@ -10,6 +10,7 @@
 //! | `digits` | decimals as text: scanning and printing |
 //! | `wide` | the 256-bit intermediate results of both |
 //! | `date`, `time`, `interval` | [`Date`], [`Time`] and [`Timestamp`], [`Interval`], proleptic Gregorian |
+//! | `datetime` | arithmetic and functions of moments and intervals |
 //! | `moment` | dates, times and timestamps from text, in a [`Session`] |
 //! | `uuid` | [`Uuid`] |
 //! | `json` | whether a text is JSON, and the normal form of jsonb |
@@ -72,6 +73,7 @@ pub mod column;
 #[cfg(test)]
 mod conformance;
 mod date;
+pub mod datetime;
 mod decimal;
 mod digits;
 mod error;
