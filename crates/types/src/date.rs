@@ -179,8 +179,10 @@ impl Date {
     /// The day an interval later: months first, as PostgreSQL adds them, then days.
     ///
     /// # Errors
+    /// [`Error::NotSupported`] for an interval with hours, which makes a timestamp of a date;
     /// [`Error::DatetimeOverflow`] outside the range.
     pub fn add_interval(self, interval: Interval) -> Result<Date, Error> {
+        whole_days(interval)?;
         self.move_months_and_days(interval.months.into(), interval.days.into())
     }
 
@@ -189,6 +191,7 @@ impl Date {
     /// # Errors
     /// [`Error::DatetimeOverflow`] outside the range.
     pub fn sub_interval(self, interval: Interval) -> Result<Date, Error> {
+        whole_days(interval)?;
         self.move_months_and_days(-i64::from(interval.months), -i64::from(interval.days))
     }
 
@@ -225,6 +228,14 @@ impl Date {
         let era = if year > 0 { "" } else { " BC" };
         write!(text, "{shown:04}-{month:02}-{day:02}{era}").expect("a date has at most 16 characters");
         text
+    }
+}
+
+/// Refuses intervals with hours: a day and hours are no day.
+fn whole_days(interval: Interval) -> Result<(), Error> {
+    match interval.micros {
+        0 => Ok(()),
+        _ => Err(Error::NotSupported { what: "an interval with hours cannot be added to a date" }),
     }
 }
 
