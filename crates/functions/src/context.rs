@@ -96,7 +96,7 @@ impl Sink for Growing<u8> {
 }
 
 /// Who is connected to what: answers of `current_user` and the like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Session<'c> {
     /// The database's name.
     pub database: &'c str,
@@ -106,6 +106,18 @@ pub struct Session<'c> {
     pub user: &'c str,
     /// The program and its version.
     pub version: &'c str,
+    /// What texts of values depend on: the start of the transaction, and time zones.
+    pub conversions: cofferdam_types::Session<'c>,
+}
+
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("database", &self.database)
+            .field("schema", &self.schema)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Pseudo-random numbers of a session: xoshiro256**, seeded from one number.
@@ -368,7 +380,12 @@ impl<'s> Writer<'s> {
 
     /// Writes what `write!` makes.
     pub(crate) fn format(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), AllocError> {
-        match self.write_fmt(arguments) {
+        self.with(|out| out.write_fmt(arguments))
+    }
+
+    /// Writes what a function writes.
+    pub(crate) fn with(&mut self, write: impl FnOnce(&mut Self) -> fmt::Result) -> Result<(), AllocError> {
+        match write(self) {
             Ok(()) => Ok(()),
             Err(fmt::Error) => Err(self.refused.unwrap_or(AllocError)),
         }

@@ -10,7 +10,7 @@
 //! | `suggest` | names that might have been meant |
 //! | `context` | what a call sees and gives: [`Context`], [`Output`], [`Problem`] |
 //! | `args`, `output` | arguments by type; values as text |
-//! | `math`, `text`, `pattern`, `array` | the functions by subject, each with its part of the table |
+//! | `math`, `text`, `pattern`, `array`, `datetime`, `json`, `misc` | the functions by subject, each with its part of the table |
 //! | `regex` | regular expressions as PostgreSQL's, compiled into charged memory |
 //!
 //! The planner resolves a call to a [`FunctionId`] and learns which casts the arguments need and what type comes out;
@@ -24,13 +24,15 @@
 //! **Neighbours.** Below: `arena`, `types`. Above: `plan` resolves and folds, `exec` evaluates.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
-#![allow(dead_code)]
 
 mod aggregate;
 mod args;
 mod array;
 mod context;
+mod datetime;
+mod json;
 mod math;
+mod misc;
 mod output;
 mod pattern;
 mod regex;

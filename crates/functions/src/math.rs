@@ -3,6 +3,7 @@
 //! Doubles are computed by the platform's mathematics; a finite argument that makes an infinite result overflows, one
 //! that makes zero of something else underflows, as in PostgreSQL.
 
+mod fixed;
 mod float;
 mod numeric;
 mod whole;

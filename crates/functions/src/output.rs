@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use cofferdam_types::Value;
+use cofferdam_types::{Value, cast};
 
 use crate::context::{Context, Problem, Writer};
 
@@ -18,6 +18,9 @@ pub(crate) fn write_value(value: Value<'_>, cx: &mut Context<'_>) -> Result<(), 
         Value::Text(text) | Value::Char(text) | Value::Json(text) | Value::Jsonb(text) => {
             Ok(cx.sink.append(text.as_bytes())?)
         }
-        other => write(cx, format_args!("{other}")),
+        other => {
+            let session = cx.session.conversions;
+            Ok(Writer::new(cx.sink).with(|out| cast::write_text(other, &session, out))?)
+        }
     }
 }

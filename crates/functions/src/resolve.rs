@@ -324,15 +324,11 @@ impl Candidates {
         if !known_types.all(|given| *given == first) {
             return None;
         }
+        let assumed = [first; ARGUMENTS_MAX];
+        let assumed = assumed.get(..types.len()).unwrap_or(&[]);
         let mut fitting = self.slice().iter().filter(|number| {
             let signature = get(**number);
-            let takes_first = |index| match signature.param(index) {
-                Param::Is(ty) => is_implicit(first, ty),
-                Param::AnyArray | Param::AnyCompatibleArray => matches!(first, Type::Array(_)),
-                Param::AnyNonArray => !matches!(first, Type::Array(_)),
-                _ => true,
-            };
-            (0..types.len()).all(takes_first)
+            can_cast_all(signature, assumed) && bind(signature, assumed).is_ok()
         });
         match (fitting.next(), fitting.next()) {
             (Some(only), None) => Some(*only),

@@ -268,7 +268,6 @@ pub(crate) mod params {
     pub(crate) const TIMESTAMP: Param = Param::Is(Type::Timestamp);
     pub(crate) const TIMESTAMPTZ: Param = Param::Is(Type::TimestampTz);
     pub(crate) const INTERVAL: Param = Param::Is(Type::Interval);
-    pub(crate) const UUID: Param = Param::Is(Type::Uuid);
     pub(crate) const JSON: Param = Param::Is(Type::Json);
     pub(crate) const JSONB: Param = Param::Is(Type::Jsonb);
     pub(crate) const TEXTS: Param = Param::Is(array_of(Type::Text));

@@ -1,7 +1,7 @@
 //! All entries as one list each of functions and of operators, put together when the crate is compiled.
 
 use crate::signature::{Category, Function, function, results};
-use crate::{args, math, pattern, text};
+use crate::{args, array, datetime, json, math, misc, pattern, text};
 
 /// The parts of the list of functions.
 const FUNCTION_PARTS: &[(Category, &[Function])] = &[
@@ -15,6 +15,15 @@ const FUNCTION_PARTS: &[(Category, &[Function])] = &[
     (Category::Pattern, pattern::FUNCTIONS),
     (Category::Binary, text::BYTES),
     (Category::Binary, text::ENCODE),
+    (Category::Datetime, datetime::ARITHMETIC),
+    (Category::Datetime, datetime::FIELDS),
+    (Category::Datetime, datetime::MAKE),
+    (Category::Datetime, datetime::ZONE),
+    (Category::Array, array::FUNCTIONS),
+    (Category::Json, json::BUILD),
+    (Category::Json, json::EDIT),
+    (Category::Json, json::QUERY),
+    (Category::Misc, misc::FUNCTIONS),
 ];
 
 /// The parts of the list of operators.
@@ -23,6 +32,10 @@ const OPERATOR_PARTS: &[(Category, &[Function])] = &[
     (Category::Math, math::NUMERIC_OPERATORS),
     (Category::Text, text::OPERATORS),
     (Category::Pattern, pattern::OPERATORS),
+    (Category::Datetime, datetime::OPERATORS),
+    (Category::Array, array::OPERATORS),
+    (Category::Json, json::EDIT_OPERATORS),
+    (Category::Json, json::QUERY_OPERATORS),
 ];
 
 const FUNCTIONS_COUNT: usize = count(FUNCTION_PARTS);

@@ -220,10 +220,6 @@ fn trunc<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
     give_double(double(args, 0).trunc())
 }
 
-fn is_finite<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
-    give(Value::Boolean(double(args, 0).is_finite()))
-}
-
 fn sign<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
     let x = double(args, 0);
     give_double(if x > 0.0 {

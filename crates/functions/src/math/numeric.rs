@@ -1,6 +1,8 @@
 //! Functions and operators of exact numbers.
 
-use cofferdam_types::{Decimal, Error, Value};
+use cofferdam_types::{Decimal, Error, Excerpt, Value};
+
+use super::fixed::{self, Fixed};
 
 use crate::args::{Answer, decimal, give, int};
 use crate::context::{Context, Problem};
@@ -12,10 +14,21 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("ceil", &[NUMERIC], results::FIRST_WHOLE, ceil, "the next whole number upwards"),
     function("ceiling", &[NUMERIC], results::FIRST_WHOLE, ceil, "the next whole number upwards"),
     function("div", &[NUMERIC, NUMERIC], results::NUMERIC, div, "whole part of the quotient"),
+    function("exp", &[NUMERIC], results::NUMERIC, exp, "e to this power"),
     function("factorial", &[INT8], results::NUMERIC, factorial, "product of the numbers from 1 to this one"),
     function("floor", &[NUMERIC], results::FIRST_WHOLE, floor, "the next whole number downwards"),
     function("gcd", &[NUMERIC, NUMERIC], results::NUMERIC, gcd, "greatest common divisor"),
     function("lcm", &[NUMERIC, NUMERIC], results::NUMERIC, lcm, "least common multiple"),
+    function("ln", &[NUMERIC], results::NUMERIC, ln, "natural logarithm"),
+    function("log", &[NUMERIC], results::NUMERIC, log10, "logarithm to base 10"),
+    function(
+        "log",
+        &[NUMERIC, NUMERIC],
+        results::NUMERIC,
+        log,
+        "logarithm of the second to the base of the first",
+    ),
+    function("log10", &[NUMERIC], results::NUMERIC, log10, "logarithm to base 10"),
     function("min_scale", &[NUMERIC], results::INT4, min_scale, "digits behind the point that are needed"),
     function(
         "mod",
@@ -24,6 +37,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         remainder,
         "remainder, with the sign of the first",
     ),
+    function("pow", &[NUMERIC, NUMERIC], results::NUMERIC, power, "the first to the power of the second"),
+    function("power", &[NUMERIC, NUMERIC], results::NUMERIC, power, "the first to the power of the second"),
     function(
         "round",
         &[NUMERIC],
@@ -40,6 +55,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     ),
     function("scale", &[NUMERIC], results::INT4, scale, "digits behind the point"),
     function("sign", &[NUMERIC], results::NUMERIC, sign, "-1, 0 or 1"),
+    function("sqrt", &[NUMERIC], results::NUMERIC, sqrt, "square root"),
     function("trim_scale", &[NUMERIC], results::NUMERIC, trim_scale, "without zeros at the end"),
     function("trunc", &[NUMERIC], results::FIRST_WHOLE, trunc, "without what is behind the point"),
     function("trunc", &[NUMERIC, INT4], results::NUMERIC, trunc_to, "cut to so many digits behind the point"),
@@ -53,6 +69,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 ];
 
 pub(crate) const OPERATORS: &[Function] = &[
+    function("^", &[NUMERIC, NUMERIC], results::NUMERIC, power, "the first to the power of the second"),
     function("+", &[NUMERIC], results::FIRST, same, "the same"),
     function("-", &[NUMERIC], results::FIRST, negate, "with the other sign"),
     function("@", &[NUMERIC], results::FIRST, abs, "without its sign"),
@@ -263,4 +280,150 @@ fn width_bucket<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
     };
     let bucket = i32::try_from(bucket).map_err(|_| Problem::new("22003", "integer out of range"))?;
     give(Value::Integer(bucket))
+}
+
+// Results that have no end of digits. Their scale is PostgreSQL's: so many digits behind the point that sixteen count, but no fewer
+// than the arguments have, as long as 38 digits hold it all.
+
+/// How many digits count at least.
+const SIGNIFICANT_DIGITS: i32 = 16;
+
+#[cold]
+fn overflow() -> Problem {
+    Problem::Value(Error::NumericOverflow { precision: 38, scale: 0, text: Excerpt::new(&[]) })
+}
+
+/// Digits of a number by groups of four, as PostgreSQL keeps them: the place of the first group, and the first two.
+fn groups(number: Decimal) -> (i32, [f64; 2]) {
+    let magnitude = number.unscaled().unsigned_abs();
+    if magnitude == 0 {
+        return (0, [0.0; 2]);
+    }
+    // The point lies between groups.
+    let scale = i32::from(number.scale());
+    let fill = (4 - scale % 4) % 4;
+    let digits = magnitude.ilog10() as i32 + 1 + fill;
+    let groups = (digits + 3) / 4;
+    let weight = groups - 1 - (scale + fill) / 4;
+    let exact = magnitude as f64 * 10f64.powi(fill);
+    let first = (exact / 10f64.powi(4 * (groups - 1))).floor();
+    let rest = exact - first * 10f64.powi(4 * (groups - 1));
+    let second = if groups > 1 { (rest / 10f64.powi(4 * (groups - 2))).floor() } else { 0.0 };
+    (weight, [first, second])
+}
+
+/// About how many digits the logarithm of a number has before the point; negative where it begins behind it.
+fn ln_weight(number: Decimal) -> i32 {
+    let value = number.to_f64();
+    if (0.9..=1.1).contains(&value) {
+        let one = Decimal::from(1i32);
+        let Ok(distance) = number.checked_sub(one) else { return 0 };
+        let (weight, [first, _]) = groups(distance);
+        return if distance.unscaled() == 0 { 0 } else { weight * 4 + first.log10() as i32 };
+    }
+    let (weight, [first, second]) = groups(number);
+    let ln = (first * 10_000.0 + second).ln() + f64::from(weight * 4 - 4) * core::f64::consts::LN_10;
+    ln.abs().log10() as i32
+}
+
+/// A result with the wanted scale, or one with fewer digits where 38 do not hold that.
+fn settle(result: Option<Fixed>, is_negative: bool, scale: i32) -> Answer<'static> {
+    let result = result.ok_or_else(overflow)?;
+    let mut scale = scale.clamp(0, i32::from(Decimal::SCALE_MAX)) as u8;
+    loop {
+        let found = result.unscaled(scale).map(|unscaled| if is_negative { -unscaled } else { unscaled });
+        match (found.map(|unscaled| Decimal::new(unscaled, scale)), scale) {
+            (Some(Ok(number)), _) => return give_decimal(number),
+            (_, 0) => return Err(overflow()),
+            _ => scale -= 1,
+        }
+    }
+}
+
+fn sqrt<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let number = decimal(args, 0);
+    if number.unscaled() < 0 {
+        return Err(Problem::new("2201F", "cannot take square root of a negative number"));
+    }
+    let (weight, _) = groups(number);
+    let wanted = (SIGNIFICANT_DIGITS - ((weight + 1) * 4 / 2 - 1)).max(number.scale().into());
+    let mut scale = wanted.clamp(0, i32::from(Decimal::SCALE_MAX));
+    loop {
+        // A root of an odd number of places is one of an even number with a zero behind it.
+        let power = (2 * scale - i32::from(number.scale())) as u32;
+        let root = fixed::root(number.unscaled().unsigned_abs(), power);
+        match root.map(|root| Decimal::new(root, scale as u8)) {
+            Some(Ok(root)) => return give_decimal(root),
+            _ if scale <= i32::from(number.scale().div_ceil(2)) => return Err(overflow()),
+            _ => scale -= 1,
+        }
+    }
+}
+
+fn exp<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let number = decimal(args, 0);
+    let weight = (number.to_f64() * core::f64::consts::LOG10_E).clamp(-1000.0, 1000.0) as i32;
+    let scale = (SIGNIFICANT_DIGITS - weight).max(number.scale().into());
+    settle(Fixed::of_decimal(number).exp(number.unscaled() < 0), false, scale)
+}
+
+/// A number whose logarithm can be taken.
+fn positive(number: Decimal) -> Result<Fixed, Problem> {
+    match number.unscaled().signum() {
+        0 => Err(Problem::new("2201E", "cannot take logarithm of zero")),
+        -1 => Err(Problem::new("2201E", "cannot take logarithm of a negative number")),
+        _ => Ok(Fixed::of_decimal(number)),
+    }
+}
+
+fn ln<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let number = decimal(args, 0);
+    let (ln, is_negative) = positive(number)?.ln().ok_or_else(overflow)?;
+    let scale = (SIGNIFICANT_DIGITS - ln_weight(number)).max(number.scale().into());
+    settle(Some(ln), is_negative, scale)
+}
+
+fn log_of(base: Decimal, number: Decimal) -> Answer<'static> {
+    let (base_ln, base_negative) = positive(base)?.ln().ok_or_else(overflow)?;
+    let (ln, is_negative) = positive(number)?.ln().ok_or_else(overflow)?;
+    if base_ln.is_zero() {
+        return Err(Problem::Value(Error::DivisionByZero));
+    }
+    let weight = ln_weight(number) - ln_weight(base);
+    let scale = (SIGNIFICANT_DIGITS - weight).max(base.scale().into()).max(number.scale().into());
+    settle(ln.div(base_ln), is_negative != base_negative, scale)
+}
+
+fn log<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    log_of(decimal(args, 0), decimal(args, 1))
+}
+
+fn log10<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    log_of(Decimal::from(10i32), decimal(args, 0))
+}
+
+fn power<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let (base, exponent) = (decimal(args, 0), decimal(args, 1));
+    let least_scale = i32::from(base.scale().max(exponent.scale()));
+    let is_whole = exponent.normalized().scale() == 0;
+    let odd_power = is_whole && exponent.normalized().unscaled() % 2 != 0;
+    if base.unscaled() == 0 {
+        let result = match exponent.unscaled().signum() {
+            -1 => return Err(Problem::new("2201F", "zero raised to a negative power is undefined")),
+            0 => Fixed::of(1),
+            _ => Fixed::ZERO,
+        };
+        return settle(Some(result), false, SIGNIFICANT_DIGITS.max(least_scale));
+    }
+    if base.unscaled() < 0 && !is_whole {
+        let message = "a negative number raised to a non-integer power yields a complex result";
+        return Err(Problem::new("2201F", message));
+    }
+    let (ln, is_negative) = Fixed::of_decimal(base).ln().ok_or_else(overflow)?;
+    let product = ln.mul(Fixed::of_decimal(exponent)).ok_or_else(overflow)?;
+    let shrinks = is_negative != (exponent.unscaled() < 0);
+    // Whole powers are rounded to sixteen digits behind the point, however large they are.
+    let weight = if is_whole { 0.0 } else { base.abs().to_f64().log10() * exponent.to_f64() };
+    let scale = (SIGNIFICANT_DIGITS - weight.clamp(-1000.0, 1000.0) as i32).max(least_scale);
+    settle(product.exp(shrinks), base.unscaled() < 0 && odd_power, scale)
 }

@@ -6,10 +6,18 @@ use cofferdam_functions::{
     Clock, Context, NotResolved, Output, Problem, Random, Resolved, Session, Sink as _, Site, eval, resolve,
     resolve_operator,
 };
-use cofferdam_types::{ArrayRef, Element, TextBuffer, Type, Value, array, cast};
+use cofferdam_types::{ArrayRef, Buffer, Element, Type, Value, cast};
 
 /// 2024-02-29 12:34:56.789012 UTC.
 const NOW_US: i64 = 1_709_210_096_789_012;
+
+/// The same in microseconds since 2000, where timestamps count from.
+const NOW_SINCE_2000_US: i64 = NOW_US - 946_684_800_000_000;
+
+fn conversions() -> cofferdam_types::Session<'static> {
+    let now = cofferdam_types::Timestamp::from_micros(NOW_SINCE_2000_US).expect("in range");
+    cofferdam_types::Session { now, zones: &cofferdam_types::moment::Utc }
+}
 
 /// What calls are evaluated with.
 pub(crate) struct World {
@@ -32,7 +40,13 @@ impl World {
         let mut scratch = Arena::new(&self.budget);
         let mut context = Context {
             clock: &Clock { transaction_us: NOW_US, statement_us: NOW_US, now_us: &|| NOW_US },
-            session: &Session { database: "postgres", schema: "public", user: "postgres", version: "x" },
+            session: &Session {
+                database: "postgres",
+                schema: "public",
+                user: "postgres",
+                version: "x",
+                conversions: conversions(),
+            },
             sink: &mut sink,
             scratch: &mut scratch,
             random: &mut self.random,
@@ -199,67 +213,68 @@ fn type_of(name: &str) -> Type {
 /// Reads a value; what is bytes is copied to the arena.
 fn read<'a>(text: &str, ty: Type, arena: &'a Arena) -> Result<Value<'a>, cofferdam_types::Error> {
     let text: &'a str = arena.alloc_str(text).expect("memory");
-    match ty {
-        Type::Bytea => {
-            let bytes = match text.strip_prefix("\\x") {
-                Some(digits) => (0..digits.len() / 2)
-                    .map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).expect("digits"))
-                    .collect(),
-                None => text.as_bytes().to_vec(),
-            };
-            Ok(Value::Bytea(arena.alloc_slice_copy(&bytes).expect("memory")))
-        }
-        Type::Array(element) => {
-            let mut values = Vec::new();
-            for piece in elements(text) {
-                values.push(match piece {
-                    None => Value::Null,
-                    Some(piece) => read(&piece, element.ty(), arena)?,
-                });
-            }
-            let mut bytes = Vec::new();
-            let put = |piece: &[u8]| -> Result<(), std::convert::Infallible> {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            };
-            let mut put = put;
-            array::encode(values.into_iter(), &mut put).expect("cannot fail");
-            Ok(Value::Array(ArrayRef::new(arena.alloc_slice_copy(&bytes).expect("memory"), element)?))
-        }
-        ty => cast::read(text, ty),
-    }
-}
-
-/// The elements of `{1,NULL,"a b"}`.
-fn elements(text: &str) -> Vec<Option<String>> {
-    let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).expect("an array");
-    let (mut all, mut now, mut is_quoted, mut in_quotes) = (Vec::new(), String::new(), false, false);
-    let mut characters = inside.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '"' => {
-                in_quotes = !in_quotes;
-                is_quoted = true;
-            }
-            '\\' => now.extend(characters.next()),
-            ',' if !in_quotes => {
-                let done = std::mem::take(&mut now);
-                all.push(if done == "NULL" && !is_quoted { None } else { Some(done) });
-                is_quoted = false;
-            }
-            c => now.push(c),
-        }
-    }
-    if !inside.is_empty() {
-        all.push(if now == "NULL" && !is_quoted { None } else { Some(now) });
-    }
-    all
+    let mut buffer = Bytes(Vec::new());
+    let value = cast::read_in(text, ty, &conversions(), &mut buffer)?;
+    Ok(kept(value, arena))
 }
 
 fn convert<'a>(value: Value<'a>, to: Type, arena: &'a Arena) -> Result<Value<'a>, cofferdam_types::Error> {
-    if is_same(value.ty(), to) {
+    if value.is_null() || is_same(value.ty(), to) {
         return Ok(value);
     }
-    let buffer = arena.alloc(TextBuffer::new()).expect("memory");
-    cast::cast(value, to, buffer)
+    let mut buffer = Bytes(Vec::new());
+    let value = cast::cast_in(value, to, &conversions(), &mut buffer)?;
+    Ok(kept(value, arena))
+}
+
+/// The value with its bytes in the arena.
+fn kept<'a>(value: Value<'_>, arena: &'a Arena) -> Value<'a> {
+    let ty = value.ty();
+    match value.heap_bytes() {
+        Some(bytes) => read_back(arena.alloc_slice_copy(bytes).expect("memory"), ty),
+        None => unborrowed(value),
+    }
+}
+
+/// A value of fixed size, which borrows nothing.
+fn unborrowed<'a>(value: Value<'_>) -> Value<'a> {
+    match value {
+        Value::Null => Value::Null,
+        Value::Boolean(value) => Value::Boolean(value),
+        Value::SmallInt(value) => Value::SmallInt(value),
+        Value::Integer(value) => Value::Integer(value),
+        Value::BigInt(value) => Value::BigInt(value),
+        Value::Decimal(value) => Value::Decimal(value),
+        Value::Real(value) => Value::Real(value),
+        Value::Double(value) => Value::Double(value),
+        Value::Date(value) => Value::Date(value),
+        Value::Time(value) => Value::Time(value),
+        Value::Timestamp(value) => Value::Timestamp(value),
+        Value::TimestampTz(value) => Value::TimestampTz(value),
+        Value::Interval(value) => Value::Interval(value),
+        Value::Uuid(value) => Value::Uuid(value),
+        other => panic!("{other} borrows"),
+    }
+}
+
+/// A buffer that grows.
+struct Bytes(Vec<u8>);
+
+impl Buffer for Bytes {
+    fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), cofferdam_types::Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
 }
