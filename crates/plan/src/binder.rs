@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `query` | queries in FROM, in WITH and in set operations, from the innermost outwards |
 //! | `select` | a select: its clauses in the order in which they may refer to each other |
+//! | `group_by`, `grouped` | groups and grouping sets; what stands over them |
 //! | `from` | tables, joins and what `*` means |
 //! | `scope` | names to columns |
 //! | `expression` | expressions, by a walk with an explicit stack |
@@ -34,6 +35,8 @@ mod expression;
 mod fold;
 mod from;
 mod functions;
+mod group_by;
+mod grouped;
 pub(crate) mod insert;
 mod literal;
 mod output_name;

@@ -65,6 +65,14 @@ pub fn explain<'a>(
         let operator = &plan.operators[id.index()];
         explain.operator(operator, id)?;
         let first = open.len();
+        // What is kept for several readers is shown once, below the root.
+        if id == root {
+            for (index, operator) in plan.operators.iter().enumerate() {
+                if matches!(operator.kind, OperatorKind::Materialize { .. }) {
+                    open.push((OperatorId::new(index as u32), depth + 1))?;
+                }
+            }
+        }
         for input in operator.kind.inputs().iter() {
             open.push((input, depth + 1))?;
         }

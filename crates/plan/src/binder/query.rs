@@ -325,8 +325,9 @@ impl<'a> Binder<'_, 'a, '_> {
             return Err(Error::NotSupported { what: "ORDER BY or LIMIT in a recursive query", span });
         }
         self.check_widths(left, sides[1], construct)?;
-        let step = self.settle(sides[1])?;
-        for (base, step) in left.columns.iter().zip(step.columns) {
+        let step = sides[1];
+        let pairs = left.columns.iter().zip(step.columns);
+        for (base, step) in pairs.filter(|(_, step)| step.open.is_none()) {
             let (wanted, found) = (self.plan.ty(base.id), self.plan.ty(step.id));
             if !is_same_column(wanted, found) {
                 let construct = "the non-recursive and the recursive term";

@@ -151,6 +151,7 @@ impl<'s, 'a> Scope<'s, 'a> {
             if self.aliases.get(alias) == Some(&relation) {
                 self.aliases.remove(alias);
             }
+            self.relations[relation as usize].alias = "";
             for position in self.relations[relation as usize].positions() {
                 self.merge(position);
             }

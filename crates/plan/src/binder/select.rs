@@ -11,13 +11,11 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{
-    Distinct, Expr as ExprView, Grouping as GroupingView, GroupingKind, GroupingSet, Literal, Query, Select,
-    SelectItem, Unary, UnaryOp, Values,
+    Distinct, Expr as ExprView, Literal, Query, Select, SelectItem, Unary, UnaryOp, Values,
 };
 use cofferdam_types::{Type, Value};
 
 use super::Binder;
-use super::aggregate::Grouping;
 use super::conjuncts;
 use super::expression::{Allows, Place, Stage};
 use super::fold;
@@ -27,30 +25,25 @@ use super::scope::{ColumnName, Scope, name_error};
 use super::subquery::Pending;
 use super::window::{Specification, WindowCall};
 use crate::Span;
-use crate::error::{AggregatePlace, CallProblem, ClauseProblem, CountProblem, Error, NameProblem};
+use crate::error::{ClauseProblem, CountProblem, Error, NameProblem};
 use crate::expr::same::same;
 use crate::expr::{Column, Expr, ExprKind};
-use crate::logical::{
-    Call, ColumnId, Key, LogicalId, LogicalKind, Named, NamedAggregate, NamedWindow, for_each_column,
-};
-use crate::physical::{Aggregate, AggregateFunction, FrameBound, WindowFunction};
+use crate::logical::{Call, ColumnId, Key, LogicalId, LogicalKind, Named, NamedAggregate};
 
 /// The most columns that a query may give, hidden sort keys aside.
 const OUTPUT_COLUMNS_MAX: usize = 1 << 16;
-/// The most grouping sets of a select, as in PostgreSQL.
-const SETS_MAX: usize = 4096;
 
 /// One column of the answer.
 #[derive(Clone, Copy, Debug)]
-struct Item<'a> {
-    expr: &'a Expr<'a>,
+pub(super) struct Item<'a> {
+    pub(super) expr: &'a Expr<'a>,
     name: &'a str,
 }
 
 /// One key of ORDER BY.
 #[derive(Clone, Copy, Debug)]
-struct OrderKey<'a> {
-    target: KeyTarget<'a>,
+pub(super) struct OrderKey<'a> {
+    pub(super) target: KeyTarget<'a>,
     descending: bool,
     nulls_first: bool,
     span: Span,
@@ -58,7 +51,7 @@ struct OrderKey<'a> {
 
 /// What a key of ORDER BY is.
 #[derive(Clone, Copy, Debug)]
-enum KeyTarget<'a> {
+pub(super) enum KeyTarget<'a> {
     /// A column of the answer.
     Output(u32),
     /// Something else.
@@ -78,8 +71,8 @@ pub(super) struct Block<'s, 'a> {
     pub(super) sets: Vec<'s, Call<'a>>,
     /// Queries in expressions that wait to be joined.
     pub(super) pending: Vec<'s, Pending<'a>>,
-    items: Vec<'s, Item<'a>>,
-    keys: Vec<'s, OrderKey<'a>>,
+    pub(super) items: Vec<'s, Item<'a>>,
+    pub(super) keys: Vec<'s, OrderKey<'a>>,
 }
 
 impl Block<'_, '_> {
@@ -115,6 +108,14 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
 
     pub(super) fn block_mut(&mut self) -> &mut Block<'s, 'a> {
         self.blocks.last_mut().expect("a select is being bound")
+    }
+
+    /// Whether a column is one of the selects around the innermost: what this one hands on is made here.
+    pub(super) fn is_outer(&self, id: ColumnId) -> bool {
+        match self.blocks.split_last() {
+            Some((own, outer)) => !own.makes(id) && outer.iter().any(|block| block.makes(id)),
+            None => false,
+        }
     }
 
     /// All tables of the innermost FROM.
@@ -320,7 +321,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     }
 
     /// Gives a type to an item that is compared with others.
-    fn settle_item(&mut self, index: usize) -> Result<&'a Expr<'a>, Error<'a>> {
+    pub(super) fn settle_item(&mut self, index: usize) -> Result<&'a Expr<'a>, Error<'a>> {
         let settled = self.build().settle(self.block().items[index].expr)?;
         self.block_mut().items[index].expr = settled;
         Ok(settled)
@@ -365,206 +366,6 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         node = self.push_windows(node)?;
         node = self.push_sets(node)?;
         self.push_output(node, is_distinct, on, query)
-    }
-
-    /// The groups, and the grouping sets where there is more than the one of all groups.
-    #[allow(clippy::type_complexity, reason = "groups, and sets of positions of groups")]
-    fn bind_group_by<'q: 'a>(
-        &mut self,
-        select: Select<'q>,
-    ) -> Result<(&'a [Named<'a>], Option<&'a [&'a [u32]]>), Error<'a>> {
-        let mut groups: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
-        let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
-        sets.push(&[])?;
-        let mut has_sets = false;
-        for grouping in select.group_by() {
-            has_sets |= matches!(grouping, GroupingView::Set(_));
-            let choices = self.bind_grouping(grouping, &mut groups)?;
-            // Elements are multiplied with each other.
-            let mut product: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
-            for set in &sets {
-                for choice in choices {
-                    if product.len() == SETS_MAX {
-                        let (expected, found) = (SETS_MAX as u64, SETS_MAX as u64 + 1);
-                        let (problem, span) = (CountProblem::Columns, grouping_span(grouping));
-                        return Err(Error::Count { problem, name: "", expected, found, span });
-                    }
-                    product.push(union_of(set, choice, self.arena)?)?;
-                }
-            }
-            sets = product;
-        }
-        if select.groups_distinct() {
-            let mut kept: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
-            for set in &sets {
-                if !kept.iter().any(|known| is_same_set(known, set)) {
-                    kept.push(set)?;
-                }
-            }
-            sets = kept;
-        }
-        Ok((groups.into_slice(), has_sets.then(|| &*sets.into_slice())))
-    }
-
-    /// The sets that an element of GROUP BY stands for.
-    fn bind_grouping<'q: 'a>(
-        &mut self,
-        grouping: GroupingView<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
-    ) -> Result<&'a [&'a [u32]], Error<'a>> {
-        let set = match grouping {
-            GroupingView::Expr(expr) => {
-                let set = self.bind_group_list(expr, groups)?;
-                return Ok(self.arena.alloc_slice_copy(&[set])?);
-            }
-            GroupingView::Set(set) => set,
-        };
-        let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
-        match set.kind() {
-            GroupingKind::Empty => sets.push(&[])?,
-            GroupingKind::Sets => return self.bind_sets(set, groups),
-            kind => {
-                let mut parts: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
-                for element in set.elements() {
-                    match element {
-                        GroupingView::Expr(expr) => parts.push(self.bind_group_list(expr, groups)?)?,
-                        GroupingView::Set(inner) => {
-                            let what = "a grouping set in ROLLUP or CUBE";
-                            return Err(Error::NotSupported { what, span: inner.span() });
-                        }
-                    }
-                }
-                if kind == GroupingKind::Rollup {
-                    for count in (0..=parts.len()).rev() {
-                        sets.push(self.merged(parts[..count].iter().copied())?)?;
-                    }
-                } else {
-                    if parts.len() > 12 {
-                        let (expected, found) = (12, parts.len() as u64);
-                        let (problem, span) = (CountProblem::Columns, set.span());
-                        return Err(Error::Count { problem, name: "", expected, found, span });
-                    }
-                    for mask in (0..1u32 << parts.len()).rev() {
-                        let last = parts.len() - 1;
-                        let chosen =
-                            parts.iter().enumerate().filter(|(index, _)| mask >> (last - index) & 1 == 1);
-                        sets.push(self.merged(chosen.map(|(_, part)| *part))?)?;
-                    }
-                }
-            }
-        }
-        Ok(sets.into_slice())
-    }
-
-    /// `GROUPING SETS (…)`, which may nest: an explicit stack holds what is open.
-    fn bind_sets<'q: 'a>(
-        &mut self,
-        set: GroupingSet<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
-    ) -> Result<&'a [&'a [u32]], Error<'a>> {
-        let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
-        let mut open: Vec<'a, GroupingView<'q>> = Vec::new_in(self.arena);
-        open.extend(set.elements())?;
-        open.reverse();
-        while let Some(element) = open.pop() {
-            match element {
-                GroupingView::Set(inner) if inner.kind() == GroupingKind::Sets => {
-                    let first = open.len();
-                    open.extend(inner.elements())?;
-                    open[first..].reverse();
-                }
-                element => sets.extend_from_slice(self.bind_grouping(element, groups)?)?,
-            }
-        }
-        Ok(sets.into_slice())
-    }
-
-    fn merged(&self, parts: impl Iterator<Item = &'a [u32]>) -> Result<&'a [u32], Error<'a>> {
-        let mut all: &'a [u32] = &[];
-        for part in parts {
-            all = union_of(all, part, self.arena)?;
-        }
-        Ok(all)
-    }
-
-    /// An expression of GROUP BY, or several in parentheses: positions among the groups.
-    fn bind_group_list<'q: 'a>(
-        &mut self,
-        expr: ExprView<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
-    ) -> Result<&'a [u32], Error<'a>> {
-        let mut list: Vec<'a, u32> = Vec::new_in(self.arena);
-        match expr {
-            ExprView::Row(row) => {
-                for element in row.elements() {
-                    list.push(self.bind_group(element, groups)?)?;
-                }
-            }
-            expr => list.push(self.bind_group(expr, groups)?)?,
-        }
-        Ok(list.into_slice())
-    }
-
-    /// A column of FROM before an alias of the select list, a position in it, or any expression.
-    fn bind_group<'q: 'a>(
-        &mut self,
-        expr: ExprView<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
-    ) -> Result<u32, Error<'a>> {
-        let span = expr.span();
-        let by_output = match expr {
-            ExprView::Column(column)
-                if column.table().is_none() && !self.block().scope.has_column(column.name()) =>
-            {
-                self.item_by_name(column.name(), "GROUP BY", span)?
-            }
-            _ => position_of(expr, self.block().items.len(), "GROUP BY")?.map(|index| index as u32),
-        };
-        let group = match by_output {
-            Some(index) => {
-                let item = self.settle_item(index as usize)?;
-                self.refuse_calls(item, "GROUP BY", span)?;
-                item
-            }
-            None => {
-                let bound = self.bind_expr(&Place::of_rows("GROUP BY", self.visible()), expr)?;
-                self.build().settle(bound)?
-            }
-        };
-        for (index, known) in groups.iter().enumerate() {
-            if same(known.expr, group, self.arena)? {
-                return Ok(index as u32);
-            }
-        }
-        let id = match group.kind {
-            ExprKind::Column(id) => id,
-            _ => self.plan.column("", group.ty)?,
-        };
-        // What a query in it makes is made of rows.
-        let block = self.blocks.last_mut().expect("a select is being bound");
-        for_each_column(group, self.arena, |id| {
-            let pending = block.pending.iter_mut().find(|pending| pending.mark == id);
-            pending.into_iter().for_each(|pending| pending.stage = Stage::Rows);
-            Ok(())
-        })?;
-        groups.push(Named { id, expr: group })?;
-        Ok(groups.len() as u32 - 1)
-    }
-
-    /// Aggregates and window functions may not stand in a clause that is computed before them.
-    fn refuse_calls(&self, expr: &'a Expr<'a>, clause: &'static str, span: Span) -> Result<(), Error<'a>> {
-        let mut found = Ok(());
-        for_each_column(expr, self.arena, |id| {
-            let block = self.block();
-            if block.aggregates.iter().any(|aggregate| aggregate.id == id) {
-                found = Err(Error::MisplacedAggregate { place: AggregatePlace::Clause(clause), span });
-            }
-            if block.windows.iter().any(|window| window.id == id) {
-                found = Err(Error::Call { problem: CallProblem::MisplacedWindow, name: clause, span });
-            }
-            Ok(())
-        })?;
-        found
     }
 
     fn bind_order_by<'q: 'a>(&mut self, query: Query<'q>) -> Result<(), Error<'a>> {
@@ -617,7 +418,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     }
 
     /// The item of a name; two that compute the same count as one.
-    fn item_by_name(
+    pub(super) fn item_by_name(
         &self,
         name: &'a str,
         clause: &'static str,
@@ -642,270 +443,15 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         Ok(found.map(|index| index as u32))
     }
 
-    /// Grouping and HAVING; afterwards all expressions of the select stand over groups.
-    fn push_grouping(
-        &mut self,
-        input: LogicalId,
-        groups: &'a [Named<'a>],
-        sets: Option<&'a [&'a [u32]]>,
-        having: Option<&'a Expr<'a>>,
-    ) -> Result<LogicalId, Error<'a>> {
-        // With several sets a group is not what the column is below: where a set lacks it, it is NULL.
-        let groups = match sets {
-            Some(_) => self.renumbered(groups)?,
-            None => groups,
-        };
-        let grouping = Grouping::new(groups, self.arena)?;
-        let mut dependent: Vec<'a, NamedAggregate<'a>> = Vec::new_in(self.arena);
-        for index in 0..self.block().items.len() {
-            let expr = self.block().items[index].expr;
-            let expr = self.over_groups(&grouping, expr, &mut dependent)?;
-            self.block_mut().items[index].expr = expr;
-        }
-        for index in 0..self.block().keys.len() {
-            if let KeyTarget::Expr(expr) = self.block().keys[index].target {
-                let expr = self.over_groups(&grouping, expr, &mut dependent)?;
-                self.block_mut().keys[index].target = KeyTarget::Expr(expr);
-            }
-        }
-        for index in 0..self.block().windows.len() {
-            let window = self.window_over_groups(&grouping, self.block().windows[index], &mut dependent)?;
-            self.block_mut().windows[index] = window;
-        }
-        for index in 0..self.block().sets.len() {
-            let call = self.block().sets[index];
-            let args = self.arena.alloc_slice_copy(call.args)?;
-            for arg in args.iter_mut() {
-                *arg = self.over_groups(&grouping, arg, &mut dependent)?;
-            }
-            self.block_mut().sets[index].args = args;
-        }
-        for index in 0..self.block().pending.len() {
-            let pending = self.block().pending[index];
-            let conjuncts = self.arena.alloc_slice_copy(pending.conjuncts)?;
-            for conjunct in conjuncts.iter_mut() {
-                *conjunct = self.over_groups(&grouping, conjunct, &mut dependent)?;
-            }
-            self.check_nested(pending, groups)?;
-            self.block_mut().pending[index].conjuncts = conjuncts;
-        }
-        let having = match having {
-            Some(having) => Some(self.over_groups(&grouping, having, &mut dependent)?),
-            None => None,
-        };
-        let mut aggregates = Vec::new_in(self.arena);
-        for index in 0..self.block().aggregates.len() {
-            let named = self.block().aggregates[index];
-            aggregates.push(self.resolved_grouping(&grouping, named)?)?;
-        }
-        aggregates.extend_from_slice(&dependent)?;
-        let sets = match sets {
-            Some(sets) => sets,
-            None => {
-                let all: &'a [u32] = self.arena.alloc_slice_from_iter(0..groups.len() as u32)?;
-                self.arena.alloc_slice_copy(&[all])?
-            }
-        };
-        let kind = LogicalKind::Aggregate { input, groups, sets, aggregates: aggregates.into_slice() };
-        let node = self.plan.push(kind)?;
-        let node = self.attach(Stage::Groups, node)?;
-        match having {
-            Some(having) => self.push_filter(node, having),
-            None => Ok(node),
-        }
-    }
-
-    /// The same groups under numbers of their own.
-    fn renumbered(&mut self, groups: &'a [Named<'a>]) -> Result<&'a [Named<'a>], Error<'a>> {
-        let renumbered = self.arena.alloc_slice_copy(groups)?;
-        for group in renumbered.iter_mut() {
-            if let ExprKind::Column(id) = group.expr.kind {
-                let name = self.plan.columns[id as usize].name;
-                group.id = self.plan.column(name, group.expr.ty)?;
-            }
-        }
-        Ok(renumbered)
-    }
-
-    /// An expression over the groups. A column of a table whose whole primary key is grouped by has one value in each group.
-    fn over_groups(
-        &mut self,
-        grouping: &Grouping<'_, 'a>,
-        expr: &'a Expr<'a>,
-        dependent: &mut Vec<'a, NamedAggregate<'a>>,
-    ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let mut expr = expr;
-        loop {
-            let scope = &self.block().scope;
-            let is_row = |id: ColumnId| {
-                scope.position_of(id).is_some() && !dependent.iter().any(|known| known.id == id)
-            };
-            let (id, span) = match grouping.rewrite(expr, &is_row)? {
-                Ok(rewritten) => return Ok(rewritten),
-                Err(ungrouped) => ungrouped,
-            };
-            let position = scope.position_of(id).expect("is_row has found it");
-            if !self.depends_on_key(position, grouping)? {
-                let column = &self.block().scope.columns[position as usize];
-                let table = self.block().scope.relations[column.relation as usize].alias;
-                return Err(Error::Ungrouped { name: column.name, table, span });
-            }
-            let column = &self.block().scope.columns[position as usize];
-            let (name, ty) = (column.name, column.ty);
-            let read = self.plan.read(id, span, self.arena)?;
-            let args = self.arena.alloc_slice_copy(&[read])?;
-            let function = AggregateFunction::AnyValue;
-            let aggregate =
-                Aggregate { function, args, distinct: false, filter: None, order_by: &[], ty, span };
-            let value = self.plan.column(name, ty)?;
-            dependent.push(NamedAggregate { id: value, aggregate })?;
-            expr = crate::expr::walk::rewrite(expr, self.arena, |_, rebuilt| match rebuilt.kind {
-                ExprKind::Column(found) if found == id => Ok::<_, cofferdam_arena::AllocError>(
-                    &*self.arena.alloc(Expr { kind: ExprKind::Column(value), ..*rebuilt })?,
-                ),
-                _ => Ok(rebuilt),
-            })?;
-        }
-    }
-
-    /// Whether all columns of the primary key of a column's table are groups.
-    fn depends_on_key(&self, position: u32, grouping: &Grouping<'_, 'a>) -> Result<bool, Error<'a>> {
-        let scope = &self.block().scope;
-        let relation = scope.relations[scope.columns[position as usize].relation as usize];
-        let Some(table) = relation.table.filter(|table| !table.key.is_empty()) else { return Ok(false) };
-        for key in table.key {
-            let column = &scope.columns[(relation.first_column + key.column) as usize];
-            let read = self.build().column(column.id, column.ty, Span::default())?;
-            if grouping.position_of(read)?.is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// A query in an expression may read groups, but no other columns of the rows that are grouped.
-    fn check_nested(&self, pending: Pending<'a>, groups: &[Named<'a>]) -> Result<(), Error<'a>> {
-        let scratch = Arena::new(self.arena.budget());
-        let mut ungrouped = None;
-        for id in self.plan.post_order(pending.node, &scratch)? {
-            self.plan.kind(id).for_each_read(&scratch, |column| {
-                let is_group = groups.iter().any(|group| group.id == column);
-                if let (Some(position), false) = (self.block().scope.position_of(column), is_group) {
-                    ungrouped = ungrouped.or(Some(position));
-                }
-                Ok(())
-            })?;
-        }
-        let Some(position) = ungrouped else { return Ok(()) };
-        let column = &self.block().scope.columns[position as usize];
-        let table = self.block().scope.relations[column.relation as usize].alias;
-        Err(Error::Ungrouped { name: column.name, table, span: pending.span })
-    }
-
-    /// The arguments of GROUPING as positions of groups.
-    fn resolved_grouping(
-        &self,
-        grouping: &Grouping<'_, 'a>,
-        named: NamedAggregate<'a>,
-    ) -> Result<NamedAggregate<'a>, Error<'a>> {
-        if named.aggregate.function != AggregateFunction::Grouping {
-            return Ok(named);
-        }
-        let mut args: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
-        for arg in named.aggregate.args {
-            let Some(position) = grouping.position_of(arg)? else {
-                return Err(Error::Call { problem: CallProblem::NotGrouped, name: "", span: arg.span });
-            };
-            args.push(self.build().literal(Value::Integer(position as i32), Type::Integer, arg.span)?)?;
-        }
-        let aggregate = Aggregate { args: args.into_slice(), ..named.aggregate };
-        Ok(NamedAggregate { aggregate, ..named })
-    }
-
-    fn window_over_groups(
-        &mut self,
-        grouping: &Grouping<'_, 'a>,
-        window: WindowCall<'a>,
-        dependent: &mut Vec<'a, NamedAggregate<'a>>,
-    ) -> Result<WindowCall<'a>, Error<'a>> {
-        let arena = self.arena;
-        let kind = window.kind.map(arena, |expr| self.over_groups(grouping, expr, dependent))?;
-        let partition = arena.alloc_slice_copy(window.partition)?;
-        for expr in partition.iter_mut() {
-            *expr = self.over_groups(grouping, expr, dependent)?;
-        }
-        let order = arena.alloc_slice_copy(window.order)?;
-        for key in order.iter_mut() {
-            key.expr = self.over_groups(grouping, key.expr, dependent)?;
-        }
-        let mut frame = window.frame;
-        for bound in [&mut frame.start, &mut frame.end] {
-            if let Some(expr) = bound {
-                *bound = Some(self.over_groups(grouping, expr, dependent)?);
-            }
-        }
-        Ok(WindowCall { kind, partition, order, frame, ..window })
-    }
-
-    /// Window functions, those of the same window in one node. What they read that is no column becomes one below.
-    fn push_windows(&mut self, input: LogicalId) -> Result<LogicalId, Error<'a>> {
-        let mut node = input;
-        let mut done = 0;
-        while done < self.block().windows.len() {
-            let first = self.block().windows[done];
-            let mut named: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
-            let mut partition: Vec<'a, ColumnId> = Vec::new_in(self.arena);
-            for expr in first.partition {
-                partition.push(self.column_of(expr, &mut named)?)?;
-            }
-            let mut order: Vec<'a, Key> = Vec::new_in(self.arena);
-            for key in first.order {
-                let column = self.column_of(key.expr, &mut named)?;
-                order.push(Key { column, descending: key.descending, nulls_first: key.nulls_first })?;
-            }
-            let mut functions: Vec<'a, NamedWindow<'a>> = Vec::new_in(self.arena);
-            // Those of the same window move to the front of what is left.
-            for index in done..self.block().windows.len() {
-                let window = self.block().windows[index];
-                if index > done && !same_window(&first, &window, self.arena)? {
-                    continue;
-                }
-                let mut frame = window.frame.frame;
-                for (bound, expr) in
-                    [(&mut frame.start, window.frame.start), (&mut frame.end, window.frame.end)]
-                {
-                    let Some(expr) = expr else { continue };
-                    let column = self.column_of(expr, &mut named)?;
-                    *bound = match *bound {
-                        FrameBound::Preceding(_) => FrameBound::Preceding(column),
-                        _ => FrameBound::Following(column),
-                    };
-                }
-                let function = WindowFunction { kind: window.kind, frame, ty: window.ty, span: window.span };
-                functions.push(NamedWindow { id: window.id, function })?;
-                self.block_mut().windows.swap(done, index);
-                done += 1;
-            }
-            if !named.is_empty() {
-                node = self.plan.push(LogicalKind::Extend { input: node, exprs: named.into_slice() })?;
-            }
-            node = self.plan.push(LogicalKind::Window {
-                input: node,
-                partition: partition.into_slice(),
-                order: order.into_slice(),
-                functions: functions.into_slice(),
-            })?;
-        }
-        Ok(node)
-    }
-
     /// The column that an expression is, or becomes.
-    fn column_of(
+    pub(super) fn column_of(
         &mut self,
         expr: &'a Expr<'a>,
         named: &mut Vec<'a, Named<'a>>,
     ) -> Result<ColumnId, Error<'a>> {
-        if let ExprKind::Column(id) = expr.kind {
+        if let ExprKind::Column(id) = expr.kind
+            && !self.is_outer(id)
+        {
             return Ok(id);
         }
         for known in named.iter() {
@@ -943,7 +489,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             let Item { expr, name } = self.block().items[index];
             let (open, span) = (None, expr.span);
             let column = match expr.kind {
-                ExprKind::Column(id) => BoundColumn { id, name, open, span },
+                ExprKind::Column(id) if !self.is_outer(id) => BoundColumn { id, name, open, span },
                 ExprKind::Literal(_) if expr.ty == Type::Unknown => {
                     BoundColumn { id: self.plan.column(name, Type::Unknown)?, name, open: Some(expr), span }
                 }
@@ -1126,50 +672,6 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             _ => Ok(Some(bound)),
         }
     }
-}
-
-fn grouping_span(grouping: GroupingView<'_>) -> Span {
-    match grouping {
-        GroupingView::Expr(expr) => expr.span(),
-        GroupingView::Set(set) => set.span(),
-    }
-}
-
-/// The groups of either set, those of the first in front.
-fn union_of<'a>(a: &'a [u32], b: &'a [u32], arena: &'a Arena) -> Result<&'a [u32], Error<'a>> {
-    if b.iter().all(|group| a.contains(group)) {
-        return Ok(a);
-    }
-    let mut union = Vec::with_capacity_in(a.len() + b.len(), arena)?;
-    union.extend_from_slice(a)?;
-    for group in b {
-        if !union.contains(group) {
-            union.push(*group)?;
-        }
-    }
-    Ok(union.into_slice())
-}
-
-fn is_same_set(a: &[u32], b: &[u32]) -> bool {
-    a.len() == b.len() && a.iter().all(|group| b.contains(group))
-}
-
-/// Whether two functions have the same partition and order.
-fn same_window<'a>(a: &WindowCall<'a>, b: &WindowCall<'a>, arena: &Arena) -> Result<bool, Error<'a>> {
-    if a.partition.len() != b.partition.len() || a.order.len() != b.order.len() {
-        return Ok(false);
-    }
-    for (a, b) in a.partition.iter().zip(b.partition) {
-        if !same(a, b, arena)? {
-            return Ok(false);
-        }
-    }
-    for (a, b) in a.order.iter().zip(b.order) {
-        if (a.descending, a.nulls_first) != (b.descending, b.nulls_first) || !same(a.expr, b.expr, arena)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// The item that a constant in GROUP BY or ORDER BY points at.

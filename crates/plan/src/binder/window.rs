@@ -1,5 +1,6 @@
 //! Window functions: a call with OVER becomes a column, which a node above the grouping makes.
 
+use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::Keyword;
 use cofferdam_sql::views::forms::{Window as NamedView, WindowBound, WindowFrame, WindowSpecification};
@@ -11,9 +12,10 @@ use super::expression::{Allows, Place};
 use super::{Binder, functions};
 use crate::Span;
 use crate::error::{CallProblem, Error};
+use crate::expr::same::same;
 use crate::expr::{BinaryOp, Expr};
-use crate::logical::ColumnId;
-use crate::physical::{Frame, FrameBound, FrameExclusion, FrameMode, WindowKind};
+use crate::logical::{ColumnId, Key, LogicalId, LogicalKind, Named, NamedWindow};
+use crate::physical::{Frame, FrameBound, FrameExclusion, FrameMode, WindowFunction, WindowKind};
 
 /// A window function of a select.
 #[derive(Clone, Copy, Debug)]
@@ -273,4 +275,75 @@ impl<'a> Binder<'_, 'a, '_> {
             false => Ok((FrameBound::Following(0), 3, Some(expr))),
         }
     }
+
+    /// Window functions, those of the same window in one node. What they read that is no column becomes one below.
+    pub(super) fn push_windows(&mut self, input: LogicalId) -> Result<LogicalId, Error<'a>> {
+        let mut node = input;
+        let mut done = 0;
+        while done < self.block().windows.len() {
+            let first = self.block().windows[done];
+            let mut named: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+            let mut partition: Vec<'a, ColumnId> = Vec::new_in(self.arena);
+            for expr in first.partition {
+                partition.push(self.column_of(expr, &mut named)?)?;
+            }
+            let mut order: Vec<'a, Key> = Vec::new_in(self.arena);
+            for key in first.order {
+                let column = self.column_of(key.expr, &mut named)?;
+                order.push(Key { column, descending: key.descending, nulls_first: key.nulls_first })?;
+            }
+            let mut functions: Vec<'a, NamedWindow<'a>> = Vec::new_in(self.arena);
+            // Those of the same window move to the front of what is left.
+            let start = done;
+            for index in start..self.block().windows.len() {
+                let window = self.block().windows[index];
+                if index > start && !same_window(&first, &window, self.arena)? {
+                    continue;
+                }
+                let mut frame = window.frame.frame;
+                for (bound, expr) in
+                    [(&mut frame.start, window.frame.start), (&mut frame.end, window.frame.end)]
+                {
+                    let Some(expr) = expr else { continue };
+                    let column = self.column_of(expr, &mut named)?;
+                    *bound = match *bound {
+                        FrameBound::Preceding(_) => FrameBound::Preceding(column),
+                        _ => FrameBound::Following(column),
+                    };
+                }
+                let function = WindowFunction { kind: window.kind, frame, ty: window.ty, span: window.span };
+                functions.push(NamedWindow { id: window.id, function })?;
+                self.block_mut().windows.swap(done, index);
+                done += 1;
+            }
+            if !named.is_empty() {
+                node = self.plan.push(LogicalKind::Extend { input: node, exprs: named.into_slice() })?;
+            }
+            node = self.plan.push(LogicalKind::Window {
+                input: node,
+                partition: partition.into_slice(),
+                order: order.into_slice(),
+                functions: functions.into_slice(),
+            })?;
+        }
+        Ok(node)
+    }
+}
+
+/// Whether two functions have the same partition and order.
+fn same_window<'a>(a: &WindowCall<'a>, b: &WindowCall<'a>, arena: &Arena) -> Result<bool, Error<'a>> {
+    if a.partition.len() != b.partition.len() || a.order.len() != b.order.len() {
+        return Ok(false);
+    }
+    for (a, b) in a.partition.iter().zip(b.partition) {
+        if !same(a, b, arena)? {
+            return Ok(false);
+        }
+    }
+    for (a, b) in a.order.iter().zip(b.order) {
+        if (a.descending, a.nulls_first) != (b.descending, b.nulls_first) || !same(a.expr, b.expr, arena)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

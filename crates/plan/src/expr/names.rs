@@ -2,8 +2,8 @@
 
 use super::{Column, Expr, ExprKind};
 use crate::physical::{
-    Aggregate, HashAggregate, Insert, Limit, OperatorId, OperatorKind, PhysicalPlan, Scan, TableFunction,
-    Window,
+    Aggregate, HashAggregate, HashJoin, Insert, Limit, NestedLoopJoin, OperatorId, OperatorKind,
+    PhysicalPlan, Scan, TableFunction, Window,
 };
 
 /// Where the columns of an expression come from.
@@ -93,6 +93,12 @@ impl<'a> Names<'a> {
                 | OperatorKind::DistinctOn { input, .. }
                 | OperatorKind::Materialize { input }
                 | OperatorKind::Insert(Insert { input, .. }) => *input,
+                OperatorKind::HashJoin(HashJoin { output, .. })
+                | OperatorKind::NestedLoopJoin(NestedLoopJoin { output, .. })
+                    if position >= output.len() =>
+                {
+                    return named_or(None, "mark");
+                }
                 OperatorKind::HashJoin(join) => {
                     position = at(join.output, position);
                     self.side(join.probe, join.build, &mut position)

@@ -605,19 +605,10 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                     open.extend([right, left])?;
                 }
                 LogicalKind::Filter { input, .. } => open.push(input)?,
-                // One row of no columns changes nothing.
-                LogicalKind::Values { rows: [[]], .. } if !open.is_empty() || !relations.is_empty() => {}
                 _ => relations.push(id)?,
             }
         }
-        match relations.into_slice() {
-            [] => unreachable!("a join has relations"),
-            [only] => {
-                let placed = self.placed(*only);
-                self.filter(placed, &conjuncts)
-            }
-            relations => super::join_order::join(self, relations, &conjuncts, needed),
-        }
+        super::join_order::join(self, relations.into_slice(), &conjuncts, needed)
     }
 
     fn outer_join(&mut self, join: Join<'a>, needed: &[ColumnId]) -> Result<Placed<'s>, AllocError> {

@@ -213,6 +213,14 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         let on_left = |column: ColumnId| tree.is_made_below(column, left);
         let on_right = |column: ColumnId| tree.is_made_below(column, right);
         let mut arrived = arrived;
+        if join.kind == JoinKind::Inner
+            && let Some(input) = self.other_than_one_row(left, right)
+        {
+            arrived.extend_from_slice(join.conjuncts)?;
+            self.filters[input.index()] = arrived;
+            self.plan.nodes[id.index()] = LogicalKind::Filter { input, conjuncts: &[] };
+            return Ok(());
+        }
         if join.kind == JoinKind::Mark {
             join = self.without_mark(join, &mut arrived)?;
         }
@@ -267,6 +275,16 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         join.conjuncts = own.into_slice();
         self.plan.nodes[id.index()] = LogicalKind::Join(join);
         Ok(())
+    }
+
+    /// The side of an inner join that is all there is to it: the other one is one row of no columns.
+    fn other_than_one_row(&self, left: LogicalId, right: LogicalId) -> Option<LogicalId> {
+        let is_one_row = |id: LogicalId| matches!(self.plan.kind(id), LogicalKind::Values { rows: [[]], .. });
+        match (is_one_row(left), is_one_row(right)) {
+            (true, _) => Some(right),
+            (_, true) => Some(left),
+            _ => None,
+        }
     }
 
     /// A mark join whose mark is a conjunct is a semi join; where `NOT` of it is one, and it cannot be unknown, an anti join.

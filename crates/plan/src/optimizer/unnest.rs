@@ -395,6 +395,8 @@ impl<'a> Pass<'_, 'a> {
         let mut conjuncts = Vec::new_in(self.arena);
         conjuncts.extend_from_slice(self.join.conjuncts)?;
         self.push_equal(self.columns, map, &mut conjuncts)?;
+        // Where conditions have stood for the values everywhere, nobody else reads the left side.
+        let left = if self.plan.ctes[values as usize].scans == 0 { self.join.left } else { left };
         let join = Join { left, right: given.node, conjuncts: conjuncts.into_slice(), ..self.join };
         self.plan.nodes[self.id.index()] = LogicalKind::Join(join);
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_plan::explain::{ExplainOptions, explain};
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, walk};
-use cofferdam_plan::physical::{HashAggregate, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{HashAggregate, JoinKind, OperatorKind, PhysicalPlan};
 use cofferdam_plan::{
     Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain, plan_insert,
     plan_query,
@@ -202,7 +202,7 @@ fn check_operator(
             }
             exprs(join.residual, width);
             assert!(join.output.iter().all(|position| (*position as usize) < width));
-            assert_eq!(join.output.len(), columns);
+            assert_eq!(join.output.len() + usize::from(join.kind == JoinKind::Mark), columns);
         }
         OperatorKind::NestedLoopJoin(join) => {
             exprs(join.conjuncts, width);
