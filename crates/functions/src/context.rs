@@ -259,10 +259,11 @@ pub enum Problem {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Refusal {
     pub(crate) sqlstate: &'static str,
-    /// The message: `%` stands for the text, `#` for the number.
+    /// The message: `%` stands for the text, `#` for the number, `@` for the name.
     pub(crate) message: &'static str,
     pub(crate) text: Excerpt,
     pub(crate) number: i64,
+    pub(crate) name: &'static str,
     pub(crate) hint: Option<&'static str>,
 }
 
@@ -289,7 +290,19 @@ impl Problem {
     #[cold]
     pub(crate) fn with(sqlstate: &'static str, message: &'static str, text: &str, number: i64) -> Problem {
         let text = Excerpt::new(text.as_bytes());
-        Problem::Refused(Refusal { sqlstate, message, text, number, hint: None })
+        Problem::Refused(Refusal { sqlstate, message, text, number, name: "", hint: None })
+    }
+
+    /// A message about a text and something that has a name.
+    #[cold]
+    pub(crate) fn named(
+        sqlstate: &'static str,
+        message: &'static str,
+        text: &str,
+        name: &'static str,
+    ) -> Problem {
+        let text = Excerpt::new(text.as_bytes());
+        Problem::Refused(Refusal { sqlstate, message, text, number: 0, name, hint: None })
     }
 
     /// The same with a hint, where it is a refusal.
@@ -354,11 +367,13 @@ impl core::error::Error for Problem {}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self.message.split_inclusive(['%', '#']) {
+        for part in self.message.split_inclusive(['%', '#', '@']) {
             if let Some(before) = part.strip_suffix('%') {
                 write!(f, "{before}{}", self.text)?;
             } else if let Some(before) = part.strip_suffix('#') {
                 write!(f, "{before}{}", self.number)?;
+            } else if let Some(before) = part.strip_suffix('@') {
+                write!(f, "{before}{}", self.name)?;
             } else {
                 f.write_str(part)?;
             }

@@ -11,7 +11,7 @@ mod zone;
 pub(crate) use arithmetic::{FUNCTIONS as ARITHMETIC, OPERATORS};
 pub(crate) use fields::FUNCTIONS as FIELDS;
 pub(crate) use make::FUNCTIONS as MAKE;
-pub(crate) use zone::{FUNCTIONS as ZONE, from_local, to_local};
+pub(crate) use zone::{FUNCTIONS as ZONE, from_local, local_offset_seconds, to_local};
 
 use cofferdam_types::{Date, Excerpt, Interval, Time, Timestamp, Type, Value};
 
@@ -19,6 +19,8 @@ use crate::context::Problem;
 
 /// Microseconds of a day of 24 hours.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
+pub(crate) const HOUR_US: i64 = 3_600_000_000;
+pub(crate) const MINUTE_US: i64 = 60_000_000;
 pub(crate) const SECOND_US: i64 = 1_000_000;
 /// Microseconds from 1970 to 2000.
 pub(crate) const EPOCH_US: i64 = 10_957 * DAY_US;

@@ -10,7 +10,7 @@
 //! | `suggest` | names that might have been meant |
 //! | `context` | what a call sees and gives: [`Context`], [`Output`], [`Problem`] |
 //! | `args`, `output` | arguments by type; values as text |
-//! | `math`, `text`, `pattern`, `array`, `datetime`, `json`, `misc` | the functions by subject, each with its part of the table |
+//! | `math`, `text`, `pattern`, `array`, `datetime`, `template`, `json`, `misc` | the functions by subject, each with its part of the table |
 //! | `regex` | regular expressions as PostgreSQL's, compiled into charged memory |
 //!
 //! The planner resolves a call to a [`FunctionId`] and learns which casts the arguments need and what type comes out;
@@ -41,6 +41,7 @@ mod signature;
 mod suggest;
 mod table;
 mod table_function;
+mod template;
 mod text;
 
 use cofferdam_types::{Type, Value};

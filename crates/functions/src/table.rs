@@ -1,7 +1,7 @@
 //! All entries as one list each of functions and of operators, put together when the crate is compiled.
 
 use crate::signature::{Category, Function, function, results};
-use crate::{args, array, datetime, json, math, misc, pattern, text};
+use crate::{args, array, datetime, json, math, misc, pattern, template, text};
 
 /// The parts of the list of functions.
 const FUNCTION_PARTS: &[(Category, &[Function])] = &[
@@ -19,6 +19,7 @@ const FUNCTION_PARTS: &[(Category, &[Function])] = &[
     (Category::Datetime, datetime::FIELDS),
     (Category::Datetime, datetime::MAKE),
     (Category::Datetime, datetime::ZONE),
+    (Category::Format, template::FUNCTIONS),
     (Category::Array, array::FUNCTIONS),
     (Category::Json, json::BUILD),
     (Category::Json, json::EDIT),
