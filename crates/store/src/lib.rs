@@ -53,6 +53,7 @@
 //! | `transaction`, `run`, `conflict` | [`Transaction`]: changes in memory, those that did not fit, what others did meanwhile |
 //! | `commit`, `group`, `flush`, `compaction`, `worker` | the order of changes, shared syncs, and what makes room |
 //! | `read`, `scan`, `column` | [`Snapshot`], [`RowReader`], [`Scan`], [`Column`] |
+//! | `statistics` | what planners want to know of the values of a table |
 //! | `merge`, `input`, `rewrite` | sorted streams of versions out of memtables and segments |
 //! | `version`, `level`, `load`, `snapshots` | which segments there are, in which order; which states somebody reads |
 //! | `check/`, `inspect`, `backup` | looking at a database without changing it, and copying one that is open |
@@ -110,6 +111,7 @@ mod schema;
 #[doc(hidden)]
 pub mod segment;
 mod snapshots;
+mod statistics;
 mod store;
 mod sum;
 mod table;
@@ -135,6 +137,7 @@ pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
 pub use scan::{ColumnRange, Scan};
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
+pub use statistics::{ColumnStatistics, TableStatistics};
 pub use store::{Store, StoreCounters};
 pub use sum::crc32c;
 pub use table::{ColumnDef, Table, TableDef};

@@ -92,6 +92,27 @@ pub(crate) struct PageValues<'v> {
     pub(crate) longs: &'v [(u16, LongRef)],
 }
 
+impl PageValues<'_> {
+    /// The bytes of the texts that are not NULL, of long ones too; 0 of other values.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        let Data::Text(views) = self.data else { return 0 };
+        let rows = self.first..self.first + self.rows;
+        let views = &views[rows.clone()];
+        let here: u64 = match self.valid {
+            None => views.iter().map(|view| u64::from(view.len)).sum(),
+            Some(valid) => {
+                let bytes = views.iter().zip(&valid[rows]);
+                bytes.map(|(view, is_valid)| if *is_valid { u64::from(view.len) } else { 0 }).sum()
+            }
+        };
+        // Of long ones the beginning was counted.
+        let longs = self.longs.iter().map(|(row, at)| {
+            u64::from(at.len) - u64::from(views.get(usize::from(*row)).map_or(0, |view| view.len))
+        });
+        here + longs.sum::<u64>()
+    }
+}
+
 /// Where a long text stands in the file of its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LongRef {

@@ -22,6 +22,7 @@ use crate::run::Runs;
 use crate::scan::Scan;
 use crate::schema::{Schema, TableId};
 use crate::segment::{self, Look, PageSource, Scratch, hash_key};
+use crate::statistics::net_rows;
 use crate::store::{Inner, Store};
 use crate::table::Table;
 use crate::version::Segment;
@@ -228,10 +229,15 @@ impl<'r> View<'r> {
         Ok(false)
     }
 
-    /// About how many rows a table has: those of its segments, old versions and tombstones counted, and none of those in
-    /// memory.
+    /// About how many rows a table has, without looking at any of them: those of its segments, less tombstones and as many
+    /// rows, and those in memory.
     pub fn rows_estimate(&self, table: TableId) -> u64 {
-        self.inner.versions.current().table(table).map_or(0, |entry| entry.rows())
+        let version = self.inner.versions.current();
+        let own = self.own.map_or(&[][..], |own| own.runs.segments());
+        let own = own.iter().filter(|run| run.info.table == table);
+        let stored = version.table(table).map_or(&[][..], |entry| entry.segments());
+        let rows: u64 = own.chain(stored).map(|segment| net_rows(&segment.reader)).sum();
+        rows + self.rows_in_memory(table)
     }
 
     /// The table of a number, also one that the transaction has made.

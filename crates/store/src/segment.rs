@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   file     | header | segment | segment | …                       one segment a table that a flush or compaction writes
-//!   segment  | group | group | … | index nodes | statistics | footer |
+//!   segment  | group | group | … | index nodes | statistics | sketches | footer |
 //!   group    | pages, column by column | zones | locations | filters | directory |      up to 65,536 rows
 //!            | bundle | bundle | … | symbols | zones | …                                in tables of few columns
 //!            (long texts stand before the group that refers to them, index nodes between groups)
@@ -38,7 +38,8 @@
 //! |---|---|
 //! | `layout` | the bytes of all pieces: views and writers |
 //! | `separators` | what leads to a child of a node, or a range |
-//! | `filter`, `zones`, `statistics`, `distinct` | blocked Bloom filters, zone maps, what is known of whole columns |
+//! | `filter`, `zones`, `statistics` | blocked Bloom filters, zone maps, what is known of whole columns |
+//! | `distinct`, `sample`, `sketch` | how values are distributed: distinct ones counted, some rows, both as they are written |
 //! | `output`, `staging`, `group`, `index`, `writer` | writing, from the bytes up |
 //! | `piece`, `search`, `reader`, `cursor` | reading: pieces, places of keys, single rows, rows in order |
 //! | `verify`, `describe`, `any` | for the tools, and for fuzzing |
@@ -49,7 +50,7 @@
 pub mod any;
 mod cursor;
 mod describe;
-mod distinct;
+pub(crate) mod distinct;
 pub(crate) mod filter;
 mod group;
 mod index;
@@ -57,8 +58,10 @@ mod layout;
 mod output;
 mod piece;
 mod reader;
+pub(crate) mod sample;
 mod search;
 mod separators;
+pub(crate) mod sketch;
 mod staging;
 mod statistics;
 #[cfg(test)]
@@ -92,7 +95,7 @@ pub(crate) use statistics::ColumnStatistics;
 pub(crate) use verify::{Sight, Verified, look_through, verify};
 pub(crate) use writer::{SegmentWriter, WriterSizes, staged_bytes};
 #[allow(unused_imports, reason = "names of what others are given")]
-pub(crate) use zones::{PageZone, ZoneLimits};
+pub(crate) use zones::{PageZone, ZoneLimits, is_ordered as zones_are_ordered, union as union_of_zones};
 
 /// Where a segment is in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

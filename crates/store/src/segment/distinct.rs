@@ -6,7 +6,7 @@
 //! about 1.04 / sqrt(m): 13 % for 64, 6.5 % for 256.
 
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::column::Data;
+use cofferdam_types::column::{Data, Kind};
 
 use super::filter::hash_key;
 use crate::page::PageValues;
@@ -14,7 +14,7 @@ use crate::page::PageValues;
 /// The registers of one column.
 pub(super) const REGISTERS_MIN: usize = 64;
 /// As many as are worth their memory.
-pub(super) const REGISTERS_MAX: usize = 256;
+pub(crate) const REGISTERS_MAX: usize = 256;
 
 /// What was seen of the values of a segment's columns: for each column, so many registers of a byte.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl<'a> Sketches<'a> {
             Data::Bool(v) => rows.for_each(|row| add(row, mix(v[row].into()))),
             Data::I32(v) => rows.for_each(|row| add(row, mix(v[row] as u64))),
             Data::I64(v) => rows.for_each(|row| add(row, mix(v[row] as u64))),
-            Data::I128(v) => rows.for_each(|row| add(row, mix(v[row] as u64 ^ mix((v[row] >> 64) as u64)))),
+            Data::I128(v) => rows.for_each(|row| add(row, hash_wide(v[row]))),
             Data::F64(v) => rows.for_each(|row| add(row, mix(v[row].to_bits()))),
             Data::Text(v) => rows.for_each(|row| add(row, hash_key(v[row].of(values.heap)))),
         }
@@ -60,19 +60,51 @@ impl<'a> Sketches<'a> {
 
     /// The estimate for a column with so many values; 0 where nothing was counted.
     pub(super) fn estimate(&self, column: usize, values_count: u64) -> u64 {
-        let count = self.registers_count;
-        let Some(registers) = self.registers.get(column * count..(column + 1) * count) else { return 0 };
+        let registers = self.of(column);
         if registers.is_empty() || values_count == 0 {
             return 0;
         }
-        let m = registers.len() as f64;
-        let alpha = 0.7213 / (1.0 + 1.079 / m);
-        let sum: f64 = registers.iter().map(|register| (-f64::from(*register)).exp2()).sum();
-        let raw = alpha * m * m / sum;
-        let empty = registers.iter().filter(|register| **register == 0).count() as f64;
-        let estimate = if raw <= 2.5 * m && empty > 0.0 { m * (m / empty).ln() } else { raw };
-        (estimate.round() as u64).clamp(1, values_count)
+        (estimate(registers).round() as u64).clamp(1, values_count)
     }
+
+    /// The registers of a column; none where nothing was counted.
+    pub(super) fn of(&self, column: usize) -> &[u8] {
+        let count = self.registers_count;
+        self.registers.get(column * count..(column + 1) * count).unwrap_or(&[])
+    }
+}
+
+/// How many distinct values some registers have seen.
+pub(crate) fn estimate(registers: &[u8]) -> f64 {
+    let m = registers.len() as f64;
+    let alpha = 0.7213 / (1.0 + 1.079 / m);
+    let sum: f64 = registers.iter().map(|register| (-f64::from(*register)).exp2()).sum();
+    let raw = alpha * m * m / sum;
+    let empty = registers.iter().filter(|register| **register == 0).count() as f64;
+    if raw <= 2.5 * m && empty > 0.0 { m * (m / empty).ln() } else { raw }
+}
+
+/// Registers of the values that two sets of them have seen, into the first one, which has no more than the second. Both
+/// have powers of two: a register of the smaller one stands for those whose numbers end alike.
+pub(crate) fn merge(registers: &mut [u8], others: &[u8]) {
+    debug_assert!(registers.len().is_power_of_two() && others.len().is_multiple_of(registers.len()));
+    for some in others.chunks(registers.len()) {
+        registers.iter_mut().zip(some).for_each(|(register, other)| *register = (*other).max(*register));
+    }
+}
+
+/// Notes a value by its bytes, as [`Sketches::add`] does: of a text these, of any other the number that it is.
+pub(crate) fn note_value(registers: &mut [u8], kind: Kind, number: i128, text: &[u8]) {
+    let hash = match kind {
+        Kind::Text => hash_key(text),
+        Kind::I128 => hash_wide(number),
+        _ => mix(number as u64),
+    };
+    note(registers, hash);
+}
+
+fn hash_wide(value: i128) -> u64 {
+    mix(value as u64 ^ mix((value >> 64) as u64))
 }
 
 /// Spreads a value over all bits of a hash.
@@ -127,5 +159,29 @@ mod tests {
             }
         }
         assert_eq!(Sketches::new_in(3, 0, &arena).unwrap().estimate(1, 10), 0);
+    }
+
+    /// Aim: registers that were merged are those of all values. Method: two halves that overlap, with as many registers and with
+    /// fewer; and values that are noted one by one.
+    #[test]
+    fn registers_are_merged() {
+        let budget = Budget::unlimited("test").unwrap();
+        let arena = Arena::new(&budget);
+        let sketch = |registers: usize, values: core::ops::Range<i64>| {
+            let mut sketches = Sketches::new_in(1, registers, &arena).unwrap();
+            let mut values: Vec<i64> = values.map(|value| value * 7).collect();
+            let rows = values.len();
+            let data = Data::I64(&mut values);
+            sketches.add(0, &PageValues { data: &data, valid: None, heap: &[], first: 0, rows, longs: &[] });
+            sketches.of(0).to_vec()
+        };
+        for (first, second) in [(256, 256), (64, 256), (64, 64)] {
+            let mut merged = sketch(first, 0..3000);
+            merge(&mut merged, &sketch(second, 2000..5000));
+            assert_eq!(merged, sketch(first, 0..5000), "{first}, {second}");
+        }
+        let mut noted = [0; 64];
+        (0..3000).for_each(|value| note_value(&mut noted, Kind::I64, value * 7, &[]));
+        assert_eq!(noted[..], sketch(64, 0..3000));
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct ColumnTotals {
     pub(super) kind: Kind,
     pub(super) nulls: u64,
     pub(super) bytes: u64,
+    /// Bytes of its texts, of long ones too.
+    pub(super) text_bytes: u64,
     /// Estimated when the segment ends.
     pub(super) distinct: u64,
     pub(super) zone: Option<Zone>,
@@ -112,10 +114,11 @@ pub(super) struct WrittenGroup {
 }
 
 impl ColumnTotals {
-    /// Adds a page.
-    pub(super) fn add(&mut self, stats: &PageStats) {
+    /// Adds a page of these values.
+    pub(super) fn add(&mut self, values: &PageValues<'_>, stats: &PageStats) {
         self.nulls += u64::from(stats.nulls);
         self.bytes += u64::from(stats.bytes);
+        self.text_bytes += values.text_bytes();
         self.zone = zones::union(self.zone, stats.zone);
     }
 }
@@ -302,6 +305,12 @@ impl<'a> Group<'a> {
         let written = WrittenGroup { offset, len, rows: self.rows };
         self.clear();
         Ok(written)
+    }
+
+    /// The memory of pages and of pieces, for other uses: of a group that was written.
+    pub(super) fn buffers(&mut self) -> (&mut Vec<'a, u8>, &mut Vec<'a, u8>) {
+        debug_assert!(self.is_empty());
+        (&mut self.pages, &mut self.piece)
     }
 
     fn clear(&mut self) {

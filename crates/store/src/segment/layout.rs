@@ -8,6 +8,7 @@ use cofferdam_types::Type;
 
 use super::filter::LINE_BYTES;
 use super::separators::{SeparatorSizes, Separators, VersionedKey};
+use super::sketch::{HeadPlace, is_head_place};
 use crate::manifest::item::type_bytes;
 use crate::schema::{ColumnType, KEY_BYTES_MAX, Schema};
 
@@ -243,6 +244,7 @@ pub(super) struct Footer {
     pub(super) long_bytes: u64,
     pub(super) smallest: KeyBound,
     pub(super) largest: KeyBound,
+    pub(super) sketches: HeadPlace,
 }
 
 impl Footer {
@@ -268,6 +270,7 @@ impl Footer {
             .u64(self.long_bytes);
         self.smallest.write(&mut put);
         self.largest.write(&mut put);
+        put.u64(self.sketches.offset).u32(self.sketches.len);
         let crc = checksum(salt, offset, &bytes[..FOOTER_BYTES - CRC_BYTES]);
         bytes[FOOTER_BYTES - CRC_BYTES..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -296,6 +299,7 @@ impl Footer {
             long_bytes: u64_at(bytes, 88),
             smallest: KeyBound::parse(bytes, 96)?,
             largest: KeyBound::parse(bytes, 160)?,
+            sketches: HeadPlace { offset: u64_at(bytes, 224), len: u32_at(bytes, 232) },
         };
         footer.check(offset).map(|()| footer)
     }
@@ -317,6 +321,7 @@ impl Footer {
         if self.root_len as usize > PIECE_BYTES_MAX
             || !is_piece(self.root_offset, self.root_len.into())
             || !is_piece(self.statistics_offset, 0)
+            || !is_head_place(self.sketches, self.start..offset, self.columns_count as usize)
         {
             return Err("a part of the segment is outside of it");
         }

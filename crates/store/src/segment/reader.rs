@@ -9,11 +9,12 @@ use cofferdam_types::{Type, Value};
 
 use super::filter::hash_key;
 use super::layout::{
-    CRC_BYTES, Damage, FOOTER_BYTES, Footer, KIND, SEQUENCE, SYSTEM_COLUMNS, checked, schema_hash,
+    Damage, FOOTER_BYTES, Footer, KIND, SEQUENCE, SYSTEM_COLUMNS, checked, payload, schema_hash,
 };
-use super::piece::{PageSource, Scratch, SegmentFile};
+use super::piece::{PageSource, PieceRef, Scratch, SegmentFile};
 use super::search::{RangePlace, Target, narrow};
 use super::separators::VersionedKey;
+use super::sketch::{HeadPlace, Sketch, SketchHead};
 use super::{ColumnStatistics, Location, physical_column, statistics};
 use crate::error::Error;
 use crate::page::{LongRef, PageValue};
@@ -36,6 +37,7 @@ pub(crate) struct Segment {
     /// What stored sequences count from.
     pub(super) base: u64,
     pub(super) root_len: u32,
+    pub(super) sketches: HeadPlace,
     #[cfg(test)]
     pub(super) groups_count: u32,
     #[cfg(test)]
@@ -124,6 +126,7 @@ impl Segment {
             sequence_max: footer.sequence_max,
             base,
             root_len: footer.root_len,
+            sketches: footer.sketches,
             #[cfg(test)]
             groups_count: footer.groups_count,
             #[cfg(test)]
@@ -379,11 +382,68 @@ impl Segment {
             return Ok(None);
         };
         let (before, len, index) = statistics::place(column, self.columns_count());
-        let (offset, salt) = (self.statistics_offset.saturating_add(before), self.file.salt());
+        let place = (self.statistics_offset.saturating_add(before), len as u32);
+        let piece = self.piece_at(place, source, &mut scratch.pages.bytes)?;
+        Ok(Some(statistics::read(payload(&piece), index, ty.kind())))
+    }
+}
+
+impl Segment {
+    /// Gives the head of the segment's sketches to `visit`; `None` where it has none.
+    ///
+    /// # Errors
+    /// As [`Segment::get`]; those of `visit`.
+    pub(crate) fn with_sketches<T>(
+        &self,
+        source: PageSource<'_>,
+        scratch: &mut Scratch<'_>,
+        visit: impl FnOnce(&SketchHead<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let HeadPlace { offset, len } = self.sketches;
+        if len == 0 {
+            return Ok(None);
+        }
+        let piece = self.piece_at((offset, len), source, &mut scratch.pages.bytes)?;
+        let head = SketchHead::parse(payload(&piece), self.columns_count());
+        visit(&head.map_err(|what| self.file.corrupt(offset, what))?).map(Some)
+    }
+
+    /// Gives the sketch of a column to `visit`; `None` where there is none, or no such column.
+    ///
+    /// # Errors
+    /// As [`Segment::with_sketches`].
+    pub(crate) fn with_sketch<T>(
+        &self,
+        kind: Kind,
+        column: usize,
+        source: PageSource<'_>,
+        scratch: &mut Scratch<'_>,
+        visit: impl FnOnce(&Sketch<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        if column >= self.columns_count() {
+            return Ok(None);
+        }
+        let place = self.with_sketches(source, scratch, |head| Ok((head.place(column), head.shape())))?;
+        let Some((place, shape)) = place else { return Ok(None) };
+        let piece = self.piece_at(place, source, &mut scratch.pages.bytes)?;
+        let sketch = Sketch::parse(payload(&piece), kind, shape);
+        visit(&sketch.map_err(|what| self.file.corrupt(place.0, what))?).map(Some)
+    }
+
+    /// Damage of the sketches.
+    pub(crate) fn sketches_corrupt(&self, what: Damage) -> Error {
+        self.file.corrupt(self.sketches.offset, what)
+    }
+
+    fn piece_at<'s>(
+        &self,
+        (offset, len): (u64, u32),
+        source: PageSource<'_>,
+        bytes: &'s mut cofferdam_arena::collections::Vec<'_, u8>,
+    ) -> Result<PieceRef<'s>, Error> {
+        let salt = self.file.salt();
         let check = |bytes: &[u8]| -> Result<(), Damage> { checked(salt, offset, bytes).map(drop) };
-        let piece = source.piece(&self.file, offset, len, &mut scratch.pages.bytes, check)?;
-        let records = piece.get(..len - CRC_BYTES).unwrap_or(&[]);
-        Ok(Some(statistics::read(records, index, ty.kind())))
+        source.piece(&self.file, offset, len as usize, bytes, check)
     }
 }
 

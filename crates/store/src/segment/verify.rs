@@ -11,9 +11,11 @@
 //! | sequences, tombstones, versions | what the directory says of the range |
 //! | NULLs | the column's type, zones, locations, statistics; of tombstones, everything but the key (G4) |
 //! | rows, groups, ranges, tombstones, sequences, first and last key | the footer |
+//! | keys with small hashes, bytes of texts | the sketches |
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_types::Type;
 use cofferdam_types::column::Kind;
 use cofferdam_types::row::decode_bytes;
 
@@ -66,6 +68,9 @@ struct Verifier<'v, 's, 'a> {
     sequences: &'a mut [u64],
     deletes: &'a mut [bool],
     nulls: Vec<'a, u64>,
+    /// Bytes of texts, by column.
+    text_bytes: Vec<'a, u64>,
+    sampled: Sampled,
     totals: Totals,
     first_key: Option<super::KeyBound>,
 }
@@ -75,11 +80,38 @@ struct LastRow<'a> {
     stored: u64,
 }
 
+/// The keys that the sample of the sketches is to have, and those that it has: how many, and the exclusive or of their hashes and
+/// of what kind their newest versions are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sampled {
+    limit: u64,
+    /// All keys of the segment.
+    keys_count: u64,
+    expected: Keys,
+    found: Keys,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Keys {
+    count: u64,
+    hashes: u64,
+    tombstones: u64,
+}
+
+impl Keys {
+    fn add(&mut self, hash: u64, is_delete: bool) {
+        self.count += 1;
+        self.hashes ^= hash;
+        self.tombstones += u64::from(is_delete);
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     groups: u32,
     ranges: u32,
     rows: u64,
+    keys: u64,
     tombstones: u64,
     sequence_min: u64,
     sequence_max: u64,
@@ -117,6 +149,8 @@ pub(crate) fn look_through(
 ) -> Result<Verified, Error> {
     let mut nulls = Vec::new_in(arena);
     nulls.resize(segment.columns_count(), 0)?;
+    let mut text_bytes = Vec::new_in(arena);
+    text_bytes.resize(segment.columns_count(), 0)?;
     let last = Some(LastRow { key: Vec::new_in(arena), stored: u64::MAX });
     let mut verifier = Verifier {
         segment,
@@ -131,14 +165,20 @@ pub(crate) fn look_through(
         sequences: arena.alloc_slice_fill(ROWS_MAX, 0)?,
         deletes: arena.alloc_slice_fill(ROWS_MAX, false)?,
         nulls,
+        text_bytes,
+        sampled: Sampled::default(),
         totals: Totals { sequence_min: u64::MAX, is_whole: true, ..Totals::default() },
         first_key: None,
     };
+    let result = verifier.sampled_keys();
+    verifier.tell(result)?;
     let root = (segment.root_offset, segment.root_len);
     verifier.node(root, segment.height, &[], 0)?;
     let result = verifier.footer();
     verifier.tell(result)?;
     let result = verifier.statistics();
+    verifier.tell(result)?;
+    let result = verifier.sketches();
     verifier.tell(result)?;
     Ok(verifier.verified)
 }
@@ -278,6 +318,7 @@ impl<'a> Verifier<'_, '_, 'a> {
             self.key.clear();
             self.cursor.put_key(row, &mut self.key)?;
             let this = VersionedKey::new(&self.key, stored);
+            let mut is_newest = true;
             if row == 0 && range.first_row == 0 {
                 self.first_key = Some(super::KeyBound::new(&self.key));
             }
@@ -298,8 +339,14 @@ impl<'a> Verifier<'_, '_, 'a> {
                     return Err(self.problem(offset, "a separator does not separate"));
                 }
                 has_versions |= is_version && !is_first;
+                is_newest = is_first || !is_version;
             }
-            if !may_contain(&lines, hash_key(&self.key)) {
+            let hash = hash_key(&self.key);
+            self.totals.keys += u64::from(is_newest);
+            if is_newest && hash < self.sampled.limit {
+                self.sampled.found.add(hash, self.deletes[row]);
+            }
+            if !may_contain(&lines, hash) {
                 return Err(self.problem(filter.0, "a filter denies a key that is there"));
             }
             match &mut self.last {
@@ -372,8 +419,12 @@ impl<'a> Verifier<'_, '_, 'a> {
                         TextRef::Inline(text) if decode_bytes(text, ty).is_err() => {
                             return damaged("the bytes of a value are none of its type");
                         }
-                        TextRef::Inline(text) => has_text(zone.zone.as_ref(), text),
+                        TextRef::Inline(text) => {
+                            self.text_bytes[column] += text.len() as u64;
+                            has_text(zone.zone.as_ref(), text)
+                        }
                         TextRef::Long(at) => {
+                            self.text_bytes[column] += u64::from(at.len);
                             self.segment.check_long(at)?;
                             let buffer = sized(&mut self.scratch.pages.bytes, 4 << 10)?;
                             let mut is_inside = true;
@@ -443,6 +494,50 @@ impl<'a> Verifier<'_, '_, 'a> {
                     self.problem(offset, "a column has another number of NULLs than its statistics say")
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// The keys that the sketches have a sample of.
+    fn sampled_keys(&mut self) -> Result<(), Error> {
+        let sampled = self.segment.with_sketches(PageSource::UNCACHED, &mut self.scratch, |head| {
+            let (limit, keys_count) = (head.limit(), head.keys_count());
+            let mut sampled = Sampled { limit, keys_count, ..Sampled::default() };
+            for (hash, is_delete) in (0..head.rows()).map(|row| head.row(row)) {
+                sampled.expected.add(hash, is_delete);
+            }
+            Ok(if head.rows() == 0 { Sampled { limit: 0, ..sampled } } else { sampled })
+        })?;
+        self.sampled = sampled.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Whether the sketches have the keys and the texts that were seen, if all were.
+    fn sketches(&mut self) -> Result<(), Error> {
+        let is_whole = self.totals.is_whole && self.verified.problems_count == 0;
+        let (segment, offset) = (self.segment, self.segment.sketches.offset);
+        for column in 0..segment.columns_count() {
+            let kind = self.schema.columns.get(column).map_or(Kind::Bool, |column| column.kind());
+            let (source, scratch) = (PageSource::UNCACHED, &mut self.scratch);
+            let bytes = segment.with_sketch(kind, column, source, scratch, |sketch| {
+                if let Some(sample) = &sketch.sample {
+                    let mut text = Vec::new_in(self.arena);
+                    for row in 0..sample.rows() {
+                        let ty = self.schema.columns.get(column).map_or(Type::Unknown, |column| column.ty);
+                        let value = sample.value_at(row, ty, None, &mut text);
+                        value.map_err(|error| segment.file.page_error(offset, error))?;
+                    }
+                }
+                Ok(sketch.text_bytes)
+            })?;
+            if is_whole && bytes.is_some_and(|bytes| bytes != self.text_bytes[column]) {
+                return Err(self.problem(offset, "a column has other texts than its sketch says"));
+            }
+        }
+        let is_right =
+            self.sampled.expected == self.sampled.found && self.sampled.keys_count == self.totals.keys;
+        if is_whole && segment.sketches.len > 0 && !is_right {
+            return Err(self.problem(offset, "a sample has other keys than its segment"));
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ use super::layout::{
 };
 use super::output::Output;
 use super::piece::SegmentFile;
+use super::sample::{self, Sample};
+use super::sketch::{self, HeadPlace};
 use super::staging::{PREFIX_BYTES, Staging};
 use super::{ColumnRef, Location, SegmentSummary, physical_order, statistics};
 use crate::error::Error;
@@ -57,6 +59,8 @@ pub(crate) struct WriterSizes {
     symbol_tables: usize,
     /// For the estimate of a column's distinct values.
     registers: usize,
+    /// Of the sample that goes with it.
+    sample_rows: usize,
     row_bytes: usize,
 }
 
@@ -120,15 +124,17 @@ impl WriterSizes {
         // Ranges of bundles are short, and a piece for each column is what others cost.
         let ranges_max = if is_bundled(schema.columns.len()) { RANGES_MAX } else { RANGES_MAX / 2 };
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
-        // They are for planners, and worth a part of the last eighth.
+        // They are for planners, and worth a part of the last eighth; the sample gets as much of what is for pages.
+        let sample_bytes = chunk_bytes / 16;
         let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
         let registers = registers.find(|count| count * schema.columns.len() <= chunk_bytes / 32).unwrap_or(0);
         WriterSizes {
             registers,
+            sample_rows: sample::rows_for(schema, sample_bytes),
             chunk_bytes,
             page_rows,
             heap_bytes,
-            pages_bytes: (bytes / 16 * 7).min(16 << 20),
+            pages_bytes: (bytes / 16 * 7 - sample_bytes / 2).min(16 << 20),
             ranges: (bytes / 16 / places_bytes).clamp(1, ranges_max),
             buffer_bytes: (bytes / 16).clamp(2 << 10, 256 << 10),
             row_bytes: row_bytes + schema.columns.len() * 64 / page_rows,
@@ -160,6 +166,7 @@ pub(crate) struct SegmentWriter<'f, 's, 'a> {
     sizes: WriterSizes,
     totals: Vec<'a, ColumnTotals>,
     sketches: Sketches<'a>,
+    sample: Sample<'a>,
     /// The group's tables, by column.
     symbols: Vec<'a, (u16, SymbolTable)>,
     /// By column in the order of the file.
@@ -180,6 +187,8 @@ pub(crate) struct SegmentWriter<'f, 's, 'a> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     rows: u64,
+    /// Rows that are an older version of the row before.
+    versions: u64,
     tombstones: u64,
     groups: u32,
     ranges: u32,
@@ -230,7 +239,8 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         };
         let mut totals = Vec::with_capacity_in(schema.columns.len(), arena)?;
         for column in schema.columns {
-            totals.push(ColumnTotals { kind: column.kind(), nulls: 0, bytes: 0, distinct: 0, zone: None })?;
+            let kind = column.kind();
+            totals.push(ColumnTotals { kind, nulls: 0, bytes: 0, text_bytes: 0, distinct: 0, zone: None })?;
         }
         let mut waits = Vec::with_capacity_in(schema.columns.len(), arena)?;
         waits.resize(schema.columns.len(), Waits { groups: 0, next: 1 })?;
@@ -241,6 +251,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             staging: Staging::new_in(&schema, sizes.page_rows, sizes.heap_bytes, arena)?,
             index: IndexBuilder::new_in(arena),
             sketches: Sketches::new_in(schema.columns.len(), sizes.registers, arena)?,
+            sample: Sample::new_in(&schema, sizes.sample_rows, arena)?,
             scratch: match EncodeScratch::new_in(arena) {
                 scratch if is_bundled(schema.columns.len()) => scratch.without_sums(),
                 scratch => scratch,
@@ -422,6 +433,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             totals.distinct = self.sketches.estimate(index, self.counts.rows - totals.nulls);
         }
         let statistics_offset = statistics::write(&self.totals, &mut self.out)?;
+        let sketches = self.write_sketches()?;
         let Counts { rows, tombstones, groups, ranges, sequence_min, sequence_max, .. } = self.counts;
         let footer = Footer {
             columns_count: self.schema.columns.len() as u32,
@@ -441,6 +453,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             long_bytes: self.out.long_bytes(),
             smallest: KeyBound::new(&self.smallest),
             largest: KeyBound::new(&self.last.key),
+            sketches,
         };
         let footer_offset = self.out.position();
         self.out.put(&footer.write(self.out.file().salt(), footer_offset))?;
@@ -456,6 +469,19 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
             smallest_key: self.smallest,
             largest_key: self.last.key,
         }))
+    }
+
+    /// Writes what planners want to know; no part of the reservation is needed any more for pages.
+    fn write_sketches(&mut self) -> Result<HeadPlace, Error> {
+        let closed = self.sample.close(self.counts.rows)?;
+        let (buffer, piece) = self.group.buffers();
+        sketch::write(
+            &self.totals,
+            self.counts.rows - self.counts.versions,
+            (&self.sketches, &self.sample, closed),
+            (&mut self.scratch, buffer, piece),
+            &mut self.out,
+        )
     }
 
     // ------------------------------------------------------------------------------------------------- keys
@@ -509,7 +535,11 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         }
         let is_new_filter = self.range_rows == 0 && self.begin_range(is_version, sequence)?;
         if !is_version || is_new_filter {
-            self.group.add_key(hash_key(&self.key))?;
+            let hash = hash_key(&self.key);
+            self.group.add_key(hash)?;
+            if self.sample.wants(hash) && !is_version {
+                self.sample.choose(hash, self.range_rows as u16, is_delete)?;
+            }
         }
         if self.counts.rows == 0 {
             self.smallest.extend_from_slice(&self.key)?;
@@ -520,6 +550,7 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
         self.range.sequence_max = self.range.sequence_max.max(sequence);
         self.range_rows += 1;
         self.counts.rows += 1;
+        self.counts.versions += u64::from(is_version);
         self.counts.tombstones += u64::from(is_delete);
         self.last.sequence = sequence;
         core::mem::swap(&mut self.last.key, &mut self.key);
@@ -593,8 +624,14 @@ impl<'f, 's, 'a> SegmentWriter<'f, 's, 'a> {
                 RangeSource::Batch { columns, first, rows } => columns[index].page_values(*first, *rows),
             };
             let stats = self.group.add_page(&values, table.map(|(_, table)| table), &mut self.scratch)?;
-            self.totals[index].add(&stats);
+            self.totals[index].add(&values, &stats);
             self.sketches.add(index, &values);
+            if self.sample.is_waiting() {
+                self.sample.copy(index, &values);
+            }
+        }
+        if self.sample.is_waiting() {
+            self.sample.end_range();
         }
         if let Some(sizes) = self.group.end_range(rows, self.range)? {
             self.staging.aim(sizes);

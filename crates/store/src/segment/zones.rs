@@ -117,7 +117,7 @@ pub(super) fn compare(a: &ZoneBound, b: &ZoneBound) -> Ordering {
 }
 
 /// The zone of two pages together.
-pub(super) fn union(a: Option<Zone>, b: Option<Zone>) -> Option<Zone> {
+pub(crate) fn union(a: Option<Zone>, b: Option<Zone>) -> Option<Zone> {
     let (Some(first), Some(second)) = (a, b) else { return a.or(b) };
     let least = if compare(&second.min, &first.min) == Ordering::Less { second.min } else { first.min };
     let greatest = if compare(&second.max, &first.max) == Ordering::Greater { second.max } else { first.max };
@@ -167,6 +167,20 @@ fn limit(ty: Type, bound: Bound<Value<'_>>) -> Bound<ZoneBound> {
         },
         Bound::Unbounded => Bound::Unbounded,
     }
+}
+
+/// Whether the bounds of a zone are in the order of the values of a type.
+pub(crate) fn is_ordered(ty: Type) -> bool {
+    !matches!(
+        ty,
+        Type::Interval
+            | Type::Char
+            | Type::Json
+            | Type::Jsonb
+            | Type::Numeric
+            | Type::Array(_)
+            | Type::Unknown
+    )
 }
 
 /// The bound that a value is in the zones of a column.

@@ -28,6 +28,7 @@ mod runs;
 mod seeds;
 mod sim;
 mod stalls;
+mod statistics;
 mod tenants;
 mod uncharged;
 mod wal;

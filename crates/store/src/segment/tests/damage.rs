@@ -119,6 +119,11 @@ fn read_all(table: &Table, segment: &Segment) -> Result<Std<String>, Error> {
     for column in 0..table.columns.len() {
         let statistics = segment.statistics(&schema, column, PageSource::UNCACHED, &mut scratch)?;
         lines.push(std::format!("{statistics:?}"));
+        let kind = table.columns[column].kind();
+        let sketch = segment.with_sketch(kind, column, PageSource::UNCACHED, &mut scratch, |sketch| {
+            Ok(std::format!("{sketch:?}"))
+        })?;
+        lines.push(sketch.unwrap_or_default());
     }
     Ok(lines)
 }
@@ -225,6 +230,67 @@ fn overwrite_a_page(columns_count: usize) {
     let before = if columns_count == 2 { 200 } else { 0 };
     let Error::Corrupt(problem) = error else { panic!("{error}") };
     assert!(problem.offset <= to && problem.offset + before >= to, "{error}");
+}
+
+/// Aim: no byte of the sketches can change unnoticed, and sketches that lie are found out. Method: a bit of each of their bytes is
+/// flipped; then a hash, a tombstone and the bytes of a text are changed with the checksum made to fit.
+#[test]
+fn damaged_sketches_are_noticed() {
+    let (table, memory, location) = sample();
+    let segment = open(&table, &memory, location).unwrap();
+    let budget = Budget::unlimited("test").unwrap();
+    let problems = || {
+        let (arena, mut problems) = (Arena::new(&budget), Std::new());
+        let segment = open(&table, &memory, location).unwrap();
+        let verified = verify(&segment, table.schema(), &arena, &mut |problem| {
+            problems.push(problem.what);
+            Ok(())
+        });
+        assert_eq!(verified.unwrap().problems_count, problems.len() as u64);
+        problems
+    };
+    assert!(problems().is_empty());
+    let arena = Arena::new(&budget);
+    let mut scratch = Scratch::new_in(&arena);
+    let place = |column: usize| {
+        let mut scratch = Scratch::new_in(&arena);
+        let place = segment.with_sketches(PageSource::UNCACHED, &mut scratch, |head| Ok(head.place(column)));
+        place.unwrap().unwrap()
+    };
+    let first = place(0).0 as usize;
+    let head = segment.sketches;
+    let step = if cfg!(debug_assertions) { 17 } else { 1 };
+    for at in (first..head.offset as usize + head.len as usize).step_by(step) {
+        memory.flip(at, 1 << (at % 8));
+        assert!(!problems().is_empty(), "byte {at}");
+        memory.flip(at, 1 << (at % 8));
+    }
+    let bytes = memory.bytes();
+    let lie = |(offset, len): (u64, u32), at: usize, mask: u8| {
+        let start = offset as usize;
+        let mut piece = bytes[start..start + len as usize].to_vec();
+        piece[at] ^= mask;
+        let end = piece.len() - 4;
+        let crc = layout::checksum(segment.file.salt(), offset, &piece[..end]);
+        piece[end..].copy_from_slice(&crc.to_le_bytes());
+        memory.write_all_at(&piece, offset).unwrap();
+        let found = problems();
+        memory.write_all_at(&bytes, 0).unwrap();
+        found
+    };
+    let head_place = (head.offset, head.len);
+    let rows =
+        segment.with_sketches(PageSource::UNCACHED, &mut scratch, |head| Ok(head.rows())).unwrap().unwrap();
+    let hashes_at = 32 + 4 * table.columns.len();
+    assert_eq!(lie(head_place, hashes_at, 1), ["a sample has other keys than its segment"]);
+    assert_eq!(lie(head_place, hashes_at + 8 * rows, 1), ["a sample has other keys than its segment"]);
+    assert_eq!(lie(head_place, 24, 1), ["a sample has other keys than its segment"]);
+    assert_eq!(lie(place(0), 0, 1), ["a column has other texts than its sketch says"]);
+    assert_eq!(lie(head_place, 0, 1), ["there is no head of sketches"; 2]);
+    assert_eq!(lie(head_place, 2, 1), ["no sketches are so large"; 2]);
+    assert_eq!(lie(head_place, hashes_at + 7, 0xff), ["the keys of a sample are out of order"; 2]);
+    assert_eq!(lie(head_place, 32 + 3, 0x40), ["sketches do not follow one another"; 2]);
+    assert_eq!(lie(place(1), 11, 0x40), ["a sketch ends too early"]);
 }
 
 #[test]
