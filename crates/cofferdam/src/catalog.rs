@@ -10,7 +10,7 @@ use cofferdam_exec::{SniffOptions, sniff_file};
 use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource};
-use cofferdam_plan::table::TableSource;
+use cofferdam_plan::table::{StoredTable, TableSource, TableStatistics};
 use cofferdam_types::Type;
 
 use crate::error::Error;
@@ -119,6 +119,15 @@ impl Catalog for StatementCatalog<'_> {
             visit(&table.name);
         }
         self.transaction.table_names(visit);
+    }
+
+    fn statistics<'a>(
+        &self,
+        table: &StoredTable<'_>,
+        columns: &[u32],
+        arena: &'a Arena,
+    ) -> Result<Option<&'a TableStatistics<'a>>, CatalogError<'a>> {
+        Ok(self.transaction.statistics(table, columns, arena)?)
     }
 
     fn file<'a>(

@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
-use cofferdam_exec::{Changes, Lender, Tables, describe};
+use cofferdam_exec::{Changes, Lender, Tables, describe, statistics};
 use cofferdam_plan::catalog::CatalogError;
-use cofferdam_plan::table::{PropertiesError, StoredTable, TransactionStatement};
+use cofferdam_plan::table::{PropertiesError, StoredTable, TableStatistics, TransactionStatement};
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
 use crate::error::{DAMAGED, Error};
@@ -185,6 +185,25 @@ impl TransactionState {
         }
         let snapshot = store.snapshot().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
         snapshot.table(name).map(|table| described(&table, snapshot.view())).transpose()
+    }
+
+    /// What is known of the values of a stored table.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn statistics<'a>(
+        &self,
+        table: &StoredTable<'_>,
+        columns: &[u32],
+        arena: &'a Arena,
+    ) -> Result<Option<&'a TableStatistics<'a>>, AllocError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let inner = self.lock();
+        if let Some(transaction) = &inner.transaction {
+            return statistics(transaction.view(), table, columns, arena);
+        }
+        let snapshot = store.snapshot().map_err(|_| AllocError)?;
+        statistics(snapshot.view(), table, columns, arena)
     }
 
     /// Gives the names of the stored tables to `visit`.

@@ -12,7 +12,8 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::KeyRange as PlanRange;
 use cofferdam_plan::table::{
-    CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredTable, UniqueKey,
+    ColumnStatistics, CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredTable,
+    TableStatistics, UniqueKey,
 };
 use cofferdam_store::{
     ColumnDef, Error, KeyColumn as StoreKeyColumn, LoadError, RowSource, Savepoint, Snapshot, Table,
@@ -182,7 +183,40 @@ pub fn describe<'a>(
         key,
         key_name: properties.primary_key.map_or("", |key| key.name),
         rows_estimate,
+        statistics: None,
     })?)
+}
+
+/// What a view knows of some columns of a table, for planners: `None` where they have to do without, since there is little memory or what
+/// was to be read is damaged. `columns` ascend.
+///
+/// # Errors
+/// The arena's budget has no room for what was found.
+pub fn statistics<'a>(
+    view: View<'_>,
+    table: &StoredTable<'_>,
+    columns: &[u32],
+    arena: &'a Arena,
+) -> Result<Option<&'a TableStatistics<'a>>, AllocError> {
+    let scratch = Arena::new(arena.budget());
+    let asked = scratch.alloc_slice_from_iter(columns.iter().map(|column| *column as u16))?;
+    let Ok(table) = view.table(TableId(table.id)) else { return Ok(None) };
+    let Ok(found) = view.statistics(&table, asked, arena) else { return Ok(None) };
+    let known = columns.iter().zip(found.columns).map(|(position, column)| {
+        let cofferdam_store::ColumnStatistics {
+            null_fraction,
+            distinct,
+            average_bytes,
+            min,
+            max,
+            common,
+            histogram,
+        } = *column;
+        let known = ColumnStatistics { null_fraction, distinct, average_bytes, min, max, common, histogram };
+        (*position, known)
+    });
+    let columns = arena.alloc_slice_from_iter(known)?;
+    Ok(Some(arena.alloc(TableStatistics { rows: found.rows as f64, columns })?))
 }
 
 /// The ends of a range of a key, as the store takes them: values of the first key columns.

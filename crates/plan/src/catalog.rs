@@ -8,7 +8,7 @@ use cofferdam_arena::{AllocError, Arena};
 use crate::Span;
 use crate::expr::Column;
 use crate::physical::{FieldRules, FileFormat, FileSource};
-use crate::table::TableSource;
+use crate::table::{StoredTable, TableSource, TableStatistics};
 
 /// What a host offers to the statements that it plans.
 pub trait Catalog {
@@ -30,6 +30,21 @@ pub trait Catalog {
         request: FileRequest<'_>,
         arena: &'a Arena,
     ) -> Result<&'a FileSource<'a>, CatalogError<'a>>;
+
+    /// What is known of the values of some columns of a stored table, whose positions ascend; `None` where nothing is. To be
+    /// asked once, for what a plan is made with: it takes some microseconds a column.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the arena has no room. That a planner's sources are damaged is no error of the planner's: then
+    /// nothing is known.
+    fn statistics<'a>(
+        &self,
+        _table: &StoredTable<'_>,
+        _columns: &[u32],
+        _arena: &'a Arena,
+    ) -> Result<Option<&'a TableStatistics<'a>>, CatalogError<'a>> {
+        Ok(None)
+    }
 }
 
 /// A file that a query names.

@@ -62,6 +62,7 @@ pub use error::{
     AggregatePlace, CallProblem, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, Error, Hint,
     NameProblem, Remedy,
 };
+pub use optimizer::selectivity;
 pub use physical::PhysicalPlan;
 pub use plan::{
     InsertPiece, InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy,

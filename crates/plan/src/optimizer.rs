@@ -11,8 +11,8 @@
 //! | `lower` | both | physical operators; inner joins ordered by estimated size | leaves to root |
 //!
 //! `lower` asks `join_order` for inner joins, `key_range` for each scan of a stored table and `estimate` for sizes. `tree` tells which
-//! node makes a column. Lists and maps of the passes lie in a scratch arena under the same budget and are given back when the
-//! plan is done.
+//! node makes a column, `selectivity` what statistics say of conditions. Lists and maps of the passes lie in a scratch arena under
+//! the same budget and are given back when the plan is done.
 
 mod estimate;
 mod inline;
@@ -21,6 +21,7 @@ mod key_range;
 mod lower;
 mod needs;
 mod push_filters;
+pub mod selectivity;
 mod tree;
 mod unnest;
 

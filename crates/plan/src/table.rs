@@ -6,8 +6,10 @@
 //! gets into a file.
 
 mod properties;
+mod statistics;
 
 pub use properties::{Properties, PropertiesError};
+pub use statistics::{ColumnStatistics, TableStatistics};
 
 use crate::Span;
 use crate::expr::Column;
@@ -54,6 +56,8 @@ pub struct StoredTable<'a> {
     pub key_name: &'a str,
     /// How many rows there are, as far as the store knows.
     pub rows_estimate: u64,
+    /// What is known of its values, if anybody has asked [`Catalog::statistics`](crate::Catalog::statistics) and put it here.
+    pub statistics: Option<&'a TableStatistics<'a>>,
 }
 
 /// What holds for the values of a column beyond its type.

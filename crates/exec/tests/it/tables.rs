@@ -3,10 +3,14 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use cofferdam_arena::Budget;
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_plan::table::TableSource;
+use cofferdam_plan::{Catalog, selectivity};
 use cofferdam_testkit::golden::{self, Script};
 use cofferdam_testkit::simfs::{Fault, Op, Rule};
+use cofferdam_types::Value;
 use proptest::prelude::*;
+use std::ops::Bound;
 
 use crate::world::{Failure, World};
 
@@ -139,6 +143,50 @@ fn a_table_that_cannot_be_read_is_a_typed_error() {
     assert_eq!(failure.sqlstate, "58030", "{failure:?}");
     world.disk.clear_rules();
     assert_eq!(world.run("SELECT a FROM t", &budget()).unwrap(), ["1", "2"]);
+}
+
+/// Aim: what a catalog tells of columns is what planners need to know how many rows conditions keep. Method: rows of known
+/// values, in memory and in segments, and estimates held against counts; no memory or a disk that fails means to do without.
+#[test]
+fn conditions_are_estimated_by_the_values_of_a_table() {
+    let rows: Vec<String> = (0..2000)
+        .map(|n| format!("({n}, {}, '{}')", n % 50, ["AIR", "AIR", "RAIL", "SHIP"][n % 4]))
+        .collect();
+    let insert = format!("INSERT INTO t VALUES {}", rows.join(", "));
+    let world = world_after(&["CREATE TABLE t (a bigint PRIMARY KEY, b integer, c text)", &insert]);
+    let estimated = |world: &World| -> Option<[f64; 5]> {
+        let plan = budget();
+        let arena = Arena::new(&plan);
+        let Some(TableSource::Stored(table)) = world.table("t", &arena).unwrap() else { panic!("no table") };
+        let known = world.statistics(table, &[0, 1, 2], &arena).unwrap()?;
+        let column = |position| known.column(position).unwrap();
+        let (from, to) = (Value::BigInt(500), Value::BigInt(1500));
+        let air = Value::Text("AIR");
+        Some([
+            known.rows,
+            selectivity::equal(column(0), known.rows, Some(&from)) * known.rows,
+            selectivity::range(column(0), known.rows, Bound::Included(&from), Bound::Excluded(&to))
+                * known.rows,
+            selectivity::equal(column(1), known.rows, Some(&Value::Integer(7))) * known.rows,
+            selectivity::equal(column(2), known.rows, Some(&air)) * known.rows,
+        ])
+    };
+    for is_flushed in [false, true] {
+        if is_flushed {
+            world.store.flush().unwrap();
+        }
+        let found = estimated(&world).unwrap();
+        for (found, (count, off)) in
+            found.iter().zip([(2000.0, 0.0), (1.0, 0.0), (1000.0, 200.0), (40.0, 30.0), (1000.0, 200.0)])
+        {
+            assert!((found - count).abs() <= off + 1e-9, "{found} rows for {count}, flushed: {is_flushed}");
+        }
+    }
+    let world = world.reopened();
+    world.disk.inject(Rule::new([Op::Read], Fault::Error(5)));
+    assert_eq!(estimated(&world), None);
+    world.disk.clear_rules();
+    assert!(estimated(&world).is_some());
 }
 
 /// Aim: a statement that inserts what it reads ends, and reads what was there before it.

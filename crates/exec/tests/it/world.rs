@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_exec::{Changes, Tables, Workspace, describe};
+use cofferdam_exec::{Changes, Tables, Workspace, describe, statistics};
 use cofferdam_plan::physical::{FileSource, PhysicalPlan};
-use cofferdam_plan::table::{PropertiesError, TableSource};
+use cofferdam_plan::table::{PropertiesError, StoredTable, TableSource, TableStatistics};
 use cofferdam_plan::{
     Catalog, CatalogError, FileRequest, InsertPieces, Span, bind_create_table, bind_drop_tables, plan_copy,
     plan_explain, plan_insert, plan_query,
@@ -219,6 +219,16 @@ impl Catalog for World {
     }
 
     fn table_names(&self, _visit: &mut dyn FnMut(&str)) {}
+
+    fn statistics<'a>(
+        &self,
+        table: &StoredTable<'_>,
+        columns: &[u32],
+        arena: &'a Arena,
+    ) -> Result<Option<&'a TableStatistics<'a>>, CatalogError<'a>> {
+        let snapshot = self.store.snapshot().unwrap();
+        Ok(statistics(snapshot.view(), table, columns, arena)?)
+    }
 
     fn file<'a>(
         &self,

@@ -168,7 +168,18 @@ fn stored<'a>(table: &'static Stored, arena: &'a Arena) -> Result<&'a StoredTabl
         .alloc_slice_fill_with(table.key.len(), |index| KeyColumn::ascending(position(table.key[index])))?;
     let id = 1 + STORED.iter().position(|known| known.name == table.name).unwrap() as u32;
     let (name, key_name, rows_estimate) = (table.name, "", table.rows);
-    Ok(arena.alloc(StoredTable { id, name, columns, rules, checks, key, key_name, rows_estimate })?)
+    let statistics = None;
+    Ok(arena.alloc(StoredTable {
+        id,
+        name,
+        columns,
+        rules,
+        checks,
+        key,
+        key_name,
+        rows_estimate,
+        statistics,
+    })?)
 }
 
 impl Catalog for TestCatalog {
