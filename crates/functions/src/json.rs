@@ -8,7 +8,7 @@
 
 mod build;
 mod edit;
-mod query;
+pub(crate) mod query;
 pub(crate) mod scan;
 
 pub(crate) use build::FUNCTIONS as BUILD;

@@ -17,6 +17,20 @@
 //! [`eval`] computes it for one row, in the planner for constants and in the executor for the rest. The documentation
 //! is made of the same table.
 //!
+//! ```
+//! use cofferdam_functions::{NotResolved, resolve, resolve_operator};
+//! use cofferdam_types::Type;
+//!
+//! // `substr(x, '2')`: the literal becomes an integer.
+//! let call = resolve("substr", &[Type::Text, Type::Unknown]).unwrap();
+//! assert_eq!((call.argument(1, Type::Unknown), call.result), (Type::Integer, Type::Text));
+//!
+//! let call = resolve_operator("+", Some(Type::Date), Type::Interval).unwrap();
+//! assert_eq!(call.result, Type::Timestamp);
+//! assert_eq!(resolve("substrr", &[Type::Text]).unwrap_err(), NotResolved::NoSuchName);
+//! assert_eq!(cofferdam_functions::nearest_name("substrr"), Some("substr"));
+//! ```
+//!
 //! **Memory.** Bytes of results are appended to a [`Sink`] of the caller, or are those of an argument; temporary memory is the
 //! caller's scratch arena and is given back within the call; what a calling place keeps between rows (a compiled pattern) is charged to the
 //! budget of its [`Site`]. Nothing else is allocated.

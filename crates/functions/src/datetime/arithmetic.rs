@@ -205,15 +205,10 @@ pub(crate) const OPERATORS: &[Function] = &[
     function("+", &[INTERVAL, INTERVAL], results::INTERVAL, sum, "sum, part by part"),
     function("-", &[INTERVAL, INTERVAL], results::INTERVAL, span_minus_span, "difference, part by part"),
     function("-", &[INTERVAL], results::INTERVAL, negate, "with all signs turned"),
-    function("+", &[INTERVAL], results::INTERVAL, same, "the same"),
     function("*", &[INTERVAL, FLOAT8], results::INTERVAL, times, "so many times as long"),
     function("*", &[FLOAT8, INTERVAL], results::INTERVAL, times_span, "so many times as long"),
     function("/", &[INTERVAL, FLOAT8], results::INTERVAL, divided, "divided"),
 ];
-
-fn same<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
-    give(value(args, 0))
-}
 
 fn give_span(span: Interval) -> Answer<'static> {
     give(Value::Interval(span))

@@ -5,6 +5,8 @@
 
 use crate::support::{Call, World};
 use cofferdam_arena::Budget;
+use cofferdam_testkit::Failure;
+use cofferdam_testkit::inject::Injection;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -34,7 +36,7 @@ fn escaped(text: &str) -> String {
 #[test]
 fn answers_are_those_of_postgresql() {
     let budget = Budget::unlimited("test").unwrap();
-    let mut world = World::new(&budget);
+    let mut world = World::new(&budget, &budget);
     let mut wrong = Vec::new();
     let cases = cases();
     for (place, line) in &cases {
@@ -58,6 +60,30 @@ fn answers_are_those_of_postgresql() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// Each answer is asked for again and again, with each charge of memory refused in turn: it fails as out of memory, gives
+/// everything back, and leaves what the sink had.
+#[test]
+fn refused_memory_is_an_error_and_nothing_else() {
+    let arguments = Budget::unlimited("arguments").unwrap();
+    let root = Budget::unlimited("test").unwrap();
+    let budget = root.child("call", u64::MAX).unwrap();
+    let mut refused_count = 0;
+    for (place, line) in cases() {
+        let (text, kind) = line.split_once('\t').unwrap();
+        if kind.starts_with('!') {
+            continue;
+        }
+        let call = Call::parse(text);
+        let injected = Injection::new().run(&budget, |budget| {
+            let mut world = World::new(&arguments, budget);
+            call.answer(&mut world).map_err(|(code, message)| Failure::of(budget, &message, code == "53200"))
+        });
+        refused_count +=
+            injected.unwrap_or_else(|finding| panic!("{place}: {text}: {finding}")).refused_count;
+    }
+    assert!(refused_count > 5000, "only {refused_count} charges were refused");
 }
 
 /// Whether messages agree where both have one that is not cut, and are no messages about values.

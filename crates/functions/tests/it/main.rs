@@ -2,4 +2,8 @@
 #![allow(clippy::disallowed_types)]
 
 mod answers;
+mod docs;
+mod random;
+mod resolution;
+mod rows;
 mod support;

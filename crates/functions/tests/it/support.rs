@@ -1,9 +1,8 @@
 //! A context to evaluate calls in, and calls read from text.
 
-use cofferdam_arena::collections::Vec as ArenaVec;
-use cofferdam_arena::{Arena, Budget};
+use cofferdam_arena::{Arena, Budget, Growing};
 use cofferdam_functions::{
-    Clock, Context, NotResolved, Output, Problem, Random, Resolved, Session, Sink as _, Site, eval, resolve,
+    Clock, Context, NotResolved, Output, Problem, Random, Resolved, Session, Sink, Site, eval, resolve,
     resolve_operator,
 };
 use cofferdam_types::{ArrayRef, Buffer, Element, Type, Value, cast};
@@ -14,31 +13,35 @@ const NOW_US: i64 = 1_709_210_096_789_012;
 /// The same in microseconds since 2000, where timestamps count from.
 const NOW_SINCE_2000_US: i64 = NOW_US - 946_684_800_000_000;
 
-fn conversions() -> cofferdam_types::Session<'static> {
+pub(crate) fn conversions() -> cofferdam_types::Session<'static> {
     let now = cofferdam_types::Timestamp::from_micros(NOW_SINCE_2000_US).expect("in range");
     cofferdam_types::Session { now, zones: &cofferdam_types::moment::Utc }
 }
 
 /// What calls are evaluated with.
 pub(crate) struct World {
-    pub(crate) budget: Budget,
+    /// Pays for arguments.
+    arguments: Budget,
+    /// Pays for what calls take.
+    budget: Budget,
     random: Random,
     site: Site,
 }
 
 impl World {
-    pub(crate) fn new(budget: &Budget) -> World {
-        World { budget: budget.clone(), random: Random::new(42), site: Site::new(budget) }
+    pub(crate) fn new(arguments: &Budget, budget: &Budget) -> World {
+        World {
+            arguments: arguments.clone(),
+            budget: budget.clone(),
+            random: Random::new(42),
+            site: Site::new(budget),
+        }
     }
 
-    /// Evaluates a call and shows what it gives.
-    pub(crate) fn eval(&mut self, call: &Resolved, args: &[Value<'_>]) -> Result<Option<String>, Problem> {
-        let sink_arena = Arena::new(&self.budget);
-        let mut sink = ArenaVec::<u8>::new_in(&sink_arena);
-        sink.extend_from_slice(b"before")?;
-        let start = sink.len();
+    /// Does something in a context whose sink is this one.
+    pub(crate) fn with<T>(&mut self, sink: &mut dyn Sink, work: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let mut scratch = Arena::new(&self.budget);
-        let mut context = Context {
+        work(&mut Context {
             clock: &Clock { transaction_us: NOW_US, statement_us: NOW_US, now_us: &|| NOW_US },
             session: &Session {
                 database: "postgres",
@@ -47,13 +50,21 @@ impl World {
                 version: "x",
                 conversions: conversions(),
             },
-            sink: &mut sink,
+            sink,
             scratch: &mut scratch,
             random: &mut self.random,
             site: &mut self.site,
             is_cancelled: &|| false,
-        };
-        let output = eval(call.id, args, &mut context);
+        })
+    }
+
+    /// Evaluates a call and shows what it gives.
+    pub(crate) fn eval(&mut self, call: &Resolved, args: &[Value<'_>]) -> Result<Option<String>, Problem> {
+        let mut sink = Growing::<u8>::new(&self.budget);
+        sink.extend_from_slice(b"before")?;
+        let start = sink.len();
+        let output = self.with(&mut sink, |context| eval(call.id, args, context));
+        assert!(output.is_ok() || sink.len() == start, "what was there before is there after a failure");
         assert!(sink.starts_with(b"before"));
         match output? {
             Output::Value(Value::Null) => Ok(None),
@@ -78,7 +89,7 @@ fn is_same(a: Type, b: Type) -> bool {
 }
 
 /// The value of bytes that a function wrote.
-fn read_back(bytes: &[u8], ty: Type) -> Value<'_> {
+pub(crate) fn read_back(bytes: &[u8], ty: Type) -> Value<'_> {
     let text = || std::str::from_utf8(bytes).expect("texts are UTF-8");
     match ty {
         Type::Text => Value::Text(text()),
@@ -145,7 +156,7 @@ impl Call {
     pub(crate) fn answer(&self, world: &mut World) -> Result<(Type, Option<String>), (String, String)> {
         let call = self.resolve().map_err(|problem| (problem.sqlstate().to_string(), String::new()))?;
         let shown = |error: &cofferdam_types::Error| (error.sqlstate().to_string(), error.to_string());
-        let arena = Arena::new(&world.budget.clone());
+        let arena = Arena::new(&world.arguments.clone());
         let mut values = Vec::new();
         for (index, (text, ty)) in self.args.iter().enumerate() {
             let to = call.argument(index, *ty);
@@ -203,7 +214,7 @@ fn argument(text: &str) -> ((Option<String>, Type), &str) {
     ((value, type_of(name)), rest)
 }
 
-fn type_of(name: &str) -> Type {
+pub(crate) fn type_of(name: &str) -> Type {
     match name.strip_suffix("[]") {
         Some(element) => Type::Array(Element::of(type_of(element)).expect("no arrays of arrays")),
         None => Type::parse(name).unwrap_or_else(|error| panic!("{error}")),
@@ -211,7 +222,7 @@ fn type_of(name: &str) -> Type {
 }
 
 /// Reads a value; what is bytes is copied to the arena.
-fn read<'a>(text: &str, ty: Type, arena: &'a Arena) -> Result<Value<'a>, cofferdam_types::Error> {
+pub(crate) fn read<'a>(text: &str, ty: Type, arena: &'a Arena) -> Result<Value<'a>, cofferdam_types::Error> {
     let text: &'a str = arena.alloc_str(text).expect("memory");
     let mut buffer = Bytes(Vec::new());
     let value = cast::read_in(text, ty, &conversions(), &mut buffer)?;
