@@ -18,10 +18,12 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
-    InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain,
-    plan_insert, plan_query,
+    InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_delete,
+    plan_explain, plan_insert, plan_query, plan_update,
 };
-use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, FormRef, Insert, Reset, Set, Show};
+use cofferdam_sql::views::forms::{
+    Copy, CreateTable, Delete, DropTable, Explain, FormRef, Insert, Reset, Set, Show, Update,
+};
 use cofferdam_sql::{InsertRows, views};
 
 use crate::catalog::StatementCatalog;
@@ -62,7 +64,7 @@ pub enum StatementKind {
     Set,
     /// `CREATE TABLE`, `DROP TABLE`: no rows.
     Definition,
-    /// `INSERT`, `COPY … FROM`: no rows of an answer, some that were changed.
+    /// `INSERT`, `UPDATE`, `DELETE`, `COPY … FROM`: no rows of an answer, some that were changed.
     Change,
     /// `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `RELEASE`: no rows.
     Transaction,
@@ -174,6 +176,8 @@ enum Kind<'a> {
     Set(Set<'a>),
     Reset(Reset<'a>),
     Insert(Insert<'a>),
+    Update(Update<'a>),
+    Delete(Delete<'a>),
     Copy(Copy<'a>),
     CreateTable(CreateTable<'a>),
     DropTable(DropTable<'a>),
@@ -192,6 +196,8 @@ impl<'a> Kind<'a> {
             .or_else(|| Set::of(node).map(Kind::Set))
             .or_else(|| Reset::of(node).map(Kind::Reset))
             .or_else(|| Insert::of(node).map(Kind::Insert))
+            .or_else(|| Update::of(node).map(Kind::Update))
+            .or_else(|| Delete::of(node).map(Kind::Delete))
             .or_else(|| Copy::of(node).map(Kind::Copy))
             .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
             .or_else(|| DropTable::of(node).map(Kind::DropTable))
@@ -245,6 +251,14 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         Kind::Insert(insert) => {
             let plan = plan_insert(insert, &catalog, arena).map_err(failed)?;
             write_of(statement, "INSERT", insert.form(), Write::rows(plan, statement)?)
+        }
+        Kind::Update(update) => {
+            let plan = plan_update(update, &catalog, arena).map_err(failed)?;
+            write_of(statement, "UPDATE", update.form(), Write::rows(plan, statement)?)
+        }
+        Kind::Delete(delete) => {
+            let plan = plan_delete(delete, &catalog, arena).map_err(failed)?;
+            write_of(statement, "DELETE", delete.form(), Write::rows(plan, statement)?)
         }
         Kind::Copy(copy) => {
             let plan = plan_copy(copy, &catalog, arena).map_err(failed)?;

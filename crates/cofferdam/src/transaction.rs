@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
-use cofferdam_exec::{Changes, Lender, Tables, describe, statistics};
+use cofferdam_exec::{Changes, Lender, Tables, describe, describe_index, statistics};
 use cofferdam_plan::catalog::CatalogError;
 use cofferdam_plan::table::{PropertiesError, StoredTable, TableStatistics, TransactionStatement};
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
@@ -175,16 +175,13 @@ impl TransactionState {
     ) -> Result<Option<&'a StoredTable<'a>>, CatalogError<'a>> {
         let Some(store) = &self.store else { return Ok(None) };
         let inner = self.lock();
-        let described = |table: &Table, view: View<'_>| {
-            let described = describe(table, view.rows_estimate(table.id()), arena);
-            described.map_err(|error| damaged(table.name(), error, arena))
-        };
         if let Some(transaction) = &inner.transaction {
-            let table = transaction.table(name);
-            return table.map(|table| described(&table, transaction.view())).transpose();
+            let Some(table) = transaction.table(name) else { return Ok(None) };
+            return described(&table, transaction.view(), |visit| transaction.tables(visit), arena).map(Some);
         }
         let snapshot = store.snapshot().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
-        snapshot.table(name).map(|table| described(&table, snapshot.view())).transpose()
+        let Some(table) = snapshot.table(name) else { return Ok(None) };
+        described(&table, snapshot.view(), |visit| snapshot.tables(visit), arena).map(Some)
     }
 
     /// What is known of the values of a stored table.
@@ -272,6 +269,25 @@ impl TransactionState {
             }
         }
     }
+}
+
+/// What a plan knows of a table; `tables` gives all tables and indexes.
+fn described<'a>(
+    table: &Table,
+    view: View<'_>,
+    tables: impl FnOnce(&mut dyn FnMut(&Arc<Table>)),
+    arena: &'a Arena,
+) -> Result<&'a StoredTable<'a>, CatalogError<'a>> {
+    let mut indexes = cofferdam_arena::collections::Vec::new_in(arena);
+    let mut outcome = Ok(());
+    tables(&mut |index| {
+        if outcome.is_ok() && index.parent() == Some(table.id()) {
+            outcome = describe_index(index, arena).and_then(|index| indexes.push(index));
+        }
+    });
+    outcome.map_err(CatalogError::OutOfMemory)?;
+    let described = describe(table, view.rows_estimate(table.id()), indexes.into_slice(), arena);
+    described.map_err(|error| damaged(table.name(), error, arena))
 }
 
 /// What a statement of a transaction reads: what that had seen when the statement began.

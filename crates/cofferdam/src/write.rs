@@ -28,7 +28,7 @@ const PIECE_BYTES_MAX: u64 = 256 << 10;
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one, on the stack")]
 pub(crate) enum Write<'s> {
-    /// Puts the rows of a plan into the table at its root.
+    /// Does with the rows of a plan what its root says.
     Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s> },
     /// Puts the rows of a long `VALUES` into a table, some at a time.
     Pieces { rows: InsertRows<'s>, pieces: InsertPieces<'s> },
@@ -56,7 +56,7 @@ impl<'s> Write<'s> {
         }
     }
 
-    /// Does it, and gives the number of rows that were put into a table.
+    /// Does it, and gives the number of rows that were changed.
     ///
     /// # Errors
     /// Whatever the statement raises and the store refuses; nothing has changed then, or the transaction has failed.
@@ -75,7 +75,7 @@ impl<'s> Write<'s> {
     }
 }
 
-/// Puts the rows of a plan into the table at its root.
+/// Has the rows of a plan change the table at its root.
 fn put(
     plan: &PhysicalPlan<'_>,
     workspace: &Workspace<'_>,

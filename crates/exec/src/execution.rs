@@ -16,8 +16,8 @@ use core::fmt::Write as _;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{FileSource, Insert, Operator, OperatorId, OperatorKind, PhysicalPlan};
-use cofferdam_plan::table::{StoredTable, TableSource};
+use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
@@ -92,8 +92,8 @@ impl<'s> Workspace<'s> {
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         let schedule = Schedule::cut(plan.operators, shared)?;
-        let insert = match plan.insert() {
-            Some(insert) => Some(Target::new(insert, shared)?),
+        let target = match plan.change() {
+            Some(change) => Some(Target::new(change, shared)?),
             None => None,
         };
         let runner = Runner {
@@ -109,7 +109,7 @@ impl<'s> Workspace<'s> {
             notes_lines: is_file_to_table(plan),
             problems: Problems::new(plan, &schedule, shared)?,
         };
-        Ok(Execution { runner, answer: None, columns: plan.columns(), insert, current: None, is_done: false })
+        Ok(Execution { runner, answer: None, columns: plan.columns(), target, current: None, is_done: false })
     }
 }
 
@@ -120,7 +120,8 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
         OperatorKind::Filter { .. } | OperatorKind::Project { .. } | OperatorKind::Insert(_) => true,
         _ => false,
     };
-    plan.insert().is_some() && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
+    matches!(plan.change(), Some(Change::Insert(_)))
+        && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.
@@ -145,7 +146,7 @@ pub struct Execution<'a> {
     /// The last pipeline, once those before it have run.
     answer: Option<Answer<'a>>,
     columns: &'a [Column<'a>],
-    insert: Option<Target<'a>>,
+    target: Option<Target<'a>>,
     /// The batch that stands in the root's columns.
     current: Option<BatchRows>,
     /// After the last batch, or an error.
@@ -365,9 +366,9 @@ fn column_in<'a>(operators: &'a [Operator<'a>], name: &str) -> &'a str {
     found.map_or("", |column| column.name)
 }
 
-/// The table that rows are put into.
+/// The table that rows change.
 struct Target<'a> {
-    table: &'a StoredTable<'a>,
+    change: Change<'a>,
     /// Where a refusal of the store is described.
     problem: &'a mut StoreProblem<'a>,
     /// Where a second row of a key is described.
@@ -407,17 +408,23 @@ impl<'a> Execution<'a> {
         self.runner.counters
     }
 
-    /// Runs a plan whose root is an insert to its end, puts its rows into the table, and gives their number.
+    /// Runs a plan whose root changes a table to its end, does to the table what its rows say, and gives the number of rows
+    /// that were changed.
     ///
     /// # Errors
-    /// Whatever the statement raises, and what the store refuses; then some rows are in the table already.
+    /// Whatever the statement raises, and what the store refuses; then some rows are changed already.
     ///
     /// # Panics
-    /// If the root is no insert.
+    /// If the root changes no table.
     pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
-        let table = TableId(self.insert.as_ref().expect("the root is an insert").table.id);
+        let change = self.target.as_ref().expect("the root changes a table").change;
+        let mut scratch = Arena::new(self.runner.arenas.home.budget());
         let mut rows = Loaded { execution: self, next: 0, row: 0 };
-        let outcome = changes.load(table, &mut rows);
+        let outcome = match change {
+            Change::Insert(insert) => changes.load(TableId(insert.table.id), &mut rows),
+            Change::Update(update) => changes.update(update, &mut rows, &mut scratch),
+            Change::Delete(delete) => changes.delete(delete, &mut rows, &mut scratch),
+        };
         let row = rows.row;
         match outcome {
             Ok(rows_count) => Ok(rows_count),
@@ -426,7 +433,7 @@ impl<'a> Execution<'a> {
                 let answer = self.answer.as_ref().filter(|_| self.current.is_some());
                 let place = answer.and_then(|answer| answer.store.place_of(row));
                 self.is_done = true;
-                let target = self.insert.take().expect("the first error ends the statement");
+                let target = self.target.take().expect("the first error ends the statement");
                 Err(target.refused(error, place, changes))
             }
         }
@@ -453,12 +460,12 @@ impl<'a> Execution<'a> {
 
 impl<'a> Target<'a> {
     /// The records of errors are made before there are any: then memory may be short.
-    fn new(insert: &Insert<'a>, arena: &'a Arena) -> Result<Target<'a>, AllocError> {
+    fn new(change: Change<'a>, arena: &'a Arena) -> Result<Target<'a>, AllocError> {
         let error = cofferdam_store::Error::Cancelled;
         let kind = ViolationKind::Unique { name: InlineText::EMPTY };
-        let (table, row) = (insert.table, InlineText::EMPTY);
+        let (table, row) = (change.table(), InlineText::EMPTY);
         Ok(Target {
-            table,
+            change,
             problem: arena.alloc(StoreProblem { error, place: None })?,
             violation: arena.alloc(Violation { table: table.name, kind, row, place: None })?,
         })
@@ -478,10 +485,11 @@ impl<'a> Target<'a> {
                 let index = index.as_ref().ok().filter(|index| index.parent().is_some());
                 let (mut name, mut row) = (InlineText::EMPTY, InlineText::EMPTY);
                 // What does not fit is cut, which is no error.
-                let _ = name.write_str(index.map_or(self.table.key_name, |index| index.name()));
+                let table = self.change.table();
+                let _ = name.write_str(index.map_or(table.key_name, |index| index.name()));
                 let _ = write!(row, "({})", duplicate.key.as_str());
                 let kind = ViolationKind::Unique { name };
-                *self.violation = Violation { table: self.table.name, kind, row, place };
+                *self.violation = Violation { table: table.name, kind, row, place };
                 Error::Violation(self.violation)
             }
             error => {
@@ -494,7 +502,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The rows of an execution, for a load.
+/// The rows of an execution, for a change of a table.
 struct Loaded<'e, 'a> {
     execution: &'e mut Execution<'a>,
     /// The place in the batch of the row that comes next.

@@ -58,4 +58,4 @@ pub use error::{
 pub use execution::{Batch, Execution, Workspace};
 pub use pipeline::Counters;
 pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
-pub use tables::{Changes, Lender, Tables, describe, statistics};
+pub use tables::{Changes, Lender, Tables, describe, describe_index, statistics};

@@ -341,6 +341,8 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
             | OperatorKind::DistinctOn { input, .. }
             | OperatorKind::TableFunction(TableFunction { input: Some(input), .. }) => self.step(id, input),
             OperatorKind::Insert(ref insert) => self.step(id, insert.input),
+            OperatorKind::Update(ref update) => self.step(id, update.input),
+            OperatorKind::Delete(ref delete) => self.step(id, delete.input),
             OperatorKind::HashJoin(ref join) => {
                 self.close(join.build, id)?;
                 self.step(id, join.probe)

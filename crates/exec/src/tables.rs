@@ -10,10 +10,10 @@ use std::sync::Arc;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::KeyRange as PlanRange;
+use cofferdam_plan::physical::{Delete, KeyRange as PlanRange, Update, UpdateWay};
 use cofferdam_plan::table::{
-    ColumnStatistics, CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredTable,
-    TableStatistics, UniqueKey,
+    ColumnStatistics, CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredIndex,
+    StoredTable, TableStatistics, UniqueKey,
 };
 use cofferdam_store::{
     ColumnDef, Error, KeyColumn as StoreKeyColumn, LoadError, RowSource, Savepoint, Snapshot, Table,
@@ -21,7 +21,7 @@ use cofferdam_store::{
 };
 use cofferdam_types::Value;
 use cofferdam_types::key::KeyOrder;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 /// The stored tables that a statement reads.
 #[derive(Debug, Default)]
@@ -112,6 +112,64 @@ impl<'t> Changes<'t> {
         Transaction::load(&self.transaction, table, rows)
     }
 
+    /// Puts rows in the place of others, and gives their number. A row of values at a time is in `scratch`.
+    ///
+    /// # Errors
+    /// Those of the source, of [`Transaction::put`], [`Transaction::insert`] and [`Transaction::delete`].
+    pub(crate) fn update<S: RowSource>(
+        &self,
+        update: &Update<'_>,
+        rows: &mut S,
+        scratch: &mut Arena,
+    ) -> Result<u64, LoadError<S::Error>> {
+        let (table, width) = (TableId(update.table.id), update.table.columns.len());
+        let identity = width..width + identity_width(update.table);
+        let pass = identity.end;
+        let mut rows_count = 0;
+        while rows.advance().map_err(LoadError::Source)? {
+            scratch.reset();
+            let mut transaction = self.transaction.borrow_mut();
+            // Whether the row comes now, for an old one that is gone.
+            let comes = match update.way {
+                UpdateWay::InPlace => {
+                    transaction.put(table, &values(rows, 0..width, scratch).map_err(Error::from)?)?;
+                    rows_count += 1;
+                    false
+                }
+                UpdateWay::InTwoPasses if matches!(rows.value(pass), Value::Boolean(true)) => true,
+                UpdateWay::InTwoPasses | UpdateWay::OneByOne => {
+                    let key = values(rows, identity.clone(), scratch).map_err(Error::from)?;
+                    transaction.delete(table, &key)? && update.way == UpdateWay::OneByOne
+                }
+            };
+            if comes {
+                transaction.insert(table, &values(rows, 0..width, scratch).map_err(Error::from)?)?;
+                rows_count += 1;
+            }
+        }
+        Ok(rows_count)
+    }
+
+    /// Removes rows, and gives the number of those that were there. The key of one at a time is in `scratch`.
+    ///
+    /// # Errors
+    /// Those of the source and of [`Transaction::delete`].
+    pub(crate) fn delete<S: RowSource>(
+        &self,
+        delete: &Delete<'_>,
+        rows: &mut S,
+        scratch: &mut Arena,
+    ) -> Result<u64, LoadError<S::Error>> {
+        let (table, width) = (TableId(delete.table.id), identity_width(delete.table));
+        let mut rows_count = 0;
+        while rows.advance().map_err(LoadError::Source)? {
+            scratch.reset();
+            let key = values(rows, 0..width, scratch).map_err(Error::from)?;
+            rows_count += u64::from(self.transaction.borrow_mut().delete(table, &key)?);
+        }
+        Ok(rows_count)
+    }
+
     /// Makes a table with its keys. The lists that the store takes are made in `arena`.
     ///
     /// # Errors
@@ -146,19 +204,36 @@ impl<'t> Changes<'t> {
     }
 }
 
+/// How many values tell a row of a table.
+fn identity_width(table: &StoredTable<'_>) -> usize {
+    table.key.len().max(1)
+}
+
+/// Some columns of the row that a source is at.
+fn values<'v, S: RowSource>(
+    rows: &'v S,
+    columns: Range<usize>,
+    scratch: &'v Arena,
+) -> Result<Vec<'v, Value<'v>>, AllocError> {
+    let mut values = Vec::with_capacity_in(columns.len(), scratch)?;
+    values.extend(columns.map(|column| rows.value(column)))?;
+    Ok(values)
+}
+
 impl Lender for Changes<'_> {
     fn with_view(&self, read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>) -> Result<usize, Error> {
         read(self.transaction.borrow().view_at(self.before))
     }
 }
 
-/// What a plan knows of a table that has about so many rows; all of it in `arena`.
+/// What a plan knows of a table that has about so many rows and these indexes; all of it in `arena`.
 ///
 /// # Errors
 /// [`PropertiesError`] when the definition is damaged or of a later version, or the arena's budget has no room.
 pub fn describe<'a>(
     table: &Table,
     rows_estimate: u64,
+    indexes: &'a [StoredIndex<'a>],
     arena: &'a Arena,
 ) -> Result<&'a StoredTable<'a>, PropertiesError> {
     let mut columns = Vec::with_capacity_in(table.columns().len(), arena)?;
@@ -182,9 +257,28 @@ pub fn describe<'a>(
         checks: properties.checks,
         key,
         key_name: properties.primary_key.map_or("", |key| key.name),
+        indexes,
         rows_estimate,
         statistics: None,
     })?)
+}
+
+/// What a plan knows of an index; all of it in `arena`.
+///
+/// # Errors
+/// The arena's budget has no room.
+pub fn describe_index<'a>(index: &Table, arena: &'a Arena) -> Result<StoredIndex<'a>, AllocError> {
+    let columns_count = match index.unique_columns() {
+        0 => index.sources().len(),
+        count => count,
+    };
+    let columns = index.sources().iter().take(columns_count).map(|column| u32::from(*column));
+    Ok(StoredIndex {
+        id: index.id().0,
+        name: arena.alloc_str(index.name())?,
+        columns: arena.alloc_slice_from_iter(columns)?,
+        is_unique: index.is_unique(),
+    })
 }
 
 /// What a view knows of some columns of a table, for planners: `None` where they have to do without, since there is little memory or what

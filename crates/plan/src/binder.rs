@@ -13,6 +13,7 @@
 //! | `build` | typed nodes: operators by type, casts made explicit |
 //! | `fold` | constants |
 //! | `insert`, `copy` | rows for a table |
+//! | `change` | which rows of a table change, and how |
 //! | `assign` | values for a column: assignment casts, defaults and checks |
 //! | `define` | `CREATE TABLE`, `DROP TABLE` |
 //! | `transaction` | `BEGIN` and the like |
@@ -28,6 +29,7 @@ mod aggregate;
 mod assign;
 mod build;
 mod calls;
+pub(crate) mod change;
 mod conjuncts;
 mod copy;
 pub(crate) mod define;

@@ -285,6 +285,8 @@ pub enum CountProblem {
     InsertValues,
     /// More columns than values for them (42601).
     InsertColumns,
+    /// Columns of an `UPDATE` and the values for them (42601).
+    Assigned,
     /// More columns than a query may have (54011).
     Columns,
     /// Columns of the sides of a set operation, which is the name (42601).
@@ -348,6 +350,8 @@ pub enum DefinitionProblem {
     CheckExists,
     /// A column list has the column twice (42701).
     ColumnTwice,
+    /// An `UPDATE` gives the column two values (42601).
+    AssignedTwice,
     /// A key names a column that the table does not have (42703).
     KeyColumnUndefined,
     /// A key has the column twice (42701).
@@ -541,7 +545,10 @@ impl CountProblem {
             CountProblem::ColumnAliases => "42P10",
             CountProblem::ValuesRows | CountProblem::InsertValues | CountProblem::InsertColumns => "42601",
             CountProblem::Columns => "54011",
-            CountProblem::SetOperation | CountProblem::Subquery | CountProblem::Row => "42601",
+            CountProblem::SetOperation
+            | CountProblem::Subquery
+            | CountProblem::Row
+            | CountProblem::Assigned => "42601",
         }
     }
 }
@@ -622,7 +629,9 @@ impl DefinitionProblem {
             DefinitionProblem::ColumnTwice | DefinitionProblem::KeyColumnTwice => "42701",
             DefinitionProblem::KeyColumnUndefined => "42703",
             DefinitionProblem::SeveralPrimaryKeys => "42P16",
-            DefinitionProblem::ConflictingNulls | DefinitionProblem::SeveralDefaults => "42601",
+            DefinitionProblem::ConflictingNulls
+            | DefinitionProblem::SeveralDefaults
+            | DefinitionProblem::AssignedTwice => "42601",
             DefinitionProblem::ColumnInDefault => "0A000",
             DefinitionProblem::TooManyColumns => "54011",
             DefinitionProblem::NotStored => "42809",
@@ -695,6 +704,7 @@ impl fmt::Display for Error<'_> {
                 }
                 CountProblem::InsertValues => f.write_str("INSERT has more expressions than target columns"),
                 CountProblem::InsertColumns => f.write_str("INSERT has more target columns than expressions"),
+                CountProblem::Assigned => f.write_str("number of columns does not match number of values"),
                 CountProblem::Columns => write!(f, "a query has at most {expected} columns, not {found}"),
                 CountProblem::SetOperation => {
                     write!(
@@ -779,6 +789,7 @@ fn write_definition(
         }
         DefinitionProblem::CheckExists => write!(f, "check constraint \"{name}\" already exists"),
         DefinitionProblem::ColumnTwice => write!(f, "column \"{name}\" specified more than once"),
+        DefinitionProblem::AssignedTwice => write!(f, "multiple assignments to same column \"{name}\""),
         DefinitionProblem::KeyColumnUndefined => {
             write!(f, "column \"{name}\" named in key does not exist")
         }

@@ -25,7 +25,7 @@ use crate::expr::Expr;
 use crate::expr::names::Names;
 use crate::expr::print::{Quoted, append, write_aggregate, write_column, write_expr, write_literal};
 use crate::physical::{
-    Frame, FrameBound, FrameExclusion, FrameMode, HashAggregate, HashJoin, Insert, JoinKind, KeyNulls,
+    Check, Frame, FrameBound, FrameExclusion, FrameMode, HashAggregate, HashJoin, JoinKind, KeyNulls,
     KeyRange, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SetOperationKind,
     SortKey, TableFunction, TableFunctionKind, Window, WindowKind,
 };
@@ -134,7 +134,9 @@ impl<'a> Explain<'a> {
                 self.exprs("Offset", limit.offset.as_slice(), names)?;
                 self.columns("Ties", limit.ties.unwrap_or(&[]), limit.input)
             }
-            OperatorKind::Insert(insert) => self.insert(insert),
+            OperatorKind::Insert(insert) => self.checks(insert.table, insert.checks),
+            OperatorKind::Update(update) => self.checks(update.table, update.checks),
+            OperatorKind::Delete(_) => Ok(()),
         }
     }
 
@@ -210,6 +212,12 @@ impl<'a> Explain<'a> {
             OperatorKind::Distinct { .. } => line.push_str("Distinct")?,
             OperatorKind::Insert(insert) => {
                 append(&mut line, format_args!("Insert on {}", Quoted(insert.table.name)))?
+            }
+            OperatorKind::Update(update) => {
+                append(&mut line, format_args!("Update on {}", Quoted(update.table.name)))?
+            }
+            OperatorKind::Delete(delete) => {
+                append(&mut line, format_args!("Delete on {}", Quoted(delete.table.name)))?
             }
         }
         if self.options.costs {
@@ -337,9 +345,9 @@ impl<'a> Explain<'a> {
         self.lines.push(line.into_str())
     }
 
-    fn insert(&mut self, insert: &'a Insert<'a>) -> Result<(), AllocError> {
-        let (names, arena) = (Names::of_columns(self.plan, insert.table.columns), self.arena);
-        self.list("Checks", insert.checks, |out, check| {
+    fn checks(&mut self, table: &'a StoredTable<'a>, checks: &'a [Check<'a>]) -> Result<(), AllocError> {
+        let (names, arena) = (Names::of_columns(self.plan, table.columns), self.arena);
+        self.list("Checks", checks, |out, check| {
             append(out, format_args!("{} ", Quoted(check.name)))?;
             write_expr(out, check.condition, names, arena)
         })

@@ -30,7 +30,7 @@ use cofferdam_arena::collections::Vec;
 
 use crate::error::Error;
 use crate::logical::LogicalPlan;
-use crate::physical::{Check, PhysicalPlan};
+use crate::physical::{Check, PhysicalPlan, UpdateWay};
 use crate::table::StoredTable;
 
 /// What the rows of a plan are for, if they are no answer.
@@ -38,6 +38,15 @@ use crate::table::StoredTable;
 pub(crate) struct Sink<'a> {
     pub(crate) table: &'a StoredTable<'a>,
     pub(crate) checks: &'a [Check<'a>],
+    pub(crate) kind: SinkKind,
+}
+
+/// What rows do to the table that they are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SinkKind {
+    Insert,
+    Update(UpdateWay),
+    Delete,
 }
 
 /// The physical plan of a bound query, in `arena`.

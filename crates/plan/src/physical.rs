@@ -80,10 +80,12 @@ impl<'a> PhysicalPlan<'a> {
         self.operators.iter().any(|operator| is_stored(&operator.kind))
     }
 
-    /// The table that the plan's rows are for, with what they are checked for; `None` for a query.
-    pub fn insert(&self) -> Option<&'a Insert<'a>> {
+    /// What the plan's rows do to a table; `None` for a query.
+    pub fn change(&self) -> Option<Change<'a>> {
         match &self.root().kind {
-            OperatorKind::Insert(insert) => Some(insert),
+            OperatorKind::Insert(insert) => Some(Change::Insert(insert)),
+            OperatorKind::Update(update) => Some(Change::Update(update)),
+            OperatorKind::Delete(delete) => Some(Change::Delete(delete)),
             _ => None,
         }
     }
@@ -204,6 +206,10 @@ pub enum OperatorKind<'a> {
     TableFunction(TableFunction<'a>),
     /// Passes the rows that a table takes, for whoever puts them into it. Only at the root.
     Insert(Insert<'a>),
+    /// Passes rows with new values for a table, for whoever puts them there. Only at the root.
+    Update(Update<'a>),
+    /// Passes what tells rows of a table, for whoever removes them. Only at the root.
+    Delete(Delete<'a>),
 }
 
 /// The inputs of an operator, of a join the probe side first.
@@ -243,7 +249,9 @@ impl<'a> OperatorKind<'a> {
             | OperatorKind::Distinct { input }
             | OperatorKind::DistinctOn { input, .. }
             | OperatorKind::Materialize { input }
-            | OperatorKind::Insert(Insert { input, .. }) => [Some(input), None],
+            | OperatorKind::Insert(Insert { input, .. })
+            | OperatorKind::Update(Update { input, .. })
+            | OperatorKind::Delete(Delete { input, .. }) => [Some(input), None],
             OperatorKind::TableFunction(TableFunction { input, .. }) => [input, None],
             OperatorKind::HashJoin(HashJoin { probe, build, .. })
             | OperatorKind::NestedLoopJoin(NestedLoopJoin { probe, build, .. }) => [Some(probe), Some(build)],
@@ -368,6 +376,65 @@ pub struct Insert<'a> {
     pub table: &'a StoredTable<'a>,
     /// The table's checks, by name.
     pub checks: &'a [Check<'a>],
+}
+
+/// Takes rows of a table as they are to be, and gives those that the table takes. The first row that it does not take is an
+/// error. The input's columns are those of the table, then what [`UpdateWay`] says.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// Where rows come from.
+    pub input: OperatorId,
+    /// The table; its rules say which columns take NULL.
+    pub table: &'a StoredTable<'a>,
+    /// The table's checks, by name.
+    pub checks: &'a [Check<'a>],
+    /// How the new rows take the place of the old ones.
+    pub way: UpdateWay,
+}
+
+/// How new rows take the place of old ones. What tells an old row is the values of the table's key, or the number of the row in a
+/// table without one, a bigint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateWay {
+    /// The key stays: the new row is put where the old one is.
+    InPlace,
+    /// One row after the other: the old row, which the further columns tell, goes, and the new one comes.
+    OneByOne,
+    /// All old rows go before the first new one comes, so that keys may change places. Behind what tells the old row stands a
+    /// boolean; every row comes twice: first all with false, when old rows go, then all with true.
+    InTwoPasses,
+}
+
+/// Takes what tells rows of a table: the values of its key, or the number of the row in a table without one. A row may be
+/// told more than once.
+#[derive(Clone, Copy, Debug)]
+pub struct Delete<'a> {
+    /// Where rows come from.
+    pub input: OperatorId,
+    /// The table.
+    pub table: &'a StoredTable<'a>,
+}
+
+/// What the rows of a plan do to a table.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// They are put into it.
+    Insert(&'a Insert<'a>),
+    /// They replace others.
+    Update(&'a Update<'a>),
+    /// They tell which rows go.
+    Delete(&'a Delete<'a>),
+}
+
+impl<'a> Change<'a> {
+    /// The table.
+    pub fn table(&self) -> &'a StoredTable<'a> {
+        match self {
+            Change::Insert(insert) => insert.table,
+            Change::Update(update) => update.table,
+            Change::Delete(delete) => delete.table,
+        }
+    }
 }
 
 /// A condition that is not false for any row of a table.

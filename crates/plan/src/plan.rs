@@ -5,7 +5,7 @@ use std::cell::Cell;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{Arena, Stage};
 use cofferdam_sql::Keyword;
-use cofferdam_sql::views::forms::{self, Copy, DropTable, Explain, FormRef, Insert};
+use cofferdam_sql::views::forms::{self, Copy, Delete, DropTable, Explain, FormRef, Insert, Update};
 use cofferdam_sql::views::{Query, Row, Statement};
 use cofferdam_types::{Type, Value};
 
@@ -71,6 +71,36 @@ pub fn plan_copy<'a, 'q: 'a>(
     let (logical, target) = Binder::bind_copy(copy, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
     optimize(logical, Some(target.sink()), arena)
+}
+
+/// The physical plan of an `UPDATE`, in `arena`: its root gives the rows as they are to be.
+///
+/// # Errors
+/// As [`plan_insert`].
+pub fn plan_update<'a, 'q: 'a>(
+    update: Update<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let (logical, sink) = Binder::bind_update(update, catalog, arena)?;
+    arena.budget().set_stage(&OPTIMIZE);
+    optimize(logical, Some(sink), arena)
+}
+
+/// The physical plan of a `DELETE`, in `arena`: its root gives what tells the rows that go.
+///
+/// # Errors
+/// As [`plan_insert`].
+pub fn plan_delete<'a, 'q: 'a>(
+    delete: Delete<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let (logical, sink) = Binder::bind_delete(delete, catalog, arena)?;
+    arena.budget().set_stage(&OPTIMIZE);
+    optimize(logical, Some(sink), arena)
 }
 
 /// A checked `CREATE TABLE`, in `arena`.
@@ -194,7 +224,7 @@ impl<'p> InsertPiece<'p> {
     }
 }
 
-/// The plan of `EXPLAIN` of a query or an `INSERT`: one row of text for each line of its plan, in a column `QUERY PLAN`.
+/// The plan of `EXPLAIN` of a query, an `INSERT`, an `UPDATE` or a `DELETE`: one row of text for each line of its plan, in a column `QUERY PLAN`.
 ///
 /// # Errors
 /// Those of [`plan_query`]; 42601 for an option that is none, 0A000 for options and statements that are not here yet.
@@ -204,18 +234,7 @@ pub fn plan_explain<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     let options = explain_options(statement)?;
-    let insert = match statement.statement() {
-        Some(Statement::Form(form)) => Insert::of(form.node()),
-        _ => None,
-    };
-    let plan = match (statement.statement(), insert) {
-        (Some(Statement::Query(query)), _) => plan_query(query, catalog, arena)?,
-        (_, Some(insert)) => plan_insert(insert, catalog, arena)?,
-        _ => {
-            let what = "EXPLAIN of a statement that is neither a query nor an INSERT";
-            return Err(Error::NotSupported { what, span: statement.form().span() });
-        }
-    };
+    let plan = plan_explained(statement, catalog, arena)?;
     arena.budget().set_stage(&EXPLAIN);
     let lines = explain(&plan, options, arena)?;
     let mut rows: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(lines.len(), arena)?;
@@ -229,6 +248,28 @@ pub fn plan_explain<'a, 'q: 'a>(
     let (rows_estimate, bytes_estimate) = (rows.len() as u64, 0);
     let values = Operator { kind: OperatorKind::Values { rows }, columns, rows_estimate, bytes_estimate };
     Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])? })
+}
+
+fn plan_explained<'a, 'q: 'a>(
+    statement: Explain<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    let node = match statement.statement() {
+        Some(Statement::Query(query)) => return plan_query(query, catalog, arena),
+        Some(Statement::Form(form)) => Some(form.node()),
+        None => None,
+    };
+    if let Some(insert) = node.and_then(Insert::of) {
+        plan_insert(insert, catalog, arena)
+    } else if let Some(update) = node.and_then(Update::of) {
+        plan_update(update, catalog, arena)
+    } else if let Some(delete) = node.and_then(Delete::of) {
+        plan_delete(delete, catalog, arena)
+    } else {
+        let what = "EXPLAIN of a statement that neither asks for rows nor changes them";
+        Err(Error::NotSupported { what, span: statement.form().span() })
+    }
 }
 
 fn explain_options<'q>(statement: Explain<'q>) -> Result<ExplainOptions, Error<'q>> {

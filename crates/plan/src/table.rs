@@ -54,10 +54,25 @@ pub struct StoredTable<'a> {
     pub key: &'a [KeyColumn],
     /// The name of the primary key; empty without one.
     pub key_name: &'a str,
+    /// The indexes.
+    pub indexes: &'a [StoredIndex<'a>],
     /// How many rows there are, as far as the store knows.
     pub rows_estimate: u64,
     /// What is known of its values, if anybody has asked [`Catalog::statistics`](crate::Catalog::statistics) and put it here.
     pub statistics: Option<&'a TableStatistics<'a>>,
+}
+
+/// An index of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredIndex<'a> {
+    /// The store's number of it.
+    pub id: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// The columns of the table that it sorts by, most significant first; those of the key follow where it is not unique.
+    pub columns: &'a [u32],
+    /// Whether no two rows share the values of its columns.
+    pub is_unique: bool,
 }
 
 /// What holds for the values of a column beyond its type.

@@ -195,7 +195,7 @@ impl Table {
     }
 
     /// Of an index: which columns of its table its columns are.
-    pub(crate) fn sources(&self) -> &[u16] {
+    pub fn sources(&self) -> &[u16] {
         &self.sources
     }
 

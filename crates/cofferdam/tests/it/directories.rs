@@ -180,6 +180,65 @@ fn a_long_insert_takes_the_memory_of_a_few_rows() {
     assert_eq!(count(&connection, "t"), 0);
 }
 
+/// The rows of a query, each as text.
+fn texts(connection: &Connection, sql: &str) -> Vec<String> {
+    let text = connection.query(sql, table).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    text.lines().skip(1).map(str::to_owned).collect()
+}
+
+/// Aim: changes of more rows than the write set holds are right, whether rows stay where they are, move or go, and a savepoint
+/// undoes them. Method: a table of some MiB below a small limit, with a unique index, changed twice in a transaction.
+#[test]
+fn changes_larger_than_memory_go_through_the_write_set() {
+    const ROWS: u64 = 12_000;
+    let directory = Directory::new(6 << 20);
+    let connection = connection(&directory);
+    run(
+        &connection,
+        &[
+            "CREATE TABLE t (id integer PRIMARY KEY, word text, mark integer UNIQUE)",
+            "CREATE TABLE plain (id integer, word text)",
+        ],
+    );
+    for start in (0..ROWS).step_by(2000) {
+        let mut sql = "INSERT INTO t VALUES ".to_owned();
+        for id in start..start + 2000 {
+            let separator = if id == start { "" } else { ", " };
+            write!(sql, "{separator}({id}, 'the word of row number {id} and some more of it', {})", id + 1)
+                .unwrap();
+        }
+        run(&connection, &[&sql]);
+    }
+    let changed = |sql: &str| connection.execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    assert_eq!(changed("INSERT INTO plain SELECT id, word FROM t"), ROWS);
+    let sums = "SELECT count(*), min(id), max(id), sum(id), sum(mark), max(word) FROM t";
+    let before = texts(&connection, sums);
+    run(&connection, &["BEGIN"]);
+    assert_eq!(changed("UPDATE t SET word = word || '!'"), ROWS);
+    run(&connection, &["SAVEPOINT s"]);
+    let after = texts(&connection, sums);
+    assert_eq!(after[0], format!("{}!", before[0]));
+    assert_eq!(changed(&format!("UPDATE t SET id = {} - id, mark = mark + 1", ROWS - 1)), ROWS);
+    assert_eq!(texts(&connection, "SELECT id, mark FROM t WHERE id < 2"), ["0|12001", "1|12000"]);
+    assert_eq!(changed("DELETE FROM t WHERE id % 2 = 0"), ROWS / 2);
+    assert_eq!(changed("UPDATE plain SET id = id + 1 WHERE id % 3 = 0"), ROWS / 3);
+    assert_eq!(changed("DELETE FROM plain USING t WHERE plain.id = t.id"), ROWS / 2);
+    assert_eq!(count(&connection, "t"), ROWS / 2);
+    run(&connection, &["ROLLBACK TO s"]);
+    assert_eq!(texts(&connection, sums), after);
+    run(&connection, &["COMMIT"]);
+    let directory = {
+        drop(connection);
+        directory.crashed()
+    };
+    let connection = self::connection(&directory);
+    assert_eq!(texts(&connection, sums), after);
+    assert_eq!(count(&connection, "plain"), ROWS);
+    let error = connection.execute("UPDATE t SET mark = 7").unwrap_err();
+    assert_eq!(error.sqlstate(), "23505", "{error}");
+    assert_eq!(texts(&connection, sums), after);
+}
+
 /// Aim: rows that are given while their transaction goes on are those of when the statement began; when it ends they are an error,
 /// never other rows.
 #[test]

@@ -6,7 +6,7 @@ use core::fmt::Write as _;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{Arena, InlineText};
-use cofferdam_plan::physical::Insert as PlanInsert;
+use cofferdam_plan::physical::Check as Rule;
 use cofferdam_plan::table::StoredTable;
 use cofferdam_types::Value;
 
@@ -31,27 +31,29 @@ struct Check<'a> {
 }
 
 impl<'a> Insert<'a> {
+    /// For rows of which these are the columns of the table.
     pub(crate) fn open(
-        plan: &'a PlanInsert<'a>,
+        table: &'a StoredTable<'a>,
+        rules: &'a [Rule<'a>],
         columns: &'a [VectorId],
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<Insert<'a>, Error<'a>> {
         let mut registers = Registers::new(arena);
-        let mut checks = Vec::with_capacity_in(plan.checks.len(), arena)?;
-        for check in plan.checks {
+        let mut checks = Vec::with_capacity_in(rules.len(), arena)?;
+        for check in rules {
             let program = compile(check.condition, columns, store, &mut registers)?;
             // The result is read before the next check runs.
             registers.give_back(&program)?;
             checks.push(Check { name: check.name, program })?;
         }
         let violation = arena.alloc(Violation {
-            table: plan.table.name,
+            table: table.name,
             kind: ViolationKind::Check { name: "" },
             row: InlineText::EMPTY,
             place: None,
         })?;
-        Ok(Insert { table: plan.table, columns, checks, violation: Some(violation) })
+        Ok(Insert { table, columns, checks, violation: Some(violation) })
     }
 
     pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {

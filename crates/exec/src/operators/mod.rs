@@ -201,7 +201,19 @@ impl<'a> Step<'a> {
             }
             OperatorKind::Insert(insert) => {
                 let columns = opening.columns_of(insert.input);
-                (Step::Insert(insert::Insert::open(insert, columns, store, arena)?), columns)
+                let rules = insert::Insert::open(insert.table, insert.checks, columns, store, arena)?;
+                (Step::Insert(rules), columns)
+            }
+            OperatorKind::Update(update) => {
+                let columns = opening.columns_of(update.input);
+                let new = &columns[..update.table.columns.len()];
+                let rules = insert::Insert::open(update.table, update.checks, new, store, arena)?;
+                (Step::Insert(rules), columns)
+            }
+            // Rows that go break no rule.
+            OperatorKind::Delete(delete) => {
+                let columns = opening.columns_of(delete.input);
+                (Step::Insert(insert::Insert::open(delete.table, &[], &[], store, arena)?), columns)
             }
             other => return Err(not_supported(other)),
         })
@@ -347,5 +359,7 @@ pub(crate) fn name(kind: &OperatorKind<'_>) -> &'static str {
         OperatorKind::Limit(_) => "limit",
         OperatorKind::Distinct { .. } => "distinct",
         OperatorKind::Insert(_) => "insert",
+        OperatorKind::Update(_) => "update",
+        OperatorKind::Delete(_) => "delete",
     }
 }

@@ -54,7 +54,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         }
     }
 
-    fn cross(&mut self, left: LogicalId, right: LogicalId) -> Result<LogicalId, Error<'a>> {
+    pub(super) fn cross(&mut self, left: LogicalId, right: LogicalId) -> Result<LogicalId, Error<'a>> {
         let (kind, conjuncts, mark) = (JoinKind::Inner, &[][..], 0);
         Ok(self.plan.push(LogicalKind::Join(Join { kind, left, right, conjuncts, mark }))?)
     }
@@ -81,7 +81,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     }
 
     /// Binds one element of FROM with the joins in it.
-    fn bind_table_expr<'q: 'a>(&mut self, table: TableExpr<'q>) -> Result<LogicalId, Error<'a>> {
+    pub(super) fn bind_table_expr<'q: 'a>(&mut self, table: TableExpr<'q>) -> Result<LogicalId, Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
         let mut items: Vec<'_, Item> = Vec::new_in(&scratch);
         let mut walk = Walk::new(table.node());

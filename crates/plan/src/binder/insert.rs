@@ -27,7 +27,7 @@ use crate::catalog::Catalog;
 use crate::error::{CountProblem, DefinitionProblem, Error, NameProblem};
 use crate::expr::{Expr, ExprKind};
 use crate::logical::{LogicalKind, LogicalPlan, Named};
-use crate::optimizer::Sink;
+use crate::optimizer::{Sink, SinkKind};
 use crate::physical::Check;
 use crate::table::{StoredTable, TableSource};
 
@@ -107,7 +107,7 @@ impl<'a> InsertTarget<'a> {
 
     /// What the plan's rows are for.
     pub(crate) fn sink(&self) -> Sink<'a> {
-        Sink { table: self.table, checks: self.checks }
+        Sink { table: self.table, checks: self.checks, kind: SinkKind::Insert }
     }
 
     /// The columns that values are for, in the order of the values.
@@ -206,7 +206,7 @@ fn refuse_clauses<'a>(insert: Insert<'_>) -> Result<(), Error<'a>> {
 }
 
 /// Where a target is more than a column: an element or a field of it.
-fn part(target: TargetView<'_>) -> Option<Span> {
+pub(super) fn part(target: TargetView<'_>) -> Option<Span> {
     target.selections().next().map(|_| target.span())
 }
 

@@ -85,9 +85,15 @@ pub(super) struct Recursion<'a> {
 impl<'a> Binder<'_, 'a, '_> {
     /// Binds a query and all queries that it is made of. Columns of unknown type are still open.
     pub(super) fn bind_query<'q: 'a>(&mut self, query: Query<'q>) -> Result<Bound<'a>, Error<'a>> {
+        self.bind_within(query.node())?;
+        Ok(self.bound_query(query))
+    }
+
+    /// Binds the queries that a part of FROM, or a query, is made of.
+    pub(super) fn bind_within<'q: 'a>(&mut self, node: &'q Node<'q>) -> Result<(), Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
         let mut frames: Vec<'_, usize> = Vec::new_in(&scratch);
-        let mut walk = Walk::new(query.node());
+        let mut walk = Walk::new(node);
         while let Some(visit) = walk.next() {
             match visit {
                 Visit::Enter(node) => match node.kind() {
@@ -113,7 +119,7 @@ impl<'a> Binder<'_, 'a, '_> {
                 }
             }
         }
-        Ok(self.bound_query(query))
+        Ok(())
     }
 
     /// What a query has been bound to by the walk that is under way.

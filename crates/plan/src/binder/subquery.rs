@@ -85,6 +85,21 @@ impl<'a> Binder<'_, 'a, '_> {
         Ok(self.plan.read(column.id, span, self.arena)?)
     }
 
+    /// A query that gives the values of one row.
+    pub(super) fn row_of_query<'q: 'a>(
+        &mut self,
+        query: Query<'q>,
+        place: &Place,
+        span: Span,
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let bound = self.bind_nested(query, place)?;
+        let bound = self.settle(bound)?;
+        let (node, mark) = (bound.node, bound.columns.first().map_or(0, |column| column.id));
+        let (kind, conjuncts, stage) = (JoinKind::Single, &[][..], Stage::Rows);
+        self.block_mut().pending.push(Pending { kind, node, conjuncts, mark, stage, span })?;
+        Ok(bound)
+    }
+
     /// `ARRAY (query)`.
     pub(super) fn array_of<'q: 'a>(
         &mut self,

@@ -2,8 +2,8 @@
 
 use super::{Column, Expr, ExprKind};
 use crate::physical::{
-    Aggregate, HashAggregate, HashJoin, Insert, Limit, NestedLoopJoin, OperatorId, OperatorKind,
-    PhysicalPlan, Scan, TableFunction, Window,
+    Aggregate, Delete, HashAggregate, HashJoin, Insert, Limit, NestedLoopJoin, OperatorId, OperatorKind,
+    PhysicalPlan, Scan, TableFunction, Update, Window,
 };
 
 /// Where the columns of an expression come from.
@@ -92,7 +92,9 @@ impl<'a> Names<'a> {
                 | OperatorKind::Distinct { input }
                 | OperatorKind::DistinctOn { input, .. }
                 | OperatorKind::Materialize { input }
-                | OperatorKind::Insert(Insert { input, .. }) => *input,
+                | OperatorKind::Insert(Insert { input, .. })
+                | OperatorKind::Update(Update { input, .. })
+                | OperatorKind::Delete(Delete { input, .. }) => *input,
                 OperatorKind::HashJoin(HashJoin { output, .. })
                 | OperatorKind::NestedLoopJoin(NestedLoopJoin { output, .. })
                     if position >= output.len() =>

@@ -8,12 +8,12 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
-use super::Sink;
 use super::estimate;
 use super::key_range::{column_ranges, key_range};
 use super::needs::{Needs, needs};
 use super::push_filters::Filters;
 use super::tree::Tree;
+use super::{Sink, SinkKind};
 use crate::Span;
 use crate::expr::{BinaryOp, Column, Expr, ExprKind, UnaryOp, walk};
 use crate::logical::{
@@ -21,9 +21,9 @@ use crate::logical::{
     for_each_column,
 };
 use crate::physical::{
-    Aggregate, AggregateKey, FrameBound, HashAggregate, HashJoin, Insert, JoinKey, JoinKind, KeyNulls, Limit,
-    NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey, TableCall,
-    TableFunction, Window, WindowFunction,
+    Aggregate, AggregateKey, Delete, FrameBound, HashAggregate, HashJoin, Insert, JoinKey, JoinKind,
+    KeyNulls, Limit, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
+    TableCall, TableFunction, Update, Window, WindowFunction,
 };
 use crate::table::TableSource;
 
@@ -947,8 +947,13 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         let named = output.iter().map(|output| Column { name: output.name, ty: plan.ty(output.id) });
         let columns: &'a [Column<'a>] = self.arena.alloc_slice_from_iter(named)?;
         self.operators[placed.operator.index()].columns = columns;
-        if let Some(Sink { table, checks }) = sink {
-            let kind = OperatorKind::Insert(Insert { input: placed.operator, table, checks });
+        if let Some(Sink { table, checks, kind }) = sink {
+            let input = placed.operator;
+            let kind = match kind {
+                SinkKind::Insert => OperatorKind::Insert(Insert { input, table, checks }),
+                SinkKind::Update(way) => OperatorKind::Update(Update { input, table, checks, way }),
+                SinkKind::Delete => OperatorKind::Delete(Delete { input, table }),
+            };
             self.push(kind, columns, placed.rows, 0.0)?;
         }
         Ok(())

@@ -177,6 +177,7 @@ fn stored<'a>(table: &'static Stored, arena: &'a Arena) -> Result<&'a StoredTabl
         checks,
         key,
         key_name,
+        indexes: &[],
         rows_estimate,
         statistics,
     })?)

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_plan::explain::{ExplainOptions, explain};
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, walk};
-use cofferdam_plan::physical::{HashAggregate, JoinKind, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{HashAggregate, JoinKind, OperatorKind, PhysicalPlan, UpdateWay};
 use cofferdam_plan::{
-    Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_explain, plan_insert,
-    plan_query,
+    Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_delete, plan_explain,
+    plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
-use cofferdam_sql::views::forms::{Copy, CreateTable, DropTable, Explain, Insert};
+use cofferdam_sql::views::forms::{Copy, CreateTable, Delete, DropTable, Explain, Insert, Update};
 use cofferdam_types::{ArithmeticOp, Type, Value};
 
 use crate::catalog::TestCatalog;
@@ -50,6 +50,12 @@ pub(crate) fn plan<'a, 'q: 'a>(
     };
     if let Some(insert) = Insert::of(form.node()) {
         return plan_insert(insert, &TestCatalog, arena);
+    }
+    if let Some(update) = Update::of(form.node()) {
+        return plan_update(update, &TestCatalog, arena);
+    }
+    if let Some(delete) = Delete::of(form.node()) {
+        return plan_delete(delete, &TestCatalog, arena);
     }
     if let Some(copy) = Copy::of(form.node()) {
         return plan_copy(copy, &TestCatalog, arena);
@@ -240,8 +246,28 @@ fn check_operator(
                 input.iter().map(|column| column.ty).eq(insert.table.columns.iter().map(|column| column.ty))
             );
             assert_eq!((columns, width), (insert.table.columns.len(), insert.table.columns.len()));
-            assert_eq!(plan.insert().map(|root| root.table.id), Some(insert.table.id), "only at the root");
+            assert_eq!(plan.change().map(|root| root.table().id), Some(insert.table.id), "only at the root");
             insert.checks.iter().for_each(|check| exprs(&[check.condition], width));
+        }
+        OperatorKind::Update(update) => {
+            let table = update.table;
+            let identity = table.key.len().max(1);
+            let beside = match update.way {
+                UpdateWay::InPlace => 0,
+                UpdateWay::OneByOne => identity,
+                UpdateWay::InTwoPasses => identity + 1,
+            };
+            let input = plan.operators[update.input.index()].columns;
+            let types = input.iter().map(|column| column.ty).take(table.columns.len());
+            assert!(types.eq(table.columns.iter().map(|column| column.ty)));
+            assert_eq!((columns, width), (table.columns.len() + beside, table.columns.len() + beside));
+            assert_eq!(plan.change().map(|root| root.table().id), Some(table.id), "only at the root");
+            update.checks.iter().for_each(|check| exprs(&[check.condition], width));
+        }
+        OperatorKind::Delete(delete) => {
+            let identity = delete.table.key.len().max(1);
+            assert_eq!((columns, width), (identity, identity));
+            assert_eq!(plan.change().map(|root| root.table().id), Some(delete.table.id), "only at the root");
         }
     }
 }
