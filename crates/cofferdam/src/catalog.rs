@@ -10,7 +10,7 @@ use cofferdam_exec::{SniffOptions, sniff_file};
 use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource};
-use cofferdam_plan::table::{StoredTable, TableSource, TableStatistics};
+use cofferdam_plan::table::{StoredIndex, StoredTable, TableSource, TableStatistics};
 use cofferdam_types::Type;
 
 use crate::error::Error;
@@ -112,6 +112,14 @@ impl Catalog for StatementCatalog<'_> {
         }
         let file = look_at(&table.path, Some(columns.into_slice()), None, arena)?;
         Ok(Some(TableSource::File(file)))
+    }
+
+    fn index<'a>(
+        &self,
+        name: &str,
+        arena: &'a Arena,
+    ) -> Result<Option<(&'a StoredTable<'a>, StoredIndex<'a>)>, CatalogError<'a>> {
+        self.transaction.index(name, arena)
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {

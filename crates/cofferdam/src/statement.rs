@@ -18,11 +18,12 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
-    InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_delete,
-    plan_explain, plan_insert, plan_query, plan_update,
+    InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes, bind_drop_tables,
+    bind_transaction, plan_copy, plan_delete, plan_explain, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::views::forms::{
-    Copy, CreateTable, Delete, DropTable, Explain, FormRef, Insert, Reset, Set, Show, Update,
+    Copy, CreateIndex, CreateTable, Delete, DropIndex, DropTable, Explain, FormRef, Insert, Reset, Set, Show,
+    Update,
 };
 use cofferdam_sql::{InsertRows, views};
 
@@ -62,7 +63,7 @@ pub enum StatementKind {
     Show,
     /// `SET` and `RESET`: no rows.
     Set,
-    /// `CREATE TABLE`, `DROP TABLE`: no rows.
+    /// `CREATE TABLE`, `DROP TABLE`, `CREATE INDEX`, `DROP INDEX`: no rows.
     Definition,
     /// `INSERT`, `UPDATE`, `DELETE`, `COPY … FROM`: no rows of an answer, some that were changed.
     Change,
@@ -181,6 +182,8 @@ enum Kind<'a> {
     Copy(Copy<'a>),
     CreateTable(CreateTable<'a>),
     DropTable(DropTable<'a>),
+    CreateIndex(CreateIndex<'a>),
+    DropIndex(DropIndex<'a>),
     Other(FormRef<'a>),
 }
 
@@ -201,6 +204,8 @@ impl<'a> Kind<'a> {
             .or_else(|| Copy::of(node).map(Kind::Copy))
             .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
             .or_else(|| DropTable::of(node).map(Kind::DropTable))
+            .or_else(|| CreateIndex::of(node).map(Kind::CreateIndex))
+            .or_else(|| DropIndex::of(node).map(Kind::DropIndex))
             .unwrap_or(Kind::Other(form))
     }
 }
@@ -271,6 +276,14 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         Kind::DropTable(drop) => {
             let tables = bind_drop_tables(drop, &catalog, arena).map_err(failed)?;
             write_of(statement, "DROP TABLE", drop.form(), Write::Drop(tables))
+        }
+        Kind::CreateIndex(create) => {
+            let index = bind_create_index(create, &catalog, arena).map_err(failed)?;
+            write_of(statement, "CREATE INDEX", create.form(), Write::CreateIndex(index))
+        }
+        Kind::DropIndex(drop) => {
+            let indexes = bind_drop_indexes(drop, &catalog, arena).map_err(failed)?;
+            write_of(statement, "DROP INDEX", drop.form(), Write::DropIndexes(indexes))
         }
         Kind::Other(form) => {
             let message = format_args!("{} is not supported yet", form.form().name());

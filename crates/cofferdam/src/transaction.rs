@@ -23,7 +23,9 @@ use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
 use cofferdam_exec::{Changes, Lender, Tables, describe, describe_index, statistics};
 use cofferdam_plan::catalog::CatalogError;
-use cofferdam_plan::table::{PropertiesError, StoredTable, TableStatistics, TransactionStatement};
+use cofferdam_plan::table::{
+    PropertiesError, StoredIndex, StoredTable, TableStatistics, TransactionStatement,
+};
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
 use crate::error::{DAMAGED, Error};
@@ -184,6 +186,36 @@ impl TransactionState {
         described(&table, snapshot.view(), |visit| snapshot.tables(visit), arena).map(Some)
     }
 
+    /// The index of a name with its table.
+    ///
+    /// # Errors
+    /// As [`TransactionState::table`].
+    pub(crate) fn index<'a>(
+        &self,
+        name: &str,
+        arena: &'a Arena,
+    ) -> Result<Option<(&'a StoredTable<'a>, StoredIndex<'a>)>, CatalogError<'a>> {
+        let mut of = None;
+        let mut outcome = Ok(());
+        let mut find = |table: &Arc<Table>| {
+            if table.name() == name && table.parent().is_some() {
+                of = table.parent();
+            }
+        };
+        let mut parent = None;
+        self.for_each_table(&mut find);
+        self.for_each_table(&mut |table| {
+            if of == Some(table.id()) && outcome.is_ok() {
+                outcome = arena.alloc_str(table.name()).map(|name| parent = Some(&*name));
+            }
+        });
+        outcome.map_err(CatalogError::OutOfMemory)?;
+        let Some(table) = parent.map(|parent| self.table(parent, arena)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        Ok(table.indexes.iter().find(|index| index.name == name).map(|index| (table, *index)))
+    }
+
     /// What is known of the values of a stored table.
     ///
     /// # Errors
@@ -205,11 +237,15 @@ impl TransactionState {
 
     /// Gives the names of the stored tables to `visit`.
     pub(crate) fn table_names(&self, visit: &mut dyn FnMut(&str)) {
-        let visit = |table: &Arc<Table>| {
+        self.for_each_table(&mut |table| {
             if table.parent().is_none() {
                 visit(table.name());
             }
-        };
+        });
+    }
+
+    /// Gives the stored tables and their indexes to `visit`.
+    fn for_each_table(&self, visit: &mut dyn FnMut(&Arc<Table>)) {
         match (&self.lock().transaction, &self.store) {
             (Some(transaction), _) => transaction.tables(visit),
             (None, Some(store)) => {

@@ -8,7 +8,7 @@ use cofferdam_arena::{Arena, Stage};
 use cofferdam_exec::{Changes, Tables, Workspace};
 use cofferdam_plan::InsertPieces;
 use cofferdam_plan::physical::PhysicalPlan;
-use cofferdam_plan::table::{CreateTable, DropTables};
+use cofferdam_plan::table::{CreateIndex, CreateTable, DropIndexes, DropTables};
 use cofferdam_sql::InsertRows;
 use cofferdam_store::InputKind;
 
@@ -36,6 +36,10 @@ pub(crate) enum Write<'s> {
     Create(CreateTable<'s>),
     /// Drops tables.
     Drop(DropTables<'s>),
+    /// Makes an index.
+    CreateIndex(CreateIndex<'s>),
+    /// Drops indexes.
+    DropIndexes(DropIndexes<'s>),
 }
 
 impl<'s> Write<'s> {
@@ -52,7 +56,9 @@ impl<'s> Write<'s> {
     pub(crate) fn kind(&self) -> StatementKind {
         match self {
             Write::Rows { .. } | Write::Pieces { .. } => StatementKind::Change,
-            Write::Create(_) | Write::Drop(_) => StatementKind::Definition,
+            Write::Create(_) | Write::Drop(_) | Write::CreateIndex(_) | Write::DropIndexes(_) => {
+                StatementKind::Definition
+            }
         }
     }
 
@@ -70,6 +76,11 @@ impl<'s> Write<'s> {
             Write::Drop(drop) => {
                 let failure = |error| Error::from_store(error, || statement.refused());
                 changes.drop_tables(drop).map_err(failure).map(|()| 0)
+            }
+            Write::CreateIndex(index) => create_index(index, changes, statement),
+            Write::DropIndexes(drop) => {
+                let failure = |error| Error::from_store(error, || statement.refused());
+                changes.drop_indexes(drop).map_err(failure).map(|()| 0)
             }
         })
     }
@@ -133,6 +144,24 @@ fn create(table: &CreateTable<'_>, changes: &Changes<'_>, statement: &Statement<
         cofferdam_store::Error::Input(problem) if problem.kind == InputKind::NameTaken => {
             let message = format_args!("relation \"{}\" already exists", table.name);
             Error::input("42P07", Some(table.span), message)
+        }
+        error => Error::from_store(error, || statement.refused()),
+    })
+}
+
+fn create_index(
+    index: &CreateIndex<'_>,
+    changes: &Changes<'_>,
+    statement: &Statement<'_>,
+) -> Result<u64, Error> {
+    if index.exists {
+        return Ok(0);
+    }
+    changes.create_index(index, statement.arena()).map(|()| 0).map_err(|error| match error {
+        cofferdam_store::Error::UniqueViolation(duplicate) => {
+            let message = format_args!("could not create unique index \"{}\"", index.name);
+            let hint = format_args!("several rows have the key ({})", duplicate.key.as_str());
+            Error::input("23505", None, message).with_hint(hint)
         }
         error => Error::from_store(error, || statement.refused()),
     })

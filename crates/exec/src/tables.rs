@@ -12,8 +12,8 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Delete, KeyRange as PlanRange, Update, UpdateWay};
 use cofferdam_plan::table::{
-    ColumnStatistics, CreateTable, DropTables, KeyColumn, Properties, PropertiesError, StoredIndex,
-    StoredTable, TableStatistics, UniqueKey,
+    ColumnStatistics, CreateIndex, CreateTable, DropIndexes, DropTables, KeyColumn, Properties,
+    PropertiesError, StoredIndex, StoredTable, TableStatistics, UniqueKey,
 };
 use cofferdam_store::{
     ColumnDef, Error, KeyColumn as StoreKeyColumn, LoadError, RowSource, Savepoint, Snapshot, Table,
@@ -194,6 +194,25 @@ impl<'t> Changes<'t> {
         Ok(())
     }
 
+    /// Makes an index with the rows of its table. The list that the store takes is made in `arena`.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::create_index`].
+    pub fn create_index(&self, index: &CreateIndex<'_>, arena: &Arena) -> Result<(), Error> {
+        let columns = arena.alloc_slice_from_iter(index.columns.iter().map(|column| *column as u16))?;
+        let mut transaction = self.transaction.borrow_mut();
+        transaction.create_index(TableId(index.table.id), index.name, columns, index.is_unique).map(|_| ())
+    }
+
+    /// Drops indexes.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::drop_table`].
+    pub fn drop_indexes(&self, drop: &DropIndexes<'_>) -> Result<(), Error> {
+        let mut transaction = self.transaction.borrow_mut();
+        drop.indexes.iter().try_for_each(|index| transaction.drop_table(TableId(index.id)))
+    }
+
     /// Drops tables with their keys.
     ///
     /// # Errors
@@ -233,7 +252,7 @@ impl Lender for Changes<'_> {
 pub fn describe<'a>(
     table: &Table,
     rows_estimate: u64,
-    indexes: &'a [StoredIndex<'a>],
+    indexes: &'a mut [StoredIndex<'a>],
     arena: &'a Arena,
 ) -> Result<&'a StoredTable<'a>, PropertiesError> {
     let mut columns = Vec::with_capacity_in(table.columns().len(), arena)?;
@@ -243,6 +262,9 @@ pub fn describe<'a>(
     let columns: &'a [Column<'a>] = columns.into_slice();
     let bytes: &'a [u8] = arena.alloc_slice_copy(table.properties())?;
     let properties = Properties::decode(bytes, columns.len(), arena)?;
+    for index in indexes.iter_mut() {
+        index.is_constraint = properties.unique_keys.iter().any(|key| key.name == index.name);
+    }
     let key = if table.has_row_id() { &[][..] } else { table.key() };
     let key = arena.alloc_slice_from_iter(key.iter().map(|part| KeyColumn {
         column: part.column.into(),
@@ -263,7 +285,7 @@ pub fn describe<'a>(
     })?)
 }
 
-/// What a plan knows of an index; all of it in `arena`.
+/// What a plan knows of an index, but whether it is of a constraint, which its table knows; all of it in `arena`.
 ///
 /// # Errors
 /// The arena's budget has no room.
@@ -278,6 +300,7 @@ pub fn describe_index<'a>(index: &Table, arena: &'a Arena) -> Result<StoredIndex
         name: arena.alloc_str(index.name())?,
         columns: arena.alloc_slice_from_iter(columns)?,
         is_unique: index.is_unique(),
+        is_constraint: false,
     })
 }
 

@@ -16,6 +16,7 @@
 //! | `change` | which rows of a table change, and how |
 //! | `assign` | values for a column: assignment casts, defaults and checks |
 //! | `define` | `CREATE TABLE`, `DROP TABLE` |
+//! | `index` | `CREATE INDEX`, `DROP INDEX` |
 //! | `transaction` | `BEGIN` and the like |
 //!
 //! **Memory.** What outlives the binding (expressions, logical nodes) lies in the plan arena; scopes, stacks and lists lie
@@ -39,6 +40,7 @@ mod from;
 mod functions;
 mod group_by;
 mod grouped;
+pub(crate) mod index;
 pub(crate) mod insert;
 mod literal;
 mod output_name;

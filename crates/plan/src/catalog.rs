@@ -8,7 +8,7 @@ use cofferdam_arena::{AllocError, Arena};
 use crate::Span;
 use crate::expr::Column;
 use crate::physical::{FieldRules, FileFormat, FileSource};
-use crate::table::{StoredTable, TableSource, TableStatistics};
+use crate::table::{StoredIndex, StoredTable, TableSource, TableStatistics};
 
 /// What a host offers to the statements that it plans.
 pub trait Catalog {
@@ -17,6 +17,18 @@ pub trait Catalog {
     /// # Errors
     /// [`CatalogError`] when there is one but it cannot be used now, or the arena has no room.
     fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>>;
+
+    /// The index of this name with its table, `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn index<'a>(
+        &self,
+        _name: &str,
+        _arena: &'a Arena,
+    ) -> Result<Option<(&'a StoredTable<'a>, StoredIndex<'a>)>, CatalogError<'a>> {
+        Ok(None)
+    }
 
     /// Gives every table's name to `visit`, for "did you mean" in errors.
     fn table_names(&self, visit: &mut dyn FnMut(&str));

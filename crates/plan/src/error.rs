@@ -244,6 +244,8 @@ pub enum NameProblem {
     UndefinedOption,
     /// No table has the name that is to be dropped (42P01).
     NoSuchTable,
+    /// No index has the name that is to be dropped (42704).
+    NoSuchIndex,
     /// The table, which is the qualifier, has no such column for a value (42703).
     NoSuchTarget,
 }
@@ -366,6 +368,10 @@ pub enum DefinitionProblem {
     ColumnInDefault,
     /// More columns than a table may have (54011).
     TooManyColumns,
+    /// What is to be dropped as an index is none (42809).
+    NoIndex,
+    /// A constraint of the table needs the index that is to be dropped (2BP01).
+    IndexOfConstraint,
     /// The table is a file that goes by a name, and cannot be changed (42809).
     NotStored,
 }
@@ -518,7 +524,7 @@ impl NameProblem {
             NameProblem::AmbiguousColumn => "42702",
             NameProblem::DuplicateAlias => "42712",
             NameProblem::DuplicateColumn => "42701",
-            NameProblem::UndefinedType => "42704",
+            NameProblem::UndefinedType | NameProblem::NoSuchIndex => "42704",
             NameProblem::UndefinedField => "22023",
             NameProblem::UndefinedOption => "42601",
         }
@@ -634,7 +640,8 @@ impl DefinitionProblem {
             | DefinitionProblem::AssignedTwice => "42601",
             DefinitionProblem::ColumnInDefault => "0A000",
             DefinitionProblem::TooManyColumns => "54011",
-            DefinitionProblem::NotStored => "42809",
+            DefinitionProblem::NotStored | DefinitionProblem::NoIndex => "42809",
+            DefinitionProblem::IndexOfConstraint => "2BP01",
         }
     }
 }
@@ -755,6 +762,7 @@ fn write_name(
         NameProblem::UndefinedType => write!(f, "type \"{name}\" does not exist"),
         NameProblem::UndefinedField => write!(f, "unit \"{name}\" not recognized for type date"),
         NameProblem::NoSuchTable => write!(f, "table \"{name}\" does not exist"),
+        NameProblem::NoSuchIndex => write!(f, "index \"{name}\" does not exist"),
         NameProblem::NoSuchTarget => {
             write!(f, "column \"{name}\" of relation \"{}\" does not exist", qualifier.unwrap_or_default())
         }
@@ -808,6 +816,10 @@ fn write_definition(
         }
         DefinitionProblem::TooManyColumns => {
             write!(f, "tables can have at most {} columns", crate::table::COLUMNS_MAX)
+        }
+        DefinitionProblem::NoIndex => write!(f, "\"{name}\" is not an index"),
+        DefinitionProblem::IndexOfConstraint => {
+            write!(f, "cannot drop index {name} because constraint {name} on table {table} requires it")
         }
         DefinitionProblem::NotStored => write!(f, "\"{name}\" is a file and not a stored table"),
     }

@@ -65,6 +65,6 @@ pub use error::{
 pub use optimizer::selectivity;
 pub use physical::PhysicalPlan;
 pub use plan::{
-    InsertPiece, InsertPieces, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_delete,
-    plan_explain, plan_insert, plan_query, plan_update,
+    InsertPiece, InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes, bind_drop_tables,
+    bind_transaction, plan_copy, plan_delete, plan_explain, plan_insert, plan_query, plan_update,
 };

@@ -10,14 +10,14 @@ use cofferdam_sql::views::{Query, Row, Statement};
 use cofferdam_types::{Type, Value};
 
 use crate::binder::insert::{InsertTarget, check_width};
-use crate::binder::{Binder, define, transaction};
+use crate::binder::{Binder, define, index, transaction};
 use crate::catalog::Catalog;
 use crate::error::{Error, NameProblem};
 use crate::explain::{ExplainOptions, explain};
 use crate::expr::{Column, Expr, ExprKind};
 use crate::optimizer::optimize;
 use crate::physical::{Operator, OperatorKind, PhysicalPlan};
-use crate::table::{CreateTable, DropTables, TransactionStatement};
+use crate::table::{CreateIndex, CreateTable, DropIndexes, DropTables, TransactionStatement};
 
 static BIND: Stage = Stage::new("bind");
 static OPTIMIZE: Stage = Stage::new("optimize");
@@ -127,6 +127,32 @@ pub fn bind_drop_tables<'a, 'q: 'a>(
 ) -> Result<DropTables<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
     define::drop_tables(drop, catalog, arena)
+}
+
+/// A checked `CREATE INDEX`, in `arena`.
+///
+/// # Errors
+/// Whatever is wrong with the definition, with its place in the text; [`Error::OutOfMemory`].
+pub fn bind_create_index<'a, 'q: 'a>(
+    create: forms::CreateIndex<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<CreateIndex<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    index::create_index(create, catalog, arena)
+}
+
+/// The indexes that a `DROP INDEX` names, in `arena`.
+///
+/// # Errors
+/// 42704 for a name that no index has, 42809 for a table, 2BP01 for the index of a constraint; [`Error::OutOfMemory`].
+pub fn bind_drop_indexes<'a, 'q: 'a>(
+    drop: forms::DropIndex<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<DropIndexes<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    index::drop_indexes(drop, catalog, arena)
 }
 
 /// What a statement asks of the transaction; `None` for a statement of another kind.

@@ -73,6 +73,8 @@ pub struct StoredIndex<'a> {
     pub columns: &'a [u32],
     /// Whether no two rows share the values of its columns.
     pub is_unique: bool,
+    /// Whether it was made with the table, for a constraint of its name.
+    pub is_constraint: bool,
 }
 
 /// What holds for the values of a column beyond its type.
@@ -143,6 +145,32 @@ pub struct UniqueKey<'a> {
     pub name: &'a str,
     /// The positions of its columns, most significant first; at least one.
     pub columns: &'a [u32],
+}
+
+/// A checked `CREATE INDEX`.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateIndex<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Where the statement stands.
+    pub span: Span,
+    /// The table.
+    pub table: &'a StoredTable<'a>,
+    /// The positions of its columns, most significant first; at least one.
+    pub columns: &'a [u32],
+    /// Whether no two rows may share the values of its columns; rows with a NULL there share with none.
+    pub is_unique: bool,
+    /// Whether there was something of the name when the statement was bound; only with `IF NOT EXISTS`.
+    pub exists: bool,
+}
+
+/// A checked `DROP INDEX`.
+#[derive(Clone, Copy, Debug)]
+pub struct DropIndexes<'a> {
+    /// The indexes, each once.
+    pub indexes: &'a [StoredIndex<'a>],
+    /// With `IF EXISTS`, the names that no index has.
+    pub missing: &'a [&'a str],
 }
 
 /// A checked `DROP TABLE`.

@@ -211,7 +211,7 @@ impl Catalog for World {
     fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>> {
         let snapshot = self.store.snapshot().unwrap();
         let Some(table) = snapshot.table(name) else { return Ok(None) };
-        match describe(&table, snapshot.view().rows_estimate(table.id()), &[], arena) {
+        match describe(&table, snapshot.view().rows_estimate(table.id()), &mut [], arena) {
             Ok(table) => Ok(Some(TableSource::Stored(table))),
             Err(PropertiesError::OutOfMemory(error)) => Err(CatalogError::OutOfMemory(error)),
             Err(error) => panic!("{error:?}"),

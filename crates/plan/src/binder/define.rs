@@ -17,6 +17,7 @@ use cofferdam_types::{Error as ValueError, Excerpt, Type};
 
 use super::assign::{Target, bind_check, bind_default};
 use super::from::undefined_table;
+use super::index::is_taken as is_taken_by_others;
 use super::insert::plain_name;
 use super::scope::{ColumnName, name_error};
 use super::type_name;
@@ -129,6 +130,10 @@ pub(crate) fn create_table<'a, 'q: 'a>(
     match found {
         Some(_) if if_not_exists => return Ok(empty),
         Some(_) => return Err(definition(DefinitionProblem::TableExists, table, table, span)),
+        // Indexes share their names with tables.
+        None if is_taken_by_others(table, catalog, arena, span)? => {
+            return Err(definition(DefinitionProblem::TableExists, table, table, span));
+        }
         None => {}
     }
     let scratch = Arena::new(arena.budget());
@@ -456,10 +461,10 @@ impl<'q: 'a, 'a> Definition<'_, 'q, 'a> {
             let is_key = keys.iter().enumerate().any(|(other, key)| other != index && key.name == name);
             is_key
                 || name == self.table
-                || match self.catalog.table(name, self.arena) {
-                    Ok(found) => found.is_some(),
+                || match is_taken_by_others(name, self.catalog, self.arena, Span::default()) {
+                    Ok(is_taken) => is_taken,
                     Err(error) => {
-                        failed = Some(Error::from_catalog(error, Span::default()));
+                        failed = Some(error);
                         // Ends the search for a free name.
                         false
                     }
