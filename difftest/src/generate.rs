@@ -249,13 +249,14 @@ impl<'v> Generator<'v> {
             "insert select" => {
                 let types: Vec<Ty> = table.columns.iter().map(|(_, ty)| *ty).collect();
                 let mut query = self.query_of(&types[1..], &Vec::new());
-                if let Body::Select(select) = &mut query.body {
-                    // A column that is never there, in place of the key.
-                    let base = 1000 + self.rng.usize(0..1_000_000);
-                    select.items.insert(0, Expr::leaf(Ty::Int, base.to_string()));
-                } else {
-                    return Some((format!("DELETE FROM {name} WHERE id = 3"), table.name))
-                        .filter(|_| self.has("delete"));
+                let Body::Select(select) = &mut query.body else { return None };
+                // A column that is never there, in place of the key.
+                let base = 1000 + self.rng.usize(0..1_000_000);
+                select.items.insert(0, Expr::leaf(Ty::Int, base.to_string()));
+                // So few that tables stay small, and one where the column is a key.
+                if self.has("order") && self.has("limit") {
+                    query.order = self.ordinals(types.len());
+                    query.limit = Some(format!("LIMIT {}", if table.has_key { 1 } else { 10 }));
                 }
                 format!("INSERT INTO {name} {query}")
             }

@@ -149,17 +149,17 @@ impl Findings {
     }
 }
 
-/// A message without what differs between failures of one cause.
+/// A message without what differs between failures of one cause: quoted names, and words that are numbers.
 fn general(message: &str) -> String {
     let mut text = String::new();
-    let mut is_quoted = false;
-    for c in message.chars() {
-        if c == '"' {
-            is_quoted = !is_quoted;
-            text.push_str(if is_quoted { "\"…" } else { "\"" });
-        } else if !is_quoted {
-            text.push(c);
+    for (index, part) in message.split('"').enumerate() {
+        if index % 2 == 1 {
+            text.push_str("\"…\"");
+            continue;
         }
+        let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        let words: Vec<&str> = part.split(' ').map(|word| if is_number(word) { "#" } else { word }).collect();
+        text.push_str(&words.join(" "));
     }
     text
 }

@@ -308,7 +308,7 @@ impl fmt::Display for Query {
         }
         match &self.body {
             Body::Select(select) => write!(f, "{select}")?,
-            Body::Set(left, op, right) => write!(f, "({left}) {op} ({right})")?,
+            Body::Set(left, op, right) => write!(f, "{} {op} {}", Arm(left), Arm(right))?,
             Body::Text(text) => f.write_str(text)?,
         }
         if !self.order.is_empty() {
@@ -317,6 +317,20 @@ impl fmt::Display for Query {
         match &self.limit {
             Some(limit) => write!(f, " {limit}"),
             None => Ok(()),
+        }
+    }
+}
+
+/// A query beside `UNION`: in parentheses where it needs them, since SQLite has none there.
+struct Arm<'q>(&'q Query);
+
+impl fmt::Display for Arm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Arm(query) = self;
+        let is_plain = query.ctes.is_empty() && query.order.is_empty() && query.limit.is_none();
+        match &query.body {
+            Body::Select(select) if is_plain => write!(f, "{select}"),
+            _ => write!(f, "({query})"),
         }
     }
 }

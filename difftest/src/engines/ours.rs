@@ -1,7 +1,8 @@
 //! Cofferdam, on a disk in memory.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::panic;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cofferdam::{Connection, Database, Error, Options, Type, Value};
@@ -20,9 +21,21 @@ pub struct Cofferdam {
     open: Option<(Watch, Connection)>,
 }
 
+/// Where the last panic was.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Has panics noted in place of printed: the database stops them, and their places tell defects apart.
+fn note_panics() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }));
+}
+
 impl Cofferdam {
     /// None is open before [`Engine::reset`].
     pub fn new(memory_bytes: u64, threads: NonZeroUsize, timeout: Duration) -> Cofferdam {
+        note_panics();
         Cofferdam { memory_bytes, threads, timeout, open: None }
     }
 }
@@ -60,9 +73,12 @@ impl Engine for Cofferdam {
                 Ok(if has_answer { Outcome::Rows(answer) } else { Outcome::Done(rows.rows_count()) })
             })
         });
-        outcome.unwrap_or_else(|error| Outcome::Error {
-            sqlstate: error.sqlstate().to_owned(),
-            message: error.to_string(),
+        outcome.unwrap_or_else(|error| {
+            let mut message = error.to_string();
+            if error.sqlstate() == "XX000" {
+                message += &format!(" at {}", PANIC.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            Outcome::Error { sqlstate: error.sqlstate().to_owned(), message }
         })
     }
 }
