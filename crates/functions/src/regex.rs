@@ -149,6 +149,8 @@ pub(crate) struct Regex {
     /// Packed classes, and the ranges of characters in them.
     classes: Growing<[u32; 4]>,
     ranges: Growing<[u32; 2]>,
+    /// Which of the first 128 characters a class has, one bit each.
+    ascii: Growing<[u64; 2]>,
     /// The automaton: packed states; see `compile`.
     states: Growing<[u32; 3]>,
     /// Where repetitions go on after so many rounds.
@@ -161,6 +163,8 @@ pub(crate) struct Regex {
     /// The bytes that a match can begin with, one bit each; of no use where a match can be empty.
     first_bytes: [u64; 4],
     can_be_empty: bool,
+    /// Whether a match begins where the text does, or not at all.
+    is_anchored: bool,
     work: run::Work,
     tasks: Growing<[u32; 4]>,
 }
@@ -187,6 +191,7 @@ impl Regex {
             spans: Growing::new(budget),
             classes: Growing::new(budget),
             ranges: Growing::new(budget),
+            ascii: Growing::new(budget),
             states: Growing::new(budget),
             entries: Growing::new(budget),
             root: NONE,
@@ -196,6 +201,7 @@ impl Regex {
             prefers_short: false,
             first_bytes: [0; 4],
             can_be_empty: true,
+            is_anchored: false,
             work: run::Work::new(budget),
             tasks: Growing::new(budget),
         }
@@ -208,6 +214,7 @@ impl Regex {
             + self.spans.charged_bytes()
             + self.classes.charged_bytes()
             + self.ranges.charged_bytes()
+            + self.ascii.charged_bytes()
             + self.states.charged_bytes()
             + self.entries.charged_bytes()
             + self.tasks.charged_bytes()

@@ -1,7 +1,7 @@
 //! Trees to automata.
 //!
 //! A part of the tree is compiled towards the state that follows it, so the automaton is built from its end. Work that is
-//! left to do is on a stack. Where brackets capture, each node's part begins and ends in states of its own, so that it
+//! left to do is on a stack. Where brackets capture, the parts that a match is cut into begin and end in states of their own, so that they
 //! can be run alone.
 //!
 //! | state | words |
@@ -15,7 +15,7 @@
 //! | the end | `END`, 0, 0 |
 
 use super::parse::class_has;
-use super::{Kind, MANY, NONE, Regex, STATES_MAX, invalid};
+use super::{Assert, Kind, MANY, NONE, Regex, STATES_MAX, invalid};
 use crate::context::Problem;
 
 pub(super) const CHAR: u32 = 0;
@@ -34,6 +34,14 @@ const JOIN: u32 = 3;
 const CLOSE_LOOP: u32 = 4;
 const ROUND: u32 = 5;
 const ROUND_DONE: u32 = 6;
+
+// How a node's part is told apart from the rest, for cutting: by states of its own at both ends, as a part of a list, or not
+// at all.
+const CUT: u32 = 0;
+const CUT_PART: u32 = 1;
+const UNCUT: u32 = 2;
+/// No alternatives yet; above all states.
+const NO_CHAIN: u32 = u32::MAX >> 2;
 
 /// What is known of a node besides the tree.
 #[derive(Clone, Copy, Debug)]
@@ -95,12 +103,16 @@ pub(super) fn compile(regex: &mut Regex) -> Result<(), Problem> {
     judge(regex)?;
     regex.end = regex.emit([END, 0, 0])?;
     let mut now = regex.end;
-    regex.tasks.push([VISIT, regex.root, 0, 0])?;
+    let cut = if regex.captures_count > 0 { CUT } else { UNCUT };
+    regex.tasks.push([VISIT, regex.root, cut, 0])?;
     while let Some(task) = regex.tasks.pop() {
         now = step(regex, task, now)?;
     }
     regex.start = now;
     regex.prefers_short = regex.span(regex.root).is_short;
+    let root = regex.node(regex.root);
+    let first = if root.kind == Kind::Concat { regex.node(root.child) } else { root };
+    regex.is_anchored = first.kind == Kind::Assert(Assert::TextStart);
     regex.work.fit(regex.states.len(), regex.captures_count())?;
     find_first_bytes(regex)
 }
@@ -139,21 +151,24 @@ fn judge(regex: &mut Regex) -> Result<(), Problem> {
 /// Does one thing that is left to do; `now` is the state that follows, and becomes the one that begins.
 fn step(regex: &mut Regex, [task, node, x, y]: [u32; 4], now: u32) -> Result<u32, Problem> {
     match task {
-        VISIT => visit(regex, node, now),
+        VISIT => visit(regex, node, x, now),
         LEAVE => {
             regex.set_span(node, 0, now);
             Ok(now)
         }
         BRANCH => {
-            regex.tasks.push([JOIN, node, x, y])?;
-            regex.tasks.push([VISIT, node, 0, 0])?;
+            // `y` has, below the chain of alternatives, how the branches are cut.
+            let (chain, cut) = (y >> 2, y & 3);
+            regex.tasks.push([JOIN, node, x, chain << 2 | cut])?;
+            regex.tasks.push([VISIT, node, cut, 0])?;
             Ok(x)
         }
         JOIN => {
-            let chain = if y == NONE { now } else { regex.emit([SPLIT, y, now])? };
+            let (chain, cut) = (y >> 2, y & 3);
+            let chain = if chain == NO_CHAIN { now } else { regex.emit([SPLIT, chain, now])? };
             let sibling = regex.node(node).sibling;
             if sibling != NONE {
-                regex.tasks.push([BRANCH, sibling, x, chain])?;
+                regex.tasks.push([BRANCH, sibling, x, chain << 2 | cut])?;
             }
             Ok(chain)
         }
@@ -166,7 +181,8 @@ fn step(regex: &mut Regex, [task, node, x, y]: [u32; 4], now: u32) -> Result<u32
         ROUND => {
             if x < regex.span(node).entries_count {
                 regex.tasks.push([ROUND_DONE, node, x, y])?;
-                regex.tasks.push([VISIT, regex.node(node).child, 0, 0])?;
+                let cut = if regex.span(node).captures { CUT } else { UNCUT };
+                regex.tasks.push([VISIT, regex.node(node).child, cut, 0])?;
             }
             Ok(now)
         }
@@ -176,7 +192,7 @@ fn step(regex: &mut Regex, [task, node, x, y]: [u32; 4], now: u32) -> Result<u32
             // A state of its own for each number of rounds, so that one can tell where a repetition is.
             let entry = match is_optional {
                 true => regex.emit([SPLIT, now, y])?,
-                false if regex.captures_count > 0 => regex.emit([PASS, 0, now])?,
+                false if regex.span(node).captures => regex.emit([PASS, 0, now])?,
                 false => now,
             };
             set_entry(regex, node, x, entry);
@@ -193,13 +209,21 @@ fn set_entry(regex: &mut Regex, node: u32, index: u32, entry: u32) {
     }
 }
 
-fn visit(regex: &mut Regex, index: u32, mut now: u32) -> Result<u32, Problem> {
+fn visit(regex: &mut Regex, index: u32, cut: u32, mut now: u32) -> Result<u32, Problem> {
     let node = regex.node(index);
-    if regex.captures_count > 0 {
-        now = regex.emit([PASS, 0, now])?;
-        regex.set_span(index, 1, now);
+    let is_leaf =
+        matches!(node.kind, Kind::Empty | Kind::Char(_) | Kind::Any(_) | Kind::Class(_) | Kind::Assert(_));
+    if cut != UNCUT {
+        // The end of a part of a list need not be told apart where its length is settled.
+        if cut == CUT || !is_leaf {
+            now = regex.emit([PASS, 0, now])?;
+            regex.set_span(index, 1, now);
+        }
         regex.tasks.push([LEAVE, index, 0, 0])?;
     }
+    // What captures nothing is cut no further.
+    let captures = regex.span(index).captures;
+    let of_child = if captures { CUT } else { UNCUT };
     match node.kind {
         Kind::Empty => Ok(now),
         Kind::Char(c) => regex.emit([CHAR, c.into(), now]),
@@ -207,20 +231,20 @@ fn visit(regex: &mut Regex, index: u32, mut now: u32) -> Result<u32, Problem> {
         Kind::Class(class) => regex.emit([CLASS, class, now]),
         Kind::Assert(assert) => regex.emit([ASSERT, assert as u32, now]),
         Kind::Capture(_) => {
-            regex.tasks.push([VISIT, node.child, 0, 0])?;
+            regex.tasks.push([VISIT, node.child, of_child, 0])?;
             Ok(now)
         }
         Kind::Concat => {
             // The last is compiled first.
             let mut child = node.child;
             while child != NONE {
-                regex.tasks.push([VISIT, child, 0, 0])?;
+                regex.tasks.push([VISIT, child, if captures { CUT_PART } else { UNCUT }, 0])?;
                 child = regex.node(child).sibling;
             }
             Ok(now)
         }
         Kind::Alternate => {
-            regex.tasks.push([BRANCH, node.child, now, NONE])?;
+            regex.tasks.push([BRANCH, node.child, now, NO_CHAIN << 2 | of_child])?;
             Ok(now)
         }
         Kind::Repeat { min, max, .. } => repeat(regex, index, min, max, now),
@@ -246,7 +270,8 @@ fn repeat(regex: &mut Regex, index: u32, min: u16, max: u16, exit: u32) -> Resul
     let round = regex.emit([SPLIT, NONE, exit])?;
     set_entry(regex, index, 0, round);
     regex.tasks.push([CLOSE_LOOP, index, round, 0])?;
-    regex.tasks.push([VISIT, regex.node(index).child, 0, 0])?;
+    let cut = if regex.span(index).captures { CUT } else { UNCUT };
+    regex.tasks.push([VISIT, regex.node(index).child, cut, 0])?;
     Ok(round)
 }
 

@@ -78,6 +78,27 @@ const NO_BREAK: u32 = 4;
 
 /// Whether a class has a character.
 pub(super) fn class_has(regex: &Regex, class: u32, c: char) -> bool {
+    let code = u32::from(c);
+    if code < 128 {
+        let bits = regex.ascii.get(class as usize).map_or(0, |bits| bits[usize::from(code >= 64)]);
+        return bits >> (code & 63) & 1 == 1;
+    }
+    is_in_class(regex, class, c)
+}
+
+/// Notes which of the first characters are in the class that was made last.
+fn note_ascii(regex: &mut Regex) -> Result<(), Problem> {
+    let class = regex.ascii.len() as u32;
+    let mut bits = [0; 2];
+    for code in 0..128u8 {
+        if is_in_class(regex, class, char::from(code)) {
+            bits[usize::from(code >= 64)] |= 1 << (code & 63);
+        }
+    }
+    Ok(regex.ascii.push(bits)?)
+}
+
+fn is_in_class(regex: &Regex, class: u32, c: char) -> bool {
     let Some(&[first, count, named, flags]) = regex.classes.get(class as usize) else { return false };
     if flags & NO_BREAK != 0 && c == '\n' {
         return false;
@@ -85,7 +106,8 @@ pub(super) fn class_has(regex: &Regex, class: u32, c: char) -> bool {
     let ranges = regex.ranges.get(first as usize..(first + count) as usize).unwrap_or(&[]);
     let has = |c: char| {
         let code = u32::from(c);
-        ranges.iter().any(|[low, high]| (*low..=*high).contains(&code)) || is_in_named(c, named)
+        ranges.iter().any(|[low, high]| (*low..=*high).contains(&code))
+            || (named != 0 && is_in_named(c, named))
     };
     let is_in = match flags & IGNORE_CASE {
         0 => has(c),
@@ -173,6 +195,7 @@ pub(super) fn parse(regex: &mut Regex, pattern: &str, flags: Flags) -> Result<()
     regex.nodes.clear();
     regex.classes.clear();
     regex.ranges.clear();
+    regex.ascii.clear();
     regex.tasks.clear();
     regex.captures_count = 0;
     let mut parser = Parser { regex, pattern, at: 0, flags, frame: EMPTY_FRAME };
@@ -425,6 +448,7 @@ impl Parser<'_, '_> {
         let count = self.regex.ranges.len() as u32 - first;
         let case = if self.flags.ignore_case { IGNORE_CASE } else { 0 };
         self.regex.classes.push([first, count, named, flags | case])?;
+        note_ascii(self.regex)?;
         self.add(Kind::Class(index), NONE)
     }
 

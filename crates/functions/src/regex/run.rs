@@ -231,6 +231,9 @@ impl Regex {
 
     /// The next place from `at` on where a match can begin.
     fn skip(&self, text: &str, at: usize) -> Option<usize> {
+        if self.is_anchored && at > 0 {
+            return None;
+        }
         if self.can_be_empty {
             return Some(at);
         }
@@ -256,7 +259,9 @@ impl Regex {
                         None => return Ok(None),
                     }
                 }
-                self.add(subject, start, at, at, NONE);
+                if at == 0 || !self.is_anchored {
+                    self.add(subject, start, at, at, NONE);
+                }
             }
             if self.work.now.has(end) {
                 let place = self.work.now.places.get(end as usize).copied().unwrap_or(0) as usize;
@@ -298,7 +303,9 @@ impl Regex {
                     None => return Ok(false),
                 }
             }
-            self.add(subject, start, 0, at, NONE);
+            if at == 0 || !self.is_anchored {
+                self.add(subject, start, 0, at, NONE);
+            }
             if self.work.now.has(end) {
                 return Ok(true);
             }
@@ -403,7 +410,7 @@ impl Regex {
     /// Each part of a list takes what it prefers, as long as the rest of the list can take what is left.
     fn cut_list(&mut self, subject: Subject<'_>, first: u32, end: u32, span: Span) -> Result<(), Problem> {
         let (mut child, mut from) = (first, span.0);
-        while child != NONE {
+        while child != NONE && self.has_captures_from(child) {
             let node = self.node(child);
             let to = match node.sibling {
                 NONE => span.1,
@@ -428,6 +435,18 @@ impl Regex {
             (child, from) = (node.sibling, to);
         }
         Ok(())
+    }
+
+    /// Whether a part of a list or one behind it captures; others need not be cut.
+    fn has_captures_from(&self, first: u32) -> bool {
+        let mut child = first;
+        while child != NONE {
+            if self.span(child).captures {
+                return true;
+            }
+            child = self.node(child).sibling;
+        }
+        false
     }
 
     /// The bytes that a node takes at a place, where that is settled.
