@@ -42,6 +42,7 @@ use crate::sorter::Sorter;
 
 /// What an operator leaves behind for pipelines after the one that made it: owned, without a lifetime.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for an operator, in place")]
 pub(crate) enum State {
     /// Nothing, not yet, or not any more.
     Empty,

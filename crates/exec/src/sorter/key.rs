@@ -146,10 +146,16 @@ impl<'a> KeyEncoder<'a> {
         &self.bytes[start..if self.is_whole { start + 1 } else { self.starts[i + 1] }]
     }
 
+    /// All of the `i`-th key that was encoded.
+    #[inline(always)]
+    pub(crate) fn whole_key(&self, i: usize) -> &[u8] {
+        &self.bytes[self.starts[i]..self.starts[i + 1]]
+    }
+
     /// The prefix of the `i`-th key that was encoded.
     #[inline(always)]
     pub(crate) fn prefix(&self, i: usize) -> u64 {
-        prefix_of(&self.bytes[self.starts[i]..self.starts[i + 1]])
+        prefix_of(self.whole_key(i))
     }
 
     /// Encodes the keys of the given rows.

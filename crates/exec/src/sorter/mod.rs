@@ -38,7 +38,7 @@ use self::tree::LoserTree;
 use crate::rows::RowEncoder;
 use crate::spill::{
     IoSlot, IsCancelled, RowPages, RowRef, SpillCounts, SpillFailure, SpillFile, SpillIo, SpillOwner,
-    SpillReader, SpillSpace, SpillWriter, block_bytes,
+    SpillReader, SpillSpace, SpillWriter, block_bytes, room_bytes,
 };
 
 pub(crate) use key::{KeyEncoder, KeyShape, SortKeys};
@@ -67,6 +67,8 @@ const OUT_LONG: u64 = u64::MAX - 1;
 #[derive(Debug)]
 pub(crate) struct Sorter {
     budget: Budget,
+    /// What was left for it at the beginning, which sizes follow.
+    room_bytes: u64,
     shape: KeyShape,
     /// At most so many rows are wanted.
     limit: u64,
@@ -88,6 +90,8 @@ pub(crate) struct Sorter {
     long: Growing<u8>,
     /// Rows that are still to be given.
     left: u64,
+    /// Whether the input has ended.
+    is_reading: bool,
     merged_runs: u64,
 }
 
@@ -227,13 +231,13 @@ impl Lanes {
 
     /// Makes room for so many lanes.
     fn reserve(&mut self, lanes: usize) -> Result<(), AllocError> {
-        self.heads.clear();
-        self.heads.try_reserve(lanes).map_err(|_| AllocError)?;
+        self.heads.try_reserve(lanes.saturating_sub(self.heads.len())).map_err(|_| AllocError)?;
         self.tree.reserve(lanes)
     }
 
     /// Begins with the first rows of all readers and segments; readers are at their first row.
     fn begin(&mut self, segments: &[Segment], shape: KeyShape) -> Result<(), AllocError> {
+        self.heads.clear();
         self.reserve(self.readers.len() + segments.len())?;
         self.heads.extend(self.readers.iter().map(|reader| [reader.row().0, 0]));
         self.heads.extend(segments.iter().map(Segment::head));
@@ -416,7 +420,7 @@ impl Sorter {
         space: Option<&SpillSpace>,
         name: &str,
     ) -> Sorter {
-        let limit_bytes = budget.limit_on_path();
+        let limit_bytes = room_bytes(budget);
         let at_bytes = reserve_bytes(limit_bytes);
         let spilling = match space.filter(|space| space.is_enabled()) {
             Some(space) => Spilling::Possible {
@@ -431,6 +435,7 @@ impl Sorter {
         let entries_bytes = entries_bytes.clamp(ENTRIES_BYTES_MIN, ENTRIES_BYTES_MAX);
         Sorter {
             budget: budget.clone(),
+            room_bytes: limit_bytes,
             shape,
             limit: limit.unwrap_or(u64::MAX),
             entries_max: match limit {
@@ -447,6 +452,7 @@ impl Sorter {
             picks: Vec::new_in(pieces),
             long: Growing::new(budget),
             left: 0,
+            is_reading: false,
             merged_runs: 0,
         }
     }
@@ -502,16 +508,51 @@ impl Sorter {
         Ok(())
     }
 
-    /// Writes the rows that are in memory to a file, so that others may have it; false where there is nothing to be had.
+    /// What [`Sorter::spill`] would give back about.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        let has_rows = self.segments.iter().any(|segment| segment.next < segment.entries.len());
+        match &self.spilling {
+            Spilling::Ready(reserve) if has_rows => self.held_bytes().saturating_sub(reserve.bytes / 2),
+            Spilling::Possible { .. } if has_rows => self.held_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Writes the rows that are in memory to a file, so that others may have it; false where there is nothing to be had. Rows that
+    /// [`Sorter::advance`] went to are not good any more.
     ///
     /// # Errors
     /// Those of files.
     pub(crate) fn spill(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
-        let has_rows = self.segments.iter().any(|segment| !segment.entries.is_empty());
+        self.take_reserve();
+        let has_rows = self.segments.iter().any(|segment| segment.next < segment.entries.len());
         if !has_rows || !matches!(self.spilling, Spilling::Ready(_)) {
             return Ok(false);
         }
+        if !self.is_reading {
+            self.write_run(is_cancelled)?;
+            return Ok(true);
+        }
+        self.picks.clear();
+        if let Spilling::Ready(reserve) = &mut self.spilling {
+            for lane in (0..self.lanes.readers.len()).rev() {
+                if self.lanes.heads.get(lane) == Some(&DONE) {
+                    reserve.slots.push(self.lanes.readers.remove(lane).into_slot());
+                }
+            }
+        }
+        // The readers wait at their rows while the rest of what is in memory becomes a run behind theirs.
+        let mut readers = Vec::new_in(self.lanes.readers.allocator().clone());
+        core::mem::swap(&mut readers, &mut self.lanes.readers);
         self.write_run(is_cancelled)?;
+        core::mem::swap(&mut readers, &mut self.lanes.readers);
+        let Sorter { spilling, lanes, segments, runs, shape, .. } = self;
+        segments.clear();
+        let Spilling::Ready(reserve) = spilling else { return Ok(true) };
+        let run = runs.last().expect("it was just written");
+        lanes.readers.try_reserve(1).map_err(|_| AllocError)?;
+        open_run(reserve, lanes, run, is_cancelled)?;
+        lanes.begin(segments, *shape)?;
         Ok(true)
     }
 
@@ -565,19 +606,24 @@ impl Sorter {
         if let Err(error) = reserved.and_then(|()| self.lanes.reserve(self.segments.len() + 1 + fan_in)) {
             return Ok(Err(error));
         }
-        let page_bytes = block_bytes(self.budget.limit_on_path());
+        let page_bytes = block_bytes(self.room_bytes);
         self.segments.push(Segment::new(&self.budget, page_bytes));
         Ok(Ok(()))
     }
 
     /// Takes the reserve when more is held than it has. Where it is refused, rows stay in memory as long as that suffices.
     fn prepare(&mut self) {
+        if let Spilling::Possible { at_bytes, .. } = self.spilling
+            && self.held_bytes() >= at_bytes
+        {
+            self.take_reserve();
+        }
+    }
+
+    fn take_reserve(&mut self) {
         let held = self.held_bytes();
         let Spilling::Possible { space, name, at_bytes } = &mut self.spilling else { return };
-        if held < *at_bytes {
-            return;
-        }
-        let limit_bytes = self.budget.limit_on_path();
+        let limit_bytes = self.room_bytes;
         let block = block_bytes(limit_bytes);
         let reserve = Reserve::new(space, name.as_str(), &self.budget, block, fan_in(limit_bytes, block))
             .or_else(|_| Reserve::new(space, name.as_str(), &self.budget, block_bytes(0), FAN_IN_MIN))
@@ -600,7 +646,7 @@ impl Sorter {
         if self.limit < u64::MAX && kept > self.limit && self.thin_out().is_ok() {
             return Ok(());
         }
-        self.prepare();
+        self.take_reserve();
         if self.spill(is_cancelled)? { Ok(()) } else { Err(error.into()) }
     }
 
@@ -612,7 +658,7 @@ impl Sorter {
         if limit == 0 || segment.entries.len() <= limit {
             return Ok(());
         }
-        let page_bytes = block_bytes(self.budget.limit_on_path());
+        let page_bytes = block_bytes(self.room_bytes);
         let Segment { rows, entries, .. } = segment;
         entries.select_nth_unstable_by(limit - 1, |a, b| compare(rows, shape, a, b));
         let [prefix, worst] = entries[limit - 1];
@@ -648,7 +694,7 @@ impl Sorter {
         self.sort_segments(is_cancelled)?;
         let Sorter { spilling, lanes, segments, runs, shape, limit, threshold, threshold_key, .. } = self;
         let Spilling::Ready(reserve) = spilling else { return Ok(()) };
-        if runs.len() + 1 >= reserve.fan_in * RUNS_PER_LANE {
+        if !self.is_reading && runs.len() + 1 >= reserve.fan_in * RUNS_PER_LANE {
             merge_runs(reserve, lanes, runs, *shape, *limit, is_cancelled)?;
             self.merged_runs += reserve.fan_in as u64;
         }
@@ -683,7 +729,7 @@ impl Sorter {
         Ok(())
     }
 
-    /// Ends the input. Until the last row is given, what is in memory stays there.
+    /// Ends the input. What is in memory stays there until the last row is given, or others need it.
     ///
     /// # Errors
     /// Those of files; the budget refuses the list of a batch.
@@ -693,6 +739,11 @@ impl Sorter {
         is_cancelled: IsCancelled<'_>,
     ) -> Result<(), SpillFailure> {
         self.left = self.limit;
+        if !self.runs.is_empty() {
+            // Others have use for the memory, which was short already.
+            self.spill(is_cancelled)?;
+            self.segments.clear();
+        }
         let rows_count = self.segments.iter().map(|segment| segment.entries.len()).sum::<usize>();
         let picks = if self.runs.is_empty() { batch_rows.min(rows_count) } else { batch_rows };
         if self.picks.try_reserve_exact(picks).is_err() {
@@ -709,9 +760,10 @@ impl Sorter {
                 }
                 open_runs(reserve, lanes, runs, is_cancelled)?;
             }
-            _ => self.spilling = Spilling::Impossible,
+            _ => {}
         }
         self.lanes.begin(&self.segments, self.shape)?;
+        self.is_reading = true;
         Ok(())
     }
 
@@ -794,13 +846,22 @@ fn open_runs(
     is_cancelled: IsCancelled<'_>,
 ) -> Result<(), SpillFailure> {
     lanes.readers.clear();
-    for run in runs {
-        let slot = reserve.slots.pop().expect("a slot for each run that is merged");
-        let mut reader = run.read(slot, &reserve.io)?;
-        let has_rows = reader.advance(&mut reserve.io, is_cancelled)?;
-        debug_assert!(has_rows, "a run has rows");
-        lanes.readers.push(reader);
+    runs.iter().try_for_each(|run| open_run(reserve, lanes, run, is_cancelled))
+}
+
+/// Opens a run at its first row; it is not empty. There is room for another reader.
+fn open_run(
+    reserve: &mut Reserve,
+    lanes: &mut Lanes,
+    run: &SpillFile,
+    is_cancelled: IsCancelled<'_>,
+) -> Result<(), SpillFailure> {
+    let slot = reserve.slots.pop().expect("a slot for each run that is merged");
+    let mut reader = run.read(slot, &reserve.io)?;
+    if !reader.advance(&mut reserve.io, is_cancelled)? {
+        return Err(reader.lacks_rows());
     }
+    lanes.readers.push(reader);
     Ok(())
 }
 

@@ -28,8 +28,7 @@ impl LoserTree {
 
     /// Makes room for so many lanes, so that [`LoserTree::build`] needs none.
     pub(super) fn reserve(&mut self, lanes: usize) -> Result<(), AllocError> {
-        self.nodes.clear();
-        self.nodes.try_reserve(lanes).map_err(|_| AllocError)
+        self.nodes.try_reserve(lanes.saturating_sub(self.nodes.len())).map_err(|_| AllocError)
     }
 
     /// Plays all lanes against each other. `is_less` says whether the first lane's row comes before the second's; of lanes without
@@ -40,6 +39,7 @@ impl LoserTree {
         is_less: impl Fn(usize, usize) -> bool,
     ) -> Result<(), AllocError> {
         const NOBODY: u32 = u32::MAX;
+        self.nodes.clear();
         self.reserve(lanes)?;
         self.nodes.resize(lanes, NOBODY);
         for lane in 0..lanes {

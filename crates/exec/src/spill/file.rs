@@ -26,7 +26,7 @@ use std::io;
 use cofferdam_arena::{AllocError, Budget, Buffer, Growing};
 use cofferdam_store::crc32c;
 use cofferdam_store::directory::{Charge, FILE_HANDLE_BYTES};
-use cofferdam_vfs::File;
+use cofferdam_vfs::{File, OpenMode};
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into};
 
 use super::IsCancelled;
@@ -139,6 +139,8 @@ pub(crate) struct SpillFile {
     rows_count: u64,
     /// The length of the longest row.
     row_bytes_max: usize,
+    /// Behind its last block.
+    end: BlockPlace,
 }
 
 impl SpillWriter {
@@ -148,10 +150,16 @@ impl SpillWriter {
     /// Those of the system.
     pub(crate) fn create(slot: IoSlot, io: &SpillIo) -> Result<SpillWriter, SpillFailure> {
         let (registered, handle) = io.owner.create()?;
-        let file = SpillFile { registered, id: io.owner.random(), rows_count: 0, row_bytes_max: 0 };
+        let end = BlockPlace::default();
+        let file = SpillFile { registered, id: io.owner.random(), rows_count: 0, row_bytes_max: 0, end };
+        Ok(SpillWriter::at_end(file, handle, slot, io))
+    }
+
+    fn at_end(file: SpillFile, handle: Box<dyn File>, slot: IoSlot, io: &SpillIo) -> SpillWriter {
         let rows_bytes_max = io.rows_bytes_max();
         debug_assert!(slot.block.len() >= rows_bytes_max + HEAD_BYTES, "slots have blocks of one size");
-        Ok(SpillWriter { file, handle, slot, rows_bytes_max, used: HEAD_BYTES, next: BlockPlace::default() })
+        let next = file.end;
+        SpillWriter { file, handle, slot, rows_bytes_max, used: HEAD_BYTES, next }
     }
 
     /// How many rows were written.
@@ -287,6 +295,7 @@ impl SpillWriter {
         is_cancelled: IsCancelled<'_>,
     ) -> Result<(SpillFile, IoSlot), SpillFailure> {
         self.flush(io, is_cancelled)?;
+        self.file.end = self.next;
         Ok((self.file, self.slot))
     }
 }
@@ -313,16 +322,42 @@ impl SpillFile {
         self.row_bytes_max
     }
 
+    /// Goes on to write it, behind its last row.
+    ///
+    /// # Errors
+    /// Those of the system; the file is lost.
+    pub(crate) fn append(self, slot: IoSlot, io: &SpillIo) -> Result<SpillWriter, SpillFailure> {
+        let handle = self.registered.home().open_file(self.registered.number(), OpenMode::Write)?;
+        Ok(SpillWriter::at_end(self, handle, slot, io))
+    }
+
     /// Opens it to be read from its first row on.
     ///
     /// # Errors
     /// Those of the system; `slot` is then lost with what it was charged for. The budget refuses the length of a row longer than a block.
     pub(crate) fn read(&self, slot: IoSlot, io: &SpillIo) -> Result<SpillReader, SpillFailure> {
-        let mut long = Growing::new(slot.block.budget());
+        let long = self.long_row(slot.block.budget(), io)?;
+        self.read_with(slot, long)
+    }
+
+    /// Room for its longest row, where that does not stand in one block.
+    ///
+    /// # Errors
+    /// The budget refuses it.
+    pub(crate) fn long_row(&self, budget: &Budget, io: &SpillIo) -> Result<Growing<u8>, AllocError> {
+        let mut long = Growing::new(budget);
         if self.row_bytes_max + ROW_HEAD_BYTES > io.rows_bytes_max() {
             long.reserve(self.row_bytes_max)?;
         }
-        let handle = self.registered.home().open_file(self.registered.number())?;
+        Ok(long)
+    }
+
+    /// As [`SpillFile::read`], with the room that [`SpillFile::long_row`] gave.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn read_with(&self, slot: IoSlot, long: Growing<u8>) -> Result<SpillReader, SpillFailure> {
+        let handle = self.registered.home().open_file(self.registered.number(), OpenMode::Read)?;
         Ok(SpillReader {
             handle,
             slot,
@@ -453,6 +488,18 @@ impl SpillReader {
         (self.at, self.filled) = (0, 0);
     }
 
+    /// Lets it read what was written behind the rows that the file had when it was opened.
+    ///
+    /// # Errors
+    /// The budget refuses the length of a row longer than a block.
+    pub(crate) fn extend(&mut self, file: &SpillFile, io: &SpillIo) -> Result<(), AllocError> {
+        (self.file_bytes, self.row_bytes_max) = (file.bytes(), file.row_bytes_max);
+        if self.row_bytes_max + ROW_HEAD_BYTES > io.rows_bytes_max() {
+            self.long.reserve(self.row_bytes_max.saturating_sub(self.long.len()))?;
+        }
+        Ok(())
+    }
+
     /// The memory that it was read with.
     pub(crate) fn into_slot(self) -> IoSlot {
         self.slot
@@ -520,6 +567,12 @@ impl SpillReader {
             }
         }
         Ok(count)
+    }
+
+    /// The error of a file that has fewer rows than were written.
+    #[cold]
+    pub(crate) fn lacks_rows(&self) -> SpillFailure {
+        self.damaged("the file ends too early").into()
     }
 
     #[cold]

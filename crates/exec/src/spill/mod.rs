@@ -47,3 +47,8 @@ pub(crate) fn block_bytes(limit_bytes: u64) -> usize {
     let bytes = (limit_bytes / 128).clamp(BYTES_MIN, BYTES_MAX);
     1 << bytes.ilog2()
 }
+
+/// What an operator that begins now may count on: less than the limit where others hold much.
+pub(crate) fn room_bytes(budget: &cofferdam_arena::Budget) -> u64 {
+    budget.limit_on_path().min(budget.available())
+}

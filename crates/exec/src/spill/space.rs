@@ -288,8 +288,8 @@ impl Home {
     }
 
     /// Opens a file that was made before.
-    pub(super) fn open_file(&self, number: u64) -> Result<Box<dyn File>, SpillProblem> {
-        let opened = self.directory.open(file_name(self.random, number).as_str(), OpenMode::Read);
+    pub(super) fn open_file(&self, number: u64, mode: OpenMode) -> Result<Box<dyn File>, SpillProblem> {
+        let opened = self.directory.open(file_name(self.random, number).as_str(), mode);
         opened.map_err(|error| SpillProblem::io(SpillOp::Open, &error))
     }
 }
