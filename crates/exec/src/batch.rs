@@ -31,6 +31,7 @@ pub(crate) use cofferdam_types::column::{
 use cofferdam_types::{Decimal, Type, Value};
 
 use crate::error::Place;
+use crate::statement::Statement;
 
 /// The most rows in a batch; selections hold row numbers of 16 bits.
 pub(crate) const BATCH_ROWS_MAX: usize = 2048;
@@ -214,6 +215,8 @@ pub(crate) struct Store<'a> {
     pub(crate) capacity: usize,
     /// Where in a file the rows of the batch come from, where a statement puts rows of one file into a table.
     pub(crate) origin: Option<Origin<'a>>,
+    /// What expressions see of the statement.
+    pub(crate) statement: Statement<'a>,
     /// Lends its place to a heap that is taken out while it is written.
     spare: &'a Arena,
 }
@@ -227,6 +230,7 @@ pub(crate) struct Origin<'a> {
 }
 
 impl<'a> Store<'a> {
+    /// No vectors. Expressions see a statement at the start of 1970 until they are given another one.
     pub(crate) fn new(capacity: usize, arena: &'a Arena) -> Store<'a> {
         debug_assert!((1..=BATCH_ROWS_MAX).contains(&capacity));
         Store {
@@ -235,6 +239,7 @@ impl<'a> Store<'a> {
             selections: Vec::new_in(arena),
             capacity,
             origin: None,
+            statement: Statement::at_epoch(),
             spare: arena,
         }
     }

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use cofferdam_arena::{AllocError, InlineText};
+use cofferdam_functions::{Problem, Refusal};
 use cofferdam_plan::Span;
 pub use cofferdam_store::Remedy;
 use cofferdam_types::{Excerpt, Type};
@@ -27,6 +28,13 @@ pub enum Error<'a> {
     Argument {
         /// What is wrong.
         problem: ArgumentProblem,
+        /// The expression that was evaluated.
+        span: Span,
+    },
+    /// Fix the input or the query: a function refuses its arguments.
+    Refused {
+        /// What it has against them.
+        refusal: Refusal,
         /// The expression that was evaluated.
         span: Span,
     },
@@ -53,7 +61,7 @@ pub enum Error<'a> {
     },
 }
 
-const _: () = assert!(size_of::<Error<'_>>() <= 72);
+const _: () = assert!(size_of::<Error<'_>>() <= 120);
 
 /// An argument that a function does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +218,8 @@ pub enum RowError {
     Value(cofferdam_types::Error),
     /// An argument is not allowed.
     Argument(ArgumentProblem),
+    /// A function refuses its arguments.
+    Refused(Refusal),
 }
 
 impl From<AllocError> for Error<'_> {
@@ -224,6 +234,7 @@ impl Error<'_> {
         match self {
             Error::Value { error, .. } => error.sqlstate(),
             Error::Argument { problem, .. } => problem.sqlstate(),
+            Error::Refused { refusal, .. } => refusal.sqlstate(),
             Error::File(problem) => problem.kind.sqlstate(),
             Error::Violation(violation) => match violation.kind {
                 ViolationKind::Null { .. } => "23502",
@@ -245,6 +256,7 @@ impl Error<'_> {
         match self {
             Error::Value { .. }
             | Error::Argument { .. }
+            | Error::Refused { .. }
             | Error::File(_)
             | Error::Violation(_)
             | Error::ManyRows
@@ -265,7 +277,9 @@ impl Error<'_> {
                 problem: ArgumentProblem::NegativeLimit | ArgumentProblem::NegativeOffset,
                 ..
             } => None,
-            Error::Value { span, .. } | Error::Argument { span, .. } => Some(*span),
+            Error::Value { span, .. } | Error::Argument { span, .. } | Error::Refused { span, .. } => {
+                Some(*span)
+            }
             Error::File(_)
             | Error::Violation(_)
             | Error::Store(_)
@@ -282,6 +296,7 @@ impl Error<'_> {
     pub fn hint(&self) -> Option<Hint<'_>> {
         match self {
             Error::Value { error, .. } => error.hint().map(Hint::Text),
+            Error::Refused { refusal, .. } => refusal.hint().map(Hint::Text),
             Error::Argument { .. }
             | Error::Cancelled
             | Error::ManyRows
@@ -298,6 +313,17 @@ impl Error<'_> {
         }
     }
 
+    /// What a call of the expression at `span` has run into.
+    #[cold]
+    pub(crate) fn of_call(problem: Problem, span: Span) -> Self {
+        match problem {
+            Problem::OutOfMemory(error) => Error::OutOfMemory(error),
+            Problem::Cancelled => Error::Cancelled,
+            Problem::Value(error) => Error::Value { error, span },
+            Problem::Refused(refusal) => Error::Refused { refusal, span },
+        }
+    }
+
     /// The texts of one batch reach 4 GiB.
     pub(crate) fn too_much_text(span: Span) -> Self {
         let error = cofferdam_types::Error::OutOfRange { ty: Type::Text, text: Excerpt::new(b"") };
@@ -309,6 +335,7 @@ impl Error<'_> {
         match self {
             Error::Value { error, span } => Error::Value { error, span },
             Error::Argument { problem, span } => Error::Argument { problem, span },
+            Error::Refused { refusal, span } => Error::Refused { refusal, span },
             Error::OutOfMemory(error) => Error::OutOfMemory(error),
             Error::Cancelled => Error::Cancelled,
             Error::ManyRows => Error::ManyRows,
@@ -326,6 +353,7 @@ impl Error<'_> {
         match *self {
             Error::Value { error, .. } => Some(RowError::Value(error)),
             Error::Argument { problem, .. } => Some(RowError::Argument(problem)),
+            Error::Refused { refusal, .. } => Some(RowError::Refused(refusal)),
             _ => None,
         }
     }
@@ -363,6 +391,7 @@ impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RowError::Value(error) => error.fmt(f),
+            RowError::Refused(refusal) => refusal.fmt(f),
             RowError::Argument(problem) => problem.fmt(f),
         }
     }
@@ -429,6 +458,7 @@ impl FileProblemKind<'_> {
             FileProblemKind::NulByte { .. } | FileProblemKind::InvalidUtf8 { .. } => "22021",
             FileProblemKind::Refused { error: RowError::Value(error), .. } => error.sqlstate(),
             FileProblemKind::Refused { error: RowError::Argument(problem), .. } => problem.sqlstate(),
+            FileProblemKind::Refused { error: RowError::Refused(refusal), .. } => refusal.sqlstate(),
             FileProblemKind::LineTooLong => "54000",
         }
     }
@@ -446,6 +476,7 @@ impl FileProblemKind<'_> {
             FileProblemKind::CarriageReturns => Some("end lines in newlines"),
             FileProblemKind::NotAFile => Some("write what it gives to a file"),
             FileProblemKind::Refused { error: RowError::Value(error), .. } => error.hint(),
+            FileProblemKind::Refused { error: RowError::Refused(refusal), .. } => refusal.hint(),
             FileProblemKind::Io { .. }
             | FileProblemKind::Shrunk
             | FileProblemKind::LineTooLong
@@ -459,6 +490,7 @@ impl fmt::Display for Error<'_> {
         match self {
             Error::Value { error, .. } => error.fmt(f),
             Error::Argument { problem, .. } => problem.fmt(f),
+            Error::Refused { refusal, .. } => refusal.fmt(f),
             Error::File(problem) => problem.fmt(f),
             Error::Violation(violation) => violation.fmt(f),
             Error::Store(problem) => problem.fmt(f),

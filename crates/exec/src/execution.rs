@@ -26,6 +26,7 @@ use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Vio
 use crate::operators::name;
 use crate::pipeline::{Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot};
 use crate::spill::SpillSpace;
+use crate::statement::Statement;
 use crate::tables::{Changes, Tables};
 
 static OPEN: Stage = Stage::new("open");
@@ -105,6 +106,7 @@ impl<'s> Workspace<'s> {
             tables,
             spill: self.spill.as_ref(),
             is_cancelled,
+            statement: Statement::begin(is_cancelled),
             capacity: rows_per_batch(plan, &self.budget),
             notes_lines: is_file_to_table(plan),
             problems: Problems::new(plan, &schedule, shared)?,
@@ -171,6 +173,8 @@ struct Runner<'a> {
     tables: Tables<'a>,
     spill: Option<&'a SpillSpace>,
     is_cancelled: &'a dyn Fn() -> bool,
+    /// As pipelines that have run left it.
+    statement: Statement<'a>,
     /// Rows in a batch at most.
     capacity: usize,
     notes_lines: bool,
@@ -229,6 +233,7 @@ impl<'a> Runner<'a> {
         let budget = arenas.home.budget();
         budget.set_stage(&OPEN);
         let mut store = Store::new(self.capacity, arenas.home);
+        store.statement = self.statement;
         let role = pipeline.sink.expect("the pipeline of the answer is not run by this");
         let (schedule, operators) = (self.schedule, self.operators);
         let mut cx = self.context();
@@ -252,6 +257,7 @@ impl<'a> Runner<'a> {
         while !sink.finish(&mut store, &mut cx)? {
             cx.check()?;
         }
+        self.statement.random = store.statement.random;
         Ok(Ok(()))
     }
 
@@ -259,6 +265,7 @@ impl<'a> Runner<'a> {
     fn open_answer(&mut self) -> Result<Answer<'a>, Error<'a>> {
         self.arenas.home.budget().set_stage(&OPEN);
         let mut store = Store::new(self.capacity, self.arenas.home);
+        store.statement = self.statement;
         let (schedule, operators, arenas, notes) =
             (self.schedule, self.operators, self.arenas, self.notes_lines);
         let mut cx = self.context();

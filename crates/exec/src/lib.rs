@@ -12,6 +12,7 @@
 //! | `tables` | [`Tables`] and [`Changes`]: where rows of stored tables come from and go to |
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
+//! | `statement` | clock, session and random numbers that expressions see |
 //! | `batch` | column vectors and the table they stand in |
 //! | `sorter/` | external sort: keys as bytes, runs, merges |
 //! | `spill/` | rows in owned pages and in temporary files: [`SpillSpace`] |
@@ -48,6 +49,7 @@ mod rows;
 mod sorter;
 #[allow(dead_code, unused_imports)]
 mod spill;
+mod statement;
 mod tables;
 
 pub use csv::sniff::{SniffOptions, sniff_file};

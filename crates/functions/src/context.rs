@@ -267,6 +267,18 @@ pub struct Refusal {
     pub(crate) hint: Option<&'static str>,
 }
 
+impl Refusal {
+    /// The five characters that SQL clients tell errors apart by.
+    pub const fn sqlstate(&self) -> &'static str {
+        self.sqlstate
+    }
+
+    /// What the user can do, where there is something.
+    pub const fn hint(&self) -> Option<&'static str> {
+        self.hint
+    }
+}
+
 impl Problem {
     /// A message without parts.
     #[cold]

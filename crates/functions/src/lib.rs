@@ -9,6 +9,7 @@
 //! | `table_function` | functions that give rows |
 //! | `suggest` | names that might have been meant |
 //! | `context` | what a call sees and gives: [`Context`], [`Output`], [`Problem`] |
+//! | `convert` | casts whose results are of any length: [`convert`] |
 //! | `args`, `output` | arguments by type; values as text |
 //! | `math`, `text`, `pattern`, `array`, `datetime`, `template`, `json`, `misc` | the functions by subject, each with its part of the table |
 //! | `regex` | regular expressions as PostgreSQL's, compiled into charged memory |
@@ -43,6 +44,7 @@ mod aggregate;
 mod args;
 mod array;
 mod context;
+mod convert;
 mod datetime;
 mod json;
 mod math;
@@ -65,6 +67,7 @@ pub use aggregate::{
     resolve_aggregate, resolve_window, windows,
 };
 pub use context::{Clock, Context, Output, Problem, Random, Refusal, Session, Sink, Site};
+pub use convert::convert;
 pub use resolve::{ARGUMENTS_MAX, NotResolved};
 pub use signature::{Category, Function, Param, Returns, Signature, Volatility};
 pub use suggest::{names, nearest_name};

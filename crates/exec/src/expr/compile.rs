@@ -5,13 +5,17 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
+use cofferdam_functions::{Output, Problem, Site};
 use cofferdam_plan::Span;
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
-use cofferdam_types::{TextBuffer, Type, Value, cast};
+use cofferdam_types::row::decode_bytes;
+use cofferdam_types::{Session, TextBuffer, Type, Value, cast};
 
+use super::call::{Call, Input, Work};
+use super::convert::has_loop;
 use super::kernel::Comparison;
 use super::like::{Pattern, PatternError};
-use super::program::{Inst, Level, Op, Program, Rounding, Set, Test, Trim};
+use super::program::{Inst, Level, Op, Order, Program, Rounding, Set, Test, Trim};
 use crate::batch::{Kind, SelectionId, Store, VectorId};
 use crate::error::{ArgumentProblem, Error};
 
@@ -130,6 +134,7 @@ pub(crate) fn compile<'a>(
         arena,
         insts: Vec::new_in(arena),
         patterns: Vec::new_in(arena),
+        calls: Vec::new_in(arena),
         levels: Vec::new_in(arena),
         level: Level(0),
         tasks: Vec::new_in(&scratch),
@@ -137,7 +142,7 @@ pub(crate) fn compile<'a>(
         spare_levels: Vec::new_in(&scratch),
     };
     let Operand { id: result, is_register: result_is_register } = compiler.run(expr)?;
-    let Compiler { insts, patterns, levels, .. } = compiler;
+    let Compiler { insts, patterns, calls, levels, .. } = compiler;
     for &level in &levels {
         registers.free_levels.push(level)?;
     }
@@ -145,6 +150,8 @@ pub(crate) fn compile<'a>(
         insts: insts.into_slice(),
         levels: levels.into_slice(),
         patterns,
+        calls,
+        scratch: Arena::new(arena.budget()),
         result,
         result_is_register,
     })
@@ -157,6 +164,7 @@ struct Compiler<'a, 'c, 's> {
     arena: &'a Arena,
     insts: Vec<'a, Inst<'a>>,
     patterns: Vec<'a, Pattern<'a>>,
+    calls: Vec<'a, Call<'a>>,
     levels: Vec<'a, SelectionId>,
     level: Level,
     tasks: Vec<'s, Task<'a>>,
@@ -227,11 +235,6 @@ impl<'a> Compiler<'a, '_, '_> {
             }
             ExprKind::Parameter(_) => return Err(Error::NotSupported { what: "parameter" }),
             ExprKind::Row(_) => unreachable!("a plan has no rows as values"),
-            ExprKind::Call {
-                function:
-                    Function::Scalar(_) | Function::Array | Function::AnyElement(_) | Function::AllElements(_),
-                ..
-            } => return Err(Error::NotSupported { what: "function" }),
             _ => self.visit_operands(expr)?,
         }
         Ok(())
@@ -345,8 +348,8 @@ impl<'a> Compiler<'a, '_, '_> {
             BinaryOp::LessEqual => comparison(Comparison::LessEqual, left),
             BinaryOp::Greater => comparison(Comparison::Greater, left),
             BinaryOp::GreaterEqual => comparison(Comparison::GreaterEqual, left),
-            BinaryOp::IsDistinctFrom => Op::Distinct { negated: false },
-            BinaryOp::IsNotDistinctFrom => Op::Distinct { negated: true },
+            BinaryOp::IsDistinctFrom => Op::Distinct { negated: false, order: Order::of(left) },
+            BinaryOp::IsNotDistinctFrom => Op::Distinct { negated: true, order: Order::of(left) },
             BinaryOp::Concat => Op::Concat,
             BinaryOp::And | BinaryOp::Or => unreachable!("compiled with levels"),
         };
@@ -357,7 +360,10 @@ impl<'a> Compiler<'a, '_, '_> {
         if is_same_representation(from, expr.ty) {
             return Ok(());
         }
-        self.emit1(Op::Cast { from, to: expr.ty }, expr)
+        match has_loop(from, expr.ty) {
+            true => self.emit1(Op::Cast { from, to: expr.ty }, expr),
+            false => self.emit_call(Work::Cast, &[from], expr),
+        }
     }
 
     fn between(&mut self, arg: Type, negated: bool, expr: &'a Expr<'a>) -> Result<(), Error<'a>> {
@@ -516,13 +522,11 @@ impl<'a> Compiler<'a, '_, '_> {
             Function::Extract(field) => self.emit1(Op::Extract { field, to }, expr),
             Function::NullIf => self.null_if(from, expr),
             Function::LimitCharacters => self.limit_characters(args[1], expr),
-            Function::Coalesce
-            | Function::Greatest
-            | Function::Least
-            | Function::Scalar(_)
-            | Function::Array
-            | Function::AnyElement(_)
-            | Function::AllElements(_) => {
+            Function::Scalar(id) => self.emit_call_of(Work::Function(id), args, expr),
+            Function::Array => self.emit_call_of(Work::Array, args, expr),
+            Function::AnyElement(op) => self.over_elements(op, false, args, expr),
+            Function::AllElements(op) => self.over_elements(op, true, args, expr),
+            Function::Coalesce | Function::Greatest | Function::Least => {
                 unreachable!("compiled argument by argument")
             }
         }
@@ -548,7 +552,7 @@ impl<'a> Compiler<'a, '_, '_> {
         let arg = self.pop();
         let replaces = self.register(Kind::Bool)?;
         let greatest = *function == Function::Greatest;
-        let op = Op::Replaces { greatest, is_interval: expr.ty == Type::Interval };
+        let op = Op::Replaces { greatest, order: Order::of(expr.ty) };
         self.emit(op, replaces, [dst, arg.id, NONE], expr.span)?;
         let (before, taken) = (self.level, self.add_level()?);
         let narrow = Op::Narrow { test: Test::True, from: before, to: taken };
@@ -759,6 +763,56 @@ impl<'a> Compiler<'a, '_, '_> {
         Ok(self.operands.push(Operand { id: dst, is_register: true })?)
     }
 
+    /// A call of the operands on the stack, whose types are these.
+    fn emit_call(&mut self, work: Work, types: &[Type], expr: &'a Expr<'a>) -> Result<(), Error<'a>> {
+        let first = self.operands.len() - types.len();
+        let inputs =
+            self.operands[first..].iter().zip(types).map(|(operand, &ty)| Input { id: operand.id, ty });
+        let inputs = &*self.arena.alloc_slice_from_iter(inputs)?;
+        let site = Site::new(self.arena.budget());
+        self.calls.push(Call { work, inputs, ty: expr.ty, site })?;
+        let op = Op::Call(self.calls.len() as u32 - 1);
+        let dst = self.register(Kind::of(expr.ty))?;
+        self.emit(op, dst, [NONE; 3], expr.span)?;
+        while self.operands.len() > first {
+            let operand = self.pop();
+            self.free(operand)?;
+        }
+        Ok(self.operands.push(Operand { id: dst, is_register: true })?)
+    }
+
+    /// As [`Compiler::emit_call`], with the types of arguments.
+    fn emit_call_of(
+        &mut self,
+        work: Work,
+        args: &[&'a Expr<'a>],
+        expr: &'a Expr<'a>,
+    ) -> Result<(), Error<'a>> {
+        let scratch = Arena::new(self.arena.budget());
+        let types = scratch.alloc_slice_from_iter(args.iter().map(|arg| arg.ty))?;
+        self.emit_call(work, types, expr)
+    }
+
+    /// `value op ANY (array)`, `value op ALL (array)`.
+    fn over_elements(
+        &mut self,
+        op: BinaryOp,
+        all: bool,
+        args: &[&'a Expr<'a>],
+        expr: &'a Expr<'a>,
+    ) -> Result<(), Error<'a>> {
+        let op = match op {
+            BinaryOp::Equal => Comparison::Equal,
+            BinaryOp::NotEqual => Comparison::NotEqual,
+            BinaryOp::Less => Comparison::Less,
+            BinaryOp::LessEqual => Comparison::LessEqual,
+            BinaryOp::Greater => Comparison::Greater,
+            BinaryOp::GreaterEqual => Comparison::GreaterEqual,
+            _ => return Err(Error::NotSupported { what: "ANY" }),
+        };
+        self.emit_call_of(Work::Elements { op, all }, args, expr)
+    }
+
     fn emit(
         &mut self,
         op: Op<'a>,
@@ -802,8 +856,9 @@ impl<'a> Compiler<'a, '_, '_> {
     }
 
     fn constant(&mut self, value: Value<'a>, ty: Type, span: Span) -> Result<VectorId, Error<'a>> {
-        let mut buffer = TextBuffer::new();
-        let value = typed(value, ty, &mut buffer).map_err(|error| Error::Value { error, span })?;
+        let scratch = Arena::new(self.arena.budget());
+        let mut made = Vec::new_in(&scratch);
+        let value = typed(value, ty, &mut made).map_err(|problem| Error::of_call(problem, span))?;
         Ok(self.store.add_constant(Kind::of(ty), value, self.arena)?)
     }
 
@@ -821,7 +876,7 @@ impl<'a> Compiler<'a, '_, '_> {
 }
 
 fn comparison<'a>(op: Comparison, ty: Type) -> Op<'a> {
-    if ty == Type::Interval { Op::CompareIntervals(op) } else { Op::Compare(op) }
+    Op::Compare(op, Order::of(ty))
 }
 
 /// Whether a value of `from` is one of `to` as it stands, whatever it is.
@@ -835,22 +890,31 @@ fn is_same_representation(from: Type, to: Type) -> bool {
     }
 }
 
-/// A constant as a value of exactly this type: a number of another type or scale is converted.
-pub(crate) fn typed<'v>(
-    value: Value<'v>,
-    ty: Type,
-    buffer: &'v mut TextBuffer,
-) -> Result<Value<'v>, cofferdam_types::Error> {
-    if value.ty() == ty { Ok(value) } else { cast::cast(value, ty, buffer) }
+/// A constant as a value of exactly this type: a number of another type or scale is converted. What has to be made stands in
+/// `made`, which is empty.
+pub(crate) fn typed<'v>(value: Value<'v>, ty: Type, made: &'v mut Vec<'_, u8>) -> Result<Value<'v>, Problem> {
+    if value.is_null() || value.ty() == ty || ty == Type::Unknown {
+        return Ok(value);
+    }
+    match cofferdam_functions::convert(value, ty, &Session::UTC, made)? {
+        Output::Value(value) => Ok(value),
+        Output::Written => Ok(decode_bytes(made, ty)?),
+    }
 }
 
 /// The number by which a constant of an exact type is held in a column of type `ty`.
 fn number_of(value: Value<'_>, ty: Type) -> Result<i128, cofferdam_types::Error> {
-    match typed(value, ty, &mut TextBuffer::new())? {
+    let mut buffer = TextBuffer::new();
+    let value = if value.ty() == ty { value } else { cast::cast(value, ty, &mut buffer)? };
+    match value {
+        Value::SmallInt(n) => Ok(i128::from(n)),
         Value::Integer(n) => Ok(i128::from(n)),
         Value::BigInt(n) => Ok(i128::from(n)),
         Value::Date(date) => Ok(i128::from(date.days())),
         Value::Decimal(decimal) => Ok(decimal.unscaled()),
+        Value::Time(time) => Ok(i128::from(time.micros())),
+        Value::Timestamp(moment) | Value::TimestampTz(moment) => Ok(i128::from(moment.micros())),
+        Value::Uuid(uuid) => Ok(uuid.to_ordered()),
         value => unreachable!("the binder gave {value:?} for {ty}"),
     }
 }

@@ -1,34 +1,40 @@
 //! Casts over columns, and fields of dates.
 
 use cofferdam_plan::expr::DateField;
-use cofferdam_types::cast::cast as cast_value;
-use cofferdam_types::{Date, TextBuffer, Type, Value, unscaled};
+use cofferdam_types::{Date, Type, unscaled};
 
 use super::arithmetic::out_of_range;
-use super::kernel::{map1, try1, validity1};
-use super::program::Inst;
-use super::run::{Outcome, view};
-use crate::batch::{
-    BatchRows, Data, Element, Kind, Rows, Source, Store, TextView, Vector, put_value, value_at,
-};
+use super::kernel::{map1, try1};
+use super::run::Outcome;
+use crate::batch::{Data, Element, Kind, Rows, Source, Vector};
 
-/// `dst` = `a` as a value of type `to`, which is not text; the validity of `dst` is set.
-///
-/// The casts between exact numbers, which arithmetic is full of, have loops of their own; the others go value by value.
-pub(super) fn cast(
-    store: &Store<'_>,
-    from: Type,
-    to: Type,
-    a: &Vector<'_>,
-    rows: Rows<'_>,
-    dst: &mut Vector<'_>,
-) -> Outcome {
+/// Whether the cast has a loop of its own; the others go value by value.
+pub(super) const fn has_loop(from: Type, to: Type) -> bool {
+    matches!(
+        (from, to),
+        (Type::Integer, Type::BigInt)
+            | (Type::SmallInt, Type::Integer | Type::BigInt)
+            | (Type::SmallInt | Type::Integer | Type::BigInt | Type::Real, Type::Double)
+            | (Type::SmallInt | Type::Integer | Type::BigInt | Type::Decimal { .. }, Type::Decimal { .. })
+    )
+}
+
+/// `dst` = `a` as a value of type `to`, by one of the casts that have a loop; the validity of `dst` is set.
+pub(super) fn cast(from: Type, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Vector<'_>) -> Outcome {
     match (from, to) {
-        (Type::Integer, Type::BigInt) => {
+        (Type::SmallInt, Type::Integer) => {
+            map1(rows, a.values::<i32>(), i32::write(&mut dst.data), |v| v);
+            Ok(())
+        }
+        (Type::Real, Type::Double) => {
+            map1(rows, a.values::<f64>(), f64::write(&mut dst.data), |v| v);
+            Ok(())
+        }
+        (Type::SmallInt | Type::Integer, Type::BigInt) => {
             map1(rows, a.values::<i32>(), i64::write(&mut dst.data), i64::from);
             Ok(())
         }
-        (Type::Integer, Type::Double) => {
+        (Type::SmallInt | Type::Integer, Type::Double) => {
             map1(rows, a.values::<i32>(), f64::write(&mut dst.data), f64::from);
             Ok(())
         }
@@ -36,10 +42,10 @@ pub(super) fn cast(
             map1(rows, a.values::<i64>(), f64::write(&mut dst.data), |v| v as f64);
             Ok(())
         }
-        (Type::Integer | Type::BigInt | Type::Decimal { .. }, Type::Decimal { .. }) => {
+        (Type::SmallInt | Type::Integer | Type::BigInt | Type::Decimal { .. }, Type::Decimal { .. }) => {
             to_decimal(from, to, a, rows, dst)
         }
-        _ => one_by_one(store, from, to, a, rows, dst),
+        _ => unreachable!("a call casts from {from} to {to}"),
     }
 }
 
@@ -61,57 +67,6 @@ fn to_decimal(from: Type, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Ve
         _ => try1(rows, a.values(), dst, wide),
     };
     done.map_err(|_| out_of_range(to))
-}
-
-fn one_by_one(
-    store: &Store<'_>,
-    from: Type,
-    to: Type,
-    a: &Vector<'_>,
-    rows: Rows<'_>,
-    dst: &mut Vector<'_>,
-) -> Outcome {
-    let mut buffer = TextBuffer::new();
-    rows.try_for_each(|row| {
-        if a.is_valid(row) {
-            let value = cast_value(value_at(store, a, row, from), to, &mut buffer)?;
-            put_value(dst, row, value);
-        }
-        Ok(())
-    })
-}
-
-/// `dst` = the text of `a`, written to the heap of `dst`.
-pub(super) fn to_text<'a>(
-    store: &mut Store<'a>,
-    level: BatchRows,
-    inst: &Inst<'a>,
-    from: Type,
-) -> Result<(), crate::Error<'a>> {
-    let mut dst = store.take(inst.dst);
-    let mut heap = store.take_heap(dst.heap);
-    heap.clear();
-    let (rows, a) = (store.rows(level), store.vector(inst.a));
-    validity1(rows, a, &mut dst);
-    let out = TextView::write(&mut dst.data);
-    let mut buffer = TextBuffer::new();
-    let outcome = rows.try_for_each(|row| {
-        if !a.is_valid(row) {
-            return Ok(());
-        }
-        let text = match cast_value(value_at(store, a, row, from), Type::Text, &mut buffer) {
-            Ok(Value::Text(text)) => text,
-            Ok(_) => "",
-            Err(error) => return Err(crate::Error::Value { error, span: inst.span }),
-        };
-        let start = heap.len();
-        heap.extend_from_slice(text.as_bytes())?;
-        out[row] = view(start, heap.len(), inst.span)?;
-        Ok(())
-    });
-    store.put_heap_back(dst.heap, heap);
-    store.put_back(inst.dst, dst);
-    outcome
 }
 
 /// `dst` = a field of the date `a`, as a decimal of type `to` or a double; the validity of `dst` is set.

@@ -6,9 +6,11 @@
 //! | `compile` | bound expressions to programs |
 //! | `run` | the loop over instructions, logic and comparisons |
 //! | `kernel` | the loops over rows that operations share |
+//! | `call` | what goes value by value: the table of functions, most casts, arrays |
 //! | `arithmetic`, `convert`, `text`, `like` | numbers, casts and dates, functions of text, patterns |
 
 mod arithmetic;
+mod call;
 mod compile;
 mod convert;
 pub(crate) mod kernel;

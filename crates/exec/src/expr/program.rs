@@ -26,11 +26,13 @@
 //! **Memory.** Instructions, registers and levels live in the operator's arena, made once. Registers are reused as soon as
 //! their value has been read, so their number is the expression's width, not its size.
 
+use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::Span;
 use cofferdam_plan::expr::{BinaryOp, DateField};
 use cofferdam_types::Type;
 
+use super::call::Call;
 use super::kernel::Comparison;
 use super::like::Pattern;
 use crate::batch::{SelectionId, VectorId};
@@ -56,6 +58,28 @@ pub(crate) enum Set<'a> {
     Texts(&'a [&'a [u8]]),
 }
 
+/// How values of a type are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As their kind is: numbers as numbers, bytes as bytes.
+    Kind,
+    /// Intervals by their span.
+    Interval,
+    /// One by one.
+    Values(Type),
+}
+
+impl Order {
+    /// The order of a type.
+    pub(crate) const fn of(ty: Type) -> Order {
+        match ty {
+            Type::Interval => Order::Interval,
+            Type::Numeric | Type::Char | Type::Json | Type::Jsonb | Type::Array(_) => Order::Values(ty),
+            _ => Order::Kind,
+        }
+    }
+}
+
 /// Which end of a text is trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trim {
@@ -75,11 +99,11 @@ pub(crate) enum Rounding {
 /// What an instruction does with its operands `a`, `b`, `c`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op<'a> {
-    Compare(Comparison),
-    CompareIntervals(Comparison),
+    Compare(Comparison, Order),
     /// `IS DISTINCT FROM`, or `IS NOT DISTINCT FROM` when negated.
     Distinct {
         negated: bool,
+        order: Order,
     },
     /// `dst = dst AND a`
     And,
@@ -92,7 +116,7 @@ pub(crate) enum Op<'a> {
     /// Whether `b` replaces `a` as the greatest or least so far: it is not NULL, and `a` is NULL or on the wrong side of it.
     Replaces {
         greatest: bool,
-        is_interval: bool,
+        order: Order,
     },
     /// `IS TRUE`, `IS FALSE` and their negations.
     IsTruth {
@@ -128,6 +152,8 @@ pub(crate) enum Op<'a> {
         escape: Option<char>,
         negated: bool,
     },
+    /// A call of the program.
+    Call(u32),
     Concat,
     Lower,
     Upper,
@@ -190,6 +216,9 @@ pub(crate) struct Program<'a> {
     /// The selections behind levels 1 and up.
     pub(crate) levels: &'a [SelectionId],
     pub(crate) patterns: Vec<'a, Pattern<'a>>,
+    pub(crate) calls: Vec<'a, Call<'a>>,
+    /// Empty between calls.
+    pub(crate) scratch: Arena,
     /// Where the result stands after a run: a register, a column of the input, or a constant.
     pub(crate) result: VectorId,
     /// Whether that is a register of the program's own.

@@ -4,12 +4,14 @@ use cofferdam_plan::Span;
 use cofferdam_types::Type;
 
 use super::arithmetic;
+use super::call;
 use super::convert;
 use super::kernel::{self, Comparison, SqlOrd, map1, validity1, validity2};
-use super::program::{Inst, Level, Op, Program, Set, Test};
+use super::program::{Inst, Level, Op, Order, Program, Set, Test};
 use super::text;
 use crate::batch::{
     BatchRows, Data, Element, Kind, Rows, Source, Store, TextView, Vector, VectorId, unpack_interval,
+    value_at,
 };
 use crate::error::Error;
 
@@ -35,6 +37,10 @@ impl<'a> Program<'a> {
                 }
                 Op::Narrow { test, from, to } => self.narrow(store, batch, test, inst.a, from, to),
                 Op::Split { test, from, to } => self.split(store, batch, test, inst.a, from, to),
+                Op::Call(index) => {
+                    let call = &mut self.calls[index as usize];
+                    call::call(store, level, inst, call, &mut self.scratch)?;
+                }
                 Op::LimitCharacters { count } => text::limit(store, level, inst, count)?,
                 Op::Like { pattern, constant, escape, negated } => {
                     let pattern = &mut self.patterns[pattern as usize];
@@ -152,7 +158,6 @@ fn execute<'a>(
         Op::Concat | Op::Lower | Op::Upper | Op::Substring { .. } | Op::Trim(_) => {
             text::transform(store, level, inst)?;
         }
-        Op::Cast { to: Type::Text, from } => convert::to_text(store, level, inst, from)?,
         _ => {
             let mut dst = store.take(inst.dst);
             let outcome = compute(store, level, inst, &mut dst);
@@ -168,15 +173,11 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
     let rows = store.rows(level);
     let (a, b) = (store.vector(inst.a), store.vector(inst.b));
     match inst.op {
-        Op::Compare(op) => {
+        Op::Compare(op, order) => {
             validity2(rows, a, b, dst);
-            compare(store, op, rows, a, b, dst);
+            compare(store, op, order, rows, [a, b], dst);
         }
-        Op::CompareIntervals(op) => {
-            validity2(rows, a, b, dst);
-            compare_intervals(op, rows, a, b, dst);
-        }
-        Op::Distinct { negated } => distinct(store, rows, a, b, negated, dst),
+        Op::Distinct { negated, order } => distinct(store, order, rows, a, b, negated, dst),
         Op::And => {
             combine(
                 rows,
@@ -197,7 +198,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
             let out = bool::write(&mut dst.data);
             rows.for_each(|row| out[row] = a.is_valid(row) == negated);
         }
-        Op::Replaces { greatest, is_interval } => replaces(store, greatest, is_interval, rows, [a, b], dst),
+        Op::Replaces { greatest, order } => replaces(store, greatest, order, rows, [a, b], dst),
         Op::IsTruth { wanted, negated } => {
             dst.all_valid = true;
             let (values, out) = (a.values::<bool>(), bool::write(&mut dst.data));
@@ -221,7 +222,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
         }
         Op::Cast { from, to } => {
             validity1(rows, a, dst);
-            convert::cast(store, from, to, a, rows, dst)?;
+            convert::cast(from, to, a, rows, dst)?;
         }
         Op::Extract { field, to } => {
             validity1(rows, a, dst);
@@ -235,6 +236,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
         Op::InSet { set, has_null, negated } => in_set(store, set, has_null, negated, rows, a, dst),
         Op::Clear
         | Op::Copy
+        | Op::Call(_)
         | Op::Concat
         | Op::Lower
         | Op::Upper
@@ -254,17 +256,13 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
 fn replaces(
     store: &Store<'_>,
     greatest: bool,
-    is_interval: bool,
+    order: Order,
     rows: Rows<'_>,
     [a, b]: [&Vector<'_>; 2],
     dst: &mut Vector<'_>,
 ) {
     let op = if greatest { Comparison::Less } else { Comparison::Greater };
-    if is_interval {
-        compare_intervals(op, rows, a, b, dst);
-    } else {
-        compare(store, op, rows, a, b, dst);
-    }
+    compare(store, op, order, rows, [a, b], dst);
     dst.all_valid = true;
     let out = bool::write(&mut dst.data);
     rows.for_each(|row| out[row] = b.is_valid(row) && (!a.is_valid(row) || out[row]));
@@ -307,7 +305,38 @@ fn combine(
     });
 }
 
+/// Values one by one; false where one is NULL.
+fn compare_values(
+    store: &Store<'_>,
+    op: Comparison,
+    ty: Type,
+    rows: Rows<'_>,
+    [a, b]: [&Vector<'_>; 2],
+    dst: &mut Vector<'_>,
+) {
+    let out = bool::write(&mut dst.data);
+    rows.for_each(|row| {
+        let order = value_at(store, a, row, ty).compare(&value_at(store, b, row, ty));
+        out[row] = order.is_some_and(|order| op.holds(order));
+    });
+}
+
 fn compare(
+    store: &Store<'_>,
+    op: Comparison,
+    order: Order,
+    rows: Rows<'_>,
+    [a, b]: [&Vector<'_>; 2],
+    dst: &mut Vector<'_>,
+) {
+    match order {
+        Order::Kind => compare_kinds(store, op, rows, a, b, dst),
+        Order::Interval => compare_intervals(op, rows, a, b, dst),
+        Order::Values(ty) => compare_values(store, op, ty, rows, [a, b], dst),
+    }
+}
+
+fn compare_kinds(
     store: &Store<'_>,
     op: Comparison,
     rows: Rows<'_>,
@@ -358,13 +387,14 @@ fn compare_texts(
 
 fn distinct(
     store: &Store<'_>,
+    order: Order,
     rows: Rows<'_>,
     a: &Vector<'_>,
     b: &Vector<'_>,
     negated: bool,
     dst: &mut Vector<'_>,
 ) {
-    compare(store, Comparison::NotEqual, rows, a, b, dst);
+    compare(store, Comparison::NotEqual, order, rows, [a, b], dst);
     dst.all_valid = true;
     let out = bool::write(&mut dst.data);
     rows.for_each(|row| {

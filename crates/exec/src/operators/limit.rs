@@ -14,6 +14,7 @@ use crate::batch::{BatchRows, SelectionId, Store, VectorId};
 use crate::error::{ArgumentProblem, Error};
 use crate::pipeline::Passed;
 use crate::rows::{RowEncoder, RowLayout};
+use crate::statement::Statement;
 
 /// Skips rows, then passes so many.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ fn number<'a>(
 ) -> Result<Option<u64>, Error<'a>> {
     let Some(expr) = expr else { return Ok(None) };
     let scratch = Arena::new(arena.budget());
-    let value = evaluate(expr, Type::BigInt, &scratch, |value| match value {
+    let value = evaluate(expr, Type::BigInt, &mut Statement::at_epoch(), &scratch, |value| match value {
         Value::BigInt(number) => Some(number),
         _ => None,
     });

@@ -5,15 +5,17 @@
 //! memory of a batch.
 
 use cofferdam_arena::Arena;
+use cofferdam_arena::collections::Vec;
 use cofferdam_plan::Span;
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
 use cofferdam_types::column::bytes_of;
-use cofferdam_types::{Decimal, TextBuffer, Type, Value};
+use cofferdam_types::{Decimal, Type, Value};
 
 use crate::batch::{BatchRows, Data, HeapId, Kind, Store, TextView, Vector, VectorId, put_value};
 use crate::error::Error;
 use crate::expr::{Registers, compile, typed};
 use crate::pipeline::Output;
+use crate::statement::Statement;
 
 /// Gives rows of expressions that refer to no column.
 #[derive(Debug)]
@@ -75,16 +77,23 @@ impl<'a> Values<'a> {
             let expr = exprs[index];
             match expr.kind {
                 ExprKind::Literal(value) => {
-                    let mut buffer = TextBuffer::new();
                     let span = expr.span;
+                    let mut made = Vec::new_in(&self.scratch);
                     let value =
-                        typed(value, ty, &mut buffer).map_err(|error| Error::Value { error, span })?;
+                        typed(value, ty, &mut made).map_err(|problem| Error::of_call(problem, span))?;
                     put(vector, row, value, heap, span, store)?;
+                    let is_used = made.capacity() > 0;
+                    drop(made);
+                    if is_used {
+                        self.scratch.reset();
+                    }
                 }
                 _ => {
-                    let outcome = evaluate(expr, ty, &self.scratch, |value| {
+                    let mut statement = store.statement;
+                    let outcome = evaluate(expr, ty, &mut statement, &self.scratch, |value| {
                         put(vector, row, value, heap, expr.span, store)
                     });
+                    store.statement.random = statement.random;
                     let outcome = outcome.map_err(Error::detached).and_then(|done| done);
                     self.scratch.reset();
                     outcome?;
@@ -99,12 +108,15 @@ impl<'a> Values<'a> {
 pub(super) fn evaluate<'s, R>(
     expr: &'s Expr<'s>,
     ty: Type,
+    statement: &mut Statement<'s>,
     scratch: &'s Arena,
     see: impl FnOnce(Value<'_>) -> R,
 ) -> Result<R, Error<'s>> {
     let mut store = Store::new(1, scratch);
+    store.statement = *statement;
     let mut program = compile(expr, &[], &mut store, &mut Registers::new(scratch))?;
     program.run(&mut store, BatchRows::all(1))?;
+    statement.random = store.statement.random;
     Ok(see(store.value(program.result, 0, ty)))
 }
 
