@@ -167,14 +167,6 @@ impl Rows<'_> {
         }
     }
 
-    /// The first of the rows; 0 without any.
-    pub(crate) fn first(self) -> usize {
-        match self {
-            Rows::All(_) => 0,
-            Rows::Some(rows) => rows.first().map_or(0, |row| usize::from(*row)),
-        }
-    }
-
     pub(crate) fn len(self) -> usize {
         match self {
             Rows::All(count) => count,

@@ -16,10 +16,12 @@ use core::fmt::Write as _;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{
+    Aggregate, AggregateFunction, Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan,
+};
 use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
-use cofferdam_types::Value;
+use cofferdam_types::{Type, Value};
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
@@ -92,6 +94,7 @@ impl<'s> Workspace<'s> {
         self.budget.set_stage(&OPEN);
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
+        refuse_keys(plan.operators)?;
         let schedule = Schedule::cut(plan.operators, shared)?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
@@ -124,6 +127,48 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
     };
     matches!(plan.change(), Some(Change::Insert(_)))
         && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
+}
+
+/// Refuses what would take equal values for different ones, or sum what columns do not hold as numbers: groups and hash
+/// tables compare the bytes of their keys.
+fn refuse_keys<'a>(operators: &[Operator<'_>]) -> Result<(), Error<'a>> {
+    let has_forms = |ty: Type| {
+        let element = if let Type::Array(element) = ty { element.ty() } else { ty };
+        matches!(element, Type::Numeric | Type::Char)
+    };
+    for operator in operators {
+        let columns = |id: OperatorId| operators[id.index()].columns;
+        let is_refused = match &operator.kind {
+            OperatorKind::HashAggregate(aggregate) => {
+                aggregate.groups.iter().any(|group| has_forms(group.ty))
+                    || aggregate.aggregates.iter().any(|aggregate| is_refused(aggregate, has_forms))
+            }
+            OperatorKind::Distinct { input } => columns(*input).iter().any(|column| has_forms(column.ty)),
+            OperatorKind::DistinctOn { input, columns: keys } => {
+                keys.iter().any(|&key| has_forms(columns(*input)[key as usize].ty))
+            }
+            OperatorKind::SetOperation { .. } | OperatorKind::Recursive { .. } => {
+                operator.columns.iter().any(|column| has_forms(column.ty))
+            }
+            OperatorKind::HashJoin(join) => join.keys.iter().any(|key| has_forms(key.probe.ty)),
+            _ => false,
+        };
+        if is_refused {
+            return Err(Error::NotSupported {
+                what: "over values of a type that writes equal values in several ways",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_refused(aggregate: &Aggregate<'_>, has_forms: impl Fn(Type) -> bool) -> bool {
+    let Some(ty) = aggregate.args.first().map(|argument| argument.ty) else { return false };
+    match aggregate.function {
+        AggregateFunction::Sum | AggregateFunction::Avg => matches!(ty, Type::Numeric | Type::Interval),
+        AggregateFunction::Min | AggregateFunction::Max => has_forms(ty) || matches!(ty, Type::Array(_)),
+        _ => aggregate.distinct && has_forms(ty),
+    }
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.

@@ -206,6 +206,14 @@ pub enum Function {
     /// `(text, count integer) -> text`: the text if it has at most so many characters, or its first so many if all behind
     /// them are blanks; else an error (SQLSTATE 22001). The assignment to `varchar(count)`.
     LimitCharacters,
+    /// `(character, count integer) -> character`: exactly so many characters, with blanks behind fewer and without what is
+    /// behind more. The cast to `character(count)`.
+    PadCharacters,
+    /// As [`Function::PadCharacters`], but more characters are an error (SQLSTATE 22001) unless they are blanks. The
+    /// assignment to `character(count)`.
+    FitCharacters,
+    /// `(time, timestamp or interval, digits integer) -> same type`, with so many digits of seconds.
+    RoundSeconds,
     /// `(text, start integer) -> text` or `(text, start integer, count integer) -> text`: characters from the 1-based
     /// `start`, which may lie before the text; a negative count is an error (SQLSTATE 22011).
     Substring,
@@ -236,6 +244,8 @@ pub enum Function {
     Scalar(FunctionId),
     /// Values of one type: an array of them, NULLs among them.
     Array,
+    /// `(array, integer) -> element`: the element at a position from 1; NULL where there is none.
+    Subscript,
     /// `(any value, array)`: whether the comparison holds for one element, as `OR` of all.
     AnyElement(BinaryOp),
     /// `(any value, array)`: whether the comparison holds for all elements, as `AND` of all.

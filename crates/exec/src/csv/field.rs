@@ -1,6 +1,11 @@
 //! Fields of a file to values of a column: one loop per type, over the rows that are still wanted.
 
-use cofferdam_types::{Date, Error, Type, Uuid, number};
+use cofferdam_arena::AllocError;
+use cofferdam_arena::collections::Vec;
+use cofferdam_functions::{Output, Problem};
+use cofferdam_types::column::bytes_of;
+use cofferdam_types::moment::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
+use cofferdam_types::{Date, Decimal, Error, Session, Time, Timestamp, Type, Uuid, Value, number};
 
 use super::split::NULL_VIEW;
 use crate::batch::{Element, Rows, TextView, Vector, pack_interval};
@@ -33,11 +38,65 @@ pub(crate) struct Fields<'f> {
     pub(crate) is_assigned: bool,
 }
 
+/// Whether values of the type are bytes that are not those of the fields.
+pub(crate) const fn is_made(ty: Type) -> bool {
+    matches!(ty, Type::Numeric | Type::Bytea | Type::Json | Type::Jsonb | Type::Array(_))
+}
+
+/// Converts fields to values of a type whose bytes are made; they go to `heap`.
+///
+/// # Errors
+/// The budget refuses; within, a field that is no value, as [`convert`] says.
+pub(crate) fn make<'a>(
+    fields: Fields<'_>,
+    rows: Rows<'_>,
+    ty: Type,
+    session: &Session<'_>,
+    vector: &mut Vector<'_>,
+    heap: &mut Vec<'a, u8>,
+) -> Result<Result<(), BadField>, AllocError> {
+    let Fields { views, window, is_assigned, .. } = fields;
+    heap.clear();
+    vector.all_valid = false;
+    let texts = TextView::write(&mut vector.data);
+    for index in 0..rows.len() {
+        let row = rows.nth(index);
+        let field = views[row];
+        vector.valid[row] = field != NULL_VIEW && (is_assigned || !is_blank(field, window));
+        if !vector.valid[row] {
+            continue;
+        }
+        let text = match core::str::from_utf8(field.of(window)) {
+            Ok(text) => text,
+            Err(error) => {
+                let error = FieldError::Utf8(field.start as usize + error.valid_up_to());
+                return Ok(Err(BadField { row, error }));
+            }
+        };
+        let start = heap.len();
+        match cofferdam_functions::convert(Value::Text(text), ty, session, heap) {
+            Ok(Output::Written) => {}
+            Ok(Output::Value(value)) => {
+                let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
+                heap.extend_from_slice(bytes_of(value, &mut compact))?;
+            }
+            Err(Problem::Value(error)) => return Ok(Err(BadField { row, error: FieldError::Value(error) })),
+            Err(Problem::OutOfMemory(error)) => return Err(error),
+            Err(_) => return Err(AllocError),
+        }
+        let place = u32::try_from(start).ok().zip(u32::try_from(heap.len() - start).ok());
+        let (start, len) = place.ok_or(AllocError)?;
+        texts[row] = TextView { start, len };
+    }
+    Ok(Ok(()))
+}
+
 /// Converts the fields of `rows` to the column's type.
 pub(crate) fn convert(
     fields: Fields<'_>,
     rows: Rows<'_>,
     ty: Type,
+    session: &Session<'_>,
     vector: &mut Vector<'_>,
 ) -> Result<(), BadField> {
     match ty {
@@ -46,7 +105,9 @@ pub(crate) fn convert(
         Type::BigInt => each(fields, rows, vector, number::parse_i64),
         Type::Decimal { precision, scale } => decimals(fields, rows, precision, scale, vector),
         Type::Double => each(fields, rows, vector, number::parse_f64),
-        Type::Date => each(fields, rows, vector, |text| Date::parse(text).map(Date::days)),
+        Type::Date => each(fields, rows, vector, |text| {
+            Date::parse(text).or_else(|_| parse_date(text, session)).map(Date::days)
+        }),
         Type::Interval => each(fields, rows, vector, |text| {
             // Bytes that are not UTF-8 are no interval; the empty text says so.
             let text = core::str::from_utf8(text).unwrap_or_default();
@@ -56,17 +117,15 @@ pub(crate) fn convert(
         Type::Real => each(fields, rows, vector, |text| number::parse_f32(text).map(f64::from)),
         Type::Uuid => each(fields, rows, vector, |text| Uuid::parse(text).map(Uuid::to_ordered)),
         Type::Text | Type::Char | Type::Unknown => texts(fields, rows, vector),
-        Type::Numeric
-        | Type::Bytea
-        | Type::Time
-        | Type::Timestamp
-        | Type::TimestampTz
-        | Type::Json
-        | Type::Jsonb
-        | Type::Array(_) => {
-            // The binder lets no file have such columns.
-            let error = FieldError::Value(Error::CannotCast { from: Type::Text, to: ty });
-            Err(BadField { row: rows.first(), error })
+        Type::Time => each(fields, rows, vector, |text| parse_time(text, session).map(Time::micros)),
+        Type::Timestamp => {
+            each(fields, rows, vector, |text| parse_timestamp(text, session).map(Timestamp::micros))
+        }
+        Type::TimestampTz => {
+            each(fields, rows, vector, |text| parse_timestamptz(text, session).map(Timestamp::micros))
+        }
+        Type::Numeric | Type::Bytea | Type::Json | Type::Jsonb | Type::Array(_) => {
+            unreachable!("the values of {ty} are made")
         }
     }
 }

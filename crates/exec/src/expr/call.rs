@@ -33,6 +33,8 @@ pub(crate) enum Work {
     Cast,
     /// An array of the operands.
     Array,
+    /// The element of the first operand at the position that is the second, from 1.
+    Subscript,
     /// Whether the comparison holds between the first operand and an element, or with `all` each element, of the second.
     Elements {
         op: Comparison,
@@ -147,8 +149,15 @@ fn compute<'v>(
         Work::Elements { op, all } => {
             Ok(Output::Value(over_elements(first, args.get(1).copied().unwrap_or_default(), op, all)))
         }
+        Work::Subscript => Ok(Output::Value(element(first, args.get(1).copied().unwrap_or_default()))),
         Work::Array => Ok(Output::NULL),
     }
+}
+
+fn element<'v>(array: Value<'v>, position: Value<'_>) -> Value<'v> {
+    let (Value::Array(array), Value::Integer(position)) = (array, position) else { return Value::Null };
+    let index = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
+    index.and_then(|index| array.iter().nth(index)).unwrap_or_default()
 }
 
 /// `value op ANY (array)`: true if one element is; NULL if none is and one is unknown. With `all` the other way round.

@@ -8,6 +8,7 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_functions::{Output, Problem, Site};
 use cofferdam_plan::Span;
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
+use cofferdam_types::cast::CastContext;
 use cofferdam_types::row::decode_bytes;
 use cofferdam_types::{Session, TextBuffer, Type, Value, cast};
 
@@ -229,7 +230,14 @@ impl<'a> Compiler<'a, '_, '_> {
                 self.tasks.push(Task::Extreme(Extreme { expr, dst, index: 0 }))?;
                 self.tasks.push(Task::Visit(args[0]))?;
             }
-            ExprKind::Call { function: Function::LimitCharacters, args } => {
+            ExprKind::Call {
+                function:
+                    Function::LimitCharacters
+                    | Function::PadCharacters
+                    | Function::FitCharacters
+                    | Function::RoundSeconds,
+                args,
+            } => {
                 self.tasks.push(Task::Finish(expr))?;
                 self.tasks.push(Task::Visit(args[0]))?;
             }
@@ -522,8 +530,21 @@ impl<'a> Compiler<'a, '_, '_> {
             Function::Extract(field) => self.emit1(Op::Extract { field, to }, expr),
             Function::NullIf => self.null_if(from, expr),
             Function::LimitCharacters => self.limit_characters(args[1], expr),
+            Function::PadCharacters => {
+                let work = Work::Pad { count: count_of(args[1]), context: CastContext::Explicit };
+                self.emit_call(work, &[from], expr)
+            }
+            Function::FitCharacters => {
+                let work = Work::Pad { count: count_of(args[1]), context: CastContext::Assignment };
+                self.emit_call(work, &[from], expr)
+            }
+            Function::RoundSeconds => {
+                let digits = u8::try_from(count_of(args[1])).unwrap_or(u8::MAX);
+                self.emit_call(Work::RoundSeconds { digits }, &[from], expr)
+            }
             Function::Scalar(id) => self.emit_call_of(Work::Function(id), args, expr),
             Function::Array => self.emit_call_of(Work::Array, args, expr),
+            Function::Subscript => self.emit_call_of(Work::Subscript, args, expr),
             Function::AnyElement(op) => self.over_elements(op, false, args, expr),
             Function::AllElements(op) => self.over_elements(op, true, args, expr),
             Function::Coalesce | Function::Greatest | Function::Least => {
@@ -534,13 +555,11 @@ impl<'a> Compiler<'a, '_, '_> {
 
     /// The text itself where it is short enough: the result is another view of the operand's heap, which is therefore kept.
     fn limit_characters(&mut self, count: &'a Expr<'a>, expr: &'a Expr<'a>) -> Result<(), Error<'a>> {
-        let ExprKind::Literal(Value::Integer(count)) = count.kind else {
-            unreachable!("the binder gives a constant")
-        };
+        let count = count_of(count);
         let text = self.pop();
         let heap = self.store.vector(text.id).heap;
         let dst = self.store.add_text_over(heap, self.arena)?;
-        let op = Op::LimitCharacters { count: count.cast_unsigned() };
+        let op = Op::LimitCharacters { count };
         self.emit(op, dst, [text.id, NONE, NONE], expr.span)?;
         Ok(self.operands.push(Operand { id: dst, is_register: false })?)
     }
@@ -872,6 +891,14 @@ impl<'a> Compiler<'a, '_, '_> {
 
     fn pop(&mut self) -> Operand {
         self.operands.pop().expect("an operand stands on the stack for each that was visited")
+    }
+}
+
+/// The constant behind a text, which the binder has put there.
+fn count_of(count: &Expr<'_>) -> u32 {
+    match count.kind {
+        ExprKind::Literal(Value::Integer(count)) => count.cast_unsigned(),
+        _ => unreachable!("the binder gives a constant"),
     }
 }
 

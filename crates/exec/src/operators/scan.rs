@@ -19,7 +19,7 @@ use cofferdam_plan::physical::{FileFormat, FileSource, Scan as PlanScan};
 
 use super::filter::{Conjuncts, flatten};
 use crate::batch::{BatchRows, HeapId, Kind, Origin, Store, TextView, VectorId};
-use crate::csv::field::{BadField, FieldError, Fields, convert};
+use crate::csv::field::{BadField, FieldError, Fields, convert, is_made, make};
 use crate::csv::reader::{ReadProblem, Reader, window_bytes};
 use crate::csv::rows::{RowProblem, RowReader, special_byte};
 use crate::csv::split::NULL_VIEW;
@@ -86,7 +86,7 @@ impl<'a> Scan<'a> {
         for &position in plan.projection {
             let column = source.columns[position as usize];
             let vector = match Kind::of(column.ty) {
-                Kind::Text => store.add_text_over(window, arena)?,
+                Kind::Text if !is_made(column.ty) => store.add_text_over(window, arena)?,
                 kind => store.add_vector(kind, arena)?,
             };
             slots.push(Slot { position, column, vector })?;
@@ -155,6 +155,7 @@ impl<'a> Scan<'a> {
     fn convert(&mut self, slot: usize, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
         let Slot { column, vector: id, .. } = self.columns[slot];
         let mut vector = store.take(id);
+        let made = if is_made(column.ty) { store.take_heap(vector.heap) } else { store.no_heap() };
         let capacity = store.capacity;
         let views = &self.views[slot * capacity..(slot + 1) * capacity];
         let fields = Fields {
@@ -163,8 +164,19 @@ impl<'a> Scan<'a> {
             is_ascii: self.rows.reader.is_ascii,
             is_assigned: self.is_assigned,
         };
-        let done = convert(fields, store.rows(batch), column.ty, &mut vector);
+        let session = store.statement.conversions();
+        let rows = store.rows(batch);
+        let done = if is_made(column.ty) {
+            let place = vector.heap;
+            let mut heap = made;
+            let done = make(fields, rows, column.ty, &session, &mut vector, &mut heap);
+            store.put_heap_back(place, heap);
+            done
+        } else {
+            Ok(convert(fields, rows, column.ty, &session, &mut vector))
+        };
         store.put_back(id, vector);
+        let done = done?;
         done.map_err(|bad| self.field_error(slot, bad))
     }
 

@@ -8,6 +8,7 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_sql::views::Expr as ExprView;
+use cofferdam_types::cast::{CastContext, cast_context};
 use cofferdam_types::{Type, Value};
 
 use super::Binder;
@@ -52,9 +53,13 @@ impl<'a> Target<'a> {
         }
         let value = build.cast(value, self.ty, span)?;
         match self.characters_max {
-            Some(count) if !is_at_most(value, count) => {
+            Some(count) if self.ty == Type::Char || !is_at_most(value, count) => {
+                let function = match self.ty {
+                    Type::Char => Function::FitCharacters,
+                    _ => Function::LimitCharacters,
+                };
                 let count = build.literal(Value::Integer(count.cast_signed()), Type::Integer, span)?;
-                build.call(Function::LimitCharacters, &[value, count], Type::Text, span)
+                build.call(function, &[value, count], self.ty, span)
             }
             _ => Ok(value),
         }
@@ -63,10 +68,7 @@ impl<'a> Target<'a> {
 
 /// Whether a value of one type may stand for one of another in an assignment.
 fn is_assignable(from: Type, to: Type) -> bool {
-    from == Type::Unknown
-        || to == Type::Text
-        || (from.is_numeric() && to.is_numeric())
-        || from.name() == to.name()
+    matches!(cast_context(from, to), Some(CastContext::Implicit | CastContext::Assignment))
 }
 
 /// Whether it is known that a text has no more characters.

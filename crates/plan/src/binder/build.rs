@@ -3,9 +3,10 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::{ArithmeticOp, Decimal, Type, Value};
+use cofferdam_types::cast::{CastContext, cast_context};
+use cofferdam_types::{Arithmetic, ArithmeticOp, Decimal, Time, Type, Value};
 
-use super::fold;
+use super::{fold, functions};
 use crate::Span;
 use crate::error::Error;
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, When};
@@ -48,6 +49,10 @@ impl<'a> Builder<'a> {
             return Ok(arg);
         }
         if let (ExprKind::Literal(value), Type::Unknown) = (arg.kind, arg.ty) {
+            if fold::depends_on_now(value, to) {
+                let text = self.literal(value, Type::Text, arg.span)?;
+                return Ok(self.arena.alloc(Expr { kind: ExprKind::Cast(text), ty: to, span })?);
+            }
             let value = fold::cast(value, to, arg.span, self.arena)?;
             return Ok(self.literal(value, to, span)?);
         }
@@ -65,7 +70,7 @@ impl<'a> Builder<'a> {
         expected: Type,
         place: &'static str,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        match arg.ty.is_implicit_to(expected) {
+        match is_implicit(arg.ty, expected) {
             true => self.cast(arg, expected, arg.span),
             false => Err(Error::WrongType { place, expected, found: arg.ty, span: arg.span }),
         }
@@ -86,18 +91,30 @@ impl<'a> Builder<'a> {
         construct: &'static str,
     ) -> Result<Type, Error<'a>> {
         let among_decimals = exprs.clone().any(is_decimal);
+        // What is compared only may get more digits; what comes out keeps those that it has.
+        let is_result = !matches!(construct, "JOIN/USING" | "IN" | "CASE/WHEN" | "BETWEEN");
+        // In a choice a whole constant takes the digits of the others: `CASE … THEN price ELSE 0 END` stays a column's decimal.
+        let is_choice = matches!(construct, "CASE" | "COALESCE" | "GREATEST" | "LEAST");
+        let is_whole = |expr: &Expr<'a>| is_choice && among_decimals && is_whole_constant(expr);
         let mut common = Type::Unknown;
+        let mut was_whole = true;
         for expr in exprs {
             common = match (common, type_among(expr, among_decimals)) {
                 (common, Type::Unknown) => common,
                 (Type::Unknown, ty) => ty,
-                (common, ty) => common.common_type(ty).map_err(|_| Error::TypesDiffer {
+                (Type::Decimal { scale: one, .. }, Type::Decimal { scale: other, .. })
+                    if one != other && is_result && !is_whole(expr) && !was_whole =>
+                {
+                    Type::Numeric
+                }
+                (common, ty) => super::build::common(common, ty).ok_or(Error::TypesDiffer {
                     construct,
                     left: common,
                     right: ty,
                     span: expr.span,
                 })?,
             };
+            was_whole &= common == Type::Unknown || is_whole(expr);
         }
         Ok(if common == Type::Unknown { Type::Text } else { common })
     }
@@ -120,9 +137,10 @@ impl<'a> Builder<'a> {
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let Some(arithmetic) = arithmetic_op(op) else { return Err(self.no_operator(op, left, right, span)) };
-        let types = self
-            .pair_types(left, right, |left, right| Type::arithmetic(arithmetic, left, right))
-            .map_err(|_| self.no_operator(op, left, right, span))?;
+        let types = self.pair_types(left, right, |left, right| Type::arithmetic(arithmetic, left, right));
+        let Some(types) = types.ok().filter(has_loop) else {
+            return functions::operator(self, op.symbol(), Some(left), right, span);
+        };
         let left = self.cast(left, types.left, left.span)?;
         let right = self.cast(right, types.right, right.span)?;
         self.node(ExprKind::Binary { op, left, right }, types.result, span)
@@ -136,9 +154,13 @@ impl<'a> Builder<'a> {
         right: &'a Expr<'a>,
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (left, right) = (self.as_day(left, right)?, self.as_day(right, left)?);
         let common = self
-            .pair_types(left, right, Type::common_type)
-            .map_err(|_| self.no_operator(op, left, right, span))?;
+            .pair_types(left, right, |left, right| common(left, right).ok_or(()))
+            .map_err(|()| self.no_operator(op, left, right, span))?;
+        if common == Type::Json {
+            return Err(self.no_operator(op, left, right, span));
+        }
         let left = self.cast(left, common, left.span)?;
         let right = self.cast(right, common, right.span)?;
         self.node(ExprKind::Binary { op, left, right }, Type::Boolean, span)
@@ -151,9 +173,10 @@ impl<'a> Builder<'a> {
         right: &'a Expr<'a>,
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let is_text = |ty| matches!(ty, Type::Text | Type::Unknown);
-        if !is_text(left.ty) && !is_text(right.ty) {
-            return Err(self.no_operator(BinaryOp::Concat, left, right, span));
+        let is_text = |ty| matches!(ty, Type::Text | Type::Char | Type::Unknown);
+        let has_own = |ty| matches!(ty, Type::Array(_) | Type::Jsonb | Type::Bytea);
+        if has_own(left.ty) || has_own(right.ty) || !is_text(left.ty) && !is_text(right.ty) {
+            return functions::operator(self, BinaryOp::Concat.symbol(), Some(left), right, span);
         }
         let left = self.cast(left, Type::Text, left.span)?;
         let right = self.cast(right, Type::Text, right.span)?;
@@ -169,12 +192,12 @@ impl<'a> Builder<'a> {
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let operator = if negated { "!~~" } else { "~~" };
-        let is_text = |ty| matches!(ty, Type::Text | Type::Unknown);
+        let is_text = |ty| matches!(ty, Type::Text | Type::Char | Type::Unknown);
         if !is_text(text.ty) || !is_text(pattern.ty) {
             return Err(undefined_operator(operator, Some(text.ty), pattern.ty, span));
         }
-        let text = self.settle(text)?;
-        let pattern = self.settle(pattern)?;
+        let text = self.cast(text, Type::Text, text.span)?;
+        let pattern = self.cast(pattern, Type::Text, pattern.span)?;
         self.node(ExprKind::Like { text, pattern, escape, negated }, Type::Boolean, span)
     }
 
@@ -191,8 +214,9 @@ impl<'a> Builder<'a> {
             [BinaryOp::GreaterEqual, BinaryOp::LessEqual]
         };
         for (bound, op) in [low, high].into_iter().zip(ops) {
-            arg.ty.common_type(bound.ty).map_err(|_| self.no_operator(op, arg, bound, span))?;
+            common(arg.ty, bound.ty).ok_or_else(|| self.no_operator(op, arg, bound, span))?;
         }
+        let (low, high) = (self.as_day(low, arg)?, self.as_day(high, arg)?);
         let common = self.common_type([arg, low, high].into_iter(), "BETWEEN")?;
         let [arg, low, high] = [arg, low, high].map(|operand| self.cast(operand, common, operand.span));
         let kind = ExprKind::Between { arg: arg?, low: low?, high: high?, negated };
@@ -258,8 +282,12 @@ impl<'a> Builder<'a> {
 
     /// `-`.
     pub(super) fn negate(self, arg: &'a Expr<'a>, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
-        if !arg.ty.is_numeric() && arg.ty != Type::Interval {
-            return Err(undefined_operator("-", None, arg.ty, span));
+        let has_loop = matches!(
+            arg.ty,
+            Type::Integer | Type::BigInt | Type::Decimal { .. } | Type::Double | Type::Interval
+        );
+        if !has_loop {
+            return functions::operator(self, "-", None, arg, span);
         }
         self.node(ExprKind::Unary { op: UnaryOp::Negate, arg }, arg.ty, span)
     }
@@ -315,6 +343,18 @@ impl<'a> Builder<'a> {
         self.node(ExprKind::Call { function, args }, ty, span)
     }
 
+    /// A constant midnight as its day, where it meets a day: so a scan compares days.
+    fn as_day(self, operand: &'a Expr<'a>, other: &Expr<'a>) -> Result<&'a Expr<'a>, AllocError> {
+        match operand.kind {
+            ExprKind::Literal(Value::Timestamp(moment))
+                if other.ty == Type::Date && !moment.is_infinite() && moment.time() == Time::MIDNIGHT =>
+            {
+                self.literal(Value::Date(moment.date()), Type::Date, operand.span)
+            }
+            _ => Ok(operand),
+        }
+    }
+
     /// What `rule` says about the types of two operands.
     fn pair_types<R, E>(
         self,
@@ -328,6 +368,39 @@ impl<'a> Builder<'a> {
     fn no_operator(self, op: BinaryOp, left: &Expr<'a>, right: &Expr<'a>, span: Span) -> Error<'a> {
         undefined_operator(op.symbol(), Some(left.ty), right.ty, span)
     }
+}
+
+/// Whether the executor has loops for arithmetic on these types; the rest is in the table of functions. A date and an
+/// interval give a timestamp, which the table knows.
+fn has_loop(types: &Arithmetic) -> bool {
+    let slow = |ty| matches!(ty, Type::SmallInt | Type::Real | Type::Numeric);
+    let moment =
+        matches!((types.left, types.right), (Type::Date, Type::Interval) | (Type::Interval, Type::Date));
+    !slow(types.left) && !slow(types.right) && !slow(types.result) && !moment
+}
+
+/// Whether a value of one type becomes one of the other without a cast being written.
+pub(super) fn is_implicit(from: Type, to: Type) -> bool {
+    cast_context(from, to) == Some(CastContext::Implicit)
+}
+
+/// The type that both sides of a comparison become, if there is one.
+pub(super) fn common(left: Type, right: Type) -> Option<Type> {
+    if let Ok(ty) = left.common_type(right) {
+        return Some(ty);
+    }
+    let is_exact = |ty: Type| matches!(ty, Type::Array(element) if element.ty().is_exact_fraction());
+    match (is_implicit(left, right), is_implicit(right, left)) {
+        (true, true) if is_exact(left) && is_exact(right) => Type::Numeric.array(),
+        (true, _) => Some(right),
+        (false, true) => Some(left),
+        (false, false) => None,
+    }
+}
+
+/// A constant that is a whole number and no decimal.
+fn is_whole_constant(expr: &Expr<'_>) -> bool {
+    matches!(expr.kind, ExprKind::Literal(Value::Integer(_) | Value::BigInt(_)))
 }
 
 fn is_decimal(expr: &Expr<'_>) -> bool {

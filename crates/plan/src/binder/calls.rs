@@ -50,7 +50,7 @@ pub(super) fn aggregate<'a>(
         }
         let mut cast = Vec::with_capacity_in(args.len(), build.arena)?;
         for (arg, ty) in args.iter().zip(types) {
-            if !arg.ty.is_implicit_to(*ty) {
+            if !super::build::is_implicit(arg.ty, *ty) {
                 return Ok(None);
             }
             cast.push(build.cast(arg, *ty, arg.span)?)?;

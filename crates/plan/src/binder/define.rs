@@ -34,14 +34,7 @@ const CHARACTERS_MAX: u32 = 10_485_760;
 
 /// Types of PostgreSQL that columns of files may be declared with, since they are read as they stand, and stored ones not,
 /// since what they take away would be kept. What is used instead stands beside them.
-const COLUMN_TYPES: [(&str, &str, Option<&str>); 17] = [
-    ("smallint", "smallint", Some("integer")),
-    ("int2", "smallint", Some("integer")),
-    ("real", "real", Some("double precision")),
-    ("float4", "real", Some("double precision")),
-    ("char", "character", Some("character varying, or text")),
-    ("character", "character", Some("character varying, or text")),
-    ("bpchar", "character", Some("character varying, or text")),
+const COLUMN_TYPES: [(&str, &str, Option<&str>); 10] = [
     ("serial", "serial", Some("integer")),
     ("serial4", "serial", Some("integer")),
     ("bigserial", "bigserial", Some("bigint")),
@@ -612,13 +605,14 @@ fn column_type<'a, 'q: 'a>(name: TypeName<'q>) -> Result<(Type, Option<u32>), Er
     });
     let ty = type_name::bind(name)?;
     match (ty, name.name(), modifier) {
-        // The digits of such a column are those of each value; here a column has one scale.
-        (Type::Decimal { .. }, _, None) => {
-            refused("numeric without digits", Some("numeric(precision, scale), of at most 38 digits"))
+        (Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval, _, Some(0..6)) => {
+            let what = "a column of times with fewer than 6 digits of seconds";
+            Err(Error::NotSupported { what, span })
         }
-        // Up to so many bits it is `real`.
-        (Type::Double, "float", Some(..=24)) => refused("real", Some("double precision")),
-        (Type::Text, known, Some(given)) if given > CHARACTERS_MAX => {
+        (Type::Array(element), _, Some(_)) if element.ty().is_text() => {
+            Err(Error::NotSupported { what: "a column of arrays of texts with a length", span })
+        }
+        (Type::Text | Type::Char, known, Some(given)) if given > CHARACTERS_MAX => {
             let cause = ValueError::InvalidModifier {
                 name: Excerpt::new(known.as_bytes()),
                 given,
@@ -626,7 +620,8 @@ fn column_type<'a, 'q: 'a>(name: TypeName<'q>) -> Result<(Type, Option<u32>), Er
             };
             Err(Error::Value { cause, span })
         }
-        (Type::Text, _, Some(given)) => Ok((ty, Some(given))),
+        (Type::Text | Type::Char, _, Some(given)) => Ok((ty, Some(given))),
+        (Type::Char, known, None) if known != "bpchar" => Ok((ty, Some(1))),
         _ => Ok((ty, None)),
     }
 }

@@ -163,7 +163,14 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             NodeKind::Default => Err(Error::MisplacedDefault { span: node.span() }),
             NodeKind::Treat => unsupported("TREAT"),
             NodeKind::ObjectName => unsupported("an operator with a schema"),
-            NodeKind::Indirection => unsupported("a subscript or a field of a value"),
+            NodeKind::Indirection => {
+                let views::Expr::Indirection(indirection) = views::Expr::of(node) else { return Ok(true) };
+                let mut selections = indirection.selections();
+                match (selections.next(), selections.next()) {
+                    (Some(views::Selection::Index(_)), None) => Ok(true),
+                    _ => unsupported("a slice, a field or several subscripts of a value"),
+                }
+            }
             NodeKind::Form => match node.form() {
                 Some(Form::Over | Form::Filter | Form::WithinGroup) => Ok(false),
                 form => unsupported(form.map_or("this form of expression", Form::name)),
@@ -265,6 +272,10 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             views::Expr::Array(array) => {
                 let count = array.elements().len();
                 take_list(done, count, |elements| functions::array(build, elements, span))?
+            }
+            views::Expr::Indirection(_) => {
+                let [value, index] = take(done);
+                functions::subscript(build, value, index, span)?
             }
             views::Expr::Exists(exists) => {
                 self.exists(exists.query(), position.stage(), position.place, span)?

@@ -3,13 +3,18 @@
 //! A computation that fails (overflow, division by zero) is left to run time: it may stand in a branch that is never
 //! taken or over a table without rows.
 
+use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::{ArithmeticOp, ArrayRef, Date, Decimal, Interval, TextBuffer, Type, Value};
+use cofferdam_functions::{Clock, Context, FunctionId, Output, Problem, Random, Site, Volatility};
+use cofferdam_types::row::decode_bytes;
+use cofferdam_types::{
+    ArithmeticOp, ArrayRef, Date, Decimal, Interval, Session, TextBuffer, Timestamp, Type, Value,
+};
 
 use super::build::arithmetic_op;
 use crate::Span;
 use crate::error::Error;
-use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
 
 /// A constant as a value of another type; text that is made lies in `arena`.
 ///
@@ -25,9 +30,93 @@ pub(super) fn cast<'a>(
     if let (Value::Text(_), Type::Text) = (value, to) {
         return Ok(value);
     }
-    let mut buffer = TextBuffer::new();
-    let cast = cofferdam_types::cast::cast(value, to, &mut buffer);
-    Ok(keep(cast.map_err(|cause| Error::Value { cause, span })?, arena)?)
+    let scratch = Arena::new(arena.budget());
+    let mut made = Vec::new_in(&scratch);
+    let output = cofferdam_functions::convert(value, to, &Session::UTC, &mut made);
+    let output = output.map_err(|problem| match problem {
+        Problem::Value(cause) => Error::Value { cause, span },
+        _ => Error::OutOfMemory(AllocError),
+    })?;
+    Ok(keep_output(output, &made, to, arena)?.unwrap_or_default())
+}
+
+/// Whether a text names a moment that depends on when it is read, such as `now` or `today`.
+pub(super) fn depends_on_now(value: Value<'_>, to: Type) -> bool {
+    let Value::Text(text) = value else { return false };
+    if !matches!(to, Type::Date | Type::Time | Type::Timestamp | Type::TimestampTz) {
+        return false;
+    }
+    let at = |micros| {
+        let now = Timestamp::UNIX_EPOCH.add_micros(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut buffer = TextBuffer::new();
+        let session = Session { now, ..Session::UTC };
+        cofferdam_types::cast::read_in(text, to, &session, &mut buffer).ok().map(fixed_bits)
+    };
+    at(0) != at(3_000_000_000_001)
+}
+
+/// The number behind a moment.
+fn fixed_bits(value: Value<'_>) -> i64 {
+    match value {
+        Value::Date(date) => date.days().into(),
+        Value::Time(time) => time.micros(),
+        Value::Timestamp(moment) | Value::TimestampTz(moment) => moment.micros(),
+        _ => 0,
+    }
+}
+
+/// What a call gave, with its bytes in `arena`; nothing if they are too many to keep with the plan.
+fn keep_output<'a>(
+    output: Output<'_>,
+    made: &[u8],
+    ty: Type,
+    arena: &'a Arena,
+) -> Result<Option<Value<'a>>, AllocError> {
+    let value = match output {
+        Output::Value(value) => value,
+        Output::Written => decode_bytes(made, ty).unwrap_or_default(),
+    };
+    let value = match (value, ty) {
+        (Value::Decimal(number), Type::Decimal { precision, scale }) => match number.fit(precision, scale) {
+            Ok(number) => Value::Decimal(number),
+            Err(_) => return Ok(None),
+        },
+        (value, _) => value,
+    };
+    keep(value, arena).map(Some)
+}
+
+/// What an immutable function gives for constants; nothing if it fails, which is left to run time, or gives much.
+fn call<'a>(
+    id: FunctionId,
+    args: &[&'a Expr<'a>],
+    ty: Type,
+    arena: &'a Arena,
+) -> Result<Option<Value<'a>>, AllocError> {
+    const BYTES_MAX: usize = 4096;
+    if id.function().volatility() != Volatility::Immutable || !args.iter().all(|arg| value(arg).is_some()) {
+        return Ok(None);
+    }
+    let mut scratch = Arena::new(arena.budget());
+    let home = Arena::new(arena.budget());
+    let args = home.alloc_slice_from_iter(args.iter().map(|arg| value(arg).unwrap_or_default()))?;
+    let mut made = Vec::new_in(&home);
+    let conversions = Session::UTC;
+    let session =
+        cofferdam_functions::Session { database: "", schema: "", user: "", version: "", conversions };
+    let mut cx = Context {
+        clock: &Clock { transaction_us: 0, statement_us: 0, now_us: &|| 0 },
+        session: &session,
+        sink: &mut made,
+        scratch: &mut scratch,
+        random: &mut Random::new(0),
+        site: &mut Site::new(arena.budget()),
+        is_cancelled: &|| false,
+    };
+    match cofferdam_functions::eval(id, args, &mut cx) {
+        Ok(output) if made.len() <= BYTES_MAX => keep_output(output, &made, ty, arena),
+        _ => Ok(None),
+    }
 }
 
 /// The value with its bytes in `arena`.
@@ -74,6 +163,8 @@ pub(super) fn constant<'a>(expr: &Expr<'a>, arena: &'a Arena) -> Result<Option<V
             (Some(left), Some(right)) => binary(op, left, right, expr.ty),
             _ => None,
         },
+        ExprKind::Call { function: Function::Scalar(id), args } => call(id, args, expr.ty, arena)?,
+        ExprKind::Cast(arg) if value(arg).is_some_and(|value| depends_on_now(value, expr.ty)) => None,
         ExprKind::Cast(arg) => match value(arg).map(|arg| cast(arg, expr.ty, expr.span, arena)) {
             Some(Ok(value)) => Some(value),
             Some(Err(Error::OutOfMemory(error))) => return Err(error),

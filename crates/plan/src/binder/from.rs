@@ -360,7 +360,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             if columns.iter().any(|known| known.name == name) {
                 return Err(name_error(NameProblem::DuplicateColumn, ColumnName { table: None, name, span }));
             }
-            columns.push(Column { name, ty: type_name::bind(ty)? })?;
+            columns.push(Column { name, ty: type_name::bind_of_file(ty)? })?;
         }
         Ok(columns.into_slice())
     }

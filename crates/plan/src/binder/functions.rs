@@ -2,9 +2,10 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{Call, CallForm};
+use cofferdam_types::datetime::Field;
 use cofferdam_types::{Type, Value};
 
-use super::build::Builder;
+use super::build::{Builder, common, is_implicit};
 pub(super) use super::calls::{ResolvedAggregate, aggregate, range_offset, set_returning, window};
 use super::suggest::Suggestion;
 use crate::Span;
@@ -42,22 +43,10 @@ const NAMES: [&str; 27] = [
     "extract",
 ];
 
-/// Parts of the grammar that look like calls and are not here yet.
-const UNSUPPORTED: [(&str, &str); 18] = [
-    ("position", "POSITION"),
-    ("overlay", "OVERLAY"),
-    ("current_date", "CURRENT_DATE"),
+/// Parts of the grammar that look like calls and are not here.
+const UNSUPPORTED: [(&str, &str); 6] = [
     ("current_time", "CURRENT_TIME"),
-    ("current_timestamp", "CURRENT_TIMESTAMP"),
-    ("localtime", "LOCALTIME"),
-    ("localtimestamp", "LOCALTIMESTAMP"),
-    ("current_catalog", "CURRENT_CATALOG"),
-    ("current_role", "CURRENT_ROLE"),
-    ("current_schema", "CURRENT_SCHEMA"),
-    ("current_user", "CURRENT_USER"),
-    ("session_user", "SESSION_USER"),
     ("system_user", "SYSTEM_USER"),
-    ("user", "USER"),
     ("normalize", "NORMALIZE"),
     ("grouping", "GROUPING"),
     ("merge_action", "MERGE_ACTION"),
@@ -87,12 +76,13 @@ pub(super) fn bind<'a, 'q: 'a>(
         CallForm::TrimBoth => trim(build, Function::TrimBoth, args, span, true)?,
         CallForm::TrimLeading => trim(build, Function::TrimLeading, args, span, true)?,
         CallForm::TrimTrailing => trim(build, Function::TrimTrailing, args, span, true)?,
-        // POSITION (part IN text)
-        CallForm::Position | CallForm::Overlay => None,
+        CallForm::Position => match *args {
+            [part, text] => return by_table(build, name, &[text, part], span),
+            _ => None,
+        },
+        CallForm::Overlay => None,
         CallForm::SubstringForFrom => substring_for_from(build, args, span)?,
-        CallForm::SubstringSimilar => {
-            return Err(Error::NotSupported { what: "SUBSTRING with SIMILAR", span });
-        }
+        CallForm::SubstringSimilar => None,
         CallForm::NormalizeNfc
         | CallForm::NormalizeNfd
         | CallForm::NormalizeNfkc
@@ -140,7 +130,7 @@ fn texts<'a>(
     ty: Type,
     span: Span,
 ) -> Bound<'a> {
-    if args.len() != count || !args.iter().all(|arg| arg.ty.is_implicit_to(Type::Text)) {
+    if args.len() != count || !args.iter().all(|arg| is_implicit(arg.ty, Type::Text)) {
         return Ok(None);
     }
     let args = build.cast_all(args, Type::Text)?;
@@ -150,7 +140,8 @@ fn texts<'a>(
 /// `(text, start)` or `(text, start, count)`.
 fn substring<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
     let Some((text, numbers @ ([_] | [_, _]))) = args.split_first() else { return Ok(None) };
-    if !text.ty.is_implicit_to(Type::Text) || !numbers.iter().all(|arg| arg.ty.is_implicit_to(Type::Integer))
+    if !is_implicit(text.ty, Type::Text)
+        || !numbers.iter().all(|arg| is_implicit(arg.ty, Type::Integer) && arg.ty != Type::Unknown)
     {
         return Ok(None);
     }
@@ -192,7 +183,7 @@ fn trim<'a>(
 
 fn abs<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
     match args {
-        [arg] if arg.ty.is_numeric() => build.call(Function::Abs, args, arg.ty, span).map(Some),
+        [arg] if has_loop(arg.ty) => build.call(Function::Abs, args, arg.ty, span).map(Some),
         [arg] if arg.ty == Type::Unknown => {
             let arg = build.cast(arg, Type::Double, arg.span)?;
             build.call(Function::Abs, &[arg], Type::Double, span).map(Some)
@@ -211,20 +202,11 @@ fn round<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a>
         _ => return Ok(None),
     };
     let digits = match digits.kind {
-        _ if !digits.ty.is_implicit_to(Type::Integer) => return Ok(None),
-        ExprKind::Literal(Value::Integer(digits)) => digits,
-        _ => {
-            return Err(Error::NotSupported {
-                what: "round to a number of digits that is not constant",
-                span,
-            });
-        }
+        ExprKind::Literal(Value::Integer(digits)) if digits >= 0 => digits,
+        _ => return Ok(None),
     };
     let Type::Decimal { precision, scale } = exact else { return Ok(None) };
     let kept = u8::try_from(digits.clamp(0, 38)).unwrap_or(0);
-    if digits < 0 {
-        return Err(Error::NotSupported { what: "round to a negative number of digits", span });
-    }
     // One digit more before the point: 9.99 rounds to 10.0. More digits than there are pad with zeros.
     let precision = (precision - scale + 1).saturating_add(kept).min(Type::DECIMAL_DIGITS_MAX).max(kept);
     let arg = build.cast(arg, exact, arg.span)?;
@@ -235,7 +217,9 @@ fn round<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a>
 fn whole<'a>(build: Builder<'a>, function: Function, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
     let [arg] = *args else { return Ok(None) };
     let ty = match arg.ty {
-        Type::Integer | Type::BigInt | Type::Double | Type::Unknown => Type::Double,
+        Type::SmallInt | Type::Integer | Type::BigInt | Type::Real | Type::Double | Type::Unknown => {
+            Type::Double
+        }
         Type::Decimal { precision, scale } => {
             Type::Decimal { precision: (precision - scale + 1).min(Type::DECIMAL_DIGITS_MAX), scale: 0 }
         }
@@ -243,6 +227,11 @@ fn whole<'a>(build: Builder<'a>, function: Function, args: &[&'a Expr<'a>], span
     };
     let arg = if ty == Type::Double { build.cast(arg, Type::Double, arg.span)? } else { arg };
     build.call(function, &[arg], ty, span).map(Some)
+}
+
+/// Whether the executor has a loop for functions of such numbers; the rest is in the table of functions.
+fn has_loop(ty: Type) -> bool {
+    matches!(ty, Type::Integer | Type::BigInt | Type::Decimal { .. } | Type::Double)
 }
 
 fn modulo<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
@@ -273,7 +262,7 @@ fn of_one_type<'a>(
 
 fn null_if<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'a> {
     let [left, right] = *args else { return Ok(None) };
-    let ty = left.ty.common_type(right.ty).map_err(|_| Error::UndefinedOperator {
+    let ty = common(left.ty, right.ty).ok_or(Error::UndefinedOperator {
         operator: BinaryOp::Equal.symbol(),
         left: Some(left.ty),
         right: right.ty,
@@ -290,13 +279,14 @@ pub(super) fn extract<'a, 'q: 'a>(
     source: &'a Expr<'a>,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    let Some(field) = date_field(field) else {
+    if source.ty == Type::Date && Field::parse(field).is_none() {
         let (name, problem) = (field, NameProblem::UndefinedField);
         return Err(Error::Name { problem, name, qualifier: None, suggestion: None, span });
-    };
-    if source.ty != Type::Date {
-        return Err(undefined(build, "extract", &[source], span));
     }
+    let Some(field) = date_field(field).filter(|_| source.ty == Type::Date) else {
+        let name = build.literal(Value::Text(field), Type::Text, span)?;
+        return by_table(build, "extract", &[name, source], span);
+    };
     // 20 digits hold the seconds of any date.
     build.call(Function::Extract(field), &[source], Type::Decimal { precision: 20, scale: 0 }, span)
 }
@@ -409,72 +399,123 @@ pub(super) fn ilike<'a>(
         None => Some('\\'),
         Some(escape) => super::literal::escape(escape)?,
     };
-    let is_text = |ty| matches!(ty, Type::Text | Type::Unknown);
+    let is_text = |ty| matches!(ty, Type::Text | Type::Char | Type::Unknown);
     let [text, pattern] = operands;
     if !is_text(text.ty) || !is_text(pattern.ty) {
         let operator = if negated { "!~~*" } else { "~~*" };
         return Err(Error::UndefinedOperator { operator, left: Some(text.ty), right: pattern.ty, span });
     }
     let lower = |arg: &'a Expr<'a>| {
-        let arg = build.settle(arg)?;
+        let arg = build.cast(arg, Type::Text, arg.span)?;
         build.call(Function::Lower, &[arg], Type::Text, span)
     };
     build.like([lower(text)?, lower(pattern)?], escape, negated, span)
 }
 
-/// `SIMILAR TO`.
+/// `SIMILAR TO`: a regular expression made of the pattern.
 pub(super) fn similar_to<'a>(
-    _build: Builder<'a>,
-    _operands: [&'a Expr<'a>; 2],
-    _escape: Option<&'a Expr<'a>>,
-    _negated: bool,
+    build: Builder<'a>,
+    [text, pattern]: [&'a Expr<'a>; 2],
+    escape: Option<&'a Expr<'a>>,
+    negated: bool,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    Err(Error::NotSupported { what: "SIMILAR TO", span })
+    let regex = match escape {
+        Some(escape) => by_table(build, "similar_to_escape", &[pattern, escape], span)?,
+        None => by_table(build, "similar_to_escape", &[pattern], span)?,
+    };
+    operator(build, if negated { "!~" } else { "~" }, Some(text), regex, span)
 }
 
 /// `value AT TIME ZONE zone`, `value AT LOCAL`.
 pub(super) fn at_time_zone<'a>(
-    _build: Builder<'a>,
-    _args: &[&'a Expr<'a>],
+    build: Builder<'a>,
+    args: &[&'a Expr<'a>],
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    Err(Error::NotSupported { what: "AT TIME ZONE", span })
+    match *args {
+        [value, zone] => by_table(build, "timezone", &[zone, value], span),
+        _ => Err(Error::NotSupported { what: "AT LOCAL", span }),
+    }
 }
 
 /// The type of arrays of a type, if there are any.
-pub(super) fn array_type(_element: Type) -> Option<Type> {
-    None
+pub(super) fn array_type(element: Type) -> Option<Type> {
+    element.array()
 }
 
 /// `ARRAY[…]`.
 pub(super) fn array<'a>(
-    _build: Builder<'a>,
-    _elements: &[&'a Expr<'a>],
+    build: Builder<'a>,
+    elements: &[&'a Expr<'a>],
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    Err(Error::NotSupported { what: "an array", span })
+    if elements.is_empty() {
+        // Of no type until it is cast to one.
+        return Ok(build.literal(Value::Text("{}"), Type::Unknown, span)?);
+    }
+    let element = build.common_type(elements.iter().copied(), "ARRAY")?;
+    let what = "an array of more than one dimension";
+    let ty = element.array().ok_or(Error::NotSupported { what, span })?;
+    let elements = build.cast_all(elements, element)?;
+    build.call(Function::Array, elements, ty, span)
+}
+
+/// `value[index]`.
+pub(super) fn subscript<'a>(
+    build: Builder<'a>,
+    value: &'a Expr<'a>,
+    index: &'a Expr<'a>,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    match value.ty {
+        Type::Jsonb => operator(build, "->", Some(value), index, span),
+        Type::Array(element) => {
+            let index = build.coerce(index, Type::Integer, "array subscript")?;
+            build.call(Function::Subscript, &[value, index], element.ty(), span)
+        }
+        _ => {
+            let message = "cannot subscript a value that is no array";
+            Err(Error::Source { sqlstate: "42804", message, span })
+        }
+    }
 }
 
 /// An array, or one without elements instead of NULL.
 pub(super) fn array_or_empty<'a>(
-    _build: Builder<'a>,
-    _array: &'a Expr<'a>,
+    build: Builder<'a>,
+    array: &'a Expr<'a>,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    Err(Error::NotSupported { what: "an array", span })
+    let empty = build.literal(Value::Text("{}"), Type::Unknown, span)?;
+    let empty = build.cast(empty, array.ty, span)?;
+    build.call(Function::Coalesce, &[array, empty], array.ty, span)
 }
 
 /// `value op ANY (array)`, `value op ALL (array)`.
 pub(super) fn over_elements<'a>(
-    _build: Builder<'a>,
-    _function: Function,
-    _op: BinaryOp,
-    _value: &'a Expr<'a>,
-    _array: &'a Expr<'a>,
+    build: Builder<'a>,
+    function: Function,
+    op: BinaryOp,
+    value: &'a Expr<'a>,
+    array: &'a Expr<'a>,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    Err(Error::NotSupported { what: "ANY or ALL over an array", span })
+    let given = match array.ty {
+        Type::Array(element) => element.ty(),
+        Type::Unknown => value.ty,
+        _ => {
+            let message = "op ANY/ALL (array) requires array on right side";
+            return Err(Error::Source { sqlstate: "42809", message, span });
+        }
+    };
+    let undefined =
+        || Error::UndefinedOperator { operator: op.symbol(), left: Some(value.ty), right: given, span };
+    let element = common(value.ty, given).filter(|ty| *ty != Type::Json).ok_or_else(undefined)?;
+    let elements = element.array().ok_or_else(undefined)?;
+    let value = build.cast(value, element, value.span)?;
+    let array = build.cast(array, elements, array.span)?;
+    build.call(function, &[value, array], Type::Boolean, span)
 }
 
 /// 42883, with the nearest name when there is no function of this one.

@@ -2,7 +2,7 @@
 
 use cofferdam_sql::views::{Expr as ExprView, Literal, TypeName};
 use cofferdam_types::cast::can_cast;
-use cofferdam_types::{Decimal, Interval, IntervalUnit, Type, Value};
+use cofferdam_types::{Interval, IntervalUnit, Type, Value};
 
 use super::build::Builder;
 use crate::Span;
@@ -18,30 +18,26 @@ const UNSUPPORTED: [(&str, &str); 5] = [
     ("money", "the type money"),
 ];
 
-/// Types that have values and no operators yet.
-fn without_operators(ty: Type) -> Option<&'static str> {
-    Some(match ty {
-        Type::Bytea => "the type bytea",
-        Type::Time => "the type time",
-        Type::Timestamp => "the type timestamp",
-        Type::TimestampTz => "the type timestamp with time zone",
-        Type::Uuid => "the type uuid",
-        Type::Json => "the type json",
-        Type::Jsonb => "the type jsonb",
-        _ => return None,
-    })
+/// The type that a column of a file is read with: `smallint`, `real` and `character` with the next wider type, as they stand.
+///
+/// # Errors
+/// Those of [`bind`]; 0A000 for types that fields are not read as.
+pub(super) fn bind_of_file<'a, 'q: 'a>(name: TypeName<'q>) -> Result<Type, Error<'a>> {
+    match bind(name)? {
+        Type::SmallInt => Ok(Type::Integer),
+        Type::Real => Ok(Type::Double),
+        Type::Char => Ok(Type::Text),
+        Type::Numeric => Ok(OPEN_NUMERIC),
+        ty => Ok(ty),
+    }
 }
 
-/// The type that a query names. Columns of files may be declared with `smallint`, `real` and `character`, and are read with
-/// the next wider type.
+/// The type that a query names.
 ///
 /// # Errors
 /// 42704 for an unknown name, 22023 for modifiers that do not do, 0A000 for types that are not here yet.
 pub(super) fn bind<'a, 'q: 'a>(name: TypeName<'q>) -> Result<Type, Error<'a>> {
     let span = name.span();
-    if name.array_dimensions() > 0 {
-        return Err(Error::NotSupported { what: "an array type", span });
-    }
     if let Some((_, what)) = UNSUPPORTED.iter().find(|(known, _)| *known == name.name()) {
         return Err(Error::NotSupported { what, span });
     }
@@ -69,13 +65,9 @@ pub(super) fn bind<'a, 'q: 'a>(name: TypeName<'q>) -> Result<Type, Error<'a>> {
         },
         cause => Error::Value { cause, span },
     })?;
-    match (ty, without_operators(ty)) {
-        (_, Some(what)) => Err(Error::NotSupported { what, span }),
-        (Type::SmallInt, _) => Ok(Type::Integer),
-        (Type::Real, _) => Ok(Type::Double),
-        (Type::Char, _) => Ok(Type::Text),
-        (Type::Numeric, _) => Ok(OPEN_NUMERIC),
-        _ => Ok(ty),
+    match name.array_dimensions() {
+        0 => Ok(ty),
+        _ => ty.array().ok_or(Error::NotSupported { what: "an array of this type", span }),
     }
 }
 
@@ -93,56 +85,67 @@ pub(super) fn cast<'a, 'q: 'a>(
     name: TypeName<'q>,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    let ty = bind(name)?;
-    let is_open = matches!(ty, Type::Decimal { .. }) && name.modifiers().next().is_none();
-    let to = if is_open { open_numeric(arg, span)? } else { ty };
+    let to = match (bind(name)?, arg.ty) {
+        // Its digits are those that it has.
+        (Type::Numeric, Type::Decimal { .. }) => arg.ty,
+        (to, _) => to,
+    };
     if !can_cast(arg.ty, to) {
         let cause = cofferdam_types::Error::CannotCast { from: arg.ty, to };
         return Err(Error::Value { cause, span });
     }
-    let narrowing = Narrowing::of(name);
-    if let Some(Narrowing::Unsupported(what)) = narrowing {
-        return Err(Error::NotSupported { what, span });
-    }
+    let narrowing = Narrowing::of(name, to);
     let whole = build.cast(arg, to, span)?;
     match narrowing {
+        Some(_) if matches!(to, Type::Array(_)) => {
+            Err(Error::NotSupported { what: "a cast to an array of a type with a length", span })
+        }
         Some(Narrowing::Characters(count)) => first_characters(build, whole, count, span),
-        _ => Ok(whole),
+        Some(Narrowing::Padded(count)) => with_count(build, Function::PadCharacters, whole, count, span),
+        Some(Narrowing::Seconds(digits)) => with_count(build, Function::RoundSeconds, whole, digits, span),
+        None => Ok(whole),
     }
 }
 
-/// What a cast to a type takes away that the type it is kept as would hold. Columns of files may be declared with such
-/// types, since they are read as they stand.
+/// What a cast to a type takes away or adds that is no part of the type.
 enum Narrowing {
     /// All characters but the first so many.
     Characters(i32),
-    /// Digits or blanks that nothing here takes away.
-    Unsupported(&'static str),
+    /// Exactly so many characters.
+    Padded(i32),
+    /// All digits of seconds but so many.
+    Seconds(i32),
 }
 
 impl Narrowing {
-    fn of(name: TypeName<'_>) -> Option<Narrowing> {
-        /// Up to so many bits `float` is `real`.
-        const REAL_BITS_MAX: u32 = 24;
+    fn of(name: TypeName<'_>, ty: Type) -> Option<Narrowing> {
         let modifier = name.modifiers().next().map(|modifier| match modifier {
-            ExprView::Literal(Literal::Integer(node)) => node.name().parse().unwrap_or(u32::MAX),
-            _ => u32::MAX,
+            ExprView::Literal(Literal::Integer(node)) => node.name().parse().unwrap_or(i32::MAX),
+            _ => i32::MAX,
         });
-        match (name.name(), modifier) {
-            ("varchar" | "character varying", Some(count)) => {
-                Some(Narrowing::Characters(i32::try_from(count).unwrap_or(i32::MAX)))
-            }
-            ("char" | "character", _) | ("bpchar", Some(_)) => {
-                Some(Narrowing::Unsupported("a cast to the type character"))
-            }
-            ("smallint" | "int2", _) => Some(Narrowing::Unsupported("a cast to the type smallint")),
-            ("real" | "float4", _) => Some(Narrowing::Unsupported("a cast to the type real")),
-            ("float", Some(bits)) if bits <= REAL_BITS_MAX => {
-                Some(Narrowing::Unsupported("a cast to the type real"))
+        let element = if let Type::Array(element) = ty { element.ty() } else { ty };
+        match (element, modifier) {
+            (Type::Text, Some(count)) => Some(Narrowing::Characters(count)),
+            (Type::Char, Some(count)) => Some(Narrowing::Padded(count)),
+            (Type::Char, None) if name.name() != "bpchar" => Some(Narrowing::Padded(1)),
+            (Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval, Some(digits)) => {
+                Some(Narrowing::Seconds(digits))
             }
             _ => None,
         }
     }
+}
+
+/// A function of a value and a constant.
+fn with_count<'a>(
+    build: Builder<'a>,
+    function: Function,
+    value: &'a Expr<'a>,
+    count: i32,
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    let count = build.literal(Value::Integer(count), Type::Integer, span)?;
+    build.call(function, &[value, count], value.ty, span)
 }
 
 fn first_characters<'a>(
@@ -158,31 +161,6 @@ fn first_characters<'a>(
     let start = build.literal(Value::Integer(1), Type::Integer, span)?;
     let count = build.literal(Value::Integer(count), Type::Integer, span)?;
     build.call(Function::Substring, &[text, start, count], Type::Text, span)
-}
-
-/// What `numeric` without precision and scale means for this operand: all of its digits.
-///
-/// # Errors
-/// 0A000 where their number is not known before the query runs, since digits would be lost.
-fn open_numeric<'a>(arg: &Expr<'_>, span: Span) -> Result<Type, Error<'a>> {
-    match (arg.ty, arg.kind) {
-        (Type::Integer, _) => Ok(Type::Decimal { precision: 10, scale: 0 }),
-        (Type::BigInt, _) => Ok(Type::Decimal { precision: 19, scale: 0 }),
-        (Type::Decimal { .. }, _) => Ok(arg.ty),
-        (Type::Unknown | Type::Text, ExprKind::Literal(Value::Text(text))) => {
-            Ok(Decimal::parse(text.as_bytes()).map_or(OPEN_NUMERIC, Decimal::ty))
-        }
-        (_, ExprKind::Literal(Value::Null)) => Ok(OPEN_NUMERIC),
-        (Type::Text, _) => Err(Error::NotSupported {
-            what: "a cast from text to numeric without digits, such as numeric(38,10),",
-            span,
-        }),
-        (Type::Double, _) => Err(Error::NotSupported {
-            what: "a cast from double precision to numeric without digits, such as numeric(38,10),",
-            span,
-        }),
-        _ => Ok(OPEN_NUMERIC),
-    }
 }
 
 /// The value of `INTERVAL '…' unit`.

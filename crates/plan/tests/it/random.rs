@@ -120,7 +120,7 @@ fn typed(kind: Kind, depth: u32) -> BoxedStrategy<String> {
         Kind::Number => &["t.a", "c", "e", "g", "y", "1", "2.50", "-7", "NULL::integer", "100000000000"],
         Kind::Text => &["b", "x", "'x'", "'%y_'", "NULL::text"],
         Kind::Truth => &["f", "true", "false", "NULL::boolean"],
-        Kind::Day => &["d", "date '2024-02-29'", "DATE '1998-12-01' - INTERVAL '3' MONTH"],
+        Kind::Day => &["d", "date '2024-02-29'", "(DATE '1998-12-01' - INTERVAL '3' MONTH)::date"],
     };
     let leaf = prop::sample::select(leaves.to_vec()).prop_map(str::to_owned);
     if depth == 0 {
@@ -164,7 +164,7 @@ fn typed(kind: Kind, depth: u32) -> BoxedStrategy<String> {
         .boxed(),
         Kind::Day => prop_oneof![
             of(kind).prop_map(|a| format!("({a} + 1)")),
-            of(kind).prop_map(|a| format!("({a} - interval '1' year)")),
+            of(kind).prop_map(|a| format!("({a} - interval '1' year)::date")),
         ]
         .boxed(),
     };
