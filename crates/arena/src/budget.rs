@@ -408,7 +408,8 @@ impl Budget {
         {
             self.tree().free_up(self.node(), units);
         }
-        if is_too_much() { Err(self.refuse(bytes, Reason::Pressure)) } else { Ok(()) }
+        // What would have to be free.
+        if is_too_much() { Err(self.refuse(bytes.saturating_mul(2), Reason::Pressure)) } else { Ok(()) }
     }
 
     // ------------------------------------------------------------------------------------------------- figures

@@ -7,7 +7,7 @@
 //!   cofferdam-4711-0f3a…9c-17                  a temporary file, by number
 //! ```
 //!
-//! The directory is made when the first file is, not before. A name holds the process and a random number, so several
+//! The directory is made when the first file is, not before, and is held as long as somebody may have files. A name holds the process and a random number, so several
 //! databases and processes share a directory. Files are removed when their owner drops them; what a killed process leaves is
 //! removed by the next one that opens the directory: it takes the locks that it finds, and where it gets one, nobody is
 //! left who uses the files of that name. `cofferdam-temp.lock` keeps two from doing so at once, and from taking for dead who has made its
@@ -74,7 +74,9 @@ struct State {
     slots: Vec<Slot, BudgetAlloc>,
     /// The first slot without a file.
     free: Option<u32>,
-    /// How many files owners may have at once.
+    /// How many owners there are.
+    owners: usize,
+    /// How many files they may have at once.
     reserved: usize,
     next_number: u64,
 }
@@ -186,7 +188,16 @@ impl SpillSpace {
     pub fn new(vfs: &Arc<dyn Vfs>, path: Option<&Path>, limit_bytes: u64, budget: &Budget) -> SpillSpace {
         let slots = Vec::new_in(BudgetAlloc::new(budget));
         let path = path.map(Path::to_path_buf);
-        let state = State { path, home: None, _charge: None, slots, free: None, reserved: 0, next_number: 1 };
+        let state = State {
+            path,
+            home: None,
+            _charge: None,
+            slots,
+            free: None,
+            owners: 0,
+            reserved: 0,
+            next_number: 1,
+        };
         SpillSpace(Arc::new(Inner {
             vfs: Arc::clone(vfs),
             budget: budget.clone(),
@@ -440,13 +451,16 @@ impl SpillOwner {
         let charge = Charge::new(budget, OWNER_BYTES)?;
         let mut state = space.state();
         let state = &mut *state;
-        if state._charge.is_none() {
-            state._charge = Some(Charge::new(&space.0.budget, HOME_BYTES)?);
-        }
+        let home_charge = match state._charge {
+            None => Some(Charge::new(&space.0.budget, HOME_BYTES)?),
+            Some(_) => None,
+        };
         let reserved = state.reserved + files_max;
         let missing = reserved.saturating_sub(state.slots.len());
         state.slots.try_reserve(missing).map_err(|_| AllocError)?;
-        state.reserved = reserved;
+        // From here on nothing fails.
+        state._charge = home_charge.or_else(|| state._charge.take());
+        (state.owners, state.reserved) = (state.owners + 1, reserved);
         let (space, name) = (space.clone(), OwnerName::new(name));
         let counters = Counters::default();
         Ok(SpillOwner(Arc::new(Owner { space, name, counters, files_max, _charge: charge })))
@@ -488,11 +502,16 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut state = self.space.state();
         state.reserved -= self.files_max;
-        if state.reserved == 0 && !state.slots.iter().any(|slot| slot.is_taken) {
-            state.slots.clear();
-            state.slots.shrink_to_fit();
-            state.free = None;
+        state.owners -= 1;
+        if state.owners > 0 {
+            return;
         }
+        // Nobody has a file, since files know their owner: nothing is held until somebody spills again.
+        state.slots = Vec::new_in(state.slots.allocator().clone());
+        state.free = None;
+        let home = (state.home.take(), state._charge.take());
+        drop(state);
+        drop(home);
     }
 }
 

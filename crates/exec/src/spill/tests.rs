@@ -132,7 +132,7 @@ proptest! {
         drop((file, io));
         prop_assert_eq!((bench.space.counts().bytes_now, bench.space.counts().files_now), (0, 0));
         prop_assert_eq!(bench.operator.used(), 0);
-        prop_assert_eq!(bench.names().len(), 2, "the locks: {:?}", bench.names());
+        prop_assert_eq!(bench.names(), ["cofferdam-temp.lock"]);
         let process = bench.process.clone();
         drop(bench.space);
         prop_assert_eq!(names(&bench.disk), ["cofferdam-temp.lock"]);
@@ -210,7 +210,7 @@ fn failures_of_the_disk_are_typed() {
         assert!(error.hint().is_some() && error.to_string() == failed.to_string());
         drop(io);
         assert_eq!((bench.operator.used(), bench.space.counts().bytes_now), (0, 0));
-        assert_eq!(bench.names().len(), 2, "{:?}", bench.names());
+        assert!(bench.names().len() <= 1, "{:?}", bench.names());
     };
     fails(Op::Write, Fault::Error(ENOSPC), 3, "53100", "no space left");
     fails(Op::Write, Fault::Error(EIO), 1, "58030", "could not write temporary file: the device failed");
