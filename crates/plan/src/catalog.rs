@@ -44,7 +44,7 @@ pub trait Catalog {
     ) -> Result<&'a FileSource<'a>, CatalogError<'a>>;
 
     /// What is known of the values of some columns of a stored table, whose positions ascend; `None` where nothing is. To be
-    /// asked once, for what a plan is made with: it takes some microseconds a column.
+    /// asked once, for what a plan is made with: it takes some ten microseconds a column.
     ///
     /// # Errors
     /// [`CatalogError`] when the arena has no room. That a planner's sources are damaged is no error of the planner's: then

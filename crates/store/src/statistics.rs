@@ -47,7 +47,7 @@ const SEGMENTS_MAX: usize = 64;
 /// Entries of a memtable that are looked at.
 const ENTRIES_MAX: u64 = 16 << 10;
 /// Rows that are kept while a table is looked at, and bytes of those of memtables.
-const ROWS_MAX: usize = 1024;
+const ROWS_MAX: usize = 512;
 const BYTES_MAX: usize = 32 << 10;
 /// Bounds of a histogram.
 const BOUNDS_MAX: usize = 33;
@@ -86,7 +86,7 @@ pub struct ColumnStatistics<'a> {
 impl View<'_> {
     /// What is known of a table and of some of its columns, in `arena`.
     ///
-    /// **Memory.** In `arena` less than 6 KiB a column; while it works, up to about 150 KiB of the same budget for large tables,
+    /// **Memory.** In `arena` less than 6 KiB a column; while it works, up to about 200 KiB of the same budget for large tables,
     /// and little for small ones.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What is known of the values of a stored table.
 //!
 //! The store knows it from samples, so it is about right and not exact. The optimizer asks the [catalog](crate::Catalog) for the
-//! columns that it has to estimate with and for no others, since looking takes some microseconds a column;
+//! columns that it has to estimate with and for no others, since looking takes some ten microseconds a column;
 //! `optimizer::selectivity` has the estimates.
 
 use cofferdam_types::Value;

@@ -485,3 +485,51 @@ fn columns_of_every_type_are_known() {
         }
     }
 }
+
+/// The processor's time of this thread: others may be busy.
+fn processor_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// `cargo test --release -p cofferdam-store --test it statistics::measure -- --ignored --nocapture`
+#[test]
+#[ignore = "prints times"]
+fn measure_statistics() {
+    let machine = Machine::new(64 << 20);
+    let store = machine.open();
+    let table = create(&store, &machine.budget);
+    let mut random = Random(8);
+    for part in 0..10i64 {
+        put(&store, &machine.budget, table, (0..20_000).map(|id| random.row(part * 20_000 + id, 900)));
+        store.flush().unwrap();
+    }
+    let budget = Budget::root("plan", 64 << 20).unwrap();
+    for is_compacted in [false, true] {
+        if is_compacted {
+            store.compact().unwrap();
+        }
+        for columns in [&[1u16][..], &[0, 1, 2, 3, 4, 5, 6]] {
+            let (rounds, start) = (200, processor_ns());
+            let mut rows = 0;
+            for _ in 0..rounds {
+                let (view, arena) = (now(&store), Arena::new(&budget));
+                let table = view.view().table(table).unwrap();
+                rows = view.view().statistics(&table, columns, &arena).unwrap().rows;
+            }
+            let micros = (processor_ns() - start) as f64 / 1e3 / f64::from(rounds);
+            println!(
+                "{} columns of {rows} rows, compacted {is_compacted}: {micros:.0} us, peak {} KiB",
+                columns.len(),
+                budget.peak() >> 10
+            );
+        }
+        let (rounds, start) = (10_000, processor_ns());
+        let total: u64 = (0..rounds).map(|_| now(&store).view().rows_estimate(table)).sum();
+        println!(
+            "rows_estimate: {:.0} ns, {}",
+            (processor_ns() - start) as f64 / f64::from(rounds),
+            total / 10_000
+        );
+    }
+}
