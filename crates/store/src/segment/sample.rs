@@ -85,15 +85,15 @@ pub(super) struct Closed {
     pub(super) limit: u64,
 }
 
-/// How many rows a sample of a table has that may take so many bytes; 0 for none.
-pub(super) fn rows_for(schema: &Schema<'_>, bytes: usize) -> usize {
+/// How many rows a sample of a table has that may take so many bytes, 0 for none; and what it takes.
+pub(super) fn rows_for(schema: &Schema<'_>, bytes: usize) -> (usize, usize) {
     let columns = schema.columns.iter().map(|column| {
         let kind = column.kind();
         kind.bytes() + 1 + if kind == Kind::Text { SAMPLE_TEXT_BYTES } else { 0 }
     });
     let row_bytes = columns.sum::<usize>() + size_of::<Slot>() + size_of::<u16>();
     let rows = (bytes / row_bytes).min(SAMPLE_ROWS_MAX);
-    if rows < SAMPLE_ROWS_MIN { 0 } else { rows }
+    if rows < SAMPLE_ROWS_MIN { (0, 0) } else { (rows, rows * row_bytes) }
 }
 
 impl<'a> Sample<'a> {
@@ -382,7 +382,7 @@ mod tests {
         let array = Type::Array(Element::of(Type::Integer).expect("integers are elements"));
         assert_eq!(kept_bytes(array, &[0; 33], false), None);
         assert_eq!(kept_bytes(array, &[0; 32], true), None);
-        let mut none = Sample::new_in(&schema, rows_for(&schema, 500), &arena).unwrap();
+        let mut none = Sample::new_in(&schema, rows_for(&schema, 500).0, &arena).unwrap();
         assert!(!none.wants(0) && none.close(5).unwrap().rows == 0);
     }
 }

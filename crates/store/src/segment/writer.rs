@@ -124,17 +124,17 @@ impl WriterSizes {
         // Ranges of bundles are short, and a piece for each column is what others cost.
         let ranges_max = if is_bundled(schema.columns.len()) { RANGES_MAX } else { RANGES_MAX / 2 };
         let places_bytes = (schema.columns.len() + SYSTEM_COLUMNS) * 32;
-        // They are for planners, and worth a part of the last eighth; the sample gets as much of what is for pages.
-        let sample_bytes = chunk_bytes / 16;
+        // They are for planners, and worth a part of the last eighth; the sample gets as much of what is for pages, if it needs it.
+        let (sample_rows, sample_bytes) = sample::rows_for(schema, chunk_bytes / 16);
         let mut registers = [REGISTERS_MAX, REGISTERS_MIN].into_iter();
         let registers = registers.find(|count| count * schema.columns.len() <= chunk_bytes / 32).unwrap_or(0);
         WriterSizes {
             registers,
-            sample_rows: sample::rows_for(schema, sample_bytes),
+            sample_rows,
             chunk_bytes,
             page_rows,
             heap_bytes,
-            pages_bytes: (bytes / 16 * 7 - sample_bytes / 2).min(16 << 20),
+            pages_bytes: (bytes / 16 * 7 - sample_bytes.saturating_sub(chunk_bytes / 32)).min(16 << 20),
             ranges: (bytes / 16 / places_bytes).clamp(1, ranges_max),
             buffer_bytes: (bytes / 16).clamp(2 << 10, 256 << 10),
             row_bytes: row_bytes + schema.columns.len() * 64 / page_rows,
