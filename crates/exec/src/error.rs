@@ -48,6 +48,11 @@ pub enum Error<'a> {
     Spill(SpillProblem),
     /// Give more memory; the details are in the budget's last refusal.
     OutOfMemory(AllocError),
+    /// Give more memory: one value is larger than all that there is.
+    ValueTooLarge {
+        /// The expression that the value is the result of.
+        span: Span,
+    },
     /// Retry if you like: the statement was cancelled.
     Cancelled,
     /// Fix the query or the data: a subquery that stands for a value gave a second row.
@@ -79,6 +84,15 @@ pub enum ArgumentProblem {
         /// The most characters that the column takes.
         count: u32,
     },
+    /// The fraction of a percentile that is not between 0 and 1.
+    FractionOutOfRange {
+        /// Its bits.
+        fraction: u64,
+    },
+    /// A field of a JSON object that has no name.
+    NullFieldName,
+    /// A field of a JSON object whose name is JSON or an array.
+    FieldNameNotScalar,
 }
 
 /// Where in a file a row comes from.
@@ -244,6 +258,7 @@ impl Error<'_> {
             Error::Store(problem) => problem.error.sqlstate(),
             Error::Spill(problem) => problem.sqlstate(),
             Error::OutOfMemory(_) => "53200",
+            Error::ValueTooLarge { .. } => "54000",
             Error::Cancelled => "57014",
             Error::ManyRows => "21000",
             Error::TooDeep => "54001",
@@ -264,7 +279,7 @@ impl Error<'_> {
             | Error::NotSupported { .. } => Remedy::FixInput,
             Error::Store(problem) => problem.error.remedy(),
             Error::Spill(problem) => problem.remedy(),
-            Error::OutOfMemory(_) => Remedy::GiveMemory,
+            Error::OutOfMemory(_) | Error::ValueTooLarge { .. } => Remedy::GiveMemory,
             Error::Cancelled => Remedy::Retry,
         }
     }
@@ -277,9 +292,10 @@ impl Error<'_> {
                 problem: ArgumentProblem::NegativeLimit | ArgumentProblem::NegativeOffset,
                 ..
             } => None,
-            Error::Value { span, .. } | Error::Argument { span, .. } | Error::Refused { span, .. } => {
-                Some(*span)
-            }
+            Error::Value { span, .. }
+            | Error::Argument { span, .. }
+            | Error::Refused { span, .. }
+            | Error::ValueTooLarge { span } => Some(*span),
             Error::File(_)
             | Error::Violation(_)
             | Error::Store(_)
@@ -310,6 +326,9 @@ impl Error<'_> {
             }
             Error::Violation(violation) => Some(Hint::Row(violation.row.as_str())),
             Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit, or select fewer rows or columns")),
+            Error::ValueTooLarge { .. } => {
+                Some(Hint::Text("raise memory_limit, or aggregate fewer rows into one value"))
+            }
         }
     }
 
@@ -337,6 +356,7 @@ impl Error<'_> {
             Error::Argument { problem, span } => Error::Argument { problem, span },
             Error::Refused { refusal, span } => Error::Refused { refusal, span },
             Error::OutOfMemory(error) => Error::OutOfMemory(error),
+            Error::ValueTooLarge { span } => Error::ValueTooLarge { span },
             Error::Cancelled => Error::Cancelled,
             Error::ManyRows => Error::ManyRows,
             Error::TooDeep => Error::TooDeep,
@@ -367,6 +387,8 @@ impl ArgumentProblem {
             ArgumentProblem::NegativeLimit => "2201W",
             ArgumentProblem::NegativeOffset => "2201X",
             ArgumentProblem::TooManyCharacters { .. } => "22001",
+            ArgumentProblem::FractionOutOfRange { .. } => "22003",
+            ArgumentProblem::NullFieldName | ArgumentProblem::FieldNameNotScalar => "22023",
         }
     }
 }
@@ -382,6 +404,14 @@ impl fmt::Display for ArgumentProblem {
             ArgumentProblem::NegativeOffset => f.write_str("OFFSET must not be negative"),
             ArgumentProblem::TooManyCharacters { count } => {
                 write!(f, "value too long for type character varying({count})")
+            }
+            ArgumentProblem::FractionOutOfRange { fraction } => {
+                let fraction = cofferdam_types::Value::Double(f64::from_bits(*fraction));
+                write!(f, "percentile value {fraction} is not between 0 and 1")
+            }
+            ArgumentProblem::NullFieldName => f.write_str("field name must not be null"),
+            ArgumentProblem::FieldNameNotScalar => {
+                f.write_str("key value must be scalar, not array, composite, or json")
             }
         }
     }
@@ -496,6 +526,7 @@ impl fmt::Display for Error<'_> {
             Error::Store(problem) => problem.fmt(f),
             Error::Spill(problem) => problem.fmt(f),
             Error::OutOfMemory(error) => error.fmt(f),
+            Error::ValueTooLarge { .. } => f.write_str("a value is larger than the memory that there is"),
             Error::Cancelled => f.write_str("canceling statement due to user request"),
             Error::ManyRows => f.write_str("more than one row returned by a subquery used as an expression"),
             Error::TooDeep => f.write_str("recursive queries are nested too deep"),

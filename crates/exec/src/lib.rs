@@ -36,6 +36,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod batch;
+mod canonical;
 mod csv;
 mod error;
 mod execution;

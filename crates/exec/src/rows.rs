@@ -104,6 +104,11 @@ impl<'a> RowLayout<'a> {
         Ok(())
     }
 
+    /// The number in a column of 32 bits.
+    pub(crate) fn integer(&self, column: usize, row: &[u8]) -> i32 {
+        i32::from_le_bytes(bytes_at(row, self.columns[column].offset))
+    }
+
     /// The bytes of a text.
     fn text<'r>(&self, row: &'r [u8], column: usize) -> &'r [u8] {
         let Column { offset, previous_text, .. } = self.columns[column];
@@ -152,6 +157,26 @@ impl<'a> RowEncoder<'a> {
     #[inline(always)]
     pub(crate) fn row(&self, i: usize) -> &[u8] {
         &self.bytes[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) -> Result<(), AllocError> {
+        self.bytes.clear();
+        self.starts.clear();
+        self.starts.push(0)
+    }
+
+    /// Makes room for a row of so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), AllocError> {
+        self.bytes.reserve(bytes)?;
+        self.starts.reserve(1)
+    }
+
+    /// Adds a row that is bytes already.
+    pub(crate) fn push(&mut self, row: &[u8]) -> Result<(), AllocError> {
+        self.reserve(row.len())?;
+        self.bytes.extend_from_slice(row)?;
+        self.starts.push(self.bytes.len())
     }
 
     /// Encodes the given rows of the columns.

@@ -1,364 +1,708 @@
-//! Grouping and DISTINCT through a hash table of key bytes.
+//! Grouping: rows to groups, and what each group's aggregates are.
 //!
-//! The bytes of a GROUP BY key are written once, when its group is first met, into blocks of the operator's arena;
-//! [`RowBlocks::push`](crate::rows::RowBlocks::push) is where the budget is asked. Groups are numbered as they come, and
-//! each aggregate is an array by group number.
+//! ```text
+//! batch ──> keys of a grouping set ──> groups (table) ──> states of one aggregate after the other
+//!      └──> arguments, filters ──┬─────────────────────────┘
+//!                                ├─ DISTINCT: what its group has not met (`dedup`) ──────┘
+//!                                └─ ORDER BY: sorted by group and order (`ordered`) ─────┘   behind the last row
+//! ```
 //!
-//! **Peak bytes**: per group its key, 4 bytes of length, 16 of table entry, 4 to 8 of slots, and 8 to 24 per aggregate
-//! (a text state: twice its longest text); per distinct argument as for a group.
+//! A batch is grouped as a whole: its keys are encoded and hashed column by column, then each row's group is found, then each
+//! aggregate takes all rows. With several grouping sets that is done for each of them; a key has the number of its set,
+//! and NULL where the set lacks a column.
 //!
-//! **Ladder**: in memory, then the typed error.
+//! | file | holds |
+//! |---|---|
+//! | `keys` | keys of rows as bytes, and back |
+//! | `table`, `pages` | the groups |
+//! | `ladder`, `partitions` | groups on disk |
+//! | `dedup` | keys that pass once |
+//! | `source` | groups as rows |
+//! | `roles` | what pipelines ask |
+//!
+//! The states are in [`super::state`].
+//!
+//! **Ladder**: that of [`ladder`], of [`dedup`], and of sorting. Who is refused memory makes the largest of them go to disk.
+//!
+//! **Peak bytes**: what is granted; the least is a batch's vectors and what writing to disk takes.
+
+pub(crate) mod dedup;
+mod keys;
+pub(crate) mod ladder;
+pub(crate) mod pages;
+pub(crate) mod partitions;
+mod roles;
+mod source;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
+
+use core::ops::Range;
 
 use allocator_api2::vec::Vec as OwnedVec;
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, BudgetAlloc};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, Growing};
 use cofferdam_plan::Span;
-use cofferdam_plan::physical::{
-    Aggregate as PlanAggregate, AggregateFunction, HashAggregate as PlanHashAggregate, OperatorId,
-};
+use cofferdam_plan::physical::{Aggregate as PlanAggregate, AggregateFunction, HashAggregate};
 use cofferdam_types::Type;
 
-use super::State;
-use super::state::{StateError, States};
-use crate::batch::{BatchRows, Kind, SelectionId, Store, VectorId};
+use self::dedup::{Dedup, Drained, Passing};
+use self::keys::{KeyShape, Keys, RowKeys};
+use self::ladder::{Ladder, LadderError};
+use self::partitions::{PartitionCounts, Partitions};
+use self::table::hash_of;
+use super::state::cells::Taken;
+use super::state::{State, StateError, Stopped};
+use crate::batch::{BatchRows, Kind, Rows, SelectionId, Store, VectorId};
+use crate::canonical::Canonical;
 use crate::error::Error;
 use crate::expr::{Program, Registers, compile};
-use crate::hash_table::HashTable;
-use crate::pipeline::{Context, Opening, Output, Passed};
-use crate::rows::{RowBlocks, RowEncoder, RowLayout};
+use crate::operators::filter::Conjuncts;
+use crate::rows::{RowEncoder, RowLayout};
+use crate::spill::{IsCancelled, SpillFailure, SpillSpace};
+
+pub(crate) use self::roles::{AggregateSink, AggregateSource};
+
+/// What operators that go to disk have at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Disk<'d> {
+    /// Where files are made, if anywhere.
+    pub(crate) space: Option<&'d SpillSpace>,
+    /// The operator's name, for the list of files.
+    pub(crate) name: &'d str,
+    /// How many structures of the operator go to disk, each in files of its own.
+    pub(crate) share: u64,
+    pub(crate) is_cancelled: IsCancelled<'d>,
+}
 
 /// The groups of an aggregate.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    rows: RowBlocks,
-    table: HashTable,
-    states: OwnedVec<States, BudgetAlloc>,
-    count: usize,
+    ladder: Ladder,
+    /// Of the aggregates that take distinct arguments, in their order.
+    dedups: OwnedVec<Dedup, BudgetAlloc>,
+    scratch: Growing<u8>,
+}
+
+/// The states of a plan's aggregates, and where they stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct States<'a> {
+    list: &'a [State],
+    spans: &'a [Span],
+    bytes: usize,
+}
+
+impl<'a> States<'a> {
+    fn of(aggregates: &[PlanAggregate<'a>], arena: &'a Arena) -> Result<States<'a>, AllocError> {
+        let mut list = Vec::with_capacity_in(aggregates.len(), arena)?;
+        let mut bytes = 0;
+        for aggregate in aggregates {
+            let mut args = [Type::Unknown; 2];
+            for (ty, arg) in args.iter_mut().zip(aggregate.args) {
+                *ty = arg.ty;
+            }
+            let state = State::new(aggregate.function, &args, aggregate.ty, bytes);
+            bytes += state.bytes();
+            list.push(state)?;
+        }
+        let spans = arena.alloc_slice_from_iter(aggregates.iter().map(|aggregate| aggregate.span))?;
+        Ok(States { list: list.into_slice(), spans, bytes })
+    }
+
+    /// Makes room for what was refused; other errors are the statement's.
+    fn make_room<'e>(&self, error: Error<'e>, groups: &mut Groups, disk: &Disk<'_>) -> Result<(), Error<'e>> {
+        let Error::OutOfMemory(refused) = error else { return Err(error) };
+        groups.make_room(self.list, refused, disk).map_err(|error| self.error(error))
+    }
+
+    fn error<'e>(&self, error: LadderError) -> Error<'e> {
+        error.into_error(|state| self.spans.get(state).copied().unwrap_or_default())
+    }
 }
 
 impl Groups {
-    fn grow(&mut self, groups: usize) -> Result<(), AllocError> {
-        if groups > self.count {
-            self.count = groups;
-            self.states.iter_mut().try_for_each(|states| states.grow(groups))?;
+    fn new(states: &States<'_>, dedups: usize, budget: &Budget) -> Result<Groups, AllocError> {
+        let mut list = OwnedVec::new_in(BudgetAlloc::new(budget));
+        list.try_reserve_exact(dedups).map_err(|_| AllocError)?;
+        for _ in 0..dedups {
+            list.push(Dedup::new(budget));
         }
-        Ok(())
+        Ok(Groups { ladder: Ladder::new(budget, states.bytes), dedups: list, scratch: Growing::new(budget) })
     }
 
-    fn of(state: &mut State) -> &mut Groups {
-        let State::Groups(groups) = state else { unreachable!("the sink of the aggregate made it") };
-        groups
+    /// What was done on disk.
+    pub(crate) fn counts(&self) -> PartitionCounts {
+        self.dedups.iter().map(Dedup::counts).fold(self.ladder.counts(), |all, more| PartitionCounts {
+            files: all.files + more.files,
+            parted: all.parted + more.parted,
+            bytes: all.bytes + more.bytes,
+        })
+    }
+
+    /// Takes what writing takes, for all of them together, once they hold a part of the memory.
+    fn prepare(&mut self, disk: &Disk<'_>) {
+        if self.ladder.is_prepared() || disk.space.is_none() {
+            return;
+        }
+        let dedup_bytes = self.dedups.iter().map(Dedup::table_bytes).sum::<usize>();
+        let held_bytes = (self.ladder.table.charged_bytes() + dedup_bytes) as u64;
+        if held_bytes >= Partitions::held_bytes_before(self.scratch.budget(), disk.share) {
+            self.ladder.prepare(disk);
+            for dedup in &mut self.dedups {
+                dedup.prepare(disk);
+            }
+        }
+    }
+
+    /// Makes the largest holder go to disk.
+    fn make_room(
+        &mut self,
+        states: &[State],
+        refused: AllocError,
+        disk: &Disk<'_>,
+    ) -> Result<(), LadderError> {
+        let table_bytes = self.ladder.table.charged_bytes();
+        let largest = self.dedups.iter_mut().max_by_key(|dedup| dedup.table_bytes());
+        match largest {
+            Some(dedup) if dedup.table_bytes() > table_bytes => Ok(dedup.evict(refused, disk)?),
+            _ => self.ladder.flush(states, refused, disk),
+        }
     }
 }
 
 /// Groups rows and aggregates each group.
 #[derive(Debug)]
 pub(crate) struct GroupsSink<'a> {
-    id: OperatorId,
-    keys: Vec<'a, Program<'a>>,
-    key_columns: &'a [VectorId],
-    layout: RowLayout<'a>,
-    encoder: RowEncoder<'a>,
-    aggregates: Vec<'a, Aggregate<'a>>,
+    keys: Keys<'a>,
+    states: States<'a>,
+    inputs: Vec<'a, Input<'a>>,
     /// The group of each row of the batch.
-    groups: &'a mut [u32],
+    places: &'a mut [u64],
+    /// What is still to be done with the rows of a batch.
+    tasks: Vec<'a, Task>,
+    /// Which dedup is drained, behind the last row.
+    draining: usize,
 }
 
-#[derive(Debug)]
-struct Aggregate<'a> {
-    argument: Option<Program<'a>>,
-    distinct: Option<DistinctArguments<'a>>,
-    span: Span,
+/// The aggregates from one on are still to take the rows at some positions.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    start: usize,
+    end: usize,
+    first: usize,
 }
 
-/// The arguments that an aggregate has taken, each with its group before it.
+/// What an aggregate takes of the rows of the batch.
 #[derive(Debug)]
-struct DistinctArguments<'a> {
+struct Input<'a> {
+    args: Vec<'a, Program<'a>>,
+    columns: &'a [VectorId],
+    filter: Option<Conjuncts<'a>>,
+    /// The rows of the batch that pass the filter.
+    rows: BatchRows,
+    distinct: Option<DistinctInput<'a>>,
+}
+
+/// The arguments of an aggregate that takes each once.
+#[derive(Debug)]
+struct DistinctInput<'a> {
+    /// Which of the dedups.
+    index: usize,
+    canonicals: Vec<'a, Canonical>,
+    key_columns: &'a [VectorId],
+    key_layout: RowLayout<'a>,
+    key_encoder: RowEncoder<'a>,
+    /// The arguments themselves, for those that wait.
     layout: RowLayout<'a>,
     encoder: RowEncoder<'a>,
-    scratch: Vec<'a, u8>,
-    rows: RowBlocks,
-    table: HashTable,
+    /// The rows of the batch that pass.
     selection: SelectionId,
+    scratch: Vec<'a, u8>,
+    /// What has waited, to be taken.
+    waited: Waited<'a>,
+}
+
+/// Rows that have waited: their keys, and their arguments in columns.
+#[derive(Debug)]
+struct Waited<'a> {
+    columns: &'a [VectorId],
+    keys: RowKeys<'a>,
+    args: Vec<'a, u8>,
+    /// Where the arguments of each row begin, and where the last ones end.
+    starts: Vec<'a, usize>,
 }
 
 impl<'a> GroupsSink<'a> {
+    /// The sink, and the groups that it fills.
     pub(crate) fn open(
-        plan: &PlanHashAggregate<'a>,
-        opening: &Opening<'_, 'a>,
+        plan: &HashAggregate<'a>,
+        columns: &[VectorId],
         store: &mut Store<'a>,
-        cx: &mut Context<'_>,
-    ) -> Result<GroupsSink<'a>, Error<'a>> {
-        let arena = opening.arena;
-        let columns = opening.columns_of(plan.input);
-        let is_whole = plan.sets.len() == 1 && plan.sets[0].len() == plan.groups.len();
-        if !is_whole {
-            return Err(Error::NotSupported { what: "grouping sets" });
-        }
+        arena: &'a Arena,
+    ) -> Result<(GroupsSink<'a>, Groups), Error<'a>> {
         let mut registers = Registers::new(arena);
-        let mut keys = Vec::with_capacity_in(plan.groups.len(), arena)?;
-        for group in plan.groups {
-            keys.push(compile(group, columns, store, &mut registers)?)?;
-        }
-        let key_columns = &*arena.alloc_slice_from_iter(keys.iter().map(|key: &Program<'_>| key.result))?;
-        let layout = RowLayout::keys(key_columns.iter().map(|&id| store.vector(id).kind()), arena)?;
-        let pieces = BudgetAlloc::new(opening.budget());
-        let mut states = OwnedVec::new_in(pieces.clone());
-        states.try_reserve_exact(plan.aggregates.len()).map_err(|_| AllocError)?;
-        let mut aggregates = Vec::with_capacity_in(plan.aggregates.len(), arena)?;
+        let keys = Keys::open(plan, columns, store, &mut registers, arena)?;
+        let states = States::of(plan.aggregates, arena)?;
+        let mut inputs = Vec::with_capacity_in(plan.aggregates.len(), arena)?;
+        let mut dedups = 0;
         for aggregate in plan.aggregates {
-            aggregates.push(Aggregate::open(aggregate, columns, &pieces, store, &mut registers, arena)?)?;
-            let ty = aggregate.args.first().map_or(Type::Unknown, |argument| argument.ty);
-            states.push(States::new(aggregate.function, ty, aggregate.ty, &pieces));
+            inputs.push(Input::open(aggregate, columns, &mut dedups, store, &mut registers, arena)?)?;
         }
-        let (rows, table) = (RowBlocks::new(&pieces), HashTable::new(&pieces));
-        *cx.state(opening.id) = State::Groups(Groups { rows, table, states, count: 0 });
-        Ok(GroupsSink {
-            id: opening.id,
-            keys,
-            key_columns,
-            layout,
-            encoder: RowEncoder::new(arena),
-            aggregates,
-            groups: arena.alloc_slice_fill(store.capacity, 0)?,
-        })
+        let groups = Groups::new(&states, dedups, arena.budget())?;
+        let tasks = Vec::with_capacity_in(2 * (inputs.len() + 2), arena)?;
+        let places = arena.alloc_slice_fill(store.capacity, 0)?;
+        Ok((GroupsSink { keys, states, inputs, places, tasks, draining: 0 }, groups))
     }
 
     /// Adds the rows of a batch to their groups.
     pub(crate) fn take(
         &mut self,
         batch: BatchRows,
+        groups: &mut Groups,
         store: &mut Store<'a>,
-        cx: &mut Context<'_>,
+        disk: &Disk<'_>,
     ) -> Result<(), Error<'a>> {
-        let groups = Groups::of(cx.state(self.id));
-        for key in self.keys.iter_mut() {
-            key.run(store, batch)?;
+        let disk = &Disk { share: 1 + groups.dedups.len() as u64, ..*disk };
+        let states = self.states;
+        while let Err(error) = self.compute(batch, store) {
+            states.make_room(error, groups, disk)?;
         }
-        if self.keys.is_empty() {
-            groups.grow(1)?;
-        } else {
-            let rows = store.rows(batch);
-            self.encoder.encode(&self.layout, self.key_columns, rows, store)?;
-            for i in 0..rows.len() {
-                let (group, _) = groups.table.find_or_insert(self.encoder.row(i), &mut groups.rows)?;
-                self.groups[rows.nth(i)] = group as u32;
+        for set in 0..self.keys.sets_count() {
+            groups.prepare(disk);
+            while let Err(refused) = self.keys.encode(set, batch, store) {
+                states.make_room(refused.into(), groups, disk)?;
             }
-            groups.grow(groups.table.len())?;
-        }
-        for (aggregate, states) in self.aggregates.iter_mut().zip(groups.states.iter_mut()) {
-            aggregate.take(batch, self.groups, states, store)?;
+            for input in self.inputs.iter_mut() {
+                input.keep_new(batch, &self.keys.rows, &states, groups, store, disk)?;
+            }
+            let GroupsSink { keys, states, inputs, places, tasks, .. } = self;
+            let work = Work { keys: &keys.rows, states, inputs, only: None, places, tasks };
+            work.absorb(store.rows(batch), groups, store, disk).map_err(|error| states.error(error))?;
         }
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
-        // Without keys there is one group even of no rows.
-        if self.keys.is_empty() {
-            Groups::of(cx.state(self.id)).grow(1)?;
+    /// Computes keys and arguments for the rows of a batch; may be done again.
+    fn compute(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
+        self.keys.run(batch, store)?;
+        self.inputs.iter_mut().try_for_each(|input| input.run(batch, store))
+    }
+
+    /// After the last batch; is called until it gives true.
+    pub(crate) fn finish(
+        &mut self,
+        groups: &mut Groups,
+        store: &mut Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<bool, Error<'a>> {
+        let disk = &Disk { share: 1 + groups.dedups.len() as u64, ..*disk };
+        if self.draining < self.inputs.len() {
+            let is_drained = self.drain(self.draining, groups, store, disk)?;
+            self.draining += usize::from(is_drained);
+            return Ok(false);
         }
+        // A set without keys has a group even of no rows.
+        for set in 0..self.keys.sets_count() {
+            if self.keys.is_empty_set(set) {
+                self.keys.encode(set, BatchRows::all(1), store)?;
+                let (hash, key, rest) = self.keys.rows.row(0);
+                while let Err(refused) = groups.ladder.table.find_or_add(hash, key, rest) {
+                    let room = groups.make_room(self.states.list, refused, disk);
+                    room.map_err(|error| self.states.error(error))?;
+                }
+            }
+        }
+        groups.dedups.clear();
+        let completed = groups.ladder.complete(self.states.list, disk.is_cancelled);
+        completed.map_err(|error| self.states.error(error))?;
         Ok(true)
     }
-}
 
-/// Hands out groups, the keys and then the aggregates.
-#[derive(Debug)]
-pub(crate) struct GroupsSource<'a> {
-    id: OperatorId,
-    layout: RowLayout<'a>,
-    keys_count: usize,
-    spans: &'a [Span],
-    output: &'a [VectorId],
-    /// The first group that is not handed out.
-    next: usize,
-}
-
-impl<'a> GroupsSource<'a> {
-    pub(crate) fn open(
-        plan: &PlanHashAggregate<'a>,
-        opening: &Opening<'_, 'a>,
+    /// Lets an aggregate take arguments that have waited; gives whether there are no more.
+    fn drain(
+        &mut self,
+        index: usize,
+        groups: &mut Groups,
         store: &mut Store<'a>,
-    ) -> Result<(GroupsSource<'a>, &'a [VectorId]), Error<'a>> {
-        let arena = opening.arena;
-        let output = opening.add_columns(store)?;
-        let spans = arena.alloc_slice_from_iter(plan.aggregates.iter().map(|aggregate| aggregate.span))?;
-        let layout = RowLayout::keys(plan.groups.iter().map(|group| Kind::of(group.ty)), arena)?;
-        let keys_count = plan.groups.len();
-        Ok((GroupsSource { id: opening.id, layout, keys_count, spans, output, next: 0 }, output))
-    }
-
-    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
-        let groups = Groups::of(cx.state(self.id));
-        let first = self.next;
-        let count = store.capacity.min(groups.count - first);
-        self.next = first + count;
-        if count == 0 {
-            return Ok(Output::End);
+        disk: &Disk<'_>,
+    ) -> Result<bool, Error<'a>> {
+        let Some(distinct) = &mut self.inputs[index].distinct else { return Ok(true) };
+        let waited = &mut distinct.waited;
+        waited.clear()?;
+        let dedup = &mut groups.dedups[distinct.index];
+        let capacity = store.capacity;
+        let drained = dedup.drain(disk.is_cancelled, |key, belongings| {
+            waited.push(key, belongings, &self.keys.shape)?;
+            Ok(waited.is_full(capacity))
+        });
+        let rows = waited.rows_count();
+        let drained = drained?;
+        if let (Drained::Refused(refused), 0) = (drained, rows) {
+            self.states.make_room(refused.into(), groups, disk)?;
         }
-        let (keys, results) = self.output.split_at(self.keys_count);
-        let rows = (first..first + count).map(|group| groups.rows.get(groups.table.row(group)));
-        for (index, &target) in keys.iter().enumerate() {
-            self.layout.decode(index, rows.clone(), target, store)?;
+        if rows > 0 {
+            while let Err(refused) = distinct.waited.decode(&distinct.layout, store) {
+                self.states.make_room(refused.into(), groups, disk)?;
+            }
+            let GroupsSink { states, inputs, places, tasks, .. } = self;
+            let waited = match &inputs[index].distinct {
+                Some(distinct) => &distinct.waited,
+                None => unreachable!("it is distinct, as was seen above"),
+            };
+            let work = Work {
+                keys: &waited.keys,
+                states,
+                inputs,
+                only: Some((index, waited.columns)),
+                places,
+                tasks,
+            };
+            work.absorb(Rows::All(rows), groups, store, disk).map_err(|error| states.error(error))?;
         }
-        for ((states, &span), &target) in groups.states.iter().zip(self.spans).zip(results) {
-            let done = states.finish(first, count, target, store);
-            done.map_err(|error| state_error(error, span))?;
-        }
-        Ok(Output::Batch(BatchRows::all(count)))
+        Ok(matches!(drained, Drained::All))
     }
 }
 
-fn state_error<'a>(error: StateError, span: Span) -> Error<'a> {
-    match error {
-        StateError::OutOfMemory(error) => Error::OutOfMemory(error),
-        StateError::Value(error) => Error::Value { error, span },
+/// Rows on their way to their groups.
+struct Work<'w, 'a> {
+    keys: &'w RowKeys<'a>,
+    states: &'w States<'a>,
+    inputs: &'w [Input<'a>],
+    /// One aggregate that takes them, from these columns; else all do.
+    only: Option<(usize, &'a [VectorId])>,
+    places: &'w mut [u64],
+    tasks: &'w mut Vec<'a, Task>,
+}
+
+impl<'a> Work<'_, 'a> {
+    /// Lets aggregates take the rows whose keys are there; `rows` tells which rows of the batch these are.
+    ///
+    /// Where memory is refused, it is made, and what is left is done with groups that are found anew.
+    fn absorb(
+        self,
+        rows: Rows<'_>,
+        groups: &mut Groups,
+        store: &Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<(), LadderError> {
+        let aggregates = match self.only {
+            Some((index, _)) => index..index + 1,
+            None => 0..self.inputs.len(),
+        };
+        self.tasks.clear();
+        self.tasks.push(Task { start: 0, end: rows.len(), first: aggregates.start })?;
+        while let Some(Task { start, end, first }) = self.tasks.pop() {
+            if start == end {
+                continue;
+            }
+            let is_fresh = groups.ladder.table.is_empty();
+            let (found, refused) = self.keys.find(start..end, rows, &mut groups.ladder.table, self.places);
+            if found < end {
+                self.tasks.push(Task { start: found, end, first })?;
+            }
+            let stopped = self.update(first..aggregates.end, start..found, rows, groups, store);
+            let (aggregate, at, error) = match (stopped, refused) {
+                (None, None) => continue,
+                (None, Some(refused)) => {
+                    groups.make_room(self.states.list, refused, disk)?;
+                    continue;
+                }
+                (Some(stopped), _) => stopped,
+            };
+            let StateError::OutOfMemory(refused) = error else {
+                return Err(LadderError::State(aggregate, error));
+            };
+            let has_moved = at > start || aggregate > first;
+            if is_fresh && !has_moved {
+                if found - start == 1 {
+                    // The table has the one group; what else there is can go.
+                    let Some(dedup) = groups.dedups.iter_mut().find(|dedup| dedup.table_bytes() > 0) else {
+                        return Err(LadderError::TooLarge(Some(aggregate), refused));
+                    };
+                    dedup.evict(refused, disk)?;
+                }
+                // Perhaps it is the groups of the other rows that leave no room.
+                let half = start + (found - start) / 2;
+                self.tasks.push(Task { start: half, end: found, first })?;
+                self.tasks.push(Task { start, end: half, first })?;
+            } else {
+                self.tasks.push(Task { start: at, end: found, first: aggregate })?;
+                if aggregate + 1 < aggregates.end {
+                    self.tasks.push(Task { start, end: at, first: aggregate + 1 })?;
+                }
+            }
+            groups.make_room(self.states.list, refused, disk)?;
+        }
+        Ok(())
+    }
+
+    /// Lets aggregates take the rows at some positions; gives the aggregate that was stopped, the position, and why.
+    fn update(
+        &self,
+        aggregates: Range<usize>,
+        positions: Range<usize>,
+        rows: Rows<'_>,
+        groups: &mut Groups,
+        store: &Store<'a>,
+    ) -> Option<(usize, usize, StateError)> {
+        if positions.is_empty() {
+            return None;
+        }
+        let bounds = rows.nth(positions.start)..rows.nth(positions.end - 1) + 1;
+        let places = self.keys.places(rows.nth(positions.start), self.places);
+        for aggregate in aggregates {
+            let state = &self.states.list[aggregate];
+            let (taken, columns) = match self.only {
+                Some((_, columns)) => (Taken::of(rows, bounds.clone()), columns),
+                None => {
+                    let input = &self.inputs[aggregate];
+                    (Taken::of(store.rows(input.taken_rows()), bounds.clone()), input.columns)
+                }
+            };
+            let Groups { ladder, scratch, .. } = groups;
+            let done = state.update(&mut ladder.table, places, taken, columns, store, scratch);
+            if let Err(Stopped { row, error }) = done {
+                let at = match rows {
+                    Rows::All(_) => row,
+                    Rows::Some(list) => list.partition_point(|&listed| usize::from(listed) < row),
+                };
+                return Some((aggregate, at.max(positions.start), error));
+            }
+        }
+        None
     }
 }
 
-impl<'a> Aggregate<'a> {
+impl<'a> Input<'a> {
     fn open(
         plan: &PlanAggregate<'a>,
         columns: &[VectorId],
-        pieces: &BudgetAlloc,
+        dedups: &mut usize,
         store: &mut Store<'a>,
         registers: &mut Registers<'a>,
         arena: &'a Arena,
-    ) -> Result<Aggregate<'a>, Error<'a>> {
-        let is_known = matches!(
-            plan.function,
-            AggregateFunction::CountRows
-                | AggregateFunction::Count
-                | AggregateFunction::Sum
-                | AggregateFunction::Avg
-                | AggregateFunction::Min
-                | AggregateFunction::Max
-        );
-        if !is_known || plan.filter.is_some() {
-            return Err(Error::NotSupported { what: plan.function.name() });
-        }
-        let argument = match plan.args.first() {
-            Some(argument) => Some(compile(argument, columns, store, registers)?),
+    ) -> Result<Input<'a>, Error<'a>> {
+        let filter = match plan.filter {
+            Some(filter) => Some(Conjuncts::compile(&[filter], columns, store, registers, arena)?),
             None => None,
         };
-        let mut distinct = None;
-        if let Some(program) = &argument {
-            // Read before the next aggregate's program runs.
-            registers.give_back(program)?;
-            if plan.distinct {
-                distinct =
-                    Some(DistinctArguments::open(store.vector(program.result).kind(), pieces, store, arena)?);
-            }
+        let is_literal = plan.function == AggregateFunction::Grouping;
+        let mut args = Vec::with_capacity_in(plan.args.len(), arena)?;
+        for arg in plan.args.iter().filter(|_| !is_literal) {
+            // Its register stays taken: the arguments of all aggregates are there at once.
+            args.push(compile(arg, columns, store, registers)?)?;
         }
-        Ok(Aggregate { argument, distinct, span: plan.span })
+        let columns = &*arena.alloc_slice_from_iter(args.iter().map(|arg: &Program<'_>| arg.result))?;
+        if !plan.order_by.is_empty() {
+            return Err(Error::NotSupported { what: "an aggregate with an order" });
+        }
+        let distinct = match plan.distinct && !args.is_empty() {
+            true => {
+                *dedups += 1;
+                Some(DistinctInput::open(plan, *dedups - 1, columns, store, arena)?)
+            }
+            false => None,
+        };
+        Ok(Input { args, columns, filter, rows: BatchRows::all(0), distinct })
     }
 
-    fn take(
-        &mut self,
-        batch: BatchRows,
-        groups: &[u32],
-        states: &mut States,
-        store: &mut Store<'a>,
-    ) -> Result<(), Error<'a>> {
-        let Some(program) = &mut self.argument else {
-            states.count_rows(store.rows(batch), groups);
-            return Ok(());
-        };
-        program.run(store, batch)?;
-        let batch = match &mut self.distinct {
-            Some(distinct) => distinct.keep_new(batch, program.result, groups, store)?,
+    /// Computes the arguments for the rows of a batch that pass the filter.
+    fn run(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
+        self.rows = match &mut self.filter {
+            Some(filter) => filter.apply(batch, store)?,
             None => batch,
         };
-        let argument = store.vector(program.result);
-        let done = states.update(argument, store.rows(batch), groups, store);
-        done.map_err(|error| state_error(error, self.span))
-    }
-}
-
-impl<'a> DistinctArguments<'a> {
-    fn open(
-        kind: Kind,
-        pieces: &BudgetAlloc,
-        store: &mut Store<'a>,
-        arena: &'a Arena,
-    ) -> Result<DistinctArguments<'a>, Error<'a>> {
-        Ok(DistinctArguments {
-            layout: RowLayout::keys([kind].into_iter(), arena)?,
-            encoder: RowEncoder::new(arena),
-            scratch: Vec::new_in(arena),
-            rows: RowBlocks::new(pieces),
-            table: HashTable::new(pieces),
-            selection: store.add_selection(arena)?,
-        })
+        for arg in self.args.iter_mut() {
+            arg.run(store, self.rows)?;
+        }
+        if let Some(distinct) = &mut self.distinct {
+            distinct.encode(self.rows, self.columns, store)?;
+        }
+        Ok(())
     }
 
-    /// The rows whose argument their group has not met before.
+    /// The rows of the batch that it takes.
+    fn taken_rows(&self) -> BatchRows {
+        match &self.distinct {
+            Some(distinct) => BatchRows { count: self.rows.count, selection: Some(distinct.selection) },
+            None => self.rows,
+        }
+    }
+
+    /// Of an aggregate that takes distinct arguments: picks the rows whose group has not met theirs.
     fn keep_new(
         &mut self,
         batch: BatchRows,
-        argument: VectorId,
-        groups: &[u32],
+        keys: &RowKeys<'a>,
+        states: &States<'_>,
+        groups: &mut Groups,
         store: &mut Store<'a>,
-    ) -> Result<BatchRows, Error<'a>> {
-        let mut selection = store.take_selection(self.selection);
-        let rows = store.rows(batch);
-        self.encoder.encode(&self.layout, &[argument], rows, store)?;
+        disk: &Disk<'_>,
+    ) -> Result<(), Error<'a>> {
+        let Some(distinct) = &mut self.distinct else { return Ok(()) };
+        let mut selection = store.take_selection(distinct.selection);
+        let (of_batch, rows) = (store.rows(batch), store.rows(self.rows));
         selection.count = 0;
+        // Both ascend, and the rows that passed the filter are among those of the batch.
+        let mut position = 0;
         for i in 0..rows.len() {
             let row = rows.nth(i);
-            self.scratch.clear();
-            self.scratch.extend_from_slice(&groups[row].to_le_bytes())?;
-            self.scratch.extend_from_slice(self.encoder.row(i))?;
-            let (_, is_new) = self.table.find_or_insert(&self.scratch, &mut self.rows)?;
+            while of_batch.nth(position) != row {
+                position += 1;
+            }
+            let (_, key, rest) = keys.row(position);
+            while let Err(refused) = distinct.join_key(key, i) {
+                states.make_room(refused.into(), groups, disk)?;
+            }
+            let rest_bytes = (rest.len() as u32).to_le_bytes();
+            let hash = hash_of(&distinct.scratch);
+            let rest = [&rest_bytes, rest];
+            let is_new = loop {
+                match groups.offer(distinct, hash, &rest, i, disk) {
+                    Err(SpillFailure::OutOfMemory(refused)) => {
+                        states.make_room(refused.into(), groups, disk)?
+                    }
+                    offered => break offered?,
+                }
+            };
             selection.rows[selection.count] = row as u16;
             selection.count += usize::from(is_new);
         }
-        store.put_selection_back(self.selection, selection);
-        Ok(BatchRows { count: batch.count, selection: Some(self.selection) })
+        store.put_selection_back(distinct.selection, selection);
+        Ok(())
     }
 }
 
-/// Passes each distinct row once, when it is first met.
-#[derive(Debug)]
-pub(crate) struct Distinct<'a> {
-    columns: &'a [VectorId],
-    layout: RowLayout<'a>,
-    encoder: RowEncoder<'a>,
-    rows: RowBlocks,
-    table: HashTable,
-    selection: SelectionId,
+impl Groups {
+    fn offer(
+        &mut self,
+        distinct: &DistinctInput<'_>,
+        hash: u64,
+        rest: &[&[u8]; 2],
+        i: usize,
+        disk: &Disk<'_>,
+    ) -> Result<bool, SpillFailure> {
+        let dedup = &mut self.dedups[distinct.index];
+        let belongings = [rest[0], rest[1], distinct.encoder.row(i)];
+        Ok(match dedup.pass(hash, &distinct.scratch, disk)? {
+            Passing::Now => true,
+            Passing::Met => false,
+            Passing::Waits => {
+                dedup.wait(hash, &distinct.scratch, &belongings, disk)?;
+                false
+            }
+        })
+    }
 }
 
-impl<'a> Distinct<'a> {
-    pub(crate) fn open(
-        columns: &'a [VectorId],
+impl<'a> DistinctInput<'a> {
+    fn open(
+        plan: &PlanAggregate<'a>,
+        index: usize,
+        columns: &[VectorId],
         store: &mut Store<'a>,
         arena: &'a Arena,
-    ) -> Result<Distinct<'a>, Error<'a>> {
-        let pieces = &BudgetAlloc::new(arena.budget());
-        let layout = RowLayout::keys(columns.iter().map(|&id| store.vector(id).kind()), arena)?;
-        Ok(Distinct {
-            columns,
-            layout,
+    ) -> Result<DistinctInput<'a>, Error<'a>> {
+        let mut canonicals = Vec::new_in(arena);
+        let mut key_columns = Vec::with_capacity_in(columns.len(), arena)?;
+        let mut waited = Vec::with_capacity_in(columns.len(), arena)?;
+        for (&column, arg) in columns.iter().zip(plan.args) {
+            let canonical = Canonical::open(column, arg.ty, store, arena)?;
+            key_columns.push(canonical.map_or(column, |canonical| canonical.column()))?;
+            if let Some(canonical) = canonical {
+                canonicals.push(canonical)?;
+            }
+            waited.push(store.add_vector(Kind::of(arg.ty), arena)?)?;
+        }
+        let key_columns = &*key_columns.into_slice();
+        let kinds = |of: &[VectorId], store: &Store<'a>| {
+            let kinds = of.iter().map(|&id| store.vector(id).kind());
+            arena.alloc_slice_from_iter(kinds).map(|kinds| kinds.iter().copied())
+        };
+        Ok(DistinctInput {
+            index,
+            canonicals,
+            key_columns,
+            key_layout: RowLayout::keys(kinds(key_columns, store)?, arena)?,
+            key_encoder: RowEncoder::new(arena),
+            layout: RowLayout::new(kinds(columns, store)?, arena)?,
             encoder: RowEncoder::new(arena),
-            rows: RowBlocks::new(pieces),
-            table: HashTable::new(pieces),
             selection: store.add_selection(arena)?,
+            scratch: Vec::new_in(arena),
+            waited: Waited {
+                columns: waited.into_slice(),
+                keys: RowKeys::new(arena),
+                args: Vec::new_in(arena),
+                starts: Vec::new_in(arena),
+            },
         })
     }
 
-    pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {
-        let mut selection = store.take_selection(self.selection);
-        let rows = store.rows(batch);
-        self.encoder.encode(&self.layout, self.columns, rows, store)?;
-        selection.count = 0;
-        for i in 0..rows.len() {
-            let (_, is_new) = self.table.find_or_insert(self.encoder.row(i), &mut self.rows)?;
-            selection.rows[selection.count] = rows.nth(i) as u16;
-            selection.count += usize::from(is_new);
+    /// Puts the key of a group and the arguments of the `i`-th row behind one another.
+    fn join_key(&mut self, key: &[u8], i: usize) -> Result<(), AllocError> {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&(key.len() as u32).to_le_bytes())?;
+        self.scratch.extend_from_slice(key)?;
+        self.scratch.extend_from_slice(self.key_encoder.row(i))
+    }
+
+    fn encode(
+        &mut self,
+        rows: BatchRows,
+        columns: &[VectorId],
+        store: &mut Store<'a>,
+    ) -> Result<(), AllocError> {
+        for canonical in self.canonicals.iter() {
+            canonical.run(rows, store)?;
         }
-        let is_empty = selection.count == 0;
-        store.put_selection_back(self.selection, selection);
-        let passed = BatchRows { count: batch.count, selection: Some(self.selection) };
-        Ok(if is_empty { Passed::Nothing } else { Passed::Batch(passed) })
+        let rows = store.rows(rows);
+        self.key_encoder.encode(&self.key_layout, self.key_columns, rows, store)?;
+        self.encoder.encode(&self.layout, columns, rows, store)
+    }
+}
+
+impl<'a> Waited<'a> {
+    /// The most bytes of arguments that are taken at once, but for one row.
+    const ARGS_BYTES: usize = 16 << 10;
+
+    fn clear(&mut self) -> Result<(), AllocError> {
+        self.keys.clear()?;
+        self.args.clear();
+        self.starts.clear();
+        self.starts.push(0)
+    }
+
+    /// Adds a row: the key of its group with its length before it, then of what belongs to it the group's rest, likewise, and
+    /// the arguments.
+    fn push(&mut self, key: &[u8], belongings: &[u8], shape: &KeyShape<'_>) -> Result<(), AllocError> {
+        let part = |bytes: &'_ [u8]| -> Option<(usize, usize)> {
+            Some((4, u32::from_le_bytes(*bytes.first_chunk()?) as usize))
+        };
+        let ((at, len), (rest_at, rest_len)) = part(key).zip(part(belongings)).ok_or(AllocError)?;
+        let group = key.get(at..at + len).ok_or(AllocError)?;
+        let rest = belongings.get(rest_at..rest_at + rest_len).ok_or(AllocError)?;
+        let args = belongings.get(rest_at + rest_len..).unwrap_or(&[]);
+        self.args.reserve(args.len())?;
+        self.starts.reserve(1)?;
+        self.keys.push(shape.hash(group), group, rest)?;
+        self.args.extend_from_slice(args)?;
+        self.starts.push(self.args.len())
+    }
+
+    fn rows_count(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    fn is_full(&self, capacity: usize) -> bool {
+        self.rows_count() == capacity || self.args.len() >= Self::ARGS_BYTES
+    }
+
+    /// Puts the arguments into columns.
+    fn decode(&self, layout: &RowLayout<'_>, store: &mut Store<'a>) -> Result<(), AllocError> {
+        let rows = (0..self.rows_count()).map(|row| &self.args[self.starts[row]..self.starts[row + 1]]);
+        for (index, &column) in self.columns.iter().enumerate() {
+            layout.decode(index, rows.clone(), column, store)?;
+        }
+        Ok(())
     }
 }

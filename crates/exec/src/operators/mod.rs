@@ -8,7 +8,7 @@
 //! | `scan`, `stored_scan`, `values` | rows | | | |
 //! | `filter` (and projection), `limit`, `insert`, `distinct_on`, `concat` | | as rows pass | | |
 //! | `aggregate` | groups | | rows | [`State::Groups`] |
-//! | `distinct` (in `aggregate`) | | as rows pass | | |
+//! | `distinct` | | as rows pass, and what has waited | | |
 //! | `sort` | rows in order | | rows | [`State::Sorted`] |
 //! | `join` | | the probe side | the build side | [`State::HashJoin`], [`State::LoopJoin`] |
 //! | `kept` (`Materialize`, `Recursive` and their scans) | rows | | rows | [`State::Kept`], [`State::Recursion`] |
@@ -18,6 +18,7 @@
 
 mod aggregate;
 mod concat;
+mod distinct;
 mod distinct_on;
 mod filter;
 mod gather;
@@ -31,7 +32,7 @@ mod state;
 mod stored_scan;
 mod values;
 
-use cofferdam_arena::Arena;
+use cofferdam_arena::{Arena, ArenaBox};
 use cofferdam_plan::physical::{OperatorId, OperatorKind};
 use cofferdam_plan::table::TableSource;
 
@@ -64,7 +65,7 @@ pub(crate) enum Source<'a> {
     OneRow {
         is_given: bool,
     },
-    Groups(aggregate::GroupsSource<'a>),
+    Groups(ArenaBox<'a, aggregate::AggregateSource<'a>>),
     Sorted(sort::SortedSource<'a>),
     Kept(kept::KeptSource<'a>),
     Recursion(kept::RecursionSource<'a>),
@@ -76,7 +77,7 @@ pub(crate) enum Step<'a> {
     Filter(filter::Filter<'a>),
     Project(filter::Project<'a>),
     Limit(limit::Limit<'a>),
-    Distinct(aggregate::Distinct<'a>),
+    Distinct(ArenaBox<'a, distinct::Distinct<'a>>),
     DistinctOn(distinct_on::DistinctOn<'a>),
     HashJoin(join::HashJoin<'a>),
     LoopJoin(join::NestedLoopJoin<'a>),
@@ -87,7 +88,7 @@ pub(crate) enum Step<'a> {
 /// Where rows go.
 #[derive(Debug)]
 pub(crate) enum Sink<'a> {
-    Groups(aggregate::GroupsSink<'a>),
+    Groups(ArenaBox<'a, aggregate::AggregateSink<'a>>),
     Sort(sort::SortSink<'a>),
     HashJoin(join::BuildSink<'a>),
     LoopJoin(join::PagesSink<'a>),
@@ -120,8 +121,8 @@ impl<'a> Source<'a> {
                 (Source::Values(values), columns)
             }
             OperatorKind::HashAggregate(plan) => {
-                let (groups, columns) = aggregate::GroupsSource::open(plan, opening, store)?;
-                (Source::Groups(groups), columns)
+                let (groups, columns) = aggregate::AggregateSource::open(plan, opening, store)?;
+                (Source::Groups(arena.alloc_box(groups)?), columns)
             }
             OperatorKind::Sort { .. } => {
                 let (sorted, columns) = sort::SortedSource::open(opening, store)?;
@@ -186,7 +187,8 @@ impl<'a> Step<'a> {
             }
             OperatorKind::Distinct { input } => {
                 let columns = opening.columns_of(*input);
-                (Step::Distinct(aggregate::Distinct::open(columns, store, arena)?), columns)
+                let (distinct, columns) = distinct::Distinct::open(columns, opening, store)?;
+                (Step::Distinct(arena.alloc_box(distinct)?), columns)
             }
             OperatorKind::DistinctOn { input, columns: keys } => {
                 let columns = opening.columns_of(*input);
@@ -249,7 +251,7 @@ impl<'a> Step<'a> {
             Step::Filter(filter) => filter.push(batch, store),
             Step::Project(project) => project.push(batch, store),
             Step::Limit(limit) => limit.push(batch, store),
-            Step::Distinct(distinct) => distinct.push(batch, store),
+            Step::Distinct(distinct) => distinct.push(batch, store, cx),
             Step::DistinctOn(distinct) => distinct.push(batch, store),
             Step::HashJoin(join) => join.push(batch, store, cx),
             Step::LoopJoin(join) => join.push(batch, store, cx),
@@ -270,10 +272,13 @@ impl<'a> Step<'a> {
     /// After the last batch: what is left to give.
     pub(crate) fn finish(
         &mut self,
-        _store: &mut Store<'a>,
-        _cx: &mut Context<'_>,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
     ) -> Result<Output, Error<'a>> {
-        Ok(Output::End)
+        match self {
+            Step::Distinct(distinct) => distinct.finish(store, cx),
+            _ => Ok(Output::End),
+        }
     }
 }
 
@@ -286,9 +291,9 @@ impl<'a> Sink<'a> {
         cx: &mut Context<'_>,
     ) -> Result<Sink<'a>, Error<'a>> {
         Ok(match &opening.operator().kind {
-            OperatorKind::HashAggregate(plan) => {
-                Sink::Groups(aggregate::GroupsSink::open(plan, opening, store, cx)?)
-            }
+            OperatorKind::HashAggregate(plan) => Sink::Groups(
+                opening.arena.alloc_box(aggregate::AggregateSink::open(plan, opening, store, cx)?)?,
+            ),
             OperatorKind::Sort { input, keys, limit } => {
                 Sink::Sort(sort::SortSink::open(*input, keys, *limit, opening, cx)?)
             }
@@ -323,7 +328,7 @@ impl<'a> Sink<'a> {
     /// After the last batch; is called until it gives true. In between the statement can be cancelled.
     pub(crate) fn finish(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
         match self {
-            Sink::Groups(sink) => sink.finish(cx),
+            Sink::Groups(sink) => sink.finish(store, cx),
             Sink::Sort(sink) => sink.finish(store, cx),
             Sink::HashJoin(sink) => sink.finish(cx),
             Sink::LoopJoin(_) | Sink::Kept(_) | Sink::Recursion(_) => Ok(true),

@@ -1,0 +1,205 @@
+//! The groups of an aggregate as rows: from the table, then from one file of states after the other.
+
+use cofferdam_arena::Arena;
+use cofferdam_plan::expr::ExprKind;
+use cofferdam_plan::physical::{Aggregate as PlanAggregate, AggregateFunction, HashAggregate};
+use cofferdam_types::Value;
+
+use super::keys::KeyShape;
+use super::ladder::LadderError;
+use super::pages::Place;
+use super::table::GroupRow;
+use super::{Disk, Groups, States};
+use crate::batch::{Data, Kind, Store, VectorId};
+use crate::error::Error;
+
+/// Hands out groups: the keys, then the aggregates.
+#[derive(Debug)]
+pub(crate) struct GroupsSource<'a> {
+    shape: KeyShape<'a>,
+    states: States<'a>,
+    aggregates: &'a [PlanAggregate<'a>],
+    sets: &'a [&'a [u32]],
+    keys_count: usize,
+    columns: &'a [VectorId],
+    /// The groups of a batch.
+    places: &'a mut [u64],
+    at: At,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// The groups of the table behind this one, or from the first on.
+    Groups(Option<Place>),
+    /// The next file.
+    File,
+    /// Rows of a file, which are merged into the table.
+    Loading,
+    End,
+}
+
+/// What a source of groups gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// So many groups, in its columns.
+    Groups(usize),
+    /// Work was done.
+    Nothing,
+    /// There are no more.
+    End,
+}
+
+impl<'a> GroupsSource<'a> {
+    /// A source that writes to `columns`.
+    pub(crate) fn open(
+        plan: &HashAggregate<'a>,
+        columns: &'a [VectorId],
+        store: &Store<'a>,
+        arena: &'a Arena,
+    ) -> Result<GroupsSource<'a>, Error<'a>> {
+        Ok(GroupsSource {
+            shape: KeyShape::of(plan, arena)?,
+            states: States::of(plan.aggregates, arena)?,
+            aggregates: plan.aggregates,
+            sets: plan.sets,
+            keys_count: plan.groups.len(),
+            columns,
+            places: arena.alloc_slice_fill(store.capacity, 0)?,
+            at: At::Groups(None),
+        })
+    }
+
+    /// The next groups.
+    pub(crate) fn next(
+        &mut self,
+        groups: &mut Groups,
+        store: &mut Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<Given, Error<'a>> {
+        match self.at {
+            At::End => Ok(Given::End),
+            At::Groups(after) => match self.pick(after, groups, store.capacity) {
+                0 => {
+                    self.at = if groups.ladder.has_files() { At::File } else { At::End };
+                    Ok(Given::Nothing)
+                }
+                count => self.give(after, count, groups, store, disk),
+            },
+            At::File => {
+                let has_file = groups.ladder.next_file(disk.is_cancelled);
+                let has_file = has_file.map_err(|error| self.states.error(error))?;
+                self.at = if has_file { At::Loading } else { At::End };
+                Ok(Given::Nothing)
+            }
+            At::Loading => {
+                let is_loaded = groups.ladder.load(self.states.list, disk.is_cancelled);
+                if is_loaded.map_err(|error| self.states.error(error))? {
+                    self.at = At::Groups(None);
+                }
+                Ok(Given::Nothing)
+            }
+        }
+    }
+
+    /// Finds the next groups and gives how many there are.
+    fn pick(&mut self, after: Option<Place>, groups: &Groups, capacity: usize) -> usize {
+        let (mut count, mut last) = (0, after);
+        while count < capacity
+            && let Some(place) = groups.ladder.table.next(last)
+        {
+            self.places[count] = place.bits();
+            count += 1;
+            last = Some(place);
+        }
+        self.at = At::Groups(last);
+        count
+    }
+
+    /// Gives the groups that were found behind `after`; fewer, where there is no room for all. For the first one room is made.
+    fn give(
+        &mut self,
+        after: Option<Place>,
+        mut count: usize,
+        groups: &mut Groups,
+        store: &mut Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<Given, Error<'a>> {
+        loop {
+            match self.write(count, groups, store) {
+                Ok(()) => break,
+                Err(Error::OutOfMemory(_)) if count > 1 => count /= 2,
+                Err(Error::OutOfMemory(refused)) => {
+                    let flushed = groups.ladder.flush_behind(after, self.states.list, refused, disk);
+                    flushed.map_err(|error| self.states.error(error))?;
+                    self.at = At::File;
+                    return Ok(Given::Nothing);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.at = At::Groups(Place::from_bits(self.places[count - 1]));
+        Ok(Given::Groups(count))
+    }
+
+    /// Writes the groups that were found into the columns.
+    fn write(&self, count: usize, groups: &Groups, store: &mut Store<'a>) -> Result<(), Error<'a>> {
+        let table = &groups.ladder.table;
+        let row = |bits: &u64| table.row(Place::from_bits(*bits).expect("a group was found"));
+        let rows = self.places[..count].iter().map(row);
+        let (keys, results) = self.columns.split_at(self.keys_count);
+        for (column, &target) in keys.iter().enumerate() {
+            self.shape.decode(column, rows.clone(), target, store)?;
+        }
+        for (index, &target) in results.iter().enumerate() {
+            self.write_results(index, rows.clone(), groups, target, store)?;
+        }
+        Ok(())
+    }
+
+    fn write_results<'r>(
+        &self,
+        index: usize,
+        rows: impl Iterator<Item = GroupRow<'r>>,
+        groups: &Groups,
+        target: VectorId,
+        store: &mut Store<'a>,
+    ) -> Result<(), Error<'a>> {
+        let (state, aggregate) = (&self.states.list[index], &self.aggregates[index]);
+        let mut vector = store.take(target);
+        let is_text = vector.kind() == Kind::Text;
+        let mut heap = if is_text { store.take_heap(vector.heap) } else { store.no_heap() };
+        heap.clear();
+        vector.all_valid = false;
+        let mut outcome = Ok(());
+        for (at, row) in rows.enumerate() {
+            if aggregate.function == AggregateFunction::Grouping {
+                vector.valid[at] = true;
+                if let Data::I32(out) = &mut vector.data {
+                    out[at] = grouping(aggregate, self.sets[self.shape.set_of(row.key)]);
+                }
+                continue;
+            }
+            outcome = state.finish(row.states, groups.ladder.table.blobs(), at, &mut vector, &mut heap);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        if is_text {
+            store.put_heap_back(vector.heap, heap);
+        }
+        store.put_back(target, vector);
+        outcome.map_err(|error| self.states.error(LadderError::State(index, error)))
+    }
+}
+
+/// A bit for each argument, the last one lowest: set if the grouping set lacks the group.
+fn grouping(aggregate: &PlanAggregate<'_>, set: &[u32]) -> i32 {
+    aggregate.args.iter().fold(0, |bits, arg| {
+        let group = match arg.kind {
+            ExprKind::Literal(Value::Integer(group)) => u32::try_from(group).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        bits << 1 | i32::from(!set.contains(&group))
+    })
+}
