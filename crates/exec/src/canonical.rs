@@ -139,3 +139,36 @@ impl Canonical {
         }
     }
 }
+
+/// Columns as they are compared: beside those that need it stand canonical ones.
+#[derive(Debug)]
+pub(crate) struct ComparedColumns<'a> {
+    canonicals: Vec<'a, Canonical>,
+    /// Where the values stand whose bytes are compared.
+    pub(crate) columns: &'a [VectorId],
+}
+
+impl<'a> ComparedColumns<'a> {
+    /// Of columns with their types.
+    pub(crate) fn open(
+        columns: impl ExactSizeIterator<Item = (VectorId, Type)>,
+        store: &mut Store<'a>,
+        arena: &'a Arena,
+    ) -> Result<ComparedColumns<'a>, AllocError> {
+        let mut canonicals = Vec::new_in(arena);
+        let ids = arena.alloc_slice_fill(columns.len(), VectorId(0))?;
+        for (id, (source, ty)) in ids.iter_mut().zip(columns) {
+            *id = source;
+            if let Some(canonical) = Canonical::open(source, ty, store, arena)? {
+                *id = canonical.column();
+                canonicals.push(canonical)?;
+            }
+        }
+        Ok(ComparedColumns { canonicals, columns: ids })
+    }
+
+    /// Computes the canonical values of a batch.
+    pub(crate) fn run(&self, batch: BatchRows, store: &mut Store<'_>) -> Result<(), AllocError> {
+        self.canonicals.iter().try_for_each(|canonical| canonical.run(batch, store))
+    }
+}

@@ -26,7 +26,9 @@ use cofferdam_types::{Type, Value};
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
 use crate::operators::name;
-use crate::pipeline::{Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot};
+use crate::pipeline::{
+    Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot, has_room, headroom_bytes,
+};
 use crate::spill::SpillSpace;
 use crate::statement::Statement;
 use crate::tables::{Changes, Tables};
@@ -112,6 +114,7 @@ impl<'s> Workspace<'s> {
             statement: Statement::begin(is_cancelled),
             capacity: rows_per_batch(plan, &self.budget),
             notes_lines: is_file_to_table(plan),
+            is_opening: false,
             problems: Problems::new(plan, &schedule, shared)?,
         };
         Ok(Execution { runner, answer: None, columns: plan.columns(), target, current: None, is_done: false })
@@ -223,6 +226,8 @@ struct Runner<'a> {
     /// Rows in a batch at most.
     capacity: usize,
     notes_lines: bool,
+    /// The pipeline that runs is being opened.
+    is_opening: bool,
     problems: Problems<'a>,
 }
 
@@ -248,19 +253,58 @@ impl<'a> Runner<'a> {
 
     /// Runs a pipeline from its begin to its end, in arenas of its own.
     fn run_pipeline(&mut self, pipeline: &'a Pipeline<'a>, depth: u32) -> Result<(), Error<'a>> {
-        let home = Arena::new(self.arenas.home.budget());
-        let mut of_operators = Vec::with_capacity_in(self.operators.len(), &home)?;
-        for arena in self.arenas.of_operators {
-            of_operators.push(Arena::new(arena.budget()))?;
-        }
-        let arenas = Arenas { of_operators: &of_operators, home: &home };
-        match self.run_in(pipeline, depth, arenas) {
-            Ok(outcome) => outcome?,
-            Err(error) => return Err(self.problems.keep(error, self.operators)),
+        loop {
+            let home = Arena::new(self.arenas.home.budget());
+            let of_operators = self.arenas_for(&home)?;
+            let arenas = Arenas { of_operators: &of_operators, home: &home };
+            match self.run_in(pipeline, depth, arenas) {
+                Ok(outcome) => break outcome?,
+                // Opened again when somebody has made room.
+                Err(Error::OutOfMemory(_)) if self.is_opening && self.context().relieve(None, 0)? => {}
+                Err(error) => return Err(self.problems.keep(error, self.operators)),
+            }
         }
         for &operator in pipeline.releases {
             let mut cx = self.context();
             cx.take_state(operator);
+        }
+        Ok(())
+    }
+
+    /// Arenas of operators for one pipeline.
+    fn arenas_for<'h>(&self, home: &'h Arena) -> Result<Vec<'h, Arena>, AllocError> {
+        let mut arenas = Vec::with_capacity_in(self.operators.len(), home)?;
+        for arena in self.arenas.of_operators {
+            arenas.push(Arena::new(arena.budget()))?;
+        }
+        Ok(arenas)
+    }
+
+    /// Has operators give memory back that those of the pipeline that runs may need for a batch.
+    fn leave_headroom(&mut self) -> Result<(), Error<'a>> {
+        let budget = self.arenas.home.budget();
+        let headroom = headroom_bytes(budget.limit_on_path());
+        let could_yield = |slots: &[Slot]| slots.iter().any(|slot| slot.state.yieldable_bytes() > 0);
+        while could_yield(&self.slots) && !has_room(budget, headroom) && self.context().relieve(None, 0)? {}
+        Ok(())
+    }
+
+    /// Has operators make room for the last pipeline, whose arenas stay: so it is opened in others first, where somebody could
+    /// make room at all.
+    fn make_room_for_answer(&mut self) -> Result<(), Error<'a>> {
+        while self.slots.iter().any(|slot| slot.state.yieldable_bytes() > 0) {
+            let home = Arena::new(self.arenas.home.budget());
+            let of_operators = self.arenas_for(&home)?;
+            let arenas = Arenas { of_operators: &of_operators, home: &home };
+            let mut store = Store::new(self.capacity, &home);
+            let (schedule, operators) = (self.schedule, self.operators);
+            let mut cx = self.context();
+            let flow = Flow::open(schedule.answer(), schedule, operators, arenas, false, &mut store, &mut cx);
+            let is_short = matches!(flow, Err(Error::OutOfMemory(_)));
+            drop(flow);
+            if !is_short || !cx.relieve(None, 0)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -277,6 +321,7 @@ impl<'a> Runner<'a> {
     {
         let budget = arenas.home.budget();
         budget.set_stage(&OPEN);
+        self.is_opening = true;
         let mut store = Store::new(self.capacity, arenas.home);
         store.statement = self.statement;
         let role = pipeline.sink.expect("the pipeline of the answer is not run by this");
@@ -284,8 +329,10 @@ impl<'a> Runner<'a> {
         let mut cx = self.context();
         let mut flow = Flow::open(pipeline, schedule, operators, arenas, false, &mut store, &mut cx)?;
         let mut sink = flow.open_sink(role, &mut store, &mut cx)?;
+        self.is_opening = false;
         budget.set_stage(&EXECUTE);
         loop {
+            self.leave_headroom()?;
             let mut cx = self.context();
             match flow.next(&mut store, &mut cx)? {
                 Given::Batch(batch) => sink.take(batch, &mut store, &mut cx)?,
@@ -309,6 +356,7 @@ impl<'a> Runner<'a> {
     /// Opens the last pipeline.
     fn open_answer(&mut self) -> Result<Answer<'a>, Error<'a>> {
         self.arenas.home.budget().set_stage(&OPEN);
+        self.make_room_for_answer()?;
         let mut store = Store::new(self.capacity, self.arenas.home);
         store.statement = self.statement;
         let (schedule, operators, arenas, notes) =
@@ -500,6 +548,7 @@ impl<'a> Execution<'a> {
         let Some(Answer { flow, store, .. }) = &mut self.answer else { return Ok(None) };
         loop {
             let runner = &mut self.runner;
+            runner.leave_headroom()?;
             let mut cx = runner.context();
             match flow.next(store, &mut cx)? {
                 Given::Batch(batch) => return Ok(Some(batch)),

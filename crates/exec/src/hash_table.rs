@@ -124,7 +124,8 @@ impl HashTable {
         HashTable { slots, slots_count: 0, entries: Segments::new(pieces) }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.entries.len()
     }
 

@@ -118,10 +118,37 @@ impl Context<'_> {
         core::mem::replace(self.state(operator), State::Empty)
     }
 
+    /// Has the operator that holds the most of what can go to files, and at least `bytes`, give memory back; not `asker`. False if there is none.
+    ///
+    /// Whoever is refused memory asks for this before it writes its own rows to files, and asks again when it is given true.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(crate) fn relieve<'e>(&mut self, asker: Option<OperatorId>, bytes: u64) -> Result<bool, Error<'e>> {
+        let others = self.slots.iter_mut().filter(|slot| Some(slot.operator) != asker);
+        let Some(largest) = others.max_by_key(|slot| slot.state.yieldable_bytes()) else { return Ok(false) };
+        let is_enough = largest.state.yieldable_bytes() >= bytes.max(1);
+        if is_enough { largest.state.yield_memory(self.is_cancelled) } else { Ok(false) }
+    }
+
     /// The counters of an operator.
     pub(crate) fn counters(&mut self, operator: OperatorId) -> &mut Counters {
         &mut self.counters[operator.index()]
     }
+}
+
+/// What operators that keep rows leave to those that are at work, under a limit: what a batch may have, and more.
+pub(crate) fn headroom_bytes(limit_bytes: u64) -> u64 {
+    (limit_bytes / 8).clamp(16 << 10, 2 << 20)
+}
+
+/// Whether a budget would grant so much.
+pub(crate) fn has_room(budget: &Budget, bytes: u64) -> bool {
+    let is_granted = budget.charge(bytes).is_ok();
+    if is_granted {
+        budget.release(bytes);
+    }
+    is_granted
 }
 
 /// What one operator leaves behind for pipelines after it.
@@ -754,8 +781,7 @@ impl<'a> Flow<'a> {
         self.state = FlowState::Reading;
         // Some see already that they pass no rows.
         for at in (0..self.path.len()).rev() {
-            let (role, step) = &self.steps[self.path[at] as usize];
-            if step.is_finished(role.operator, cx) {
+            if self.steps[self.path[at] as usize].1.is_finished(cx) {
                 self.stop(at);
                 break;
             }

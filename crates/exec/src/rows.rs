@@ -63,6 +63,15 @@ impl<'a> RowLayout<'a> {
         Ok(RowLayout { is_key: true, ..RowLayout::new(kinds, arena)? })
     }
 
+    /// The bytes of a row whose columns are all NULL.
+    pub(crate) fn row_of_nulls<'r>(&self, arena: &'r Arena) -> Result<&'r [u8], AllocError> {
+        let row = arena.alloc_slice_fill(self.fixed_bytes, 0)?;
+        for column in self.columns.iter().filter(|column| column.kind == Kind::Text) {
+            row[column.offset..column.offset + 4].copy_from_slice(&(self.fixed_bytes as u32).to_le_bytes());
+        }
+        Ok(row)
+    }
+
     fn is_valid(row: &[u8], column: usize) -> bool {
         row[column / 8] & 1 << (column % 8) != 0
     }
@@ -93,6 +102,8 @@ impl<'a> RowLayout<'a> {
             Data::Text(out) => {
                 let heap = store.heap_mut(vector.heap);
                 heap.clear();
+                // At once, since an arena keeps what a growing heap leaves behind.
+                heap.reserve(rows.clone().map(|row| self.text(row, column).len()).sum())?;
                 for (row, view) in rows.zip(out.iter_mut()) {
                     let text = self.text(row, column);
                     *view = TextView { start: heap.len() as u32, len: text.len() as u32 };

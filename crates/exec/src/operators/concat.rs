@@ -2,7 +2,7 @@
 //!
 //! Values are copied, and of a text its view: the heap of the input's column goes with it.
 
-use super::gather::copy_rows;
+use super::join::copy_rows;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::Passed;

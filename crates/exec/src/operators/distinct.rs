@@ -11,7 +11,7 @@ use cofferdam_plan::physical::OperatorId;
 use super::aggregate::dedup::{Dedup, Drained, Passing};
 use super::aggregate::partitions::Partitions;
 use super::aggregate::table::hash_of;
-use super::gather::copy_rows;
+use super::join::copy_rows;
 use crate::batch::{BatchRows, SelectionId, Store, VectorId};
 use crate::canonical::Canonical;
 use crate::error::Error;

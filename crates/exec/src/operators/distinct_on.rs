@@ -4,8 +4,10 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_plan::expr::Column;
 
 use crate::batch::{BatchRows, SelectionId, Store, VectorId};
+use crate::canonical::ComparedColumns;
 use crate::error::Error;
 use crate::pipeline::Passed;
 use crate::rows::{RowEncoder, RowLayout};
@@ -13,7 +15,7 @@ use crate::rows::{RowEncoder, RowLayout};
 /// Passes the first row of each run.
 #[derive(Debug)]
 pub(crate) struct DistinctOn<'a> {
-    columns: &'a [VectorId],
+    columns: ComparedColumns<'a>,
     layout: RowLayout<'a>,
     encoder: RowEncoder<'a>,
     /// The key of the last row, once there was one.
@@ -26,19 +28,22 @@ impl<'a> DistinctOn<'a> {
     pub(crate) fn open(
         keys: &[u32],
         columns: &[VectorId],
+        types: &[Column<'a>],
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<DistinctOn<'a>, Error<'a>> {
-        let columns = &*arena.alloc_slice_from_iter(keys.iter().map(|&key| columns[key as usize]))?;
-        let layout = RowLayout::keys(columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+        let column = |&key: &u32| (columns[key as usize], types[key as usize].ty);
+        let columns = ComparedColumns::open(keys.iter().map(column), store, arena)?;
+        let layout = RowLayout::keys(columns.columns.iter().map(|&id| store.vector(id).kind()), arena)?;
         let (encoder, selection) = (RowEncoder::new(arena), store.add_selection(arena)?);
         Ok(DistinctOn { columns, layout, encoder, last: None, selection, arena })
     }
 
     pub(crate) fn push(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<Passed, Error<'a>> {
+        self.columns.run(batch, store)?;
         let mut selection = store.take_selection(self.selection);
         let rows = store.rows(batch);
-        self.encoder.encode(&self.layout, self.columns, rows, store)?;
+        self.encoder.encode(&self.layout, self.columns.columns, rows, store)?;
         selection.count = 0;
         for i in 0..rows.len() {
             let before = match i {

@@ -15,6 +15,7 @@ use cofferdam_plan::physical::{OperatorId, OperatorKind};
 
 use super::State;
 use crate::batch::{BatchRows, Store, VectorId};
+use crate::canonical::ComparedColumns;
 use crate::error::Error;
 use crate::hash_table::HashTable;
 use crate::pipeline::{Context, ListId, Opening, Output};
@@ -89,6 +90,7 @@ impl<'a> KeptSink<'a> {
 pub(crate) struct RecursionSink<'a> {
     kept: KeptSink<'a>,
     /// How rows are compared.
+    compared: ComparedColumns<'a>,
     keys: RowLayout<'a>,
     key_encoder: RowEncoder<'a>,
 }
@@ -99,6 +101,7 @@ impl<'a> RecursionSink<'a> {
         is_base: bool,
         is_distinct: bool,
         opening: &Opening<'_, 'a>,
+        store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<RecursionSink<'a>, Error<'a>> {
         if is_base {
@@ -113,22 +116,29 @@ impl<'a> RecursionSink<'a> {
             layout: RowLayout::new(opening.kinds_of(input), opening.arena)?,
             encoder: RowEncoder::new(opening.arena),
         };
-        let keys = RowLayout::keys(opening.kinds_of(input), opening.arena)?;
-        Ok(RecursionSink { kept, keys, key_encoder: RowEncoder::new(opening.arena) })
+        let types = opening.operators[input.index()].columns.iter().map(|column| column.ty);
+        let columns = kept.columns.iter().copied().zip(types);
+        let compared = ComparedColumns::open(columns, store, opening.arena)?;
+        let kinds = compared.columns.iter().map(|&id| store.vector(id).kind());
+        let keys = RowLayout::keys(kinds, opening.arena)?;
+        Ok(RecursionSink { kept, compared, keys, key_encoder: RowEncoder::new(opening.arena) })
     }
 
     pub(crate) fn take(
         &mut self,
         batch: BatchRows,
-        store: &Store<'a>,
+        store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
         let KeptSink { id, columns, layout, encoder } = &mut self.kept;
         let Recursion { next, seen, .. } = recursion(cx, *id);
+        if seen.is_some() {
+            self.compared.run(batch, store)?;
+        }
         let rows = store.rows(batch);
         encoder.encode(layout, columns, rows, store)?;
         if seen.is_some() {
-            self.key_encoder.encode(&self.keys, columns, rows, store)?;
+            self.key_encoder.encode(&self.keys, self.compared.columns, rows, store)?;
         }
         for i in 0..rows.len() {
             let is_new = match seen {

@@ -5,12 +5,13 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_plan::expr::Expr;
+use cofferdam_plan::expr::{Column, Expr};
 use cofferdam_plan::physical::Limit as PlanLimit;
 use cofferdam_types::{Type, Value};
 
 use super::values::evaluate;
 use crate::batch::{BatchRows, SelectionId, Store, VectorId};
+use crate::canonical::ComparedColumns;
 use crate::error::{ArgumentProblem, Error};
 use crate::pipeline::Passed;
 use crate::rows::{RowEncoder, RowLayout};
@@ -30,7 +31,7 @@ pub(crate) struct Limit<'a> {
 /// What rows are compared in with the last one.
 #[derive(Debug)]
 struct Ties<'a> {
-    columns: &'a [VectorId],
+    columns: ComparedColumns<'a>,
     layout: RowLayout<'a>,
     encoder: RowEncoder<'a>,
     /// The key of the last row that was passed.
@@ -41,6 +42,7 @@ impl<'a> Limit<'a> {
     pub(crate) fn open(
         plan: &PlanLimit<'a>,
         columns: &'a [VectorId],
+        types: &[Column<'a>],
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<Limit<'a>, Error<'a>> {
@@ -48,8 +50,10 @@ impl<'a> Limit<'a> {
         let pass = number(plan.count, ArgumentProblem::NegativeLimit, arena)?;
         let ties = match (plan.ties, pass) {
             (Some(ties), Some(1..)) => {
-                let columns = arena.alloc_slice_from_iter(ties.iter().map(|&at| columns[at as usize]))?;
-                let layout = RowLayout::keys(columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+                let column = |&at: &u32| (columns[at as usize], types[at as usize].ty);
+                let columns = ComparedColumns::open(ties.iter().map(column), store, arena)?;
+                let layout =
+                    RowLayout::keys(columns.columns.iter().map(|&id| store.vector(id).kind()), arena)?;
                 Some(Ties { columns, layout, encoder: RowEncoder::new(arena), last: Vec::new_in(arena) })
             }
             _ => None,
@@ -104,16 +108,18 @@ impl<'a> Limit<'a> {
 
 impl<'a> Ties<'a> {
     /// Keeps the key of the row at a position of the batch.
-    fn remember(&mut self, batch: BatchRows, at: usize, store: &Store<'a>) -> Result<(), Error<'a>> {
-        self.encoder.encode(&self.layout, self.columns, store.rows(batch), store)?;
+    fn remember(&mut self, batch: BatchRows, at: usize, store: &mut Store<'a>) -> Result<(), Error<'a>> {
+        self.columns.run(batch, store)?;
+        self.encoder.encode(&self.layout, self.columns.columns, store.rows(batch), store)?;
         self.last.clear();
         Ok(self.last.extend_from_slice(self.encoder.row(at))?)
     }
 
     /// The position of the first row from `from` on that is not equal to the last one.
-    fn end(&mut self, batch: BatchRows, from: usize, store: &Store<'a>) -> Result<usize, Error<'a>> {
+    fn end(&mut self, batch: BatchRows, from: usize, store: &mut Store<'a>) -> Result<usize, Error<'a>> {
+        self.columns.run(batch, store)?;
         let rows = store.rows(batch);
-        self.encoder.encode(&self.layout, self.columns, rows, store)?;
+        self.encoder.encode(&self.layout, self.columns.columns, rows, store)?;
         let is_other = |at: &usize| self.encoder.row(*at) != &*self.last;
         Ok((from..rows.len()).find(is_other).unwrap_or(rows.len()))
     }

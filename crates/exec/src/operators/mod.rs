@@ -10,7 +10,7 @@
 //! | `aggregate` | groups | | rows | [`State::Groups`] |
 //! | `distinct` | | as rows pass, and what has waited | | |
 //! | `sort` | rows in order | | rows | [`State::Sorted`] |
-//! | `join` | | the probe side | the build side | [`State::HashJoin`], [`State::LoopJoin`] |
+//! | `join` | | the probe side | the build side | [`State::Join`] |
 //! | `kept` (`Materialize`, `Recursive` and their scans) | rows | | rows | [`State::Kept`], [`State::Recursion`] |
 //!
 //! **Memory.** Each operator has a budget of its own, named after it and its number in the plan. It pays for what the
@@ -21,7 +21,6 @@ mod concat;
 mod distinct;
 mod distinct_on;
 mod filter;
-mod gather;
 mod insert;
 mod join;
 mod kept;
@@ -40,6 +39,7 @@ use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output, Passed};
 use crate::sorter::Sorter;
+use crate::spill::IsCancelled;
 
 /// What an operator leaves behind for pipelines after the one that made it: owned, without a lifetime.
 #[derive(Debug)]
@@ -49,10 +49,27 @@ pub(crate) enum State {
     Empty,
     Groups(aggregate::Groups),
     Sorted(Sorter),
-    HashJoin(join::Build),
-    LoopJoin(join::Pages),
+    Join(join::Build),
     Kept(kept::KeptRows),
     Recursion(kept::Recursion),
+}
+
+impl State {
+    /// How many bytes it could give back by writing rows to files.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        match self {
+            State::Join(build) => build.yieldable_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Gives some of them back; false if it cannot.
+    pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
+        match self {
+            State::Join(build) => Ok(build.yield_memory(is_cancelled)?),
+            _ => Ok(false),
+        }
+    }
 }
 
 /// Where rows come from.
@@ -79,8 +96,7 @@ pub(crate) enum Step<'a> {
     Limit(limit::Limit<'a>),
     Distinct(ArenaBox<'a, distinct::Distinct<'a>>),
     DistinctOn(distinct_on::DistinctOn<'a>),
-    HashJoin(join::HashJoin<'a>),
-    LoopJoin(join::NestedLoopJoin<'a>),
+    Join(ArenaBox<'a, join::Join<'a>>),
     Concat(concat::Concat<'a>),
     Insert(insert::Insert<'a>),
 }
@@ -90,8 +106,7 @@ pub(crate) enum Step<'a> {
 pub(crate) enum Sink<'a> {
     Groups(ArenaBox<'a, aggregate::AggregateSink<'a>>),
     Sort(sort::SortSink<'a>),
-    HashJoin(join::BuildSink<'a>),
-    LoopJoin(join::PagesSink<'a>),
+    Join(join::BuildSink<'a>),
     Kept(kept::KeptSink<'a>),
     Recursion(kept::RecursionSink<'a>),
 }
@@ -183,7 +198,7 @@ impl<'a> Step<'a> {
             }
             OperatorKind::Limit(plan) => {
                 let columns = opening.columns_of(plan.input);
-                (Step::Limit(limit::Limit::open(plan, columns, store, arena)?), columns)
+                (Step::Limit(limit::Limit::open(plan, columns, operator.columns, store, arena)?), columns)
             }
             OperatorKind::Distinct { input } => {
                 let columns = opening.columns_of(*input);
@@ -192,15 +207,21 @@ impl<'a> Step<'a> {
             }
             OperatorKind::DistinctOn { input, columns: keys } => {
                 let columns = opening.columns_of(*input);
-                (Step::DistinctOn(distinct_on::DistinctOn::open(keys, columns, store, arena)?), columns)
+                (
+                    Step::DistinctOn(distinct_on::DistinctOn::open(
+                        keys,
+                        columns,
+                        operator.columns,
+                        store,
+                        arena,
+                    )?),
+                    columns,
+                )
             }
-            OperatorKind::HashJoin(plan) => {
-                let (join, columns) = join::HashJoin::open(plan, opening, store, cx)?;
-                (Step::HashJoin(join), columns)
-            }
-            OperatorKind::NestedLoopJoin(plan) => {
-                let (join, columns) = join::NestedLoopJoin::open(plan, opening, store, cx)?;
-                (Step::LoopJoin(join), columns)
+            OperatorKind::HashJoin(_) | OperatorKind::NestedLoopJoin(_) => {
+                let (join, columns) = join::Join::open(opening, store, cx)?;
+                // It is large beside the others.
+                (Step::Join(arena.alloc_box(join)?), columns)
             }
             OperatorKind::Insert(insert) => {
                 let columns = opening.columns_of(insert.input);
@@ -232,11 +253,10 @@ impl<'a> Step<'a> {
     }
 
     /// Whether no row will pass, whatever comes.
-    pub(crate) fn is_finished(&self, operator: OperatorId, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn is_finished(&self, cx: &mut Context<'_>) -> bool {
         match self {
             Step::Limit(limit) => limit.is_finished(),
-            Step::HashJoin(join) => join.is_finished(operator, cx),
-            Step::LoopJoin(join) => join.is_finished(operator, cx),
+            Step::Join(join) => join.is_finished(cx),
             _ => false,
         }
     }
@@ -253,8 +273,7 @@ impl<'a> Step<'a> {
             Step::Limit(limit) => limit.push(batch, store),
             Step::Distinct(distinct) => distinct.push(batch, store, cx),
             Step::DistinctOn(distinct) => distinct.push(batch, store),
-            Step::HashJoin(join) => join.push(batch, store, cx),
-            Step::LoopJoin(join) => join.push(batch, store, cx),
+            Step::Join(join) => join.push(batch, store, cx),
             Step::Concat(concat) => concat.push(batch, store),
             Step::Insert(insert) => insert.push(batch, store),
         }
@@ -263,8 +282,7 @@ impl<'a> Step<'a> {
     /// Goes on with the batch that was pushed last.
     pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
         match self {
-            Step::HashJoin(join) => join.more(store, cx),
-            Step::LoopJoin(join) => join.more(store, cx),
+            Step::Join(join) => join.more(store, cx),
             _ => unreachable!("the step never says that it has more"),
         }
     }
@@ -277,6 +295,7 @@ impl<'a> Step<'a> {
     ) -> Result<Output, Error<'a>> {
         match self {
             Step::Distinct(distinct) => distinct.finish(store, cx),
+            Step::Join(join) => join.finish(store, cx),
             _ => Ok(Output::End),
         }
     }
@@ -297,14 +316,18 @@ impl<'a> Sink<'a> {
             OperatorKind::Sort { input, keys, limit } => {
                 Sink::Sort(sort::SortSink::open(*input, keys, *limit, opening, cx)?)
             }
-            OperatorKind::HashJoin(plan) => Sink::HashJoin(join::BuildSink::open(plan, opening, store, cx)?),
-            OperatorKind::NestedLoopJoin(plan) => {
-                Sink::LoopJoin(join::PagesSink::open(plan, opening, store, cx)?)
+            OperatorKind::HashJoin(_) | OperatorKind::NestedLoopJoin(_) => {
+                Sink::Join(join::BuildSink::open(opening, store, cx)?)
             }
             OperatorKind::Materialize { input } => Sink::Kept(kept::KeptSink::open(*input, opening, cx)?),
-            OperatorKind::Recursive { base, distinct, .. } => {
-                Sink::Recursion(kept::RecursionSink::open(input, input == *base, *distinct, opening, cx)?)
-            }
+            OperatorKind::Recursive { base, distinct, .. } => Sink::Recursion(kept::RecursionSink::open(
+                input,
+                input == *base,
+                *distinct,
+                opening,
+                store,
+                cx,
+            )?),
             other => return Err(not_supported(other)),
         })
     }
@@ -318,8 +341,7 @@ impl<'a> Sink<'a> {
         match self {
             Sink::Groups(sink) => sink.take(batch, store, cx),
             Sink::Sort(sink) => sink.take(batch, store, cx),
-            Sink::HashJoin(sink) => sink.take(batch, store, cx),
-            Sink::LoopJoin(sink) => sink.take(batch, store, cx),
+            Sink::Join(sink) => sink.take(batch, store, cx),
             Sink::Kept(sink) => sink.take(batch, store, cx),
             Sink::Recursion(sink) => sink.take(batch, store, cx),
         }
@@ -330,8 +352,8 @@ impl<'a> Sink<'a> {
         match self {
             Sink::Groups(sink) => sink.finish(store, cx),
             Sink::Sort(sink) => sink.finish(store, cx),
-            Sink::HashJoin(sink) => sink.finish(cx),
-            Sink::LoopJoin(_) | Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
+            Sink::Join(sink) => sink.finish(cx),
+            Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
         }
     }
 }

@@ -95,7 +95,10 @@ impl<'a> Scan<'a> {
         let vectors = arena.alloc_slice_from_iter(slots.iter().map(|slot| slot.vector))?;
         let parts = flatten(plan.conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, vectors, store, &mut Registers::new(arena), arena)?;
-        let reader = Reader::new(file, special_byte(format), window_bytes(arena.budget().limit_on_path()));
+        let window_bytes = window_bytes(arena.budget().limit_on_path());
+        let reader = Reader::new(file, special_byte(format), window_bytes);
+        // Now, so that who looks for room behind the opening knows of it.
+        store.heap_mut(window).reserve_exact(window_bytes)?;
         let fields = source.columns.len() as u32;
         let rows =
             RowReader::new(reader, format, source.fields, fields, plan.projection, store.capacity, arena)?;

@@ -1,0 +1,631 @@
+//! The build side: kept rows in partitions, each in memory with a hash table over it, or in a temporary file.
+//!
+//! ```text
+//! kept row    | next 8 | flags 1 | key | kept columns |            tag: the hash
+//! slot        | which of 16 bits of hashes its chain has | place of the newest row of the chain, plus one |
+//! ```
+//!
+//! Rows are kept in one partition until they take more than what spilling needs. Then that is reserved ([`Reserve`]), and the rows
+//! are parted by the highest bits of their hashes. When memory runs short the largest partition that is in memory goes to
+//! a file, and rows that come for it go there too.
+
+use allocator_api2::vec::Vec;
+use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, InlineText};
+
+use super::keys::KeyMode;
+use crate::pipeline::{Counters, has_room, headroom_bytes};
+use crate::spill::{
+    IoSlot, IsCancelled, RowPages, RowRef, SpillFailure, SpillFile, SpillIo, SpillOwner, SpillSpace,
+    SpillWriter, block_bytes,
+};
+
+/// Where the flags of a kept row stand.
+pub(super) const FLAGS_AT: usize = 8;
+/// Where its key begins.
+pub(super) const KEY_AT: usize = 9;
+/// A row that has a match; of a probe row in a file, too.
+pub(super) const MATCHED: u8 = 1;
+/// A build row that is in no table: a NULL in its key matches nothing.
+pub(super) const UNLINKED: u8 = 2;
+/// A probe row for which a comparison was unknown.
+pub(super) const UNKNOWN: u8 = 4;
+
+/// The table of a partition that was read from its file.
+pub(super) const LOADED: u8 = u8::MAX - 1;
+/// Rows that are linked in one go: a small part of a second.
+const LINKED_ROWS: usize = 1 << 20;
+const SLOTS_MIN: usize = 16;
+const PLACE_BITS: u32 = 48;
+const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
+/// Below this limit there are eight partitions, from it on sixteen.
+const FEW_PARTITIONS_BYTES: u64 = 4 << 20;
+/// The bits of a hash that partitions of partitions are told apart by.
+const PARTED_BITS_MAX: u32 = 40;
+
+/// Rows with a hash table.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) rows: RowPages,
+    slots: Buffer<u64>,
+    slots_count: usize,
+}
+
+impl Table {
+    fn new(budget: &Budget, page_bytes: usize) -> Table {
+        Table { rows: RowPages::new(budget, page_bytes), slots: Buffer::empty(budget), slots_count: 0 }
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.rows.held_bytes() + self.slots.charged_bytes() as u64
+    }
+
+    fn release(&mut self) {
+        self.rows.release();
+        self.slots_count = 0;
+        self.slots = Buffer::empty(&self.slots.budget().clone());
+    }
+
+    /// Makes slots for so many rows, if there are fewer; none is linked then.
+    fn make_slots(&mut self, rows: u64) -> Result<(), AllocError> {
+        let count = (rows.max(SLOTS_MIN as u64) as usize).next_power_of_two();
+        if self.slots_count >= count {
+            self.slots.fill(0);
+            return Ok(());
+        }
+        let budget = self.slots.budget().clone();
+        self.slots_count = 0;
+        self.slots = Buffer::empty(&budget);
+        self.slots = Buffer::zeroed(&budget, count)?;
+        self.slots_count = count;
+        Ok(())
+    }
+
+    /// Links rows from a place on, not all in one go, and gives the place to go on from.
+    fn link(&mut self, mut place: RowRef) -> Option<RowRef> {
+        let mask = self.slots_count - 1;
+        for _ in 0..LINKED_ROWS {
+            let (row, next) = self.rows.next(place)?;
+            place = next;
+            let hash = self.rows.tag(row);
+            let bytes = self.rows.get_mut(row);
+            if bytes[FLAGS_AT] & UNLINKED == 0 {
+                let slot = &mut self.slots[hash as usize & mask];
+                bytes[..8].copy_from_slice(&(*slot & PLACE_MASK).to_le_bytes());
+                *slot = packed(row) | *slot & !PLACE_MASK | bloom(hash);
+            }
+        }
+        Some(place)
+    }
+
+    /// The newest row of the chain that a hash belongs to, packed; 0 if there is certainly no row with this hash.
+    #[inline(always)]
+    pub(super) fn chain(&self, hash: u64) -> u64 {
+        if self.slots_count == 0 {
+            return 0;
+        }
+        let slot = self.slots[hash as usize & (self.slots_count - 1)];
+        if slot & bloom(hash) == 0 { 0 } else { slot & PLACE_MASK }
+    }
+
+    /// The row behind another one in its chain, packed.
+    #[inline(always)]
+    pub(super) fn next_in_chain(row: &[u8]) -> u64 {
+        let mut next = [0; 8];
+        next.copy_from_slice(&row[..8]);
+        u64::from_le_bytes(next)
+    }
+}
+
+/// A row's place in 48 bits, plus one: pages have at most 64 KiB, but for those that have a single row, at their begin.
+#[inline(always)]
+fn packed(row: RowRef) -> u64 {
+    let bits = row.to_bits();
+    ((bits >> 32) << 16 | bits & 0xFFFF) + 1
+}
+
+/// The place that [`packed`] gave.
+#[inline(always)]
+pub(super) fn unpacked(packed: u64) -> RowRef {
+    let bits = packed - 1;
+    RowRef::from_bits((bits >> 16) << 32 | bits & 0xFFFF)
+}
+
+#[inline(always)]
+fn bloom(hash: u64) -> u64 {
+    1 << (PLACE_BITS + (hash >> 20 & 15) as u32)
+}
+
+/// Rows of one part of the hashes.
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) table: Table,
+    pub(super) build: Spilled,
+    /// Probe rows that wait for the build rows in the file.
+    pub(super) probe: Spilled,
+}
+
+/// Rows in a file.
+#[derive(Debug)]
+pub(super) enum Spilled {
+    /// There is none.
+    No,
+    Writing(SpillWriter),
+    Written(SpillFile),
+}
+
+impl Spilled {
+    pub(super) fn is_no(&self) -> bool {
+        matches!(self, Spilled::No)
+    }
+
+    /// Ends the writing.
+    pub(super) fn finish(
+        &mut self,
+        reserve: &mut Reserve,
+        is_cancelled: IsCancelled<'_>,
+    ) -> Result<(), SpillFailure> {
+        match core::mem::replace(self, Spilled::No) {
+            Spilled::Writing(writer) => {
+                let (file, slot) = writer.finish(&mut reserve.io, is_cancelled)?;
+                reserve.give_slot(slot);
+                *self = Spilled::Written(file);
+            }
+            other => *self = other,
+        }
+        Ok(())
+    }
+
+    /// The file, out of its place.
+    pub(super) fn take_file(&mut self) -> Option<SpillFile> {
+        match core::mem::replace(self, Spilled::No) {
+            Spilled::Written(file) => Some(file),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+/// What files are written and read with: taken before memory runs out.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    pub(super) io: SpillIo,
+    slots: Vec<IoSlot, BudgetAlloc>,
+    slots_max: usize,
+}
+
+impl Reserve {
+    /// Memory for a file.
+    ///
+    /// # Errors
+    /// All is in use, and the budget refuses more.
+    pub(super) fn take_slot(&mut self, budget: &Budget, block_bytes: usize) -> Result<IoSlot, AllocError> {
+        match self.slots.pop() {
+            Some(slot) => Ok(slot),
+            None => IoSlot::new(budget, block_bytes),
+        }
+    }
+
+    pub(super) fn give_slot(&mut self, slot: IoSlot) {
+        if self.slots.len() < self.slots_max {
+            self.slots.push(slot);
+        }
+    }
+}
+
+/// Whether there are files, or could be.
+#[derive(Debug)]
+enum Spilling {
+    Impossible,
+    /// The reserve is taken when so many bytes are held.
+    Possible {
+        space: SpillSpace,
+        name: InlineText<32>,
+        at_bytes: u64,
+    },
+    Ready(Reserve),
+}
+
+/// The build side of a join.
+#[derive(Debug)]
+pub(crate) struct Build {
+    pub(super) budget: Budget,
+    pub(super) mode: KeyMode,
+    pub(super) partitions: Vec<Partition, BudgetAlloc>,
+    /// How many bits of hashes tell partitions apart, now and when there are several.
+    bits: u32,
+    bits_wanted: u32,
+    pub(super) block_bytes: usize,
+    headroom_bytes: u64,
+    spilling: Spilling,
+    /// Rows that came, those that are not kept too.
+    pub(super) rows_count: u64,
+    /// Whether one had NULL in a key that then may be anything.
+    pub(super) has_unknown: bool,
+    /// A partition that was read from its file.
+    pub(super) loaded: Table,
+    /// Others need what memory there is.
+    is_loaded_full: bool,
+    /// Where rows are linked next, by partition.
+    linking: (usize, RowRef),
+    is_linking: bool,
+    /// All rows are there.
+    is_built: bool,
+    /// Somebody holds places in the tables: nothing may be moved.
+    pub(super) is_in_use: bool,
+    partitions_spilled: u64,
+}
+
+impl Build {
+    /// No rows. With a `space`, rows go there when memory runs short.
+    pub(super) fn new(
+        mode: KeyMode,
+        budget: &Budget,
+        space: Option<&SpillSpace>,
+    ) -> Result<Build, AllocError> {
+        let limit_bytes = budget.limit_on_path();
+        let block_bytes = block_bytes(limit_bytes);
+        let bits_wanted = match mode {
+            KeyMode::None => 0,
+            _ if limit_bytes < FEW_PARTITIONS_BYTES => 3,
+            _ => 4,
+        };
+        let reserve_bytes = reserve_bytes(slots_count(bits_wanted), block_bytes);
+        let spilling = match space.filter(|space| space.is_enabled()) {
+            Some(space) => Spilling::Possible {
+                space: space.clone(),
+                name: InlineText::new(budget.name()),
+                at_bytes: reserve_bytes / 2,
+            },
+            None => Spilling::Impossible,
+        };
+        let mut partitions = Vec::new_in(BudgetAlloc::new(budget));
+        partitions.try_reserve_exact(1).map_err(|_| AllocError)?;
+        partitions.push(Partition::new(budget, block_bytes));
+        Ok(Build {
+            budget: budget.clone(),
+            mode,
+            partitions,
+            bits: 0,
+            bits_wanted,
+            block_bytes,
+            headroom_bytes: headroom_bytes(limit_bytes),
+            spilling,
+            rows_count: 0,
+            has_unknown: false,
+            loaded: Table::new(budget, block_bytes),
+            is_loaded_full: false,
+            linking: (0, RowRef::default()),
+            is_linking: false,
+            is_built: false,
+            is_in_use: false,
+            partitions_spilled: 0,
+        })
+    }
+
+    /// The partition of a hash.
+    #[inline(always)]
+    pub(super) fn partition_of(&self, hash: u64) -> usize {
+        if self.bits == 0 { 0 } else { (hash >> (u64::BITS - self.bits)) as usize }
+    }
+
+    /// The table of a match.
+    #[inline(always)]
+    pub(super) fn table(&self, table: u8) -> &Table {
+        if table == LOADED { &self.loaded } else { &self.partitions[usize::from(table)].table }
+    }
+
+    #[inline(always)]
+    pub(super) fn table_mut(&mut self, table: u8) -> &mut Table {
+        if table == LOADED { &mut self.loaded } else { &mut self.partitions[usize::from(table)].table }
+    }
+
+    /// Whether no row is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partitions.iter().all(|part| part.table.rows.rows_count() == 0 && part.build.is_no())
+    }
+
+    /// What goes to a file could give back.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        // Without the reserve too little is held to be worth it.
+        let is_ready = matches!(self.spilling, Spilling::Ready(_)) && !self.is_in_use && !self.is_linking;
+        if is_ready { self.partitions.iter().map(|part| part.table.held_bytes()).sum() } else { 0 }
+    }
+
+    /// Keeps a row: its flags, its key and its columns.
+    pub(super) fn push(
+        &mut self,
+        hash: u64,
+        flags: u8,
+        key: &[u8],
+        columns: &[u8],
+        is_cancelled: IsCancelled<'_>,
+    ) -> Result<(), SpillFailure> {
+        loop {
+            let at = self.partition_of(hash);
+            let part = &mut self.partitions[at];
+            if let (Spilled::Writing(writer), Spilling::Ready(reserve)) =
+                (&mut part.build, &mut self.spilling)
+            {
+                return writer.push(hash, &[&[flags], key, columns], &mut reserve.io, is_cancelled);
+            }
+            let Err(error) = part.table.rows.push(hash, &[&[0; 8], &[flags], key, columns]) else {
+                return Ok(());
+            };
+            if !self.make_room(is_cancelled)? {
+                return Err(error.into());
+            }
+        }
+    }
+
+    /// Between batches: reserves what spilling needs as soon as it is small beside what is held, and leaves room for others.
+    pub(super) fn settle(&mut self, is_cancelled: IsCancelled<'_>) -> Result<(), SpillFailure> {
+        if let Spilling::Possible { at_bytes, .. } = self.spilling
+            && self.partitions[0].table.held_bytes() >= at_bytes
+        {
+            // Refused, it is asked for again when a row is; then it is an error.
+            if self.prepare().is_ok() {
+                self.part(is_cancelled)?;
+            }
+        }
+        while self.is_short() && self.evict(is_cancelled)? {}
+        Ok(())
+    }
+
+    /// Whether rows are to go to files.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self.spilling, Spilling::Ready(_)) && !self.has_headroom()
+    }
+
+    /// Whether others would get what they may need.
+    fn has_headroom(&self) -> bool {
+        has_room(&self.budget, self.headroom_bytes)
+    }
+
+    /// Gives memory back, whatever it takes; false if there is nothing to give.
+    fn make_room(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
+        if let Spilling::Possible { .. } = self.spilling {
+            self.prepare()?;
+            // Once there is a table over all rows they stay together; their file may be parted.
+            if !self.is_built {
+                self.part(is_cancelled)?;
+            }
+        }
+        self.evict(is_cancelled)
+    }
+
+    /// Takes the reserve; refused, nothing has changed.
+    fn prepare(&mut self) -> Result<(), AllocError> {
+        let Spilling::Possible { space, name, .. } = &self.spilling else { return Ok(()) };
+        let count = slots_count(self.bits_wanted);
+        if !has_room(&self.budget, reserve_bytes(count, self.block_bytes)) {
+            return Err(AllocError);
+        }
+        let levels = PARTED_BITS_MAX.div_ceil(self.bits_wanted.max(1)) as usize;
+        let files_max = 2 * levels.min(4) * (1 << self.bits_wanted) + 4;
+        let owner = SpillOwner::new(space, name.as_str(), &self.budget, files_max)?;
+        let io = SpillIo::new(&owner, &self.budget, self.block_bytes)?;
+        let mut slots = Vec::new_in(BudgetAlloc::new(&self.budget));
+        slots.try_reserve_exact(count).map_err(|_| AllocError)?;
+        for _ in 0..count {
+            slots.push(IoSlot::new(&self.budget, self.block_bytes)?);
+        }
+        let wanted = 1usize << self.bits_wanted;
+        self.partitions.try_reserve_exact(wanted - self.partitions.len()).map_err(|_| AllocError)?;
+        self.spilling = Spilling::Ready(Reserve { io, slots, slots_max: count });
+        Ok(())
+    }
+
+    /// Moves the rows of the only partition to several.
+    fn part(&mut self, is_cancelled: IsCancelled<'_>) -> Result<(), SpillFailure> {
+        while self.partitions.len() < 1 << self.bits_wanted {
+            self.partitions.push(Partition::new(&self.budget, self.block_bytes));
+        }
+        if self.bits_wanted == 0 {
+            return Ok(());
+        }
+        self.bits = self.bits_wanted;
+        let empty = Table::new(&self.budget, self.block_bytes);
+        let Table { mut rows, .. } = core::mem::replace(&mut self.partitions[0].table, empty);
+        for page in 0..rows.pages_count() {
+            for (_, hash, row) in rows.iter_page(page) {
+                self.push(hash, row[FLAGS_AT], &[], &row[KEY_AT..], is_cancelled)?;
+            }
+            rows.release_page(page);
+        }
+        Ok(())
+    }
+
+    /// Writes the largest partition that is in memory to a file. While the build side is read, the file stays open for more.
+    fn evict(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
+        let Spilling::Ready(reserve) = &mut self.spilling else { return Ok(false) };
+        let in_memory = self.partitions.iter_mut().filter(|part| part.table.rows.rows_count() > 0);
+        let Some(part) = in_memory.max_by_key(|part| part.table.held_bytes()) else { return Ok(false) };
+        let slot = reserve.take_slot(&self.budget, self.block_bytes)?;
+        let mut writer = SpillWriter::create(slot, &reserve.io)?;
+        let rows = &mut part.table.rows;
+        for page in 0..rows.pages_count() {
+            for (_, hash, row) in rows.iter_page(page) {
+                writer.push(hash, &[&row[FLAGS_AT..]], &mut reserve.io, is_cancelled)?;
+            }
+            rows.release_page(page);
+        }
+        part.table.release();
+        assert!(part.build.is_no(), "rows of a partition that is in a file go there");
+        part.build = Spilled::Writing(writer);
+        self.partitions_spilled += 1;
+        if self.is_built {
+            part.build.finish(reserve, is_cancelled)?;
+        }
+        Ok(true)
+    }
+
+    /// After the last row: makes the tables, some rows at a time; gives whether they are made.
+    pub(super) fn finish(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
+        if !self.is_linking {
+            self.make_all_slots(is_cancelled)?;
+            if let Spilling::Ready(reserve) = &mut self.spilling {
+                for part in self.partitions.iter_mut() {
+                    part.build.finish(reserve, is_cancelled)?;
+                }
+            }
+            self.is_linking = true;
+        }
+        let (at, place) = self.linking;
+        let table = &mut self.partitions[at].table;
+        let next = if table.slots_count > 0 { table.link(place) } else { None };
+        self.linking = match next {
+            Some(place) => (at, place),
+            None => (at + 1, RowRef::default()),
+        };
+        self.is_linking = self.linking.0 < self.partitions.len();
+        self.is_built = true;
+        Ok(!self.is_linking)
+    }
+
+    /// Makes slots for all rows that are in memory, as far as they stay there.
+    fn make_all_slots(&mut self, is_cancelled: IsCancelled<'_>) -> Result<(), SpillFailure> {
+        let is_loop = self.mode == KeyMode::None;
+        let is_missing =
+            |part: &Partition| !is_loop && part.table.rows.rows_count() > 0 && part.table.slots_count == 0;
+        // Making room may part the rows: then all is to be looked at again.
+        while let Some(at) = self.partitions.iter().position(is_missing) {
+            let table = &mut self.partitions[at].table;
+            if let Err(error) = table.make_slots(table.rows.rows_count())
+                && !self.make_room(is_cancelled)?
+            {
+                return Err(error.into());
+            }
+        }
+        while self.is_short() && self.evict(is_cancelled)? {}
+        Ok(())
+    }
+
+    /// Gives memory back for others, before or while the probe side is read.
+    pub(crate) fn yield_memory(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
+        if self.yieldable_bytes() == 0 { Ok(false) } else { self.make_room(is_cancelled) }
+    }
+
+    /// What files are written and read with, beside the rest.
+    pub(super) fn reserve(&mut self) -> (&mut Reserve, &mut [Partition], &mut Table) {
+        let Spilling::Ready(reserve) = &mut self.spilling else {
+            unreachable!("there are files, so there is a reserve")
+        };
+        (reserve, &mut self.partitions, &mut self.loaded)
+    }
+
+    /// Whether some partition is in a file.
+    pub(super) fn has_files(&self) -> bool {
+        self.partitions.iter().any(|part| !part.build.is_no())
+    }
+
+    /// How many bits of hashes the rows of a partition have in common.
+    pub(super) fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// By how many bits partitions are parted whose rows have so many in common; not if there are too few left.
+    pub(super) fn parting(&self, bits_common: u32) -> Option<u32> {
+        let bits = self.bits_wanted;
+        (bits > 0 && bits_common + bits <= PARTED_BITS_MAX).then_some(bits)
+    }
+
+    /// Has no row a match any more, for a probe side that comes again.
+    pub(super) fn forget_matches(&mut self) {
+        for part in self.partitions.iter_mut() {
+            let mut place = RowRef::default();
+            while let Some((row, next)) = part.table.rows.next(place) {
+                part.table.rows.get_mut(row)[FLAGS_AT] &= !MATCHED;
+                place = next;
+            }
+        }
+    }
+
+    /// Adds a row that was read from a file to the loaded table; false if there is no room for it, its slot and others' needs. One
+    /// row has to fit.
+    pub(super) fn load(&mut self, hash: u64, row: &[u8]) -> Result<bool, AllocError> {
+        let rows = self.loaded.rows.rows_count();
+        if self.is_loaded_full && rows > 0 {
+            return Ok(false);
+        }
+        let done = self.load_row(hash, row);
+        match done {
+            Ok(()) => Ok(true),
+            Err(_) if rows > 0 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn load_row(&mut self, hash: u64, row: &[u8]) -> Result<(), AllocError> {
+        let Table { rows, slots, slots_count } = &mut self.loaded;
+        if self.mode != KeyMode::None && rows.rows_count() >= *slots_count as u64 {
+            let count = (*slots_count * 2).max(SLOTS_MIN);
+            // Rows are linked when all are there, so nothing is to be copied.
+            *slots = Buffer::zeroed(&self.budget, count)?;
+            *slots_count = count;
+        }
+        let held = rows.held_bytes();
+        rows.push(hash, &[&[0; 8], row])?;
+        if rows.held_bytes() != held {
+            // Batches of both sides come on top.
+            self.is_loaded_full = !has_room(&self.budget, 2 * self.headroom_bytes);
+        }
+        Ok(())
+    }
+
+    /// Links the rows of the loaded table.
+    pub(super) fn link_loaded(&mut self) {
+        if self.mode == KeyMode::None || self.loaded.slots_count == 0 {
+            return;
+        }
+        self.loaded.slots.fill(0);
+        let mut place = RowRef::default();
+        while let Some(next) = self.loaded.link(place) {
+            place = next;
+        }
+    }
+
+    /// Forgets the loaded rows, for others. Their pages go too, so that each block takes what is there and no more.
+    pub(super) fn clear_loaded(&mut self) {
+        self.loaded.rows.release();
+        self.is_loaded_full = false;
+    }
+
+    /// Gives the loaded table's memory back.
+    pub(super) fn release_loaded(&mut self) {
+        self.loaded.release();
+        self.is_loaded_full = false;
+    }
+
+    /// Gives the memory of tables back whose rows nobody needs any more.
+    pub(super) fn release_tables(&mut self) {
+        self.partitions.iter_mut().for_each(|part| part.table.release());
+    }
+
+    /// Notes what files took.
+    pub(super) fn count(&self, counters: &mut Counters) {
+        counters.partitions_spilled = self.partitions_spilled;
+        if let Spilling::Ready(reserve) = &self.spilling {
+            let counts = reserve.io.owner().counts();
+            counters.spilled_bytes = counts.bytes_total;
+            counters.spilled_files = counts.files_total;
+        }
+    }
+}
+
+impl Partition {
+    fn new(budget: &Budget, page_bytes: usize) -> Partition {
+        Partition { table: Table::new(budget, page_bytes), build: Spilled::No, probe: Spilled::No }
+    }
+}
+
+/// What the reserve takes, but for lists.
+fn reserve_bytes(slots: usize, block_bytes: usize) -> u64 {
+    SpillIo::charged_bytes(block_bytes) + slots as u64 * IoSlot::charged_bytes(block_bytes)
+}
+
+/// So many files are open at once: those of the partitions and one that is parted, or two that are read and one that is written.
+fn slots_count(bits: u32) -> usize {
+    ((1 << bits) + 1).max(3)
+}

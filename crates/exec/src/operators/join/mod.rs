@@ -1,0 +1,171 @@
+//! Joins: one side is kept, the other one streams past it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `keys` | the keys of rows, how they are compared, what NULL in them means |
+//! | `build` | the kept side: partitions, hash tables, what goes to files |
+//! | `probe` | the streaming side: matches of a batch, and what each kind of join makes of them |
+//! | `drain` | behind the last probe row: build rows without a match, partitions that are in files |
+//! | `gather` | matches to columns |
+//!
+//! A nested loop join is the same with one partition and no keys: every pair is a candidate.
+//!
+//! **Peak bytes**: the kept rows with 21 bytes each and their key, 8 to 16 for the hash table's slots, and batches of output
+//! columns, keys and matches. Before more is held than spilling needs (a block for each of 8 or 16 partitions and two more), that is
+//! reserved.
+//!
+//! **Ladder**: in memory → the largest partitions in files, with the probe rows that belong to them ([`Counters::partitions_spilled`]) → a
+//! partition that does not fit when it is read again is parted by other bits ([`Counters::partitions_parted`]) → one that cannot be
+//! parted, such as rows of one key, is joined block by block ([`Counters::blocks`]) → the typed error. Partitions go to files when
+//! the join is refused memory, when it leaves too little for others, and when others ask for it.
+//!
+//! [`Counters::partitions_spilled`]: crate::Counters::partitions_spilled
+//! [`Counters::partitions_parted`]: crate::Counters::partitions_parted
+//! [`Counters::blocks`]: crate::Counters::blocks
+
+mod build;
+mod drain;
+mod gather;
+mod keys;
+mod probe;
+
+use cofferdam_plan::expr::Expr;
+use cofferdam_plan::physical::{HashJoin, JoinKey, JoinKind, NestedLoopJoin, OperatorId, OperatorKind};
+
+use self::build::{MATCHED, UNLINKED};
+use self::gather::kept_columns;
+use self::keys::{Class, KeyMode, Keys};
+use super::State;
+use crate::batch::{BatchRows, Store, VectorId};
+use crate::error::Error;
+use crate::pipeline::{Context, Opening};
+use crate::rows::{RowEncoder, RowLayout};
+
+pub(crate) use self::build::Build;
+pub(super) use self::gather::copy_rows;
+pub(crate) use self::probe::Join;
+
+/// What both kinds of joins have.
+#[derive(Clone, Copy, Debug)]
+struct Plan<'a> {
+    kind: JoinKind,
+    probe: OperatorId,
+    build: OperatorId,
+    keys: &'a [JoinKey<'a>],
+    conjuncts: &'a [&'a Expr<'a>],
+    output: &'a [u32],
+}
+
+impl<'a> Plan<'a> {
+    fn of(opening: &Opening<'_, 'a>) -> Plan<'a> {
+        match opening.operator().kind {
+            OperatorKind::HashJoin(HashJoin { kind, probe, build, keys, residual, output }) => {
+                Plan { kind, probe, build, keys, conjuncts: residual, output }
+            }
+            OperatorKind::NestedLoopJoin(NestedLoopJoin { kind, probe, build, conjuncts, output }) => {
+                Plan { kind, probe, build, keys: &[], conjuncts, output }
+            }
+            _ => unreachable!("only joins are opened as joins"),
+        }
+    }
+}
+
+fn gives_unmatched_build(kind: JoinKind) -> bool {
+    matches!(kind, JoinKind::Right | JoinKind::Full)
+}
+
+fn build_of(state: &mut State) -> &mut Build {
+    let State::Join(build) = state else { unreachable!("the sink of the join made it") };
+    build
+}
+
+/// Keeps the build side.
+#[derive(Debug)]
+pub(crate) struct BuildSink<'a> {
+    id: OperatorId,
+    kind: JoinKind,
+    keys: Keys<'a>,
+    kept_columns: &'a [VectorId],
+    layout: RowLayout<'a>,
+    encoder: RowEncoder<'a>,
+}
+
+impl<'a> BuildSink<'a> {
+    pub(crate) fn open(
+        opening: &Opening<'_, 'a>,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<BuildSink<'a>, Error<'a>> {
+        let (plan, arena) = (Plan::of(opening), opening.arena);
+        let columns = opening.columns_of(plan.build);
+        let keys = Keys::open(plan.keys, |key| key.build, columns, store, arena)?;
+        let kept_columns = kept_columns(plan.probe, plan.build, plan.conjuncts, plan.output, opening)?;
+        let layout = RowLayout::new(kept_columns.iter().map(|&id| store.vector(id).kind()), arena)?;
+        let build = Build::new(KeyMode::of(plan.keys), opening.budget(), cx.spill)?;
+        *cx.state(opening.id) = State::Join(build);
+        let encoder = RowEncoder::new(arena);
+        Ok(BuildSink { id: opening.id, kind: plan.kind, keys, kept_columns, layout, encoder })
+    }
+
+    /// Keeps the rows of a batch.
+    pub(crate) fn take(
+        &mut self,
+        batch: BatchRows,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error<'a>> {
+        let State::Join(mut build) = cx.take_state(self.id) else {
+            unreachable!("it was made at the opening")
+        };
+        let outcome = self.keep(batch, &mut build, store, cx);
+        *cx.state(self.id) = State::Join(build);
+        outcome
+    }
+
+    fn keep(
+        &mut self,
+        batch: BatchRows,
+        build: &mut Build,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error<'a>> {
+        let is_cancelled = cx.is_cancelled;
+        self.keys.compute(batch, store)?;
+        let rows = store.rows(batch);
+        self.encoder.encode(&self.layout, self.kept_columns, rows, store)?;
+        build.rows_count += rows.len() as u64;
+        for i in 0..rows.len() {
+            let class = self.keys.classes[i];
+            build.has_unknown |= class == Class::Unknown;
+            let flags = match class {
+                Class::Usual => 0,
+                // It is given without a match, and needs no table for that.
+                _ if gives_unmatched_build(self.kind) => UNLINKED,
+                _ => continue,
+            };
+            build.push(self.keys.hashes[i], flags, self.keys.key(i), self.encoder.row(i), is_cancelled)?;
+        }
+        // Of several the one that holds the most gives way.
+        while build.is_short() && cx.relieve(Some(self.id), build.yieldable_bytes())? {}
+        build.settle(is_cancelled)?;
+        Ok(())
+    }
+
+    /// Makes the tables.
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
+        let is_cancelled = cx.is_cancelled;
+        let build = build_of(cx.state(self.id));
+        let is_done = build.finish(is_cancelled)?;
+        if is_done {
+            let State::Join(build) = cx.take_state(self.id) else { unreachable!("it was there just now") };
+            build.count(cx.counters(self.id));
+            *cx.state(self.id) = State::Join(build);
+        }
+        Ok(is_done)
+    }
+}
+
+/// Whether a kept row still waits for a match.
+fn is_unmatched(flags: u8) -> bool {
+    flags & MATCHED == 0
+}
