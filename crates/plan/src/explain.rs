@@ -478,6 +478,8 @@ fn join_word(kind: JoinKind) -> &'static str {
         JoinKind::Full => "Full ",
         JoinKind::Semi => "Semi ",
         JoinKind::Anti => "Anti ",
+        JoinKind::RightSemi => "Right Semi ",
+        JoinKind::RightAnti => "Right Anti ",
         JoinKind::Single => "Single ",
         JoinKind::Mark => "Mark ",
     }

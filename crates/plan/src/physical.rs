@@ -534,6 +534,10 @@ pub enum JoinKind {
     Semi,
     /// Each probe row that has none.
     Anti,
+    /// Each build row that has a match, once.
+    RightSemi,
+    /// Each build row that has none.
+    RightAnti,
     /// Each probe row with its match, or with NULLs; two matches are an error (SQLSTATE 21000).
     Single,
     /// Each probe row with a boolean behind all other columns: true if it has a match, NULL if it has none but a comparison is
@@ -545,6 +549,11 @@ impl JoinKind {
     /// Whether columns of the build side are among what it gives.
     pub const fn gives_build(self) -> bool {
         !matches!(self, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark)
+    }
+
+    /// Whether columns of the probe side are among what it gives.
+    pub const fn gives_probe(self) -> bool {
+        !matches!(self, JoinKind::RightSemi | JoinKind::RightAnti)
     }
 
     /// Whether a probe row without a match is given.
@@ -565,7 +574,8 @@ pub struct HashJoin<'a> {
     /// Pairs of key expressions of one type; at least one.
     pub keys: &'a [JoinKey<'a>],
     /// Conjuncts over probe columns followed by build columns, tested on every pair with equal keys: only if all are true is it a
-    /// match. A mark join has none.
+    /// match. Of a mark join, which has some only where no key is [`KeyNulls::Unknown`], a pair for which none is false but one is NULL is
+    /// unknown.
     pub residual: &'a [&'a Expr<'a>],
     /// Which columns are handed on, by position in probe columns followed by build columns; of a mark join the mark follows them.
     pub output: &'a [u32],

@@ -181,8 +181,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                 _ => {}
             }
         }
-        for place in 0..tree.order.len() {
-            let id = tree.order[place];
+        for (place, &id) in tree.order.iter().enumerate() {
             let is_inner = |id: LogicalId| {
                 matches!(self.plan.kind(id), LogicalKind::Join(Join { kind: JoinKind::Inner, .. }))
             };
@@ -620,10 +619,13 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             JoinKind::Left if bytes(left) < bytes(right) => (JoinKind::Right, right, left),
             JoinKind::Right if bytes(left) < bytes(right) => (JoinKind::Left, right, left),
             JoinKind::Full if bytes(left) < bytes(right) => (JoinKind::Full, right, left),
+            JoinKind::Semi if bytes(left) < bytes(right) => (JoinKind::RightSemi, right, left),
+            JoinKind::Anti if bytes(left) < bytes(right) => (JoinKind::RightAnti, right, left),
             kind => (kind, left, right),
         };
         let rows = match kind {
             JoinKind::Semi | JoinKind::Anti => left.rows * 0.5,
+            JoinKind::RightSemi | JoinKind::RightAnti => right.rows * 0.5,
             JoinKind::Right => right.rows,
             JoinKind::Full => left.rows + right.rows,
             _ => left.rows,
@@ -643,23 +645,14 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         mark: Option<ColumnId>,
         rows: f64,
     ) -> Result<Placed<'s>, AllocError> {
-        let mut keys: Vec<'a, JoinKey<'a>> = Vec::new_in(self.arena);
-        let mut residual: Vec<'s, &'a Expr<'a>> = Vec::new_in(self.scratch);
-        for conjunct in conjuncts {
-            match self.key_of(kind, conjunct, left.layout, right.layout)? {
-                Some(key) => keys.push(key)?,
-                None => residual.push(*conjunct)?,
-            }
-        }
-        let unknowns = keys.iter().filter(|key| key.nulls == KeyNulls::Unknown).count();
-        let is_hashed =
-            !keys.is_empty() && (kind != JoinKind::Mark || (residual.is_empty() && unknowns <= 1));
+        let (keys, residual) = self.keys_of(kind, conjuncts, left.layout, right.layout)?;
         let mut both: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
         both.extend_from_slice(left.layout)?;
         both.extend_from_slice(right.layout)?;
         let (mut output, mut layout) = (Vec::new_in(self.arena), Vec::new_in(self.scratch));
         for (position, column) in both.iter().enumerate() {
-            let is_given = position < left.layout.len() || kind.gives_build();
+            let is_probe = position < left.layout.len();
+            let is_given = if is_probe { kind.gives_probe() } else { kind.gives_build() };
             if is_given && needed.contains(column) && !layout.contains(column) {
                 output.push(position as u32)?;
                 layout.push(*column)?;
@@ -671,7 +664,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         let columns = self.described(&layout)?;
         let bytes = right.rows * estimate::held_bytes(self.columns(right.operator));
         let (probe, build, output) = (left.operator, right.operator, &*output.into_slice());
-        let (operator, rows) = match is_hashed {
+        let (operator, rows) = match !keys.is_empty() {
             true => {
                 let ordered = estimate::cheap_first(&residual, self.scratch)?;
                 let residual = self.placed_exprs(ordered, &both, 0)?;
@@ -689,6 +682,33 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             }
         };
         Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
+    }
+
+    /// The keys among conjuncts, and the rest. What may be unknown is a key of a mark join only if nothing else is left beside exact
+    /// keys.
+    #[allow(clippy::type_complexity, reason = "keys, and what is tested beside them")]
+    fn keys_of(
+        &mut self,
+        kind: JoinKind,
+        conjuncts: &[&'a Expr<'a>],
+        left: &[ColumnId],
+        right: &[ColumnId],
+    ) -> Result<(Vec<'a, JoinKey<'a>>, Vec<'s, &'a Expr<'a>>), AllocError> {
+        let mut found: Vec<'s, (&'a Expr<'a>, Option<JoinKey<'a>>)> = Vec::new_in(self.scratch);
+        for conjunct in conjuncts {
+            found.push((*conjunct, self.key_of(kind, conjunct, left, right)?))?;
+        }
+        let is_unknown = |key: &Option<JoinKey<'a>>| key.is_some_and(|key| key.nulls == KeyNulls::Unknown);
+        let unknowns = found.iter().filter(|(_, key)| is_unknown(key)).count();
+        let may_be_unknown = unknowns == 1 && found.iter().all(|(_, key)| key.is_some());
+        let (mut keys, mut residual) = (Vec::new_in(self.arena), Vec::new_in(self.scratch));
+        for (conjunct, key) in &found {
+            match key {
+                Some(key) if may_be_unknown || key.nulls != KeyNulls::Unknown => keys.push(*key)?,
+                _ => residual.push(*conjunct)?,
+            }
+        }
+        Ok((keys, residual))
     }
 
     /// The key that a conjunct is, if it holds something of the left side equal to something of the right one.

@@ -97,12 +97,12 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
             LogicalKind::Join(join) => self.join(id, join, arrived)?,
             LogicalKind::Concat { inputs, sources, columns } => {
                 for (input, source) in inputs.iter().zip(sources) {
-                    self.to_source(*input, &arrived, columns, source)?;
+                    self.hand_to_source(*input, &arrived, columns, source)?;
                 }
             }
             LogicalKind::SetOperation { inputs, sources, columns, .. } => {
                 for (input, source) in inputs.iter().zip(sources) {
-                    self.to_source(*input, &arrived, columns, source)?;
+                    self.hand_to_source(*input, &arrived, columns, source)?;
                 }
             }
             LogicalKind::Values { .. }
@@ -179,7 +179,7 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
     }
 
     /// Hands conjuncts on to an input whose columns go by other numbers.
-    fn to_source(
+    fn hand_to_source(
         &mut self,
         input: LogicalId,
         arrived: &[&'a Expr<'a>],
@@ -395,18 +395,19 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
                     let arg = children.first().is_some_and(|child| child.0);
                     (arg, arg)
                 }
-                ExprKind::Call { function, .. } => match function {
-                    Function::Lower
-                    | Function::Upper
-                    | Function::Length
-                    | Function::Substring
-                    | Function::Abs
-                    | Function::Round
-                    | Function::Floor
-                    | Function::Ceil
-                    | Function::Extract(_) => (any_null, any_null),
-                    _ => (false, false),
-                },
+                ExprKind::Call {
+                    function:
+                        Function::Lower
+                        | Function::Upper
+                        | Function::Length
+                        | Function::Substring
+                        | Function::Abs
+                        | Function::Round
+                        | Function::Floor
+                        | Function::Ceil
+                        | Function::Extract(_),
+                    ..
+                } => (any_null, any_null),
                 _ => (false, false),
             };
             done.truncate(first);

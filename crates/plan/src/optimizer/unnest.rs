@@ -151,7 +151,7 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// The conditions below `top` that read the columns, if nothing else there does and they mean the same above it. With
-    /// `any_order`, how often and in which order rows come does not matter.
+    /// `any_number`, how often rows come does not matter.
     #[allow(clippy::type_complexity, reason = "nodes and conditions")]
     fn liftable<'s>(
         &self,
@@ -493,7 +493,7 @@ impl<'a> Pass<'_, 'a> {
         let nodes = tree.below(self.join.right);
         let mut done: Vec<'_, Given<'a>> = Vec::with_capacity_in(nodes.len(), scratch)?;
         // By place: what the right side of a join reads of its own left side is left for when that join is taken.
-        let mut skipped = scratch.alloc_slice_fill(tree.order.len(), false)?;
+        let skipped = scratch.alloc_slice_fill(tree.order.len(), false)?;
         for id in nodes {
             if let LogicalKind::Join(join) = self.plan.kind(*id)
                 && !correlated(self.plan, tree, join, scratch)?.is_empty()
@@ -517,12 +517,11 @@ impl<'a> Pass<'_, 'a> {
                 true => Given { node: *id, map: None },
                 false => {
                     let given = |input: LogicalId| done[tree.place(input) - first];
-                    self.rewrite_node(*id, &given, tree, &skipped, &workings, values)?
+                    self.rewrite_node(*id, &given, tree, skipped, &workings, values)?
                 }
             };
             done.push(given)?;
         }
-        let _ = &mut skipped;
         Ok(*done.last().expect("the right side has a node"))
     }
 
