@@ -10,7 +10,8 @@
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; inner joins ordered by estimated size | leaves to root |
 //!
-//! `lower` asks `join_order` for inner joins, `key_range` for each scan of a stored table and `estimate` for sizes. `tree` tells which
+//! `lower` asks `join_order` for inner joins, `key_range` for each scan of a stored table, and `known` for sizes, which has them
+//! of the tables' statistics by `selectivity`, or else of the guesses in `estimate`. `tree` tells which
 //! node makes a column, `selectivity` what statistics say of conditions. Lists and maps of the passes lie in a scratch arena under
 //! the same budget and are given back when the plan is done.
 
@@ -18,6 +19,7 @@ mod estimate;
 mod inline;
 mod join_order;
 mod key_range;
+mod known;
 mod lower;
 mod needs;
 mod push_filters;
@@ -28,6 +30,8 @@ mod unnest;
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 
+use self::known::Known;
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::logical::LogicalPlan;
 use crate::physical::{Check, PhysicalPlan, UpdateWay};
@@ -56,6 +60,7 @@ pub(crate) enum SinkKind {
 pub(crate) fn optimize<'a>(
     mut plan: LogicalPlan<'a>,
     sink: Option<Sink<'a>>,
+    catalog: &dyn Catalog,
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     inline::inline(&mut plan, arena)?;
@@ -68,5 +73,6 @@ pub(crate) fn optimize<'a>(
         let node = plan.ctes[index].node;
         push_filters::push_filters(&mut plan, node, &mut filters, arena, &scratch)?;
     }
-    Ok(lower::lower(&plan, &filters, sink, arena, &scratch)?)
+    let known = Known::new(&plan, catalog, arena, &scratch)?;
+    Ok(lower::lower(&plan, &filters, &known, sink, arena, &scratch)?)
 }

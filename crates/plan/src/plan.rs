@@ -38,7 +38,7 @@ pub fn plan_query<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let logical = Binder::bind(query, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, None, arena)
+    optimize(logical, None, catalog, arena)
 }
 
 /// The physical plan of an `INSERT`, in `arena`: its root gives the rows that the table takes.
@@ -55,7 +55,7 @@ pub fn plan_insert<'a, 'q: 'a>(
     let target = InsertTarget::bind(insert, catalog, arena)?;
     let logical = Binder::bind_insert(insert, &target, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(target.sink()), arena)
+    optimize(logical, Some(target.sink()), catalog, arena)
 }
 
 /// The physical plan of a `COPY … FROM`, in `arena`: its root gives the rows that the table takes.
@@ -70,7 +70,7 @@ pub fn plan_copy<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let (logical, target) = Binder::bind_copy(copy, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(target.sink()), arena)
+    optimize(logical, Some(target.sink()), catalog, arena)
 }
 
 /// The physical plan of an `UPDATE`, in `arena`: its root gives the rows as they are to be.
@@ -246,7 +246,7 @@ impl<'p> InsertPiece<'p> {
         let arena = self.rows.arena();
         let target = &self.pieces.target;
         let logical = Binder::plan_of_rows(target, self.rows.into_slice(), arena)?;
-        optimize(logical, Some(target.sink()), arena)
+        optimize(logical, Some(target.sink()), &crate::EmptyCatalog, arena)
     }
 }
 

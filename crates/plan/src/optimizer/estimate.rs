@@ -8,7 +8,6 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Type;
 
-use crate::expr::walk::PostOrder;
 use crate::expr::{BinaryOp, Column, Expr, ExprKind, UnaryOp, walk};
 use crate::physical::FileSource;
 use crate::table::TableSource;
@@ -149,30 +148,8 @@ fn node_cost(expr: &Expr<'_>) -> Cost {
     }
 }
 
-/// The share of rows for which all conjuncts are true.
-pub(super) fn selectivity(conjuncts: &[&Expr<'_>], scratch: &Arena) -> Result<f64, AllocError> {
-    let mut share = 1.0;
-    for conjunct in conjuncts {
-        share *= conjunct_selectivity(conjunct, scratch)?;
-    }
-    Ok(share)
-}
-
-fn conjunct_selectivity(root: &Expr<'_>, scratch: &Arena) -> Result<f64, AllocError> {
-    let local = Arena::new(scratch.budget());
-    let mut walk = PostOrder::new_in(root, &local)?;
-    let mut done: Vec<'_, f64> = Vec::new_in(&local);
-    while let Some(expr) = walk.next()? {
-        let first = done.len() - expr.child_count();
-        let share = node_selectivity(expr, &done[first..]);
-        done.truncate(first);
-        done.push(share)?;
-    }
-    Ok(done.pop().unwrap_or(UNKNOWN))
-}
-
 /// The share of a node, given those of its children where they are conditions.
-fn node_selectivity(expr: &Expr<'_>, children: &[f64]) -> f64 {
+pub(super) fn node_selectivity(expr: &Expr<'_>, children: &[f64]) -> f64 {
     let not = |negated: bool, share: f64| if negated { 1.0 - share } else { share };
     match expr.kind {
         ExprKind::Binary { op, .. } => match (op, children) {

@@ -52,7 +52,9 @@ struct Condition<'s, 'a> {
 struct Sides<'s> {
     left: &'s [usize],
     right: &'s [usize],
-    /// A guess of how many different keys there are.
+    /// The share of all pairs of rows for which it holds, if that is known.
+    share: Option<f64>,
+    /// Otherwise a guess of how many different keys there are.
     keys_count: f64,
 }
 
@@ -124,6 +126,7 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
                 sides = Some(Sides {
                     left: on_left,
                     right: on_right,
+                    share: lowering.known.equal_pairs(left, right),
                     keys_count: shared_keys(keys(left, on_left), keys(right, on_right)),
                 });
             }
@@ -185,7 +188,7 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
         Ok(())
     }
 
-    /// The join of two components by an equality that is expected to give the fewest rows.
+    /// The join of two components by equalities that is expected to give the fewest rows.
     fn cheapest(&self) -> Option<Choice> {
         let mut best: Option<Choice> = None;
         for condition in self.conditions.iter().filter(|condition| !condition.is_used) {
@@ -194,12 +197,33 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
             if left == right || !self.is_within(sides.left, left) || !self.is_within(sides.right, right) {
                 continue;
             }
-            let rows = self.rows(left) * self.rows(right) / sides.keys_count.max(1.0);
+            let rows = self.rows_of_join(left, right);
             if best.is_none_or(|best| rows < best.rows) {
                 best = Some(Choice { left, right, rows });
             }
         }
         best
+    }
+
+    /// How many rows the equalities between two components leave of their pairs. Further ones are seldom independent of the first: each
+    /// counts half as much as the one before, the most selective first.
+    fn rows_of_join(&self, left: usize, right: usize) -> f64 {
+        const COUNTED: usize = 4;
+        let mut shares = [1.0; COUNTED];
+        for condition in self.conditions.iter().filter(|condition| !condition.is_used) {
+            let Some(sides) = condition.sides else { continue };
+            let straight = self.is_within(sides.left, left) && self.is_within(sides.right, right);
+            let turned = self.is_within(sides.left, right) && self.is_within(sides.right, left);
+            if straight || turned {
+                let mut share = sides.share.unwrap_or(1.0 / sides.keys_count.max(1.0));
+                for known in &mut shares {
+                    if share < *known {
+                        core::mem::swap(known, &mut share);
+                    }
+                }
+            }
+        }
+        self.rows(left) * self.rows(right) * super::selectivity::conjunction(&shares)
     }
 
     fn rows(&self, component: usize) -> f64 {

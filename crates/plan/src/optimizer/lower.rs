@@ -10,6 +10,7 @@ use cofferdam_types::Value;
 
 use super::estimate;
 use super::key_range::{column_ranges, key_range};
+use super::known::Known;
 use super::needs::{Needs, needs};
 use super::push_filters::Filters;
 use super::tree::Tree;
@@ -54,6 +55,7 @@ pub(super) struct Lowering<'p, 's, 'a> {
     placed: Vec<'s, Placed<'s>>,
     needs: &'p Needs<'s>,
     filters: &'p Filters<'s, 'a>,
+    pub(super) known: &'p Known<'s, 'a>,
     /// By column: its position in the layout that expressions are being rewritten for.
     positions: &'s mut [u32],
 }
@@ -62,6 +64,7 @@ pub(super) struct Lowering<'p, 's, 'a> {
 pub(super) fn lower<'s, 'a>(
     plan: &LogicalPlan<'a>,
     filters: &Filters<'s, 'a>,
+    known: &Known<'s, 'a>,
     sink: Option<Sink<'a>>,
     arena: &'a Arena,
     scratch: &'s Arena,
@@ -79,7 +82,7 @@ pub(super) fn lower<'s, 'a>(
         let needs = needs(plan, &tree, filters, cte.columns, scratch)?;
         let placed = {
             let mut lowering =
-                Lowering::new(plan, &tree, &needs, filters, &mut operators, &kept, arena, scratch)?;
+                Lowering::new(plan, &tree, &needs, filters, known, &mut operators, &kept, arena, scratch)?;
             let placed = lowering.place_all()?;
             let placed = lowering.only(placed, cte.columns)?;
             let columns = lowering.columns(placed.operator);
@@ -93,7 +96,8 @@ pub(super) fn lower<'s, 'a>(
     let tree = Tree::new(plan, plan.root, scratch)?;
     let wanted = scratch.alloc_slice_from_iter(plan.output.iter().map(|output| output.id))?;
     let needs = needs(plan, &tree, filters, wanted, scratch)?;
-    let mut lowering = Lowering::new(plan, &tree, &needs, filters, &mut operators, &kept, arena, scratch)?;
+    let mut lowering =
+        Lowering::new(plan, &tree, &needs, filters, known, &mut operators, &kept, arena, scratch)?;
     let placed = lowering.place_all()?;
     lowering.finish(placed, sink)?;
     Ok(PhysicalPlan { operators: operators.into_slice() })
@@ -156,6 +160,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         tree: &'p Tree<'s>,
         needs: &'p Needs<'s>,
         filters: &'p Filters<'s, 'a>,
+        known: &'p Known<'s, 'a>,
         operators: &'p mut Vec<'a, Operator<'a>>,
         kept: &'p [Option<Placed<'s>>],
         arena: &'a Arena,
@@ -163,7 +168,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
     ) -> Result<Lowering<'p, 's, 'a>, AllocError> {
         let placed = Vec::with_capacity_in(tree.order.len(), scratch)?;
         let positions = scratch.alloc_slice_fill(plan.columns.len(), NOWHERE)?;
-        Ok(Lowering { plan, tree, arena, scratch, operators, kept, placed, needs, filters, positions })
+        Ok(Lowering { plan, tree, arena, scratch, operators, kept, placed, needs, filters, known, positions })
     }
 
     /// Places every node of the tree; gives the root's.
@@ -372,9 +377,9 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         if conjuncts.is_empty() {
             return Ok(input);
         }
+        let rows = input.rows * self.known.share(conjuncts, self.scratch)?;
         let ordered = estimate::cheap_first(conjuncts, self.scratch)?;
         let conjuncts = self.placed_exprs(ordered, input.layout, 0)?;
-        let rows = input.rows * estimate::selectivity(conjuncts, self.scratch)?;
         let kind = OperatorKind::Filter { input: input.operator, conjuncts };
         let operator = self.push(kind, self.columns(input.operator), rows, 0.0)?;
         Ok(Placed { operator, rows, ..input })
@@ -529,7 +534,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         let base_rows = estimate::source_rows(source);
         let rows = match is_one_row(&scan) {
             true => 1.0,
-            false => base_rows * estimate::selectivity(placed, self.scratch)?,
+            false => base_rows * self.known.share(conjuncts, self.scratch)?,
         };
         let columns = self.described(&layout)?;
         let operator = self.push(OperatorKind::Scan(scan), columns, rows, 0.0)?;
@@ -666,16 +671,16 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         let (probe, build, output) = (left.operator, right.operator, &*output.into_slice());
         let (operator, rows) = match !keys.is_empty() {
             true => {
+                let rows = rows * self.known.share(&residual, self.scratch)?;
                 let ordered = estimate::cheap_first(&residual, self.scratch)?;
                 let residual = self.placed_exprs(ordered, &both, 0)?;
-                let rows = rows * estimate::selectivity(residual, self.scratch)?;
                 let join = HashJoin { kind, probe, build, keys: keys.into_slice(), residual, output };
                 (self.push(OperatorKind::HashJoin(join), columns, rows, bytes)?, rows)
             }
             false => {
+                let share = self.known.share(conjuncts, self.scratch)?;
                 let ordered = estimate::cheap_first(conjuncts, self.scratch)?;
                 let conjuncts = self.placed_exprs(ordered, &both, 0)?;
-                let share = estimate::selectivity(conjuncts, self.scratch)?;
                 let rows = if kind == JoinKind::Inner { rows * share } else { rows };
                 let join = NestedLoopJoin { kind, probe, build, conjuncts, output };
                 (self.push(OperatorKind::NestedLoopJoin(join), columns, rows, bytes)?, rows)
@@ -777,7 +782,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             kept.push(self.placed_aggregate(&named.aggregate, input.layout)?)?;
         }
         let columns = self.described(&layout)?;
-        let rows = estimate::group_rows(input.rows, groups.len()) * sets.len() as f64;
+        let rows = self.known.groups(groups.iter().map(|group| group.expr), input.rows) * sets.len() as f64;
         let bytes = rows * estimate::held_bytes(columns);
         let kind = OperatorKind::HashAggregate(HashAggregate {
             input: input.operator,
