@@ -85,7 +85,7 @@ pub fn plan_update<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let (logical, sink) = Binder::bind_update(update, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(sink), arena)
+    optimize(logical, Some(sink), catalog, arena)
 }
 
 /// The physical plan of a `DELETE`, in `arena`: its root gives what tells the rows that go.
@@ -100,7 +100,7 @@ pub fn plan_delete<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let (logical, sink) = Binder::bind_delete(delete, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(sink), arena)
+    optimize(logical, Some(sink), catalog, arena)
 }
 
 /// A checked `CREATE TABLE`, in `arena`.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_exec::{Counters, SpillSpace, Tables, Workspace};
 use cofferdam_plan::expr::{BinaryOp, Column};
-use cofferdam_plan::physical::JoinKind::{self, Anti, Full, Inner, Left, Mark, Right, Semi, Single};
+use cofferdam_plan::physical::JoinKind::{
+    self, Anti, Full, Inner, Left, Mark, Right, RightAnti, RightSemi, Semi, Single,
+};
 use cofferdam_plan::physical::KeyNulls::{Equal, Unknown, Unmatched};
 use cofferdam_plan::physical::{HashJoin, JoinKey, KeyNulls, NestedLoopJoin, OperatorId, OperatorKind};
 use cofferdam_testkit::simfs::SimDisk;
@@ -17,7 +19,7 @@ use proptest::prelude::*;
 
 use super::support::{E, Query, TempFile, show};
 
-const KINDS: [JoinKind; 8] = [Inner, Left, Right, Full, Semi, Anti, Single, Mark];
+const KINDS: [JoinKind; 10] = [Inner, Left, Right, Full, Semi, Anti, RightSemi, RightAnti, Single, Mark];
 const COLUMNS: [(&str, Type); 4] =
     [("k", Type::BigInt), ("j", Type::Integer), ("id", Type::BigInt), ("t", Type::Text)];
 
@@ -84,7 +86,7 @@ impl On {
             found.iter().for_each(|&i| has_match[i] = true);
             match kind {
                 Semi | Anti if found.is_empty() == (kind == Anti) => rows.push(text(Some(a))),
-                Semi | Anti => {}
+                Semi | Anti | RightSemi | RightAnti => {}
                 Mark => {
                     let is_unknown = outcomes.contains(&None);
                     let mark = if !found.is_empty() {
@@ -109,6 +111,10 @@ impl On {
         if matches!(kind, Right | Full) {
             let alone = build.iter().zip(&has_match).filter(|(_, has_match)| !**has_match);
             rows.extend(alone.map(|(b, _)| format!("{}|{}", text(None), text(Some(b)))));
+        }
+        if matches!(kind, RightSemi | RightAnti) {
+            let given = build.iter().zip(&has_match).filter(|(_, has)| **has == (kind == RightSemi));
+            rows.extend(given.map(|(b, _)| text(Some(b))));
         }
         rows.sort();
         Ok(rows)
@@ -142,10 +148,14 @@ impl On {
             conditions.push(p.test(BinaryOp::Equal, p.column(0, Type::BigInt), p.column(4, Type::BigInt)));
         }
         let mut columns = vec![COLUMNS[2], COLUMNS[3]];
-        let output: &[u32] = if kind.gives_build() { &[2, 3, 6, 7] } else { &[2, 3] };
+        let output: &[u32] = match (kind.gives_probe(), kind.gives_build()) {
+            (true, true) => &[2, 3, 6, 7],
+            (true, false) => &[2, 3],
+            _ => &[6, 7],
+        };
         match kind {
             Mark => columns.push(("mark", Type::Boolean)),
-            kind if kind.gives_build() => columns.extend([COLUMNS[2], COLUMNS[3]]),
+            kind if kind.gives_probe() && kind.gives_build() => columns.extend([COLUMNS[2], COLUMNS[3]]),
             _ => {}
         }
         let columns: Vec<_> = columns.into_iter().map(|(name, ty)| Column { name, ty }).collect();
@@ -250,9 +260,7 @@ fn ways(kind: JoinKind) -> Vec<On> {
     ];
     for keys in keys {
         ways.push(on(keys, false));
-        if kind != Mark {
-            ways.push(on(keys, true));
-        }
+        ways.push(on(keys, true));
     }
     if kind == Mark {
         let unknown: &[&[(u32, KeyNulls)]] = &[
@@ -322,7 +330,7 @@ fn assert_same_in_files(
                 continue;
             }
             let is_in = on.keys.iter().any(|(_, nulls)| *nulls == Unknown);
-            if (is_in && kind != Mark) || (kind == Mark && on.has_condition && !on.keys.is_empty()) {
+            if is_in && kind != Mark {
                 continue;
             }
             let (query, join) = on.query(kind, &probe_file, &build_file);

@@ -11,12 +11,11 @@
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, BudgetAlloc, Growing};
-use cofferdam_plan::physical::JoinKind;
 
 use super::build::{Build, FLAGS_AT, LOADED, Spilled};
 use super::gather::Match;
 use super::probe::{Join, Made, Origin};
-use super::{gives_unmatched_build, is_unmatched};
+use super::{gives_build_rows, is_given};
 use crate::batch::Store;
 use crate::error::Error;
 use crate::pipeline::{Context, Output};
@@ -36,13 +35,13 @@ pub(super) struct Drain<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Build rows of tables without a match, from a place in a table on.
+    /// Build rows of tables, from a place in a table on.
     Tables(usize, RowRef),
     Begin,
     Next,
     Load,
     Probe,
-    /// Build rows of the loaded table without a match, from a place on.
+    /// Build rows of the loaded table, from a place on.
     Loaded(RowRef),
     Done,
 }
@@ -192,7 +191,7 @@ impl<'a> Join<'a> {
         Ok(output)
     }
 
-    /// Build rows in memory without a match.
+    /// Build rows in memory that are given for having a match, or none.
     fn give_tables(
         &mut self,
         build: &Build,
@@ -200,8 +199,8 @@ impl<'a> Join<'a> {
         mut place: RowRef,
         store: &mut Store<'a>,
     ) -> Result<Output, Error<'a>> {
-        while gives_unmatched_build(self.kind) && table < build.partitions.len() {
-            place = match self.find_unmatched(build, table as u8, place, store.capacity)? {
+        while gives_build_rows(self.kind) && table < build.partitions.len() {
+            place = match self.find_given(build, table as u8, place, store.capacity)? {
                 Some(place) => {
                     self.drain.state = State::Tables(table, place);
                     return Ok(Output::Batch(self.give_build_rows(build, store)?));
@@ -217,8 +216,8 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// Collects unmatched rows of a table until a batch is full: then gives where to go on.
-    fn find_unmatched(
+    /// Collects rows of a table that are given until a batch is full: then gives where to go on.
+    fn find_given(
         &mut self,
         build: &Build,
         table: u8,
@@ -230,7 +229,7 @@ impl<'a> Join<'a> {
             if self.joined.matches.len() == capacity {
                 return Ok(Some(place));
             }
-            if is_unmatched(rows.get(row)[FLAGS_AT]) {
+            if is_given(self.kind, rows.get(row)[FLAGS_AT]) {
                 self.joined.matches.push(Match::build_alone(table, row))?;
             }
             place = next;
@@ -267,7 +266,7 @@ impl<'a> Join<'a> {
             self.drain.state = State::Done;
             return Output::Again;
         };
-        if item.probe.is_none() && !gives_unmatched_build(self.kind) {
+        if item.probe.is_none() && !gives_build_rows(self.kind) {
             give_home(item, build);
             return Output::Again;
         }
@@ -317,8 +316,7 @@ impl<'a> Join<'a> {
         self.drain.blocks += u64::from(!active.is_last || active.blocks > 1);
         if let Some(file) = &active.item.probe {
             active.probe = Some(Reading::open(file, build)?);
-            let gives_only_pairs = matches!(self.kind, JoinKind::Inner | JoinKind::Right);
-            if !active.is_last && !gives_only_pairs {
+            if !active.is_last && !self.forgets_probe() {
                 active.next_probe = Some(create(build)?);
             }
         }
@@ -464,15 +462,15 @@ impl<'a> Join<'a> {
         Ok(())
     }
 
-    /// Build rows of the loaded table without a match; then the next block or partition.
+    /// Build rows of the loaded table that are given; then the next block or partition.
     fn give_loaded(
         &mut self,
         build: &mut Build,
         place: RowRef,
         store: &mut Store<'a>,
     ) -> Result<Output, Error<'a>> {
-        if gives_unmatched_build(self.kind) {
-            let next = self.find_unmatched(build, LOADED, place, store.capacity)?;
+        if gives_build_rows(self.kind) {
+            let next = self.find_given(build, LOADED, place, store.capacity)?;
             if let Some(place) = next {
                 self.drain.state = State::Loaded(place);
                 return Ok(Output::Batch(self.give_build_rows(build, store)?));

@@ -5,7 +5,7 @@
 //! | `keys` | the keys of rows, how they are compared, what NULL in them means |
 //! | `build` | the kept side: partitions, hash tables, what goes to files |
 //! | `probe` | the streaming side: matches of a batch, and what each kind of join makes of them |
-//! | `drain` | behind the last probe row: build rows without a match, partitions that are in files |
+//! | `drain` | behind the last probe row: build rows with or without a match, partitions that are in files |
 //! | `gather` | matches to columns |
 //!
 //! A nested loop join is the same with one partition and no keys: every pair is a candidate.
@@ -70,8 +70,14 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Whether build rows without a match are given.
 fn gives_unmatched_build(kind: JoinKind) -> bool {
-    matches!(kind, JoinKind::Right | JoinKind::Full)
+    matches!(kind, JoinKind::Right | JoinKind::Full | JoinKind::RightAnti)
+}
+
+/// Whether build rows are given behind the last probe row: so they note which of them have a match.
+fn gives_build_rows(kind: JoinKind) -> bool {
+    gives_unmatched_build(kind) || kind == JoinKind::RightSemi
 }
 
 fn build_of(state: &mut State) -> &mut Build {
@@ -165,7 +171,7 @@ impl<'a> BuildSink<'a> {
     }
 }
 
-/// Whether a kept row still waits for a match.
-fn is_unmatched(flags: u8) -> bool {
-    flags & MATCHED == 0
+/// Whether a kept row is among those that are given behind the last probe row.
+fn is_given(kind: JoinKind, flags: u8) -> bool {
+    (flags & MATCHED != 0) == (kind == JoinKind::RightSemi)
 }

@@ -4,7 +4,7 @@
 //!
 //! 1. **Pairs.** Candidates (all rows of the key's chain, or all rows) are compared, and tested by the conjuncts. Kinds that
 //!    give pairs give those that pass; all note which rows have a match.
-//! 2. **Rest.** Rows that are given once or for lack of a match.
+//! 2. **Rest.** Probe rows that are given once or for lack of a match.
 //!
 //! Rows whose partition is in a file go to a file themselves, and take both phases when that is drained. So nothing depends
 //! on when a partition went there.
@@ -16,7 +16,7 @@ use super::build::{Build, FLAGS_AT, KEY_AT, LOADED, MATCHED, Spilled, Table, UNK
 use super::drain::Drain;
 use super::gather::{Joined, Match};
 use super::keys::{Class, Compared, KeyMode, Keys};
-use super::{Plan, build_of, gives_unmatched_build};
+use super::{Plan, build_of, gives_build_rows};
 use crate::batch::{BatchRows, Data, Kind, SelectionId, Store, VectorId};
 use crate::error::Error;
 use crate::operators::State;
@@ -122,7 +122,7 @@ impl<'a> Join<'a> {
         let layout = RowLayout::new(sources.iter().map(|&id| store.vector(id).kind()), arena)?;
         let build = build_of(cx.state(opening.id));
         build.is_in_use = false;
-        if !opening.consumes && gives_unmatched_build(plan.kind) {
+        if !opening.consumes && gives_build_rows(plan.kind) {
             build.forget_matches();
         }
         let join = Join {
@@ -152,8 +152,7 @@ impl<'a> Join<'a> {
 
     /// Of kinds that give nothing without a build row, where there is none the other side need not be read.
     pub(crate) fn is_finished(&self, cx: &mut Context<'_>) -> bool {
-        let needs_build = matches!(self.kind, JoinKind::Inner | JoinKind::Right | JoinKind::Semi);
-        needs_build && build_of(cx.state(self.id)).is_empty()
+        !self.kind.keeps_probe() && build_of(cx.state(self.id)).is_empty()
     }
 
     pub(crate) fn push(
@@ -301,6 +300,16 @@ impl<'a> Join<'a> {
         matches!(self.kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark)
     }
 
+    /// Whether nothing is given for a probe row but its pairs.
+    pub(super) fn forgets_probe(&self) -> bool {
+        !self.kind.keeps_probe() && self.kind != JoinKind::Semi
+    }
+
+    /// Whether the first match of a build row decides all.
+    fn skips_matched(&self) -> bool {
+        matches!(self.kind, JoinKind::RightSemi | JoinKind::RightAnti)
+    }
+
     /// Collects pairs with equal keys until a batch is full, or gives that the batch is through.
     fn find_equal(&mut self, build: &Build, from: Origin<'_>, store: &Store<'a>) -> Result<bool, Error<'a>> {
         let count = store.rows(self.batch).len();
@@ -324,6 +333,9 @@ impl<'a> Join<'a> {
                     let place = unpacked(candidate);
                     let row = table.rows.get(place);
                     candidate = Table::next_in_chain(row);
+                    if self.skips_matched() && row[FLAGS_AT] & MATCHED != 0 {
+                        continue;
+                    }
                     match self.mode.compare(key, &row[KEY_AT..]) {
                         Compared::Different => {}
                         Compared::Unknown => self.flags[i] |= UNKNOWN,
@@ -359,7 +371,7 @@ impl<'a> Join<'a> {
                 }
                 if is_decided && self.stops_at_match() {
                     self.flags[self.at] |= MATCHED;
-                } else {
+                } else if !self.skips_matched() || rows.get(row)[FLAGS_AT] & MATCHED == 0 {
                     self.joined.matches.push(Match::pair(self.at, table, row))?;
                 }
                 self.place = next;
@@ -380,13 +392,12 @@ impl<'a> Join<'a> {
         if self.joined.matches.is_empty() {
             return Ok(None);
         }
-        let gives_pairs = !self.stops_at_match();
-        let three_valued = self.kind == JoinKind::Mark && self.mode == KeyMode::None;
+        let gives_pairs = !self.stops_at_match() && !self.skips_matched();
+        let three_valued = self.kind == JoinKind::Mark;
         let written = self.write(build, from, store)?;
         let passed = self.joined.test(written, three_valued, store)?;
         let rows = store.rows(passed);
-        let keeps_probe = self.kind.keeps_probe() || self.kind == JoinKind::Semi;
-        if keeps_probe || gives_unmatched_build(self.kind) {
+        if !self.forgets_probe() || gives_build_rows(self.kind) {
             for i in 0..rows.len() {
                 let pair = rows.nth(i);
                 let found = self.joined.matches[pair];
@@ -395,7 +406,7 @@ impl<'a> Join<'a> {
                     return Err(Error::ManyRows);
                 }
                 *flags |= if three_valued && self.joined.unknown[pair] { UNKNOWN } else { MATCHED };
-                if gives_unmatched_build(self.kind) {
+                if gives_build_rows(self.kind) {
                     build.table_mut(found.table).rows.get_mut(found.build)[FLAGS_AT] |= MATCHED;
                 }
             }
@@ -428,7 +439,9 @@ impl<'a> Join<'a> {
     fn rest(&mut self, build: &Build, from: Origin<'_>, store: &mut Store<'a>) -> Result<Made, Error<'a>> {
         self.phase = Phase::Done;
         let (wanted, mask) = match self.kind {
-            JoinKind::Inner | JoinKind::Right => return Ok(Made::Done),
+            JoinKind::Inner | JoinKind::Right | JoinKind::RightSemi | JoinKind::RightAnti => {
+                return Ok(Made::Done);
+            }
             JoinKind::Left | JoinKind::Full | JoinKind::Single | JoinKind::Anti => (0, MATCHED | GONE),
             JoinKind::Semi => (MATCHED, MATCHED | GONE),
             JoinKind::Mark => (0, GONE),
@@ -466,7 +479,7 @@ impl<'a> Join<'a> {
         store.put_back(mark, vector);
     }
 
-    /// Gives build rows without a match.
+    /// Gives the build rows that were collected.
     pub(super) fn give_build_rows(
         &mut self,
         build: &Build,
