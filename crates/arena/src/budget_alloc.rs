@@ -80,10 +80,16 @@ impl BudgetAlloc {
         PIECES_BYTES.load(Ordering::Relaxed)
     }
 
-    /// How often such allocators have taken something from the global allocator, in the whole process: pieces, and 64 bytes for
-    /// each allocator that was made.
+    /// How often such allocators have taken something from the global allocator, in the whole process: pieces, 64 bytes for each
+    /// allocator that was made, and what [`BudgetAlloc::count_taken`] was told of.
     pub fn taken_count() -> u64 {
         TAKEN_COUNT.load(Ordering::Relaxed)
+    }
+
+    /// Tells that something was taken from the global allocator that a budget was charged for in another way: it counts in
+    /// [`BudgetAlloc::taken_count`].
+    pub fn count_taken() {
+        TAKEN_COUNT.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle. It is released by

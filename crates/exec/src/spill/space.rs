@@ -463,6 +463,7 @@ impl SpillOwner {
         (state.owners, state.reserved) = (state.owners + 1, reserved);
         let (space, name) = (space.clone(), OwnerName::new(name));
         let counters = Counters::default();
+        BudgetAlloc::count_taken();
         Ok(SpillOwner(Arc::new(Owner { space, name, counters, files_max, _charge: charge })))
     }
 
