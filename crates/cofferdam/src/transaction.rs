@@ -24,7 +24,7 @@ use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
 use cofferdam_exec::{Changes, Lender, Tables, describe, describe_index, statistics};
 use cofferdam_plan::catalog::CatalogError;
 use cofferdam_plan::table::{
-    PropertiesError, StoredIndex, StoredTable, TableStatistics, TransactionStatement,
+    Properties, PropertiesError, StoredIndex, StoredTable, TableStatistics, TransactionStatement,
 };
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
@@ -186,7 +186,8 @@ impl TransactionState {
         described(&table, snapshot.view(), |visit| snapshot.tables(visit), arena).map(Some)
     }
 
-    /// The index of a name with its table.
+    /// The index of a name with its table. Rows are sorted by their primary key and need no other index for it: that of a primary
+    /// key's name is the table itself.
     ///
     /// # Errors
     /// As [`TransactionState::table`].
@@ -197,10 +198,10 @@ impl TransactionState {
     ) -> Result<Option<(&'a StoredTable<'a>, StoredIndex<'a>)>, CatalogError<'a>> {
         let mut of = None;
         let mut outcome = Ok(());
-        let mut find = |table: &Arc<Table>| {
-            if table.name() == name && table.parent().is_some() {
-                of = table.parent();
-            }
+        let mut find = |table: &Arc<Table>| match table.parent() {
+            Some(parent) if table.name() == name => of = Some(parent),
+            None if Properties::has_primary_key(table.properties(), name) => of = Some(table.id()),
+            _ => {}
         };
         let mut parent = None;
         self.for_each_table(&mut find);
@@ -213,7 +214,16 @@ impl TransactionState {
         let Some(table) = parent.map(|parent| self.table(parent, arena)).transpose()?.flatten() else {
             return Ok(None);
         };
-        Ok(table.indexes.iter().find(|index| index.name == name).map(|index| (table, *index)))
+        let index = table.indexes.iter().find(|index| index.name == name).copied();
+        let index = match index {
+            None if table.key_name == name => {
+                let columns = arena.alloc_slice_from_iter(table.key.iter().map(|part| part.column))?;
+                let StoredTable { id, key_name, .. } = *table;
+                Some(StoredIndex { id, name: key_name, columns, is_unique: true, is_constraint: true })
+            }
+            index => index,
+        };
+        Ok(index.map(|index| (table, index)))
     }
 
     /// What is known of the values of a stored table.

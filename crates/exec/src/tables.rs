@@ -180,15 +180,14 @@ impl<'t> Changes<'t> {
             columns.push(ColumnDef { name: column.name, ty: column.ty, is_nullable: rule.is_nullable })?;
         }
         let primary = table.primary_key.map_or(&[][..], |key| key.columns);
-        let key = arena.alloc_slice_from_iter(
-            primary.iter().map(|column| StoreKeyColumn { column: *column as u16, order: KeyOrder::ASC }),
-        )?;
+        let ascending = |column: &u32| StoreKeyColumn::ascending(*column as u16);
+        let key = arena.alloc_slice_from_iter(primary.iter().map(ascending))?;
         let properties = Properties::of(table).encode(arena)?;
         let def = TableDef { name: table.name, columns: &columns, key, properties };
         let mut transaction = self.transaction.borrow_mut();
         let id = transaction.create_table(&def)?;
         for UniqueKey { name, columns } in table.unique_keys {
-            let columns = arena.alloc_slice_from_iter(columns.iter().map(|column| *column as u16))?;
+            let columns = arena.alloc_slice_from_iter(columns.iter().map(ascending))?;
             transaction.create_index(id, name, columns, true)?;
         }
         Ok(())
@@ -199,7 +198,10 @@ impl<'t> Changes<'t> {
     /// # Errors
     /// Those of [`Transaction::create_index`].
     pub fn create_index(&self, index: &CreateIndex<'_>, arena: &Arena) -> Result<(), Error> {
-        let columns = arena.alloc_slice_from_iter(index.columns.iter().map(|column| *column as u16))?;
+        let columns = arena.alloc_slice_from_iter(index.key.iter().map(|part| {
+            let KeyColumn { column, descending, nulls_first } = *part;
+            StoreKeyColumn { column: column as u16, order: KeyOrder { descending, nulls_first } }
+        }))?;
         let mut transaction = self.transaction.borrow_mut();
         transaction.create_index(TableId(index.table.id), index.name, columns, index.is_unique).map(|_| ())
     }

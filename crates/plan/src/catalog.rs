@@ -18,7 +18,7 @@ pub trait Catalog {
     /// [`CatalogError`] when there is one but it cannot be used now, or the arena has no room.
     fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>>;
 
-    /// The index of this name with its table, `None` if there is none.
+    /// The index of this name with its table, `None` if there is none. The name of a primary key is that of an index too.
     ///
     /// # Errors
     /// As [`Catalog::table`].

@@ -156,8 +156,8 @@ pub struct CreateIndex<'a> {
     pub span: Span,
     /// The table.
     pub table: &'a StoredTable<'a>,
-    /// The positions of its columns, most significant first; at least one.
-    pub columns: &'a [u32],
+    /// What it sorts by, most significant first; at least one column, and none twice.
+    pub key: &'a [KeyColumn],
     /// Whether no two rows may share the values of its columns; rows with a NULL there share with none.
     pub is_unique: bool,
     /// Whether there was something of the name when the statement was bound; only with `IF NOT EXISTS`.

@@ -44,6 +44,13 @@ pub struct KeyColumn {
     pub order: KeyOrder,
 }
 
+impl KeyColumn {
+    /// A column in ascending order, with NULLs last.
+    pub const fn ascending(column: u16) -> KeyColumn {
+        KeyColumn { column, order: KeyOrder::ASC }
+    }
+}
+
 /// The shape of a table: what a segment is written and read by.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema<'s> {

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, BudgetAlloc, append};
-use cofferdam_types::key::KeyOrder;
 use cofferdam_types::{Type, Value, unscaled};
 
 use crate::error::{Error, InputKind, InputProblem};
@@ -102,7 +101,7 @@ impl Table {
         }
         if def.key.is_empty() {
             table.put_column(ROW_ID_NAME, ColumnType { ty: Type::BigInt, is_nullable: false })?;
-            table.put_key_column(KeyColumn { column: def.columns.len() as u16, order: KeyOrder::ASC })?;
+            table.put_key_column(KeyColumn::ascending(def.columns.len() as u16))?;
         }
         for part in def.key {
             table.put_key_column(*part)?;
@@ -111,7 +110,7 @@ impl Table {
         Ok(table)
     }
 
-    /// An index on some columns of a table: those, then the columns of the table's key that are not among them.
+    /// An index on some columns of a table: those in their order, then the columns of the table's key that are not among them.
     ///
     /// # Errors
     /// The budget has no room for it.
@@ -119,15 +118,17 @@ impl Table {
         id: TableId,
         of: &Table,
         name: &str,
-        columns: &[u16],
+        columns: &[KeyColumn],
         is_unique: bool,
         alloc: &BudgetAlloc,
     ) -> Result<Table, AllocError> {
         let mut index = Table::new(id, Some(of.id), is_unique, name, alloc)?;
-        let rest = of.key.iter().map(|part| part.column).filter(|column| !columns.contains(column));
-        for (place, column) in columns.iter().copied().chain(rest).enumerate() {
+        let has = |column| columns.iter().any(|part| part.column == column);
+        let rest =
+            of.key.iter().filter(|part| !has(part.column)).map(|part| KeyColumn::ascending(part.column));
+        for (place, KeyColumn { column, order }) in columns.iter().copied().chain(rest).enumerate() {
             index.put_column(of.column_name(column.into()), of.columns[usize::from(column)])?;
-            index.put_key_column(KeyColumn { column: place as u16, order: KeyOrder::ASC })?;
+            index.put_key_column(KeyColumn { column: place as u16, order })?;
         }
         let unique_columns = if is_unique { columns.len() as u16 } else { 0 };
         index.put_properties(true, &unique_columns.to_le_bytes())?;
@@ -338,6 +339,7 @@ mod tests {
     use super::*;
     use cofferdam_arena::Budget;
     use cofferdam_types::Decimal;
+    use cofferdam_types::key::KeyOrder;
 
     const PRICE: Type = Type::Decimal { precision: 5, scale: 2 };
 
@@ -377,11 +379,14 @@ mod tests {
         let table = define(&columns, &[part(2), part(1)], &budget);
         assert!(!table.has_row_id());
         let alloc = BudgetAlloc::new(&budget);
-        let index = Table::define_index(TableId(8), &table, "by_b", &[1, 0], true, &alloc).unwrap();
+        let by_b = [KeyColumn { column: 1, order: KeyOrder::DESC }, KeyColumn::ascending(0)];
+        let index = Table::define_index(TableId(8), &table, "by_b", &by_b, true, &alloc).unwrap();
+        let orders: std::vec::Vec<_> = index.key().iter().map(|part| (part.column, part.order)).collect();
+        assert_eq!(orders, [(0, KeyOrder::DESC), (1, KeyOrder::ASC), (2, KeyOrder::ASC)]);
         let names: std::vec::Vec<_> = index.columns().map(|column| column.name).collect();
         assert_eq!((names, index.sources()), (std::vec!["b", "a", "c"], &[1, 0, 2][..]));
         assert_eq!((index.unique_columns(), index.parent(), index.key().len()), (2, Some(TableId(7)), 3));
-        let index = Table::define_index(TableId(9), &table, "by_c", &[2], false, &alloc).unwrap();
+        let index = Table::define_index(TableId(9), &table, "by_c", &[part(2)], false, &alloc).unwrap();
         assert_eq!((index.unique_columns(), index.is_unique(), index.has_row_id()), (0, false, false));
     }
 

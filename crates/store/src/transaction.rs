@@ -38,7 +38,7 @@ use crate::options::Durability;
 use crate::read::{Own, Seen, View, no_such_table, put_whole_key};
 use crate::run::{RunItem, Runs};
 use crate::scan::Scan;
-use crate::schema::TableId;
+use crate::schema::{KeyColumn, TableId};
 use crate::segment::{Look, Scratch};
 use crate::store::Store;
 use crate::table::{Table, TableDef, check_definition};
@@ -201,7 +201,7 @@ impl Transaction {
         self.add_created(table)
     }
 
-    /// Makes an index on columns of a table, with its rows of now.
+    /// Makes an index on columns of a table, each in an order of its own, with its rows of now.
     ///
     /// # Errors
     /// [`Error::Input`]; [`Error::UniqueViolation`] if it is unique and rows of the table are not; those of reading and writing.
@@ -209,15 +209,15 @@ impl Transaction {
         &mut self,
         table: TableId,
         name: &str,
-        columns: &[u16],
+        columns: &[KeyColumn],
         is_unique: bool,
     ) -> Result<TableId, Error> {
         self.check_usable()?;
         let of = self.view().table(table)?;
         let columns_count = of.schema().columns.len() - usize::from(of.has_row_id());
-        let is_repeated = |place: usize| columns[..place].contains(&columns[place]);
-        for (place, column) in columns.iter().enumerate() {
-            if usize::from(*column) >= columns_count || is_repeated(place) {
+        for (place, KeyColumn { column, .. }) in columns.iter().enumerate() {
+            let is_repeated = columns[..place].iter().any(|before| before.column == *column);
+            if usize::from(*column) >= columns_count || is_repeated {
                 return Err(input(table, Some(*column), InputKind::Definition));
             }
         }

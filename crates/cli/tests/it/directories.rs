@@ -53,8 +53,8 @@ fn database(folder: &Folder) -> (Store, PathBuf) {
     let key = [part(0, KeyOrder::ASC)];
     let parts = TableDef { name: "parts", columns: &columns, key: &key, properties: b"" };
     let parts = transaction.create_table(&parts).unwrap();
-    transaction.create_index(parts, "parts_name", &[1], true).unwrap();
-    transaction.create_index(parts, "parts_since", &[3, 2], false).unwrap();
+    transaction.create_index(parts, "parts_name", &[1].map(KeyColumn::ascending), true).unwrap();
+    transaction.create_index(parts, "parts_since", &[3, 2].map(KeyColumn::ascending), false).unwrap();
     let columns = [column("day", Type::Date, false), column("note", Type::Text, false)];
     let key = [part(0, KeyOrder::DESC), part(1, KeyOrder::ASC)];
     let days = TableDef { name: "days", columns: &columns, key: &key, properties: b"" };

@@ -12,7 +12,7 @@ use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::{DefinitionProblem, Error, NameProblem};
 use crate::expr::Column;
-use crate::table::{CreateIndex, DropIndexes, StoredIndex, StoredTable};
+use crate::table::{CreateIndex, DropIndexes, KeyColumn, StoredIndex, StoredTable};
 
 /// A checked `CREATE INDEX`, in `arena`.
 ///
@@ -29,12 +29,12 @@ pub(crate) fn create_index<'a, 'q: 'a>(
         return Err(Error::NotSupported { what: "an index of no table", span });
     };
     let table = stored_table(name, catalog, arena)?;
-    let mut columns: Vec<'a, u32> = Vec::new_in(arena);
+    let mut key: Vec<'a, KeyColumn> = Vec::new_in(arena);
     for element in form.elements() {
-        let column = column_of(element, table)?;
+        let part = key_column(element, table)?;
         // A column that is there already adds nothing to the order.
-        if !columns.contains(&column) {
-            columns.push(column)?;
+        if key.iter().all(|known| known.column != part.column) {
+            key.push(part)?;
         }
     }
     let mut exists = false;
@@ -48,9 +48,9 @@ pub(crate) fn create_index<'a, 'q: 'a>(
             name
         }
         Some(name) => name,
-        None => free_name(table, &columns, catalog, arena, span)?,
+        None => free_name(table, &key, catalog, arena, span)?,
     };
-    Ok(CreateIndex { name, span, table, columns: columns.into_slice(), is_unique: form.unique(), exists })
+    Ok(CreateIndex { name, span, table, key: key.into_slice(), is_unique: form.unique(), exists })
 }
 
 /// The indexes that a `DROP INDEX` names, in `arena`.
@@ -128,20 +128,21 @@ fn refuse_settings<'a>(form: forms::CreateIndex<'_>) -> Result<(), Error<'a>> {
     }
 }
 
-/// The column that an element of an index names.
-fn column_of<'a, 'q: 'a>(element: IndexElement<'q>, table: &'a StoredTable<'a>) -> Result<u32, Error<'a>> {
+/// What an element of an index says: a column and its order, with NULLs behind all values, or before them where it is descending.
+fn key_column<'a, 'q: 'a>(
+    element: IndexElement<'q>,
+    table: &'a StoredTable<'a>,
+) -> Result<KeyColumn, Error<'a>> {
     let span = element.form().span();
     let refused = |what| Err(Error::NotSupported { what, span });
     if element.collation().is_some() || element.operator_class().is_some() {
         return refused("a collation or operator class of an index");
     }
-    let is_descending = element.form().says(Keyword::Desc) || element.nulls_first();
+    let descending = element.descending();
+    let nulls_first = element.nulls_first() || descending && !element.nulls_last();
     let Some(name) = element.column() else { return refused("an index of an expression") };
-    if is_descending {
-        return refused("DESC or NULLS FIRST in an index");
-    }
     match table.columns.iter().position(|Column { name: known, .. }| *known == name) {
-        Some(position) => Ok(position as u32),
+        Some(position) => Ok(KeyColumn { column: position as u32, descending, nulls_first }),
         None => {
             let mut suggestion = super::suggest::Suggestion::new(name);
             table.columns.iter().for_each(|column| suggestion.offer(column.name));
@@ -153,16 +154,16 @@ fn column_of<'a, 'q: 'a>(element: IndexElement<'q>, table: &'a StoredTable<'a>) 
 
 fn free_name<'a>(
     table: &StoredTable<'a>,
-    columns: &[u32],
+    key: &[KeyColumn],
     catalog: &dyn Catalog,
     arena: &'a Arena,
     span: Span,
 ) -> Result<&'a str, Error<'a>> {
     let mut name = String::new_in(arena);
     name.push_str(table.name)?;
-    for column in columns {
+    for part in key {
         name.push('_')?;
-        name.push_str(table.columns[*column as usize].name)?;
+        name.push_str(table.columns[part.column as usize].name)?;
     }
     name.push_str("_idx")?;
     let base: &'a str = name.into_str();

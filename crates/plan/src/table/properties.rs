@@ -104,6 +104,12 @@ impl<'a> Properties<'a> {
         Ok(out.bytes.into_slice())
     }
 
+    /// Whether bytes say that the table's primary key has the name; what is damaged has none. Takes no memory.
+    pub fn has_primary_key(bytes: &[u8], name: &str) -> bool {
+        let mut reader = Reader { bytes, at: 0 };
+        reader.primary_key_name().is_ok_and(|found| found == Some(name))
+    }
+
     /// The properties that bytes say of a table of so many columns; lists are in `arena`.
     ///
     /// # Errors
@@ -205,6 +211,25 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.corrupt("UTF-8"))
     }
 
+    /// From the beginning: the name of the primary key, which stands behind columns and checks.
+    fn primary_key_name(&mut self) -> Result<Option<&'a str>, PropertiesError> {
+        let (version, flags) = (self.byte("a version")?, self.byte("flags")?);
+        if version != VERSION || flags & HAS_PRIMARY_KEY == 0 {
+            return Ok(None);
+        }
+        for _ in 0..self.count("the number of columns")? {
+            self.rule()?;
+        }
+        for _ in 0..self.count("the number of checks")? {
+            self.text("a check's name")?;
+            self.text("a condition")?;
+        }
+        match self.count("the number of keys")? {
+            0 => Ok(None),
+            _ => self.text("a key's name").map(Some),
+        }
+    }
+
     fn rule(&mut self) -> Result<ColumnRule<'a>, PropertiesError> {
         let flags = self.byte("flags of a column")?;
         if flags & !(HAS_CHARACTERS_MAX | HAS_DEFAULT | IS_NULLABLE) != 0 {
@@ -282,6 +307,10 @@ mod tests {
             \x02\x00\x06\x00\x00\x00t_pkey\x01\x00\x00\x00\x09\x00\x00\x00t_c_b_key\x02\x00\x02\x00\x01\x00";
         assert_eq!(SAMPLE.encode(&arena).unwrap(), expected);
         assert_eq!(Properties::decode(expected, 3, &arena), Ok(SAMPLE));
+        assert!(Properties::has_primary_key(expected, "t_pkey"));
+        assert!(!Properties::has_primary_key(expected, "t_c_b_key"));
+        let keyless = Properties { primary_key: None, ..SAMPLE };
+        assert!(!Properties::has_primary_key(keyless.encode(&arena).unwrap(), "t_c_b_key"));
     }
 
     #[test]
@@ -315,6 +344,7 @@ mod tests {
             let budget = Budget::root("properties", 1 << 20).unwrap();
             let arena = Arena::new(&budget);
             let _ = Properties::decode(&bytes, 3, &arena);
+            let _ = Properties::has_primary_key(&bytes, "t_pkey");
             prop_assert!(budget.used() <= 16 << 10);
         }
     }

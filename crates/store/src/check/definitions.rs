@@ -134,11 +134,7 @@ fn fault_of_index(index: &Table, parent: &Table) -> Option<&'static str> {
         return Some("an index of an index");
     }
     let is_key = own.key.len() == own.columns.len()
-        && own
-            .key
-            .iter()
-            .enumerate()
-            .all(|(place, part)| usize::from(part.column) == place && part.order == KeyOrder::ASC);
+        && own.key.iter().enumerate().all(|(place, part)| usize::from(part.column) == place);
     if !is_key {
         return Some("an index whose key is not all of its columns");
     }

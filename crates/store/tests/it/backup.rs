@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cofferdam_arena::Budget;
-use cofferdam_store::{Backup, Durability, Error, Options, Store, TableDef, Watch, Worker, backup};
+use cofferdam_store::{
+    Backup, Durability, Error, KeyColumn, Options, Store, TableDef, Watch, Worker, backup,
+};
 use cofferdam_testkit::Failure;
 use cofferdam_testkit::inject::Injection;
 use cofferdam_testkit::simfs::{ENOSPC, Fault, Op, Rule, SimDisk};
@@ -153,7 +155,7 @@ fn a_copy_is_the_state_of_one_sequence_while_others_write() {
             let columns = [column("id", Type::BigInt, false), column("text", Type::Text, true)];
             let def = TableDef { name, columns: &columns, key: &KEY, properties: b"" };
             let id = transaction.create_table(&def).unwrap();
-            transaction.create_index(id, "by_text", &[1], false).unwrap();
+            transaction.create_index(id, "by_text", &[1].map(KeyColumn::ascending), false).unwrap();
             transaction.commit(Durability::Full).unwrap();
             (name, id)
         })

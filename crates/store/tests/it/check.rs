@@ -79,8 +79,8 @@ pub(crate) fn filled(machine: &Machine, rows: i64) -> Store {
     ];
     let def = |name, columns| TableDef { name, columns, key: &KEY, properties: b"of the caller" };
     let names = transaction.create_table(&def("names", &columns)).unwrap();
-    transaction.create_index(names, "by_name", &[1], true).unwrap();
-    transaction.create_index(names, "by_price", &[2], false).unwrap();
+    transaction.create_index(names, "by_name", &[1].map(KeyColumn::ascending), true).unwrap();
+    transaction.create_index(names, "by_price", &[2].map(KeyColumn::ascending), false).unwrap();
     let columns = [column("id", Type::BigInt, false), column("text", Type::Text, false)];
     let texts = transaction.create_table(&def("texts", &columns)).unwrap();
     let gone = transaction.create_table(&def("gone", &columns)).unwrap();
@@ -325,7 +325,7 @@ fn names_with_index(machine: &Machine, flushes: &[&[(i64, &str)]]) -> (TableId, 
     let store = machine.open();
     let table = create_names(&store, &machine.budget);
     let mut transaction = store.begin(&machine.budget).unwrap();
-    let index = transaction.create_index(table, "by_name", &[1], true).unwrap();
+    let index = transaction.create_index(table, "by_name", &[1].map(KeyColumn::ascending), true).unwrap();
     transaction.commit(Durability::Full).unwrap();
     for rows in flushes {
         let mut transaction = store.begin(&machine.budget).unwrap();

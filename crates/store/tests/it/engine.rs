@@ -182,7 +182,7 @@ fn keys_and_unique_indexes_are_unique() {
     let store = machine.open();
     let table = create_names(&store, &machine.budget);
     let mut transaction = store.begin(&machine.budget).unwrap();
-    transaction.create_index(table, "by_name", &[1], true).unwrap();
+    transaction.create_index(table, "by_name", &[1].map(KeyColumn::ascending), true).unwrap();
     transaction.insert(table, &[Value::BigInt(1), Value::Text("one")]).unwrap();
     transaction.insert(table, &[Value::BigInt(2), Value::Null]).unwrap();
     transaction.insert(table, &[Value::BigInt(3), Value::Null]).unwrap();

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_store::{
-    Column, ColumnDef, Durability, Error, KeyRange, Options, RowReader, Scan, Store, TableDef, TableId,
-    Transaction, View, Watch, backup,
+    Column, ColumnDef, Durability, Error, KeyColumn, KeyRange, Options, RowReader, Scan, Store, TableDef,
+    TableId, Transaction, View, Watch, backup,
 };
 use cofferdam_testkit::simfs::SimDisk;
 use cofferdam_types::{Date, Decimal, Type, Value};
@@ -219,8 +219,8 @@ impl Life {
         let columns = wide_columns();
         let def = TableDef { name: "wide", columns: &columns, key: &KEY, properties: b"of the caller" };
         let wide = transaction.create_table(&def)?;
-        transaction.create_index(wide, "by_code", &[1], true)?;
-        transaction.create_index(wide, "by_branch", &[2], false)?;
+        transaction.create_index(wide, "by_code", &[1].map(KeyColumn::ascending), true)?;
+        transaction.create_index(wide, "by_branch", &[2].map(KeyColumn::ascending), false)?;
         transaction.commit(Durability::Full)?;
         self.known.has_table = true;
         Ok(())
@@ -292,7 +292,7 @@ impl Life {
     fn make_late_index(&mut self, store: &Store) -> Result<(), Error> {
         let mut transaction = self.begin(store)?;
         let table = Life::wide(&transaction);
-        transaction.create_index(table, "by_day", &[6, 7], false)?;
+        transaction.create_index(table, "by_day", &[6, 7].map(KeyColumn::ascending), false)?;
         transaction.commit(Durability::Full)?;
         self.known.has_late_index = true;
         Ok(())

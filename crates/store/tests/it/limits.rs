@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_store::{Durability, Error, MINIMUM_BYTES, Options, RowReader, Store, TableDef, TableId};
+use cofferdam_store::{
+    Durability, Error, KeyColumn, MINIMUM_BYTES, Options, RowReader, Store, TableDef, TableId,
+};
 use cofferdam_testkit::simfs::SimDisk;
 use cofferdam_types::{Type, Value};
 use cofferdam_vfs::Vfs;
@@ -71,7 +73,7 @@ fn create_notes(store: &Store, caller: &Budget) -> TableId {
     let mut transaction = store.begin(caller).unwrap();
     let def = TableDef { name: "notes", columns: &columns, key: &KEY, properties: b"" };
     let table = transaction.create_table(&def).unwrap();
-    transaction.create_index(table, "by_text", &[1], false).unwrap();
+    transaction.create_index(table, "by_text", &[1].map(KeyColumn::ascending), false).unwrap();
     transaction.commit(Durability::Full).unwrap();
     table
 }

@@ -246,10 +246,18 @@ impl TableSpec {
 pub(crate) struct IndexSpec {
     pub(crate) name: String,
     pub(crate) columns: &'static [u16],
+    /// That of the first column; the others ascend.
+    pub(crate) order: KeyOrder,
     pub(crate) is_unique: bool,
 }
 
 impl IndexSpec {
+    /// The columns with their orders.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (u16, KeyOrder)> {
+        let orders = std::iter::once(self.order).chain(std::iter::repeat(KeyOrder::ASC));
+        self.columns.iter().copied().zip(orders)
+    }
+
     /// The values that no two rows may share; `None` where there is a NULL, which equals nothing, or no such promise.
     pub(crate) fn unique_values(&self, row: &[Cell]) -> Option<Vec<Cell>> {
         let values: Vec<Cell> = self.columns.iter().map(|&column| row[usize::from(column)].clone()).collect();

@@ -357,6 +357,7 @@ fn index_difference(table: u32, of: &TableSpec, spec: &IndexSpec, info: &TableIn
     let is_same = info.name == spec.name
         && info.parent == Some(table)
         && info.sources.starts_with(spec.columns)
+        && info.key.iter().zip(spec.parts()).all(|(part, (_, order))| part.1 == order)
         && info.unique_columns == if spec.is_unique { spec.columns.len() } else { 0 }
         && of.key_parts().iter().all(|(column, _)| sources.contains(column))
         && key.len() == info.columns.len();

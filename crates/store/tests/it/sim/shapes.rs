@@ -42,11 +42,28 @@ const PAIRS: &[ColumnSpec] = &[
 const HEAP: &[ColumnSpec] =
     &[column("tag", Type::BigInt, false), column("n", Type::Integer, true), column("t", Type::Text, true)];
 
-/// The columns of the indexes of each shape, and whether they are unique.
-const INDEXES: [&[(&[u16], bool)]; 3] = [
-    &[(&[1], false), (&[2], true), (&[3, 1], false), (&[1, 2], true), (&[3], true)],
-    &[(&[3], false), (&[4, 5], true), (&[1], false), (&[5, 0], false), (&[2], false)],
-    &[(&[0], true), (&[1], false), (&[1, 0], false)],
+const ASC: KeyOrder = KeyOrder::ASC;
+const DESC: KeyOrder = KeyOrder::DESC;
+const DESC_NULLS_LAST: KeyOrder = KeyOrder { descending: true, nulls_first: false };
+const ASC_NULLS_FIRST: KeyOrder = KeyOrder { descending: false, nulls_first: true };
+
+/// The columns of the indexes of each shape, the order of the first one, and whether they are unique.
+const INDEXES: [&[(&[u16], KeyOrder, bool)]; 3] = [
+    &[
+        (&[1], ASC, false),
+        (&[2], DESC, true),
+        (&[3, 1], DESC_NULLS_LAST, false),
+        (&[1, 2], ASC, true),
+        (&[3], DESC, true),
+    ],
+    &[
+        (&[3], ASC_NULLS_FIRST, false),
+        (&[4, 5], DESC_NULLS_LAST, true),
+        (&[1], DESC, false),
+        (&[5, 0], DESC, false),
+        (&[2], ASC, false),
+    ],
+    &[(&[0], ASC, true), (&[1], DESC, false), (&[1, 0], ASC_NULLS_FIRST, false)],
 ];
 
 /// Texts that an encoding of keys could confuse.
@@ -57,10 +74,9 @@ impl Shape {
     pub(crate) const ALL: [Shape; 3] = [Shape::Numbers, Shape::Pairs, Shape::Heap];
 
     pub(crate) fn table(self, name: String) -> TableSpec {
-        const DESC: KeyOrder = KeyOrder::DESC;
         match self {
-            Shape::Numbers => TableSpec { name, columns: NUMBERS, key: &[(0, KeyOrder::ASC)] },
-            Shape::Pairs => TableSpec { name, columns: PAIRS, key: &[(0, KeyOrder::ASC), (1, DESC)] },
+            Shape::Numbers => TableSpec { name, columns: NUMBERS, key: &[(0, ASC)] },
+            Shape::Pairs => TableSpec { name, columns: PAIRS, key: &[(0, ASC), (1, DESC)] },
             Shape::Heap => TableSpec { name, columns: HEAP, key: &[] },
         }
     }
@@ -76,8 +92,8 @@ impl Shape {
 
     pub(crate) fn index(self, name: String, kind: u8) -> IndexSpec {
         let kinds = INDEXES[self as usize];
-        let (columns, is_unique) = kinds[usize::from(kind) % kinds.len()];
-        IndexSpec { name, columns, is_unique }
+        let (columns, order, is_unique) = kinds[usize::from(kind) % kinds.len()];
+        IndexSpec { name, columns, order, is_unique }
     }
 
     /// The key that a number stands for; of a table with row ids, the number.

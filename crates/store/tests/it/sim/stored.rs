@@ -337,8 +337,9 @@ impl Engine for Stored {
     }
 
     fn create_index(&self, txn: &mut StoredTxn, table: u32, spec: &IndexSpec) -> Result<u32, Failure> {
-        let (table, columns) = (TableId(table), spec.columns);
-        Ok(txn.transaction.create_index(table, &spec.name, columns, spec.is_unique)?.0)
+        let columns: Vec<KeyColumn> =
+            spec.parts().map(|(column, order)| KeyColumn { column, order }).collect();
+        Ok(txn.transaction.create_index(TableId(table), &spec.name, &columns, spec.is_unique)?.0)
     }
 
     fn drop_table(&self, txn: &mut StoredTxn, table: u32) -> Result<(), Failure> {

@@ -66,9 +66,8 @@ fn duplicate(what: &str) -> Failure {
 
 impl Index {
     fn entry(&self, key: &Key, row: &Row) -> Key {
-        let order = KeyOrder::ASC;
-        let values = self.spec.columns.iter().map(|&column| row[usize::from(column)].clone());
-        values.map(|cell| KeyPart { cell, order }).chain(key.iter().cloned()).collect()
+        let part = |(column, order)| KeyPart { cell: row[usize::from(column)].clone(), order };
+        self.spec.parts().map(part).chain(key.iter().cloned()).collect()
     }
 
     fn has(&self, key: &Key, row: &Row, flaw: Flaw) -> bool {
@@ -214,8 +213,8 @@ fn columns(spec: &TableSpec) -> Vec<(String, Type, bool)> {
 
 /// The key of an index: all of its columns, the rows' own with their directions.
 fn index_key(table: &TableSpec, index: &IndexSpec) -> Vec<(u16, KeyOrder)> {
-    let values = index.columns.iter().map(|_| KeyOrder::ASC);
-    let orders = values.chain(table.key_parts().into_iter().map(|(_, order)| order));
+    let orders = index.parts().map(|(_, order)| order);
+    let orders = orders.chain(table.key_parts().into_iter().map(|(_, order)| order));
     orders.enumerate().map(|(place, order)| (place as u16, order)).collect()
 }
 
