@@ -33,7 +33,7 @@ use cofferdam_arena::collections::Vec;
 use self::known::Known;
 use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::logical::LogicalPlan;
+use crate::logical::{Cte, LogicalPlan};
 use crate::physical::{Check, PhysicalPlan, UpdateWay};
 use crate::table::StoredTable;
 
@@ -70,7 +70,10 @@ pub(crate) fn optimize<'a>(
     let root = plan.root;
     push_filters::push_filters(&mut plan, root, &mut filters, arena, &scratch)?;
     for index in 0..plan.ctes.len() {
-        let node = plan.ctes[index].node;
+        let Cte { node, scans, .. } = plan.ctes[index];
+        if scans == 0 {
+            continue;
+        }
         push_filters::push_filters(&mut plan, node, &mut filters, arena, &scratch)?;
     }
     let known = Known::new(&plan, catalog, arena, &scratch)?;

@@ -19,6 +19,8 @@ pub(super) fn inline<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result
             exprs.push(Named { id: *id, expr: plan.read(*column, Span::default(), arena)? })?;
         }
         plan.nodes[index] = LogicalKind::Extend { input: found.node, exprs: exprs.into_slice() };
+        // Its nodes belong to the reader now: passes over each expression must not go over them twice.
+        plan.ctes[cte as usize].scans = 0;
     }
     Ok(())
 }

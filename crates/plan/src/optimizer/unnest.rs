@@ -37,8 +37,10 @@ pub(super) fn unnest<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result
     let root = plan.root;
     plan.root = unnest_below(plan, root, arena)?;
     while done < plan.ctes.len() {
-        let node = unnest_below(plan, plan.ctes[done].node, arena)?;
-        plan.ctes[done].node = node;
+        let Cte { node, scans, .. } = plan.ctes[done];
+        if scans > 0 {
+            plan.ctes[done].node = unnest_below(plan, node, arena)?;
+        }
         done += 1;
     }
     Ok(())
