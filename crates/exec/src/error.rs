@@ -79,6 +79,20 @@ pub enum ArgumentProblem {
     NegativeLimit,
     /// OFFSET with a negative count.
     NegativeOffset,
+    /// The offset of a frame's bound that is NULL.
+    FrameOffsetNull {
+        /// Of the bound that it starts with.
+        is_start: bool,
+    },
+    /// The offset of a frame's bound that is less than 0.
+    FrameOffsetNegative {
+        /// Of the bound that it starts with.
+        is_start: bool,
+    },
+    /// `ntile` of less than one bucket.
+    NtileNotPositive,
+    /// `nth_value` of a row before the first.
+    NthValueNotPositive,
     /// A text that is too long for its column.
     TooManyCharacters {
         /// The most characters that the column takes.
@@ -384,6 +398,10 @@ impl ArgumentProblem {
         match self {
             ArgumentProblem::NegativeSubstringLength => "22011",
             ArgumentProblem::PatternEndsInEscape => "22025",
+            ArgumentProblem::FrameOffsetNull { .. } => "22004",
+            ArgumentProblem::FrameOffsetNegative { .. } => "22013",
+            ArgumentProblem::NtileNotPositive => "22014",
+            ArgumentProblem::NthValueNotPositive => "22016",
             ArgumentProblem::NegativeLimit => "2201W",
             ArgumentProblem::NegativeOffset => "2201X",
             ArgumentProblem::TooManyCharacters { .. } => "22001",
@@ -391,6 +409,10 @@ impl ArgumentProblem {
             ArgumentProblem::NullFieldName | ArgumentProblem::FieldNameNotScalar => "22023",
         }
     }
+}
+
+fn bound_name(is_start: bool) -> &'static str {
+    if is_start { "starting" } else { "ending" }
 }
 
 impl fmt::Display for ArgumentProblem {
@@ -402,6 +424,16 @@ impl fmt::Display for ArgumentProblem {
             }
             ArgumentProblem::NegativeLimit => f.write_str("LIMIT must not be negative"),
             ArgumentProblem::NegativeOffset => f.write_str("OFFSET must not be negative"),
+            ArgumentProblem::FrameOffsetNull { is_start } => {
+                write!(f, "frame {} offset must not be null", bound_name(*is_start))
+            }
+            ArgumentProblem::FrameOffsetNegative { is_start } => {
+                write!(f, "frame {} offset must not be negative", bound_name(*is_start))
+            }
+            ArgumentProblem::NtileNotPositive => f.write_str("argument of ntile must be greater than zero"),
+            ArgumentProblem::NthValueNotPositive => {
+                f.write_str("argument of nth_value must be greater than zero")
+            }
             ArgumentProblem::TooManyCharacters { count } => {
                 write!(f, "value too long for type character varying({count})")
             }

@@ -17,6 +17,10 @@ use allocator_api2::vec::Vec;
 use cofferdam_arena::collections::Vec as ArenaVec;
 use cofferdam_arena::{AllocError, Arena, BudgetAlloc, Buffer};
 
+use cofferdam_types::column::{value_of_double, value_of_integer};
+use cofferdam_types::row::decode_bytes;
+use cofferdam_types::{Type, Value};
+
 use crate::batch::{Data, Element, Kind, Rows, Source, Store, TextView, Vector, VectorId};
 
 /// Where the columns stand in a row.
@@ -118,6 +122,24 @@ impl<'a> RowLayout<'a> {
     /// The number in a column of 32 bits.
     pub(crate) fn integer(&self, column: usize, row: &[u8]) -> i32 {
         i32::from_le_bytes(bytes_at(row, self.columns[column].offset))
+    }
+
+    /// The value of a column of a row, as the type that the column has.
+    pub(crate) fn value<'r>(&self, row: &'r [u8], column: usize, ty: Type) -> Value<'r> {
+        if !RowLayout::is_valid(row, column) {
+            return Value::Null;
+        }
+        let at = self.columns[column].offset;
+        let number = match self.columns[column].kind {
+            Kind::Bool => return Value::Boolean(row[at] != 0),
+            Kind::F64 => return value_of_double(f64::from_le_bytes(bytes_at(row, at)), ty),
+            // Bytes are those of a value where they enter: the fallback is unreachable and safe.
+            Kind::Text => return decode_bytes(self.text(row, column), ty).unwrap_or(Value::Null),
+            Kind::I32 => i32::from_le_bytes(bytes_at(row, at)).into(),
+            Kind::I64 => i64::from_le_bytes(bytes_at(row, at)).into(),
+            Kind::I128 => i128::from_le_bytes(bytes_at(row, at)),
+        };
+        value_of_integer(number, ty).unwrap_or(Value::Null)
     }
 
     /// The bytes of a text.

@@ -174,3 +174,76 @@ fn leftovers_are_gone_when_a_directory_is_opened() {
     assert_eq!(left, [&"notes"]);
     drop(database);
 }
+
+/// Windows whose functions look at a few rows, at peers, at all of a partition, and at rows here and there.
+const WINDOWS: [&str; 6] = [
+    "row_number() OVER (ORDER BY name), lag(name, 700) OVER (ORDER BY name)",
+    "sum(number) OVER (PARTITION BY number % 3 ORDER BY number % 500)",
+    "percent_rank() OVER (PARTITION BY number % 2 ORDER BY name), count(*) OVER ()",
+    "sum(number) OVER (ORDER BY name ROWS BETWEEN 900 PRECEDING AND 100 FOLLOWING)",
+    "min(name) OVER (ORDER BY number RANGE BETWEEN 3 PRECEDING AND 2 FOLLOWING EXCLUDE CURRENT ROW)",
+    "last_value(name) OVER (PARTITION BY number % 2 ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
+];
+
+/// A sum of all rows' texts, which does not depend on their order.
+fn digest(database: &Database, sql: &str) -> Result<u64, Error> {
+    database.connect()?.query(sql, |rows| {
+        let mut sum = 0u64;
+        while let Some(row) = rows.next_row()? {
+            let mut hash = 0xcbf2_9ce4_8422_2325u64;
+            for value in row.values() {
+                for byte in value.to_string().bytes().chain([0]) {
+                    hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+                }
+            }
+            sum = sum.wrapping_add(hash);
+        }
+        Ok(sum)
+    })
+}
+
+/// Aim: windows over partitions and frames larger than memory give the same rows, stay below the limit, and leave no file. Method: each
+/// with ample memory and with little.
+#[test]
+fn windows_larger_than_memory_are_spilled() {
+    let rows = Rows::new("windows");
+    let (_, ample) = database(64 << 20);
+    for functions in WINDOWS {
+        let sql = format!("SELECT number, {functions} FROM '{}'", rows.0.display());
+        let (disk, tight) = database(1 << 20);
+        assert_eq!(digest(&tight, &sql).unwrap(), digest(&ample, &sql).unwrap(), "{functions}");
+        let counts = tight.temporary_counts();
+        assert!(counts.files_total > 0 && counts.files_now == 0 && disk.used_bytes() == 0, "{counts:?}");
+        assert!(tight.budget().peak() <= 1 << 20);
+    }
+    assert_eq!(ample.temporary_counts().files_total, 0);
+}
+
+/// Aim: what goes wrong with the files of a window is the statement's error, at whatever operation, and leaves nothing.
+#[test]
+fn failures_of_the_disk_end_a_window() {
+    let rows = Rows::new("window-failures");
+    let sql = format!("SELECT number, {} FROM '{}'", WINDOWS[2], rows.0.display());
+    let (disk, tight) = database(1 << 20);
+    let expected = digest(&tight, &sql).unwrap();
+    for (op, fault, state) in [
+        (Op::Write, Fault::Error(28), "53100"),
+        (Op::Read, Fault::Error(5), "58030"),
+        (Op::Write, Fault::FlipStored, "XX001"),
+    ] {
+        let mut failures = 0;
+        for nth in [1, 4, 15, 40, 90] {
+            disk.inject(Rule::new([op], fault).file("cofferdam-*-*-*").nth(nth));
+            match digest(&tight, &sql) {
+                Ok(answer) => assert_eq!(answer, expected),
+                Err(error) => {
+                    assert_eq!(error.sqlstate(), state, "{error}");
+                    failures += 1;
+                }
+            }
+            disk.clear_rules();
+            assert_eq!((tight.temporary_counts().files_now, disk.used_bytes()), (0, 0));
+        }
+        assert!(failures > 1, "{op:?} {fault:?}: {failures}");
+    }
+}

@@ -10,6 +10,7 @@
 //! | `aggregate` | groups | | rows | [`State::Groups`] |
 //! | `distinct` | | as rows pass, and what has waited | | |
 //! | `sort` | rows in order | | rows | [`State::Sorted`] |
+//! | `window` | rows with results | | rows | [`State::Sorted`] |
 //! | `join` | | the probe side | the build side | [`State::Join`] |
 //! | `kept` (`Materialize`, `Recursive` and their scans) | rows | | rows | [`State::Kept`], [`State::Recursion`] |
 //!
@@ -30,6 +31,7 @@ mod sort;
 mod state;
 mod stored_scan;
 mod values;
+mod window;
 
 use cofferdam_arena::{Arena, ArenaBox};
 use cofferdam_plan::physical::{OperatorId, OperatorKind};
@@ -59,6 +61,7 @@ impl State {
     pub(crate) fn yieldable_bytes(&self) -> u64 {
         match self {
             State::Join(build) => build.yieldable_bytes(),
+            State::Sorted(sorter) => sorter.yieldable_bytes(),
             _ => 0,
         }
     }
@@ -67,6 +70,7 @@ impl State {
     pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
         match self {
             State::Join(build) => Ok(build.yield_memory(is_cancelled)?),
+            State::Sorted(sorter) => Ok(sorter.spill(is_cancelled)?),
             _ => Ok(false),
         }
     }
@@ -74,6 +78,7 @@ impl State {
 
 /// Where rows come from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has one of them, in place")]
 pub(crate) enum Source<'a> {
     Scan(scan::Scan<'a>),
     StoredScan(stored_scan::StoredScan<'a>),
@@ -84,6 +89,7 @@ pub(crate) enum Source<'a> {
     },
     Groups(ArenaBox<'a, aggregate::AggregateSource<'a>>),
     Sorted(sort::SortedSource<'a>),
+    Window(window::WindowSource<'a>),
     Kept(kept::KeptSource<'a>),
     Recursion(kept::RecursionSource<'a>),
 }
@@ -106,6 +112,7 @@ pub(crate) enum Step<'a> {
 pub(crate) enum Sink<'a> {
     Groups(ArenaBox<'a, aggregate::AggregateSink<'a>>),
     Sort(sort::SortSink<'a>),
+    Window(window::WindowSink<'a>),
     Join(join::BuildSink<'a>),
     Kept(kept::KeptSink<'a>),
     Recursion(kept::RecursionSink<'a>),
@@ -143,6 +150,10 @@ impl<'a> Source<'a> {
                 let (sorted, columns) = sort::SortedSource::open(opening, store)?;
                 (Source::Sorted(sorted), columns)
             }
+            OperatorKind::Window(plan) => {
+                let (window, columns) = window::WindowSource::open(plan, opening, store, cx)?;
+                (Source::Window(window), columns)
+            }
             OperatorKind::CteScan { cte } => {
                 let (kept, columns) = kept::KeptSource::open_cte(*cte, opening, store)?;
                 (Source::Kept(kept), columns)
@@ -171,6 +182,7 @@ impl<'a> Source<'a> {
             }
             Source::Groups(groups) => groups.next(store, cx),
             Source::Sorted(sorted) => sorted.next(store, cx),
+            Source::Window(window) => window.next(store, cx),
             Source::Kept(kept) => kept.next(store, cx),
             Source::Recursion(recursion) => recursion.next(store, cx),
         }
@@ -316,6 +328,7 @@ impl<'a> Sink<'a> {
             OperatorKind::Sort { input, keys, limit } => {
                 Sink::Sort(sort::SortSink::open(*input, keys, *limit, opening, cx)?)
             }
+            OperatorKind::Window(plan) => Sink::Window(window::WindowSink::open(plan, opening, cx)?),
             OperatorKind::HashJoin(_) | OperatorKind::NestedLoopJoin(_) => {
                 Sink::Join(join::BuildSink::open(opening, store, cx)?)
             }
@@ -341,6 +354,7 @@ impl<'a> Sink<'a> {
         match self {
             Sink::Groups(sink) => sink.take(batch, store, cx),
             Sink::Sort(sink) => sink.take(batch, store, cx),
+            Sink::Window(sink) => sink.take(batch, store, cx),
             Sink::Join(sink) => sink.take(batch, store, cx),
             Sink::Kept(sink) => sink.take(batch, store, cx),
             Sink::Recursion(sink) => sink.take(batch, store, cx),
@@ -352,6 +366,7 @@ impl<'a> Sink<'a> {
         match self {
             Sink::Groups(sink) => sink.finish(store, cx),
             Sink::Sort(sink) => sink.finish(store, cx),
+            Sink::Window(sink) => sink.finish(store, cx),
             Sink::Join(sink) => sink.finish(cx),
             Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
         }

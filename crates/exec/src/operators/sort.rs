@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output};
 use crate::rows::{RowEncoder, RowLayout};
 use crate::sorter::{KeyEncoder, SortKeys, Sorter};
+use crate::spill::SpillFailure;
 
 fn sorter_of(state: &mut State) -> &mut Sorter {
     let State::Sorted(sorter) = state else { unreachable!("the sink made it") };
@@ -58,23 +59,36 @@ impl<'a> SortInput<'a> {
         self.row_encoder.encode(&self.layout, self.columns, rows, store)
     }
 
-    /// Puts the rows of a batch into a sorter.
+    /// Puts the rows of a batch into the sorter of an operator. Without room the operator that holds the most gives some of it up.
+    ///
+    /// # Errors
+    /// There is room neither in memory nor for files; those of files.
     pub(super) fn put<'e>(
         &mut self,
         batch: BatchRows,
-        sorter: &mut Sorter,
+        operator: OperatorId,
         store: &Store<'_>,
-        is_cancelled: &dyn Fn() -> bool,
+        cx: &mut Context<'_>,
     ) -> Result<(), Error<'e>> {
-        let rows = store.rows(batch);
-        if let Err(error) = self.encode(rows, store) {
-            // Longer texts than in all batches before: rows that are kept make room for them.
-            if !sorter.spill(is_cancelled)? {
+        let (rows, is_cancelled) = (store.rows(batch), cx.is_cancelled);
+        while let Err(error) = self.encode(rows, store) {
+            // Longer texts than in all batches before.
+            if !cx.relieve(None, 0)? {
                 return Err(error.into());
             }
-            self.encode(rows, store)?;
         }
-        Ok(sorter.put(&self.key_encoder, &self.row_encoder, rows.len(), is_cancelled)?)
+        let mut rest = 0..rows.len();
+        loop {
+            let sorter = sorter_of(cx.state(operator));
+            match sorter.put(&self.key_encoder, &self.row_encoder, &mut rest, is_cancelled) {
+                Err(SpillFailure::OutOfMemory(error)) => {
+                    if !cx.relieve(Some(operator), 0)? {
+                        return Err(error.into());
+                    }
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 }
 
@@ -105,8 +119,7 @@ impl<'a> SortSink<'a> {
         store: &Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
-        let is_cancelled = cx.is_cancelled;
-        self.input.put(batch, sorter_of(cx.state(self.id)), store, is_cancelled)
+        self.input.put(batch, self.id, store, cx)
     }
 
     pub(crate) fn finish(&mut self, store: &Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {

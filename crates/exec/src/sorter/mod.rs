@@ -30,6 +30,7 @@ mod tests;
 mod tree;
 
 use core::cmp::Ordering;
+use core::ops::Range;
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, Growing, append};
@@ -471,11 +472,13 @@ impl Sorter {
     }
 
     /// How many runs were merged into others before the last merge.
+    #[cfg(test)]
     pub(crate) fn merged_runs(&self) -> u64 {
         self.merged_runs
     }
 
-    /// Keeps the first `count` rows that were encoded, or those that may be among the first N.
+    /// Keeps those of the rows that were encoded whose numbers are in `rest`, or of these those that may be among the first N. What is kept is
+    /// taken out of `rest`, so that after an error whoever makes room can go on.
     ///
     /// # Errors
     /// There is room neither in memory nor for files; those of files.
@@ -483,13 +486,15 @@ impl Sorter {
         &mut self,
         keys: &KeyEncoder<'_>,
         rows: &RowEncoder<'_>,
-        count: usize,
+        rest: &mut Range<usize>,
         is_cancelled: IsCancelled<'_>,
     ) -> Result<(), SpillFailure> {
         let mut fresh_bytes = 0;
-        for i in 0..count {
+        while rest.start < rest.end {
+            let i = rest.start;
             let (prefix, key) = (keys.prefix(i), keys.key(i));
             if self.comes_too_late(prefix, key) {
+                rest.start += 1;
                 continue;
             }
             let length = (key.len() as u32).to_le_bytes();
@@ -503,6 +508,7 @@ impl Sorter {
             while let Err(error) = self.keep(prefix, &parts, is_cancelled)? {
                 self.make_room(error, is_cancelled)?;
             }
+            rest.start += 1;
         }
         self.prepare();
         Ok(())

@@ -108,7 +108,7 @@ impl Run<'_> {
             let rows = Rows::All(batch.len());
             key_encoder.encode(&keys, &inputs, rows, &store).unwrap();
             row_encoder.encode(&layout, &inputs, rows, &store).unwrap();
-            sorter.put(&key_encoder, &row_encoder, batch.len(), self.is_cancelled)?;
+            sorter.put(&key_encoder, &row_encoder, &mut (0..batch.len()), self.is_cancelled)?;
             if self.yields_after == Some(i) {
                 sorter.spill(self.is_cancelled)?;
             }
@@ -562,7 +562,7 @@ fn six_million_rows() {
             }
             key_encoder.encode(&keys, &inputs, Rows::All(batch.len()), &store).unwrap();
             row_encoder.encode(&layout, &inputs, Rows::All(batch.len()), &store).unwrap();
-            sorter.put(&key_encoder, &row_encoder, batch.len(), &never).unwrap();
+            sorter.put(&key_encoder, &row_encoder, &mut (0..batch.len()), &never).unwrap();
         }
         let kept = start.elapsed();
         sorter.finish(2048, &never).unwrap();
