@@ -25,6 +25,7 @@
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
 //! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
+//! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
 //! | `rows` | [`Rows`], [`Batch`] and [`Row`]: the answer |
 //! | `error` | [`Error`], sorted by what the caller can do |
@@ -50,6 +51,7 @@
 // Errors hold no heap memory, so that reporting one takes nothing from a budget that is used up: they are large.
 #![allow(clippy::result_large_err)]
 
+mod analyze;
 mod catalog;
 mod connection;
 mod database;

@@ -11,6 +11,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use cofferdam_arena::{Arena, Budget, BudgetOptions, Stage};
 use cofferdam_exec::{Tables, Workspace};
@@ -18,8 +19,8 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
-    InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes, bind_drop_tables,
-    bind_transaction, plan_copy, plan_delete, plan_explain, plan_insert, plan_query, plan_update,
+    InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes, bind_drop_tables, bind_explain,
+    bind_transaction, plan_copy, plan_delete, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::views::forms::{
     Copy, CreateIndex, CreateTable, Delete, DropIndex, DropTable, Explain, FormRef, Insert, Reset, Set, Show,
@@ -27,6 +28,7 @@ use cofferdam_sql::views::forms::{
 };
 use cofferdam_sql::{InsertRows, views};
 
+use crate::analyze::{Analyze, Planning};
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::error::Error;
@@ -102,6 +104,8 @@ enum Work<'s> {
     Transaction(TransactionStatement<'s>),
     /// Changes tables.
     Write { write: Write<'s>, verb: &'static str, tag: &'static str },
+    /// Does one or the other, and tells what it took.
+    Analyze(Analyze<'s>),
 }
 
 impl<'c> Statement<'c> {
@@ -212,7 +216,7 @@ impl<'a> Kind<'a> {
 
 /// The pipeline up to the point where the statement runs, one call after the other.
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
-    let (connection, budget) = (statement.connection, &statement.budget);
+    let (connection, budget, began) = (statement.connection, &statement.budget, Instant::now());
     budget.set_stage(&PARSE);
     let wrong = |error: cofferdam_sql::Error| Error::from_sql(error, || statement.refused());
     let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, || statement.refused());
@@ -244,7 +248,12 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             rows_of(statement, StatementKind::Query, "SELECT", plan)
         }
         Kind::Explain(explain) => {
-            let plan = plan_explain(explain, &catalog, arena).map_err(failed)?;
+            let explained = bind_explain(explain, &catalog, arena).map_err(failed)?;
+            let planning = Planning::since(began, statement);
+            if explained.options.analyze {
+                return analyze_of(statement, explain, Analyze::new(explained, planning, statement)?);
+            }
+            let plan = explained.answer(&planning.measures(), arena).map_err(|_| statement.refused())?;
             rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
         }
         Kind::Show(show) => {
@@ -318,6 +327,21 @@ fn write_of<'s>(
     Ok(Query { statement, kind: write.kind(), work: Work::Write { write, verb, tag } })
 }
 
+/// A statement that is run and explained. What changes tables has to be allowed to.
+fn analyze_of<'s>(
+    statement: &'s Statement<'s>,
+    explain: Explain<'_>,
+    analyze: Analyze<'s>,
+) -> Result<Query<'s>, Error> {
+    if let Some(verb) = analyze.verb() {
+        if statement.connection.database().store().is_none() {
+            return Err(no_tables(explain.form()));
+        }
+        statement.connection.transaction().admit_change(verb)?;
+    }
+    Ok(Query { statement, kind: StatementKind::Explain, work: Work::Analyze(analyze) })
+}
+
 fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change<'s>) -> Query<'s> {
     Query { statement, kind: StatementKind::Set, work: Work::Set { change, tag } }
 }
@@ -338,6 +362,7 @@ impl<'s> Query<'s> {
     pub fn columns(&self) -> &'s [Column<'s>] {
         match &self.work {
             Work::Rows { plan, .. } => plan.columns(),
+            Work::Analyze(analyze) => analyze.columns(),
             Work::Set { .. } | Work::Transaction(_) | Work::Write { .. } => &[],
         }
     }
@@ -371,6 +396,13 @@ impl<'s> Query<'s> {
                     execution.map_err(|error| Error::from_exec(error, || statement.refused()))
                 })?;
                 (Some(execution), *tag, 0)
+            }
+            Work::Analyze(analyze) => {
+                transaction.admit()?;
+                let flag = connection.cancel_flag();
+                let is_cancelled = statement.plan.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
+                (Some(analyze.run(statement, is_cancelled)?), "EXPLAIN", 0)
             }
             Work::Set { change, tag } => {
                 transaction.admit()?;

@@ -15,6 +15,7 @@ use core::fmt::Write as _;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
+use cofferdam_plan::explain::Measured;
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{
     Aggregate, AggregateFunction, Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan,
@@ -25,6 +26,7 @@ use cofferdam_types::{Type, Value};
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
+use crate::measure::Timing;
 use crate::operators::name;
 use crate::pipeline::{
     Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot, has_room, headroom_bytes,
@@ -108,6 +110,7 @@ impl<'s> Workspace<'s> {
             arenas: Arenas { of_operators: arenas, home: shared },
             slots: schedule.slots(plan.operators, shared)?,
             counters: shared.alloc_slice_fill(plan.operators.len(), Counters::default())?,
+            timing: None,
             tables,
             spill: self.spill.as_ref(),
             is_cancelled,
@@ -218,6 +221,8 @@ struct Runner<'a> {
     arenas: Arenas<'a>,
     slots: Vec<'a, Slot>,
     counters: &'a mut [Counters],
+    /// What is measured beside that, if it is.
+    timing: Option<Timing<'a>>,
     tables: Tables<'a>,
     spill: Option<&'a SpillSpace>,
     is_cancelled: &'a dyn Fn() -> bool,
@@ -240,6 +245,7 @@ impl<'a> Runner<'a> {
             spill: self.spill,
             is_cancelled: self.is_cancelled,
             counters: self.counters,
+            laps: self.timing.as_mut().map(Timing::laps),
         }
     }
 
@@ -335,7 +341,10 @@ impl<'a> Runner<'a> {
             self.leave_headroom()?;
             let mut cx = self.context();
             match flow.next(&mut store, &mut cx)? {
-                Given::Batch(batch) => sink.take(batch, &mut store, &mut cx)?,
+                Given::Batch(batch) => {
+                    sink.take(batch, &mut store, &mut cx)?;
+                    cx.lap(role.operator);
+                }
                 Given::Round(list) => {
                     let outcome = self.run_list(self.schedule.list(list), depth + 1);
                     if outcome.is_err() {
@@ -349,6 +358,7 @@ impl<'a> Runner<'a> {
         while !sink.finish(&mut store, &mut cx)? {
             cx.check()?;
         }
+        cx.lap(role.operator);
         self.statement.random = store.statement.random;
         Ok(Ok(()))
     }
@@ -508,6 +518,30 @@ impl<'a> Execution<'a> {
         self.runner.counters
     }
 
+    /// Measures from now on what operators take; to be called before rows are asked for.
+    ///
+    /// # Errors
+    /// There is no room for the figures.
+    pub fn measure(&mut self) -> Result<(), AllocError> {
+        let runner = &mut self.runner;
+        runner.timing = Some(Timing::start(runner.operators.len(), runner.arenas.home)?);
+        Ok(())
+    }
+
+    /// What each operator of the plan did so far, in `arena`; nothing unless it is measured.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn measured<'m>(&self, arena: &'m Arena) -> Result<&'m [Measured], AllocError> {
+        let Runner { operators, arenas, counters, timing, .. } = &self.runner;
+        let Some(timing) = timing else { return Ok(&[]) };
+        let bytes = |index: usize| {
+            let budget = arenas.of_operators[index].budget();
+            (budget.used(), budget.peak())
+        };
+        timing.measured(operators, counters, bytes, arena)
+    }
+
     /// Runs a plan whose root changes a table to its end, does to the table what its rows say, and gives the number of rows
     /// that were changed.
     ///
@@ -526,6 +560,7 @@ impl<'a> Execution<'a> {
             Change::Delete(delete) => changes.delete(delete, &mut rows, &mut scratch),
         };
         let row = rows.row;
+        self.tell_root();
         match outcome {
             Ok(rows_count) => Ok(rows_count),
             Err(LoadError::Source(error)) => Err(error),
@@ -539,8 +574,21 @@ impl<'a> Execution<'a> {
         }
     }
 
+    /// What passed since the last batch was given belongs to the root that changes a table, otherwise to nobody.
+    fn tell_root(&mut self) {
+        let root = OperatorId::new(self.runner.operators.len() as u32 - 1);
+        let is_change = self.target.is_some() && self.answer.is_some();
+        let mut cx = self.runner.context();
+        match &mut cx.laps {
+            Some(_) if is_change => cx.lap(root),
+            Some(laps) => laps.skip(),
+            None => {}
+        }
+    }
+
     /// Runs pipelines until the last one has a batch.
     fn run(&mut self) -> Result<Option<BatchRows>, Error<'a>> {
+        self.tell_root();
         if self.answer.is_none() {
             self.runner.run_list(self.runner.schedule.before_answer(), 0)?;
             self.answer = Some(self.runner.open_answer()?);

@@ -12,6 +12,7 @@
 //! | `tables` | [`Tables`] and [`Changes`]: where rows of stored tables come from and go to |
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
+//! | `measure` | how long operators take, for EXPLAIN ANALYZE |
 //! | `statement` | clock, session and random numbers that expressions see |
 //! | `batch` | column vectors and the table they stand in |
 //! | `sorter/` | external sort: keys as bytes, runs, merges |
@@ -42,6 +43,7 @@ mod error;
 mod execution;
 mod expr;
 mod hash_table;
+mod measure;
 mod operators;
 mod pipeline;
 mod rows;

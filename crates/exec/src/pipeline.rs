@@ -45,6 +45,7 @@ use cofferdam_types::Value;
 
 use crate::batch::{BatchRows, Kind, Store, VectorId};
 use crate::error::Error;
+use crate::measure::Laps;
 use crate::operators::{Sink, Source, State, Step};
 use crate::spill::SpillSpace;
 use crate::tables::Tables;
@@ -93,9 +94,18 @@ pub(crate) struct Context<'c> {
     pub(crate) is_cancelled: &'c dyn Fn() -> bool,
     /// By operator.
     pub(crate) counters: &'c mut [Counters],
+    /// Tells the operators' times apart, if somebody wants to know them.
+    pub(crate) laps: Option<Laps<'c>>,
 }
 
 impl Context<'_> {
+    /// The operator was at work until now.
+    pub(crate) fn lap(&mut self, operator: OperatorId) {
+        if let Some(laps) = &mut self.laps {
+            laps.lap(operator, &self.counters[operator.index()]);
+        }
+    }
+
     /// Asks whether the statement shall go on. To be called for each batch of work and MiB of I/O that gives no batch.
     ///
     /// # Errors
@@ -647,6 +657,10 @@ pub(crate) struct Flow<'a> {
     /// The chain that is open.
     chain: usize,
     state: FlowState,
+    /// Whether it is counted that the operators of the chain have begun.
+    is_counted: bool,
+    /// How many of the steps are counted.
+    counted_steps: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -694,6 +708,8 @@ impl<'a> Flow<'a> {
             pending: Vec::new_in(home),
             chain: 0,
             state: FlowState::Reading,
+            is_counted: false,
+            counted_steps: 0,
         };
         flow.open_chain(store, cx)?;
         Ok(flow)
@@ -750,7 +766,9 @@ impl<'a> Flow<'a> {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<Sink<'a>, Error<'a>> {
-        Sink::open(&self.opening(role.operator), role.input, store, cx)
+        let sink = Sink::open(&self.opening(role.operator), role.input, store, cx)?;
+        cx.lap(role.operator);
+        Ok(sink)
     }
 
     fn open_chain(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<(), Error<'a>> {
@@ -764,9 +782,11 @@ impl<'a> Flow<'a> {
             ChainSource::Operator(id) => {
                 let (source, columns) = Source::open(&self.opening(id), store, cx)?;
                 self.columns[id.index()] = columns;
+                cx.lap(id);
                 Some((Some(id), source))
             }
         };
+        self.is_counted = false;
         self.path.clear();
         for &role in chain.steps {
             // Only what several chains flow into can be open.
@@ -809,6 +829,7 @@ impl<'a> Flow<'a> {
             }
         };
         self.columns[index] = columns;
+        cx.lap(role.operator);
         self.steps.push((role, step))?;
         Ok(self.steps.len() - 1)
     }
@@ -837,8 +858,27 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// Counts, where that is measured, that the operators of the chain have begun.
+    fn count_loops(&mut self, cx: &mut Context<'_>) {
+        let Some(laps) = &mut cx.laps else { return };
+        if let ChainSource::Operator(id) | ChainSource::Nothing(id) = self.pipeline.chains[self.chain].source
+        {
+            laps.count_loop(id);
+        }
+        // A `Concat` is one step in each of its chains.
+        let is_first = |role: &StepRole| role.input.is_none() || self.chain == 0;
+        for (role, _) in self.steps[self.counted_steps..].iter().filter(|(role, _)| is_first(role)) {
+            laps.count_loop(role.operator);
+        }
+        self.counted_steps = self.steps.len();
+    }
+
     /// Asks whoever has more to give, the last step first.
     fn advance(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Moved, Error<'a>> {
+        if !self.is_counted {
+            self.is_counted = true;
+            self.count_loops(cx);
+        }
         if let Some(at) = self.pending.pop().map(|at| at as usize) {
             let passed = self.steps[self.path[at] as usize].1.more(store, cx)?;
             let rows = self.note(at, passed, store, cx)?;
@@ -848,16 +888,23 @@ impl<'a> Flow<'a> {
             FlowState::Done => Ok(Moved::Done),
             FlowState::Reading => {
                 let output = match &mut self.source {
-                    Some((_, source)) => source.next(store, cx)?,
+                    Some((id, source)) => {
+                        let output = source.next(store, cx)?;
+                        if let Some(id) = *id {
+                            if let Output::Batch(rows) = output {
+                                cx.counters(id).count(rows, store);
+                            }
+                            if let Some(laps) = &mut cx.laps {
+                                laps.count_read(id, source.rows_read());
+                            }
+                            cx.lap(id);
+                        }
+                        output
+                    }
                     None => Output::End,
                 };
                 match output {
-                    Output::Batch(rows) => {
-                        if let Some((Some(id), _)) = self.source {
-                            cx.counters(id).count(rows, store);
-                        }
-                        Ok(Moved::Batch(rows, 0))
-                    }
+                    Output::Batch(rows) => Ok(Moved::Batch(rows, 0)),
                     Output::Again => Ok(Moved::Nothing),
                     Output::Round(list) => Ok(Moved::Round(list)),
                     Output::End => {
@@ -893,11 +940,13 @@ impl<'a> Flow<'a> {
             return Ok(Moved::Nothing);
         }
         let (role, step) = &mut self.steps[self.path[at] as usize];
-        match step.finish(store, cx)? {
-            Output::Batch(rows) => {
-                cx.counters(role.operator).count(rows, store);
-                Ok(Moved::Batch(rows, at + 1))
-            }
+        let output = step.finish(store, cx)?;
+        if let Output::Batch(rows) = output {
+            cx.counters(role.operator).count(rows, store);
+        }
+        cx.lap(role.operator);
+        match output {
+            Output::Batch(rows) => Ok(Moved::Batch(rows, at + 1)),
             Output::Again => Ok(Moved::Nothing),
             Output::End => {
                 self.state = FlowState::Finishing(at + 1);
@@ -921,13 +970,16 @@ impl<'a> Flow<'a> {
         if matches!(passed, Passed::Last(_) | Passed::Finished) {
             self.stop(at);
         }
-        match passed {
+        let operator = self.steps[self.path[at] as usize].0.operator;
+        let rows = match passed {
             Passed::Batch(rows) | Passed::More(rows) | Passed::Last(rows) => {
-                cx.counters(self.steps[self.path[at] as usize].0.operator).count(rows, store);
-                Ok(Some(rows))
+                cx.counters(operator).count(rows, store);
+                Some(rows)
             }
-            Passed::Again | Passed::Nothing | Passed::Finished => Ok(None),
-        }
+            Passed::Again | Passed::Nothing | Passed::Finished => None,
+        };
+        cx.lap(operator);
+        Ok(rows)
     }
 
     /// The step wants no more rows: what comes before it has no use any more.

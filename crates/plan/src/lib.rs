@@ -28,7 +28,7 @@
 //! let text = "SELECT n, count(*) FROM (VALUES (1), (2)) AS v(n) WHERE n > 1 GROUP BY n";
 //! let Statement::Query(query) = cofferdam_sql::parse(text, &parsed)?.statement() else { panic!("a query") };
 //! let plan = plan_query(query, &EmptyCatalog, &planned).map_err(|error| error.to_string())?;
-//! let lines = explain(&plan, ExplainOptions { costs: false, verbose: false }, &planned)?;
+//! let lines = explain(&plan, ExplainOptions { costs: false, ..ExplainOptions::default() }, &planned)?;
 //! assert_eq!(lines[0], "HashAggregate");
 //! assert_eq!(lines[4], "        Filter: (column1 > 1)");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -65,6 +65,7 @@ pub use error::{
 pub use optimizer::selectivity;
 pub use physical::PhysicalPlan;
 pub use plan::{
-    InsertPiece, InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes, bind_drop_tables,
-    bind_transaction, plan_copy, plan_delete, plan_explain, plan_insert, plan_query, plan_update,
+    Explained, InsertPiece, InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes,
+    bind_drop_tables, bind_explain, bind_transaction, plan_copy, plan_delete, plan_explain, plan_insert,
+    plan_query, plan_update,
 };

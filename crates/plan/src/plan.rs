@@ -3,17 +3,19 @@
 use std::cell::Cell;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{Arena, Stage};
-use cofferdam_sql::Keyword;
+use cofferdam_arena::{AllocError, Arena, Stage};
 use cofferdam_sql::views::forms::{self, Copy, Delete, DropTable, Explain, FormRef, Insert, Update};
 use cofferdam_sql::views::{Query, Row, Statement};
 use cofferdam_types::{Type, Value};
 
+use crate::Span;
 use crate::binder::insert::{InsertTarget, check_width};
 use crate::binder::{Binder, define, index, transaction};
 use crate::catalog::Catalog;
-use crate::error::{Error, NameProblem};
-use crate::explain::{ExplainOptions, explain};
+use crate::error::Error;
+use crate::explain::{
+    ExplainFormat, ExplainOptions, Measures, explain_measured, explain_options, place_of_analyze,
+};
 use crate::expr::{Column, Expr, ExprKind};
 use crate::optimizer::optimize;
 use crate::physical::{Operator, OperatorKind, PhysicalPlan};
@@ -250,30 +252,87 @@ impl<'p> InsertPiece<'p> {
     }
 }
 
-/// The plan of `EXPLAIN` of a query, an `INSERT`, an `UPDATE` or a `DELETE`: one row of text for each line of its plan, in a column `QUERY PLAN`.
+/// An `EXPLAIN` whose statement is planned, in `arena`.
 ///
 /// # Errors
-/// Those of [`plan_query`]; 42601 for an option that is none, 0A000 for options and statements that are not here yet.
+/// Those of planning a query, an `INSERT`, an `UPDATE` or a `DELETE`; 42601 and 22023 for options that are none, 0A000 for options and
+/// statements that are not here.
+pub fn bind_explain<'a, 'q: 'a>(
+    statement: Explain<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<Explained<'a>, Error<'a>> {
+    let options = explain_options(statement, arena)?;
+    let plan = plan_explained(statement, catalog, arena)?;
+    Ok(Explained { plan, options, span: statement.form().span() })
+}
+
+/// The plan of an `EXPLAIN` that does not run its statement: its answer.
+///
+/// # Errors
+/// Those of [`bind_explain`]; 0A000 for `ANALYZE`, for which a host runs the plan of [`Explained`].
 pub fn plan_explain<'a, 'q: 'a>(
     statement: Explain<'q>,
     catalog: &dyn Catalog,
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
-    let options = explain_options(statement)?;
-    let plan = plan_explained(statement, catalog, arena)?;
-    arena.budget().set_stage(&EXPLAIN);
-    let lines = explain(&plan, options, arena)?;
-    let mut rows: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(lines.len(), arena)?;
-    for line in lines {
-        let (kind, ty, span) = (ExprKind::Literal(Value::Text(line)), Type::Text, statement.form().span());
-        let expr: &'a Expr<'a> = arena.alloc(Expr { kind, ty, span })?;
-        rows.push(arena.alloc_slice_copy(&[expr])?)?;
+    let explained = bind_explain(statement, catalog, arena)?;
+    if explained.options.analyze {
+        return Err(Error::NotSupported { what: "EXPLAIN ANALYZE", span: place_of_analyze(statement) });
     }
-    let rows: &'a [&'a [&'a Expr<'a>]] = rows.into_slice();
-    let columns = arena.alloc_slice_copy(&[Column { name: "QUERY PLAN", ty: Type::Text }])?;
-    let (rows_estimate, bytes_estimate) = (rows.len() as u64, 0);
-    let values = Operator { kind: OperatorKind::Values { rows }, columns, rows_estimate, bytes_estimate };
-    Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])? })
+    Ok(explained.answer(&Measures::default(), arena)?)
+}
+
+/// A statement that is to be explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Explained<'a> {
+    /// Its plan.
+    pub plan: PhysicalPlan<'a>,
+    /// What is to be shown.
+    pub options: ExplainOptions,
+    span: Span,
+}
+
+impl<'a> Explained<'a> {
+    /// The plan of the answer, of one operator: a row of text for each line, or one of JSON, in a column `QUERY PLAN`.
+    ///
+    /// # Errors
+    /// `AllocError` when the budget of `arena` has no room.
+    pub fn answer(&self, measures: &Measures<'_>, arena: &'a Arena) -> Result<PhysicalPlan<'a>, AllocError> {
+        arena.budget().set_stage(&EXPLAIN);
+        let lines = explain_measured(&self.plan, self.options, measures, arena)?;
+        self.rows(lines, arena)
+    }
+
+    /// The plan of an answer without rows yet: what [`Explained::answer`] gives has as many operators and the same columns.
+    ///
+    /// # Errors
+    /// `AllocError` when the budget of `arena` has no room.
+    pub fn empty_answer(&self, arena: &'a Arena) -> Result<PhysicalPlan<'a>, AllocError> {
+        self.rows(&[], arena)
+    }
+
+    fn rows(&self, lines: &[&'a str], arena: &'a Arena) -> Result<PhysicalPlan<'a>, AllocError> {
+        let ty = match self.options.format {
+            ExplainFormat::Text => Type::Text,
+            ExplainFormat::Json => Type::Json,
+        };
+        let mut rows: Vec<'a, &'a [&'a Expr<'a>]> = Vec::with_capacity_in(lines.len(), arena)?;
+        for line in lines {
+            let value = match self.options.format {
+                ExplainFormat::Text => Value::Text(line),
+                ExplainFormat::Json => Value::Json(line),
+            };
+            let expr: &'a Expr<'a> =
+                arena.alloc(Expr { kind: ExprKind::Literal(value), ty, span: self.span })?;
+            rows.push(arena.alloc_slice_copy(&[expr])?)?;
+        }
+        let rows: &'a [&'a [&'a Expr<'a>]] = rows.into_slice();
+        let columns = arena.alloc_slice_copy(&[Column { name: "QUERY PLAN", ty }])?;
+        let (rows_estimate, bytes_estimate) = (rows.len() as u64, 0);
+        let values = Operator { kind: OperatorKind::Values { rows }, columns, rows_estimate, bytes_estimate };
+        Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])? })
+    }
 }
 
 fn plan_explained<'a, 'q: 'a>(
@@ -296,29 +355,4 @@ fn plan_explained<'a, 'q: 'a>(
         let what = "EXPLAIN of a statement that neither asks for rows nor changes them";
         Err(Error::NotSupported { what, span: statement.form().span() })
     }
-}
-
-fn explain_options<'q>(statement: Explain<'q>) -> Result<ExplainOptions, Error<'q>> {
-    let mut options = ExplainOptions { verbose: statement.verbose(), ..ExplainOptions::default() };
-    let form = statement.form();
-    if let Some(span) = form.place_of(Keyword::Analyze).or_else(|| form.place_of(Keyword::Analyse)) {
-        return Err(Error::NotSupported { what: "EXPLAIN ANALYZE", span });
-    }
-    for option in statement.options() {
-        let (name, span) = (option.name(), option.form().span());
-        match (name, option.is_on()) {
-            ("costs", Some(is_on)) => options.costs = is_on,
-            ("verbose", Some(is_on)) => options.verbose = is_on,
-            ("analyze" | "memory" | "buffers" | "timing" | "summary" | "settings" | "wal", Some(false)) => {}
-            ("format", _) if option.value().is_some_and(|value| value.text.eq_ignore_ascii_case("text")) => {}
-            ("analyze", _) => return Err(Error::NotSupported { what: "EXPLAIN ANALYZE", span }),
-            ("memory", _) => return Err(Error::NotSupported { what: "EXPLAIN (MEMORY)", span }),
-            ("format", _) => return Err(Error::NotSupported { what: "this format of EXPLAIN", span }),
-            _ => {
-                let (problem, qualifier, suggestion) = (NameProblem::UndefinedOption, None, None);
-                return Err(Error::Name { problem, name, qualifier, suggestion, span });
-            }
-        }
-    }
-    Ok(options)
 }

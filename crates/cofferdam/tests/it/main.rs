@@ -4,6 +4,7 @@
 mod api;
 mod budgets;
 mod directories;
+mod explain;
 mod scripts;
 mod spilling;
 mod support;

@@ -85,13 +85,56 @@ pub(crate) fn table(rows: &mut Rows<'_>) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The answer, or the error with its place and hint, as a script shows it.
+/// The answer, or the error with its place and hint, as a script shows it: EXPLAIN without times and bytes.
 pub(crate) fn outcome(connection: &Connection, sql: &str) -> Result<String, Error> {
     match connection.query(sql, table) {
+        Ok(text) if sql.starts_with("EXPLAIN") => Ok(masked(&text)),
         Err(error) if error.out_of_memory().is_some() => Err(error),
         Err(error) => Ok(shown(&error, sql)),
         answer => answer,
     }
+}
+
+/// What EXPLAIN shows, with `*` for times and bytes, which are not the same in each run.
+fn masked(text: &str) -> String {
+    const BEFORE: [&str; 10] = [
+        "Time: ",
+        "time=",
+        "..",
+        "Memory: ",
+        "Peak: ",
+        " of ",
+        "Time\": ",
+        "Memory Bytes\": ",
+        "Peak Memory Bytes\": ",
+        "Limit Bytes\": ",
+    ];
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while let Some((at, word)) = BEFORE
+            .iter()
+            .filter_map(|word| rest.find(word).map(|at| (at + word.len(), word)))
+            .min_by_key(|found| found.0)
+        {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            // In `1.5..2.5` the first number ends before the points.
+            let number = rest[..number].find("..").unwrap_or(number);
+            if number == 0 || *word == ".." && !out.contains("time=") {
+                continue;
+            }
+            rest = &rest[number..];
+            for unit in [" B", " KiB", " MiB", " GiB"] {
+                rest = rest.strip_prefix(unit).unwrap_or(rest);
+            }
+            out.push('*');
+        }
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out
 }
 
 /// An error as a script shows it.

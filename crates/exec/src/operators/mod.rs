@@ -189,6 +189,17 @@ impl<'a> Source<'a> {
     }
 }
 
+impl Source<'_> {
+    /// How many rows it has read from its table for what it gave last.
+    pub(crate) fn rows_read(&self) -> u64 {
+        match self {
+            Source::Scan(scan) => scan.rows_read as u64,
+            Source::StoredScan(scan) => scan.rows_read as u64,
+            _ => 0,
+        }
+    }
+}
+
 impl<'a> Step<'a> {
     /// Gives the columns that its rows stand in as well.
     pub(crate) fn open(

@@ -44,6 +44,8 @@ pub(crate) struct Scan<'a> {
     is_assigned: bool,
     /// Whether the lines of rows are noted for errors of operators above.
     notes_lines: bool,
+    /// How many rows were read last.
+    pub(crate) rows_read: usize,
     is_done: bool,
 }
 
@@ -113,6 +115,7 @@ impl<'a> Scan<'a> {
             fields,
             is_assigned: source.fields.is_assigned,
             notes_lines,
+            rows_read: 0,
             is_done: false,
         };
         let output =
@@ -121,6 +124,7 @@ impl<'a> Scan<'a> {
     }
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>) -> Result<Output, Error<'a>> {
+        self.rows_read = 0;
         if self.is_done {
             return Ok(Output::End);
         }
@@ -129,6 +133,7 @@ impl<'a> Scan<'a> {
             Ok(count) => count,
             Err(problem) => return Err(self.row_error(problem)),
         };
+        self.rows_read = count;
         if count == 0 {
             self.is_done = true;
             return Ok(Output::End);

@@ -29,6 +29,8 @@ pub(crate) struct StoredScan<'a> {
     scratch: Arena,
     conjuncts: Conjuncts<'a>,
     problem: Option<&'a mut StoreProblem<'a>>,
+    /// How many rows were read last.
+    pub(crate) rows_read: usize,
     is_done: bool,
 }
 
@@ -62,11 +64,13 @@ impl<'a> StoredScan<'a> {
         let output = arena.alloc_slice_from_iter(plan.output.iter().map(|&slot| columns[slot as usize]))?;
         let taken = Vec::with_capacity_in(columns.len(), arena)?;
         let (scratch, problem) = (Arena::new(arena.budget()), Some(problem));
-        let scan = StoredScan { scan, columns, taken, scratch, conjuncts, problem, is_done: false };
+        let (rows_read, is_done) = (0, false);
+        let scan = StoredScan { scan, columns, taken, scratch, conjuncts, problem, rows_read, is_done };
         Ok((scan, output))
     }
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &Context<'_>) -> Result<Output, Error<'a>> {
+        self.rows_read = 0;
         if self.is_done {
             return Ok(Output::End);
         }
@@ -77,6 +81,7 @@ impl<'a> StoredScan<'a> {
                 return Err(describe(problem, error));
             }
         };
+        self.rows_read = rows;
         if rows == 0 {
             self.is_done = true;
             return Ok(Output::End);

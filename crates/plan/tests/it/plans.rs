@@ -287,7 +287,7 @@ pub(crate) fn show(sql: &str) -> String {
                 let columns: Vec<String> =
                     plan.columns().iter().map(|column| format!("{} {}", column.name, column.ty)).collect();
                 writeln!(out, "{}", columns.join(", ")).unwrap();
-                let options = ExplainOptions { costs: false, verbose: false };
+                let options = ExplainOptions { costs: false, ..ExplainOptions::default() };
                 for line in explain(&plan, options, arena).unwrap() {
                     writeln!(out, "{line}").unwrap();
                 }
@@ -314,7 +314,9 @@ fn show_definition(sql: &str) -> Option<String> {
 fn show_rows(plan: &PhysicalPlan<'_>, out: &mut String) {
     let OperatorKind::Values { rows } = plan.root().kind else { panic!("EXPLAIN gives rows") };
     for row in rows {
-        let ExprKind::Literal(Value::Text(line)) = row[0].kind else { panic!("EXPLAIN gives text") };
+        let ExprKind::Literal(Value::Text(line) | Value::Json(line)) = row[0].kind else {
+            panic!("EXPLAIN gives text")
+        };
         writeln!(out, "{line}").unwrap();
     }
 }
