@@ -31,7 +31,7 @@ pub(crate) struct Cli {
     pub limits: Limits,
 
     /// The directory of a database, which is made where there is none; write ./demo for one that is named like a
-    /// subcommand. Without it, tables are files.
+    /// subcommand. Without it, or with :memory:, tables are in memory and gone at the end.
     #[arg(value_name = "DATABASE")]
     pub database: Option<PathBuf>,
 

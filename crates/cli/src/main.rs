@@ -40,6 +40,7 @@ mod untracked;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use args::{Cli, Command, Source};
@@ -49,6 +50,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// What shells report of programs that SIGPIPE ended.
 const CLOSED: u8 = 141;
+/// The name of the database that is no directory.
+const IN_MEMORY: &str = ":memory:";
 
 fn main() -> ExitCode {
     let (cli, places) = Cli::read();
@@ -77,7 +80,8 @@ fn main() -> ExitCode {
 
 /// Runs the statements of the command line and of its files, or of standard input.
 fn statements(cli: &Cli, places: [Vec<usize>; 2]) -> io::Result<u8> {
-    let mut session = match Session::open(cli.database.as_deref(), cli.limits, cli.mode, cli.show_memory) {
+    let directory = cli.database.as_deref().filter(|path| *path != Path::new(IN_MEMORY));
+    let mut session = match Session::open(directory, cli.limits, cli.mode, cli.show_memory) {
         Ok(session) => session,
         Err(refusal) => return Ok(refusal.complain()),
     };

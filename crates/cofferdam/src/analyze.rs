@@ -133,7 +133,7 @@ impl<'s> Analyze<'s> {
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<&'a [Measured], Error> {
         let connection = statement.connection();
-        let Some(store) = connection.database().store() else { return Ok(&[]) };
+        let store = connection.database().store_to_change()?;
         let (plan, arena): (_, &'a Arena) = (&self.explained.plan, statement.arena());
         guarded(|| {
             connection.transaction().change(verb, store, statement, |changes| {

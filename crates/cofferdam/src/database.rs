@@ -15,6 +15,7 @@ use cofferdam_vfs::Vfs;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::options::{Options, TempDirectory, WorkerChoice};
+use crate::stored::{StoreSlot, sizes};
 
 /// A database. Clones are handles to the same one; it closes with its last handle.
 #[derive(Clone, Debug)]
@@ -26,8 +27,8 @@ pub struct Database {
     untracked: Option<Budget>,
     /// Flushes and compacts. Before the store: one of its own has ended when that closes.
     worker: Option<Arc<Worker>>,
-    /// The tables of its directory.
-    store: Option<Store>,
+    /// Its tables.
+    store: StoreSlot,
     /// Its temporary files; `None` on a system without files.
     spill: Option<SpillSpace>,
     /// Where they are unless somebody says otherwise.
@@ -71,7 +72,7 @@ impl Database {
         let store = store.map_err(|error| Error::from_open(error, path.as_ref(), db))?;
         // Where there is no room to note it, it is as if there were none.
         database.worker = worker.filter(|worker| store.attach(worker).is_ok());
-        database.store = Some(store);
+        database.store = StoreSlot::of(store);
         if let Some(space) = &database.spill {
             // What cannot be removed now is when somebody has files there.
             space.sweep();
@@ -79,7 +80,8 @@ impl Database {
         Ok(database)
     }
 
-    /// A database that is gone when its last handle is: tables are files that connections name.
+    /// A database that is gone when its last handle is. Its tables are in memory, under its limit: what does not fit is
+    /// [`Error::OutOfMemory`]. Those who write flush and compact, unless the options name a worker that databases share.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when the limit is below the few KiB that the tree of budgets itself needs.
@@ -88,10 +90,14 @@ impl Database {
             Some(vfs) => Some(Arc::clone(vfs)),
             None => system_vfs().ok(),
         };
-        Database::new(options, vfs.as_ref(), system_temp_directory())
+        let mut database = Database::new(options, vfs.as_ref(), system_temp_directory())?;
+        if let WorkerChoice::Shared(worker) = &database.options.worker {
+            database.worker = Some(Arc::clone(worker));
+        }
+        Ok(database)
     }
 
-    /// A database without tables of its own, with temporary files in `temp` unless the options name another place.
+    /// A database without a store, with temporary files in `temp` unless the options name another place.
     fn new(options: Options, vfs: Option<&Arc<dyn Vfs>>, temp: PathBuf) -> Result<Database, Error> {
         let (budget, db) = match &options.parent {
             None => {
@@ -121,7 +127,7 @@ impl Database {
         let spill =
             vfs.map(|vfs| SpillSpace::new(vfs, temp_directory.as_deref(), options.max_temp_bytes, &db));
         let temp_directory = temp_directory.map(Arc::new);
-        let (worker, store) = (None, None);
+        let (worker, store) = (None, StoreSlot::default());
         Ok(Database { budget, db, untracked, worker, store, spill, temp_directory, options, threads })
     }
 
@@ -150,9 +156,17 @@ impl Database {
         &self.db
     }
 
-    /// The tables of its directory, if it has one.
-    pub(crate) fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+    /// Its tables.
+    pub(crate) fn store(&self) -> &StoreSlot {
+        &self.store
+    }
+
+    /// Its tables, for somebody who changes them.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] in a database in memory that has none yet.
+    pub(crate) fn store_to_change(&self) -> Result<&Store, Error> {
+        self.store.open(&self.db, self.worker.as_ref())
     }
 
     /// What its temporary files have and had.
@@ -187,6 +201,12 @@ impl Database {
         &self.options
     }
 
+    /// Sets the limit, and what follows it.
+    pub(crate) fn set_memory_limit(&self, bytes: u64) {
+        self.budget.set_limit(bytes);
+        self.store.fit(&self.db);
+    }
+
     pub(crate) fn set_threads(&self, threads: NonZeroUsize) {
         self.threads.store(threads.get(), Ordering::Relaxed);
     }
@@ -204,14 +224,6 @@ fn worker(choice: &WorkerChoice, db: &Budget) -> Option<Arc<Worker>> {
         // Where the system has no thread, writers do without.
         WorkerChoice::Own => Worker::start(db).ok().map(Arc::new),
     }
-}
-
-/// Sizes of a store for what others leave of the limit, a half of which is for statements. Where others take much just now, an
-/// eighth of the limit all the same.
-fn sizes(db: &Budget) -> cofferdam_store::Options {
-    let limit = db.limit_on_path();
-    let left = db.available().clamp(limit / 8, limit);
-    cofferdam_store::Options::new().sized_for(left, left / 2)
 }
 
 /// Where the system has files that nobody keeps, and that may be large: `/tmp` is memory in many places.

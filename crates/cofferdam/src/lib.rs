@@ -24,6 +24,7 @@
 //! | `connection` | [`Connection`]: tables by name, statements |
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
+//! | `stored` | the store, on disk or in memory |
 //! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
@@ -60,6 +61,7 @@ mod options;
 mod rows;
 mod settings;
 mod statement;
+mod stored;
 mod transaction;
 mod write;
 

@@ -160,7 +160,7 @@ impl Setting {
 impl Change<'_> {
     pub(crate) fn apply(&self, database: &Database) {
         match *self {
-            Change::MemoryLimit(bytes) => database.budget().set_limit(bytes),
+            Change::MemoryLimit(bytes) => database.set_memory_limit(bytes),
             Change::Threads(threads) => database.set_threads(threads),
             Change::TempDirectory(path) => {
                 if let Some(space) = database.spill_space() {

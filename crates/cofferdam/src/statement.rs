@@ -251,7 +251,7 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             let explained = bind_explain(explain, &catalog, arena).map_err(failed)?;
             let planning = Planning::since(began, statement);
             if explained.options.analyze {
-                return analyze_of(statement, explain, Analyze::new(explained, planning, statement)?);
+                return analyze_of(statement, Analyze::new(explained, planning, statement)?);
             }
             let plan = explained.answer(&planning.measures(), arena).map_err(|_| statement.refused())?;
             rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
@@ -312,31 +312,21 @@ fn rows_of<'s>(
     Ok(Query { statement, kind, work: Work::Rows { plan, workspace, tag } })
 }
 
-/// A statement that changes tables, where there are any that it may change.
+/// A statement that changes tables.
 fn write_of<'s>(
     statement: &'s Statement<'s>,
     tag: &'static str,
     form: FormRef<'_>,
     write: Write<'s>,
 ) -> Result<Query<'s>, Error> {
-    if statement.connection.database().store().is_none() {
-        return Err(no_tables(form));
-    }
     let verb = form.form().name();
     statement.connection.transaction().admit_change(verb)?;
     Ok(Query { statement, kind: write.kind(), work: Work::Write { write, verb, tag } })
 }
 
 /// A statement that is run and explained. What changes tables has to be allowed to.
-fn analyze_of<'s>(
-    statement: &'s Statement<'s>,
-    explain: Explain<'_>,
-    analyze: Analyze<'s>,
-) -> Result<Query<'s>, Error> {
+fn analyze_of<'s>(statement: &'s Statement<'s>, analyze: Analyze<'s>) -> Result<Query<'s>, Error> {
     if let Some(verb) = analyze.verb() {
-        if statement.connection.database().store().is_none() {
-            return Err(no_tables(explain.form()));
-        }
         statement.connection.transaction().admit_change(verb)?;
     }
     Ok(Query { statement, kind: StatementKind::Explain, work: Work::Analyze(analyze) })
@@ -344,12 +334,6 @@ fn analyze_of<'s>(
 
 fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change<'s>) -> Query<'s> {
     Query { statement, kind: StatementKind::Set, work: Work::Set { change, tag } }
-}
-
-/// A database in memory has the tables that are files, and no others.
-fn no_tables(form: FormRef<'_>) -> Error {
-    let message = format_args!("{} is not supported in a database without a directory", form.form().name());
-    Error::input("0A000", Some(form.span()), message)
 }
 
 impl<'s> Query<'s> {

@@ -14,6 +14,8 @@
 //! the transaction sees up to there. Rows that are still being read when the transaction ends, or goes back to a savepoint,
 //! are an error: what they were read from is gone.
 //!
+//! A transaction of a database in memory that has no tables yet begins in the store when there are some; until then there is nothing to see.
+//!
 //! **Memory.** Changes, buffers and the names of savepoints, charged to `transaction` below the database's budget as they come, given
 //! back when the transaction ends. Outside of a transaction the statement pays.
 
@@ -30,12 +32,12 @@ use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
 use crate::error::{DAMAGED, Error};
 use crate::statement::{Statement, guarded};
+use crate::stored::StoreSlot;
 
 /// The transaction of a connection.
 #[derive(Debug)]
 pub(crate) struct TransactionState {
-    /// None in a database without a directory.
-    store: Option<Store>,
+    store: StoreSlot,
     budget: Budget,
     inner: Mutex<Inner>,
 }
@@ -71,15 +73,30 @@ enum Phase {
 }
 
 impl TransactionState {
-    pub(crate) fn new(store: Option<&Store>, database: &Budget) -> Result<TransactionState, Error> {
+    pub(crate) fn new(store: &StoreSlot, database: &Budget) -> Result<TransactionState, Error> {
         let budget = database.child("transaction", u64::MAX).map_err(|_| Error::refused(database))?;
         let inner = Mutex::new(Inner::new(&BudgetAlloc::new(&budget)));
-        Ok(TransactionState { store: store.cloned(), budget, inner })
+        Ok(TransactionState { store: store.clone(), budget, inner })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change is one step, so whoever panicked with the lock has left it whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, with a transaction of the store where there is a store and a transaction.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    fn lock_begun(&self) -> Result<MutexGuard<'_, Inner>, cofferdam_store::Error> {
+        let mut inner = self.lock();
+        if inner.phase == Phase::Open
+            && inner.transaction.is_none()
+            && let Some(store) = self.store.get()
+        {
+            inner.transaction = Some(store.begin(&self.budget)?);
+        }
+        Ok(inner)
     }
 
     fn failure(&self, error: cofferdam_store::Error) -> Error {
@@ -112,8 +129,8 @@ impl TransactionState {
     /// # Errors
     /// There is no memory for it.
     pub(crate) fn tables<'a>(&'a self, arena: &'a Arena) -> Result<Tables<'a>, Error> {
-        let Some(store) = &self.store else { return Ok(Tables::None) };
-        let inner = self.lock();
+        let Some(store) = self.store.get() else { return Ok(Tables::None) };
+        let inner = self.lock_begun().map_err(|error| self.failure(error))?;
         let Some(transaction) = &inner.transaction else {
             return Ok(Tables::Snapshot(store.snapshot().map_err(|error| self.failure(error))?));
         };
@@ -134,7 +151,7 @@ impl TransactionState {
         work: impl FnOnce(&Changes<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.admit_change(verb)?;
-        let mut inner = self.lock();
+        let mut inner = self.lock_begun().map_err(|error| self.failure(error))?;
         if let Some(transaction) = &mut inner.transaction {
             let outcome = guarded(|| work(&Changes::new(transaction)));
             if let Err(Error::Defect(_)) = outcome {
@@ -175,8 +192,8 @@ impl TransactionState {
         name: &str,
         arena: &'a Arena,
     ) -> Result<Option<&'a StoredTable<'a>>, CatalogError<'a>> {
-        let Some(store) = &self.store else { return Ok(None) };
-        let inner = self.lock();
+        let Some(store) = self.store.get() else { return Ok(None) };
+        let inner = self.lock_begun().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
         if let Some(transaction) = &inner.transaction {
             let Some(table) = transaction.table(name) else { return Ok(None) };
             return described(&table, transaction.view(), |visit| transaction.tables(visit), arena).map(Some);
@@ -236,8 +253,8 @@ impl TransactionState {
         columns: &[u32],
         arena: &'a Arena,
     ) -> Result<Option<&'a TableStatistics<'a>>, AllocError> {
-        let Some(store) = &self.store else { return Ok(None) };
-        let inner = self.lock();
+        let Some(store) = self.store.get() else { return Ok(None) };
+        let inner = self.lock_begun().map_err(|_| AllocError)?;
         if let Some(transaction) = &inner.transaction {
             return statistics(transaction.view(), table, columns, arena);
         }
@@ -256,7 +273,9 @@ impl TransactionState {
 
     /// Gives the stored tables and their indexes to `visit`.
     fn for_each_table(&self, visit: &mut dyn FnMut(&Arc<Table>)) {
-        match (&self.lock().transaction, &self.store) {
+        // Without memory for a snapshot there is nothing to see; who needs the table is told so.
+        let Ok(inner) = self.lock_begun() else { return };
+        match (&inner.transaction, self.store.get()) {
             (Some(transaction), _) => transaction.tables(visit),
             (None, Some(store)) => {
                 if let Ok(snapshot) = store.snapshot() {
@@ -279,7 +298,7 @@ impl TransactionState {
         match (statement, inner.phase) {
             (TransactionStatement::Begin { read_only }, Phase::Idle) => {
                 let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
-                inner.transaction = self.store.as_ref().map(begin).transpose()?;
+                inner.transaction = self.store.get().map(begin).transpose()?;
                 inner.phase = Phase::Open;
                 inner.is_read_only = read_only;
                 Ok("BEGIN")
@@ -409,9 +428,14 @@ impl Inner {
     fn back_to(&mut self, index: usize) -> Result<(), cofferdam_store::Error> {
         self.number += 1;
         let point = self.savepoints.get(index).and_then(|named| named.point);
-        if let (Some(transaction), Some(point)) = (&mut self.transaction, point) {
-            self.phase = Phase::Failed;
-            transaction.rollback_to(point)?;
+        match (&mut self.transaction, point) {
+            (Some(transaction), Some(point)) => {
+                self.phase = Phase::Failed;
+                transaction.rollback_to(point)?;
+            }
+            // There was no store yet: all of it came later.
+            (_, None) => self.transaction = None,
+            (None, Some(_)) => {}
         }
         self.keep(index + 1);
         self.phase = Phase::Open;
@@ -460,7 +484,7 @@ mod tests {
     const BEGIN: TransactionStatement<'_> = Begin { read_only: false };
 
     fn state() -> TransactionState {
-        TransactionState::new(None, &Budget::unlimited("db").unwrap()).unwrap()
+        TransactionState::new(&StoreSlot::default(), &Budget::unlimited("db").unwrap()).unwrap()
     }
 
     /// The tags and SQLSTATEs of statements one after the other.
@@ -531,7 +555,7 @@ mod tests {
     #[test]
     fn names_are_paid_for() {
         let budget = Budget::root("root", 1 << 20).unwrap().child("db", 4 << 10).unwrap();
-        let state = TransactionState::new(None, &budget).unwrap();
+        let state = TransactionState::new(&StoreSlot::default(), &budget).unwrap();
         let name = "n".repeat(1000);
         assert_eq!(run(&state, &[BEGIN]), ["BEGIN"]);
         let taken = (0..10).take_while(|_| run(&state, &[Savepoint(&name)]) == ["SAVEPOINT"]).count();

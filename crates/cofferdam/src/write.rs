@@ -68,7 +68,10 @@ impl<'s> Write<'s> {
     /// Whatever the statement raises and the store refuses; nothing has changed then, or the transaction has failed.
     pub(crate) fn run(&self, verb: &str, statement: &Statement<'_>) -> Result<u64, Error> {
         let connection = statement.connection();
-        let Some(store) = connection.database().store() else { return Ok(0) };
+        let database = connection.database();
+        let store = database.store_to_change()?;
+        let gives_back = matches!(self, Write::Drop(_) | Write::DropIndexes(_));
+        let _reserve = gives_back.then(|| database.store().reserve(database.db()));
         connection.transaction().change(verb, store, statement, |changes| match self {
             Write::Rows { plan, workspace } => put(plan, workspace, changes, statement),
             Write::Pieces { rows, pieces } => put_pieces(rows.clone(), pieces, changes, statement),

@@ -169,9 +169,12 @@ impl From<Corruption> for Error {
 }
 
 impl Error {
-    /// An error of the system, with what was tried.
+    /// An error of the system, with what was tried; of files in memory, the budget that refused.
     pub(crate) fn io(operation: &'static str, file: impl Into<Option<FileId>>, error: &io::Error) -> Error {
         let (kind, code) = (error.kind(), error.raw_os_error());
+        if (kind, code) == (io::ErrorKind::OutOfMemory, None) {
+            return Error::OutOfMemory(AllocError);
+        }
         Error::Io(IoProblem { operation, file: file.into(), kind, code })
     }
 

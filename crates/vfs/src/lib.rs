@@ -14,17 +14,21 @@
 //! | module | what it has |
 //! |---|---|
 //! | `os` | [`OsVfs`]: the files of the operating system |
+//! | `memory` | [`MemoryVfs`]: files in memory, under a budget |
 //! | `counting` | [`CountingVfs`]: counts what goes to another one: syncs, writes, bytes |
 //!
 //! **Memory.** An open directory holds its path and a descriptor, an open file or lock a descriptor; opening, renaming,
 //! removing and listing take the bytes of a path for the length of the call. Reads and writes take nothing. These come
 //! from the program's allocator: whoever keeps many handles charges them.
 //!
-//! **Neighbours.** Below: nothing. Above: `store`, which keeps tables, and `testkit`, which simulates disks.
+//! **Neighbours.** Below: `arena`, which pays for files in memory. Above: `store`, which keeps tables, and `testkit`, which
+//! simulates disks.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod clock;
 mod counting;
+mod memory;
 #[cfg(unix)]
 mod os;
 
@@ -34,6 +38,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use counting::{CountingVfs, Counts};
+pub use memory::MemoryVfs;
 #[cfg(unix)]
 pub use os::OsVfs;
 

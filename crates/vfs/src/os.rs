@@ -20,14 +20,13 @@
 //!   draws from the system for its hash tables, hashed with a counter: as hard to guess as that hash, SipHash-1-3.
 
 use std::fs;
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::clock::{clock_ns, hashed_random};
 use crate::{Directory, File, Lock, OpenMode, Vfs, check_name};
 
 const EBADF: i32 = 9;
@@ -67,9 +66,7 @@ impl Vfs for OsVfs {
     }
 
     fn now_ns(&self) -> u64 {
-        static FIRST: OnceLock<Instant> = OnceLock::new();
-        // One origin for all, so that the times of two values can be compared. 2^64 ns are 584 years.
-        FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64
+        clock_ns()
     }
 
     fn sleep_ns(&self, ns: u64) {
@@ -107,11 +104,6 @@ fn read_random(device: &str) -> io::Result<u64> {
     let mut bytes = [0; 8];
     fs::File::open(device)?.read_exact(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
-}
-
-fn hashed_random() -> u64 {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    RandomState::new().hash_one(COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
 impl OsDirectory {

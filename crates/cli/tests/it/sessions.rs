@@ -44,6 +44,17 @@ fn golden_sessions_agree_under_the_smallest_limits() {
     outcome.unwrap_or_else(|finding| panic!("{finding}"));
 }
 
+/// Aim: without a directory, and with what stands for none, tables are in memory. Method: each session with both.
+#[test]
+fn golden_sessions_in_memory_agree() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/memory");
+    for arguments in [&["--memory", "4MiB"][..], &["--memory", "4MiB", ":memory:"]] {
+        let outcome = golden::run_folder(&folder, |_| |input: &str| run_session_with(arguments, input));
+        outcome.unwrap_or_else(|finding| panic!("{finding}"));
+    }
+    assert!(!Path::new(":memory:").exists());
+}
+
 /// Aim: what one program leaves in a database the next one finds. Method: a directory for each script, with the least memory that a
 /// session takes, with ample memory, and with each in turn.
 #[test]

@@ -5,6 +5,7 @@ mod api;
 mod budgets;
 mod directories;
 mod explain;
+mod memory;
 mod scripts;
 mod spilling;
 mod support;

@@ -39,6 +39,29 @@ fn golden_scripts_of_directories_agree() {
     assert!(scripts_count >= 3);
 }
 
+/// Aim: tables in memory are as those in directories. Method: the same scripts; what ends a process ends the connections.
+#[test]
+fn golden_scripts_of_directories_agree_in_memory() {
+    let outcome = golden::run_folder(&golden_folder().join("directory"), |_| {
+        let database = database(16 << 20);
+        let connect = move || database.connect().expect("room for a connection");
+        let mut connections = [connect(), connect()];
+        move |line: &str| {
+            if line == ".crash" {
+                connections = [connect(), connect()];
+                return String::new();
+            }
+            let (connection, sql) = match line.strip_prefix("@b ") {
+                Some(sql) => (&connections[1], sql),
+                None => (&connections[0], line),
+            };
+            outcome(connection, sql).expect("16 MiB are enough")
+        }
+    });
+    let scripts_count = outcome.unwrap_or_else(|finding| panic!("{finding}"));
+    assert!(scripts_count >= 3);
+}
+
 /// A directory and the connections of a script.
 struct Session {
     connections: [Connection; 2],

@@ -1,4 +1,4 @@
-//! What every [`Vfs`] does alike, run over the real one, the simulated one, and the one that counts.
+//! What every [`Vfs`] does alike, run over the real one, the one in memory, the simulated one, and the one that counts.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,14 @@ fn simulated_files_conform() {
     let disk = SimDisk::new(1);
     conform(&disk, Path::new("place"));
     println!("{}", disk.log_text());
+}
+
+#[cfg(feature = "arena")]
+#[test]
+fn files_in_memory_conform() {
+    let budget = cofferdam_arena::Budget::unlimited("process").unwrap().child("files", u64::MAX).unwrap();
+    conform(&cofferdam_vfs::MemoryVfs::new(&budget), Path::new("place"));
+    assert_eq!(budget.used(), 0);
 }
 
 #[cfg(unix)]
