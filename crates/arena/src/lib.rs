@@ -28,6 +28,7 @@
 //! | [`Budget`] | the tree of limits: charge, release, transfer, minimum, emergency reserve, reclaimers, pressure |
 //! | [`Arena`], [`Scope`], [`ArenaBox`] | bump allocation, nested lifetimes, values that drop |
 //! | [`ArenaOwner`], [`Coordinator`], [`Loc`] | an arena with handles that survive moves, and pointers that are checked |
+//! | [`Rooted`] | a value together with the arenas that it borrows |
 //! | [`DoubleBuffer`] | two arenas that take turns: one is written while the other is flushed |
 //! | [`Pool`], [`SharedPool`] | objects of one size that come and go one by one |
 //! | [`ThreadArenas`], [`StatementPart`] | a worker's scratch by size class, and results that a statement takes over |
@@ -63,6 +64,7 @@ mod pressure;
 mod reclaim;
 #[cfg(all(feature = "std", unix, not(loom)))]
 mod reservoir;
+mod rooted;
 mod scope;
 mod session;
 mod stamp;
@@ -85,6 +87,7 @@ pub use pressure::{Observer, Pressure, PressureEvent, THRESHOLDS_PERCENT};
 pub use reclaim::Reclaim;
 #[cfg(all(feature = "std", unix, not(loom)))]
 pub use reservoir::{Reservoir, ReservoirError, ReservoirOptions, ReservoirStats};
+pub use rooted::{Borrowing, Rooted};
 pub use scope::Scope;
 pub use session::{
     COMPILE_STAGES, CompilerArenas, MemoryStats, Session, SessionError, StageReport, TestContext,

@@ -10,6 +10,7 @@ use cofferdam_plan::Explained;
 use cofferdam_plan::explain::{Measured, Measures};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::Change;
+use cofferdam_types::{Type, Value};
 
 use crate::error::Error;
 use crate::statement::{Statement, guarded};
@@ -66,6 +67,17 @@ impl<'s> Analyze<'s> {
         self.columns
     }
 
+    /// The types of its parameters, by number from 1.
+    pub(crate) fn parameter_types(&self) -> &'s [Type] {
+        self.explained.plan.parameters
+    }
+
+    /// Forgets what a run left behind.
+    pub(crate) fn reset(&mut self) {
+        self.workspace.reset();
+        self.answer.reset();
+    }
+
     /// What the statement does to a table, if it does anything.
     pub(crate) fn verb(&self) -> Option<&'static str> {
         self.explained.plan.change().map(|change| match change {
@@ -75,20 +87,21 @@ impl<'s> Analyze<'s> {
         })
     }
 
-    /// Runs the statement, and then begins to give the answer.
+    /// Runs the statement with these values for its parameters, and then begins to give the answer, which lives in `arena`.
     ///
     /// # Errors
     /// Whatever the statement raises.
     pub(crate) fn run<'a>(
         &'a self,
         statement: &'a Statement<'a>,
+        values: &'a [Value<'a>],
+        arena: &'a Arena,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error> {
         let began = Instant::now();
-        let arena = statement.arena();
         let operators = match self.verb() {
-            None => self.query(statement, is_cancelled)?,
-            Some(verb) => self.change(verb, statement, is_cancelled)?,
+            None => self.query(statement, values, arena, is_cancelled)?,
+            Some(verb) => self.change(verb, statement, values, arena, is_cancelled)?,
         };
         let sum = |of: fn(&Measured) -> u64| operators.iter().map(of).sum();
         let measures = Measures {
@@ -102,7 +115,7 @@ impl<'s> Analyze<'s> {
         };
         let plan = self.explained.answer(&measures, arena).map_err(|_| statement.refused())?;
         guarded(|| {
-            let execution = self.answer.execute(&plan, Tables::None, is_cancelled);
+            let execution = self.answer.execute_with(&plan, values, Tables::None, is_cancelled);
             execution.map_err(|error| Error::from_exec(error, || statement.refused()))
         })
     }
@@ -110,15 +123,17 @@ impl<'s> Analyze<'s> {
     fn query<'a>(
         &'a self,
         statement: &'a Statement<'a>,
+        values: &'a [Value<'a>],
+        arena: &'a Arena,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<&'a [Measured], Error> {
-        let (plan, arena) = (&self.explained.plan, statement.arena());
+        let plan = &self.explained.plan;
         let tables = match plan.reads_stored_tables() {
             true => statement.connection().transaction().tables(arena)?,
             false => Tables::None,
         };
         let run = || {
-            let mut execution = self.workspace.execute(plan, tables, is_cancelled)?;
+            let mut execution = self.workspace.execute_with(plan, values, tables, is_cancelled)?;
             execution.measure()?;
             while execution.next_batch()?.is_some() {}
             Ok(execution.measured(arena)?)
@@ -130,15 +145,18 @@ impl<'s> Analyze<'s> {
         &'a self,
         verb: &str,
         statement: &'a Statement<'a>,
+        values: &'a [Value<'a>],
+        arena: &'a Arena,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<&'a [Measured], Error> {
         let connection = statement.connection();
         let store = connection.database().store_to_change()?;
-        let (plan, arena): (_, &'a Arena) = (&self.explained.plan, statement.arena());
+        let plan = &self.explained.plan;
         guarded(|| {
             connection.transaction().change(verb, store, statement, |changes| {
                 let run = || {
-                    let mut execution = self.workspace.execute(plan, Tables::Lent(changes), &is_cancelled)?;
+                    let mut execution =
+                        self.workspace.execute_with(plan, values, Tables::Lent(changes), &is_cancelled)?;
                     execution.measure()?;
                     execution.run_into(changes)?;
                     Ok(execution.measured(arena)?)

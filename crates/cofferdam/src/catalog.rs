@@ -90,11 +90,16 @@ fn charge_for(name: &str, path: &str, schema: Option<&[(&str, Type)]>) -> u64 {
 pub(crate) struct StatementCatalog<'c> {
     files: &'c Tables,
     transaction: &'c TransactionState,
+    takes_parameters: bool,
 }
 
 impl<'c> StatementCatalog<'c> {
-    pub(crate) fn new(files: &'c Tables, transaction: &'c TransactionState) -> StatementCatalog<'c> {
-        StatementCatalog { files, transaction }
+    pub(crate) fn new(
+        files: &'c Tables,
+        transaction: &'c TransactionState,
+        takes_parameters: bool,
+    ) -> StatementCatalog<'c> {
+        StatementCatalog { files, transaction, takes_parameters }
     }
 }
 
@@ -120,6 +125,10 @@ impl Catalog for StatementCatalog<'_> {
         arena: &'a Arena,
     ) -> Result<Option<(&'a StoredTable<'a>, StoredIndex<'a>)>, CatalogError<'a>> {
         self.transaction.index(name, arena)
+    }
+
+    fn takes_parameters(&self) -> bool {
+        self.takes_parameters
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {

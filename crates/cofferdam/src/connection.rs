@@ -9,8 +9,10 @@ use cofferdam_types::Type;
 use crate::catalog::Tables;
 use crate::database::Database;
 use crate::error::Error;
-use crate::rows::Rows;
-use crate::statement::Statement;
+use crate::params::Params;
+use crate::prepared::Prepared;
+use crate::rows::{Row, Rows};
+use crate::statement::{Statement, Text};
 use crate::transaction::TransactionState;
 
 /// A connection to a database.
@@ -33,7 +35,8 @@ pub struct Connection {
 impl Connection {
     pub(crate) fn new(database: Database) -> Result<Connection, Error> {
         let tables = Tables::new(database.db())?;
-        let transaction = TransactionState::new(database.store(), database.db())?;
+        let transaction =
+            TransactionState::new(database.store(), database.db(), database.tables_version_counter())?;
         Ok(Connection { database, tables, transaction, is_cancelled: Arc::new(AtomicBool::new(false)) })
     }
 
@@ -69,7 +72,15 @@ impl Connection {
     /// # Errors
     /// [`Error::OutOfMemory`] when the database has no room for the statement's budgets.
     pub fn statement<'c>(&'c self, sql: &'c str) -> Result<Statement<'c>, Error> {
-        Statement::new(self, sql)
+        Statement::new(self, "statement", |_| Ok(Text::Given(sql)))
+    }
+
+    /// Plans a statement that may have parameters `$1`, `$2` …, to be run with values for them as often as one likes.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the statement; 42P18 for a parameter whose type cannot be told.
+    pub fn prepare(&self, sql: &str) -> Result<Prepared<'_>, Error> {
+        Prepared::new(self, sql)
     }
 
     /// Runs one statement, hands its answer to `read`, and gives all its memory back.
@@ -92,10 +103,68 @@ impl Connection {
     /// # Errors
     /// Whatever is wrong with the statement.
     pub fn execute(&self, sql: &str) -> Result<u64, Error> {
-        self.query(sql, |rows| {
-            while rows.next_batch()?.is_some() {}
-            Ok(rows.rows_count())
-        })
+        self.query(sql, |rows| rows.run_out())
+    }
+
+    /// As [`Connection::query`], with values for the parameters `$1`, `$2` …
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let rows_count = connection.query_with("VALUES ($1), ($1 + 1)", [5], |rows| {
+    ///     while rows.next_row()?.is_some() {}
+    ///     Ok(rows.rows_count())
+    /// })?;
+    /// assert_eq!(rows_count, 2);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Connection::query`], and those of values for parameters: see [`Prepared::query`].
+    pub fn query_with<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&mut Rows<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut statement = self.statement(sql)?.takes_parameters();
+        let query = statement.prepare()?;
+        let mut rows = query.rows_with(&params)?;
+        read(&mut rows)
+    }
+
+    /// Runs one statement, and hands the first row of its answer to `read`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the statement; P0002 when there is no row; those of `read`.
+    pub fn query_row<T>(
+        &self,
+        sql: &str,
+        read: impl FnOnce(Row<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.query(sql, |rows| rows.first(read))
+    }
+
+    /// As [`Connection::query_row`], with values for parameters.
+    ///
+    /// # Errors
+    /// As [`Connection::query_row`] and [`Connection::query_with`].
+    pub fn query_row_with<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(Row<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.query_with(sql, params, |rows| rows.first(read))
+    }
+
+    /// As [`Connection::execute`], with values for parameters.
+    ///
+    /// # Errors
+    /// As [`Connection::query_with`].
+    pub fn execute_with(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
+        self.query_with(sql, params, |rows| rows.run_out())
     }
 
     /// A handle that cancels the statements of this connection from another thread or a signal's handler.
@@ -109,6 +178,11 @@ impl Connection {
 
     pub(crate) fn transaction(&self) -> &TransactionState {
         &self.transaction
+    }
+
+    /// What was cancelled before is over.
+    pub(crate) fn forget_cancels(&self) {
+        self.is_cancelled.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn cancel_flag(&self) -> &AtomicBool {

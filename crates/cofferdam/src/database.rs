@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use cofferdam_arena::{Budget, BudgetOptions};
 #[cfg(unix)]
@@ -35,6 +35,8 @@ pub struct Database {
     temp_directory: Option<Arc<PathBuf>>,
     options: Options,
     threads: Arc<AtomicUsize>,
+    /// Goes up when definitions of tables change.
+    tables_version: Arc<AtomicU64>,
 }
 
 /// The directory for temporary files in that of a database.
@@ -128,7 +130,18 @@ impl Database {
             vfs.map(|vfs| SpillSpace::new(vfs, temp_directory.as_deref(), options.max_temp_bytes, &db));
         let temp_directory = temp_directory.map(Arc::new);
         let (worker, store) = (None, StoreSlot::default());
-        Ok(Database { budget, db, untracked, worker, store, spill, temp_directory, options, threads })
+        Ok(Database {
+            budget,
+            db,
+            untracked,
+            worker,
+            store,
+            spill,
+            temp_directory,
+            options,
+            threads,
+            tables_version: Arc::default(),
+        })
     }
 
     /// A new connection.
@@ -194,6 +207,15 @@ impl Database {
     /// How many threads a statement may use at most.
     pub fn threads(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.threads.load(Ordering::Relaxed)).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// A number that goes up when definitions of tables change.
+    pub(crate) fn tables_version(&self) -> u64 {
+        self.tables_version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn tables_version_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.tables_version)
     }
 
     /// What the database was opened with.

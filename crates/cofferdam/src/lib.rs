@@ -24,6 +24,7 @@
 //! | `connection` | [`Connection`]: tables by name, statements |
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
+//! | `prepared`, `params` | [`Prepared`]: planned once, run with values for its parameters again and again |
 //! | `stored` | the store, on disk or in memory |
 //! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
@@ -58,6 +59,8 @@ mod connection;
 mod database;
 mod error;
 mod options;
+mod params;
+mod prepared;
 mod rows;
 mod settings;
 mod statement;
@@ -76,5 +79,7 @@ pub use connection::{Canceller, Connection};
 pub use database::Database;
 pub use error::{Error, Fault, Remedy};
 pub use options::{Options, parse_bytes};
+pub use params::{Params, ToValue};
+pub use prepared::Prepared;
 pub use rows::{Batch, CommandTag, Row, Rows};
 pub use statement::{Query, Statement, StatementKind};

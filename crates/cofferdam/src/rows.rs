@@ -119,6 +119,23 @@ impl<'q> Rows<'q> {
         Ok(batch.map(|batch| Batch { batch }))
     }
 
+    /// Runs to the end, and gives the number of rows: of the answer, or those that were changed.
+    pub(crate) fn run_out(&mut self) -> Result<u64, Error> {
+        while self.next_batch()?.is_some() {}
+        Ok(self.rows_count())
+    }
+
+    /// Hands the first of the rows that are left to `read`.
+    ///
+    /// # Errors
+    /// As [`Rows::next_batch`]; P0002 when there is none; those of `read`.
+    pub fn first<T>(&mut self, read: impl FnOnce(Row<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        match self.next_row()? {
+            Some(row) => read(row),
+            None => Err(Error::input("P0002", None, "the query gave no row")),
+        }
+    }
+
     /// The next row, `None` after the last. Rows of the batch that [`Rows::next_batch`] gave last come first.
     ///
     /// # Errors
@@ -175,6 +192,14 @@ impl<'r> Row<'r> {
     /// The columns of the answer.
     pub fn columns(&self) -> &'r [Column<'r>] {
         self.batch.columns()
+    }
+
+    /// The value in a column, from 0.
+    ///
+    /// # Panics
+    /// If there is no such column.
+    pub fn value(&self, column: usize) -> Value<'r> {
+        self.batch.value(self.row, column)
     }
 
     /// The value in a column, from 0.

@@ -255,5 +255,5 @@ fn values<'a>(
 ) -> Result<PhysicalPlan<'a>, AllocError> {
     let kind = OperatorKind::Values { rows };
     let operator = Operator { kind, columns, rows_estimate: rows.len() as u64, bytes_estimate: 0 };
-    Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[operator])? })
+    Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[operator])?, parameters: &[] })
 }

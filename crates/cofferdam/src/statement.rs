@@ -7,14 +7,15 @@
 //! ```
 //!
 //! Each borrows the one before, so the compiler sees to it that nothing outlives the memory that it stands in.
-//! [`Connection::query`](crate::Connection::query) holds all three for the time of a closure.
+//! [`Connection::query`](crate::Connection::query) holds all three for the time of a closure; [`Prepared`](crate::Prepared) holds
+//! the first two for as long as one likes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use cofferdam_arena::{Arena, Budget, BudgetOptions, Stage};
-use cofferdam_exec::{Tables, Workspace};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, Buffer, Stage};
+use cofferdam_exec::{ParameterError, Tables, Workspace, parameter};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
@@ -27,11 +28,13 @@ use cofferdam_sql::views::forms::{
     Update,
 };
 use cofferdam_sql::{InsertRows, views};
+use cofferdam_types::{Type, Value};
 
 use crate::analyze::{Analyze, Planning};
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::params::Params;
 use crate::rows::Rows;
 use crate::settings::{self, Change};
 use crate::write::Write;
@@ -43,14 +46,43 @@ static ADMIT: Stage = Stage::new("admit");
 /// From this length on, an `INSERT … VALUES` is read a few rows at a time, since its tree is many times as long.
 const PIECES_BYTES_MIN: usize = 32 << 10;
 
+/// What a statement keeps of the memory of a run's values for the next one.
+const KEPT_BYTES: usize = 4 << 10;
+
 /// A statement, with the budgets and arenas that everything made of it lives in. Dropping it gives all of that back.
 #[derive(Debug)]
 pub struct Statement<'c> {
     connection: &'c Connection,
-    sql: &'c str,
+    text: Text<'c>,
+    takes_parameters: bool,
     budget: Budget,
     parse: Arena,
     plan: Arena,
+}
+
+/// The text of a statement.
+#[derive(Debug)]
+pub(crate) enum Text<'c> {
+    /// The caller's.
+    Given(&'c str),
+    /// A copy.
+    Kept(Buffer<u8>),
+}
+
+impl Text<'_> {
+    /// A copy that `budget` pays for.
+    pub(crate) fn kept(text: &str, budget: &Budget) -> Result<Text<'static>, AllocError> {
+        let mut copy = Buffer::zeroed(budget, text.len())?;
+        copy.copy_from_slice(text.as_bytes());
+        Ok(Text::Kept(copy))
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Text::Given(text) => text,
+            Text::Kept(copy) => std::str::from_utf8(copy).expect("the copy of a text is one"),
+        }
+    }
 }
 
 /// What a statement is.
@@ -91,6 +123,8 @@ pub struct Query<'s> {
     statement: &'s Statement<'s>,
     kind: StatementKind,
     work: Work<'s>,
+    /// What lives as long as one run: the values of parameters.
+    run: Arena,
 }
 
 /// What a statement does when it runs.
@@ -109,14 +143,26 @@ enum Work<'s> {
 }
 
 impl<'c> Statement<'c> {
-    pub(crate) fn new(connection: &'c Connection, sql: &'c str) -> Result<Statement<'c>, Error> {
+    /// A statement without parameters, below the database's budget as `name`.
+    pub(crate) fn new(
+        connection: &'c Connection,
+        name: &str,
+        text: impl FnOnce(&Budget) -> Result<Text<'c>, AllocError>,
+    ) -> Result<Statement<'c>, Error> {
         let database = connection.database().db();
         let refused = |budget: &Budget| Error::refused(budget);
         let options = BudgetOptions::unlimited().keeps_refusals();
-        let budget = database.child_with("statement", options).map_err(|_| refused(database))?;
+        let budget = database.child_with(name, options).map_err(|_| refused(database))?;
         let parse = budget.child("parse", u64::MAX).map_err(|_| refused(&budget))?;
         let plan = budget.child("plan", u64::MAX).map_err(|_| refused(&budget))?;
-        Ok(Statement { connection, sql, parse: Arena::new(&parse), plan: Arena::new(&plan), budget })
+        let text = text(&parse).map_err(|_| refused(&budget))?;
+        let (parse, plan) = (Arena::new(&parse), Arena::new(&plan));
+        Ok(Statement { connection, text, takes_parameters: false, parse, plan, budget })
+    }
+
+    /// The statement, with parameters if its text has any.
+    pub(crate) fn takes_parameters(self) -> Statement<'c> {
+        Statement { takes_parameters: true, ..self }
     }
 
     /// The budget that pays for the statement.
@@ -125,8 +171,8 @@ impl<'c> Statement<'c> {
     }
 
     /// The text.
-    pub fn sql(&self) -> &'c str {
-        self.sql
+    pub fn sql(&self) -> &str {
+        self.text.as_str()
     }
 
     pub(crate) fn connection(&self) -> &'c Connection {
@@ -167,7 +213,7 @@ impl<'c> Statement<'c> {
         self.parse.release();
         self.plan.release();
         self.budget.clear_refusal();
-        self.connection.cancel_flag().store(false, Ordering::Relaxed);
+        self.connection.forget_cancels();
         let statement: &Statement<'_> = self;
         guarded(|| prepare(statement)).inspect_err(|_| statement.connection.transaction().fail())
     }
@@ -221,25 +267,29 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let wrong = |error: cofferdam_sql::Error| Error::from_sql(error, || statement.refused());
     let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, || statement.refused());
     let (database, arena) = (connection.database(), &statement.plan);
-    let catalog = StatementCatalog::new(connection.tables(), connection.transaction());
-    if statement.sql.len() >= PIECES_BYTES_MIN
-        && let Some(rows) = InsertRows::open(statement.sql, &statement.parse).map_err(wrong)?
+    let takes_parameters = statement.takes_parameters;
+    let catalog = StatementCatalog::new(connection.tables(), connection.transaction(), takes_parameters);
+    let sql = statement.sql();
+    // A statement with parameters is read as a whole: their types may follow from its last row.
+    if sql.len() >= PIECES_BYTES_MIN
+        && !takes_parameters
+        && let Some(rows) = InsertRows::open(sql, &statement.parse).map_err(wrong)?
         && let views::Statement::Form(head) = rows.head().statement()
         && let Some(insert) = Insert::of(head.node())
     {
         budget.set_stage(&PLAN);
         connection.transaction().admit()?;
         let pieces = InsertPieces::bind(insert, &catalog, arena).map_err(failed)?;
-        return write_of(statement, "INSERT", head, Write::Pieces { rows, pieces });
+        return write_of(statement, "INSERT", head, Write::Pieces(pieces));
     }
-    let tree = cofferdam_sql::parse_cancellable(statement.sql, &statement.parse, connection.cancel_flag())
-        .map_err(wrong)?;
+    let tree =
+        cofferdam_sql::parse_cancellable(sql, &statement.parse, connection.cancel_flag()).map_err(wrong)?;
 
     budget.set_stage(&PLAN);
     if let views::Statement::Form(form) = tree.statement()
         && let Some(asked) = bind_transaction(form).map_err(failed)?
     {
-        return Ok(Query { statement, kind: StatementKind::Transaction, work: Work::Transaction(asked) });
+        return Ok(query_of(statement, StatementKind::Transaction, Work::Transaction(asked)));
     }
     connection.transaction().admit()?;
     match Kind::of(tree.statement()) {
@@ -309,7 +359,11 @@ fn rows_of<'s>(
     plan: PhysicalPlan<'s>,
 ) -> Result<Query<'s>, Error> {
     let workspace = statement.admit(&plan)?;
-    Ok(Query { statement, kind, work: Work::Rows { plan, workspace, tag } })
+    Ok(query_of(statement, kind, Work::Rows { plan, workspace, tag }))
+}
+
+fn query_of<'s>(statement: &'s Statement<'s>, kind: StatementKind, work: Work<'s>) -> Query<'s> {
+    Query { statement, kind, work, run: Arena::new(statement.plan.budget()) }
 }
 
 /// A statement that changes tables.
@@ -321,7 +375,7 @@ fn write_of<'s>(
 ) -> Result<Query<'s>, Error> {
     let verb = form.form().name();
     statement.connection.transaction().admit_change(verb)?;
-    Ok(Query { statement, kind: write.kind(), work: Work::Write { write, verb, tag } })
+    Ok(query_of(statement, write.kind(), Work::Write { write, verb, tag }))
 }
 
 /// A statement that is run and explained. What changes tables has to be allowed to.
@@ -329,11 +383,11 @@ fn analyze_of<'s>(statement: &'s Statement<'s>, analyze: Analyze<'s>) -> Result<
     if let Some(verb) = analyze.verb() {
         statement.connection.transaction().admit_change(verb)?;
     }
-    Ok(Query { statement, kind: StatementKind::Explain, work: Work::Analyze(analyze) })
+    Ok(query_of(statement, StatementKind::Explain, Work::Analyze(analyze)))
 }
 
 fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change<'s>) -> Query<'s> {
-    Query { statement, kind: StatementKind::Set, work: Work::Set { change, tag } }
+    query_of(statement, StatementKind::Set, Work::Set { change, tag })
 }
 
 impl<'s> Query<'s> {
@@ -351,6 +405,68 @@ impl<'s> Query<'s> {
         }
     }
 
+    /// The types of its parameters, by number from 1.
+    pub(crate) fn parameter_types(&self) -> &'s [Type] {
+        match &self.work {
+            Work::Rows { plan, .. } => plan.parameters,
+            Work::Write { write, .. } => write.parameter_types(),
+            Work::Analyze(analyze) => analyze.parameter_types(),
+            Work::Set { .. } | Work::Transaction(_) => &[],
+        }
+    }
+
+    pub(crate) fn sql(&self) -> &'s str {
+        self.statement.sql()
+    }
+
+    /// Forgets what a run left behind. The next one takes its memory anew, or what is kept of it.
+    pub(crate) fn reset(&mut self) {
+        self.run.reset_keeping(KEPT_BYTES);
+        self.statement.budget.clear_refusal();
+        match &mut self.work {
+            Work::Rows { workspace, .. } => workspace.reset(),
+            Work::Write { write, .. } => write.reset(),
+            Work::Analyze(analyze) => analyze.reset(),
+            Work::Set { .. } | Work::Transaction(_) => {}
+        }
+    }
+
+    /// The values as the plan wants them.
+    fn bind(&self, params: &dyn Params) -> Result<&[Value<'_>], Error> {
+        let (types, given) = (self.parameter_types(), params.count());
+        if given != types.len() {
+            let message =
+                format_args!("the statement has {} parameters, {given} values are given", types.len());
+            return Err(Error::input("08P01", None, message));
+        }
+        let refused = |_| self.statement.refused();
+        let values = self.run.alloc_slice_fill(types.len(), Value::Null).map_err(refused)?;
+        for (index, (value, ty)) in values.iter_mut().zip(types).enumerate() {
+            let bound = parameter(params.value(index), *ty, &self.run);
+            *value = bound.map_err(|error| self.unbound(index + 1, error))?;
+        }
+        Ok(values)
+    }
+
+    #[cold]
+    fn unbound(&self, number: usize, error: ParameterError) -> Error {
+        match error {
+            ParameterError::OutOfMemory(_) => self.statement.refused(),
+            ParameterError::Value(error) => {
+                let fault =
+                    Error::input(error.sqlstate(), None, format_args!("parameter ${number}: {error}"));
+                error.hint().map_or(fault, |hint| fault.with_hint(hint))
+            }
+            ParameterError::Type { expected, found } => {
+                let (expected, found) = (expected.name(), found.name());
+                let message = format_args!(
+                    "parameter ${number} is of type {expected} but the value is of type {found}"
+                );
+                Error::input("42804", None, message)
+            }
+        }
+    }
+
     /// Runs the statement: begins to give the rows of an answer, or does all that a statement without one does. It may
     /// run again; each run takes its memory anew, and all of it is given back with the query.
     ///
@@ -358,25 +474,30 @@ impl<'s> Query<'s> {
     /// A file that cannot be opened, and [`Error::OutOfMemory`] when the operators cannot begin; whatever is wrong with a
     /// statement without an answer. In a transaction every error ends it.
     pub fn rows(&self) -> Result<Rows<'_>, Error> {
-        let transaction = self.statement.connection.transaction();
-        self.run().inspect_err(|_| transaction.fail())
+        self.rows_with(&())
     }
 
-    fn run(&self) -> Result<Rows<'_>, Error> {
+    /// The same with values for parameters.
+    pub(crate) fn rows_with(&self, params: &dyn Params) -> Result<Rows<'_>, Error> {
+        let transaction = self.statement.connection.transaction();
+        self.bind(params).and_then(|values| self.run(values)).inspect_err(|_| transaction.fail())
+    }
+
+    fn run<'r>(&'r self, values: &'r [Value<'r>]) -> Result<Rows<'r>, Error> {
         let (statement, connection) = (self.statement, self.statement.connection);
         let transaction = connection.transaction();
         let (execution, tag, rows_count) = match &self.work {
             Work::Rows { plan, workspace, tag } => {
                 transaction.admit()?;
                 let flag = connection.cancel_flag();
-                let is_cancelled = statement.plan.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = self.run.alloc(|| flag.load(Ordering::Relaxed));
                 let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
                 let tables = match plan.reads_stored_tables() {
-                    true => transaction.tables(&statement.plan)?,
+                    true => transaction.tables(&self.run)?,
                     false => Tables::None,
                 };
                 let execution = guarded(|| {
-                    let execution = workspace.execute(plan, tables, is_cancelled);
+                    let execution = workspace.execute_with(plan, values, tables, is_cancelled);
                     execution.map_err(|error| Error::from_exec(error, || statement.refused()))
                 })?;
                 (Some(execution), *tag, 0)
@@ -384,9 +505,9 @@ impl<'s> Query<'s> {
             Work::Analyze(analyze) => {
                 transaction.admit()?;
                 let flag = connection.cancel_flag();
-                let is_cancelled = statement.plan.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = self.run.alloc(|| flag.load(Ordering::Relaxed));
                 let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
-                (Some(analyze.run(statement, is_cancelled)?), "EXPLAIN", 0)
+                (Some(analyze.run(statement, values, &self.run, is_cancelled)?), "EXPLAIN", 0)
             }
             Work::Set { change, tag } => {
                 transaction.admit()?;
@@ -395,7 +516,7 @@ impl<'s> Query<'s> {
             }
             Work::Transaction(asked) => (None, transaction.apply(*asked)?, 0),
             Work::Write { write, verb, tag } => {
-                let rows_count = guarded(|| write.run(verb, statement))?;
+                let rows_count = guarded(|| write.run(verb, statement, values))?;
                 (None, *tag, rows_count)
             }
         };

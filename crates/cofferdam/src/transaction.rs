@@ -19,6 +19,7 @@
 //! **Memory.** Changes, buffers and the names of savepoints, charged to `transaction` below the database's budget as they come, given
 //! back when the transaction ends. Outside of a transaction the statement pays.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
@@ -40,6 +41,10 @@ pub(crate) struct TransactionState {
     store: StoreSlot,
     budget: Budget,
     inner: Mutex<Inner>,
+    /// Goes up when definitions of tables change, or are taken back.
+    tables_version: Arc<AtomicU64>,
+    /// The open transaction has changed some.
+    has_defined: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -73,10 +78,15 @@ enum Phase {
 }
 
 impl TransactionState {
-    pub(crate) fn new(store: &StoreSlot, database: &Budget) -> Result<TransactionState, Error> {
+    pub(crate) fn new(
+        store: &StoreSlot,
+        database: &Budget,
+        tables_version: Arc<AtomicU64>,
+    ) -> Result<TransactionState, Error> {
         let budget = database.child("transaction", u64::MAX).map_err(|_| Error::refused(database))?;
         let inner = Mutex::new(Inner::new(&BudgetAlloc::new(&budget)));
-        Ok(TransactionState { store: store.clone(), budget, inner })
+        let has_defined = AtomicBool::new(false);
+        Ok(TransactionState { store: store.clone(), budget, inner, tables_version, has_defined })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -114,6 +124,12 @@ impl TransactionState {
             Phase::Idle | Phase::Open => Ok(()),
             Phase::Failed => Err(aborted()),
         }
+    }
+
+    /// A statement has changed definitions of tables, or tried to: plans that were made before are none any more.
+    pub(crate) fn has_defined(&self) {
+        self.has_defined.store(self.lock().phase != Phase::Idle, Ordering::Relaxed);
+        self.tables_version.fetch_add(1, Ordering::Release);
     }
 
     /// A statement has failed.
@@ -294,6 +310,18 @@ impl TransactionState {
     /// 25P01 for savepoints outside of a transaction, 3B001 for one that there is not, 25P02 in a failed transaction; what the
     /// store refuses, after which there is no transaction where it was to be committed.
     pub(crate) fn apply(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
+        let outcome = self.apply_alone(statement);
+        // What others see of tables has changed, or what this connection does.
+        let is_end = self.lock().phase == Phase::Idle;
+        let is_way_back = is_end || matches!(statement, TransactionStatement::RollbackTo(_));
+        if is_way_back && self.has_defined.load(Ordering::Relaxed) {
+            self.has_defined.store(!is_end, Ordering::Relaxed);
+            self.tables_version.fetch_add(1, Ordering::Release);
+        }
+        outcome
+    }
+
+    fn apply_alone(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
         let mut inner = self.lock();
         match (statement, inner.phase) {
             (TransactionStatement::Begin { read_only }, Phase::Idle) => {
@@ -484,7 +512,8 @@ mod tests {
     const BEGIN: TransactionStatement<'_> = Begin { read_only: false };
 
     fn state() -> TransactionState {
-        TransactionState::new(&StoreSlot::default(), &Budget::unlimited("db").unwrap()).unwrap()
+        let budget = Budget::unlimited("db").unwrap();
+        TransactionState::new(&StoreSlot::default(), &budget, Arc::default()).unwrap()
     }
 
     /// The tags and SQLSTATEs of statements one after the other.
@@ -555,7 +584,7 @@ mod tests {
     #[test]
     fn names_are_paid_for() {
         let budget = Budget::root("root", 1 << 20).unwrap().child("db", 4 << 10).unwrap();
-        let state = TransactionState::new(&StoreSlot::default(), &budget).unwrap();
+        let state = TransactionState::new(&StoreSlot::default(), &budget, Arc::default()).unwrap();
         let name = "n".repeat(1000);
         assert_eq!(run(&state, &[BEGIN]), ["BEGIN"]);
         let taken = (0..10).take_while(|_| run(&state, &[Savepoint(&name)]) == ["SAVEPOINT"]).count();

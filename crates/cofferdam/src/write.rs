@@ -11,6 +11,7 @@ use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::{CreateIndex, CreateTable, DropIndexes, DropTables};
 use cofferdam_sql::InsertRows;
 use cofferdam_store::InputKind;
+use cofferdam_types::{Type, Value};
 
 use crate::error::Error;
 use crate::statement::{Statement, StatementKind};
@@ -31,7 +32,7 @@ pub(crate) enum Write<'s> {
     /// Does with the rows of a plan what its root says.
     Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s> },
     /// Puts the rows of a long `VALUES` into a table, some at a time.
-    Pieces { rows: InsertRows<'s>, pieces: InsertPieces<'s> },
+    Pieces(InsertPieces<'s>),
     /// Makes a table.
     Create(CreateTable<'s>),
     /// Drops tables.
@@ -55,7 +56,7 @@ impl<'s> Write<'s> {
     /// What the statement is.
     pub(crate) fn kind(&self) -> StatementKind {
         match self {
-            Write::Rows { .. } | Write::Pieces { .. } => StatementKind::Change,
+            Write::Rows { .. } | Write::Pieces(_) => StatementKind::Change,
             Write::Create(_) | Write::Drop(_) | Write::CreateIndex(_) | Write::DropIndexes(_) => {
                 StatementKind::Definition
             }
@@ -66,15 +67,20 @@ impl<'s> Write<'s> {
     ///
     /// # Errors
     /// Whatever the statement raises and the store refuses; nothing has changed then, or the transaction has failed.
-    pub(crate) fn run(&self, verb: &str, statement: &Statement<'_>) -> Result<u64, Error> {
+    pub(crate) fn run(
+        &self,
+        verb: &str,
+        statement: &Statement<'_>,
+        values: &[Value<'_>],
+    ) -> Result<u64, Error> {
         let connection = statement.connection();
         let database = connection.database();
         let store = database.store_to_change()?;
         let gives_back = matches!(self, Write::Drop(_) | Write::DropIndexes(_));
         let _reserve = gives_back.then(|| database.store().reserve(database.db()));
-        connection.transaction().change(verb, store, statement, |changes| match self {
-            Write::Rows { plan, workspace } => put(plan, workspace, changes, statement),
-            Write::Pieces { rows, pieces } => put_pieces(rows.clone(), pieces, changes, statement),
+        let outcome = connection.transaction().change(verb, store, statement, |changes| match self {
+            Write::Rows { plan, workspace } => put(plan, workspace, values, changes, statement),
+            Write::Pieces(pieces) => put_pieces(pieces, changes, statement),
             Write::Create(table) => create(table, changes, statement),
             Write::Drop(drop) => {
                 let failure = |error| Error::from_store(error, || statement.refused());
@@ -85,7 +91,26 @@ impl<'s> Write<'s> {
                 let failure = |error| Error::from_store(error, || statement.refused());
                 changes.drop_indexes(drop).map_err(failure).map(|()| 0)
             }
-        })
+        });
+        if self.kind() == StatementKind::Definition {
+            connection.transaction().has_defined();
+        }
+        outcome
+    }
+
+    /// The types of its parameters, by number from 1.
+    pub(crate) fn parameter_types(&self) -> &'s [Type] {
+        match self {
+            Write::Rows { plan, .. } => plan.parameters,
+            _ => &[],
+        }
+    }
+
+    /// Forgets what a run left behind.
+    pub(crate) fn reset(&mut self) {
+        if let Write::Rows { workspace, .. } = self {
+            workspace.reset();
+        }
     }
 }
 
@@ -93,24 +118,29 @@ impl<'s> Write<'s> {
 fn put(
     plan: &PhysicalPlan<'_>,
     workspace: &Workspace<'_>,
+    values: &[Value<'_>],
     changes: &Changes<'_>,
     statement: &Statement<'_>,
 ) -> Result<u64, Error> {
     let flag = statement.connection().cancel_flag();
     let is_cancelled = || flag.load(Ordering::Relaxed);
-    let execution = workspace.execute(plan, Tables::Lent(changes), &is_cancelled);
+    let execution = workspace.execute_with(plan, values, Tables::Lent(changes), &is_cancelled);
     let outcome = execution.and_then(|mut execution| execution.run_into(changes));
     outcome.map_err(|error| Error::from_exec(error, || statement.refused()))
 }
 
 /// Puts the rows of a `VALUES` into its table, with the trees and plans of a few of them at a time.
 fn put_pieces(
-    mut rows: InsertRows<'_>,
     pieces: &InsertPieces<'_>,
     changes: &Changes<'_>,
     statement: &Statement<'_>,
 ) -> Result<u64, Error> {
     let budget = statement.budget();
+    // Up to the rows it is read once more: what reads them is no part of a plan.
+    let head = Arena::new(budget);
+    let rows = InsertRows::open(statement.sql(), &head);
+    let rows = rows.map_err(|error| Error::from_sql(error, || statement.refused()))?;
+    let Some(mut rows) = rows else { return Ok(0) };
     let piece_bytes_max = (budget.limit_on_path() / PIECE_LIMIT_PART).min(PIECE_BYTES_MAX);
     let memory = budget.child("piece", u64::MAX).map_err(|_| statement.refused())?;
     let mut arena = Arena::new(&memory);
@@ -132,7 +162,7 @@ fn put_pieces(
         if piece.rows_count() > 0 {
             let plan = piece.finish().map_err(|_| statement.refused())?;
             let workspace = Workspace::new(&plan, budget, &arena).map_err(|_| statement.refused())?;
-            rows_count += put(&plan, &workspace, changes, statement)?;
+            rows_count += put(&plan, &workspace, &[], changes, statement)?;
         }
     }
     Ok(rows_count)

@@ -41,6 +41,9 @@ static EXECUTE: Stage = Stage::new("execute");
 /// How deep recursive queries are run inside of rounds of others: each takes native stack.
 const RECURSIONS_MAX: u32 = 16;
 
+/// What an operator keeps of its memory from one run to the next, at most.
+const KEPT_BYTES: usize = 16 << 10;
+
 /// The arenas that a query runs in.
 #[derive(Debug)]
 pub struct Workspace<'s> {
@@ -84,20 +87,46 @@ impl<'s> Workspace<'s> {
         &self.budget
     }
 
+    /// Forgets what a run left behind, and keeps a little memory of each operator for the next one.
+    pub fn reset(&mut self) {
+        self.arenas.iter_mut().for_each(|arena| arena.reset_keeping(KEPT_BYTES));
+    }
+
     /// Begins the plan that this workspace was made for. Nothing is opened before the first batch is asked for. Scans of
     /// stored tables read `tables`; `is_cancelled` is asked before each batch.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
+    ///
+    /// # Panics
+    /// If the plan has parameters.
     pub fn execute<'a>(
         &'a self,
         plan: &PhysicalPlan<'a>,
         tables: Tables<'a>,
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error<'a>> {
+        self.execute_with(plan, &[], tables, is_cancelled)
+    }
+
+    /// As [`Workspace::execute`], with a value for each parameter of the plan, of the type that this says.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    ///
+    /// # Panics
+    /// If there are fewer values than the plan has parameters.
+    pub fn execute_with<'a>(
+        &'a self,
+        plan: &PhysicalPlan<'a>,
+        parameters: &'a [Value<'a>],
+        tables: Tables<'a>,
+        is_cancelled: &'a dyn Fn() -> bool,
+    ) -> Result<Execution<'a>, Error<'a>> {
         self.budget.set_stage(&OPEN);
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
+        assert!(parameters.len() >= plan.parameters.len(), "every parameter has a value");
         refuse_keys(plan.operators)?;
         let schedule = Schedule::cut(plan.operators, shared)?;
         let target = match plan.change() {
@@ -114,7 +143,7 @@ impl<'s> Workspace<'s> {
             tables,
             spill: self.spill.as_ref(),
             is_cancelled,
-            statement: Statement::begin(is_cancelled),
+            statement: Statement::begin(parameters, is_cancelled),
             capacity: rows_per_batch(plan, &self.budget),
             notes_lines: is_file_to_table(plan),
             is_opening: false,
@@ -303,6 +332,7 @@ impl<'a> Runner<'a> {
             let of_operators = self.arenas_for(&home)?;
             let arenas = Arenas { of_operators: &of_operators, home: &home };
             let mut store = Store::new(self.capacity, &home);
+            store.statement = self.statement;
             let (schedule, operators) = (self.schedule, self.operators);
             let mut cx = self.context();
             let flow = Flow::open(schedule.answer(), schedule, operators, arenas, false, &mut store, &mut cx);

@@ -13,6 +13,7 @@
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
 //! | `measure` | how long operators take, for EXPLAIN ANALYZE |
+//! | `parameter` | values for parameters |
 //! | `statement` | clock, session and random numbers that expressions see |
 //! | `batch` | column vectors and the table they stand in |
 //! | `sorter/` | external sort: keys as bytes, runs, merges |
@@ -45,6 +46,7 @@ mod expr;
 mod hash_table;
 mod measure;
 mod operators;
+mod parameter;
 mod pipeline;
 mod rows;
 mod sorter;
@@ -60,6 +62,7 @@ pub use error::{
     Violation, ViolationKind,
 };
 pub use execution::{Batch, Execution, Workspace};
+pub use parameter::{ParameterError, parameter};
 pub use pipeline::Counters;
 pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
 pub use tables::{Changes, Lender, Tables, describe, describe_index, statistics};

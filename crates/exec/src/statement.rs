@@ -5,7 +5,7 @@ use std::hash::RandomState;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cofferdam_functions::{Random, Session};
-use cofferdam_types::Timestamp;
+use cofferdam_types::{Timestamp, Value};
 
 /// One statement's world. Its clock stands still; time zones are UTC.
 #[derive(Clone, Copy)]
@@ -13,6 +13,8 @@ pub(crate) struct Statement<'a> {
     /// When it began, in microseconds since 1970.
     pub(crate) began_us: i64,
     pub(crate) random: Random,
+    /// The values of parameters, by number from 1; each of the type that the plan says.
+    pub(crate) parameters: &'a [Value<'a>],
     pub(crate) is_cancelled: &'a dyn Fn() -> bool,
 }
 
@@ -24,14 +26,22 @@ impl core::fmt::Debug for Statement<'_> {
 
 impl<'a> Statement<'a> {
     /// A statement that begins now.
-    pub(crate) fn begin(is_cancelled: &'a dyn Fn() -> bool) -> Statement<'a> {
+    pub(crate) fn begin(parameters: &'a [Value<'a>], is_cancelled: &'a dyn Fn() -> bool) -> Statement<'a> {
         let seed = RandomState::new().build_hasher().finish();
-        Statement { began_us: now_us(), random: Random::new(seed), is_cancelled }
+        Statement { began_us: now_us(), random: Random::new(seed), parameters, is_cancelled }
     }
 
     /// A statement at the start of 1970 that is never cancelled: for what depends on neither.
     pub(crate) fn at_epoch() -> Statement<'a> {
-        Statement { began_us: 0, random: Random::new(0), is_cancelled: &|| false }
+        Statement { began_us: 0, random: Random::new(0), parameters: &[], is_cancelled: &|| false }
+    }
+
+    /// The value of a parameter.
+    ///
+    /// # Panics
+    /// If there is no such one: the binder numbers them, and as many values are given.
+    pub(crate) fn parameter(&self, number: u32) -> Value<'a> {
+        self.parameters[number as usize - 1]
     }
 
     /// What conversions of values depend on.

@@ -64,6 +64,7 @@ use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::logical::LogicalPlan;
+use crate::parameter::Parameters;
 
 /// How deep queries in expressions may nest.
 const NESTING_MAX: usize = 64;
@@ -73,6 +74,7 @@ pub(crate) struct Binder<'s, 'a, 'c> {
     arena: &'a Arena,
     scratch: &'s Arena,
     catalog: &'c dyn Catalog,
+    parameters: Parameters<'a>,
     plan: LogicalPlan<'a>,
     /// The selects that are being bound, the innermost last.
     blocks: Vec<'s, Block<'s, 'a>>,
@@ -94,20 +96,27 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
     pub(crate) fn bind<'q: 'a>(
         query: Query<'q>,
         catalog: &'c dyn Catalog,
+        parameters: Parameters<'a>,
         arena: &'a Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
         let scratch = Arena::new(arena.budget());
-        let mut binder = Binder::new(catalog, arena, &scratch);
+        let mut binder = Binder::new(catalog, parameters, arena, &scratch);
         let bound = binder.bind_query(query)?;
         let bound = binder.settle(bound)?;
         binder.finish(bound)
     }
 
-    fn new(catalog: &'c dyn Catalog, arena: &'a Arena, scratch: &'s Arena) -> Binder<'s, 'a, 'c> {
+    fn new(
+        catalog: &'c dyn Catalog,
+        parameters: Parameters<'a>,
+        arena: &'a Arena,
+        scratch: &'s Arena,
+    ) -> Binder<'s, 'a, 'c> {
         Binder {
             arena,
             scratch,
             catalog,
+            parameters,
             plan: LogicalPlan::new_in(arena),
             blocks: Vec::new_in(scratch),
             ctes: Vec::new_in(scratch),
@@ -125,7 +134,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
     }
 
     fn build(&self) -> Builder<'a> {
-        Builder { arena: self.arena }
+        Builder { arena: self.arena, parameters: self.parameters }
     }
 
     /// Goes into a query in an expression, if that is not too deep.

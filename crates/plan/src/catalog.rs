@@ -30,6 +30,12 @@ pub trait Catalog {
         Ok(None)
     }
 
+    /// Whether statements may have parameters, `$1`: then their plan says of what types these are, and is given the values when it
+    /// runs. Where not, a parameter is an error (42P02).
+    fn takes_parameters(&self) -> bool {
+        false
+    }
+
     /// Gives every table's name to `visit`, for "did you mean" in errors.
     fn table_names(&self, visit: &mut dyn FnMut(&str));
 

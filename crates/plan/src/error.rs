@@ -201,6 +201,15 @@ pub enum Error<'a> {
         /// Where the query stands.
         span: Span,
     },
+    /// A parameter has no type, or two.
+    Parameter {
+        /// What is wrong.
+        problem: ParameterProblem,
+        /// Its number.
+        number: u32,
+        /// Where it stands.
+        span: Span,
+    },
     /// A call is not one that its place takes.
     Call {
         /// What is wrong.
@@ -297,6 +306,22 @@ pub enum CountProblem {
     Subquery,
     /// Columns of a query, or values of a row, that a row is compared with (42601).
     Row,
+}
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterProblem {
+    /// There is none of this number (42P02).
+    Undefined,
+    /// Nothing tells its type (42P18).
+    Undecided,
+    /// Two places ask for different types (42P08).
+    Inconsistent {
+        /// What the first one asks for.
+        known: Type,
+        /// What this one asks for.
+        found: Type,
+    },
 }
 
 /// What is wrong with a call.
@@ -432,6 +457,7 @@ impl Error<'_> {
             Error::CopyOption { problem, .. } => problem.sqlstate(),
             Error::TooDeep { .. } => "54001",
             Error::Call { problem, .. } => problem.sqlstate(),
+            Error::Parameter { problem, .. } => problem.sqlstate(),
             Error::NoQuery { .. } => "0A000",
             Error::ColumnType { .. } | Error::NotSupported { .. } => "0A000",
         }
@@ -440,7 +466,7 @@ impl Error<'_> {
     /// Where in the statement's text; `None` if nowhere in particular.
     pub fn span(&self) -> Option<Span> {
         match *self {
-            Error::OutOfMemory(_) => None,
+            Error::OutOfMemory(_) | Error::Parameter { problem: ParameterProblem::Undecided, .. } => None,
             Error::Name { span, .. }
             | Error::UndefinedFunction { span, .. }
             | Error::UndefinedOperator { span, .. }
@@ -460,6 +486,7 @@ impl Error<'_> {
             | Error::CopyOption { span, .. }
             | Error::ColumnType { span, .. }
             | Error::TooDeep { span, .. }
+            | Error::Parameter { span, .. }
             | Error::Call { span, .. }
             | Error::NoQuery { span, .. }
             | Error::NotSupported { span, .. } => Some(span),
@@ -489,6 +516,8 @@ impl Error<'_> {
                 Some(Hint::Text("only tables that CREATE TABLE has made can be changed or dropped"))
             }
             Error::Value { ref cause, .. } => cause.hint().map(Hint::Text),
+            Error::Parameter { problem: ParameterProblem::Undefined, .. } => None,
+            Error::Parameter { .. } => Some(Hint::Text("write its type: $1::integer")),
             Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit or simplify the statement")),
             _ => None,
         }
@@ -555,6 +584,27 @@ impl CountProblem {
             | CountProblem::Subquery
             | CountProblem::Row
             | CountProblem::Assigned => "42601",
+        }
+    }
+}
+
+impl ParameterProblem {
+    fn sqlstate(self) -> &'static str {
+        match self {
+            ParameterProblem::Undefined => "42P02",
+            ParameterProblem::Undecided => "42P18",
+            ParameterProblem::Inconsistent { .. } => "42P08",
+        }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, number: u32) -> fmt::Result {
+        match self {
+            ParameterProblem::Undefined => write!(f, "there is no parameter ${number}"),
+            ParameterProblem::Undecided => write!(f, "could not determine data type of parameter ${number}"),
+            ParameterProblem::Inconsistent { known, found } => {
+                write!(f, "inconsistent types deduced for parameter ${number}: ")?;
+                write!(f, "{} versus {}", known.name(), found.name())
+            }
         }
     }
 }
@@ -737,6 +787,7 @@ impl fmt::Display for Error<'_> {
             Error::ColumnType { name, .. } => write!(f, "a column of type {name} is not supported"),
             Error::TooDeep { limit, .. } => write!(f, "queries in expressions nest at most {limit} deep"),
             Error::Call { problem, name, .. } => problem.write(f, name),
+            Error::Parameter { problem, number, .. } => problem.write(f, number),
             Error::NoQuery { clause, .. } => write!(f, "cannot use subquery in {clause}"),
             Error::NotSupported { what, .. } => write!(f, "{what} is not supported"),
         }

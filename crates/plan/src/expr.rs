@@ -51,7 +51,7 @@ pub enum ExprKind<'a> {
     Column(u32),
     /// A constant; its type is the expression's.
     Literal(Value<'a>),
-    /// A value that is given when the plan runs, by number from 1.
+    /// A value that is given when the plan runs, by number from 1. Of unknown type where nothing but whether it is NULL is asked.
     Parameter(u32),
     /// Several values that stand side by side. Only while a statement is bound: a plan has none.
     Row(&'a [&'a Expr<'a>]),

@@ -11,6 +11,7 @@
 //! | [`catalog`] | what a host offers: tables by name, files by path |
 //! | `binder` | names, types and PostgreSQL's rules; gives a logical plan |
 //! | `logical` | what a query asks for, as a flat list |
+//! | `parameter` | parameters and their types |
 //! | `optimizer` | filters moved down, columns left out, joins ordered; gives a physical plan |
 //! | [`table`] | what is known of tables, and what definitions ask for |
 //! | [`physical`], [`expr`] | the data that `exec` runs |
@@ -52,6 +53,7 @@ pub mod explain;
 pub mod expr;
 mod logical;
 mod optimizer;
+mod parameter;
 pub mod physical;
 mod plan;
 pub mod table;
@@ -60,9 +62,11 @@ pub use catalog::{Catalog, CatalogError, EmptyCatalog, FileRequest};
 pub use cofferdam_sql::Span;
 pub use error::{
     AggregatePlace, CallProblem, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, Error, Hint,
-    NameProblem, Remedy,
+    NameProblem, ParameterProblem, Remedy,
 };
+pub use optimizer::key_range::{RunRange, range_of_run};
 pub use optimizer::selectivity;
+pub use parameter::PARAMETER_NUMBER_MAX;
 pub use physical::PhysicalPlan;
 pub use plan::{
     Explained, InsertPiece, InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes,

@@ -18,7 +18,7 @@
 mod estimate;
 mod inline;
 mod join_order;
-mod key_range;
+pub(crate) mod key_range;
 mod known;
 mod lower;
 mod needs;

@@ -53,6 +53,8 @@ impl OperatorId {
 pub struct PhysicalPlan<'a> {
     /// The operators, inputs first; never empty, the root is the last.
     pub operators: &'a [Operator<'a>],
+    /// The types of its parameters, by number from 1; it is given a value for each when it runs.
+    pub parameters: &'a [Type],
 }
 
 impl<'a> PhysicalPlan<'a> {

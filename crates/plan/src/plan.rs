@@ -17,7 +17,9 @@ use crate::explain::{
     ExplainFormat, ExplainOptions, Measures, explain_measured, explain_options, place_of_analyze,
 };
 use crate::expr::{Column, Expr, ExprKind};
-use crate::optimizer::optimize;
+use crate::logical::LogicalPlan;
+use crate::optimizer::{Sink, optimize};
+use crate::parameter::Parameters;
 use crate::physical::{Operator, OperatorKind, PhysicalPlan};
 use crate::table::{CreateIndex, CreateTable, DropIndexes, DropTables, TransactionStatement};
 
@@ -38,9 +40,9 @@ pub fn plan_query<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let logical = Binder::bind(query, catalog, arena)?;
-    arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, None, catalog, arena)
+    let parameters = Parameters::of(query.node(), catalog.takes_parameters(), arena)?;
+    let logical = Binder::bind(query, catalog, parameters, arena)?;
+    finish(logical, None, parameters, catalog, arena)
 }
 
 /// The physical plan of an `INSERT`, in `arena`: its root gives the rows that the table takes.
@@ -54,10 +56,10 @@ pub fn plan_insert<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let target = InsertTarget::bind(insert, catalog, arena)?;
+    let parameters = Parameters::of(insert.form().node(), catalog.takes_parameters(), arena)?;
+    let target = InsertTarget::bind(insert, catalog, parameters, arena)?;
     let logical = Binder::bind_insert(insert, &target, catalog, arena)?;
-    arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(target.sink()), catalog, arena)
+    finish(logical, Some(target.sink()), parameters, catalog, arena)
 }
 
 /// The physical plan of a `COPY … FROM`, in `arena`: its root gives the rows that the table takes.
@@ -85,9 +87,9 @@ pub fn plan_update<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let (logical, sink) = Binder::bind_update(update, catalog, arena)?;
-    arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(sink), catalog, arena)
+    let parameters = Parameters::of(update.form().node(), catalog.takes_parameters(), arena)?;
+    let (logical, sink) = Binder::bind_update(update, catalog, parameters, arena)?;
+    finish(logical, Some(sink), parameters, catalog, arena)
 }
 
 /// The physical plan of a `DELETE`, in `arena`: its root gives what tells the rows that go.
@@ -100,9 +102,22 @@ pub fn plan_delete<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let (logical, sink) = Binder::bind_delete(delete, catalog, arena)?;
+    let parameters = Parameters::of(delete.form().node(), catalog.takes_parameters(), arena)?;
+    let (logical, sink) = Binder::bind_delete(delete, catalog, parameters, arena)?;
+    finish(logical, Some(sink), parameters, catalog, arena)
+}
+
+/// The last steps of a plan: every parameter has its type now.
+fn finish<'a>(
+    logical: LogicalPlan<'a>,
+    sink: Option<Sink<'a>>,
+    parameters: Parameters<'a>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    let parameters = parameters.decided(arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(sink), catalog, arena)
+    Ok(PhysicalPlan { parameters, ..optimize(logical, sink, catalog, arena)? })
 }
 
 /// A checked `CREATE TABLE`, in `arena`.
@@ -203,7 +218,10 @@ impl<'a> InsertPieces<'a> {
         arena: &'a Arena,
     ) -> Result<InsertPieces<'a>, Error<'a>> {
         arena.budget().set_stage(&BIND);
-        Ok(InsertPieces { target: InsertTarget::bind(insert, catalog, arena)?, width: Cell::new(None) })
+        Ok(InsertPieces {
+            target: InsertTarget::bind(insert, catalog, Parameters::NONE, arena)?,
+            width: Cell::new(None),
+        })
     }
 
     /// A piece without rows yet, whose plan will live in `arena`.
@@ -331,7 +349,7 @@ impl<'a> Explained<'a> {
         let columns = arena.alloc_slice_copy(&[Column { name: "QUERY PLAN", ty }])?;
         let (rows_estimate, bytes_estimate) = (rows.len() as u64, 0);
         let values = Operator { kind: OperatorKind::Values { rows }, columns, rows_estimate, bytes_estimate };
-        Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])? })
+        Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])?, parameters: self.plan.parameters })
     }
 }
 

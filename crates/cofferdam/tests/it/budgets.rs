@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use cofferdam::{Connection, Error};
+use cofferdam::{Connection, Error, Value};
 use cofferdam_arena::BudgetAlloc;
 use cofferdam_testkit::Failure;
 use cofferdam_testkit::counting::Counting;
@@ -10,7 +10,7 @@ use cofferdam_testkit::golden::{self, Script};
 use cofferdam_testkit::inject::{FindingKind, Injection};
 use cofferdam_testkit::sweep::Sweep;
 
-use crate::support::{database, golden_folder, outcome};
+use crate::support::{Directory, database, golden_folder, outcome};
 
 /// The statements of all scripts but those about settings, whose answers tell the limit, and about transactions, which
 /// statements leave behind.
@@ -101,7 +101,7 @@ fn checksum(connection: &Connection, sql: &str) -> Result<u64, Error> {
             for row in batch.rows() {
                 for value in row.values() {
                     std::mem::discriminant(&value).hash(&mut hasher);
-                    if let cofferdam::Value::Text(text) = value {
+                    if let Value::Text(text) = value {
                         text.hash(&mut hasher);
                     }
                 }
@@ -123,6 +123,35 @@ fn no_statement_takes_a_byte_outside_of_the_budgets() {
         let counting = Untracked::start();
         let _ = checksum(&connection, &sql);
         counting.assert_nothing(&sql);
+    }
+}
+
+/// Aim: the same of statements that are planned once, with values for their parameters.
+#[test]
+fn no_prepared_statement_takes_a_byte_outside_of_the_budgets() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().expect("room for a connection");
+    connection.execute("CREATE TABLE t (a integer PRIMARY KEY, b text)").expect("room for a table");
+    let mut insert = connection.prepare("INSERT INTO t VALUES ($1, 'row ' || $1)").expect("room for a plan");
+    for row in 1..500 {
+        insert.execute([row]).expect("room for a row");
+    }
+    let cases = [
+        "SELECT b FROM t WHERE a = $1",
+        "SELECT count(*), $1::integer / 100 FROM t WHERE b > 'row 2' || $1",
+        "SELECT b FROM t WHERE a / $1 > 1 ORDER BY b LIMIT 5",
+        "SELECT $1::date, upper($1::text)",
+        "SELECT nothing, $1 FROM t",
+    ];
+    let text = "x".repeat(100_000);
+    for sql in cases {
+        let counting = Untracked::start();
+        if let Ok(mut statement) = connection.prepare(sql) {
+            for value in [Value::Integer(7), Value::Null, Value::Integer(0), Value::Text(&text)] {
+                let _ = statement.execute([value]);
+            }
+        }
+        counting.assert_nothing(sql);
     }
 }
 

@@ -6,6 +6,7 @@ mod budgets;
 mod directories;
 mod explain;
 mod memory;
+mod prepared;
 mod scripts;
 mod spilling;
 mod support;

@@ -19,6 +19,7 @@ use super::like::{Pattern, PatternError};
 use super::program::{Inst, Level, Op, Order, Program, Rounding, Set, Test, Trim};
 use crate::batch::{Kind, SelectionId, Store, VectorId};
 use crate::error::{ArgumentProblem, Error};
+use crate::statement::Statement;
 
 /// An operand that nothing reads.
 const NONE: VectorId = VectorId(0);
@@ -205,8 +206,11 @@ impl<'a> Compiler<'a, '_, '_> {
                 let id = self.columns[*index as usize];
                 self.operands.push(Operand { id, is_register: false })?;
             }
-            ExprKind::Literal(value) => {
-                let id = self.constant(*value, expr.ty, expr.span)?;
+            ExprKind::Literal(_) | ExprKind::Parameter(_) => {
+                let value = self.given(expr).unwrap_or_default();
+                // Of unknown type is what is only asked whether it is NULL.
+                let ty = if expr.ty == Type::Unknown { value.ty() } else { expr.ty };
+                let id = self.constant(value, ty, expr.span)?;
                 self.operands.push(Operand { id, is_register: false })?;
             }
             ExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, left, .. } => {
@@ -241,7 +245,6 @@ impl<'a> Compiler<'a, '_, '_> {
                 self.tasks.push(Task::Finish(expr))?;
                 self.tasks.push(Task::Visit(args[0]))?;
             }
-            ExprKind::Parameter(_) => return Err(Error::NotSupported { what: "parameter" }),
             ExprKind::Row(_) => unreachable!("a plan has no rows as values"),
             _ => self.visit_operands(expr)?,
         }
@@ -409,7 +412,7 @@ impl<'a> Compiler<'a, '_, '_> {
     ) -> Result<(), Error<'a>> {
         let mut compiled = Pattern::new(self.arena);
         let mut constant = false;
-        if let ExprKind::Literal(Value::Text(text)) = pattern.kind {
+        if let Some(Value::Text(text)) = self.given(pattern) {
             compiled.set(text, escape).map_err(|error| pattern_error(error, expr.span))?;
             constant = true;
         }
@@ -475,13 +478,11 @@ impl<'a> Compiler<'a, '_, '_> {
         let kind = Kind::of(ty);
         let sorts = matches!(kind, Kind::I32 | Kind::I64 | Kind::I128) && ty != Type::Interval
             || matches!(ty, Type::Text | Type::Bytea);
-        if !sorts || !list.iter().all(|item| matches!(item.kind, ExprKind::Literal(_))) {
+        if !sorts || !list.iter().all(|item| self.given(item).is_some()) {
             return Ok(None);
         }
-        let values = list.iter().filter_map(|item| match item.kind {
-            ExprKind::Literal(value) if !value.is_null() => Some(value),
-            _ => None,
-        });
+        let statement = self.store.statement;
+        let values = list.iter().filter_map(|item| given(item, &statement)).filter(|value| !value.is_null());
         let count = values.clone().count();
         let set = if kind == Kind::Text {
             let texts = values.map(|value| value.heap_bytes().unwrap_or(&[]));
@@ -874,6 +875,11 @@ impl<'a> Compiler<'a, '_, '_> {
         Ok(Level(self.levels.len() as u32))
     }
 
+    /// The value of what is the same for all rows.
+    fn given(&self, expr: &Expr<'a>) -> Option<Value<'a>> {
+        given(expr, &self.store.statement)
+    }
+
     fn constant(&mut self, value: Value<'a>, ty: Type, span: Span) -> Result<VectorId, Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
         let mut made = Vec::new_in(&scratch);
@@ -891,6 +897,15 @@ impl<'a> Compiler<'a, '_, '_> {
 
     fn pop(&mut self) -> Operand {
         self.operands.pop().expect("an operand stands on the stack for each that was visited")
+    }
+}
+
+/// The value of a literal or a parameter.
+fn given<'a>(expr: &Expr<'a>, statement: &Statement<'a>) -> Option<Value<'a>> {
+    match expr.kind {
+        ExprKind::Literal(value) => Some(value),
+        ExprKind::Parameter(number) => Some(statement.parameter(number)),
+        _ => None,
     }
 }
 

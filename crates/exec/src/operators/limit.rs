@@ -46,8 +46,9 @@ impl<'a> Limit<'a> {
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<Limit<'a>, Error<'a>> {
-        let skip = number(plan.offset, ArgumentProblem::NegativeOffset, arena)?.unwrap_or(0);
-        let pass = number(plan.count, ArgumentProblem::NegativeLimit, arena)?;
+        let statement = store.statement;
+        let skip = number(plan.offset, ArgumentProblem::NegativeOffset, statement, arena)?.unwrap_or(0);
+        let pass = number(plan.count, ArgumentProblem::NegativeLimit, statement, arena)?;
         let ties = match (plan.ties, pass) {
             (Some(ties), Some(1..)) => {
                 let column = |&at: &u32| (columns[at as usize], types[at as usize].ty);
@@ -129,11 +130,13 @@ impl<'a> Ties<'a> {
 fn number<'a>(
     expr: Option<&'a Expr<'a>>,
     problem: ArgumentProblem,
+    statement: Statement<'a>,
     arena: &'a Arena,
 ) -> Result<Option<u64>, Error<'a>> {
     let Some(expr) = expr else { return Ok(None) };
     let scratch = Arena::new(arena.budget());
-    let value = evaluate(expr, Type::BigInt, &mut Statement::at_epoch(), &scratch, |value| match value {
+    let mut statement = statement;
+    let value = evaluate(expr, Type::BigInt, &mut statement, &scratch, |value| match value {
         Value::BigInt(number) => Some(number),
         _ => None,
     });

@@ -8,8 +8,10 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::physical::Scan as PlanScan;
+use cofferdam_plan::range_of_run;
 use cofferdam_plan::table::StoredTable;
 use cofferdam_store::{ColumnMut, ColumnRange, KeyRange, Scan};
+use cofferdam_types::Value;
 
 use super::filter::{Conjuncts, flatten};
 use crate::batch::{BatchRows, Kind, Store, Vector, VectorId};
@@ -57,14 +59,14 @@ impl<'a> StoredScan<'a> {
         let parts = flatten(plan.conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
         let problem = arena.alloc(StoreProblem { error: cofferdam_store::Error::Cancelled, place: None })?;
-        let scan = match begin(plan, table, tables, arena) {
-            Ok(scan) => scan,
+        let (scan, is_done) = match begin(plan, table, store.statement.parameters, tables, arena) {
+            Ok(begun) => begun,
             Err(error) => return Err(describe(problem, error)),
         };
         let output = arena.alloc_slice_from_iter(plan.output.iter().map(|&slot| columns[slot as usize]))?;
         let taken = Vec::with_capacity_in(columns.len(), arena)?;
         let (scratch, problem) = (Arena::new(arena.budget()), Some(problem));
-        let (rows_read, is_done) = (0, false);
+        let rows_read = 0;
         let scan = StoredScan { scan, columns, taken, scratch, conjuncts, problem, rows_read, is_done };
         Ok((scan, output))
     }
@@ -128,27 +130,29 @@ impl<'a> StoredScan<'a> {
     }
 }
 
-/// Begins to read the part of the table that the plan's range leaves.
+/// Begins to read the part of the table that the plan's range leaves; also whether that is known to have no rows.
 fn begin<'a>(
     plan: &PlanScan<'a>,
     table: &StoredTable<'a>,
+    parameters: &[Value<'a>],
     tables: &Tables<'_>,
     arena: &'a Arena,
-) -> Result<Scan<'a>, cofferdam_store::Error> {
+) -> Result<(Scan<'a>, bool), cofferdam_store::Error> {
+    let run = range_of_run(plan, table, parameters, arena)?;
     let columns = arena.alloc_slice_from_iter(plan.projection.iter().map(|&position| position as u16))?;
-    let Ends { from, to } = match plan.range {
+    let Ends { from, to } = match run.range {
         Some(range) => Ends::of(range, table, arena)?,
         None => Ends::ALL,
     };
     let mut scan = Scan::new(&tables.table(table.id)?, columns, &KeyRange { from, to }, arena)?;
     let scratch = Arena::new(arena.budget());
-    let ranges = plan.column_ranges.iter().map(|range| ColumnRange {
+    let ranges = run.column_ranges.iter().map(|range| ColumnRange {
         column: range.column as u16,
         from: range.lower,
         to: range.upper,
     });
     scan.leave_out_all_but(scratch.alloc_slice_from_iter(ranges)?)?;
-    Ok(scan)
+    Ok((scan, run.is_empty))
 }
 
 #[cold]

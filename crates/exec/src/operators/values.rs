@@ -75,8 +75,13 @@ impl<'a> Values<'a> {
         }
         for (row, exprs) in rows.iter().enumerate() {
             let expr = exprs[index];
-            match expr.kind {
-                ExprKind::Literal(value) => {
+            let constant = match expr.kind {
+                ExprKind::Literal(value) => Some(value),
+                ExprKind::Parameter(number) => Some(store.statement.parameter(number)),
+                _ => None,
+            };
+            match constant {
+                Some(value) => {
                     let span = expr.span;
                     let mut made = Vec::new_in(&self.scratch);
                     let value =

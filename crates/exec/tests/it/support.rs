@@ -334,7 +334,7 @@ impl Query {
     }
 
     pub(crate) fn plan(&self) -> PhysicalPlan<'static> {
-        PhysicalPlan { operators: self.plans.list(&self.operators) }
+        PhysicalPlan { operators: self.plans.list(&self.operators), parameters: &[] }
     }
 
     /// The rows, columns separated by bars, NULL as `NULL`.

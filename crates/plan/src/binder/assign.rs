@@ -17,8 +17,12 @@ use super::scope::Scope;
 use crate::Span;
 use crate::error::{DefinitionProblem, Error, NameProblem};
 use crate::expr::{Column, Expr, ExprKind, Function, walk};
+use crate::parameter::Parameters;
 use crate::physical::Check;
 use crate::table::{CheckRule, ColumnRule, StoredTable};
+
+/// Definitions of tables have no parameters.
+const NONE: Parameters<'static> = Parameters::NONE;
 
 /// A column that takes a value.
 #[derive(Clone, Copy, Debug)]
@@ -91,14 +95,14 @@ pub(super) fn bind_default<'a, 'q: 'a>(
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     let scratch = Arena::new(arena.budget());
     let scope = Scope::new_in(&scratch);
-    match Binder::bind_alone(arena, &scratch, scope, "DEFAULT expressions", value) {
+    match Binder::bind_alone(arena, &scratch, scope, "DEFAULT expressions", value, NONE) {
         Err(Error::Name {
             problem: NameProblem::UndefinedColumn | NameProblem::MissingFromEntry,
             name,
             span,
             ..
         }) => Err(Error::Definition { problem: DefinitionProblem::ColumnInDefault, name, table: "", span }),
-        bound => target.assign(Builder { arena }, bound?, true),
+        bound => target.assign(Builder { arena, parameters: NONE }, bound?, true),
     }
 }
 
@@ -116,8 +120,8 @@ pub(super) fn bind_check<'a, 'q: 'a>(
     let mut scope = Scope::new_in(&scratch);
     let numbered = columns.iter().enumerate().map(|(index, column)| (index as u32, *column));
     scope.add_relation(table, numbered, condition.span())?;
-    let bound = Binder::bind_alone(arena, &scratch, scope, "check constraints", condition)?;
-    Builder { arena }.coerce(bound, Type::Boolean, "CHECK")
+    let bound = Binder::bind_alone(arena, &scratch, scope, "check constraints", condition, NONE)?;
+    Builder { arena, parameters: NONE }.coerce(bound, Type::Boolean, "CHECK")
 }
 
 /// The defaults of a table's columns, NULL where there is none. They stand at `span` of the statement that uses them.
@@ -126,7 +130,7 @@ pub(super) fn stored_defaults<'a>(
     table: &StoredTable<'a>,
     span: Span,
 ) -> Result<&'a [&'a Expr<'a>], Error<'a>> {
-    let build = Builder { arena };
+    let build = Builder { arena, parameters: NONE };
     let mut defaults = cofferdam_arena::collections::Vec::with_capacity_in(table.columns.len(), arena)?;
     for (column, rule) in table.columns.iter().zip(table.rules) {
         let default = match rule.default {

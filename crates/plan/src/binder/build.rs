@@ -10,11 +10,14 @@ use super::{fold, functions};
 use crate::Span;
 use crate::error::Error;
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, When};
+use crate::parameter::Parameters;
 
 /// Makes typed nodes in the plan arena.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Builder<'a> {
     pub(super) arena: &'a Arena,
+    /// Those of the statement.
+    pub(super) parameters: Parameters<'a>,
 }
 
 impl<'a> Builder<'a> {
@@ -36,9 +39,10 @@ impl<'a> Builder<'a> {
         Ok(self.arena.alloc(Expr { kind: ExprKind::Column(position), ty, span })?)
     }
 
-    /// A parameter, whose type is that of the place where it stands.
+    /// A parameter, whose type is that of the first place that asks for one.
     pub(super) fn parameter(self, number: u32, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
-        Ok(self.arena.alloc(Expr { kind: ExprKind::Parameter(number), ty: Type::Unknown, span })?)
+        let ty = self.parameters.ty(number, span)?;
+        Ok(self.arena.alloc(Expr { kind: ExprKind::Parameter(number), ty, span })?)
     }
 
     /// `arg` as a value of type `to`; the caller knows that the cast exists.
@@ -57,8 +61,9 @@ impl<'a> Builder<'a> {
             return Ok(self.literal(value, to, span)?);
         }
         if let (ExprKind::Parameter(number), Type::Unknown) = (arg.kind, arg.ty) {
-            let kind = ExprKind::Parameter(number);
-            return Ok(self.arena.alloc(Expr { kind, ty: to, span: arg.span })?);
+            let ty = self.parameters.decide(number, to, arg.span)?;
+            let typed = self.arena.alloc(Expr { kind: arg.kind, ty, span: arg.span })?;
+            return if ty == to { Ok(typed) } else { self.node(ExprKind::Cast(typed), to, span) };
         }
         self.node(ExprKind::Cast(arg), to, span)
     }
@@ -91,6 +96,7 @@ impl<'a> Builder<'a> {
         construct: &'static str,
     ) -> Result<Type, Error<'a>> {
         let among_decimals = exprs.clone().any(is_decimal);
+        let has_open_parameter = exprs.clone().any(is_open_parameter);
         // What is compared only may get more digits; what comes out keeps those that it has.
         let is_result = !matches!(construct, "JOIN/USING" | "IN" | "CASE/WHEN" | "BETWEEN");
         // In a choice a whole constant takes the digits of the others: `CASE … THEN price ELSE 0 END` stays a column's decimal.
@@ -116,7 +122,12 @@ impl<'a> Builder<'a> {
             };
             was_whole &= common == Type::Unknown || is_whole(expr);
         }
-        Ok(if common == Type::Unknown { Type::Text } else { common })
+        Ok(match common {
+            Type::Unknown => Type::Text,
+            // Values of parameters keep all of their digits.
+            Type::Decimal { .. } if has_open_parameter => Type::Numeric,
+            common => common,
+        })
     }
 
     /// All of `exprs` cast to `ty`, in the arena.
@@ -136,6 +147,7 @@ impl<'a> Builder<'a> {
         right: &'a Expr<'a>,
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (left, right) = (self.beside(left, right)?, self.beside(right, left)?);
         let Some(arithmetic) = arithmetic_op(op) else { return Err(self.no_operator(op, left, right, span)) };
         let types = self.pair_types(left, right, |left, right| Type::arithmetic(arithmetic, left, right));
         let Some(types) = types.ok().filter(has_loop) else {
@@ -155,6 +167,7 @@ impl<'a> Builder<'a> {
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let (left, right) = (self.as_day(left, right)?, self.as_day(right, left)?);
+        let (left, right) = (self.beside(left, right)?, self.beside(right, left)?);
         let common = self
             .pair_types(left, right, |left, right| common(left, right).ok_or(()))
             .map_err(|()| self.no_operator(op, left, right, span))?;
@@ -301,6 +314,8 @@ impl<'a> Builder<'a> {
         span: Span,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let arg = match truth {
+            // Whether it is NULL tells nothing of its type.
+            None if is_open_parameter(arg) => arg,
             Some(place) => self.coerce(arg, Type::Boolean, place)?,
             None => self.settle(arg)?,
         };
@@ -355,6 +370,14 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A parameter that meets a decimal is a number of any digits.
+    fn beside(self, operand: &'a Expr<'a>, other: &Expr<'a>) -> Result<&'a Expr<'a>, Error<'a>> {
+        match is_open_parameter(operand) && is_decimal(other) {
+            true => self.cast(operand, Type::Numeric, operand.span),
+            false => Ok(operand),
+        }
+    }
+
     /// What `rule` says about the types of two operands.
     fn pair_types<R, E>(
         self,
@@ -401,6 +424,11 @@ pub(super) fn common(left: Type, right: Type) -> Option<Type> {
 /// A constant that is a whole number and no decimal.
 fn is_whole_constant(expr: &Expr<'_>) -> bool {
     matches!(expr.kind, ExprKind::Literal(Value::Integer(_) | Value::BigInt(_)))
+}
+
+/// A parameter that nothing has told the type of.
+pub(super) fn is_open_parameter(expr: &Expr<'_>) -> bool {
+    matches!((expr.kind, expr.ty), (ExprKind::Parameter(_), Type::Unknown))
 }
 
 fn is_decimal(expr: &Expr<'_>) -> bool {

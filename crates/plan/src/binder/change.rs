@@ -30,6 +30,7 @@ use crate::error::{CountProblem, DefinitionProblem, Error, NameProblem};
 use crate::expr::{Column, Expr, ExprKind};
 use crate::logical::{ColumnId, Join, Key, LogicalId, LogicalKind, LogicalPlan, Named};
 use crate::optimizer::{Sink, SinkKind};
+use crate::parameter::Parameters;
 use crate::physical::{JoinKind, UpdateWay};
 use crate::table::{ColumnRule, StoredTable, TableSource};
 
@@ -89,12 +90,13 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
     pub(crate) fn bind_update<'q: 'a>(
         update: Update<'q>,
         catalog: &'c dyn Catalog,
+        parameters: Parameters<'a>,
         arena: &'a Arena,
     ) -> Result<(LogicalPlan<'a>, Sink<'a>), Error<'a>> {
         let form = update.form();
         refuse_clauses(form, update.with().map(|with| with.span()), update.cursor(), update.returning())?;
         let scratch = Arena::new(arena.budget());
-        let mut binder = Binder::new(catalog, arena, &scratch);
+        let mut binder = Binder::new(catalog, parameters, arena, &scratch);
         let (node, changed) = binder.begin_change(update.table(), update.alias(), form)?;
         let (node, is_joined) = binder.join_others(node, update.from(), update.condition())?;
         let node = if is_joined { binder.first_of_each(node, changed)? } else { node };
@@ -123,12 +125,13 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
     pub(crate) fn bind_delete<'q: 'a>(
         delete: Delete<'q>,
         catalog: &'c dyn Catalog,
+        parameters: Parameters<'a>,
         arena: &'a Arena,
     ) -> Result<(LogicalPlan<'a>, Sink<'a>), Error<'a>> {
         let form = delete.form();
         refuse_clauses(form, delete.with().map(|with| with.span()), delete.cursor(), delete.returning())?;
         let scratch = Arena::new(arena.budget());
-        let mut binder = Binder::new(catalog, arena, &scratch);
+        let mut binder = Binder::new(catalog, parameters, arena, &scratch);
         let (node, changed) = binder.begin_change(delete.table(), delete.alias(), form)?;
         let (node, _) = binder.join_others(node, delete.using(), delete.condition())?;
         let mut columns = Vec::new_in(arena);

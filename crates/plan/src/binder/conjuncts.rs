@@ -11,6 +11,7 @@ use super::build::Builder;
 use crate::error::Error;
 use crate::expr::same::{Fingerprint, same};
 use crate::expr::{BinaryOp, Expr, ExprKind};
+use crate::parameter::Parameters;
 
 /// How many conjuncts of a disjunction's first branch are looked for in the others.
 const COMMON_MAX: usize = 64;
@@ -82,7 +83,7 @@ fn split_disjunction<'a>(
     for part in &common {
         list.push(part.expr)?;
     }
-    let build = Builder { arena };
+    let build = Builder { arena, parameters: Parameters::NONE };
     let mut rests = Vec::with_capacity_in(branches.len(), &scratch)?;
     for branch in 0..branches.len() {
         let mut rest = Vec::new_in(&scratch);

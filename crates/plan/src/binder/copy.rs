@@ -18,6 +18,7 @@ use crate::catalog::{Catalog, FileRequest};
 use crate::error::{CopyProblem, Error};
 use crate::expr::Column;
 use crate::logical::{LogicalKind, LogicalPlan};
+use crate::parameter::Parameters;
 use crate::physical::{CsvFormat, FieldRules, FileFormat};
 use crate::table::TableSource;
 use cofferdam_arena::Arena;
@@ -73,7 +74,7 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         let options = read_options(copy)?;
         let (format, rules) = options.format_of(path)?;
         let scratch = Arena::new(arena.budget());
-        let mut binder = Binder::new(catalog, arena, &scratch);
+        let mut binder = Binder::new(catalog, Parameters::NONE, arena, &scratch);
         let bound = binder.push_file(path, FileFormat::Csv(format), rules, &target, span)?;
         let bound = binder.push_target(bound, &target)?;
         let bound = binder.bind_copy_filter(bound, copy, &target)?;
@@ -119,7 +120,7 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         let numbered = numbered.map(|(made, column)| (made.id, *column));
         scope.add_relation(target.table.name, numbered, condition.span())?;
         let clause = "COPY FROM WHERE conditions";
-        let condition = Binder::bind_alone(self.arena, &scratch, scope, clause, condition)?;
+        let condition = Binder::bind_alone(self.arena, &scratch, scope, clause, condition, Parameters::NONE)?;
         let condition = self.build().coerce(condition, Type::Boolean, "WHERE")?;
         let node = self.push_filter(bound.node, condition)?;
         Ok(Bound { node, ..bound })

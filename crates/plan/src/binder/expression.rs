@@ -25,6 +25,7 @@ use super::{Binder, functions, literal, type_name};
 use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, CountProblem, Error, NameProblem};
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
+use crate::parameter::{Parameters, number_of};
 
 /// Where an expression stands, and so what it may use.
 #[derive(Clone, Debug)]
@@ -135,12 +136,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         scope: Scope<'s, 'a>,
         clause: &'static str,
         expr: views::Expr<'q>,
+        parameters: Parameters<'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         if let views::Expr::Literal(literal) = expr {
-            return literal::bind(super::Builder { arena }, literal);
+            return literal::bind(super::Builder { arena, parameters }, literal);
         }
         let visible = 0..scope.relations.len() as u32;
-        let mut binder = Binder::new(&crate::EmptyCatalog, arena, scratch);
+        let mut binder = Binder::new(&crate::EmptyCatalog, parameters, arena, scratch);
         binder.push_block(scope)?;
         binder.bind_expr(&Place::of_columns(clause, visible), expr)
     }
@@ -344,10 +346,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
 
     fn parameter<'q: 'a>(&self, parameter: views::Parameter<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = parameter.span();
-        match parameter.number() {
-            Some(number) if number > 0 => self.build().parameter(number, span),
-            _ => Err(Error::NotSupported { what: "a parameter of this number", span }),
-        }
+        self.build().parameter(number_of(parameter.node().name(), span)?, span)
     }
 
     fn unary<'q: 'a>(

@@ -28,6 +28,7 @@ use crate::error::{CountProblem, DefinitionProblem, Error, NameProblem};
 use crate::expr::{Expr, ExprKind};
 use crate::logical::{LogicalKind, LogicalPlan, Named};
 use crate::optimizer::{Sink, SinkKind};
+use crate::parameter::Parameters;
 use crate::physical::Check;
 use crate::table::{StoredTable, TableSource};
 
@@ -49,6 +50,7 @@ pub(crate) struct InsertTarget<'a> {
     is_listed: bool,
     /// What each column of the table gets that no value is for.
     defaults: &'a [&'a Expr<'a>],
+    parameters: Parameters<'a>,
     /// Where the table is named.
     span: Span,
 }
@@ -58,6 +60,7 @@ impl<'a> InsertTarget<'a> {
     pub(crate) fn bind<'q: 'a>(
         insert: Insert<'q>,
         catalog: &dyn Catalog,
+        parameters: Parameters<'a>,
         arena: &'a Arena,
     ) -> Result<InsertTarget<'a>, Error<'a>> {
         refuse_clauses(insert)?;
@@ -72,7 +75,7 @@ impl<'a> InsertTarget<'a> {
                 return Err(Error::NotSupported { what: "a part of a column as a target", span });
             }
         }
-        InsertTarget::new(table, given, name.span(), arena)
+        InsertTarget::new(table, given, name.span(), parameters, arena)
     }
 
     /// The target of a `COPY` with these names of columns; all columns without names.
@@ -87,13 +90,14 @@ impl<'a> InsertTarget<'a> {
         for (column, span) in columns {
             push_given(&mut given, table, column, span)?;
         }
-        InsertTarget::new(table, given, name.span(), arena)
+        InsertTarget::new(table, given, name.span(), Parameters::NONE, arena)
     }
 
     fn new(
         table: &'a StoredTable<'a>,
         mut given: Vec<'a, Given>,
         span: Span,
+        parameters: Parameters<'a>,
         arena: &'a Arena,
     ) -> Result<InsertTarget<'a>, Error<'a>> {
         let is_listed = !given.is_empty();
@@ -102,7 +106,8 @@ impl<'a> InsertTarget<'a> {
         }
         let checks = stored_checks(arena, table, span)?;
         let defaults = stored_defaults(arena, table, span)?;
-        Ok(InsertTarget { table, checks, given: given.into_slice(), is_listed, defaults, span })
+        let given = given.into_slice();
+        Ok(InsertTarget { table, checks, given, is_listed, defaults, parameters, span })
     }
 
     /// What the plan's rows are for.
@@ -127,7 +132,7 @@ impl<'a> InsertTarget<'a> {
     where
         'a: 'p,
     {
-        let build = Builder { arena };
+        let build = Builder { arena, parameters: self.parameters };
         let defaults: &[&'p Expr<'p>] = self.defaults;
         let row = arena.alloc_slice_copy(defaults)?;
         let count = values.len();
@@ -138,7 +143,7 @@ impl<'a> InsertTarget<'a> {
             }
             let scratch = Arena::new(arena.budget());
             let scope = Scope::new_in(&scratch);
-            let bound = Binder::bind_alone(arena, &scratch, scope, "VALUES", value)?;
+            let bound = Binder::bind_alone(arena, &scratch, scope, "VALUES", value, self.parameters)?;
             row[given.column as usize] = self.column(given.column).assign(build, bound, false)?;
         }
         self.check_count(count)?;
@@ -302,7 +307,7 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         arena: &'a Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
         let scratch = Arena::new(arena.budget());
-        let mut binder = Binder::new(catalog, arena, &scratch);
+        let mut binder = Binder::new(catalog, target.parameters, arena, &scratch);
         let bound = match Source::of(insert) {
             Source::Defaults => {
                 let rows = arena.alloc_slice_copy(&[target.default_row()])?;
@@ -362,7 +367,7 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         arena: &'a Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
         let scratch = Arena::new(arena.budget());
-        let mut binder = Binder::new(&crate::EmptyCatalog, arena, &scratch);
+        let mut binder = Binder::new(&crate::EmptyCatalog, Parameters::NONE, arena, &scratch);
         let bound = binder.push_rows(target, rows)?;
         binder.finish(bound)
     }

@@ -490,7 +490,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             let (open, span) = (None, expr.span);
             let column = match expr.kind {
                 ExprKind::Column(id) if !self.is_outer(id) => BoundColumn { id, name, open, span },
-                ExprKind::Literal(_) if expr.ty == Type::Unknown => {
+                ExprKind::Literal(_) | ExprKind::Parameter(_) if expr.ty == Type::Unknown => {
                     BoundColumn { id: self.plan.column(name, Type::Unknown)?, name, open: Some(expr), span }
                 }
                 _ => {
@@ -643,7 +643,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let not_constant = Error::Clause { problem: ClauseProblem::NotConstant, clause, given: 0, span };
         // Columns of selects around it are no constants either.
         let scratch = Arena::new(self.arena.budget());
-        let mut alone = Binder::new(self.catalog, self.arena, &scratch);
+        let mut alone = Binder::new(self.catalog, self.parameters, self.arena, &scratch);
         alone.push_block(Scope::new_in(&scratch))?;
         let bound = match alone.bind_expr(&Place::of_columns(clause, 0..0), expr) {
             Err(Error::Name {

@@ -1,0 +1,185 @@
+//! Statements that are planned once and run again and again.
+//!
+//! ```text
+//!   prepare        text ──> tree ──> plan        charged to `prepared/parse` and `prepared/plan`, kept
+//!   query          values ──> operators ──> rows         charged to `prepared/run` and `prepared/exec`, of one run
+//!   query again    the same; what the run before took is given back but for a little
+//! ```
+//!
+//! A run parses nothing and plans nothing. When tables have been made, dropped or changed since, the statement is planned again
+//! before it runs: then its columns and the types of its parameters may be others.
+//!
+//! **Memory.** A statement holds its text, its tree and its plan until it is dropped, and of each operator at most
+//! 16 KiB from one run to the next; what a run of [`Prepared::query`] took it holds until the next run or [`Prepared::reset`].
+
+use std::fmt;
+
+use cofferdam_arena::{Borrowing, Budget, Rooted};
+use cofferdam_plan::expr::Column;
+use cofferdam_types::Type;
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::params::Params;
+use crate::rows::{Row, Rows};
+use crate::statement::{Query, Statement, StatementKind, Text};
+
+/// A statement that has been planned, to be run with values for its parameters as often as one likes.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let mut statement = connection.prepare("SELECT n * $1 FROM (VALUES (1), (2)) AS t(n) WHERE n >= $2")?;
+/// assert_eq!(statement.parameter_types().len(), 2);
+/// for factor in [10, 100] {
+///     let mut rows = statement.query((factor, 2))?;
+///     let row = rows.next_row()?.expect("one of the two passes");
+///     assert_eq!(row.value(0).to_string(), (2 * factor).to_string());
+/// }
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
+pub struct Prepared<'c> {
+    connection: &'c Connection,
+    rooted: Rooted<Statement<'c>, Plans>,
+    budget: Budget,
+    /// The definitions of tables that it was planned with.
+    version: u64,
+    /// How often it was planned.
+    plans_count: u64,
+    /// Planned and not run yet: whoever cancels now means the run that comes.
+    is_fresh: bool,
+}
+
+/// Plans that borrow from statements.
+#[derive(Debug)]
+struct Plans;
+
+impl Borrowing for Plans {
+    type Of<'a> = Query<'a>;
+
+    fn shorten<'s, 'a: 's>(query: &'s Query<'a>) -> &'s Query<'s> {
+        query
+    }
+}
+
+impl<'c> Prepared<'c> {
+    pub(crate) fn new(connection: &'c Connection, sql: &str) -> Result<Prepared<'c>, Error> {
+        let statement = Statement::new(connection, "prepared", |budget| Text::kept(sql, budget))?;
+        let budget = statement.budget().clone();
+        let refused = || Error::refused(&budget);
+        let rooted = Rooted::new(&budget, statement.takes_parameters()).map_err(|_| refused())?;
+        let mut prepared =
+            Prepared { connection, rooted, budget, version: 0, plans_count: 0, is_fresh: false };
+        prepared.plan()?;
+        Ok(prepared)
+    }
+
+    fn plan(&mut self) -> Result<(), Error> {
+        // What changes meanwhile is noticed at the next run.
+        self.version = self.connection.database().tables_version();
+        self.rooted.make(Statement::prepare)?;
+        self.plans_count += 1;
+        self.is_fresh = true;
+        Ok(())
+    }
+
+    /// Sees to a plan that knows of all changes of tables, and to the memory of a run.
+    fn ready(&mut self) -> Result<(), Error> {
+        if self.rooted.get().is_none() || self.version != self.connection.database().tables_version() {
+            self.plan()?;
+        }
+        if !std::mem::take(&mut self.is_fresh) {
+            self.connection.forget_cancels();
+        }
+        self.reset();
+        Ok(())
+    }
+
+    /// Runs the statement with these values for its parameters.
+    ///
+    /// # Errors
+    /// 08P01 for more or fewer values than parameters; 42804 and those of conversions for a value that is none of the
+    /// parameter's type; whatever the statement raises.
+    pub fn query(&mut self, params: impl Params) -> Result<Rows<'_>, Error> {
+        self.ready()?;
+        match self.rooted.get() {
+            Some(query) => query.rows_with(&params),
+            None => unreachable!("it has just been planned"),
+        }
+    }
+
+    /// Runs the statement to its end, and gives the number of its rows: of its answer, or those that it changed.
+    ///
+    /// # Errors
+    /// As [`Prepared::query`].
+    pub fn execute(&mut self, params: impl Params) -> Result<u64, Error> {
+        let outcome = self.query(params).and_then(|mut rows| rows.run_out());
+        self.reset();
+        outcome
+    }
+
+    /// Runs the statement, and hands the first row of its answer to `read`.
+    ///
+    /// # Errors
+    /// As [`Prepared::query`]; P0002 when there is no row; those of `read`.
+    pub fn query_row<T>(
+        &mut self,
+        params: impl Params,
+        read: impl FnOnce(Row<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let outcome = self.query(params).and_then(|mut rows| rows.first(read));
+        self.reset();
+        outcome
+    }
+
+    /// Gives back what the last run took, but for a little; the next run does so as well.
+    pub fn reset(&mut self) {
+        self.rooted.change(|query| query.reset());
+    }
+
+    /// The text.
+    pub fn sql(&self) -> &str {
+        self.rooted.get().map_or("", |query| query.sql())
+    }
+
+    /// What the statement is.
+    pub fn kind(&self) -> StatementKind {
+        self.rooted.get().map_or(StatementKind::Query, |query| query.kind())
+    }
+
+    /// The columns of its answer; none for a statement without rows.
+    pub fn columns(&self) -> &[Column<'_>] {
+        self.rooted.get().map_or(&[], |query| query.columns())
+    }
+
+    /// The types of its parameters `$1`, `$2` …, as they follow from where these stand.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options, Type};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let statement = connection.prepare("SELECT $1::date + 1, $2 || 'x' WHERE $3")?;
+    /// assert_eq!(statement.parameter_types(), [Type::Date, Type::Text, Type::Boolean]);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn parameter_types(&self) -> &[Type] {
+        self.rooted.get().map_or(&[], |query| query.parameter_types())
+    }
+
+    /// How often it was planned: once, and once more for each run before which tables had changed.
+    pub fn plans_count(&self) -> u64 {
+        self.plans_count
+    }
+
+    /// The budget that pays for the statement. Its limit is none of its own until somebody sets one.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+}
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("sql", &self.sql()).finish_non_exhaustive()
+    }
+}
