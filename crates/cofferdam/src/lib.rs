@@ -10,9 +10,9 @@
 //! let sum = connection.query("SELECT sum(n) AS total FROM (VALUES (1), (2), (39)) AS t(n)", |rows| {
 //!     assert_eq!(rows.columns()[0].name, "total");
 //!     let row = rows.next_row()?.expect("an aggregate gives one row");
-//!     Ok(row.get(0).to_string())
+//!     Ok(row.get::<i64>(0)?)
 //! })?;
-//! assert_eq!(sum, "42");
+//! assert_eq!(sum, 42);
 //! # Ok(())
 //! # }
 //! ```
@@ -29,7 +29,7 @@
 //! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
-//! | `rows` | [`Rows`], [`Batch`] and [`Row`]: the answer |
+//! | `rows`, `from_value` | [`Rows`], [`Batch`] and [`Row`]: the answer; its values as Rust's types |
 //! | `error` | [`Error`], sorted by what the caller can do |
 //!
 //! **Who owns memory.** A statement has a budget of its own below the database's, with a child for each stage, and an
@@ -58,6 +58,7 @@ mod catalog;
 mod connection;
 mod database;
 mod error;
+mod from_value;
 mod options;
 mod params;
 mod prepared;
@@ -74,10 +75,11 @@ pub use cofferdam_plan::Span;
 pub use cofferdam_plan::expr::Column;
 pub use cofferdam_sql::{Splitter, statements};
 pub use cofferdam_store::Worker;
-pub use cofferdam_types::{Date, Decimal, Interval, Type, Value};
+pub use cofferdam_types::{ArrayRef, Date, Decimal, Interval, Time, Timestamp, Type, Uuid, Value};
 pub use connection::{Canceller, Connection};
 pub use database::Database;
 pub use error::{Error, Fault, Remedy};
+pub use from_value::{ColumnIndex, FromValue, Mismatch};
 pub use options::{Options, parse_bytes};
 pub use params::{Params, ToValue};
 pub use prepared::Prepared;

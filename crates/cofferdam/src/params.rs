@@ -10,7 +10,7 @@
 //! | `f32`, `f64` | real, double precision |
 //! | `&str`, `String` | text, or whatever type the parameter has, as a quoted literal |
 //! | `&[u8]`, `Vec<u8>` | bytea |
-//! | [`Decimal`], [`Date`], [`Time`], [`Interval`], [`Uuid`] | numeric, date, time, interval, uuid |
+//! | [`Decimal`], [`Date`], [`Time`], [`Timestamp`], [`Interval`], [`Uuid`] | numeric, date, time, timestamp, interval, uuid |
 //! | [`Value`] | what it is |
 //! | `Option<T>` | NULL, or as `T` |
 //!
@@ -19,7 +19,7 @@
 //! **Memory.** Values are borrowed from the caller, and copied to the statement's memory where they are texts or bytes.
 #![allow(clippy::disallowed_types, reason = "callers have such values; nothing here makes one")]
 
-use cofferdam_types::{Date, Decimal, Interval, Time, Uuid, Value};
+use cofferdam_types::{Date, Decimal, Interval, Time, Timestamp, Uuid, Value};
 
 /// What can be given for a parameter.
 ///
@@ -76,6 +76,7 @@ to_value! {
     Decimal => |value| Value::Decimal(*value),
     Date => |value| Value::Date(*value),
     Time => |value| Value::Time(*value),
+    Timestamp => |value| Value::Timestamp(*value),
     Interval => |value| Value::Interval(*value),
     Uuid => |value| Value::Uuid(*value),
     Value<'_> => |value| *value,

@@ -8,6 +8,7 @@ use cofferdam_plan::expr::Column;
 use cofferdam_types::Value;
 
 use crate::error::Error;
+use crate::from_value::{ColumnIndex, FromValue, read};
 use crate::statement::{Statement, StatementKind, guarded};
 
 /// The rows of a statement that runs: asked for one batch or one row at a time, made while they are asked for.
@@ -202,17 +203,37 @@ impl<'r> Row<'r> {
         self.batch.value(self.row, column)
     }
 
-    /// The value in a column, from 0.
+    /// The value in a column, named by its position from 0 or by its name, as a type of Rust's.
     ///
-    /// # Panics
-    /// If there is no such column.
-    pub fn get(&self, column: usize) -> Value<'r> {
-        self.batch.value(self.row, column)
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT 42 AS n, 'text' AS t, NULL::float8 AS x", |rows| {
+    ///     while let Some(row) = rows.next_row()? {
+    ///         assert_eq!(row.get::<i64>(0)?, 42);
+    ///         let (text, x): (&str, Option<f64>) = (row.get("t")?, row.get("x")?);
+    ///         assert_eq!((text, x), ("text", None));
+    ///         assert_eq!(row.get::<u8>("y").unwrap_err().sqlstate(), "42703");
+    ///         assert_eq!(row.get::<f64>("x").unwrap_err().sqlstate(), "22002");
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// 42703 when there is no such column, 22002 for NULL where the type is no `Option`, 22003 for a number that does not fit,
+    /// 42804 for a value that is not read as this type: see [`FromValue`].
+    pub fn get<T: FromValue<'r>>(&self, column: impl ColumnIndex) -> Result<T, Error> {
+        let columns = self.columns();
+        let index = column.position(columns)?;
+        read(self.value(index), &columns[index])
     }
 
     /// The values in order.
     pub fn values(&self) -> impl ExactSizeIterator<Item = Value<'r>> + use<'r> {
         let row = *self;
-        (0..self.columns().len()).map(move |column| row.get(column))
+        (0..self.columns().len()).map(move |column| row.value(column))
     }
 }

@@ -20,7 +20,7 @@ fn rows_come_in_batches_and_one_by_one() {
     // The batch is there already; its rows can still be taken one by one.
     let mut sum = 0;
     while let Some(row) = rows.next_row().unwrap() {
-        let Value::Integer(n) = row.get(0) else { panic!("an integer") };
+        let Value::Integer(n) = row.value(0) else { panic!("an integer") };
         sum += n;
     }
     assert_eq!(sum, 6);
@@ -81,7 +81,7 @@ fn a_query_runs_as_often_as_it_is_asked() {
     let query = statement.prepare().unwrap();
     for _ in 0..3 {
         let mut rows = query.rows().unwrap();
-        assert_eq!(rows.next_row().unwrap().unwrap().get(0), Value::BigInt(6));
+        assert_eq!(rows.next_row().unwrap().unwrap().value(0), Value::BigInt(6));
     }
 }
 
@@ -199,9 +199,9 @@ fn several_statements_run_at_once() {
     let mut second = connection.statement("SELECT count(*) FROM 'tests/data/people.csv'").unwrap();
     let (first, second) = (first.prepare().unwrap(), second.prepare().unwrap());
     let (mut first, mut second) = (first.rows().unwrap(), second.rows().unwrap());
-    assert_eq!(first.next_row().unwrap().unwrap().get(0), Value::BigInt(1));
-    assert_eq!(second.next_row().unwrap().unwrap().get(0), Value::BigInt(6));
-    assert_eq!(first.next_row().unwrap().unwrap().get(0), Value::BigInt(2));
+    assert_eq!(first.next_row().unwrap().unwrap().value(0), Value::BigInt(1));
+    assert_eq!(second.next_row().unwrap().unwrap().value(0), Value::BigInt(6));
+    assert_eq!(first.next_row().unwrap().unwrap().value(0), Value::BigInt(2));
 }
 
 #[test]

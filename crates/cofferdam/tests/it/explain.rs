@@ -25,7 +25,7 @@ fn connection(directory: &Directory, rows_count: u32) -> Connection {
 fn json(connection: &Connection, sql: &str) -> Json {
     let text = connection.query(sql, |rows| {
         let row = rows.next_row()?.expect("one row");
-        let Value::Json(text) = row.get(0) else { panic!("JSON") };
+        let Value::Json(text) = row.value(0) else { panic!("JSON") };
         let text = text.to_owned();
         assert!(rows.next_row()?.is_none());
         Ok(text)
@@ -141,7 +141,7 @@ fn it_runs_again() {
         let mut rows = query.rows().expect("it runs");
         let mut lines = Vec::new();
         while let Some(row) = rows.next_row().expect("rows") {
-            lines.push(row.get(0).to_string());
+            lines.push(row.value(0).to_string());
         }
         assert_eq!(lines[0], "Project (actual rows=1 loops=1)");
         assert_eq!(rows.command_tag().to_string(), "EXPLAIN");
