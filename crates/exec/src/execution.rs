@@ -17,9 +17,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::explain::Measured;
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{
-    Aggregate, AggregateFunction, Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan,
-};
+use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan};
 use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::{Type, Value};
@@ -164,8 +162,7 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
         && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
 }
 
-/// Refuses what would take equal values for different ones, or sum what columns do not hold as numbers: groups and hash
-/// tables compare the bytes of their keys.
+/// Refuses what would take equal values for different ones: joins, and what keeps rows of a recursion, compare the bytes of their keys.
 fn refuse_keys<'a>(operators: &[Operator<'_>]) -> Result<(), Error<'a>> {
     let has_forms = |ty: Type| {
         let element = if let Type::Array(element) = ty { element.ty() } else { ty };
@@ -174,17 +171,10 @@ fn refuse_keys<'a>(operators: &[Operator<'_>]) -> Result<(), Error<'a>> {
     for operator in operators {
         let columns = |id: OperatorId| operators[id.index()].columns;
         let is_refused = match &operator.kind {
-            OperatorKind::HashAggregate(aggregate) => {
-                aggregate.groups.iter().any(|group| has_forms(group.ty))
-                    || aggregate.aggregates.iter().any(|aggregate| is_refused(aggregate, has_forms))
-            }
-            OperatorKind::Distinct { input } => columns(*input).iter().any(|column| has_forms(column.ty)),
             OperatorKind::DistinctOn { input, columns: keys } => {
                 keys.iter().any(|&key| has_forms(columns(*input)[key as usize].ty))
             }
-            OperatorKind::SetOperation { .. } | OperatorKind::Recursive { .. } => {
-                operator.columns.iter().any(|column| has_forms(column.ty))
-            }
+            OperatorKind::Recursive { .. } => operator.columns.iter().any(|column| has_forms(column.ty)),
             OperatorKind::HashJoin(join) => join.keys.iter().any(|key| has_forms(key.probe.ty)),
             _ => false,
         };
@@ -195,15 +185,6 @@ fn refuse_keys<'a>(operators: &[Operator<'_>]) -> Result<(), Error<'a>> {
         }
     }
     Ok(())
-}
-
-fn is_refused(aggregate: &Aggregate<'_>, has_forms: impl Fn(Type) -> bool) -> bool {
-    let Some(ty) = aggregate.args.first().map(|argument| argument.ty) else { return false };
-    match aggregate.function {
-        AggregateFunction::Sum | AggregateFunction::Avg => matches!(ty, Type::Numeric | Type::Interval),
-        AggregateFunction::Min | AggregateFunction::Max => has_forms(ty) || matches!(ty, Type::Array(_)),
-        _ => aggregate.distinct && has_forms(ty),
-    }
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.

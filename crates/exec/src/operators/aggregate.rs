@@ -27,7 +27,7 @@
 //! **Peak bytes**: what is granted; the least is a batch's vectors and what writing to disk takes.
 
 pub(crate) mod dedup;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod ladder;
 pub(crate) mod pages;
 pub(crate) mod partitions;

@@ -12,7 +12,7 @@ use super::aggregate::dedup::{Dedup, Drained, Passing};
 use super::aggregate::partitions::Partitions;
 use super::aggregate::table::hash_of;
 use super::join::copy_rows;
-use crate::batch::{BatchRows, SelectionId, Store, VectorId};
+use crate::batch::{BatchRows, HeapId, SelectionId, Store, VectorId};
 use crate::canonical::Canonical;
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output, Passed};
@@ -28,6 +28,8 @@ pub(crate) struct Distinct<'a> {
     name: &'a str,
     input: &'a [VectorId],
     columns: &'a [VectorId],
+    /// The heaps of the columns' own; rows that pass at once bring those of the input.
+    heaps: &'a [HeapId],
     canonicals: Vec<'a, Canonical>,
     key_columns: &'a [VectorId],
     key_layout: RowLayout<'a>,
@@ -60,11 +62,13 @@ impl<'a> Distinct<'a> {
             }
         }
         let key_columns = &*key_columns.into_slice();
+        let heaps = arena.alloc_slice_from_iter(columns.iter().map(|&id| store.vector(id).heap))?;
         let distinct = Distinct {
             id: opening.id,
             name: opening.budget().name(),
             input,
             columns,
+            heaps,
             canonicals,
             key_columns,
             key_layout: RowLayout::keys(key_columns.iter().map(|&id| store.vector(id).kind()), arena)?,
@@ -170,7 +174,8 @@ impl<'a> Distinct<'a> {
             };
         }
         let rows = (0..count).map(|row| &self.waited[self.starts[row]..self.starts[row + 1]]);
-        for (index, &column) in self.columns.iter().enumerate() {
+        for (index, (&column, &heap)) in self.columns.iter().zip(self.heaps).enumerate() {
+            store.vector_mut(column).heap = heap;
             while let Err(refused) = self.layout.decode(index, rows.clone(), column, store) {
                 self.dedup.evict(refused, &disk)?;
             }

@@ -9,6 +9,8 @@
 //! | `filter` (and projection), `limit`, `insert`, `distinct_on`, `concat` | | as rows pass | | |
 //! | `aggregate` | groups | | rows | [`State::Groups`] |
 //! | `distinct` | | as rows pass, and what has waited | | |
+//! | `table_function` | | as rows pass | | |
+//! | `set_operation` | rows | | rows of both inputs | [`State::Counted`] |
 //! | `sort` | rows in order | | rows | [`State::Sorted`] |
 //! | `window` | rows with results | | rows | [`State::Sorted`] |
 //! | `join` | | the probe side | the build side | [`State::Join`] |
@@ -27,9 +29,11 @@ mod join;
 mod kept;
 mod limit;
 mod scan;
+mod set_operation;
 mod sort;
 mod state;
 mod stored_scan;
+mod table_function;
 mod values;
 mod window;
 
@@ -54,6 +58,7 @@ pub(crate) enum State {
     Join(join::Build),
     Kept(kept::KeptRows),
     Recursion(kept::Recursion),
+    Counted(set_operation::Counted),
 }
 
 impl State {
@@ -92,6 +97,7 @@ pub(crate) enum Source<'a> {
     Window(window::WindowSource<'a>),
     Kept(kept::KeptSource<'a>),
     Recursion(kept::RecursionSource<'a>),
+    Set(set_operation::SetSource<'a>),
 }
 
 /// What is done to rows as they pass.
@@ -105,6 +111,7 @@ pub(crate) enum Step<'a> {
     Join(ArenaBox<'a, join::Join<'a>>),
     Concat(concat::Concat<'a>),
     Insert(insert::Insert<'a>),
+    TableFunction(ArenaBox<'a, table_function::TableFunction<'a>>),
 }
 
 /// Where rows go.
@@ -116,6 +123,7 @@ pub(crate) enum Sink<'a> {
     Join(join::BuildSink<'a>),
     Kept(kept::KeptSink<'a>),
     Recursion(kept::RecursionSink<'a>),
+    Set(ArenaBox<'a, set_operation::SetSink<'a>>),
 }
 
 impl<'a> Source<'a> {
@@ -166,6 +174,10 @@ impl<'a> Source<'a> {
                 let (recursion, columns) = kept::RecursionSource::open(opening, store)?;
                 (Source::Recursion(recursion), columns)
             }
+            OperatorKind::SetOperation { kind, all, .. } => {
+                let (set, columns) = set_operation::SetSource::open(*kind, *all, opening, store)?;
+                (Source::Set(set), columns)
+            }
             other => return Err(not_supported(other)),
         })
     }
@@ -185,6 +197,7 @@ impl<'a> Source<'a> {
             Source::Window(window) => window.next(store, cx),
             Source::Kept(kept) => kept.next(store, cx),
             Source::Recursion(recursion) => recursion.next(store, cx),
+            Source::Set(set) => set.next(store, cx),
         }
     }
 }
@@ -246,6 +259,10 @@ impl<'a> Step<'a> {
                 // It is large beside the others.
                 (Step::Join(arena.alloc_box(join)?), columns)
             }
+            OperatorKind::TableFunction(plan) => {
+                let (function, columns) = table_function::TableFunction::open(plan, opening, store)?;
+                (Step::TableFunction(arena.alloc_box(function)?), columns)
+            }
             OperatorKind::Insert(insert) => {
                 let columns = opening.columns_of(insert.input);
                 let rules = insert::Insert::open(insert.table, insert.checks, columns, store, arena)?;
@@ -299,6 +316,7 @@ impl<'a> Step<'a> {
             Step::Join(join) => join.push(batch, store, cx),
             Step::Concat(concat) => concat.push(batch, store),
             Step::Insert(insert) => insert.push(batch, store),
+            Step::TableFunction(function) => function.push(batch, store),
         }
     }
 
@@ -306,6 +324,7 @@ impl<'a> Step<'a> {
     pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
         match self {
             Step::Join(join) => join.more(store, cx),
+            Step::TableFunction(function) => function.more(store),
             _ => unreachable!("the step never says that it has more"),
         }
     }
@@ -352,6 +371,10 @@ impl<'a> Sink<'a> {
                 store,
                 cx,
             )?),
+            OperatorKind::SetOperation { right, .. } => {
+                let sink = set_operation::SetSink::open(input, input == *right, opening, store, cx)?;
+                Sink::Set(opening.arena.alloc_box(sink)?)
+            }
             other => return Err(not_supported(other)),
         })
     }
@@ -369,6 +392,7 @@ impl<'a> Sink<'a> {
             Sink::Join(sink) => sink.take(batch, store, cx),
             Sink::Kept(sink) => sink.take(batch, store, cx),
             Sink::Recursion(sink) => sink.take(batch, store, cx),
+            Sink::Set(sink) => sink.take(batch, store, cx),
         }
     }
 
@@ -380,6 +404,7 @@ impl<'a> Sink<'a> {
             Sink::Window(sink) => sink.finish(store, cx),
             Sink::Join(sink) => sink.finish(cx),
             Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
+            Sink::Set(sink) => sink.finish(cx),
         }
     }
 }

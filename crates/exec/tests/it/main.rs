@@ -3,6 +3,7 @@
 
 mod cancel;
 mod files;
+mod groups;
 mod joins;
 mod limits;
 mod operators;

@@ -26,7 +26,7 @@ use crate::rows::{RowEncoder, RowLayout};
 
 /// How keys are laid out.
 #[derive(Debug)]
-pub(super) struct KeyShape<'a> {
+pub(crate) struct KeyShape<'a> {
     key: RowLayout<'a>,
     rest: RowLayout<'a>,
     /// By column of the groups: where it stands in the rest, if it does.
@@ -46,12 +46,19 @@ enum KeyForm {
 }
 
 impl<'a> KeyShape<'a> {
-    pub(super) fn of(plan: &HashAggregate<'_>, arena: &'a Arena) -> Result<KeyShape<'a>, AllocError> {
-        let has_sets = plan.sets.len() > 1;
-        let types = plan.groups.iter().map(|group| group.ty);
-        let mut kinds = Vec::with_capacity_in(plan.groups.len() + 1, arena)?;
+    pub(crate) fn of(plan: &HashAggregate<'_>, arena: &'a Arena) -> Result<KeyShape<'a>, AllocError> {
+        KeyShape::new(plan.groups.iter().map(|group| group.ty), plan.sets.len() > 1, arena)
+    }
+
+    /// Keys of columns of these types, of several sets or one.
+    pub(crate) fn new(
+        types: impl ExactSizeIterator<Item = Type>,
+        has_sets: bool,
+        arena: &'a Arena,
+    ) -> Result<KeyShape<'a>, AllocError> {
+        let mut kinds = Vec::with_capacity_in(types.len() + 1, arena)?;
         let mut rest_kinds = Vec::new_in(arena);
-        let in_rest = arena.alloc_slice_fill(plan.groups.len(), None)?;
+        let in_rest = arena.alloc_slice_fill(types.len(), None)?;
         for (ty, in_rest) in types.zip(in_rest.iter_mut()) {
             kinds.push(Kind::of(ty))?;
             if is_ambiguous(ty) {
@@ -80,7 +87,7 @@ impl<'a> KeyShape<'a> {
 
     /// The hash of a key.
     #[inline(always)]
-    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
         match (self.form, key.len()) {
             (KeyForm::Fixed(_), 2) => fixed::<2>(key),
             (KeyForm::Fixed(_), 5) => fixed::<5>(key),
@@ -92,7 +99,7 @@ impl<'a> KeyShape<'a> {
     }
 
     /// Writes a column of the groups, of some of them, into a vector.
-    pub(super) fn decode<'r>(
+    pub(crate) fn decode<'r>(
         &self,
         column: usize,
         rows: impl ExactSizeIterator<Item = GroupRow<'r>> + Clone,
@@ -106,7 +113,7 @@ impl<'a> KeyShape<'a> {
     }
 
     /// The number of a group's set.
-    pub(super) fn set_of(&self, key: &[u8]) -> usize {
+    pub(crate) fn set_of(&self, key: &[u8]) -> usize {
         match key.last_chunk::<4>() {
             // The number of the set is the last column, and no text stands behind it when there is none.
             Some(_) if self.has_sets => self.key.integer(self.in_rest.len(), key) as usize,
@@ -122,7 +129,7 @@ fn fixed<const N: usize>(key: &[u8]) -> u64 {
 
 /// The keys of some rows, and their hashes.
 #[derive(Debug)]
-pub(super) struct RowKeys<'a> {
+pub(crate) struct RowKeys<'a> {
     hashes: Vec<'a, u64>,
     keys: RowEncoder<'a>,
     rests: RowEncoder<'a>,
@@ -130,7 +137,7 @@ pub(super) struct RowKeys<'a> {
 }
 
 impl<'a> RowKeys<'a> {
-    pub(super) fn new(arena: &'a Arena) -> RowKeys<'a> {
+    pub(crate) fn new(arena: &'a Arena) -> RowKeys<'a> {
         RowKeys {
             hashes: Vec::new_in(arena),
             keys: RowEncoder::new(arena),
@@ -139,14 +146,14 @@ impl<'a> RowKeys<'a> {
         }
     }
 
-    pub(super) fn clear(&mut self) -> Result<(), AllocError> {
+    pub(crate) fn clear(&mut self) -> Result<(), AllocError> {
         self.hashes.clear();
         self.keys.clear()?;
         self.rests.clear()
     }
 
     /// Adds a row.
-    pub(super) fn push(&mut self, hash: u64, key: &[u8], rest: &[u8]) -> Result<(), AllocError> {
+    pub(crate) fn push(&mut self, hash: u64, key: &[u8], rest: &[u8]) -> Result<(), AllocError> {
         self.keys.reserve(key.len())?;
         self.rests.reserve(rest.len())?;
         self.hashes.push(hash)?;
@@ -156,13 +163,13 @@ impl<'a> RowKeys<'a> {
 
     /// The hash, the key and the rest of the row at a position.
     #[inline(always)]
-    pub(super) fn row(&self, position: usize) -> (u64, &[u8], &[u8]) {
+    pub(crate) fn row(&self, position: usize) -> (u64, &[u8], &[u8]) {
         (self.hashes[position], self.keys.row(position), self.rests.row(position))
     }
 
     /// Finds or makes the groups of the rows at some positions, in order. Gives the first position that there was no room for, or
     /// the end, and the refusal.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         positions: Range<usize>,
         rows: Rows<'_>,
@@ -213,8 +220,14 @@ impl<'a> RowKeys<'a> {
         (positions.end, None)
     }
 
+    /// The group of a row among those from `first` on.
+    pub(crate) fn place(&self, first: usize, row: usize, places: &[u64]) -> Place {
+        let row = if self.form == KeyForm::One { first } else { row };
+        Place::from_bits(places[row]).expect("the group is known")
+    }
+
     /// The groups of rows, of which `first` is the first.
-    pub(super) fn places<'p>(&self, first: usize, places: &'p [u64]) -> Places<'p> {
+    pub(crate) fn places<'p>(&self, first: usize, places: &'p [u64]) -> Places<'p> {
         match self.form {
             KeyForm::One => Places::One(Place::from_bits(places[first]).expect("the group is known")),
             _ => Places::Each(places),
@@ -232,17 +245,17 @@ struct SetColumns<'a> {
 
 /// The keys of batches.
 #[derive(Debug)]
-pub(super) struct Keys<'a> {
+pub(crate) struct Keys<'a> {
     programs: Vec<'a, Program<'a>>,
     canonicals: Vec<'a, Canonical>,
     sets: Vec<'a, SetColumns<'a>>,
-    pub(super) shape: KeyShape<'a>,
+    pub(crate) shape: KeyShape<'a>,
     /// Of the set that was encoded last.
-    pub(super) rows: RowKeys<'a>,
+    pub(crate) rows: RowKeys<'a>,
 }
 
 impl<'a> Keys<'a> {
-    pub(super) fn open(
+    pub(crate) fn open(
         plan: &HashAggregate<'a>,
         columns: &[VectorId],
         store: &mut Store<'a>,
@@ -272,17 +285,47 @@ impl<'a> Keys<'a> {
         Ok(Keys { programs, canonicals, sets, shape, rows })
     }
 
-    pub(super) fn sets_count(&self) -> usize {
+    /// Keys that are all columns, of these types.
+    pub(crate) fn of_columns(
+        columns: &[VectorId],
+        types: impl ExactSizeIterator<Item = Type> + Clone,
+        store: &mut Store<'a>,
+        arena: &'a Arena,
+    ) -> Result<Keys<'a>, AllocError> {
+        let mut canonicals = Vec::new_in(arena);
+        let mut key = Vec::with_capacity_in(columns.len(), arena)?;
+        let mut rest = Vec::new_in(arena);
+        for (&column, ty) in columns.iter().zip(types.clone()) {
+            let canonical = Canonical::open(column, ty, store, arena)?;
+            key.push(canonical.map_or(column, |canonical| canonical.column()))?;
+            if let Some(canonical) = canonical {
+                canonicals.push(canonical)?;
+                rest.push(column)?;
+            }
+        }
+        let mut sets = Vec::with_capacity_in(1, arena)?;
+        sets.push(SetColumns {
+            key: key.into_slice(),
+            rest: rest.into_slice(),
+            is_empty: columns.is_empty(),
+        })?;
+        let shape = KeyShape::new(types, false, arena)?;
+        let mut rows = RowKeys::new(arena);
+        rows.form = shape.form;
+        Ok(Keys { programs: Vec::new_in(arena), canonicals, sets, shape, rows })
+    }
+
+    pub(crate) fn sets_count(&self) -> usize {
         self.sets.len()
     }
 
     /// Whether a set has no columns.
-    pub(super) fn is_empty_set(&self, set: usize) -> bool {
+    pub(crate) fn is_empty_set(&self, set: usize) -> bool {
         self.sets[set].is_empty
     }
 
     /// Computes the columns of the groups for the rows of a batch.
-    pub(super) fn run(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
+    pub(crate) fn run(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
         for program in self.programs.iter_mut() {
             program.run(store, batch)?;
         }
@@ -293,7 +336,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Encodes the keys of a set, for the rows of the batch that was run.
-    pub(super) fn encode(
+    pub(crate) fn encode(
         &mut self,
         set: usize,
         batch: BatchRows,

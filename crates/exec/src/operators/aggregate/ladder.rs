@@ -113,6 +113,15 @@ impl Ladder {
         }
     }
 
+    /// As [`Ladder::prepare`], once the table holds a part of the memory.
+    pub(crate) fn prepare_in_time(&mut self, disk: &Disk<'_>) {
+        let held_bytes = self.table.charged_bytes() as u64;
+        if self.partitions.is_none() && held_bytes >= Partitions::held_bytes_before(&self.budget, disk.share)
+        {
+            self.prepare(disk);
+        }
+    }
+
     /// Whether it has what writing takes.
     pub(crate) const fn is_prepared(&self) -> bool {
         self.partitions.is_some()
@@ -202,8 +211,8 @@ impl Ladder {
     }
 
     /// Whether there may be groups beyond those of the table.
-    pub(crate) const fn has_files(&self) -> bool {
-        self.partitions.is_some()
+    pub(crate) fn has_files(&self) -> bool {
+        self.partitions.as_ref().is_some_and(|partitions| self.is_loading || partitions.counts().files > 0)
     }
 
     /// Goes on to the next file, whose groups replace those of the table. Gives whether there is one.

@@ -4,6 +4,7 @@ use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::physical::AggregateFunction;
 use cofferdam_types::column::{TextView, bytes_of, value_of_double, value_of_integer};
+use cofferdam_types::datetime::divide;
 use cofferdam_types::row::{decode_bytes, decode_row};
 use cofferdam_types::{Decimal, Interval, Type, Value};
 
@@ -198,9 +199,7 @@ impl State {
         let part = |part: i64| i32::try_from(part).map_err(|_| overflow(Type::Interval));
         let sum = Interval { months: part(span.months)?, days: part(span.days)?, micros: span.micros };
         Ok(Value::Interval(match self.function {
-            AggregateFunction::Avg => {
-                divided(sum, span.count as f64).ok_or_else(|| overflow(Type::Interval))?
-            }
+            AggregateFunction::Avg => divide(sum, span.count as f64).map_err(StateError::Value)?,
             _ => sum,
         }))
     }
@@ -246,25 +245,4 @@ fn scale_of(ty: Type) -> u8 {
         Type::Decimal { scale, .. } => scale,
         _ => 0,
     }
-}
-
-/// An interval divided by a number, as PostgreSQL does it: what is left of months becomes days of which a month has 30, and
-/// what is left of those becomes time.
-fn divided(interval: Interval, by: f64) -> Option<Interval> {
-    const DAY_SECONDS: f64 = 86_400.0;
-    let rounded = |seconds: f64| (seconds * 1_000_000.0).round_ties_even() / 1_000_000.0;
-    let (all_months, all_days) = (f64::from(interval.months) / by, f64::from(interval.days) / by);
-    let (months, mut days) = (all_months.trunc(), all_days.trunc());
-    let days_left = rounded((all_months - months) * 30.0);
-    let mut seconds_left = rounded((all_days - days + days_left - days_left.trunc()) * DAY_SECONDS);
-    if seconds_left.abs() >= DAY_SECONDS {
-        let whole = (seconds_left / DAY_SECONDS).trunc();
-        days += whole;
-        seconds_left -= whole * DAY_SECONDS;
-    }
-    days += days_left.trunc();
-    let micros = (interval.micros as f64 / by + seconds_left * 1_000_000.0).round_ties_even();
-    let short = |number: f64| (number.abs() < 2_147_483_648.0).then_some(number as i32);
-    let is_long = micros.abs() < 9_223_372_036_854_775_808.0;
-    Some(Interval { months: short(months)?, days: short(days)?, micros: is_long.then_some(micros as i64)? })
 }
