@@ -20,7 +20,7 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan};
 use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
-use cofferdam_types::{Type, Value};
+use cofferdam_types::Value;
 
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
@@ -125,7 +125,6 @@ impl<'s> Workspace<'s> {
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         assert!(parameters.len() >= plan.parameters.len(), "every parameter has a value");
-        refuse_keys(plan.operators)?;
         let schedule = Schedule::cut(plan.operators, shared)?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
@@ -160,31 +159,6 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
     };
     matches!(plan.change(), Some(Change::Insert(_)))
         && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
-}
-
-/// Refuses what would take equal values for different ones: joins, and what keeps rows of a recursion, compare the bytes of their keys.
-fn refuse_keys<'a>(operators: &[Operator<'_>]) -> Result<(), Error<'a>> {
-    let has_forms = |ty: Type| {
-        let element = if let Type::Array(element) = ty { element.ty() } else { ty };
-        matches!(element, Type::Numeric | Type::Char)
-    };
-    for operator in operators {
-        let columns = |id: OperatorId| operators[id.index()].columns;
-        let is_refused = match &operator.kind {
-            OperatorKind::DistinctOn { input, columns: keys } => {
-                keys.iter().any(|&key| has_forms(columns(*input)[key as usize].ty))
-            }
-            OperatorKind::Recursive { .. } => operator.columns.iter().any(|column| has_forms(column.ty)),
-            OperatorKind::HashJoin(join) => join.keys.iter().any(|key| has_forms(key.probe.ty)),
-            _ => false,
-        };
-        if is_refused {
-            return Err(Error::NotSupported {
-                what: "over values of a type that writes equal values in several ways",
-            });
-        }
-    }
-    Ok(())
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.

@@ -17,6 +17,8 @@
 //! | `table`, `pages` | the groups |
 //! | `ladder`, `partitions` | groups on disk |
 //! | `dedup` | keys that pass once |
+//! | `ordered` | aggregates that take rows in an order |
+//! | `choose` | percentiles and the mode |
 //! | `source` | groups as rows |
 //! | `roles` | what pipelines ask |
 //!
@@ -26,9 +28,11 @@
 //!
 //! **Peak bytes**: what is granted; the least is a batch's vectors and what writing to disk takes.
 
+mod choose;
 pub(crate) mod dedup;
 pub(crate) mod keys;
 pub(crate) mod ladder;
+mod ordered;
 pub(crate) mod pages;
 pub(crate) mod partitions;
 mod roles;
@@ -37,11 +41,12 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
+use core::fmt::Write as _;
 use core::ops::Range;
 
 use allocator_api2::vec::Vec as OwnedVec;
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, Growing};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, Growing, InlineText};
 use cofferdam_plan::Span;
 use cofferdam_plan::physical::{Aggregate as PlanAggregate, AggregateFunction, HashAggregate};
 use cofferdam_types::Type;
@@ -49,6 +54,7 @@ use cofferdam_types::Type;
 use self::dedup::{Dedup, Drained, Passing};
 use self::keys::{KeyShape, Keys, RowKeys};
 use self::ladder::{Ladder, LadderError};
+use self::ordered::{OrderedInput, SortedRows};
 use self::partitions::{PartitionCounts, Partitions};
 use self::table::hash_of;
 use super::state::cells::Taken;
@@ -59,6 +65,7 @@ use crate::error::Error;
 use crate::expr::{Program, Registers, compile};
 use crate::operators::filter::Conjuncts;
 use crate::rows::{RowEncoder, RowLayout};
+use crate::sorter::Sorter;
 use crate::spill::{IsCancelled, SpillFailure, SpillSpace};
 
 pub(crate) use self::roles::{AggregateSink, AggregateSource};
@@ -79,8 +86,14 @@ pub(crate) struct Disk<'d> {
 #[derive(Debug)]
 pub(crate) struct Groups {
     ladder: Ladder,
+    /// What the groups' states are, for whoever has them written.
+    states: OwnedVec<State, BudgetAlloc>,
+    /// Whether groups are handed out: then they stay where they are.
+    is_given: bool,
     /// Of the aggregates that take distinct arguments, in their order.
     dedups: OwnedVec<Dedup, BudgetAlloc>,
+    /// Of those that take rows in an order.
+    sorters: OwnedVec<Sorter, BudgetAlloc>,
     scratch: Growing<u8>,
 }
 
@@ -121,22 +134,69 @@ impl<'a> States<'a> {
 }
 
 impl Groups {
-    fn new(states: &States<'_>, dedups: usize, budget: &Budget) -> Result<Groups, AllocError> {
+    fn new(
+        states: &States<'_>,
+        dedups: usize,
+        ordered: &[Input<'_>],
+        budget: &Budget,
+        disk: &Disk<'_>,
+    ) -> Result<Groups, AllocError> {
+        let mut sorters = OwnedVec::new_in(BudgetAlloc::new(budget));
+        let sorts = ordered.iter().filter_map(|input| input.ordered.as_ref());
+        // None of them may take what the others need to go to disk.
+        let share = budget.limit_on_path() / (1 + sorts.clone().count() as u64);
+        for (number, input) in sorts.enumerate() {
+            sorters.try_reserve_exact(1).map_err(|_| AllocError)?;
+            let mut label: InlineText<16> = InlineText::EMPTY;
+            // A name that does not fit is cut, which is no error.
+            let _ = write!(label, "order_{number}");
+            sorters.push(input.sorter(&budget.child(label.as_str(), share)?, disk));
+        }
         let mut list = OwnedVec::new_in(BudgetAlloc::new(budget));
         list.try_reserve_exact(dedups).map_err(|_| AllocError)?;
         for _ in 0..dedups {
             list.push(Dedup::new(budget));
         }
-        Ok(Groups { ladder: Ladder::new(budget, states.bytes), dedups: list, scratch: Growing::new(budget) })
+        let mut kept = OwnedVec::new_in(BudgetAlloc::new(budget));
+        kept.try_reserve_exact(states.list.len()).map_err(|_| AllocError)?;
+        kept.extend(states.list.iter().copied());
+        Ok(Groups {
+            ladder: Ladder::new(budget, states.bytes),
+            states: kept,
+            is_given: false,
+            dedups: list,
+            sorters,
+            scratch: Growing::new(budget),
+        })
     }
 
     /// What was done on disk.
     pub(crate) fn counts(&self) -> PartitionCounts {
-        self.dedups.iter().map(Dedup::counts).fold(self.ladder.counts(), |all, more| PartitionCounts {
+        let sorts = self.sorters.iter().map(Sorter::spilled).map(|counts| PartitionCounts {
+            files: counts.files_total,
+            parted: 0,
+            bytes: counts.bytes_total,
+        });
+        let dedups = self.dedups.iter().map(Dedup::counts);
+        dedups.chain(sorts).fold(self.ladder.counts(), |all, more| PartitionCounts {
             files: all.files + more.files,
             parted: all.parted + more.parted,
             bytes: all.bytes + more.bytes,
         })
+    }
+
+    /// How many bytes [`Groups::yield_memory`] gives back.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        if self.is_given { 0 } else { self.ladder.yieldable_bytes() }
+    }
+
+    /// Writes all groups to files; false if there are none, or they are handed out.
+    pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
+        if self.yieldable_bytes() == 0 {
+            return Ok(false);
+        }
+        self.ladder.yield_all(&self.states, is_cancelled)?;
+        Ok(true)
     }
 
     /// Takes what writing takes, for all of them together, once they hold a part of the memory.
@@ -162,6 +222,13 @@ impl Groups {
         disk: &Disk<'_>,
     ) -> Result<(), LadderError> {
         let table_bytes = self.ladder.table.charged_bytes();
+        let others = self.dedups.iter().map(Dedup::table_bytes).max().unwrap_or(0).max(table_bytes) as u64;
+        if let Some(sorter) = self.sorters.iter_mut().max_by_key(|sorter| sorter.held_bytes())
+            && sorter.held_bytes() > others
+            && sorter.spill(disk.is_cancelled)?
+        {
+            return Ok(());
+        }
         let largest = self.dedups.iter_mut().max_by_key(|dedup| dedup.table_bytes());
         match largest {
             Some(dedup) if dedup.table_bytes() > table_bytes => Ok(dedup.evict(refused, disk)?),
@@ -180,8 +247,9 @@ pub(crate) struct GroupsSink<'a> {
     places: &'a mut [u64],
     /// What is still to be done with the rows of a batch.
     tasks: Vec<'a, Task>,
-    /// Which dedup is drained, behind the last row.
+    /// Which aggregate takes what has waited or is sorted, behind the last row.
     draining: usize,
+    is_sorting: bool,
 }
 
 /// The aggregates from one on are still to take the rows at some positions.
@@ -190,6 +258,13 @@ struct Task {
     start: usize,
     end: usize,
     first: usize,
+}
+
+/// How many structures there are that aggregates share an operator with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    dedups: usize,
+    sorts: usize,
 }
 
 /// What an aggregate takes of the rows of the batch.
@@ -201,6 +276,11 @@ struct Input<'a> {
     /// The rows of the batch that pass the filter.
     rows: BatchRows,
     distinct: Option<DistinctInput<'a>>,
+    ordered: Option<OrderedInput<'a>>,
+    /// Of rows that are taken in order: how they come back.
+    sorted: Option<SortedRows<'a>>,
+    /// The rows of a batch that count, of those.
+    selection: Option<SelectionId>,
 }
 
 /// The arguments of an aggregate that takes each once.
@@ -239,19 +319,21 @@ impl<'a> GroupsSink<'a> {
         columns: &[VectorId],
         store: &mut Store<'a>,
         arena: &'a Arena,
+        disk: &Disk<'_>,
     ) -> Result<(GroupsSink<'a>, Groups), Error<'a>> {
         let mut registers = Registers::new(arena);
         let keys = Keys::open(plan, columns, store, &mut registers, arena)?;
         let states = States::of(plan.aggregates, arena)?;
         let mut inputs = Vec::with_capacity_in(plan.aggregates.len(), arena)?;
-        let mut dedups = 0;
-        for aggregate in plan.aggregates {
-            inputs.push(Input::open(aggregate, columns, &mut dedups, store, &mut registers, arena)?)?;
+        let mut counts = Counts::default();
+        for (aggregate, state) in plan.aggregates.iter().zip(states.list) {
+            let input = Input::open(aggregate, state, columns, &mut counts, store, &mut registers, arena)?;
+            inputs.push(input)?;
         }
-        let groups = Groups::new(&states, dedups, arena.budget())?;
+        let groups = Groups::new(&states, counts.dedups, &inputs, arena.budget(), disk)?;
         let tasks = Vec::with_capacity_in(2 * (inputs.len() + 2), arena)?;
         let places = arena.alloc_slice_fill(store.capacity, 0)?;
-        Ok((GroupsSink { keys, states, inputs, places, tasks, draining: 0 }, groups))
+        Ok((GroupsSink { keys, states, inputs, places, tasks, draining: 0, is_sorting: false }, groups))
     }
 
     /// Adds the rows of a batch to their groups.
@@ -262,7 +344,7 @@ impl<'a> GroupsSink<'a> {
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<(), Error<'a>> {
-        let disk = &Disk { share: 1 + groups.dedups.len() as u64, ..*disk };
+        let disk = &Disk { share: 1 + (groups.dedups.len() + groups.sorters.len()) as u64, ..*disk };
         let states = self.states;
         while let Err(error) = self.compute(batch, store) {
             states.make_room(error, groups, disk)?;
@@ -274,6 +356,7 @@ impl<'a> GroupsSink<'a> {
             }
             for input in self.inputs.iter_mut() {
                 input.keep_new(batch, &self.keys.rows, &states, groups, store, disk)?;
+                input.sort(batch, &self.keys.rows, &states, groups, store, disk)?;
             }
             let GroupsSink { keys, states, inputs, places, tasks, .. } = self;
             let work = Work { keys: &keys.rows, states, inputs, only: None, places, tasks };
@@ -295,9 +378,10 @@ impl<'a> GroupsSink<'a> {
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<bool, Error<'a>> {
-        let disk = &Disk { share: 1 + groups.dedups.len() as u64, ..*disk };
+        let disk = &Disk { share: 1 + (groups.dedups.len() + groups.sorters.len()) as u64, ..*disk };
         if self.draining < self.inputs.len() {
-            let is_drained = self.drain(self.draining, groups, store, disk)?;
+            let is_drained = self.drain(self.draining, groups, store, disk)?
+                && self.take_sorted(self.draining, groups, store, disk)?;
             self.draining += usize::from(is_drained);
             return Ok(false);
         }
@@ -316,6 +400,56 @@ impl<'a> GroupsSink<'a> {
         let completed = groups.ladder.complete(self.states.list, disk.is_cancelled);
         completed.map_err(|error| self.states.error(error))?;
         Ok(true)
+    }
+
+    /// Lets an aggregate take sorted rows; gives whether there are no more.
+    fn take_sorted(
+        &mut self,
+        index: usize,
+        groups: &mut Groups,
+        store: &mut Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<bool, Error<'a>> {
+        let Input { ordered: Some(ordered), sorted, selection, .. } = &mut self.inputs[index] else {
+            return Ok(true);
+        };
+        let sort = ordered.index;
+        if !self.is_sorting {
+            groups.sorters[sort].finish(store.capacity, disk.is_cancelled)?;
+            self.is_sorting = true;
+        }
+        // What is chosen is chosen when all groups are there.
+        let (Some(sorted), Some(selection)) = (sorted, *selection) else {
+            self.is_sorting = false;
+            return Ok(true);
+        };
+        if groups.sorters[sort].advance(store.capacity, disk.is_cancelled)? == 0 {
+            self.is_sorting = false;
+            return Ok(true);
+        }
+        while let Err(refused) = sorted.decode(&groups.sorters[sort], store) {
+            self.states.make_room(refused.into(), groups, disk)?;
+        }
+        let mut first = 0;
+        loop {
+            let Input { sorted: Some(sorted), .. } = &mut self.inputs[index] else { return Ok(true) };
+            let (end, refused) = sorted.gather(first, selection, &self.keys.shape, store)?;
+            let count = sorted.rows_count();
+            let GroupsSink { states, inputs, places, tasks, .. } = self;
+            if let Some(sorted) = &inputs[index].sorted {
+                let rows = store.rows(BatchRows { count, selection: Some(selection) });
+                let only = Some((index, sorted.columns));
+                let work = Work { keys: &sorted.keys, states, inputs, only, places, tasks };
+                work.absorb(rows, groups, store, disk).map_err(|error| states.error(error))?;
+            }
+            if end == count {
+                return Ok(false);
+            }
+            if let Some(refused) = refused {
+                self.states.make_room(refused.into(), groups, disk)?;
+            }
+            first = end;
+        }
     }
 
     /// Lets an aggregate take arguments that have waited; gives whether there are no more.
@@ -452,6 +586,9 @@ impl<'a> Work<'_, 'a> {
         let places = self.keys.places(rows.nth(positions.start), self.places);
         for aggregate in aggregates {
             let state = &self.states.list[aggregate];
+            if self.only.is_none() && self.inputs[aggregate].sorted.is_some() {
+                continue;
+            }
             let (taken, columns) = match self.only {
                 Some((_, columns)) => (Taken::of(rows, bounds.clone()), columns),
                 None => {
@@ -476,8 +613,9 @@ impl<'a> Work<'_, 'a> {
 impl<'a> Input<'a> {
     fn open(
         plan: &PlanAggregate<'a>,
+        state: &State,
         columns: &[VectorId],
-        dedups: &mut usize,
+        counts: &mut Counts,
         store: &mut Store<'a>,
         registers: &mut Registers<'a>,
         arena: &'a Arena,
@@ -492,18 +630,28 @@ impl<'a> Input<'a> {
             // Its register stays taken: the arguments of all aggregates are there at once.
             args.push(compile(arg, columns, store, registers)?)?;
         }
-        let columns = &*arena.alloc_slice_from_iter(args.iter().map(|arg: &Program<'_>| arg.result))?;
-        if !plan.order_by.is_empty() {
-            return Err(Error::NotSupported { what: "an aggregate with an order" });
-        }
-        let distinct = match plan.distinct && !args.is_empty() {
-            true => {
-                *dedups += 1;
-                Some(DistinctInput::open(plan, *dedups - 1, columns, store, arena)?)
+        let input_columns = columns;
+        let mut columns = &*arena.alloc_slice_from_iter(args.iter().map(|arg: &Program<'_>| arg.result))?;
+        let (mut ordered, mut sorted, mut distinct, mut selection) = (None, None, None, None);
+        let is_chosen = state.is_chosen();
+        if state.is_sorted(plan) {
+            let index = counts.sorts;
+            counts.sorts += 1;
+            let what = (index, is_chosen);
+            let input = OrderedInput::open(plan, what, columns, input_columns, store, registers, arena)?;
+            if is_chosen {
+                // What is counted is the values.
+                columns = arena.alloc_slice_from_iter(input.value())?;
+            } else {
+                sorted = Some(SortedRows::open(plan, false, store, arena)?);
+                selection = Some(store.add_selection(arena)?);
             }
-            false => None,
-        };
-        Ok(Input { args, columns, filter, rows: BatchRows::all(0), distinct })
+            ordered = Some(input);
+        } else if plan.distinct && !args.is_empty() {
+            distinct = Some(DistinctInput::open(plan, counts.dedups, columns, store, arena)?);
+            counts.dedups += 1;
+        }
+        Ok(Input { args, columns, filter, rows: BatchRows::all(0), distinct, ordered, sorted, selection })
     }
 
     /// Computes the arguments for the rows of a batch that pass the filter.
@@ -517,6 +665,33 @@ impl<'a> Input<'a> {
         }
         if let Some(distinct) = &mut self.distinct {
             distinct.encode(self.rows, self.columns, store)?;
+        }
+        match &mut self.ordered {
+            Some(ordered) => ordered.run(self.rows, store),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the rows of the batch to the sort, of an aggregate that takes them in an order.
+    fn sort(
+        &mut self,
+        batch: BatchRows,
+        keys: &RowKeys<'a>,
+        states: &States<'_>,
+        groups: &mut Groups,
+        store: &mut Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<(), Error<'a>> {
+        let Some(ordered) = &mut self.ordered else { return Ok(()) };
+        let count = loop {
+            match ordered.encode(batch, self.rows, keys, store) {
+                Ok(count) => break count,
+                Err(refused) => states.make_room(refused.into(), groups, disk)?,
+            }
+        };
+        let mut rest = 0..count;
+        while let Err(failure) = ordered.put(&mut rest, &mut groups.sorters[ordered.index], disk) {
+            states.make_room(failure.into(), groups, disk)?;
         }
         Ok(())
     }

@@ -67,6 +67,8 @@ impl State {
         match self {
             State::Join(build) => build.yieldable_bytes(),
             State::Sorted(sorter) => sorter.yieldable_bytes(),
+            State::Groups(groups) => groups.yieldable_bytes(),
+            State::Counted(counted) => counted.yieldable_bytes(),
             _ => 0,
         }
     }
@@ -76,6 +78,8 @@ impl State {
         match self {
             State::Join(build) => Ok(build.yield_memory(is_cancelled)?),
             State::Sorted(sorter) => Ok(sorter.spill(is_cancelled)?),
+            State::Groups(groups) => groups.yield_memory(is_cancelled),
+            State::Counted(counted) => counted.yield_memory(is_cancelled),
             _ => Ok(false),
         }
     }

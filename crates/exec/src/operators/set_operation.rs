@@ -25,6 +25,7 @@ use super::state;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output};
+use crate::spill::IsCancelled;
 
 const COUNT_BYTES: usize = 8;
 
@@ -32,6 +33,24 @@ const COUNT_BYTES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Counted {
     ladder: Ladder,
+    /// Whether rows are handed out: then they stay where they are.
+    is_given: bool,
+}
+
+impl Counted {
+    /// How many bytes [`Counted::yield_memory`] gives back.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        if self.is_given { 0 } else { self.ladder.yieldable_bytes() }
+    }
+
+    /// Writes all rows to files; false if there are none, or they are handed out.
+    pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
+        if self.yieldable_bytes() == 0 {
+            return Ok(false);
+        }
+        self.ladder.yield_all(&states(), is_cancelled)?;
+        Ok(true)
+    }
 }
 
 fn counted(state: &mut State) -> &mut Counted {
@@ -68,7 +87,7 @@ impl<'a> SetSink<'a> {
     ) -> Result<SetSink<'a>, Error<'a>> {
         if !is_right {
             let ladder = Ladder::new(opening.budget(), 2 * COUNT_BYTES);
-            *cx.state(opening.id) = State::Counted(Counted { ladder });
+            *cx.state(opening.id) = State::Counted(Counted { ladder, is_given: false });
         }
         let types = opening.operator().columns.iter().map(|column| column.ty);
         let keys = Keys::of_columns(opening.columns_of(input), types, store, opening.arena)?;
@@ -208,7 +227,8 @@ impl<'a> SetSource<'a> {
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
         let disk = cx.disk(self.name);
-        let ladder = &mut counted(cx.state(self.id)).ladder;
+        let Counted { ladder, is_given } = counted(cx.state(self.id));
+        *is_given = true;
         match self.at {
             At::End => return Ok(Output::End),
             At::Rows(from) => {

@@ -253,7 +253,7 @@ impl<'a> TableFunction<'a> {
                     let is_given = give(run, outs, *count, span, &mut around, site, &mut nothing)?;
                     is_any |= is_given;
                 }
-                if !is_any && !(self.given == 0 && self.keeps_empty) {
+                if !(is_any || (self.given == 0 && self.keeps_empty)) {
                     break;
                 }
                 self.given += 1;

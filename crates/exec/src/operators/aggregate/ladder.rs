@@ -189,6 +189,27 @@ impl Ladder {
         }
     }
 
+    /// What writing all groups gives back, if that can be done without a charge.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        let can_write = self.partitions.is_some() && !self.is_loading && !self.table.is_empty();
+        if can_write { self.table.charged_bytes() as u64 } else { 0 }
+    }
+
+    /// Writes all groups to files, for somebody else who needs the memory.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub(crate) fn yield_all(
+        &mut self,
+        states: &[State],
+        is_cancelled: IsCancelled<'_>,
+    ) -> Result<(), SpillFailure> {
+        self.write_all(states, is_cancelled)?;
+        self.table.release();
+        self.current = None;
+        Ok(())
+    }
+
     /// After the last row: groups that were written are completed by those of the table.
     ///
     /// # Errors
@@ -203,16 +224,26 @@ impl Ladder {
         if has_written {
             self.write_all(states, is_cancelled)?;
             self.table.release();
-        } else {
-            // Nothing was written, and nothing will be: what is left of memory is for others.
+        } else if self.yieldable_bytes() < Partitions::charged_bytes_below(self.budget.limit_on_path()) {
+            // Nothing was written, and writing would give nothing back: what is left of memory is for others.
             self.partitions = None;
         }
         Ok(())
     }
 
+    /// The greatest hash that a group of the table can have.
+    pub(crate) fn hash_end(&self) -> u64 {
+        self.partitions.as_ref().map_or(u64::MAX, |partitions| partitions.hash_end())
+    }
+
     /// Whether there may be groups beyond those of the table.
     pub(crate) fn has_files(&self) -> bool {
         self.partitions.as_ref().is_some_and(|partitions| self.is_loading || partitions.counts().files > 0)
+    }
+
+    /// Whether all groups are in files, of which none was read.
+    pub(crate) fn is_unread(&self) -> bool {
+        !self.is_loading && self.has_files()
     }
 
     /// Goes on to the next file, whose groups replace those of the table. Gives whether there is one.

@@ -96,7 +96,7 @@ fn fan_out_bits(limit_bytes: u64) -> u32 {
 
 impl Partitions {
     /// What partitions take below a budget, with as many files a level as it affords.
-    fn charged_bytes_below(limit: u64) -> u64 {
+    pub(crate) fn charged_bytes_below(limit: u64) -> u64 {
         let block = block_bytes(limit);
         SpillIo::charged_bytes(block) + IoSlot::charged_bytes(block) * ((1 << fan_out_bits(limit)) + 1)
     }
@@ -251,7 +251,6 @@ impl Partitions {
         self.is_held_back = true;
     }
 
-    #[cfg(test)]
     /// The greatest hash that a row of the file that is read can have.
     pub(crate) const fn hash_end(&self) -> u64 {
         match self.writing.bits {

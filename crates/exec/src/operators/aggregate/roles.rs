@@ -40,7 +40,8 @@ impl<'a> AggregateSink<'a> {
         cx: &mut Context<'_>,
     ) -> Result<AggregateSink<'a>, Error<'a>> {
         let columns = opening.columns_of(plan.input);
-        let (sink, groups) = GroupsSink::open(plan, columns, store, opening.arena)?;
+        let disk = cx.disk(opening.budget().name());
+        let (sink, groups) = GroupsSink::open(plan, columns, store, opening.arena, &disk)?;
         *cx.state(opening.id) = State::Groups(groups);
         Ok(AggregateSink { id: opening.id, name: opening.budget().name(), sink })
     }

@@ -1,10 +1,12 @@
 //! The groups of an aggregate as rows: from the table, then from one file of states after the other.
 
 use cofferdam_arena::Arena;
+use cofferdam_arena::collections::Vec;
 use cofferdam_plan::expr::ExprKind;
 use cofferdam_plan::physical::{Aggregate as PlanAggregate, AggregateFunction, HashAggregate};
 use cofferdam_types::Value;
 
+use super::choose::{Chooser, Chosen};
 use super::keys::KeyShape;
 use super::ladder::LadderError;
 use super::pages::Place;
@@ -24,6 +26,7 @@ pub(crate) struct GroupsSource<'a> {
     columns: &'a [VectorId],
     /// The groups of a batch.
     places: &'a mut [u64],
+    choosers: Vec<'a, Chooser<'a>>,
     at: At,
 }
 
@@ -36,6 +39,8 @@ enum At {
     File,
     /// Rows of a file, which are merged into the table.
     Loading,
+    /// What is chosen for the groups of the table, by chooser.
+    Choosing(usize),
     End,
 }
 
@@ -55,18 +60,28 @@ impl<'a> GroupsSource<'a> {
     pub(crate) fn open(
         plan: &HashAggregate<'a>,
         columns: &'a [VectorId],
-        store: &Store<'a>,
+        store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<GroupsSource<'a>, Error<'a>> {
+        let states = States::of(plan.aggregates, arena)?;
+        let mut choosers = Vec::new_in(arena);
+        let mut sort = 0;
+        for (index, (aggregate, state)) in plan.aggregates.iter().zip(states.list).enumerate() {
+            if state.is_chosen() {
+                choosers.push(Chooser::open(aggregate, index, sort, store, arena)?)?;
+            }
+            sort += usize::from(state.is_sorted(aggregate));
+        }
         Ok(GroupsSource {
             shape: KeyShape::of(plan, arena)?,
-            states: States::of(plan.aggregates, arena)?,
+            states,
+            choosers,
             aggregates: plan.aggregates,
             sets: plan.sets,
             keys_count: plan.groups.len(),
             columns,
             places: arena.alloc_slice_fill(store.capacity, 0)?,
-            at: At::Groups(None),
+            at: At::Choosing(0),
         })
     }
 
@@ -77,6 +92,7 @@ impl<'a> GroupsSource<'a> {
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<Given, Error<'a>> {
+        groups.is_given = true;
         match self.at {
             At::End => Ok(Given::End),
             At::Groups(after) => match self.pick(after, groups, store.capacity) {
@@ -95,7 +111,27 @@ impl<'a> GroupsSource<'a> {
             At::Loading => {
                 let is_loaded = groups.ladder.load(self.states.list, disk.is_cancelled);
                 if is_loaded.map_err(|error| self.states.error(error))? {
+                    self.at = At::Choosing(0);
+                }
+                Ok(Given::Nothing)
+            }
+            // All groups went to files when the input was read.
+            At::Choosing(_) if groups.ladder.is_unread() => {
+                self.at = At::File;
+                Ok(Given::Nothing)
+            }
+            At::Choosing(index) => {
+                let Some(chooser) = self.choosers.get_mut(index) else {
                     self.at = At::Groups(None);
+                    return Ok(Given::Nothing);
+                };
+                let Groups { ladder, sorters, .. } = groups;
+                let states = (&self.states.list[chooser.aggregate], self.states.list);
+                let chosen = chooser.run(sorters, ladder, states, &self.shape, store, disk);
+                match chosen.map_err(|error| self.states.error(error))? {
+                    Chosen::More => {}
+                    Chosen::All => self.at = At::Choosing(index + 1),
+                    Chosen::Flushed => self.at = At::File,
                 }
                 Ok(Given::Nothing)
             }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use cofferdam_arena::{Arena, Budget};
 use cofferdam_plan::expr::{Expr, ExprKind};
-use cofferdam_plan::physical::{Aggregate, AggregateFunction as F, HashAggregate, OperatorId};
+use cofferdam_plan::physical::{Aggregate, AggregateFunction as F, AggregateKey, HashAggregate, OperatorId};
 use cofferdam_types::{Decimal, Element, Type, Value};
 use proptest::prelude::*;
 
@@ -135,7 +135,8 @@ fn run_in<'b>(
         let (others, arena) = (Arena::new(process), Arena::new(operator));
         let mut store = Store::new(BATCH_ROWS, &others);
         let ids: Vec<_> = input.iter().map(|&ty| store.add_vector(Kind::of(ty), &others).unwrap()).collect();
-        let (mut sink, mut groups) = GroupsSink::open(plan, &ids, &mut store, &arena).map_err(describe)?;
+        let (mut sink, mut groups) =
+            GroupsSink::open(plan, &ids, &mut store, &arena, &disk).map_err(describe)?;
         for rows in rows.chunks(BATCH_ROWS) {
             fill(rows, input, &ids, &mut store);
             sink.take(BatchRows::all(rows.len()), &mut groups, &mut store, &disk).map_err(describe)?;
@@ -147,7 +148,7 @@ fn run_in<'b>(
     let mut store = Store::new(BATCH_ROWS, &others);
     let ids: Vec<_> = output.iter().map(|&ty| store.add_vector(Kind::of(ty), &others).unwrap()).collect();
     let ids = others.alloc_slice_copy(&ids).unwrap();
-    let mut source = GroupsSource::open(plan, ids, &store, &arena).map_err(describe)?;
+    let mut source = GroupsSource::open(plan, ids, &mut store, &arena).map_err(describe)?;
     let mut seen = Vec::new();
     loop {
         match source.next(&mut groups, &mut store, &disk).map_err(describe)? {
@@ -440,4 +441,123 @@ fn it_can_be_cancelled_while_it_spills() {
         let (outcome, _) = run_until(n);
         assert!(outcome.unwrap_err().starts_with("57014"));
     }
+}
+
+/// Aggregates that take rows in an order, and what they are over rows of [`ordered_values`].
+fn ordered_aggregates(bench: &Bench) -> (Vec<Aggregate<'_>>, Vec<Type>) {
+    let (number, text, double) =
+        (bench.column(2, Type::Integer), bench.column(4, Type::Text), bench.column(5, Type::Double));
+    let by = |expr, descending| AggregateKey { expr, descending, nulls_first: false };
+    let mut joined = bench.aggregate(F::StringAgg, &[text, bench.literal(Value::Text(","))], Type::Text);
+    joined.order_by = bench.list(&[by(number, true), by(text, false)]);
+    let mut list = bench.aggregate(F::ArrayAgg, &[number], LIST());
+    list.distinct = true;
+    let half = bench.literal(Value::Double(0.5));
+    let mut median = bench.aggregate(F::PercentileDisc, &[half], Type::Integer);
+    median.order_by = bench.list(&[by(number, false)]);
+    let mut between = bench.aggregate(F::PercentileCont, &[half], Type::Double);
+    between.order_by = bench.list(&[by(double, false)]);
+    let mut mode = bench.aggregate(F::Mode, &[], Type::Integer);
+    mode.order_by = bench.list(&[by(number, false)]);
+    let count = bench.aggregate(F::CountRows, &[], Type::BigInt);
+    let types = vec![Type::Text, LIST(), Type::Integer, Type::Double, Type::Integer, Type::BigInt];
+    (vec![joined, list, median, between, mode, count], types)
+}
+
+fn ordered_values(row: &Row) -> Vec<Value<'_>> {
+    let mut values = row.values();
+    values.push(row.number.map_or(Value::Null, |number| Value::Double(number.into())));
+    values
+}
+
+fn ordered_model(rows: &[&Row]) -> Vec<String> {
+    let show = |value: Option<String>| value.unwrap_or("NULL".into());
+    let mut joined = rows.to_vec();
+    joined.sort_by_key(|row| (row.number.map_or(i64::MAX, |number| -i64::from(number)), &row.name));
+    let joined: Vec<&str> = joined.iter().map(|row| &*row.name).collect();
+    let mut numbers: Vec<i32> = rows.iter().filter_map(|row| row.number).collect();
+    numbers.sort_unstable();
+    let mut list: Vec<String> = numbers.iter().map(i32::to_string).collect();
+    list.dedup();
+    if rows.iter().any(|row| row.number.is_none()) {
+        list.push("NULL".into());
+    }
+    let count = numbers.len();
+    let median = (count > 0).then(|| numbers[count.div_ceil(2).max(1) - 1]);
+    let between = (count > 0).then(|| {
+        let (low, high) = (numbers[(count - 1) / 2], numbers[count / 2]);
+        (f64::from(low) + f64::from(high)) / 2.0
+    });
+    let times = |number: i32| numbers.iter().filter(|&&other| other == number).count();
+    let mode = numbers.iter().copied().max_by_key(|&number| (times(number), -number));
+    vec![
+        joined.join(","),
+        format!("{{{}}}", list.join(",")),
+        show(median.map(|number| number.to_string())),
+        show(between.map(|number| Value::Double(number).to_string())),
+        show(mode.map(|number| number.to_string())),
+        rows.len().to_string(),
+    ]
+}
+
+fn check_ordered(rows: &[Row], limit: u64) -> PartitionCounts {
+    let bench = Bench::new();
+    let (aggregates, types) = ordered_aggregates(&bench);
+    let plan = bench.plan(&[bench.column(0, Type::Integer)], &[&[0]], &aggregates);
+    let values: Vec<_> = rows.iter().map(ordered_values).collect();
+    let input = [&TYPES[..], &[Type::Double]].concat();
+    let output = [&[Type::Integer][..], &types].concat();
+    let seen = run(&plan, &input, &values, &output, limit, &never).unwrap();
+    let mut groups: BTreeMap<Option<u32>, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(row.key).or_default().push(row);
+    }
+    let lines = groups.iter().map(|(key, rows)| {
+        let mut line = vec![key.map_or("NULL".into(), |key| key.to_string())];
+        line.extend(ordered_model(rows));
+        line
+    });
+    let mut expected: Vec<_> = lines.collect();
+    expected.sort();
+    for (row, expected) in seen.rows.iter().zip(&expected) {
+        assert_eq!(row, expected, "at {limit}: {:?}", seen.counts);
+    }
+    assert_eq!(seen.rows.len(), expected.len());
+    seen.counts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    /// Aim: aggregates that take rows in an order are those of the model, whatever went to disk.
+    #[test]
+    fn ordered_aggregates_are_those_of_the_model(
+        rows in rows(),
+        limit in prop_oneof![Just(u64::MAX), Just(2u64 << 20), Just(1536 << 10)],
+    ) {
+        check_ordered(&rows, limit);
+    }
+}
+
+/// Aim: sorts and groups both go to disk, and what is chosen finds its groups in each file. Method: limits, and counters.
+#[test]
+fn ordered_rows_and_groups_go_to_disk() {
+    let rows = many(24_000);
+    assert_eq!(check_ordered(&rows, u64::MAX), PartitionCounts::default());
+    let counts = check_ordered(&rows, 2 << 20);
+    assert!(counts.files > 4, "{counts:?}");
+}
+
+/// Aim: a fraction that is none is an error with its place.
+#[test]
+fn a_fraction_beyond_one_is_an_error() {
+    let bench = Bench::new();
+    let double = bench.column(0, Type::Double);
+    let mut beyond = bench.aggregate(F::PercentileCont, &[bench.literal(Value::Double(1.5))], Type::Double);
+    beyond.order_by = bench.list(&[AggregateKey { expr: double, descending: false, nulls_first: false }]);
+    let plan = bench.plan(&[], &[&[]], &[beyond]);
+    let rows = [vec![Value::Double(1.0)]];
+    let error = run(&plan, &[Type::Double], &rows, &[Type::Double], u64::MAX, &never).unwrap_err();
+    assert_eq!(error, "22003 percentile value 1.5 is not between 0 and 1");
+    let none = run(&plan, &[Type::Double], &[], &[Type::Double], u64::MAX, &never).unwrap();
+    assert_eq!(none.rows, [["NULL"]]);
 }

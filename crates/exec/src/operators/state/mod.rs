@@ -28,7 +28,7 @@ mod tests;
 mod wide;
 
 use cofferdam_arena::{AllocError, Growing};
-use cofferdam_plan::physical::AggregateFunction;
+use cofferdam_plan::physical::{Aggregate, AggregateFunction};
 use cofferdam_types::column::{bytes_of, unpack_interval};
 use cofferdam_types::row::{decode_bytes, encode_row};
 use cofferdam_types::{Decimal, Excerpt, Type, Value};
@@ -145,6 +145,26 @@ impl State {
             Form::Chosen => Chosen::BYTES,
             Form::Text | Form::Array | Form::JsonArray | Form::JsonObject => Rope::BYTES,
         }
+    }
+
+    /// Whether it depends on the order in which rows come.
+    const fn is_ordered(&self) -> bool {
+        matches!(self.form, Form::Text | Form::Array | Form::JsonArray | Form::JsonObject | Form::First)
+    }
+
+    /// Whether it is given its result when all rows of its group are there, in order.
+    pub(crate) const fn is_chosen(&self) -> bool {
+        matches!(self.form, Form::Chosen)
+    }
+
+    /// Whether the rows that it takes are sorted first.
+    pub(crate) const fn is_sorted(&self, plan: &Aggregate<'_>) -> bool {
+        self.is_chosen() || (self.is_ordered() && (plan.distinct || !plan.order_by.is_empty()))
+    }
+
+    /// Of what is chosen: how many rows there are to choose from.
+    pub(crate) fn chosen_rows(&self, states: &[u8]) -> u64 {
+        Chosen::load(&states[self.offset..]).count.unsigned_abs()
     }
 
     /// Lets groups take rows, whose groups `places` names and whose arguments stand in `args`. A row with a NULL that the
