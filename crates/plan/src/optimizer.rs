@@ -8,7 +8,7 @@
 //! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
 //! | `push_filters` | that | every conjunct as far down as it may stand; outer and mark joins made simpler | root to leaves |
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
-//! | `lower` | both | physical operators; inner joins ordered by estimated size | leaves to root |
+//! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
 //!
 //! `lower` asks `join_order` for inner joins, `key_range` for each scan of a stored table, and `known` for sizes, which has them
 //! of the tables' statistics by `selectivity`, or else of the guesses in `estimate`. `tree` tells which
@@ -18,6 +18,7 @@
 mod estimate;
 mod inline;
 mod join_order;
+mod join_search;
 pub(crate) mod key_range;
 mod known;
 mod lower;

@@ -1,13 +1,14 @@
 //! Decides in which order relations are joined, and which side of each join is held.
 //!
-//! Greedy operator ordering: all relations start as components of their own; again and again the two components whose
-//! join is expected to be the smallest become one, and of the two the one with fewer bytes is the build side. Unlike a
-//! left-deep order this finds bushy plans, which is what keeps build sides small:
+//! Relations that equalities connect are joined in the cheapest order, which `join_search` finds where they are few enough. For
+//! more, and for what only cross products connect: greedy operator ordering. All begin as components of their own; again and again the
+//! two components whose join is expected to be the smallest become one, and of the two the one with fewer bytes is the build
+//! side. Both find bushy plans, which is what keeps build sides small:
 //!
 //! ```text
 //! lineitem ⋈ orders ⋈ customer, filters on all three
 //!
-//!   left-deep                           greedy
+//!   left-deep                           bushy
 //!   HashJoin                            HashJoin
 //!   ├─ HashJoin                         ├─ lineitem                 streams
 //!   │  ├─ lineitem      streams         └─ HashJoin                 held: orders of the wanted customers
@@ -15,7 +16,8 @@
 //!   └─ customer         held               └─ customer              held
 //! ```
 //!
-//! Cost: one look at every unused equality for each join, so a query of n tables and m conditions takes n · m steps.
+//! Cost of the greedy order: one look at every unused equality for each join, so a query of n tables and m conditions takes n · m
+//! steps.
 //!
 //! # Source
 //! Fegaras, "A New Heuristic for Optimizing Large Queries" (DEXA 1998).
@@ -23,8 +25,9 @@
 use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
 
-use super::estimate;
+use super::join_search::{self, Edge, RELATIONS_MAX, Relation};
 use super::lower::{Lowering, Placed};
+use super::{estimate, selectivity};
 use crate::expr::{BinaryOp, Expr, ExprKind};
 use crate::logical::{ColumnId, LogicalId, LogicalKind, for_each_column};
 use crate::physical::JoinKind;
@@ -56,6 +59,12 @@ struct Sides<'s> {
     share: Option<f64>,
     /// Otherwise a guess of how many different keys there are.
     keys_count: f64,
+}
+
+impl Sides<'_> {
+    fn share(&self) -> f64 {
+        self.share.unwrap_or(1.0 / self.keys_count.max(1.0))
+    }
 }
 
 /// Two components that can be joined, and how many rows that would give.
@@ -96,6 +105,7 @@ pub(super) fn join<'s, 'a>(
     }
     // What reads no relation is tested once, in front.
     order.test_constants(lowering)?;
+    order.join_connected(lowering, wanted)?;
     while order.alive_count > 1 {
         let choice = match order.cheapest() {
             Some(choice) => choice,
@@ -188,6 +198,98 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
         Ok(())
     }
 
+    /// Joins the relations that equalities connect, where they are few enough to look for the cheapest order.
+    fn join_connected(
+        &mut self,
+        lowering: &mut Lowering<'_, 's, 'a>,
+        wanted: &[ColumnId],
+    ) -> Result<(), AllocError> {
+        let scratch = lowering.scratch;
+        let count = self.relations.len();
+        // By relation: the lowest of those that it is connected with.
+        let group_of = scratch.alloc_slice_from_iter(0..count)?;
+        for sides in self.conditions.iter().filter_map(|condition| condition.sides) {
+            let connected = || sides.left.iter().chain(sides.right);
+            let lowest = connected().map(|relation| group_of[*relation]).min().unwrap_or(0);
+            for relation in connected() {
+                let group = group_of[*relation];
+                if group != lowest {
+                    group_of.iter_mut().filter(|other| **other == group).for_each(|other| *other = lowest);
+                }
+            }
+        }
+        for group in 0..count {
+            let mut members: Vec<'s, usize> = Vec::new_in(scratch);
+            for relation in (group..count).filter(|relation| group_of[*relation] == group) {
+                members.push(relation)?;
+            }
+            if (3..=RELATIONS_MAX).contains(&members.len()) {
+                self.join_group(lowering, &members, wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn join_group(
+        &mut self,
+        lowering: &mut Lowering<'_, 's, 'a>,
+        members: &[usize],
+        wanted: &[ColumnId],
+    ) -> Result<(), AllocError> {
+        let scratch = lowering.scratch;
+        let mut relations: Vec<'s, Relation> = Vec::with_capacity_in(members.len(), scratch)?;
+        for member in members {
+            let Placed { rows, operator, .. } = self.components[self.component_of[*member]].placed;
+            let row_bytes = estimate::held_bytes(lowering.columns(operator));
+            relations.push(Relation { rows: rows.max(1.0), row_bytes })?;
+        }
+        let edges = self.edges(lowering, members)?;
+        let Some(steps) = join_search::search(&relations, edges, scratch)? else { return Ok(()) };
+        for step in steps {
+            let component = |set: u16| self.component_of[members[set.trailing_zeros() as usize]];
+            let choice = Choice { left: component(step.left), right: component(step.right), rows: step.rows };
+            self.join_pair(lowering, choice, wanted)?;
+        }
+        Ok(())
+    }
+
+    /// The conditions between members of a group.
+    fn edges(&self, lowering: &Lowering<'_, 's, 'a>, members: &[usize]) -> Result<&'s [Edge], AllocError> {
+        let scratch = lowering.scratch;
+        // Bits for members; `None` if one is none.
+        let set = |relations: &[usize]| {
+            relations.iter().try_fold(0u16, |set, relation| {
+                members.iter().position(|member| member == relation).map(|at| set | 1 << at)
+            })
+        };
+        let mut edges: Vec<'s, Edge> = Vec::new_in(scratch);
+        for condition in self.conditions.iter().filter(|condition| !condition.is_used) {
+            let Some(all) = set(condition.relations) else { continue };
+            edges.push(match condition.sides {
+                Some(sides) => Edge {
+                    left: set(sides.left).unwrap_or(all),
+                    right: set(sides.right).unwrap_or(0),
+                    share: sides.share(),
+                },
+                None => {
+                    Edge { left: all, right: 0, share: lowering.known.share(&[condition.expr], scratch)? }
+                }
+            })?;
+        }
+        // Conditions between the same relations are seldom independent: the first of them stands for all.
+        let edges = edges.into_slice();
+        let mut shares: Vec<'s, f64> = Vec::new_in(scratch);
+        for at in 0..edges.len() {
+            let all = edges[at].left | edges[at].right;
+            shares.clear();
+            for edge in edges[at..].iter_mut().filter(|edge| edge.left | edge.right == all) {
+                shares.push(core::mem::replace(&mut edge.share, 1.0))?;
+            }
+            edges[at].share = selectivity::conjunction(&shares);
+        }
+        Ok(edges)
+    }
+
     /// The join of two components by equalities that is expected to give the fewest rows.
     fn cheapest(&self) -> Option<Choice> {
         let mut best: Option<Choice> = None;
@@ -215,7 +317,7 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
             let straight = self.is_within(sides.left, left) && self.is_within(sides.right, right);
             let turned = self.is_within(sides.left, right) && self.is_within(sides.right, left);
             if straight || turned {
-                let mut share = sides.share.unwrap_or(1.0 / sides.keys_count.max(1.0));
+                let mut share = sides.share();
                 for known in &mut shares {
                     if share < *known {
                         core::mem::swap(known, &mut share);
@@ -223,7 +325,7 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
                 }
             }
         }
-        self.rows(left) * self.rows(right) * super::selectivity::conjunction(&shares)
+        self.rows(left) * self.rows(right) * selectivity::conjunction(&shares)
     }
 
     fn rows(&self, component: usize) -> f64 {
