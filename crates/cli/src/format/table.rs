@@ -170,10 +170,7 @@ enum Align {
 }
 
 fn align(ty: Type) -> Align {
-    match ty {
-        Type::Integer | Type::BigInt | Type::Decimal { .. } | Type::Double => Align::Right,
-        _ => Align::Left,
-    }
+    if ty.is_numeric() { Align::Right } else { Align::Left }
 }
 
 /// Columns of a terminal that a value takes.

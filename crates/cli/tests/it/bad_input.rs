@@ -132,13 +132,13 @@ fn running_out_says_who_asked_and_who_holds() {
     let folder = Folder::new();
     let rows: String = (0..200_000).map(|n| format!("{n},{}\n", n * 7919 % 20_011)).collect();
     let file = folder.file("rows.csv", format!("a,b\n{rows}"));
-    let sql = format!("select * from {file} order by b");
+    let sql = format!("select string_agg(a || repeat('x', 20), ',') from {file}");
     let outcome = run(&["--memory", "4MiB", "-c", &sql, "-c", "select 1 as one"]);
     assert_fails(
         &outcome,
         1,
         &[
-            "error[53200]: out of memory in process/db/statement/exec/sort_1 (stage execute)",
+            "error[53200]: out of memory in process/db/statement/exec/aggregate_1 (stage execute)",
             "asked for",
             "`process` uses",
             "of its limit of 4.0 MiB",
