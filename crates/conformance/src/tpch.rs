@@ -23,7 +23,7 @@ use cofferdam::{Connection, Error, Rows};
 
 use crate::watch::Watch;
 pub use answer::check;
-pub use data::{TABLES, load};
+pub use data::{SCHEMA, TABLES, load};
 
 /// How many queries there are.
 pub const QUERIES_COUNT: u8 = 22;

@@ -10,7 +10,8 @@ use std::path::Path;
 use cofferdam::{Connection, statements};
 use tpchgen::generators as tpch;
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// The definitions of the tables, with `;` between them.
+pub const SCHEMA: &str = include_str!("schema.sql");
 
 /// The tables in the order in which they are loaded.
 pub const TABLES: [&str; 8] =
