@@ -116,7 +116,7 @@ impl<'s> Analyze<'s> {
         let plan = self.explained.answer(&measures, arena).map_err(|_| statement.refused())?;
         guarded(|| {
             let execution = self.answer.execute_with(&plan, values, Tables::None, is_cancelled);
-            execution.map_err(|error| Error::from_exec(error, || statement.refused()))
+            execution.map_err(|error| statement.failed(error))
         })
     }
 
@@ -138,7 +138,7 @@ impl<'s> Analyze<'s> {
             while execution.next_batch()?.is_some() {}
             Ok(execution.measured(arena)?)
         };
-        guarded(|| run().map_err(|error| Error::from_exec(error, || statement.refused())))
+        guarded(|| run().map_err(|error| statement.failed(error)))
     }
 
     fn change<'a>(
@@ -161,7 +161,7 @@ impl<'s> Analyze<'s> {
                     execution.run_into(changes)?;
                     Ok(execution.measured(arena)?)
                 };
-                run().map_err(|error| Error::from_exec(error, || statement.refused()))
+                run().map_err(|error| statement.failed(error))
             })
         })
     }

@@ -60,6 +60,15 @@ impl Tables {
         Ok(())
     }
 
+    /// Gives the name of each registered file, its path, and the number of its columns where they are declared.
+    pub(crate) fn for_each<E>(
+        &self,
+        mut visit: impl FnMut(&str, &str, Option<usize>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let columns_count = |table: &Table| table.schema.as_ref().map(|schema| schema.len());
+        self.list.iter().try_for_each(|table| visit(&table.name, &table.path, columns_count(table)))
+    }
+
     /// A definition is charged in one piece, so that the limit it would have fitted is known.
     fn refused(&self) -> Error {
         match Error::refused(&self.budget) {

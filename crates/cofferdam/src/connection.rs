@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::params::Params;
 use crate::prepared::Prepared;
 use crate::rows::{Row, Rows};
+use crate::session::Session;
 use crate::statement::{Statement, Text};
 use crate::transaction::TransactionState;
 
@@ -29,6 +30,7 @@ pub struct Connection {
     database: Database,
     tables: Tables,
     transaction: TransactionState,
+    session: Session,
     is_cancelled: Arc<AtomicBool>,
 }
 
@@ -37,7 +39,8 @@ impl Connection {
         let tables = Tables::new(database.db())?;
         let transaction =
             TransactionState::new(database.store(), database.db(), database.tables_version_counter())?;
-        Ok(Connection { database, tables, transaction, is_cancelled: Arc::new(AtomicBool::new(false)) })
+        let (session, is_cancelled) = (Session::new(), Arc::new(AtomicBool::new(false)));
+        Ok(Connection { database, tables, transaction, session, is_cancelled })
     }
 
     /// The database.
@@ -178,6 +181,10 @@ impl Connection {
 
     pub(crate) fn transaction(&self) -> &TransactionState {
         &self.transaction
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// What was cancelled before is over.

@@ -212,6 +212,12 @@ impl Error {
         }
     }
 
+    /// A statement that has run for as long as `statement_timeout` lets it.
+    pub(crate) fn timeout() -> Error {
+        Error::Retry(Fault::new("57014", None, "canceling statement due to statement timeout"))
+            .with_hint("raise statement_timeout, or set it to 0")
+    }
+
     /// A panic that was stopped at the statement.
     pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Error {
         let place = payload
@@ -262,12 +268,16 @@ fn owned_text(payload: &(dyn std::any::Any + Send)) -> Option<&str> {
 }
 
 fn memory_hint(record: &OutOfMemory) -> InlineText<HINT_BYTES_MAX> {
+    let setting = match record.refused_by() {
+        "statement" => "statement_memory_limit",
+        _ => "memory_limit",
+    };
     match record.sufficient_bytes() {
         Some(bytes) => {
-            text(format_args!("raise memory_limit to {}, which is known to suffice", human_bytes(bytes)))
+            text(format_args!("raise {setting} to {}, which is known to suffice", human_bytes(bytes)))
         }
         // What is known without it is a lower bound, which would be taken for advice.
-        None => text("raise memory_limit, or ask for fewer rows or columns at once"),
+        None => text(format_args!("raise {setting}, or ask for fewer rows or columns at once")),
     }
 }
 

@@ -19,7 +19,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `options`, `settings` | what a database is opened with, and what `SET` changes later |
+//! | `options`, `settings`, `session` | what a database is opened with, and what `SET` changes later, for all or for a connection |
 //! | `database` | [`Database`]: one limit, any number of connections |
 //! | `connection` | [`Connection`]: tables by name, statements |
 //! | `catalog` | what the planner learns of registered tables and of files |
@@ -27,6 +27,7 @@
 //! | `prepared`, `params` | [`Prepared`]: planned once, run with values for its parameters again and again |
 //! | `stored` | the store, on disk or in memory |
 //! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
+//! | `introspect` | what the engine tells of itself in FROM: memory, settings, temporary files, tables |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
 //! | `rows`, `from_value` | [`Rows`], [`Batch`] and [`Row`]: the answer; its values as Rust's types |
@@ -59,10 +60,12 @@ mod connection;
 mod database;
 mod error;
 mod from_value;
+mod introspect;
 mod options;
 mod params;
 mod prepared;
 mod rows;
+mod session;
 mod settings;
 mod statement;
 mod stored;

@@ -111,7 +111,7 @@ impl<'q> Rows<'q> {
         self.is_done = true;
         guarded(|| {
             let outcome = execution.next_batch().map(|_| ());
-            outcome.map_err(|error| Error::from_exec(error, || statement.refused()))
+            outcome.map_err(|error| statement.failed(error))
         })
         .inspect_err(|_| statement.connection().transaction().fail())?;
         let batch = execution.batch();

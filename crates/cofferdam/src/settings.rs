@@ -1,12 +1,15 @@
-//! Settings: `SET`, `RESET` and `SHOW`, under DuckDB's names.
+//! Settings: `SET`, `RESET` and `SHOW`, under DuckDB's names where it has them, otherwise PostgreSQL's.
 //!
-//! | name | what it is | values |
-//! |---|---|---|
-//! | `memory_limit` | all that the database may take | bytes with a unit, such as `'16MiB'` |
-//! | `threads` | how many threads a statement may use at most | 1 and more |
-//! | `temp_directory` | where statements write what does not fit into memory | a directory; `''` for nowhere |
-//! | `max_temp_directory_size` | how many bytes that may be at once | bytes with a unit; `'none'` for any number |
+//! | name | whose | what it is | values |
+//! |---|---|---|---|
+//! | `memory_limit` | the database's | all that the database may take | bytes with a unit, such as `'16MiB'` |
+//! | `statement_memory_limit` | the connection's | what one statement may take of that | the same; `'none'` for all |
+//! | `statement_timeout` | the connection's | how long a statement may run | a time such as `'90s'`, milliseconds without a unit; 0 for any |
+//! | `threads` | the database's | how many threads a statement may use at most | 1 to 1024 |
+//! | `temp_directory` | the database's | where statements write what does not fit into memory | a directory; `''` for nowhere |
+//! | `max_temp_directory_size` | the database's | how many bytes that may be at once | bytes with a unit; `'none'` for any number |
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -14,35 +17,53 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, human_bytes};
 use cofferdam_exec::SpillSpace;
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
+use cofferdam_plan::nearest_name;
 use cofferdam_plan::physical::{Operator, OperatorKind, PhysicalPlan};
 use cofferdam_sql::Span;
 use cofferdam_sql::views::SettingValue;
 use cofferdam_sql::views::forms::{FormRef, ObjectName, Reset, Set, Show};
 use cofferdam_types::{Type, Value};
 
+use crate::connection::Connection;
 use crate::database::Database;
 use crate::error::Error;
 use crate::options::parse_bytes;
+use crate::session::{DurationProblem, TIMEOUT_MS_MAX, parse_milliseconds};
 
 /// What `SET memory_limit` must leave beyond what is in use, so that statements (the next `SET` among them) can run.
 pub(crate) const MEMORY_LIMIT_ROOM_BYTES: u64 = 64 << 10;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Setting {
+pub(crate) enum Setting {
     MemoryLimit,
+    StatementMemoryLimit,
+    StatementTimeout,
     Threads,
     TempDirectory,
     MaxTempDirectorySize,
 }
 
-const ALL: [Setting; 4] =
-    [Setting::MemoryLimit, Setting::Threads, Setting::TempDirectory, Setting::MaxTempDirectorySize];
+/// All settings.
+pub(crate) const ALL: [Setting; 6] = [
+    Setting::MemoryLimit,
+    Setting::StatementMemoryLimit,
+    Setting::StatementTimeout,
+    Setting::Threads,
+    Setting::TempDirectory,
+    Setting::MaxTempDirectorySize,
+];
+
+/// The most threads that `SET` takes.
+const THREADS_MAX: usize = 1024;
 
 /// A new value for a setting, checked and not yet in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change<'a> {
     MemoryLimit(u64),
+    StatementMemoryLimit(u64),
+    /// In milliseconds.
+    StatementTimeout(u64),
     Threads(NonZeroUsize),
     /// The path; `None` for nowhere.
     TempDirectory(Option<&'a Path>),
@@ -52,64 +73,107 @@ pub(crate) enum Change<'a> {
 }
 
 impl Setting {
-    fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Setting::MemoryLimit => "memory_limit",
+            Setting::StatementMemoryLimit => "statement_memory_limit",
+            Setting::StatementTimeout => "statement_timeout",
             Setting::Threads => "threads",
             Setting::TempDirectory => "temp_directory",
             Setting::MaxTempDirectorySize => "max_temp_directory_size",
         }
     }
 
-    fn description(self) -> &'static str {
+    pub(crate) const fn description(self) -> &'static str {
         match self {
             Setting::MemoryLimit => "all that the database may take",
-            Setting::Threads => "how many threads a statement may use at most",
+            Setting::StatementMemoryLimit => "what one statement of this connection may take of that",
+            Setting::StatementTimeout => "how long a statement of this connection may run; 0 for any time",
+            Setting::Threads => "how many threads a statement may use at most; statements use one today",
             Setting::TempDirectory => "where statements write what does not fit into memory",
             Setting::MaxTempDirectorySize => "how many bytes of temporary files there may be",
         }
     }
 
+    /// What its values count; empty where that is nothing.
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Setting::MemoryLimit | Setting::StatementMemoryLimit | Setting::MaxTempDirectorySize => "bytes",
+            Setting::StatementTimeout => "ms",
+            Setting::Threads | Setting::TempDirectory => "",
+        }
+    }
+
+    /// Whose it is.
+    pub(crate) const fn scope(self) -> &'static str {
+        match self {
+            Setting::StatementMemoryLimit | Setting::StatementTimeout => "connection",
+            _ => "database",
+        }
+    }
+
     /// The setting that the statement `form` names; `None` is one that has words of its own, such as `TIME ZONE`.
     fn find(name: Option<ObjectName<'_>>, form: FormRef<'_>) -> Result<Setting, Error> {
-        const HINT: &str =
-            "the settings are memory_limit, threads, temp_directory and max_temp_directory_size";
         let Some(name) = name else {
             let message = "this form of setting is not supported yet";
-            return Err(Error::input("0A000", Some(form.span()), message).with_hint(HINT));
+            return Err(Error::input("0A000", Some(form.span()), message).with_hint(Known));
         };
         let is_plain = name.qualifier().is_none();
         let mut all = ALL.into_iter();
         let found = all.find(|setting| is_plain && setting.name().eq_ignore_ascii_case(name.name()));
         found.ok_or_else(|| {
             let message = format_args!("unrecognized configuration parameter \"{name}\"");
-            Error::input("42704", Some(form.span()), message).with_hint(HINT)
+            let error = Error::input("42704", Some(form.span()), message);
+            let names = ALL.into_iter().map(Setting::name);
+            match nearest_name(name.name(), names).filter(|_| is_plain) {
+                Some(known) => error.with_hint(format_args!("did you mean {known}?")),
+                None => error.with_hint(Known),
+            }
         })
     }
 
-    fn shown<'a>(self, database: &Database, arena: &'a Arena) -> Result<&'a str, AllocError> {
-        match self {
-            Setting::MemoryLimit => {
-                arena.alloc_fmt(format_args!("{}", human_bytes(database.budget().limit())))
+    /// The value as `SHOW` shows it.
+    pub(crate) fn shown<'a>(self, connection: &Connection, arena: &'a Arena) -> Result<&'a str, AllocError> {
+        self.current(connection, |value| arena.alloc_fmt(format_args!("{value}")))
+    }
+
+    /// The value that a connection begins with, or the database, as `SHOW` shows it.
+    pub(crate) fn default_shown<'a>(
+        self,
+        connection: &Connection,
+        arena: &'a Arena,
+    ) -> Result<&'a str, AllocError> {
+        arena.alloc_fmt(format_args!("{}", self.default(connection.database())))
+    }
+
+    /// Gives the value of now to `see`.
+    fn current<T>(self, connection: &Connection, see: impl FnOnce(Change<'_>) -> T) -> T {
+        let (database, session) = (connection.database(), connection.session());
+        let space = database.spill_space();
+        let value = match self {
+            Setting::MemoryLimit => Change::MemoryLimit(database.budget().limit()),
+            Setting::StatementMemoryLimit => Change::StatementMemoryLimit(session.statement_memory_bytes()),
+            Setting::StatementTimeout => Change::StatementTimeout(session.statement_timeout_ms()),
+            Setting::Threads => Change::Threads(database.threads()),
+            Setting::TempDirectory => {
+                return match space {
+                    Some(space) => space.with_directory(|path| see(Change::TempDirectory(path))),
+                    None => see(Change::TempDirectory(None)),
+                };
             }
-            Setting::Threads => arena.alloc_fmt(format_args!("{}", database.threads())),
-            Setting::TempDirectory => database.spill_space().map_or(Ok(""), |space| {
-                space.with_directory(|path| match path {
-                    Some(path) => arena.alloc_fmt(format_args!("{}", path.display())),
-                    None => Ok(""),
-                })
-            }),
             Setting::MaxTempDirectorySize => {
-                let bytes = database.spill_space().map_or(0, SpillSpace::limit_bytes);
-                arena.alloc_fmt(format_args!("{}", human_bytes(bytes)))
+                Change::MaxTempDirectorySize(space.map_or(0, SpillSpace::limit_bytes))
             }
-        }
+        };
+        see(value)
     }
 
     fn default(self, database: &Database) -> Change<'_> {
         let options = database.options();
         match self {
             Setting::MemoryLimit => Change::MemoryLimit(options.memory_limit_bytes),
+            Setting::StatementMemoryLimit => Change::StatementMemoryLimit(u64::MAX),
+            Setting::StatementTimeout => Change::StatementTimeout(0),
             Setting::Threads => Change::Threads(options.threads),
             Setting::TempDirectory => Change::TempDirectory(database.temp_directory_default()),
             Setting::MaxTempDirectorySize => Change::MaxTempDirectorySize(options.max_temp_bytes),
@@ -117,50 +181,144 @@ impl Setting {
     }
 
     fn read<'a>(self, value: SettingValue<'a>, database: &Database) -> Result<Change<'a>, Error> {
-        let invalid = |hint: &str| {
-            let message = format_args!("invalid value for parameter \"{}\": \"{}\"", self.name(), value.text);
-            Error::input("22023", Some(value.span), message).with_hint(hint)
-        };
         match self {
             Setting::MemoryLimit => {
-                let bytes = parse_bytes(value.text)
-                    .ok_or_else(|| invalid("write a number and a unit, such as '16MiB'"))?;
-                let least = database.budget().used() + MEMORY_LIMIT_ROOM_BYTES;
+                let bytes = self.bytes(value, "write a number and a unit, such as '16MiB'")?;
+                let used = database.budget().used();
+                let least = used + MEMORY_LIMIT_ROOM_BYTES;
                 if bytes < least {
-                    let message = format_args!("memory_limit {} is too small", human_bytes(bytes));
-                    return Err(Error::input("22023", Some(value.span), message).with_hint(format_args!(
+                    return Err(self.too_small(bytes, value).with_hint(format_args!(
                         "{} are in use, and statements need {}: the least is {}",
-                        human_bytes(database.budget().used()),
+                        human_bytes(used),
                         human_bytes(MEMORY_LIMIT_ROOM_BYTES),
                         human_bytes(least)
                     )));
                 }
                 Ok(Change::MemoryLimit(bytes))
             }
+            Setting::StatementMemoryLimit => {
+                let bytes = self.bytes_or_none(value)?;
+                if bytes < MEMORY_LIMIT_ROOM_BYTES {
+                    let least = human_bytes(MEMORY_LIMIT_ROOM_BYTES);
+                    let error = self.too_small(bytes, value);
+                    return Err(error.with_hint(format_args!("the least is {least}, or 'none'")));
+                }
+                Ok(Change::StatementMemoryLimit(bytes))
+            }
+            Setting::StatementTimeout => match parse_milliseconds(value.text) {
+                Ok(ms) => Ok(Change::StatementTimeout(ms)),
+                Err(DurationProblem::NoNumber) => {
+                    Err(self.invalid(value).with_hint("write a time, such as '90s' or 1500"))
+                }
+                Err(DurationProblem::NoUnit) => {
+                    Err(self.invalid(value).with_hint("the units are us, ms, s, min, h and d"))
+                }
+                Err(DurationProblem::OutOfRange(ms)) => {
+                    Err(self.outside(format_args!("{ms} ms"), TIMEOUT_MS_MAX, 0, value))
+                }
+            },
             Setting::Threads => {
-                let threads = value.text.parse().map_err(|_| invalid("write a whole number from 1"))?;
-                Ok(Change::Threads(threads))
+                let number: i64 = value
+                    .text
+                    .parse()
+                    .map_err(|_| self.invalid(value).with_hint("write a whole number from 1"))?;
+                let threads = usize::try_from(number).ok().filter(|threads| *threads <= THREADS_MAX);
+                match threads.and_then(NonZeroUsize::new) {
+                    Some(threads) => Ok(Change::Threads(threads)),
+                    None => Err(self.outside(format_args!("{number}"), THREADS_MAX as u64, 1, value)),
+                }
             }
             Setting::TempDirectory => {
                 let path = (!value.text.is_empty()).then(|| Path::new(value.text));
                 Ok(Change::TempDirectory(path))
             }
-            Setting::MaxTempDirectorySize => {
-                let is_none =
-                    ["none", "unlimited", "-1"].iter().any(|none| none.eq_ignore_ascii_case(value.text));
-                let bytes = if is_none { Some(u64::MAX) } else { parse_bytes(value.text) };
-                let bytes =
-                    bytes.ok_or_else(|| invalid("write a number and a unit, such as '16GiB', or 'none'"))?;
-                Ok(Change::MaxTempDirectorySize(bytes))
-            }
+            Setting::MaxTempDirectorySize => Ok(Change::MaxTempDirectorySize(self.bytes_or_none(value)?)),
+        }
+    }
+
+    fn bytes(self, value: SettingValue<'_>, hint: &str) -> Result<u64, Error> {
+        parse_bytes(value.text).ok_or_else(|| self.invalid(value).with_hint(hint))
+    }
+
+    fn bytes_or_none(self, value: SettingValue<'_>) -> Result<u64, Error> {
+        let is_none = ["none", "unlimited", "-1"].iter().any(|none| none.eq_ignore_ascii_case(value.text));
+        if is_none {
+            return Ok(u64::MAX);
+        }
+        self.bytes(value, "write a number and a unit, such as '16GiB', or 'none'")
+    }
+
+    fn invalid(self, value: SettingValue<'_>) -> Error {
+        let message = format_args!("invalid value for parameter \"{}\": \"{}\"", self.name(), value.text);
+        Error::input("22023", Some(value.span), message)
+    }
+
+    fn too_small(self, bytes: u64, value: SettingValue<'_>) -> Error {
+        let message = format_args!("{} {} is too small", self.name(), human_bytes(bytes));
+        Error::input("22023", Some(value.span), message)
+    }
+
+    fn outside(self, given: fmt::Arguments<'_>, most: u64, least: u64, value: SettingValue<'_>) -> Error {
+        let name = self.name();
+        let message =
+            format_args!("{given} is outside the valid range for parameter \"{name}\" ({least} .. {most})");
+        Error::input("22023", Some(value.span), message)
+    }
+}
+
+/// The names of all settings, for people.
+struct Known;
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings are ")?;
+        for (index, setting) in ALL.into_iter().enumerate() {
+            f.write_str(match index {
+                0 => "",
+                index if index + 1 == ALL.len() => " and ",
+                _ => ", ",
+            })?;
+            f.write_str(setting.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// A value as `SHOW` shows it.
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Change::MemoryLimit(bytes)
+            | Change::StatementMemoryLimit(bytes)
+            | Change::MaxTempDirectorySize(bytes) => write!(f, "{}", human_bytes(bytes)),
+            Change::StatementTimeout(ms) => write_milliseconds(f, ms),
+            Change::Threads(threads) => write!(f, "{threads}"),
+            Change::TempDirectory(None) => Ok(()),
+            Change::TempDirectory(Some(path)) => write!(f, "{}", path.display()),
+            Change::All => f.write_str("the defaults"),
         }
     }
 }
 
+/// In the largest unit that leaves a whole number, as PostgreSQL shows times.
+fn write_milliseconds(f: &mut fmt::Formatter<'_>, ms: u64) -> fmt::Result {
+    const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
+    if ms == 0 {
+        return f.write_str("0");
+    }
+    match UNITS.iter().find(|(unit, _)| ms.is_multiple_of(*unit)) {
+        Some((unit, name)) => write!(f, "{}{name}", ms / unit),
+        None => write!(f, "{ms}ms"),
+    }
+}
+
 impl Change<'_> {
-    pub(crate) fn apply(&self, database: &Database) {
+    pub(crate) fn apply(&self, connection: &Connection) {
+        let (database, session) = (connection.database(), connection.session());
         match *self {
             Change::MemoryLimit(bytes) => database.set_memory_limit(bytes),
+            Change::StatementMemoryLimit(bytes) => session.set_statement_memory_bytes(bytes),
+            Change::StatementTimeout(ms) => session.set_statement_timeout_ms(ms),
             Change::Threads(threads) => database.set_threads(threads),
             Change::TempDirectory(path) => {
                 if let Some(space) = database.spill_space() {
@@ -172,7 +330,7 @@ impl Change<'_> {
                     space.set_limit_bytes(bytes);
                 }
             }
-            Change::All => ALL.into_iter().for_each(|setting| setting.default(database).apply(database)),
+            Change::All => ALL.into_iter().for_each(|setting| setting.default(database).apply(connection)),
         }
     }
 }
@@ -206,24 +364,28 @@ pub(crate) fn set_change<'a>(set: Set<'a>, database: &'a Database) -> Result<Cha
 /// The plan of `SHOW`: rows of text.
 pub(crate) fn show<'a>(
     show: Show<'a>,
-    database: &Database,
+    connection: &Connection,
     arena: &'a Arena,
 ) -> Result<Result<PhysicalPlan<'a>, cofferdam_plan::Error<'a>>, Error> {
     let form = show.form();
     if show.all() {
-        return Ok(show_all(form.span(), database, arena).map_err(Into::into));
+        return Ok(show_all(form.span(), connection, arena).map_err(Into::into));
     }
     let setting = Setting::find(show.setting(), form)?;
     let plan = setting
-        .shown(database, arena)
+        .shown(connection, arena)
         .and_then(|text| text_rows(&[setting.name()], &[&[text]], form.span(), arena));
     Ok(plan.map_err(Into::into))
 }
 
-fn show_all<'a>(span: Span, database: &Database, arena: &'a Arena) -> Result<PhysicalPlan<'a>, AllocError> {
+fn show_all<'a>(
+    span: Span,
+    connection: &Connection,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, AllocError> {
     let mut rows: [[&'a str; 3]; ALL.len()] = [[""; 3]; ALL.len()];
     for (row, setting) in rows.iter_mut().zip(ALL) {
-        *row = [setting.name(), setting.shown(database, arena)?, setting.description()];
+        *row = [setting.name(), setting.shown(connection, arena)?, setting.description()];
     }
     let rows: [&[&'a str]; ALL.len()] = rows.each_ref().map(|row| row.as_slice());
     text_rows(&["name", "setting", "description"], &rows, span, arena)

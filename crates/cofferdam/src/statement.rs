@@ -10,8 +10,8 @@
 //! [`Connection::query`](crate::Connection::query) holds all three for the time of a closure; [`Prepared`](crate::Prepared) holds
 //! the first two for as long as one likes.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, Buffer, Stage};
@@ -36,6 +36,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::params::Params;
 use crate::rows::Rows;
+use crate::session::Deadline;
 use crate::settings::{self, Change};
 use crate::write::Write;
 
@@ -58,6 +59,9 @@ pub struct Statement<'c> {
     budget: Budget,
     parse: Arena,
     plan: Arena,
+    deadline: Deadline,
+    /// The connection's `statement_memory_limit` as it was last seen.
+    limit_bytes: Cell<u64>,
 }
 
 /// The text of a statement.
@@ -151,13 +155,24 @@ impl<'c> Statement<'c> {
     ) -> Result<Statement<'c>, Error> {
         let database = connection.database().db();
         let refused = |budget: &Budget| Error::refused(budget);
-        let options = BudgetOptions::unlimited().keeps_refusals();
+        let limit_bytes = connection.session().statement_memory_bytes();
+        let options = BudgetOptions::limit(limit_bytes).keeps_refusals();
         let budget = database.child_with(name, options).map_err(|_| refused(database))?;
         let parse = budget.child("parse", u64::MAX).map_err(|_| refused(&budget))?;
         let plan = budget.child("plan", u64::MAX).map_err(|_| refused(&budget))?;
         let text = text(&parse).map_err(|_| refused(&budget))?;
-        let (parse, plan) = (Arena::new(&parse), Arena::new(&plan));
-        Ok(Statement { connection, text, takes_parameters: false, parse, plan, budget })
+        let (parse, plan, deadline) = (Arena::new(&parse), Arena::new(&plan), Deadline::default());
+        let limit_bytes = Cell::new(limit_bytes);
+        Ok(Statement {
+            connection,
+            text,
+            takes_parameters: false,
+            parse,
+            plan,
+            budget,
+            deadline,
+            limit_bytes,
+        })
     }
 
     /// The statement, with parameters if its text has any.
@@ -184,6 +199,19 @@ impl<'c> Statement<'c> {
         &self.plan
     }
 
+    /// Whether the statement shall end: it is cancelled, or has run for as long as it may.
+    pub(crate) fn ends(&self) -> bool {
+        self.deadline.ends(self.connection.cancel_flag())
+    }
+
+    /// An error of a running plan.
+    pub(crate) fn failed(&self, error: cofferdam_exec::Error<'_>) -> Error {
+        match error {
+            cofferdam_exec::Error::Cancelled if self.deadline.is_over() => Error::timeout(),
+            error => Error::from_exec(error, || self.refused()),
+        }
+    }
+
     /// Why memory ran out: its own budget says so, or that of what the statement shares with others.
     pub(crate) fn refused(&self) -> Error {
         match self.budget.last_refusal() {
@@ -200,7 +228,15 @@ impl<'c> Statement<'c> {
         self.budget.set_stage(&ADMIT);
         self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
         let workspace = Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
-        Ok(workspace.spill_to(self.connection.database().spill_space()))
+        Ok(workspace.spill_to(self.connection.database().spill_space()).tell_of(self.connection))
+    }
+
+    /// Has the budget follow the connection's setting where that has changed: a limit that the caller has set stays otherwise.
+    fn follow_limit(&self) {
+        let bytes = self.connection.session().statement_memory_bytes();
+        if self.limit_bytes.replace(bytes) != bytes {
+            self.budget.set_limit(bytes);
+        }
     }
 
     /// Parses and plans the statement. What an earlier call took is given back first.
@@ -213,6 +249,7 @@ impl<'c> Statement<'c> {
         self.parse.release();
         self.plan.release();
         self.budget.clear_refusal();
+        self.follow_limit();
         self.connection.forget_cancels();
         let statement: &Statement<'_> = self;
         guarded(|| prepare(statement)).inspect_err(|_| statement.connection.transaction().fail())
@@ -307,7 +344,7 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
         }
         Kind::Show(show) => {
-            let plan = settings::show(show, database, arena)?.map_err(failed)?;
+            let plan = settings::show(show, connection, arena)?.map_err(failed)?;
             rows_of(statement, StatementKind::Show, "SHOW", plan)
         }
         Kind::Set(set) => Ok(set_of(statement, "SET", settings::set_change(set, database)?)),
@@ -423,6 +460,7 @@ impl<'s> Query<'s> {
     pub(crate) fn reset(&mut self) {
         self.run.reset_keeping(KEPT_BYTES);
         self.statement.budget.clear_refusal();
+        self.statement.follow_limit();
         match &mut self.work {
             Work::Rows { workspace, .. } => workspace.reset(),
             Work::Write { write, .. } => write.reset(),
@@ -486,11 +524,11 @@ impl<'s> Query<'s> {
     fn run<'r>(&'r self, values: &'r [Value<'r>]) -> Result<Rows<'r>, Error> {
         let (statement, connection) = (self.statement, self.statement.connection);
         let transaction = connection.transaction();
+        statement.deadline.begin(connection.session());
         let (execution, tag, rows_count) = match &self.work {
             Work::Rows { plan, workspace, tag } => {
                 transaction.admit()?;
-                let flag = connection.cancel_flag();
-                let is_cancelled = self.run.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = self.run.alloc(|| statement.ends());
                 let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
                 let tables = match plan.reads_stored_tables() {
                     true => transaction.tables(&self.run)?,
@@ -498,20 +536,19 @@ impl<'s> Query<'s> {
                 };
                 let execution = guarded(|| {
                     let execution = workspace.execute_with(plan, values, tables, is_cancelled);
-                    execution.map_err(|error| Error::from_exec(error, || statement.refused()))
+                    execution.map_err(|error| statement.failed(error))
                 })?;
                 (Some(execution), *tag, 0)
             }
             Work::Analyze(analyze) => {
                 transaction.admit()?;
-                let flag = connection.cancel_flag();
-                let is_cancelled = self.run.alloc(|| flag.load(Ordering::Relaxed));
+                let is_cancelled = self.run.alloc(|| statement.ends());
                 let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
                 (Some(analyze.run(statement, values, &self.run, is_cancelled)?), "EXPLAIN", 0)
             }
             Work::Set { change, tag } => {
                 transaction.admit()?;
-                change.apply(connection.database());
+                change.apply(connection);
                 (None, *tag, 0)
             }
             Work::Transaction(asked) => (None, transaction.apply(*asked)?, 0),

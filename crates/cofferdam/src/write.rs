@@ -2,8 +2,6 @@
 //!
 //! Each runs to its end in one call, in the connection's transaction or in one of its own: either all of it is done, or none.
 
-use std::sync::atomic::Ordering;
-
 use cofferdam_arena::{Arena, Stage};
 use cofferdam_exec::{Changes, Tables, Workspace};
 use cofferdam_plan::InsertPieces;
@@ -122,11 +120,10 @@ fn put(
     changes: &Changes<'_>,
     statement: &Statement<'_>,
 ) -> Result<u64, Error> {
-    let flag = statement.connection().cancel_flag();
-    let is_cancelled = || flag.load(Ordering::Relaxed);
+    let is_cancelled = || statement.ends();
     let execution = workspace.execute_with(plan, values, Tables::Lent(changes), &is_cancelled);
     let outcome = execution.and_then(|mut execution| execution.run_into(changes));
-    outcome.map_err(|error| Error::from_exec(error, || statement.refused()))
+    outcome.map_err(|error| statement.failed(error))
 }
 
 /// Puts the rows of a `VALUES` into its table, with the trees and plans of a few of them at a time.

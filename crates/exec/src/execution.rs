@@ -17,7 +17,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
 use cofferdam_plan::explain::Measured;
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan};
+use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan};
 use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
@@ -31,10 +31,13 @@ use crate::pipeline::{
 };
 use crate::spill::SpillSpace;
 use crate::statement::Statement;
-use crate::tables::{Changes, Tables};
+use crate::tables::{Changes, EngineRows, Tables};
 
 static OPEN: Stage = Stage::new("open");
 static EXECUTE: Stage = Stage::new("execute");
+
+/// What a batch takes of a table of the engine, which is small.
+const ENGINE_ROWS: usize = 64;
 
 /// How deep recursive queries are run inside of rounds of others: each takes native stack.
 const RECURSIONS_MAX: u32 = 16;
@@ -49,6 +52,7 @@ pub struct Workspace<'s> {
     /// One per operator, in the order of the plan, and one for what they share.
     arenas: Vec<'s, Arena>,
     spill: Option<SpillSpace>,
+    engine: Option<&'s dyn EngineRows>,
 }
 
 impl<'s> Workspace<'s> {
@@ -71,12 +75,18 @@ impl<'s> Workspace<'s> {
             arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
         }
         arenas.push(Arena::new(&budget))?;
-        Ok(Workspace { budget, arenas, spill: None })
+        Ok(Workspace { budget, arenas, spill: None, engine: None })
     }
 
     /// Has operators that run out of memory write rows to temporary files. Without it they fail with [`Error::OutOfMemory`].
     pub fn spill_to(mut self, space: Option<&SpillSpace>) -> Workspace<'s> {
         self.spill = space.cloned();
+        self
+    }
+
+    /// Has scans of the engine's own tables read what somebody gives. Without it they have no rows.
+    pub fn tell_of(mut self, engine: &'s dyn EngineRows) -> Workspace<'s> {
+        self.engine = Some(engine);
         self
     }
 
@@ -139,6 +149,7 @@ impl<'s> Workspace<'s> {
             timing: None,
             tables,
             spill: self.spill.as_ref(),
+            engine: self.engine,
             is_cancelled,
             statement: Statement::begin(parameters, is_cancelled),
             capacity: rows_per_batch(plan, &self.budget),
@@ -167,6 +178,9 @@ fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
     for operator in plan.operators {
         columns = columns.max(operator.columns.len());
         match &operator.kind {
+            OperatorKind::Scan(Scan { source: TableSource::Engine(_), .. }) => {
+                constant_rows = constant_rows.saturating_mul(ENGINE_ROWS);
+            }
             OperatorKind::Scan(_) => constant_rows = BATCH_ROWS_MAX,
             OperatorKind::Values { rows } => constant_rows = constant_rows.saturating_mul(rows.len().max(1)),
             _ => {}
@@ -209,6 +223,7 @@ struct Runner<'a> {
     timing: Option<Timing<'a>>,
     tables: Tables<'a>,
     spill: Option<&'a SpillSpace>,
+    engine: Option<&'a dyn EngineRows>,
     is_cancelled: &'a dyn Fn() -> bool,
     /// As pipelines that have run left it.
     statement: Statement<'a>,
@@ -227,6 +242,7 @@ impl<'a> Runner<'a> {
             slots: &mut self.slots,
             tables: &self.tables,
             spill: self.spill,
+            engine: self.engine,
             is_cancelled: self.is_cancelled,
             counters: self.counters,
             laps: self.timing.as_mut().map(Timing::laps),
@@ -386,7 +402,7 @@ impl<'a> Problems<'a> {
                     let kind = FileProblemKind::UnclosedQuote;
                     problems.file = Some(arena.alloc(FileProblem { path: "", line: 0, kind })?);
                 }
-                TableSource::Stored(_) if problems.store.is_none() => {
+                TableSource::Stored(_) | TableSource::Engine(_) if problems.store.is_none() => {
                     let error = cofferdam_store::Error::Cancelled;
                     problems.store = Some(arena.alloc(StoreProblem { error, place: None })?);
                 }
@@ -444,7 +460,7 @@ fn files<'a>(operators: &'a [Operator<'a>]) -> impl Iterator<Item = &'a FileSour
     operators.iter().filter_map(|operator| match operator.kind {
         OperatorKind::Scan(scan) => match scan.source {
             TableSource::File(file) => Some(file),
-            TableSource::Stored(_) => None,
+            TableSource::Stored(_) | TableSource::Engine(_) => None,
         },
         _ => None,
     })

@@ -48,7 +48,7 @@ use crate::error::Error;
 use crate::measure::Laps;
 use crate::operators::{Sink, Source, State, Step};
 use crate::spill::SpillSpace;
-use crate::tables::Tables;
+use crate::tables::{EngineRows, Tables};
 
 /// What a source gives, and a step behind its input's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub(crate) struct Context<'c> {
     pub(crate) slots: &'c mut [Slot],
     /// What scans of stored tables read.
     pub(crate) tables: &'c Tables<'c>,
+    /// Who gives the rows of the engine's own tables.
+    pub(crate) engine: Option<&'c dyn EngineRows>,
     /// Where rows go that do not fit into memory.
     pub(crate) spill: Option<&'c SpillSpace>,
     pub(crate) is_cancelled: &'c dyn Fn() -> bool,

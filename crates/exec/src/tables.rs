@@ -12,7 +12,7 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Delete, KeyRange as PlanRange, Update, UpdateWay};
 use cofferdam_plan::table::{
-    ColumnStatistics, CreateIndex, CreateTable, DropIndexes, DropTables, KeyColumn, Properties,
+    ColumnStatistics, CreateIndex, CreateTable, DropIndexes, DropTables, EngineTable, KeyColumn, Properties,
     PropertiesError, StoredIndex, StoredTable, TableStatistics, UniqueKey,
 };
 use cofferdam_store::{
@@ -42,6 +42,21 @@ pub trait Lender: fmt::Debug {
     /// # Errors
     /// Those of `read`; those of the lender if there is no transaction any more.
     fn with_view(&self, read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>) -> Result<usize, Error>;
+}
+
+/// Somebody who knows what the engine tells of itself.
+pub trait EngineRows: fmt::Debug {
+    /// Gives each row of a table of the engine, with all its columns, to `put`; of [`EngineTable::Tables`] those that are not stored.
+    /// What has to be made for a row is made in `scratch`.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    fn rows(
+        &self,
+        table: EngineTable,
+        scratch: &Arena,
+        put: &mut dyn FnMut(&[Value<'_>]) -> Result<(), AllocError>,
+    ) -> Result<(), AllocError>;
 }
 
 impl Tables<'_> {

@@ -46,6 +46,7 @@ mod array;
 mod context;
 mod convert;
 mod datetime;
+mod engine;
 mod json;
 mod math;
 mod misc;
@@ -68,6 +69,7 @@ pub use aggregate::{
 };
 pub use context::{Clock, Context, Output, Problem, Random, Refusal, Session, Sink, Site};
 pub use convert::convert;
+pub use engine::{EngineColumn, EngineTable};
 pub use resolve::{ARGUMENTS_MAX, NotResolved};
 pub use signature::{Category, Function, Param, Returns, Signature, Volatility};
 pub use suggest::{names, nearest_name};

@@ -60,6 +60,7 @@ use cofferdam_sql::views::Query;
 use self::build::Builder;
 use self::query::{Bound, Recursion, VisibleCte};
 use self::select::Block;
+pub use self::suggest::nearest_name;
 use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::Error;

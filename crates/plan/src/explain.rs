@@ -287,7 +287,10 @@ impl<'a> Explain<'a, '_> {
             TableSource::Stored(table) if table.name != scan.alias => {
                 self.out.property("Table", |out| append(out, format_args!("{}", Quoted(table.name))))?
             }
-            TableSource::Stored(_) => {}
+            TableSource::Engine(source) if source.table.name() != scan.alias => {
+                self.out.property("Function", |out| out.push_str(source.table.name()))?
+            }
+            TableSource::Stored(_) | TableSource::Engine(_) => {}
         }
         if self.options.verbose {
             let names = scan.source.columns();
@@ -492,8 +495,12 @@ impl<'a> Explain<'a, '_> {
                 self.out.json_text("Join Type", word)?;
             }
             OperatorKind::Scan(scan) => {
-                if let TableSource::Stored(table) = scan.source {
-                    self.out.json_text("Relation Name", table.name)?;
+                match scan.source {
+                    TableSource::Stored(table) => self.out.json_text("Relation Name", table.name)?,
+                    TableSource::Engine(source) => {
+                        self.out.json_text("Function Name", source.table.name())?;
+                    }
+                    TableSource::File(_) => {}
                 }
                 self.out.json_text("Alias", scan.alias)?;
             }
@@ -634,7 +641,11 @@ fn per_loop(figure: u64, loops: u64) -> u64 {
 fn write_title(line: &mut String<'_>, operator: &Operator<'_>, id: OperatorId) -> Result<(), AllocError> {
     match &operator.kind {
         OperatorKind::Scan(scan) => {
-            let how = if scan.range.is_some() { "Key" } else { "Seq" };
+            let how = match (scan.source, scan.range) {
+                (TableSource::Engine(_), _) => "Function",
+                (_, Some(_)) => "Key",
+                (_, None) => "Seq",
+            };
             append(line, format_args!("{how} Scan on {}", Quoted(scan.alias)))
         }
         OperatorKind::Values { rows } => match rows {
@@ -684,6 +695,7 @@ fn write_title(line: &mut String<'_>, operator: &Operator<'_>, id: OperatorId) -
 /// The kind of an operator in JSON, as PostgreSQL calls it where it has it.
 fn node_type(kind: &OperatorKind<'_>) -> &'static str {
     match kind {
+        OperatorKind::Scan(Scan { source: TableSource::Engine(_), .. }) => "Function Scan",
         OperatorKind::Scan(Scan { range: Some(_), .. }) => "Key Scan",
         OperatorKind::Scan(_) => "Seq Scan",
         OperatorKind::Values { rows: [[]] } => "Result",

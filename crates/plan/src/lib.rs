@@ -58,6 +58,7 @@ pub mod physical;
 mod plan;
 pub mod table;
 
+pub use binder::nearest_name;
 pub use catalog::{Catalog, CatalogError, EmptyCatalog, FileRequest};
 pub use cofferdam_sql::Span;
 pub use error::{

@@ -30,7 +30,7 @@ use cofferdam_types::{Type, Value};
 
 use crate::Span;
 use crate::expr::{Column, Expr};
-use crate::table::{StoredTable, TableSource};
+use crate::table::{EngineTable, StoredTable, TableSource};
 
 /// A position in the plan's list of operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,10 +73,14 @@ impl<'a> PhysicalPlan<'a> {
         self.root().columns
     }
 
-    /// Whether it scans a table of the store.
+    /// Whether it scans a table of the store, or tells of them.
     pub fn reads_stored_tables(&self) -> bool {
         let is_stored = |kind: &OperatorKind<'_>| match kind {
-            OperatorKind::Scan(scan) => matches!(scan.source, TableSource::Stored(_)),
+            OperatorKind::Scan(scan) => match scan.source {
+                TableSource::Stored(_) => true,
+                TableSource::Engine(source) => source.table == EngineTable::Tables,
+                TableSource::File(_) => false,
+            },
             _ => false,
         };
         self.operators.iter().any(|operator| is_stored(&operator.kind))

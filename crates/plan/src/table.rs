@@ -11,6 +11,9 @@ mod statistics;
 pub use properties::{Properties, PropertiesError};
 pub use statistics::{ColumnStatistics, TableStatistics};
 
+use cofferdam_arena::{AllocError, Arena};
+pub use cofferdam_functions::EngineTable;
+
 use crate::Span;
 use crate::expr::Column;
 use crate::physical::FileSource;
@@ -25,6 +28,28 @@ pub enum TableSource<'a> {
     File(&'a FileSource<'a>),
     /// The store.
     Stored(&'a StoredTable<'a>),
+    /// The engine itself.
+    Engine(EngineSource<'a>),
+}
+
+/// A table whose rows the engine gives, when it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineSource<'a> {
+    /// Which one.
+    pub table: EngineTable,
+    /// Its columns.
+    pub columns: &'a [Column<'a>],
+}
+
+impl<'a> EngineSource<'a> {
+    /// A table with its columns, which stand in `arena`.
+    ///
+    /// # Errors
+    /// The arena's budget has no room.
+    pub fn new(table: EngineTable, arena: &'a Arena) -> Result<EngineSource<'a>, AllocError> {
+        let columns = table.columns().iter().map(|column| Column { name: column.name, ty: column.ty });
+        Ok(EngineSource { table, columns: arena.alloc_slice_from_iter(columns)? })
+    }
 }
 
 impl<'a> TableSource<'a> {
@@ -33,6 +58,7 @@ impl<'a> TableSource<'a> {
         match self {
             TableSource::File(file) => file.columns,
             TableSource::Stored(table) => table.columns,
+            TableSource::Engine(source) => source.columns,
         }
     }
 }

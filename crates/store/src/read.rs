@@ -240,6 +240,23 @@ impl<'r> View<'r> {
         rows + self.rows_in_memory(table)
     }
 
+    /// Bytes of the files that have a table's rows; those in memory and in logs are not in it.
+    pub fn bytes_of_segments(&self, table: TableId) -> u64 {
+        let version = self.inner.versions.current();
+        let own = self.own.map_or(&[][..], |own| own.runs.segments());
+        let own = own.iter().filter(|run| run.info.table == table);
+        let stored = version.table(table).map_or(&[][..], |entry| entry.segments());
+        own.chain(stored).map(|segment| segment.reader.bytes()).sum()
+    }
+
+    /// Gives every table and every index that it sees to `visit`, in the order of their numbers.
+    pub fn tables(&self, visit: &mut dyn FnMut(&Arc<Table>)) {
+        let version = self.inner.versions.current();
+        let (created, dropped) = self.own.map_or((&[][..], &[][..]), |own| (own.created, own.dropped));
+        let tables = version.tables().iter().map(|entry| &entry.table).chain(created);
+        tables.filter(|table| !dropped.contains(&table.id())).for_each(visit);
+    }
+
     /// The table of a number, also one that the transaction has made.
     ///
     /// # Errors

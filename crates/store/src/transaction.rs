@@ -170,10 +170,8 @@ impl Transaction {
     }
 
     /// Gives every table and every index that it sees to `visit`, in the order of their numbers.
-    pub fn tables(&self, visit: impl FnMut(&Arc<Table>)) {
-        let version = self.store.inner().versions.current();
-        let tables = version.tables().iter().map(|entry| &entry.table).chain(self.created.iter());
-        tables.filter(|table| !self.dropped.contains(&table.id())).for_each(visit);
+    pub fn tables(&self, mut visit: impl FnMut(&Arc<Table>)) {
+        self.view().tables(&mut visit);
     }
 
     fn check_usable(&self) -> Result<(), Error> {

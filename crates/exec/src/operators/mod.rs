@@ -5,7 +5,7 @@
 //!
 //! | operator | source | step | sink | leaves behind |
 //! |---|---|---|---|---|
-//! | `scan`, `stored_scan`, `values` | rows | | | |
+//! | `scan`, `stored_scan`, `engine_scan`, `values` | rows | | | |
 //! | `filter` (and projection), `limit`, `insert`, `distinct_on`, `concat` | | as rows pass | | |
 //! | `aggregate` | groups | | rows | [`State::Groups`] |
 //! | `distinct` | | as rows pass, and what has waited | | |
@@ -23,6 +23,7 @@ mod aggregate;
 mod concat;
 mod distinct;
 mod distinct_on;
+mod engine_scan;
 mod filter;
 mod insert;
 mod join;
@@ -91,6 +92,7 @@ impl State {
 pub(crate) enum Source<'a> {
     Scan(scan::Scan<'a>),
     StoredScan(stored_scan::StoredScan<'a>),
+    EngineScan(engine_scan::EngineScan<'a>),
     Values(values::Values<'a>),
     /// One row of no columns.
     OneRow {
@@ -149,6 +151,10 @@ impl<'a> Source<'a> {
                         stored_scan::StoredScan::open(scan, table, cx.tables, store, arena)?;
                     (Source::StoredScan(scan), columns)
                 }
+                TableSource::Engine(source) => {
+                    let (scan, columns) = engine_scan::EngineScan::open(scan, source, store, cx, arena)?;
+                    (Source::EngineScan(scan), columns)
+                }
             },
             OperatorKind::Values { rows } => {
                 let (values, columns) = values::Values::open(rows, operator.columns, store, arena)?;
@@ -190,6 +196,7 @@ impl<'a> Source<'a> {
         match self {
             Source::Scan(scan) => scan.next(store),
             Source::StoredScan(scan) => scan.next(store, cx),
+            Source::EngineScan(scan) => scan.next(store),
             Source::Values(values) => values.next(store),
             Source::OneRow { is_given: true } => Ok(Output::End),
             Source::OneRow { is_given } => {
@@ -212,6 +219,7 @@ impl Source<'_> {
         match self {
             Source::Scan(scan) => scan.rows_read as u64,
             Source::StoredScan(scan) => scan.rows_read as u64,
+            Source::EngineScan(scan) => scan.rows_read as u64,
             _ => 0,
         }
     }

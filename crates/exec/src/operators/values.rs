@@ -126,7 +126,7 @@ pub(super) fn evaluate<'s, R>(
 }
 
 /// Stores a value; a text goes to the end of the heap.
-fn put<'a>(
+pub(super) fn put<'a>(
     vector: &mut Vector<'_>,
     row: usize,
     value: Value<'_>,

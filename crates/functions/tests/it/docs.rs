@@ -3,8 +3,8 @@
 //! `UPDATE_GOLDEN=1` writes the part of `docs/COMPATIBILITY.md` between its marks anew.
 
 use cofferdam_functions::{
-    AggregateForm, Category, Function, Param, Returns, Signature, aggregates, functions, operators,
-    table_functions, windows,
+    AggregateForm, Category, EngineTable, Function, Param, Returns, Signature, aggregates, functions,
+    operators, table_functions, windows,
 };
 use cofferdam_types::Type;
 use std::fmt::Write as _;
@@ -134,6 +134,15 @@ fn page() -> String {
             let signature = entry.signature();
             let columns = entry.column_names().collect::<Vec<_>>().join(", ");
             (format!("{}({})", signature.name(), params(signature)), columns, signature.about())
+        })
+        .collect();
+    lines(&entries, &mut page);
+    head("Functions in FROM whose rows the engine gives", &mut page);
+    let entries: Vec<_> = EngineTable::ALL
+        .iter()
+        .map(|table| {
+            let names: Vec<_> = table.columns().iter().map(|column| column.name).collect();
+            (format!("{}()", table.name()), names.join(", "), table.about())
         })
         .collect();
     lines(&entries, &mut page);

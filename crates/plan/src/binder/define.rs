@@ -172,7 +172,7 @@ pub(crate) fn drop_tables<'a, 'q: 'a>(
                     tables.push(table)?;
                 }
             }
-            Some(TableSource::File(_)) => {
+            Some(TableSource::File(_) | TableSource::Engine(_)) => {
                 return Err(definition(DefinitionProblem::NotStored, name, name, span));
             }
             None if form.if_exists() => missing.push(name)?,

@@ -9,8 +9,8 @@ use std::ops::Range;
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{
-    self, Alias, Derived, FileRef, Join as JoinView, JoinCondition, JoinKind as ViewKind, RowsFrom, Select,
-    TableExpr, TableFunction, TableRef,
+    self, Alias, CallForm, Derived, FileRef, Join as JoinView, JoinCondition, JoinKind as ViewKind, RowsFrom,
+    Select, TableExpr, TableFunction, TableRef,
 };
 use cofferdam_sql::{Node, NodeKind, Visit, Walk};
 use cofferdam_types::Type;
@@ -26,7 +26,14 @@ use crate::error::{Error, NameProblem};
 use crate::expr::{BinaryOp, Column, Expr, Function};
 use crate::logical::{Call, ColumnId, Join, LogicalId, LogicalKind, Named, for_each_column};
 use crate::physical::{JoinKind, TableFunctionKind};
-use crate::table::{StoredTable, TableSource};
+use crate::table::{EngineSource, EngineTable, StoredTable, TableSource};
+
+/// The table of the engine that a function without arguments means.
+fn engine_table(function: TableFunction<'_>) -> Option<EngineTable> {
+    let views::Expr::Call(call) = function.call() else { return None };
+    let is_plain = call.schema().is_none() && call.form() == CallForm::Plain && call.args().next().is_none();
+    EngineTable::named(call.name()).filter(|_| is_plain)
+}
 
 /// Neighbouring tables that are joined already.
 #[derive(Clone, Debug)]
@@ -228,7 +235,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let columns = self.renamed(columns, alias, span)?;
         let table = match source {
             TableSource::Stored(table) => Some(table),
-            TableSource::File(_) => None,
+            TableSource::File(_) | TableSource::Engine(_) => None,
         };
         let kind = LogicalKind::Scan { source, alias: alias_name, first, conjuncts: &[] };
         let node = self.plan.push(kind)?;
@@ -242,6 +249,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if function.form().is_some() {
             return Err(Error::NotSupported { what: "XMLTABLE and JSON_TABLE", span });
         }
+        if let Some(table) = engine_table(function) {
+            return self.bind_engine_table(table, function);
+        }
         let (call, names) = self.bind_call(function, function.alias())?;
         self.push_calls(
             &[call],
@@ -251,6 +261,23 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             names.first().copied().unwrap_or_default(),
             span,
         )
+    }
+
+    /// A function whose rows the engine gives: a table of its name.
+    fn bind_engine_table<'q: 'a>(
+        &mut self,
+        table: EngineTable,
+        function: TableFunction<'q>,
+    ) -> Result<LogicalId, Error<'a>> {
+        let span = function.span();
+        if function.has_ordinality() {
+            return Err(Error::NotSupported { what: "WITH ORDINALITY of a function of the engine", span });
+        }
+        if let Some(typed) = function.alias().and_then(first_typed) {
+            return Err(Error::NotSupported { what: "a column type for a function", span: typed });
+        }
+        let source = TableSource::Engine(EngineSource::new(table, self.arena)?);
+        self.add_source(source, table.name(), function.alias(), span)
     }
 
     fn bind_rows_from<'q: 'a>(&mut self, rows: RowsFrom<'q>) -> Result<LogicalId, Error<'a>> {

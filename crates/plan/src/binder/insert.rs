@@ -249,7 +249,7 @@ pub(super) fn stored_table<'a, 'q: 'a>(
     let table = plain_name(name)?;
     match catalog.table(table, arena).map_err(|error| Error::from_catalog(error, span))? {
         Some(TableSource::Stored(table)) => Ok(table),
-        Some(TableSource::File(_)) => {
+        Some(TableSource::File(_) | TableSource::Engine(_)) => {
             let problem = DefinitionProblem::NotStored;
             Err(Error::Definition { problem, name: table, table, span })
         }

@@ -33,6 +33,13 @@ impl<'w, 'a> Suggestion<'w, 'a> {
     }
 }
 
+/// The name of a list that is nearest to a wrong one, if any is near enough.
+pub fn nearest_name<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut suggestion = Suggestion::new(wanted);
+    names.for_each(|name| suggestion.offer(name));
+    suggestion.best()
+}
+
 /// How many edits still count as a slip: one in three bytes.
 fn tolerance(name: &str) -> usize {
     name.len() / 3
@@ -79,11 +86,7 @@ mod tests {
     use super::*;
 
     fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
-        let mut suggestion = Suggestion::new(wanted);
-        for name in names {
-            suggestion.offer(name);
-        }
-        suggestion.best()
+        nearest_name(wanted, names.iter().copied())
     }
 
     #[test]

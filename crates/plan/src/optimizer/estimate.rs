@@ -22,6 +22,9 @@ const UNKNOWN: f64 = 0.5;
 /// Rows of a file of unknown size.
 const ROWS_UNKNOWN: f64 = 1000.0;
 
+/// Rows of a table of the engine: some dozens.
+const ROWS_OF_THE_ENGINE: f64 = 30.0;
+
 /// Bytes that a held row takes beside its values: a hash, a link, alignment.
 const ROW_OVERHEAD_BYTES: f64 = 24.0;
 
@@ -30,6 +33,7 @@ pub(super) fn source_rows(source: TableSource<'_>) -> f64 {
     match source {
         TableSource::File(file) => file_rows(file),
         TableSource::Stored(table) => (table.rows_estimate as f64).max(1.0),
+        TableSource::Engine(_) => ROWS_OF_THE_ENGINE,
     }
 }
 

@@ -520,7 +520,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                 let over_table = self.placed_exprs(conjuncts, all, 0)?;
                 (key_range(table, over_table, self.arena)?, column_ranges(table, over_table, self.arena)?)
             }
-            TableSource::File(_) => (None, &[][..]),
+            TableSource::File(_) | TableSource::Engine(_) => (None, &[][..]),
         };
         let scan = Scan {
             source,
