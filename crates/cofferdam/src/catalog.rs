@@ -10,7 +10,7 @@ use cofferdam_exec::{SniffOptions, sniff_file};
 use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource};
-use cofferdam_plan::table::{StoredIndex, StoredTable, TableSource, TableStatistics};
+use cofferdam_plan::table::{StoredIndex, StoredTable, StoredView, TableSource, TableStatistics};
 use cofferdam_types::Type;
 
 use crate::error::Error;
@@ -126,6 +126,14 @@ impl Catalog for StatementCatalog<'_> {
         }
         let file = look_at(&table.path, Some(columns.into_slice()), None, arena)?;
         Ok(Some(TableSource::File(file)))
+    }
+
+    fn view<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<&'a StoredView<'a>>, CatalogError<'a>> {
+        self.transaction.view(name, arena)
+    }
+
+    fn views<'a>(&self, arena: &'a Arena) -> Result<&'a [&'a StoredView<'a>], CatalogError<'a>> {
+        self.transaction.views(arena)
     }
 
     fn index<'a>(

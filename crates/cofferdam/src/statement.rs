@@ -20,12 +20,13 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::PhysicalPlan;
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
-    InsertPieces, bind_create_index, bind_create_table, bind_drop_indexes, bind_drop_tables, bind_explain,
-    bind_transaction, plan_copy, plan_delete, plan_insert, plan_query, plan_update,
+    InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table, bind_create_view,
+    bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain, bind_transaction, plan_copy,
+    plan_delete, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::views::forms::{
-    Copy, CreateIndex, CreateTable, Delete, DropIndex, DropTable, Explain, FormRef, Insert, Reset, Set, Show,
-    Update,
+    Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateView, Delete, DropIndex, DropTable, DropView,
+    Explain, FormRef, Insert, Reset, Set, Show, Update,
 };
 use cofferdam_sql::{InsertRows, views};
 use cofferdam_types::{Type, Value};
@@ -269,6 +270,9 @@ enum Kind<'a> {
     Copy(Copy<'a>),
     CreateTable(CreateTable<'a>),
     DropTable(DropTable<'a>),
+    CreateView(CreateView<'a>),
+    CreateRecursiveView(CreateRecursiveView<'a>),
+    DropView(DropView<'a>),
     CreateIndex(CreateIndex<'a>),
     DropIndex(DropIndex<'a>),
     Other(FormRef<'a>),
@@ -291,6 +295,9 @@ impl<'a> Kind<'a> {
             .or_else(|| Copy::of(node).map(Kind::Copy))
             .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
             .or_else(|| DropTable::of(node).map(Kind::DropTable))
+            .or_else(|| CreateView::of(node).map(Kind::CreateView))
+            .or_else(|| CreateRecursiveView::of(node).map(Kind::CreateRecursiveView))
+            .or_else(|| DropView::of(node).map(Kind::DropView))
             .or_else(|| CreateIndex::of(node).map(Kind::CreateIndex))
             .or_else(|| DropIndex::of(node).map(Kind::DropIndex))
             .unwrap_or(Kind::Other(form))
@@ -372,6 +379,18 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         Kind::DropTable(drop) => {
             let tables = bind_drop_tables(drop, &catalog, arena).map_err(failed)?;
             write_of(statement, "DROP TABLE", drop.form(), Write::Drop(tables))
+        }
+        Kind::CreateView(create) => {
+            let view = bind_create_view(create, &catalog, arena).map_err(failed)?;
+            write_of(statement, "CREATE VIEW", create.form(), Write::CreateView(view))
+        }
+        Kind::CreateRecursiveView(create) => {
+            let view = bind_create_recursive_view(create, &catalog, arena).map_err(failed)?;
+            write_of(statement, "CREATE VIEW", create.form(), Write::CreateView(view))
+        }
+        Kind::DropView(drop) => {
+            let views = bind_drop_views(drop, &catalog, arena).map_err(failed)?;
+            write_of(statement, "DROP VIEW", drop.form(), Write::Drop(views))
         }
         Kind::CreateIndex(create) => {
             let index = bind_create_index(create, &catalog, arena).map_err(failed)?;

@@ -24,10 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
-use cofferdam_exec::{Changes, Lender, Tables, describe, describe_index, statistics};
+use cofferdam_exec::{Changes, Lender, Tables, describe, describe_index, describe_view, statistics};
 use cofferdam_plan::catalog::CatalogError;
 use cofferdam_plan::table::{
-    Properties, PropertiesError, StoredIndex, StoredTable, TableStatistics, TransactionStatement,
+    Properties, PropertiesError, StoredIndex, StoredTable, StoredView, TableStatistics, TransactionStatement,
+    ViewProperties,
 };
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
@@ -211,12 +212,50 @@ impl TransactionState {
         let Some(store) = self.store.get() else { return Ok(None) };
         let inner = self.lock_begun().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
         if let Some(transaction) = &inner.transaction {
-            let Some(table) = transaction.table(name) else { return Ok(None) };
+            let Some(table) = transaction.table(name).filter(|table| !is_view(table)) else {
+                return Ok(None);
+            };
             return described(&table, transaction.view(), |visit| transaction.tables(visit), arena).map(Some);
         }
         let snapshot = store.snapshot().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
-        let Some(table) = snapshot.table(name) else { return Ok(None) };
+        let Some(table) = snapshot.table(name).filter(|table| !is_view(table)) else { return Ok(None) };
         described(&table, snapshot.view(), |visit| snapshot.tables(visit), arena).map(Some)
+    }
+
+    /// The stored view of a name.
+    ///
+    /// # Errors
+    /// As [`TransactionState::table`].
+    pub(crate) fn view<'a>(
+        &self,
+        name: &str,
+        arena: &'a Arena,
+    ) -> Result<Option<&'a StoredView<'a>>, CatalogError<'a>> {
+        let Some(store) = self.store.get() else { return Ok(None) };
+        let inner = self.lock_begun().map_err(|_| CatalogError::OutOfMemory(AllocError))?;
+        let table = match &inner.transaction {
+            Some(transaction) => transaction.table(name),
+            None => store.snapshot().map_err(|_| CatalogError::OutOfMemory(AllocError))?.table(name),
+        };
+        drop(inner);
+        let Some(table) = table else { return Ok(None) };
+        describe_view(&table, arena).map_err(|error| damaged(table.name(), error, arena))
+    }
+
+    /// All stored views.
+    ///
+    /// # Errors
+    /// As [`TransactionState::table`].
+    pub(crate) fn views<'a>(&self, arena: &'a Arena) -> Result<&'a [&'a StoredView<'a>], CatalogError<'a>> {
+        let mut views = cofferdam_arena::collections::Vec::new_in(arena);
+        let mut outcome = Ok(());
+        self.for_each_table(&mut |table| {
+            if outcome.is_ok() {
+                let view = describe_view(table, arena).map_err(|error| damaged(table.name(), error, arena));
+                outcome = view.and_then(|view| Ok(views.extend(view)?));
+            }
+        });
+        outcome.map(|()| &*views.into_slice())
     }
 
     /// The index of a name with its table. Rows are sorted by their primary key and need no other index for it: that of a primary
@@ -278,7 +317,7 @@ impl TransactionState {
         statistics(snapshot.view(), table, columns, arena)
     }
 
-    /// Gives the names of the stored tables to `visit`.
+    /// Gives the names of the stored tables and views to `visit`.
     pub(crate) fn table_names(&self, visit: &mut dyn FnMut(&str)) {
         self.for_each_table(&mut |table| {
             if table.parent().is_none() {
@@ -362,6 +401,11 @@ impl TransactionState {
             }
         }
     }
+}
+
+/// Whether what the store has as a table is a view.
+fn is_view(table: &Table) -> bool {
+    ViewProperties::are_of_view(table.properties())
 }
 
 /// What a plan knows of a table; `tables` gives all tables and indexes.

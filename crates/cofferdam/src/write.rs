@@ -4,9 +4,9 @@
 
 use cofferdam_arena::{Arena, Stage};
 use cofferdam_exec::{Changes, Tables, Workspace};
-use cofferdam_plan::InsertPieces;
 use cofferdam_plan::physical::PhysicalPlan;
-use cofferdam_plan::table::{CreateIndex, CreateTable, DropIndexes, DropTables};
+use cofferdam_plan::table::{CreateIndex, CreateTable, CreateView, DropIndexes, DropTables};
+use cofferdam_plan::{InsertPieces, Span};
 use cofferdam_sql::InsertRows;
 use cofferdam_store::InputKind;
 use cofferdam_types::{Type, Value};
@@ -33,7 +33,9 @@ pub(crate) enum Write<'s> {
     Pieces(InsertPieces<'s>),
     /// Makes a table.
     Create(CreateTable<'s>),
-    /// Drops tables.
+    /// Makes a view.
+    CreateView(CreateView<'s>),
+    /// Drops tables or views.
     Drop(DropTables<'s>),
     /// Makes an index.
     CreateIndex(CreateIndex<'s>),
@@ -55,9 +57,11 @@ impl<'s> Write<'s> {
     pub(crate) fn kind(&self) -> StatementKind {
         match self {
             Write::Rows { .. } | Write::Pieces(_) => StatementKind::Change,
-            Write::Create(_) | Write::Drop(_) | Write::CreateIndex(_) | Write::DropIndexes(_) => {
-                StatementKind::Definition
-            }
+            Write::Create(_)
+            | Write::CreateView(_)
+            | Write::Drop(_)
+            | Write::CreateIndex(_)
+            | Write::DropIndexes(_) => StatementKind::Definition,
         }
     }
 
@@ -80,6 +84,7 @@ impl<'s> Write<'s> {
             Write::Rows { plan, workspace } => put(plan, workspace, values, changes, statement),
             Write::Pieces(pieces) => put_pieces(pieces, changes, statement),
             Write::Create(table) => create(table, changes, statement),
+            Write::CreateView(view) => create_view(view, changes, statement),
             Write::Drop(drop) => {
                 let failure = |error| Error::from_store(error, || statement.refused());
                 changes.drop_tables(drop).map_err(failure).map(|()| 0)
@@ -169,14 +174,27 @@ fn create(table: &CreateTable<'_>, changes: &Changes<'_>, statement: &Statement<
     if table.exists {
         return Ok(0);
     }
-    changes.create_table(table, statement.arena()).map(|()| 0).map_err(|error| match error {
-        // Made by somebody else since the statement was planned.
+    let made = changes.create_table(table, statement.arena()).map(|()| 0);
+    made.map_err(|error| made_meanwhile(error, table.name, table.span, statement))
+}
+
+fn create_view(
+    view: &CreateView<'_>,
+    changes: &Changes<'_>,
+    statement: &Statement<'_>,
+) -> Result<u64, Error> {
+    let made = changes.create_view(view, statement.arena()).map(|()| 0);
+    made.map_err(|error| made_meanwhile(error, view.name, view.span, statement))
+}
+
+/// Why a table or view was not made, which others may have made since the statement was planned.
+fn made_meanwhile(error: cofferdam_store::Error, name: &str, span: Span, statement: &Statement<'_>) -> Error {
+    match error {
         cofferdam_store::Error::Input(problem) if problem.kind == InputKind::NameTaken => {
-            let message = format_args!("relation \"{}\" already exists", table.name);
-            Error::input("42P07", Some(table.span), message)
+            Error::input("42P07", Some(span), format_args!("relation \"{name}\" already exists"))
         }
         error => Error::from_store(error, || statement.refused()),
-    })
+    }
 }
 
 fn create_index(

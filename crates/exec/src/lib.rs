@@ -65,4 +65,4 @@ pub use execution::{Batch, Execution, Workspace};
 pub use parameter::{ParameterError, parameter};
 pub use pipeline::Counters;
 pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
-pub use tables::{Changes, EngineRows, Lender, Tables, describe, describe_index, statistics};
+pub use tables::{Changes, EngineRows, Lender, Tables, describe, describe_index, describe_view, statistics};

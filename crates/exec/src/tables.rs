@@ -12,15 +12,16 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Delete, KeyRange as PlanRange, Update, UpdateWay};
 use cofferdam_plan::table::{
-    ColumnStatistics, CreateIndex, CreateTable, DropIndexes, DropTables, EngineTable, KeyColumn, Properties,
-    PropertiesError, StoredIndex, StoredTable, TableStatistics, UniqueKey,
+    ColumnStatistics, CreateIndex, CreateTable, CreateView, DropIndexes, DropTables, EngineTable, KeyColumn,
+    Properties, PropertiesError, StoredIndex, StoredTable, StoredView, TableStatistics, UniqueKey,
+    ViewProperties,
 };
 use cofferdam_store::{
     ColumnDef, Error, KeyColumn as StoreKeyColumn, LoadError, RowSource, Savepoint, Snapshot, Table,
     TableDef, TableId, Transaction, View,
 };
-use cofferdam_types::Value;
 use cofferdam_types::key::KeyOrder;
+use cofferdam_types::{Type, Value};
 use std::ops::{Bound, Range};
 
 /// The stored tables that a statement reads.
@@ -208,6 +209,21 @@ impl<'t> Changes<'t> {
         Ok(())
     }
 
+    /// Makes a view, in the place of the one that it replaces. To the store it is a table without rows.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::create_table`] and [`Transaction::drop_table`].
+    pub fn create_view(&self, view: &CreateView<'_>, arena: &Arena) -> Result<(), Error> {
+        let columns = [ColumnDef { name: "view", ty: Type::Boolean, is_nullable: true }];
+        let properties = view.properties.encode(arena)?;
+        let mut transaction = self.transaction.borrow_mut();
+        if let Some(replaced) = view.replaced {
+            transaction.drop_table(TableId(replaced.id))?;
+        }
+        let def = TableDef { name: view.name, columns: &columns, key: &[], properties };
+        transaction.create_table(&def).map(|_| ())
+    }
+
     /// Makes an index with the rows of its table. The list that the store takes is made in `arena`.
     ///
     /// # Errors
@@ -230,13 +246,14 @@ impl<'t> Changes<'t> {
         drop.indexes.iter().try_for_each(|index| transaction.drop_table(TableId(index.id)))
     }
 
-    /// Drops tables with their keys.
+    /// Drops tables with their keys, and views.
     ///
     /// # Errors
     /// Those of [`Transaction::drop_table`].
     pub fn drop_tables(&self, drop: &DropTables<'_>) -> Result<(), Error> {
         let mut transaction = self.transaction.borrow_mut();
-        drop.tables.iter().try_for_each(|table| transaction.drop_table(TableId(table.id)))
+        let ids = drop.tables.iter().map(|table| table.id).chain(drop.views.iter().map(|view| view.id));
+        { ids }.try_for_each(|id| transaction.drop_table(TableId(id)))
     }
 }
 
@@ -300,6 +317,23 @@ pub fn describe<'a>(
         rows_estimate,
         statistics: None,
     })?)
+}
+
+/// What a plan knows of a view; `None` where the table is none. All of it in `arena`.
+///
+/// # Errors
+/// As [`describe`].
+pub fn describe_view<'a>(
+    table: &Table,
+    arena: &'a Arena,
+) -> Result<Option<&'a StoredView<'a>>, PropertiesError> {
+    if !ViewProperties::are_of_view(table.properties()) {
+        return Ok(None);
+    }
+    let bytes: &'a [u8] = arena.alloc_slice_copy(table.properties())?;
+    let properties = ViewProperties::decode(bytes, arena)?;
+    let name = arena.alloc_str(table.name())?;
+    Ok(Some(arena.alloc(StoredView { id: table.id().0, name, properties })?))
 }
 
 /// What a plan knows of an index, but whether it is of a constraint, which its table knows; all of it in `arena`.

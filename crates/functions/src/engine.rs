@@ -62,7 +62,7 @@ impl EngineTable {
                 "the temporary files that there are, and the operators that made them"
             }
             EngineTable::Tables => {
-                "the tables and their indexes: about how many rows they have, and bytes of their files"
+                "the tables, their indexes, and the views: about how many rows they have, and bytes of their files"
             }
         }
     }

@@ -15,7 +15,8 @@
 //! | `insert`, `copy` | rows for a table |
 //! | `change` | which rows of a table change, and how |
 //! | `assign` | values for a column: assignment casts, defaults and checks |
-//! | `define` | `CREATE TABLE`, `DROP TABLE` |
+//! | `define` | `CREATE TABLE`, `DROP TABLE`, `DROP VIEW` |
+//! | `view` | `CREATE VIEW`, and views in FROM |
 //! | `index` | `CREATE INDEX`, `DROP INDEX` |
 //! | `transaction` | `BEGIN` and the like |
 //!
@@ -23,8 +24,8 @@
 //! in scratch arenas under the same budget and are given back when the statement is bound.
 //!
 //! **Depth.** Queries in FROM, WITH and set operations are bound by one walk over the tree, which needs no native stack.
-//! Queries in expressions, and those after LATERAL, see the names around them while these are bound: they do nest
-//! natively, [`NESTING_MAX`] deep at most.
+//! Queries in expressions, and those after LATERAL, see the names around them while these are bound, and views are bound where they are
+//! read: they do nest natively, [`NESTING_MAX`] deep at most.
 
 mod aggregate;
 mod assign;
@@ -51,6 +52,7 @@ mod subquery;
 mod suggest;
 pub(crate) mod transaction;
 mod type_name;
+pub(crate) mod view;
 mod window;
 
 use cofferdam_arena::Arena;
@@ -61,13 +63,14 @@ use self::build::Builder;
 use self::query::{Bound, Recursion, VisibleCte};
 use self::select::Block;
 pub use self::suggest::nearest_name;
+use self::view::NewView;
 use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::logical::LogicalPlan;
 use crate::parameter::Parameters;
 
-/// How deep queries in expressions may nest.
+/// How deep queries in expressions and views may nest.
 const NESTING_MAX: usize = 64;
 
 /// Binds one statement.
@@ -85,8 +88,10 @@ pub(crate) struct Binder<'s, 'a, 'c> {
     recursions: Vec<'s, Recursion<'a>>,
     /// Queries that are bound; their nodes in the tree have their number.
     bound: Vec<'s, Bound<'a>>,
-    /// Queries in expressions around the place that is being bound.
+    /// Queries in expressions and views around the place that is being bound.
     nesting: usize,
+    /// The view that the query is for.
+    new_view: Option<NewView<'s, 'a>>,
 }
 
 impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
@@ -124,6 +129,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
             recursions: Vec::new_in(scratch),
             bound: Vec::new_in(scratch),
             nesting: 0,
+            new_view: None,
         }
     }
 
@@ -138,7 +144,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
         Builder { arena: self.arena, parameters: self.parameters }
     }
 
-    /// Goes into a query in an expression, if that is not too deep.
+    /// Goes into a query in an expression or into a view, if that is not too deep.
     fn enter(&mut self, span: Span) -> Result<(), Error<'a>> {
         if self.nesting == NESTING_MAX {
             return Err(Error::TooDeep { limit: NESTING_MAX as u32, span });

@@ -8,7 +8,7 @@ use cofferdam_arena::{AllocError, Arena};
 use crate::Span;
 use crate::expr::Column;
 use crate::physical::{FieldRules, FileFormat, FileSource};
-use crate::table::{StoredIndex, StoredTable, TableSource, TableStatistics};
+use crate::table::{StoredIndex, StoredTable, StoredView, TableSource, TableStatistics};
 
 /// What a host offers to the statements that it plans.
 pub trait Catalog {
@@ -17,6 +17,26 @@ pub trait Catalog {
     /// # Errors
     /// [`CatalogError`] when there is one but it cannot be used now, or the arena has no room.
     fn table<'a>(&self, name: &str, arena: &'a Arena) -> Result<Option<TableSource<'a>>, CatalogError<'a>>;
+
+    /// The view of this name, `None` if there is none. No table has the name of a view.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn view<'a>(
+        &self,
+        _name: &str,
+        _arena: &'a Arena,
+    ) -> Result<Option<&'a StoredView<'a>>, CatalogError<'a>> {
+        Ok(None)
+    }
+
+    /// All views.
+    ///
+    /// # Errors
+    /// As [`Catalog::table`].
+    fn views<'a>(&self, _arena: &'a Arena) -> Result<&'a [&'a StoredView<'a>], CatalogError<'a>> {
+        Ok(&[])
+    }
 
     /// The index of this name with its table, `None` if there is none. The name of a primary key is that of an index too.
     ///
@@ -36,7 +56,7 @@ pub trait Catalog {
         false
     }
 
-    /// Gives every table's name to `visit`, for "did you mean" in errors.
+    /// Gives the name of every table and view to `visit`, for "did you mean" in errors.
     fn table_names(&self, visit: &mut dyn FnMut(&str));
 
     /// The file of a path in FROM, sniffed unless the query declares its columns.

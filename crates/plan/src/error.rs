@@ -187,7 +187,7 @@ pub enum Error<'a> {
         /// Where the type stands.
         span: Span,
     },
-    /// Queries in expressions nest too deeply (54001).
+    /// Queries in expressions or views nest too deeply (54001).
     TooDeep {
         /// How deep they may.
         limit: u32,
@@ -253,6 +253,8 @@ pub enum NameProblem {
     UndefinedOption,
     /// No table has the name that is to be dropped (42P01).
     NoSuchTable,
+    /// No view has the name that is to be dropped (42P01).
+    NoSuchView,
     /// No index has the name that is to be dropped (42704).
     NoSuchIndex,
     /// The table, which is the qualifier, has no such column for a value (42703).
@@ -399,6 +401,26 @@ pub enum DefinitionProblem {
     IndexOfConstraint,
     /// The table is a file that goes by a name, and cannot be changed (42809).
     NotStored,
+    /// What is to be dropped as a table is a view (42809).
+    NoTable,
+    /// What is to be dropped or replaced as a view is none (42809).
+    NoView,
+    /// A view, which is the table, reads the one that is to be dropped (2BP01).
+    TableIsRead,
+    /// The same of a view (2BP01).
+    ViewIsRead,
+    /// An index on a view (42809).
+    NoIndexOfView,
+    /// More names of columns than the query of a view has columns (42601).
+    ViewColumnNames,
+    /// A view is replaced by one with fewer columns (42P16).
+    ViewColumnDropped,
+    /// A view is replaced by one with a column of another name, which is the table (42P16).
+    ViewColumnRenamed,
+    /// A view is replaced by one with a column of another type; the table says from which to which (42P16).
+    ViewColumnType,
+    /// A view would read itself (42P17).
+    ViewOfItself,
 }
 
 /// What is wrong with an option of `COPY`.
@@ -512,9 +534,7 @@ impl Error<'_> {
             }
             Error::Assignment { .. } => Some(Hint::Text("you will need to rewrite or cast the expression")),
             Error::ColumnType { instead: Some(name), .. } => Some(Hint::UseType(name)),
-            Error::Definition { problem: DefinitionProblem::NotStored, .. } => {
-                Some(Hint::Text("only tables that CREATE TABLE has made can be changed or dropped"))
-            }
+            Error::Definition { problem, table, .. } => problem.hint(table),
             Error::Value { ref cause, .. } => cause.hint().map(Hint::Text),
             Error::Parameter { problem: ParameterProblem::Undefined, .. } => None,
             Error::Parameter { .. } => Some(Hint::Text("write its type: $1::integer")),
@@ -531,6 +551,8 @@ pub enum Hint<'a> {
     DidYouMean(&'a str),
     /// A type that would do.
     UseType(&'a str),
+    /// A view that depends on what is to be dropped.
+    IsReadBy(&'a str),
     /// Anything else.
     Text(&'static str),
 }
@@ -540,6 +562,9 @@ impl fmt::Display for Hint<'_> {
         match self {
             Hint::DidYouMean(name) => write!(f, "did you mean {}?", Quoted(name)),
             Hint::UseType(name) => write!(f, "use {name}"),
+            Hint::IsReadBy(name) => {
+                write!(f, "view {name} depends on it; use DROP … CASCADE to drop the dependent objects too")
+            }
             Hint::Text(text) => f.write_str(text),
         }
     }
@@ -548,7 +573,10 @@ impl fmt::Display for Hint<'_> {
 impl NameProblem {
     fn sqlstate(self) -> &'static str {
         match self {
-            NameProblem::UndefinedTable | NameProblem::MissingFromEntry | NameProblem::NoSuchTable => "42P01",
+            NameProblem::UndefinedTable
+            | NameProblem::MissingFromEntry
+            | NameProblem::NoSuchTable
+            | NameProblem::NoSuchView => "42P01",
             NameProblem::UndefinedColumn | NameProblem::NoSuchTarget => "42703",
             NameProblem::AmbiguousColumn => "42702",
             NameProblem::DuplicateAlias => "42712",
@@ -678,6 +706,18 @@ impl CallProblem {
 }
 
 impl DefinitionProblem {
+    fn hint(self, table: &str) -> Option<Hint<'_>> {
+        match self {
+            DefinitionProblem::NotStored => {
+                Some(Hint::Text("only tables that CREATE TABLE has made can be changed or dropped"))
+            }
+            DefinitionProblem::NoTable => Some(Hint::Text("use DROP VIEW to remove a view")),
+            DefinitionProblem::TableIsRead | DefinitionProblem::ViewIsRead => Some(Hint::IsReadBy(table)),
+            DefinitionProblem::NoIndexOfView => Some(Hint::Text("this operation is not supported for views")),
+            _ => None,
+        }
+    }
+
     fn sqlstate(self) -> &'static str {
         match self {
             DefinitionProblem::TableExists | DefinitionProblem::KeyExists => "42P07",
@@ -690,8 +730,19 @@ impl DefinitionProblem {
             | DefinitionProblem::AssignedTwice => "42601",
             DefinitionProblem::ColumnInDefault => "0A000",
             DefinitionProblem::TooManyColumns => "54011",
-            DefinitionProblem::NotStored | DefinitionProblem::NoIndex => "42809",
-            DefinitionProblem::IndexOfConstraint => "2BP01",
+            DefinitionProblem::NotStored
+            | DefinitionProblem::NoIndex
+            | DefinitionProblem::NoTable
+            | DefinitionProblem::NoView
+            | DefinitionProblem::NoIndexOfView => "42809",
+            DefinitionProblem::IndexOfConstraint
+            | DefinitionProblem::TableIsRead
+            | DefinitionProblem::ViewIsRead => "2BP01",
+            DefinitionProblem::ViewColumnNames => "42601",
+            DefinitionProblem::ViewColumnDropped
+            | DefinitionProblem::ViewColumnRenamed
+            | DefinitionProblem::ViewColumnType => "42P16",
+            DefinitionProblem::ViewOfItself => "42P17",
         }
     }
 }
@@ -785,7 +836,9 @@ impl fmt::Display for Error<'_> {
             }
             Error::CopyOption { problem, name, .. } => write_copy(f, problem, name),
             Error::ColumnType { name, .. } => write!(f, "a column of type {name} is not supported"),
-            Error::TooDeep { limit, .. } => write!(f, "queries in expressions nest at most {limit} deep"),
+            Error::TooDeep { limit, .. } => {
+                write!(f, "queries in expressions and views nest at most {limit} deep")
+            }
             Error::Call { problem, name, .. } => problem.write(f, name),
             Error::Parameter { problem, number, .. } => problem.write(f, number),
             Error::NoQuery { clause, .. } => write!(f, "cannot use subquery in {clause}"),
@@ -813,6 +866,7 @@ fn write_name(
         NameProblem::UndefinedType => write!(f, "type \"{name}\" does not exist"),
         NameProblem::UndefinedField => write!(f, "unit \"{name}\" not recognized for type date"),
         NameProblem::NoSuchTable => write!(f, "table \"{name}\" does not exist"),
+        NameProblem::NoSuchView => write!(f, "view \"{name}\" does not exist"),
         NameProblem::NoSuchIndex => write!(f, "index \"{name}\" does not exist"),
         NameProblem::NoSuchTarget => {
             write!(f, "column \"{name}\" of relation \"{}\" does not exist", qualifier.unwrap_or_default())
@@ -873,6 +927,28 @@ fn write_definition(
             write!(f, "cannot drop index {name} because constraint {name} on table {table} requires it")
         }
         DefinitionProblem::NotStored => write!(f, "\"{name}\" is a file and not a stored table"),
+        DefinitionProblem::NoTable => write!(f, "\"{name}\" is not a table"),
+        DefinitionProblem::NoView => write!(f, "\"{name}\" is not a view"),
+        DefinitionProblem::TableIsRead => {
+            write!(f, "cannot drop table {name} because other objects depend on it")
+        }
+        DefinitionProblem::ViewIsRead => {
+            write!(f, "cannot drop view {name} because other objects depend on it")
+        }
+        DefinitionProblem::NoIndexOfView => write!(f, "cannot create index on relation \"{name}\""),
+        DefinitionProblem::ViewColumnNames => {
+            f.write_str("CREATE VIEW specifies more column names than columns")
+        }
+        DefinitionProblem::ViewColumnDropped => f.write_str("cannot drop columns from view"),
+        DefinitionProblem::ViewColumnRenamed => {
+            write!(f, "cannot change name of view column \"{name}\" to \"{table}\"")
+        }
+        DefinitionProblem::ViewColumnType => {
+            write!(f, "cannot change data type of view column \"{name}\" {table}")
+        }
+        DefinitionProblem::ViewOfItself => {
+            write!(f, "infinite recursion detected in rules for relation \"{name}\"")
+        }
     }
 }
 

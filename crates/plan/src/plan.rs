@@ -10,7 +10,7 @@ use cofferdam_types::{Type, Value};
 
 use crate::Span;
 use crate::binder::insert::{InsertTarget, check_width};
-use crate::binder::{Binder, define, index, transaction};
+use crate::binder::{Binder, define, index, transaction, view};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::explain::{
@@ -21,7 +21,7 @@ use crate::logical::LogicalPlan;
 use crate::optimizer::{Sink, optimize};
 use crate::parameter::Parameters;
 use crate::physical::{Operator, OperatorKind, PhysicalPlan};
-use crate::table::{CreateIndex, CreateTable, DropIndexes, DropTables, TransactionStatement};
+use crate::table::{CreateIndex, CreateTable, CreateView, DropIndexes, DropTables, TransactionStatement};
 
 static BIND: Stage = Stage::new("bind");
 static OPTIMIZE: Stage = Stage::new("optimize");
@@ -133,10 +133,50 @@ pub fn bind_create_table<'a, 'q: 'a>(
     define::create_table(create, catalog, arena)
 }
 
-/// The tables that a `DROP TABLE` names, in `arena`.
+/// A checked `CREATE VIEW`, in `arena`. Its query is changed: columns stand in the place of every `*`.
 ///
 /// # Errors
-/// 42P01 for a name that no table has, 42809 for a file; [`Error::OutOfMemory`].
+/// Whatever is wrong with the query, with its place in the text; 42P07 for a name that is taken, 42809 where it is not a view's, 42P16
+/// where the columns of a view that is replaced do not stay, 42P17 for one that reads itself; [`Error::OutOfMemory`].
+pub fn bind_create_view<'a, 'q: 'a>(
+    create: forms::CreateView<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<CreateView<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    view::create_view(create, catalog, arena)
+}
+
+/// A checked `CREATE RECURSIVE VIEW`, in `arena`.
+///
+/// # Errors
+/// As [`bind_create_view`].
+pub fn bind_create_recursive_view<'a, 'q: 'a>(
+    create: forms::CreateRecursiveView<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<CreateView<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    view::create_recursive_view(create, catalog, arena)
+}
+
+/// What a `DROP VIEW` drops, in `arena`.
+///
+/// # Errors
+/// 42P01 for a name that no view has, 42809 for a table; 2BP01 for a view that others read; [`Error::OutOfMemory`].
+pub fn bind_drop_views<'a, 'q: 'a>(
+    drop: forms::DropView<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<DropTables<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    define::drop_views(drop, catalog, arena)
+}
+
+/// What a `DROP TABLE` drops, in `arena`.
+///
+/// # Errors
+/// 42P01 for a name that no table has, 42809 for a file or a view; 2BP01 for a table that a view reads; [`Error::OutOfMemory`].
 pub fn bind_drop_tables<'a, 'q: 'a>(
     drop: DropTable<'q>,
     catalog: &dyn Catalog,

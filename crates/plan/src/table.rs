@@ -1,4 +1,4 @@
-//! Tables: what a plan knows of those that exist, and what `CREATE TABLE` and `DROP TABLE` ask for.
+//! Tables and views: what a plan knows of those that exist, and what statements ask for that make and drop them.
 //!
 //! A table is a file or is kept by the store. Of a stored table a plan knows what its columns are, which of them are the
 //! key that its rows are sorted by, and what every row must satisfy. Defaults and checks stand there as SQL, in the
@@ -7,9 +7,11 @@
 
 mod properties;
 mod statistics;
+mod view;
 
 pub use properties::{Properties, PropertiesError};
 pub use statistics::{ColumnStatistics, TableStatistics};
+pub use view::{ViewColumn, ViewProperties};
 
 use cofferdam_arena::{AllocError, Arena};
 pub use cofferdam_functions::EngineTable;
@@ -86,6 +88,17 @@ pub struct StoredTable<'a> {
     pub rows_estimate: u64,
     /// What is known of its values, if anybody has asked [`Catalog::statistics`](crate::Catalog::statistics) and put it here.
     pub statistics: Option<&'a TableStatistics<'a>>,
+}
+
+/// A view that the store keeps: a name for a query.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredView<'a> {
+    /// The store's number of it.
+    pub id: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// What is kept of it.
+    pub properties: ViewProperties<'a>,
 }
 
 /// An index of a table.
@@ -199,12 +212,27 @@ pub struct DropIndexes<'a> {
     pub missing: &'a [&'a str],
 }
 
-/// A checked `DROP TABLE`.
+/// A checked `CREATE VIEW`.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateView<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Where the name stands.
+    pub span: Span,
+    /// The view that it is put in the place of.
+    pub replaced: Option<&'a StoredView<'a>>,
+    /// What is kept of it.
+    pub properties: ViewProperties<'a>,
+}
+
+/// A checked `DROP TABLE` or `DROP VIEW`.
 #[derive(Clone, Copy, Debug)]
 pub struct DropTables<'a> {
     /// The tables, each once.
     pub tables: &'a [&'a StoredTable<'a>],
-    /// With `IF EXISTS`, the names that no table has.
+    /// The views, each once; with `CASCADE` those that read what is dropped as well.
+    pub views: &'a [&'a StoredView<'a>],
+    /// With `IF EXISTS`, the names that no table or view has.
     pub missing: &'a [&'a str],
 }
 

@@ -587,6 +587,13 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Hangs `new`, which is a root, on behind this one among the children of `parent`.
+    pub(crate) fn insert_behind(&'a self, new: &'a Node<'a>, parent: &'a Node<'a>) {
+        new.parent.set(Some(parent));
+        new.next.set(self.next.replace(Some(new)));
+        parent.children_count.set(parent.children_count.get().wrapping_add(1));
+    }
+
     pub(crate) fn set_parent(&self, parent: Option<&'a Node<'a>>) {
         self.parent.set(parent);
     }

@@ -26,7 +26,7 @@ use std::fmt;
 
 use cofferdam_arena::{AllocError, Arena};
 
-use crate::node::{Node, NodeKind, Visit, Walk, flag};
+use crate::node::{Node, NodeKind, Span, Visit, Walk, flag};
 use crate::views::{Expr, TableExpr};
 
 /// Why a tree was not changed.
@@ -126,6 +126,49 @@ impl<'a> Node<'a> {
         let text = arena.alloc_fmt(format_args!("{qualifier}{name}"))?;
         self.set_qualified(text, bytes, bytes);
         Ok(())
+    }
+
+    /// Puts columns, each with the table before its dot, in the place of a `*` or `t.*` among the items of a select, which is a root of
+    /// its own afterwards. A `TABLE t` becomes a select with that. Takes 64 bytes and the names for each column.
+    ///
+    /// # Errors
+    /// [`RewriteError::Kind`] for anything but such a star, or without columns; [`RewriteError::NameTooLong`];
+    /// [`RewriteError::OutOfMemory`] when `arena` has no room. Nothing is changed then.
+    pub fn expand_star(
+        &'a self,
+        columns: &[(Option<&str>, &str)],
+        arena: &'a Arena,
+    ) -> Result<(), RewriteError> {
+        let wrong = RewriteError::Kind { old: self.kind(), new: NodeKind::Column };
+        let parent = self.parent().filter(|parent| parent.kind() == NodeKind::Select).ok_or(wrong)?;
+        if self.kind() != NodeKind::Star || columns.is_empty() {
+            return Err(wrong);
+        }
+        let mut made = cofferdam_arena::collections::Vec::with_capacity_in(columns.len(), arena)?;
+        for (qualifier, name) in columns {
+            let node: &'a Node<'a> = arena.alloc(Node::new(NodeKind::Column, self.span()))?;
+            node.rename(*qualifier, name, arena)?;
+            made.push(node)?;
+        }
+        let mut last: Option<&'a Node<'a>> = None;
+        for node in made.iter().copied() {
+            match last {
+                None => self.swap(node, parent),
+                Some(last) => last.insert_behind(node, parent),
+            }
+            last = Some(node);
+        }
+        parent.clear(flag::KEYWORD);
+        Ok(())
+    }
+
+    /// Says of this node and of all under it that they stand at `span`: those of a text of its own, in a statement that means it there.
+    pub fn place_at(&'a self, span: Span) {
+        for visit in Walk::new(self) {
+            if let Visit::Enter(node) = visit {
+                node.set_span(span);
+            }
+        }
     }
 
     /// A copy of the node with all that is under it, as a root of its own in `arena`. The texts are not copied.

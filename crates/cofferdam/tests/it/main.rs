@@ -12,6 +12,7 @@ mod scripts;
 mod settings;
 mod spilling;
 mod support;
+mod views;
 mod workers;
 
 #[global_allocator]

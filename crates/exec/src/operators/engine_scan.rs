@@ -10,7 +10,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::Span;
 use cofferdam_plan::physical::Scan as PlanScan;
-use cofferdam_plan::table::{EngineSource, EngineTable};
+use cofferdam_plan::table::{EngineSource, EngineTable, ViewProperties};
 use cofferdam_types::Value;
 
 use super::filter::{Conjuncts, flatten};
@@ -173,18 +173,25 @@ fn stored_tables(tables: &Tables<'_>, kept: &mut Kept<'_>) -> Result<(), cofferd
                 // Dropped meanwhile.
                 Err(_) => return,
             };
+            let is_view = ViewProperties::are_of_view(table.properties());
             let columns = match parent {
+                None if is_view => ViewProperties::columns_count(table.properties()).unwrap_or_default(),
                 None => table.columns().len(),
                 Some(_) => index_columns_count(table),
+            };
+            let kind = match parent {
+                None if is_view => "view",
+                None => "table",
+                Some(_) => "index",
             };
             let mut indexes_count = 0;
             view.tables(&mut |other| indexes_count += usize::from(other.parent() == Some(table.id())));
             outcome = kept.add(&[
                 Value::Text(table.name()),
-                Value::Text(if parent.is_some() { "index" } else { "table" }),
+                Value::Text(kind),
                 parent.map_or(Value::Null, Value::Text),
                 small(columns),
-                whole(view.rows_estimate(table.id())),
+                if is_view { Value::Null } else { whole(view.rows_estimate(table.id())) },
                 whole(view.bytes_of_segments(table.id())),
                 small(indexes_count),
             ]);

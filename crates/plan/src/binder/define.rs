@@ -1,4 +1,4 @@
-//! Binds `CREATE TABLE` and `DROP TABLE`.
+//! Binds `CREATE TABLE`, `DROP TABLE` and `DROP VIEW`.
 //!
 //! One pass over the elements in the order of the text: columns with their types first of all, then what is said of them
 //! and of the table. Defaults and checks are bound to see that they can be, and kept as canonical SQL.
@@ -10,7 +10,7 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::forms::{
     ColumnCollation, ColumnConstraint, ColumnDefinition, ConstraintAttribute, CreateTable as CreateTableForm,
-    DropTable, KeyColumns, TableConstraint, TableElement,
+    DropTable, DropView, KeyColumns, TableConstraint, TableElement,
 };
 use cofferdam_sql::views::{Expr as ExprView, Literal, TypeName};
 use cofferdam_types::{Error as ValueError, Excerpt, Type};
@@ -26,7 +26,8 @@ use crate::catalog::Catalog;
 use crate::error::{DefinitionProblem, Error, NameProblem};
 use crate::expr::{Column, ExprKind, walk};
 use crate::table::{
-    COLUMNS_MAX, CheckRule, ColumnRule, CreateTable, DropTables, StoredTable, TableSource, UniqueKey,
+    COLUMNS_MAX, CheckRule, ColumnRule, CreateTable, DropTables, StoredTable, StoredView, TableSource,
+    UniqueKey,
 };
 
 /// The longest `varchar(n)`, as in PostgreSQL.
@@ -122,6 +123,7 @@ pub(crate) fn create_table<'a, 'q: 'a>(
     };
     match found {
         Some(_) if if_not_exists => return Ok(empty),
+        None if if_not_exists && is_view(table, catalog, arena, span)? => return Ok(empty),
         Some(_) => return Err(definition(DefinitionProblem::TableExists, table, table, span)),
         // Indexes share their names with tables.
         None if is_taken_by_others(table, catalog, arena, span)? => {
@@ -153,10 +155,10 @@ pub(crate) fn create_table<'a, 'q: 'a>(
     definition.finish(empty)
 }
 
-/// The tables that a `DROP TABLE` names.
+/// What a `DROP TABLE` drops, in `arena`.
 ///
 /// # Errors
-/// 42P01 for a name that no table has (without `IF EXISTS`), 42809 for a file.
+/// 42P01 for a name that no table has, 42809 for a file or a view; 2BP01 for a table that a view reads.
 pub(crate) fn drop_tables<'a, 'q: 'a>(
     form: DropTable<'q>,
     catalog: &dyn Catalog,
@@ -175,11 +177,106 @@ pub(crate) fn drop_tables<'a, 'q: 'a>(
             Some(TableSource::File(_) | TableSource::Engine(_)) => {
                 return Err(definition(DefinitionProblem::NotStored, name, name, span));
             }
+            None if is_view(name, catalog, arena, span)? => {
+                return Err(definition(DefinitionProblem::NoTable, name, name, span));
+            }
             None if form.if_exists() => missing.push(name)?,
             None => return Err(undefined_table(catalog, arena, NameProblem::NoSuchTable, name, span)),
         }
     }
-    Ok(DropTables { tables: tables.into_slice(), missing: missing.into_slice() })
+    let dropped = Dropped { tables: &tables, views: Vec::new_in(arena), cascade: form.cascade() };
+    let views = dropped.with_readers(catalog, arena, form.form().span())?;
+    Ok(DropTables { tables: tables.into_slice(), views, missing: missing.into_slice() })
+}
+
+/// What a `DROP VIEW` drops, in `arena`.
+///
+/// # Errors
+/// 42P01 for a name that no view has, 42809 for a table; 2BP01 for a view that another one reads.
+pub(crate) fn drop_views<'a, 'q: 'a>(
+    form: DropView<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<DropTables<'a>, Error<'a>> {
+    let mut views: Vec<'a, &'a StoredView<'a>> = Vec::new_in(arena);
+    let mut missing: Vec<'a, &'a str> = Vec::new_in(arena);
+    for object in form.names() {
+        let (name, span) = (plain_name(object)?, object.span());
+        let failed = |error| Error::from_catalog(error, span);
+        match catalog.view(name, arena).map_err(failed)? {
+            Some(view) => {
+                if views.iter().all(|known| known.id != view.id) {
+                    views.push(view)?;
+                }
+            }
+            None if catalog.table(name, arena).map_err(failed)?.is_some() => {
+                return Err(definition(DefinitionProblem::NoView, name, name, span));
+            }
+            None if form.if_exists() => missing.push(name)?,
+            None => return Err(undefined_table(catalog, arena, NameProblem::NoSuchView, name, span)),
+        }
+    }
+    let dropped = Dropped { tables: &[], views, cascade: form.cascade() };
+    let views = dropped.with_readers(catalog, arena, form.form().span())?;
+    Ok(DropTables { tables: &[], views, missing: missing.into_slice() })
+}
+
+/// What a statement drops while that is found out.
+struct Dropped<'t, 'a> {
+    tables: &'t [&'a StoredTable<'a>],
+    views: Vec<'a, &'a StoredView<'a>>,
+    /// Whether the views go that read what goes.
+    cascade: bool,
+}
+
+impl<'a> Dropped<'_, 'a> {
+    /// The views that go: those that are named, and with `CASCADE` those that read what goes.
+    ///
+    /// # Errors
+    /// 2BP01 where there are such without `CASCADE`.
+    fn with_readers(
+        mut self,
+        catalog: &dyn Catalog,
+        arena: &'a Arena,
+        span: Span,
+    ) -> Result<&'a [&'a StoredView<'a>], Error<'a>> {
+        if self.tables.is_empty() && self.views.is_empty() {
+            return Ok(&[]);
+        }
+        let all = catalog.views(arena).map_err(|error| Error::from_catalog(error, span))?;
+        loop {
+            let is_kept = |view: &StoredView<'_>| self.views.iter().all(|known| known.id != view.id);
+            let kept = all.iter().copied().filter(|view| is_kept(view));
+            let read =
+                kept.filter_map(|view| self.read_by(view).map(|(problem, name)| (view, problem, name)));
+            let Some((view, problem, name)) = { read }.next() else { return Ok(self.views.into_slice()) };
+            if !self.cascade {
+                return Err(definition(problem, name, view.name, span));
+            }
+            self.views.push(view)?;
+        }
+    }
+
+    /// Something that goes and that a view reads.
+    fn read_by(&self, view: &StoredView<'a>) -> Option<(DefinitionProblem, &'a str)> {
+        let reads = |name: &str| view.properties.reads.contains(&name);
+        let table = self.tables.iter().find(|table| reads(table.name));
+        table.map(|table| (DefinitionProblem::TableIsRead, table.name)).or_else(|| {
+            let view = self.views.iter().find(|view| reads(view.name));
+            view.map(|view| (DefinitionProblem::ViewIsRead, view.name))
+        })
+    }
+}
+
+/// Whether a view has the name.
+pub(super) fn is_view<'a>(
+    name: &str,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+    span: Span,
+) -> Result<bool, Error<'a>> {
+    let view = catalog.view(name, arena);
+    view.map(|view| view.is_some()).map_err(|error| Error::from_catalog(error, span))
 }
 
 fn definition<'a>(problem: DefinitionProblem, name: &'a str, table: &'a str, span: Span) -> Error<'a> {

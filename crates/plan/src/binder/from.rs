@@ -148,14 +148,23 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         }
         let found = self.catalog.table(name, self.arena);
         match found.map_err(|error| Error::from_catalog(error, span))? {
-            Some(source) => self.add_source(source, name, table.alias(), span),
+            Some(source) => {
+                self.note_read(name)?;
+                self.add_source(source, name, table.alias(), span)
+            }
             None if self.reads_itself(name) => {
                 let what = "a recursive query that reads itself outside of the right side of a UNION";
                 Err(Error::NotSupported { what, span })
             }
             None => {
-                let problem = NameProblem::UndefinedTable;
-                Err(undefined_table(self.catalog, self.arena, problem, name, span))
+                let view = self.catalog.view(name, self.arena);
+                match view.map_err(|error| Error::from_catalog(error, span))? {
+                    Some(view) => self.bind_view(view, table.alias(), span),
+                    None => {
+                        let problem = NameProblem::UndefinedTable;
+                        Err(undefined_table(self.catalog, self.arena, problem, name, span))
+                    }
+                }
             }
         }
     }
@@ -189,7 +198,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     }
 
     /// Adds the columns of a query.
-    fn add_bound<'q: 'a>(
+    pub(super) fn add_bound<'q: 'a>(
         &mut self,
         bound: Bound<'a>,
         name: &'a str,

@@ -7,6 +7,7 @@ use cofferdam_arena::collections::{String, Vec};
 use cofferdam_sql::Keyword;
 use cofferdam_sql::views::forms::{self, IndexElement};
 
+use super::define::is_view;
 use super::insert::{plain_name, stored_table};
 use crate::Span;
 use crate::catalog::Catalog;
@@ -28,6 +29,10 @@ pub(crate) fn create_index<'a, 'q: 'a>(
     let Some(name) = form.table().and_then(|relation| relation.table()) else {
         return Err(Error::NotSupported { what: "an index of no table", span });
     };
+    if is_view(plain_name(name)?, catalog, arena, span)? {
+        let (problem, table) = (DefinitionProblem::NoIndexOfView, name.name());
+        return Err(Error::Definition { problem, name: table, table, span: name.span() });
+    }
     let table = stored_table(name, catalog, arena)?;
     let mut key: Vec<'a, KeyColumn> = Vec::new_in(arena);
     for element in form.elements() {
@@ -80,7 +85,7 @@ pub(crate) fn drop_indexes<'a, 'q: 'a>(
                     indexes.push(index)?;
                 }
             }
-            None if catalog.table(name, arena).map_err(failed)?.is_some() => {
+            None if is_taken(name, catalog, arena, span)? => {
                 return Err(wrong(DefinitionProblem::NoIndex, name));
             }
             None if form.if_exists() => missing.push(name)?,
@@ -93,7 +98,7 @@ pub(crate) fn drop_indexes<'a, 'q: 'a>(
     Ok(DropIndexes { indexes: indexes.into_slice(), missing: missing.into_slice() })
 }
 
-/// Whether a table or an index has the name.
+/// Whether a table, a view or an index has the name.
 pub(super) fn is_taken<'a>(
     name: &str,
     catalog: &dyn Catalog,
@@ -102,6 +107,7 @@ pub(super) fn is_taken<'a>(
 ) -> Result<bool, Error<'a>> {
     let failed = |error| Error::from_catalog(error, span);
     Ok(catalog.table(name, arena).map_err(failed)?.is_some()
+        || catalog.view(name, arena).map_err(failed)?.is_some()
         || catalog.index(name, arena).map_err(failed)?.is_some())
 }
 

@@ -18,6 +18,7 @@ use cofferdam_sql::views::{Expr as ExprView, Query, QueryBody, Target as TargetV
 use super::Binder;
 use super::assign::{Target, stored_checks, stored_defaults};
 use super::build::Builder;
+use super::define::is_view;
 use super::from::undefined_table;
 use super::query::{Bound, BoundColumn, columns_from};
 use super::scope::Scope;
@@ -239,7 +240,7 @@ fn push_given<'a, 'q: 'a>(
 /// The stored table of a name.
 ///
 /// # Errors
-/// 42P01 when there is none, 42809 when it is a file, 0A000 for a schema.
+/// 42P01 when there is none, 42809 when it is a file, 0A000 for a view or a schema.
 pub(super) fn stored_table<'a, 'q: 'a>(
     name: ObjectName<'q>,
     catalog: &dyn Catalog,
@@ -252,6 +253,9 @@ pub(super) fn stored_table<'a, 'q: 'a>(
         Some(TableSource::File(_) | TableSource::Engine(_)) => {
             let problem = DefinitionProblem::NotStored;
             Err(Error::Definition { problem, name: table, table, span })
+        }
+        None if is_view(table, catalog, arena, span)? => {
+            Err(Error::NotSupported { what: "a change through a view", span })
         }
         None => Err(undefined_table(catalog, arena, NameProblem::UndefinedTable, table, span)),
     }

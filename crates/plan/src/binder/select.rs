@@ -275,14 +275,18 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     if self.block().scope.relations.is_empty() {
                         return Err(Error::StarWithoutTables { span });
                     }
+                    let first = self.block().items.len();
                     self.add_star(0..self.block().star.len(), span)?;
+                    self.note_star(span, first)?;
                 }
                 SelectItem::Star { qualifier: Some(table), span } => {
                     let visible = self.visible();
                     let relation = self.block().scope.resolve_relation(table, span, visible)?;
+                    let first = self.block().items.len();
                     for position in self.block().scope.relations[relation as usize].positions() {
                         self.add_column(position, span)?;
                     }
+                    self.note_star(span, first)?;
                 }
                 SelectItem::Expr { expr, alias } => {
                     let bound = self.bind_expr(&self.grouped("SELECT", true), expr)?;

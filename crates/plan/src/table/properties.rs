@@ -161,26 +161,28 @@ impl<'a> Properties<'a> {
     }
 }
 
-struct Writer<'b> {
-    bytes: Vec<'b, u8>,
+/// Writes the parts of properties.
+pub(super) struct Writer<'b> {
+    pub(super) bytes: Vec<'b, u8>,
 }
 
 impl Writer<'_> {
-    fn count(&mut self, count: usize) -> Result<(), AllocError> {
+    pub(super) fn count(&mut self, count: usize) -> Result<(), AllocError> {
         let count = u16::try_from(count).expect("statements have fewer parts");
         self.bytes.extend_from_slice(&count.to_le_bytes())
     }
 
-    fn text(&mut self, text: &str) -> Result<(), AllocError> {
+    pub(super) fn text(&mut self, text: &str) -> Result<(), AllocError> {
         let len = u32::try_from(text.len()).expect("statements are shorter");
         self.bytes.extend_from_slice(&len.to_le_bytes())?;
         self.bytes.extend_from_slice(text.as_bytes())
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Reads the parts of properties.
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -191,11 +193,11 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn byte(&mut self, expected: &'static str) -> Result<u8, PropertiesError> {
+    pub(super) fn byte(&mut self, expected: &'static str) -> Result<u8, PropertiesError> {
         Ok(self.take(1, expected)?.first().copied().unwrap_or_default())
     }
 
-    fn count(&mut self, expected: &'static str) -> Result<usize, PropertiesError> {
+    pub(super) fn count(&mut self, expected: &'static str) -> Result<usize, PropertiesError> {
         let bytes = self.take(2, expected)?;
         Ok(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
     }
@@ -205,7 +207,7 @@ impl<'a> Reader<'a> {
         Ok(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
     }
 
-    fn text(&mut self, expected: &'static str) -> Result<&'a str, PropertiesError> {
+    pub(super) fn text(&mut self, expected: &'static str) -> Result<&'a str, PropertiesError> {
         let len = self.number(expected)?;
         let bytes = self.take(len as usize, expected)?;
         std::str::from_utf8(bytes).map_err(|_| self.corrupt("UTF-8"))
@@ -262,7 +264,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether what is left can hold so many pieces of at least so many bytes.
-    fn expect_room(&self, count: usize, bytes: usize, expected: &'static str) -> Result<(), PropertiesError> {
+    pub(super) fn expect_room(
+        &self,
+        count: usize,
+        bytes: usize,
+        expected: &'static str,
+    ) -> Result<(), PropertiesError> {
         match count.saturating_mul(bytes) <= self.bytes.len() - self.at {
             true => Ok(()),
             false => Err(self.corrupt(expected)),
@@ -270,7 +277,7 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn corrupt(&self, expected: &'static str) -> PropertiesError {
+    pub(super) fn corrupt(&self, expected: &'static str) -> PropertiesError {
         PropertiesError::Corrupt { at: self.at, expected }
     }
 }

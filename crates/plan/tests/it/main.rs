@@ -9,6 +9,7 @@ mod pieces;
 mod plans;
 mod random;
 mod scripts;
+mod views;
 
 #[global_allocator]
 static ALLOCATOR: cofferdam_testkit::counting::CountingAllocator =

@@ -109,3 +109,52 @@ fn a_deep_tree_is_copied() {
     let copy = tree.root().copy(&arena).expect("room");
     assert!(same_tree(tree.root(), copy));
 }
+
+#[test]
+fn columns_stand_for_a_star() {
+    let arena = arena();
+    let columns = [(Some("t"), "a"), (None, "B b"), (Some("select"), "c")];
+    let long = r#"t.a, "B b", "select".c"#;
+    for (text, changed) in [
+        ("SELECT * FROM t", "SELECT {} FROM t"),
+        ("SELECT 1, t.*, 2 FROM t", "SELECT 1, {}, 2 FROM t"),
+        ("TABLE t", "SELECT {} FROM t"),
+        ("SELECT 1 WHERE EXISTS (SELECT *)", "SELECT 1 WHERE EXISTS (SELECT {})"),
+        (
+            "WITH c AS (SELECT DISTINCT ON (x) * FROM t) SELECT 2",
+            "WITH c AS (SELECT DISTINCT ON (x) {} FROM t) SELECT 2",
+        ),
+    ] {
+        let tree = parse(text, &arena).expect("SQL");
+        find(tree, NodeKind::Star).expand_star(&columns, &arena).expect("it fits");
+        let changed = changed.replace("{}", long);
+        assert_eq!(tree.to_string(), changed);
+        assert!(
+            parse(arena.alloc_str(&changed).expect("room"), &arena).expect("SQL").same(tree),
+            "{changed}"
+        );
+    }
+    let tree = parse("SELECT a, row(t.*) FROM t", &arena).expect("SQL");
+    for node in [find(tree, NodeKind::Column), find(tree, NodeKind::Star)] {
+        let wrong = RewriteError::Kind { old: node.kind(), new: NodeKind::Column };
+        assert_eq!(node.expand_star(&columns, &arena), Err(wrong));
+    }
+    let tree = parse("SELECT *", &arena).expect("SQL");
+    let star = find(tree, NodeKind::Star);
+    assert!(star.expand_star(&[], &arena).is_err());
+    let long = "q".repeat(1 << 16);
+    assert_eq!(star.expand_star(&[(Some(&long), "a")], &arena), Err(RewriteError::NameTooLong));
+    assert_eq!(tree.to_string(), "SELECT *");
+}
+
+#[test]
+fn a_tree_is_placed_in_another_text() {
+    let arena = arena();
+    let tree = parse("SELECT a + 1 FROM t WHERE b IN (SELECT 2)", &arena).expect("SQL");
+    let span = cofferdam_sql::Span::new(7, 9);
+    tree.root().place_at(span);
+    assert!(tree.walk().all(|visit| match visit {
+        Visit::Enter(node) | Visit::Leave(node) => node.span() == span,
+    }));
+    assert_eq!(tree.to_string(), "SELECT a + 1 FROM t WHERE b IN (SELECT 2)");
+}
