@@ -290,8 +290,8 @@ impl TransactionState {
         let index = match index {
             None if table.key_name == name => {
                 let columns = arena.alloc_slice_from_iter(table.key.iter().map(|part| part.column))?;
-                let StoredTable { id, key_name, .. } = *table;
-                Some(StoredIndex { id, name: key_name, columns, is_unique: true, is_constraint: true })
+                let StoredTable { id, key_name, key, .. } = *table;
+                Some(StoredIndex { id, name: key_name, columns, key, is_unique: true, is_constraint: true })
             }
             index => index,
         };

@@ -172,7 +172,7 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
         && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
 }
 
-/// How many rows a batch has: what the limit affords, and no more than a plan of constants can give.
+/// How many rows a batch has: what the limit affords, and no more than a plan of constants and of single rows can give.
 fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
     let (mut constant_rows, mut columns) = (1usize, 0);
     for operator in plan.operators {
@@ -181,8 +181,11 @@ fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
             OperatorKind::Scan(Scan { source: TableSource::Engine(_), .. }) => {
                 constant_rows = constant_rows.saturating_mul(ENGINE_ROWS);
             }
-            OperatorKind::Scan(_) => constant_rows = BATCH_ROWS_MAX,
+            OperatorKind::Scan(scan) => {
+                constant_rows = constant_rows.saturating_mul(scan.rows_max.unwrap_or(BATCH_ROWS_MAX))
+            }
             OperatorKind::Values { rows } => constant_rows = constant_rows.saturating_mul(rows.len().max(1)),
+            OperatorKind::TableFunction(_) | OperatorKind::Recursive { .. } => constant_rows = BATCH_ROWS_MAX,
             _ => {}
         }
     }

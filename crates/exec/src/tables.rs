@@ -17,8 +17,8 @@ use cofferdam_plan::table::{
     ViewProperties,
 };
 use cofferdam_store::{
-    ColumnDef, Error, KeyColumn as StoreKeyColumn, LoadError, RowSource, Savepoint, Snapshot, Table,
-    TableDef, TableId, Transaction, View,
+    ColumnDef, Error, KeyColumn as StoreKeyColumn, KeyRange, LoadError, RowSource, Savepoint, Snapshot,
+    Table, TableDef, TableId, Transaction, View,
 };
 use cofferdam_types::key::KeyOrder;
 use cofferdam_types::{Type, Value};
@@ -300,11 +300,7 @@ pub fn describe<'a>(
         index.is_constraint = properties.unique_keys.iter().any(|key| key.name == index.name);
     }
     let key = if table.has_row_id() { &[][..] } else { table.key() };
-    let key = arena.alloc_slice_from_iter(key.iter().map(|part| KeyColumn {
-        column: part.column.into(),
-        descending: part.order.descending,
-        nulls_first: part.order.nulls_first,
-    }))?;
+    let key = arena.alloc_slice_from_iter(key.iter().map(|part| key_column(part.column, part.order)))?;
     Ok(arena.alloc(StoredTable {
         id: table.id().0,
         name: arena.alloc_str(table.name())?,
@@ -336,6 +332,10 @@ pub fn describe_view<'a>(
     Ok(Some(arena.alloc(StoredView { id: table.id().0, name, properties })?))
 }
 
+fn key_column(column: u16, KeyOrder { descending, nulls_first }: KeyOrder) -> KeyColumn {
+    KeyColumn { column: column.into(), descending, nulls_first }
+}
+
 /// What a plan knows of an index, but whether it is of a constraint, which its table knows; all of it in `arena`.
 ///
 /// # Errors
@@ -346,10 +346,12 @@ pub fn describe_index<'a>(index: &Table, arena: &'a Arena) -> Result<StoredIndex
         count => count,
     };
     let columns = index.sources().iter().take(columns_count).map(|column| u32::from(*column));
+    let key = index.key().iter().zip(index.sources()).map(|(part, source)| key_column(*source, part.order));
     Ok(StoredIndex {
         id: index.id().0,
         name: arena.alloc_str(index.name())?,
         columns: arena.alloc_slice_from_iter(columns)?,
+        key: arena.alloc_slice_from_iter(key)?,
         is_unique: index.is_unique(),
         is_constraint: false,
     })
@@ -398,29 +400,39 @@ impl<'a> Ends<'a> {
     /// Everything.
     pub(crate) const ALL: Ends<'static> = Ends { from: Bound::Unbounded, to: Bound::Unbounded };
 
-    /// The ends of a range of the key of `table`.
+    /// The ends of a range of a key.
     pub(crate) fn of(
         range: &PlanRange<'a>,
-        table: &StoredTable<'_>,
+        key: &[StoreKeyColumn],
         arena: &'a Arena,
     ) -> Result<Ends<'a>, AllocError> {
-        let end = |bound: Bound<Value<'a>>| -> Result<Bound<&'a [Value<'a>]>, AllocError> {
-            let with = |value: Value<'a>| -> Result<&'a [Value<'a>], AllocError> {
-                let mut values = Vec::with_capacity_in(range.prefix.len() + 1, arena)?;
-                values.extend_from_slice(range.prefix)?;
-                values.push(value)?;
-                Ok(&*values.into_slice())
-            };
+        let with = |value: Value<'a>| -> Result<&'a [Value<'a>], AllocError> {
+            let mut values = Vec::with_capacity_in(range.prefix.len() + 1, arena)?;
+            values.extend_from_slice(range.prefix)?;
+            values.push(value)?;
+            Ok(&*values.into_slice())
+        };
+        let order = key.get(range.prefix.len()).map_or(KeyOrder::ASC, |part| part.order);
+        // Where only one side is bounded, NULLs are left out on the other one.
+        let is_bounded = range.lower != Bound::Unbounded || range.upper != Bound::Unbounded;
+        let end = |bound: Bound<Value<'a>>, has_nulls: bool| -> Result<Bound<&'a [Value<'a>]>, AllocError> {
             Ok(match bound {
                 Bound::Included(value) => Bound::Included(with(value)?),
                 Bound::Excluded(value) => Bound::Excluded(with(value)?),
+                Bound::Unbounded if is_bounded && has_nulls => Bound::Excluded(with(Value::Null)?),
                 // All that begins with the prefix.
                 Bound::Unbounded if range.prefix.is_empty() => Bound::Unbounded,
                 Bound::Unbounded => Bound::Included(range.prefix),
             })
         };
-        let (lower, upper) = (end(range.lower)?, end(range.upper)?);
-        let descending = table.key.get(range.prefix.len()).is_some_and(|key| key.descending);
-        Ok(if descending { Ends { from: upper, to: lower } } else { Ends { from: lower, to: upper } })
+        let (from, to) =
+            if order.descending { (range.upper, range.lower) } else { (range.lower, range.upper) };
+        Ok(Ends { from: end(from, order.nulls_first)?, to: end(to, !order.nulls_first)? })
+    }
+}
+
+impl<'a> From<Ends<'a>> for KeyRange<'a> {
+    fn from(Ends { from, to }: Ends<'a>) -> KeyRange<'a> {
+        KeyRange { from, to }
     }
 }

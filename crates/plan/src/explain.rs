@@ -38,10 +38,11 @@ use crate::expr::names::Names;
 use crate::expr::print::{Quoted, append, write_aggregate, write_column, write_expr, write_literal};
 use crate::physical::{
     Check, Frame, FrameBound, FrameExclusion, FrameMode, HashAggregate, HashJoin, JoinKind, KeyNulls,
-    KeyRange, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SetOperationKind,
-    SortKey, TableFunction, TableFunctionKind, Window, WindowKind,
+    KeyRange, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, ScanIndex,
+    SetOperationKind, SortKey, TableFunction, TableFunctionKind, Window, WindowKind,
 };
-use crate::table::{StoredTable, TableSource};
+use crate::table::{KeyColumn, StoredTable, TableSource};
+use cofferdam_types::Value;
 
 /// A plan as it is shown, in `arena`: the lines of a tree, or one JSON value.
 ///
@@ -304,31 +305,30 @@ impl<'a> Explain<'a, '_> {
                 )
             })?;
         }
-        if let (TableSource::Stored(table), Some(range)) = (scan.source, scan.range) {
-            self.key_range(table, range)?;
+        if let TableSource::Stored(table) = scan.source {
+            self.key_ranges(table, scan)?;
         }
         self.conjuncts("Filter", scan.conjuncts, Names::of_scan(self.plan, scan))
     }
 
-    fn key_range(&mut self, table: &StoredTable<'a>, range: &KeyRange<'a>) -> Result<(), AllocError> {
-        let bounds = [(range.lower, " > ", " >= "), (range.upper, " < ", " <= ")];
-        let bounds = bounds.into_iter().filter_map(|(bound, excluded, included)| match bound {
-            Bound::Excluded(value) => Some((range.prefix.len(), excluded, value)),
-            Bound::Included(value) => Some((range.prefix.len(), included, value)),
-            Bound::Unbounded => None,
-        });
-        let equalities = range.prefix.iter().enumerate().map(|(index, value)| (index, " = ", *value));
-        self.out.property("Key Range", |out| {
-            for (index, (key, operator, value)) in equalities.chain(bounds).enumerate() {
-                let Some(column) = table.key.get(key).and_then(|key| table.columns.get(key.column as usize))
-                else {
-                    continue;
-                };
-                out.push_str(if index > 0 { ", " } else { "" })?;
-                append(out, format_args!("{}{operator}", Quoted(column.name)))?;
-                write_literal(out, value, column.ty)?;
+    /// The first few parts of the order that are looked at, and how many more there are.
+    fn key_ranges(&mut self, table: &StoredTable<'a>, scan: &Scan<'a>) -> Result<(), AllocError> {
+        let key = scan.index.map_or(table.key, |used| used.index.key);
+        let label = match (scan.index, scan.ranges) {
+            (_, []) => return Ok(()),
+            (Some(_), _) => "Index Cond",
+            (None, [_]) => "Key Range",
+            (None, _) => "Key Ranges",
+        };
+        self.out.property(label, |out| {
+            for (index, range) in scan.ranges.iter().take(RANGES_SHOWN).enumerate() {
+                out.push_str(if index > 0 { " or " } else { "" })?;
+                write_range(out, table, key, range)?;
             }
-            Ok(())
+            match scan.ranges.len().saturating_sub(RANGES_SHOWN) {
+                0 => Ok(()),
+                more => append(out, format_args!(" or {more} more")),
+            }
         })
     }
 
@@ -503,6 +503,9 @@ impl<'a> Explain<'a, '_> {
                     TableSource::File(_) => {}
                 }
                 self.out.json_text("Alias", scan.alias)?;
+                if let Some(ScanIndex { index, .. }) = scan.index {
+                    self.out.json_text("Index Name", index.name)?;
+                }
             }
             OperatorKind::CteScan { cte } => {
                 self.out.property("CTE Name", |out| append(out, format_args!("cte_{}", cte.index())))?;
@@ -641,12 +644,11 @@ fn per_loop(figure: u64, loops: u64) -> u64 {
 fn write_title(line: &mut String<'_>, operator: &Operator<'_>, id: OperatorId) -> Result<(), AllocError> {
     match &operator.kind {
         OperatorKind::Scan(scan) => {
-            let how = match (scan.source, scan.range) {
-                (TableSource::Engine(_), _) => "Function",
-                (_, Some(_)) => "Key",
-                (_, None) => "Seq",
-            };
-            append(line, format_args!("{how} Scan on {}", Quoted(scan.alias)))
+            line.push_str(scan_type(scan))?;
+            if let Some(ScanIndex { index, .. }) = scan.index {
+                append(line, format_args!(" using {}", Quoted(index.name)))?;
+            }
+            append(line, format_args!(" on {}", Quoted(scan.alias)))
         }
         OperatorKind::Values { rows } => match rows {
             [[]] => line.push_str("Result"),
@@ -692,12 +694,21 @@ fn write_title(line: &mut String<'_>, operator: &Operator<'_>, id: OperatorId) -
     }
 }
 
+/// How a scan finds its rows.
+fn scan_type(scan: &Scan<'_>) -> &'static str {
+    match scan.index {
+        _ if matches!(scan.source, TableSource::Engine(_)) => "Function Scan",
+        None if scan.ranges.is_empty() => "Seq Scan",
+        None => "Key Scan",
+        Some(ScanIndex { is_only: false, .. }) => "Index Scan",
+        Some(ScanIndex { is_only: true, .. }) => "Index Only Scan",
+    }
+}
+
 /// The kind of an operator in JSON, as PostgreSQL calls it where it has it.
 fn node_type(kind: &OperatorKind<'_>) -> &'static str {
     match kind {
-        OperatorKind::Scan(Scan { source: TableSource::Engine(_), .. }) => "Function Scan",
-        OperatorKind::Scan(Scan { range: Some(_), .. }) => "Key Scan",
-        OperatorKind::Scan(_) => "Seq Scan",
+        OperatorKind::Scan(scan) => scan_type(scan),
         OperatorKind::Values { rows: [[]] } => "Result",
         OperatorKind::Values { .. } => "Values Scan",
         OperatorKind::Filter { .. } => "Filter",
@@ -807,4 +818,34 @@ impl fmt::Display for FrameText {
             FrameExclusion::Ties => " EXCLUDE TIES",
         })
     }
+}
+
+/// Ranges of a scan that are shown.
+const RANGES_SHOWN: usize = 4;
+
+/// Writes what a range of a key holds.
+fn write_range<'a>(
+    line: &mut String<'_>,
+    table: &StoredTable<'a>,
+    key: &[KeyColumn],
+    range: &KeyRange<'a>,
+) -> Result<(), AllocError> {
+    let bounds = [(range.lower, " > ", " >= "), (range.upper, " < ", " <= ")];
+    let bounds = bounds.into_iter().filter_map(|(bound, excluded, included)| match bound {
+        Bound::Excluded(value) => Some((range.prefix.len(), excluded, value)),
+        Bound::Included(value) => Some((range.prefix.len(), included, value)),
+        Bound::Unbounded => None,
+    });
+    let equal = |value: &Value<'a>| if value.is_null() { " IS " } else { " = " };
+    let equalities = range.prefix.iter().enumerate().map(|(index, value)| (index, equal(value), *value));
+    for (index, (part, operator, value)) in equalities.chain(bounds).enumerate() {
+        let column = key.get(part).and_then(|part| table.columns.get(part.column as usize));
+        line.push_str(if index > 0 { ", " } else { "" })?;
+        append(line, format_args!("{}{operator}", Quoted(column.map_or("?", |column| column.name))))?;
+        match column {
+            Some(column) if !value.is_null() => write_literal(line, value, column.ty)?,
+            _ => line.push_str("NULL")?,
+        }
+    }
+    Ok(())
 }

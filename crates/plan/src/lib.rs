@@ -65,7 +65,7 @@ pub use error::{
     AggregatePlace, CallProblem, ClauseProblem, CopyProblem, CountProblem, DefinitionProblem, Error, Hint,
     NameProblem, ParameterProblem, Remedy,
 };
-pub use optimizer::key_range::{RunRange, range_of_run};
+pub use optimizer::key_range::{RunRanges, ranges_of_run};
 pub use optimizer::selectivity;
 pub use parameter::PARAMETER_NUMBER_MAX;
 pub use physical::PhysicalPlan;

@@ -10,11 +10,12 @@
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
 //!
-//! `lower` asks `join_order` for inner joins, `key_range` for each scan of a stored table, and `known` for sizes, which has them
+//! `lower` asks `join_order` for inner joins, `access` for each scan of a stored table (which asks `key_range`), and `known` for sizes, which has them
 //! of the tables' statistics by `selectivity`, or else of the guesses in `estimate`. `tree` tells which
 //! node makes a column, `selectivity` what statistics say of conditions. Lists and maps of the passes lie in a scratch arena under
 //! the same budget and are given back when the plan is done.
 
+mod access;
 mod estimate;
 mod inline;
 mod join_order;

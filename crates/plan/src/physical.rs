@@ -30,7 +30,7 @@ use cofferdam_types::{Type, Value};
 
 use crate::Span;
 use crate::expr::{Column, Expr};
-use crate::table::{EngineTable, StoredTable, TableSource};
+use crate::table::{EngineTable, StoredIndex, StoredTable, TableSource};
 
 /// A position in the plan's list of operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -340,11 +340,25 @@ pub struct Scan<'a> {
     pub conjuncts: &'a [&'a Expr<'a>],
     /// Which of the read columns are handed on, by position in `projection`: a column that only the filter needs is not.
     pub output: &'a [u32],
-    /// The part of the key's order outside of which no row passes the conjuncts; only of stored tables. The conjuncts that
-    /// say so are tested nevertheless.
-    pub range: Option<&'a KeyRange<'a>>,
+    /// The index that is read instead of the table, or that leads to its rows; only of stored tables.
+    pub index: Option<&'a ScanIndex<'a>>,
+    /// The parts of the order of the table's key, or of the index's, outside of which no row passes the conjuncts: ascending, without
+    /// a key in common; empty for all of it. Only of stored tables. The conjuncts that say so are tested nevertheless. Values of
+    /// parameters are not among them: see [`ranges_of_run`](crate::ranges_of_run).
+    pub ranges: &'a [KeyRange<'a>],
+    /// The most rows that it reads, where each range is of a unique key; `None` where that is not known.
+    pub rows_max: Option<usize>,
     /// What the conjuncts say of columns of the table, for leaving out pages without reading them; only of stored tables.
     pub column_ranges: &'a [ColumnRange<'a>],
+}
+
+/// How an index is used by a scan.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanIndex<'a> {
+    /// The index.
+    pub index: &'a StoredIndex<'a>,
+    /// Whether it has every column that is read, exactly as the table has it.
+    pub is_only: bool,
 }
 
 /// Bounds outside of which no value of a column passes a scan's conjuncts; NULL does not pass either. They have the
@@ -359,9 +373,9 @@ pub struct ColumnRange<'a> {
     pub upper: Bound<Value<'a>>,
 }
 
-/// A part of the order of a table's key: the rows whose first key columns equal `prefix` and whose next one lies within
-/// the bounds. Values have the types of their columns and are not NULL; bounds are those of values, whatever the
-/// direction of the column.
+/// A part of the order of a key: the rows whose first key columns equal `prefix`, where NULL equals NULL, and whose next one lies within
+/// the bounds. Values have the types of their columns; bounds are not NULL and those of values, whatever the
+/// direction of the column, and with one of them NULL is outside.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyRange<'a> {
     /// Values of the first key columns.

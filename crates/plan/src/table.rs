@@ -110,6 +110,9 @@ pub struct StoredIndex<'a> {
     pub name: &'a str,
     /// The columns of the table that it sorts by, most significant first; those of the key follow where it is not unique.
     pub columns: &'a [u32],
+    /// All that it sorts by, and all that it has: these columns in their orders, then the columns of the table's key that are not among
+    /// them. Where the table has no key, the number of the row, behind its last column, stands for that.
+    pub key: &'a [KeyColumn],
     /// Whether no two rows share the values of its columns.
     pub is_unique: bool,
     /// Whether it was made with the table, for a constraint of its name.

@@ -106,32 +106,46 @@ impl EncodedRange {
         range: &KeyRange<'_>,
         alloc: &BudgetAlloc,
     ) -> Result<EncodedRange, Error> {
-        let encode = |values: &[Value<'_>]| -> Result<Bytes, Error> {
-            let mut bytes = Vec::new_in(alloc.clone());
+        let mut encoded = EncodedRange { from: Vec::new_in(alloc.clone()), to: None };
+        encoded.set(table, schema, range)?;
+        Ok(encoded)
+    }
+
+    /// Becomes another range; its buffers are used again.
+    pub(crate) fn set(
+        &mut self,
+        table: TableId,
+        schema: &Schema<'_>,
+        range: &KeyRange<'_>,
+    ) -> Result<(), Error> {
+        let encode = |values: &[Value<'_>], mut bytes: Bytes| -> Result<Bytes, Error> {
+            bytes.clear();
             put_prefix(table, schema.key, values, &mut bytes)?;
             Ok(bytes)
         };
-        let nothing = || Vec::new_in(alloc.clone());
-        let from = match range.from {
-            Bound::Unbounded => nothing(),
-            Bound::Included(values) => encode(values)?,
+        let alloc = self.from.allocator().clone();
+        let from = core::mem::replace(&mut self.from, Vec::new_in(alloc.clone()));
+        self.from = match range.from {
+            Bound::Unbounded => Vec::new_in(alloc.clone()),
+            Bound::Included(values) => encode(values, from)?,
             // No key has only bytes of FF, so there is a successor.
             // Behind all keys there is nothing: of no values, every key begins with them.
-            Bound::Excluded(values) => match successor(encode(values)?) {
+            Bound::Excluded(values) => match successor(encode(values, from)?) {
                 Some(bytes) => bytes,
                 None => {
-                    let mut bytes = nothing();
+                    let mut bytes = Vec::new_in(alloc.clone());
                     put(&mut bytes, &[u8::MAX])?;
                     bytes
                 }
             },
         };
-        let to = match range.to {
+        let to = self.to.take().unwrap_or_else(|| Vec::new_in(alloc));
+        self.to = match range.to {
             Bound::Unbounded => None,
-            Bound::Included(values) => successor(encode(values)?),
-            Bound::Excluded(values) => Some(encode(values)?),
+            Bound::Included(values) => successor(encode(values, to)?),
+            Bound::Excluded(values) => Some(encode(values, to)?),
         };
-        Ok(EncodedRange { from, to })
+        Ok(())
     }
 
     /// The keys that begin with some bytes.

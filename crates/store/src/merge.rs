@@ -405,6 +405,13 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
+    /// Forgets where it is: it begins again with the first key of what it is attached to next.
+    pub(crate) fn restart(&mut self) {
+        self.last.place = Place::Nowhere;
+        self.last.versions = KeyVersions::default();
+        self.heads.clear();
+    }
+
     /// Goes on with other sources, all of which begin at [`Merge::position`] or before it.
     ///
     /// # Errors

@@ -149,6 +149,36 @@ impl Row<'_, '_> {
     }
 }
 
+impl Row<'_, '_> {
+    /// Gives the values of some columns, which ascend, to `visit`, each with its place among these.
+    ///
+    /// # Errors
+    /// As [`Row::value`]; those of `visit`.
+    pub fn each(
+        &mut self,
+        columns: &[u16],
+        mut visit: impl FnMut(usize, Value<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let RowPlace::Encoded(bytes) = &self.place else {
+            return (columns.iter().enumerate())
+                .try_for_each(|(place, column)| visit(place, self.value((*column).into())?));
+        };
+        let (mut rest, mut place) = (*bytes, 0);
+        for (column, ty) in self.schema.columns.iter().enumerate() {
+            if place == columns.len() {
+                break;
+            }
+            let (value, used) = decode_row(rest, ty.ty).expect("it was encoded by the store");
+            rest = &rest[used..];
+            if usize::from(columns[place]) == column {
+                visit(place, value)?;
+                place += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<'r> View<'r> {
     /// Gives the newest version of a key that is seen to `visit`.
     pub(crate) fn seek<'a, T>(

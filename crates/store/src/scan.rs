@@ -196,6 +196,19 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// Begins again, with another range. What was taken for the range before is kept and used again, and of its own transaction the scan
+    /// sees what it saw there.
+    ///
+    /// # Errors
+    /// As [`Scan::new`].
+    pub fn restart(&mut self, range: &KeyRange<'_>) -> Result<(), Error> {
+        self.range.set(self.table.id(), &self.schema, range)?;
+        self.merge.restart();
+        self.detach();
+        (self.is_alone, self.is_done) = (false, false);
+        Ok(())
+    }
+
     /// The encoded key of the last row that was given, or of a row behind it; for scans that have no columns.
     pub(crate) fn last_key(&self) -> Option<&[u8]> {
         debug_assert!(!self.is_alone);

@@ -192,7 +192,9 @@ impl Query {
             projection: self.plans.list(projection),
             conjuncts: self.plans.list(conjuncts),
             output: self.plans.list(output),
-            range: None,
+            index: None,
+            ranges: &[],
+            rows_max: None,
             column_ranges: &[],
         };
         self.push(OperatorKind::Scan(scan), columns)

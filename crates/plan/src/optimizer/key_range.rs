@@ -1,15 +1,20 @@
-//! Finds the part of a table that a scan has to look at: of its key's order, and by what its pages' columns lie between.
+//! Finds the parts of an order of keys that a scan has to look at, of a table's key or of an index, and by what its pages'
+//! columns lie between.
 //!
-//! A conjunct that compares a key column with a constant of its type bounds it. The range is made of equalities for the
-//! first columns of the key and of bounds for the next one (of several values of an `IN`, the least and the greatest);
-//! whatever is of another form (other columns, casts of the column, disjunctions) does not narrow it. The conjuncts stay in the scan: a range may leave out rows that do not pass,
-//! and never has to.
+//! A conjunct that compares a key column with constants of its type bounds it. A range is made of equalities for the
+//! first columns of the key and of bounds for the next one; an `IN` makes a range of each of its values, as long as there are not
+//! too many. Whatever is of another form (other columns, casts of the column, disjunctions) does not narrow it. The conjuncts stay
+//! in the scan: a range may leave out rows that do not pass, and never has to.
 //!
-//! Values of parameters are known when the plan runs: [`range_of_run`] does the same then.
+//! Values of parameters are known when the plan runs: [`ranges_of_run`] does the same then.
 //!
 //! ```text
-//! PRIMARY KEY (a, b, c)     WHERE b >= 3 AND a = 1 AND b < 9 AND c = 7     ──>   a = 1, 3 <= b < 9
+//! KEY (a, b, c)     WHERE b >= 3 AND a = 1 AND b < 9 AND c = 7     ──>   a = 1, 3 <= b < 9
+//!                   WHERE a IN (2, 1) AND b = 5                    ──>   a = 1, b = 5     a = 2, b = 5
 //! ```
+//!
+//! - **K1** Ranges ascend in the order of the key and share no key: constants that are equal have equal keys
+//!   (`cofferdam_types::key`), so each is taken once.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -18,9 +23,13 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
-use crate::expr::{BinaryOp, Expr, ExprKind};
+use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::logical::ColumnId;
 use crate::physical::{ColumnRange, KeyRange, Scan};
-use crate::table::StoredTable;
+use crate::table::{KeyColumn, StoredTable};
+
+/// The most ranges of a scan. Of longer lists only the least and the greatest value bound it.
+const RANGES_MAX: usize = 1024;
 
 /// What one conjunct says about a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,30 +39,69 @@ enum Limit<'a> {
     Upper(Bound<Value<'a>>),
 }
 
-/// What a column is compared with.
+/// What stands for the values of parameters until these are known: neither compared with others nor kept.
+const STAND_IN: Value<'static> = Value::Boolean(true);
+
+/// What the columns and constants of conjuncts are.
 #[derive(Clone, Copy, Debug)]
-struct Given<'g, 'a> {
-    /// The columns of the table that columns of the conjuncts are; `None` if they are the same.
-    projection: Option<&'g [u32]>,
-    /// The values of parameters, if they are known.
-    parameters: &'g [Value<'a>],
+pub(super) struct Given<'g, 'a> {
+    columns: Columns<'g>,
+    parameters: Parameters<'g, 'a>,
 }
 
-impl<'a> Given<'_, 'a> {
-    const NOTHING: Given<'static, 'static> = Given { projection: None, parameters: &[] };
+/// Which numbers the columns of a table have in conjuncts over it.
+#[derive(Clone, Copy, Debug)]
+enum Columns<'g> {
+    /// That of the first one; the others follow.
+    From(ColumnId),
+    /// The position in this list.
+    Read(&'g [u32]),
+}
+
+/// Values of parameters.
+#[derive(Clone, Copy, Debug)]
+enum Parameters<'g, 'a> {
+    Known(&'g [Value<'a>]),
+    /// They will be known.
+    Later,
+}
+
+impl<'g, 'a> Given<'g, 'a> {
+    /// While planning: the first column of the table has the number `first`.
+    pub(super) const fn planning(first: ColumnId) -> Given<'static, 'static> {
+        Given { columns: Columns::From(first), parameters: Parameters::Later }
+    }
+
+    /// The same without parameters.
+    const fn constants(self) -> Given<'g, 'a> {
+        Given { parameters: Parameters::Known(&[]), ..self }
+    }
 
     fn is_column(&self, expr: &Expr<'_>, column: u32) -> bool {
         let ExprKind::Column(found) = expr.kind else { return false };
-        let of_table = |projection: &[u32]| projection.get(found as usize).copied();
-        self.projection.map_or(Some(found), of_table) == Some(column)
+        match self.columns {
+            Columns::From(first) => found.checked_sub(first) == Some(column),
+            Columns::Read(list) => list.get(found as usize) == Some(&column),
+        }
     }
 
     /// The value of what is the same for all rows.
     fn value(&self, expr: &Expr<'a>) -> Option<Value<'a>> {
-        match expr.kind {
-            ExprKind::Literal(value) => Some(value),
-            ExprKind::Parameter(number) => self.parameters.get(number.checked_sub(1)? as usize).copied(),
+        match (&expr.kind, self.parameters) {
+            (ExprKind::Literal(value), _) => Some(*value),
+            (ExprKind::Parameter(number), Parameters::Known(values)) => {
+                values.get(number.checked_sub(1)? as usize).copied()
+            }
+            (ExprKind::Parameter(_), Parameters::Later) => Some(STAND_IN),
             _ => None,
+        }
+    }
+
+    /// The same; NULL for what may be NULL later.
+    fn value_or_null(&self, expr: &Expr<'a>) -> Option<Value<'a>> {
+        match (&expr.kind, self.parameters) {
+            (ExprKind::Parameter(_), Parameters::Later) => Some(Value::Null),
+            _ => self.value(expr),
         }
     }
 
@@ -63,102 +111,244 @@ impl<'a> Given<'_, 'a> {
     }
 }
 
+/// What conjuncts say of a key: for how many of its first columns each range has a value, how many ranges there are, and whether they
+/// have bounds for the next column. Parameters count as constants that are not NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyShape {
+    equal: usize,
+    ranges: usize,
+    is_bounded: bool,
+    has_null: bool,
+}
+
+impl KeyShape {
+    /// Whether nothing is left out.
+    pub(super) fn is_open(self) -> bool {
+        self.equal == 0 && !self.is_bounded
+    }
+
+    /// How many columns of the key are narrowed.
+    pub(super) fn columns_count(self) -> usize {
+        self.equal + usize::from(self.is_bounded)
+    }
+
+    /// The most rows that the ranges lead to, where no two rows share the values of so many columns that are not NULL.
+    pub(super) fn rows_max(self, unique: usize) -> Option<usize> {
+        (unique > 0 && self.equal >= unique && !self.has_null).then_some(self.ranges)
+    }
+}
+
+/// What conjuncts say of a key.
+pub(super) fn key_shape(key: &[KeyColumn], conjuncts: &[&Expr<'_>], given: Given<'_, '_>) -> KeyShape {
+    let mut shape = KeyShape { equal: 0, ranges: 1, is_bounded: false, has_null: false };
+    for part in key {
+        if let Some(value) = equal_to(part.column, conjuncts, given) {
+            shape.has_null |= value.is_null();
+        } else if let Some(values) =
+            conjuncts.iter().find_map(|conjunct| list_of(conjunct, part.column, given))
+            && let count @ 1.. = values.iter().filter(|item| given.constant(item).is_some()).count()
+            && shape.ranges * count <= RANGES_MAX
+        {
+            shape.ranges *= count;
+        } else {
+            shape.is_bounded = is_bounded(part.column, conjuncts, given);
+            break;
+        }
+        shape.equal += 1;
+    }
+    shape
+}
+
+/// The ranges of a key that conjuncts leave, ascending; none for all of it.
+pub(super) fn key_ranges<'a>(
+    key: &[KeyColumn],
+    conjuncts: &[&Expr<'a>],
+    given: Given<'_, 'a>,
+    arena: &'a Arena,
+) -> Result<&'a [KeyRange<'a>], AllocError> {
+    // What is not known yet narrows nothing.
+    let given = if let Parameters::Later = given.parameters { given.constants() } else { given };
+    let mut prefixes: &'a [&'a [Value<'a>]] = &[&[]];
+    let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
+    for part in key {
+        if let Some(value) = equal_to(part.column, conjuncts, given) {
+            prefixes = longer(prefixes, &[value], arena)?;
+            continue;
+        }
+        if let Some(list) = conjuncts.iter().find_map(|conjunct| list_of(conjunct, part.column, given))
+            && let Some(values) = distinct_values(list, part.descending, given, arena)?
+            && prefixes.len() * values.len() <= RANGES_MAX
+        {
+            prefixes = longer(prefixes, values, arena)?;
+            continue;
+        }
+        (lower, upper) = tightest(limits(part.column, conjuncts, given));
+        break;
+    }
+    if prefixes == [&[][..]] && lower == Bound::Unbounded && upper == Bound::Unbounded {
+        return Ok(&[]);
+    }
+    Ok(arena.alloc_slice_from_iter(prefixes.iter().map(|prefix| KeyRange { prefix, lower, upper }))?)
+}
+
 /// What a scan has to look at in one run of its plan.
 #[derive(Clone, Copy, Debug)]
-pub struct RunRange<'a> {
-    /// As [`Scan::range`].
-    pub range: Option<&'a KeyRange<'a>>,
+pub struct RunRanges<'a> {
+    /// As [`Scan::ranges`].
+    pub ranges: &'a [KeyRange<'a>],
     /// As [`Scan::column_ranges`].
     pub column_ranges: &'a [ColumnRange<'a>],
     /// Whether no row can pass, since a parameter is NULL.
     pub is_empty: bool,
 }
 
-/// The part of a stored table that a scan has to look at when parameters have these values; what is made lives in `arena`.
+/// The parts of a stored table that a scan has to look at when parameters have these values; what is made lives in `arena`.
 ///
 /// # Errors
 /// The arena's budget has no room.
-pub fn range_of_run<'a>(
+pub fn ranges_of_run<'a>(
     scan: &Scan<'a>,
     table: &StoredTable<'a>,
     parameters: &[Value<'a>],
     arena: &'a Arena,
-) -> Result<RunRange<'a>, AllocError> {
+) -> Result<RunRanges<'a>, AllocError> {
     if parameters.is_empty() {
-        return Ok(RunRange { range: scan.range, column_ranges: scan.column_ranges, is_empty: false });
+        return Ok(RunRanges { ranges: scan.ranges, column_ranges: scan.column_ranges, is_empty: false });
     }
-    let given = Given { projection: Some(scan.projection), parameters };
+    let (columns, parameters) = (Columns::Read(scan.projection), Parameters::Known(parameters));
+    let given = Given { columns, parameters };
     let is_empty = scan.conjuncts.iter().any(|conjunct| compares_with_null(conjunct, given));
-    let range = key_range_of(table, scan.conjuncts, given, arena)?;
-    Ok(RunRange { range, column_ranges: column_ranges_of(table, scan.conjuncts, given, arena)?, is_empty })
+    let (key, column_ranges) = match scan.index {
+        Some(used) => (used.index.key, &[][..]),
+        None => (table.key, column_ranges(table, scan.conjuncts, given, arena)?),
+    };
+    Ok(RunRanges { ranges: key_ranges(key, scan.conjuncts, given, arena)?, column_ranges, is_empty })
 }
 
-/// Whether it is a comparison that is true for no row, since one side is NULL.
-fn compares_with_null(conjunct: &Expr<'_>, given: Given<'_, '_>) -> bool {
-    let ExprKind::Binary { op, left, right } = conjunct.kind else { return false };
-    let is_null = |expr: &Expr<'_>| match expr.kind {
-        ExprKind::Parameter(number) => {
-            given.parameters.get((number as usize).wrapping_sub(1)).is_some_and(Value::is_null)
+/// Whether it is a comparison that is true for no row, since what it compares with is NULL.
+fn compares_with_null<'a>(conjunct: &Expr<'a>, given: Given<'_, 'a>) -> bool {
+    let is_null = |expr: &Expr<'a>| {
+        matches!(expr.kind, ExprKind::Parameter(_)) && given.value(expr).is_some_and(|value| value.is_null())
+    };
+    match conjunct.kind {
+        ExprKind::Binary { op, left, right } => {
+            op.is_comparison()
+                && !matches!(op, BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom)
+                && (is_null(left) || is_null(right))
+        }
+        ExprKind::Between { low, high, negated: false, .. } => is_null(low) || is_null(high),
+        ExprKind::InList { list, negated: false, .. } => {
+            list.iter().all(|item| given.value(item).is_some_and(|value| value.is_null()))
         }
         _ => false,
-    };
-    op.is_comparison()
-        && !matches!(op, BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom)
-        && (is_null(left) || is_null(right))
+    }
 }
 
-/// The range of the table's key that conjuncts over the table's columns leave; `None` for all of it.
-pub(super) fn key_range<'a>(
-    table: &StoredTable<'a>,
-    conjuncts: &[&'a Expr<'a>],
+/// Which conjuncts narrow the first columns of a key.
+pub(super) fn bounds_of<'c>(
+    key: &[KeyColumn],
+    conjuncts: &[&'c Expr<'c>],
+    given: Given<'_, '_>,
+    scratch: &'c Arena,
+) -> Result<&'c [&'c Expr<'c>], AllocError> {
+    let mut found: Vec<'c, &'c Expr<'c>> = Vec::new_in(scratch);
+    for conjunct in conjuncts {
+        let narrows = |part: &KeyColumn| {
+            equal_to(part.column, &[conjunct], given).is_some() || is_bounded(part.column, &[conjunct], given)
+        };
+        if key.iter().any(narrows) {
+            found.push(conjunct)?;
+        }
+    }
+    Ok(found.into_slice())
+}
+
+/// Whether the conjuncts give bounds for a column.
+fn is_bounded(column: u32, conjuncts: &[&Expr<'_>], given: Given<'_, '_>) -> bool {
+    limits(column, conjuncts, given).next().is_some()
+}
+
+/// The constant that a column equals, NULL too.
+fn equal_to<'a>(column: u32, conjuncts: &[&Expr<'a>], given: Given<'_, 'a>) -> Option<Value<'a>> {
+    conjuncts.iter().find_map(|conjunct| match conjunct.kind {
+        ExprKind::Unary { op: UnaryOp::IsNull, arg } if given.is_column(arg, column) => Some(Value::Null),
+        ExprKind::Binary { op: BinaryOp::IsNotDistinctFrom, left, right } => {
+            match (given.is_column(left, column), given.is_column(right, column)) {
+                (true, _) => given.value_or_null(right),
+                (_, true) => given.value_or_null(left),
+                _ => None,
+            }
+        }
+        _ => limits_of(conjunct, column, given).into_iter().flatten().find_map(Limit::equal),
+    })
+}
+
+/// Each prefix with each of the values behind it.
+fn longer<'a>(
+    prefixes: &[&'a [Value<'a>]],
+    values: &[Value<'a>],
     arena: &'a Arena,
-) -> Result<Option<&'a KeyRange<'a>>, AllocError> {
-    key_range_of(table, conjuncts, Given::NOTHING, arena)
+) -> Result<&'a [&'a [Value<'a>]], AllocError> {
+    let mut list: Vec<'a, &'a [Value<'a>]> = Vec::with_capacity_in(prefixes.len() * values.len(), arena)?;
+    for prefix in prefixes {
+        for value in values {
+            let longer = prefix.iter().copied().chain([*value]);
+            let mut with: Vec<'a, Value<'a>> = Vec::with_capacity_in(prefix.len() + 1, arena)?;
+            with.extend(longer)?;
+            list.push(with.into_slice())?;
+        }
+    }
+    Ok(list.into_slice())
 }
 
-fn key_range_of<'a>(
-    table: &StoredTable<'a>,
-    conjuncts: &[&'a Expr<'a>],
+/// The list of what a conjunct has a column equal one of.
+fn list_of<'a>(conjunct: &Expr<'a>, column: u32, given: Given<'_, 'a>) -> Option<&'a [&'a Expr<'a>]> {
+    match conjunct.kind {
+        ExprKind::InList { arg, list, negated: false } if given.is_column(arg, column) => {
+            list.iter().all(|item| given.value(item).is_some()).then_some(list)
+        }
+        _ => None,
+    }
+}
+
+/// The distinct constants of a list that are not NULL, in the order of a key; `None` if there are none or too many.
+fn distinct_values<'a>(
+    list: &[&Expr<'a>],
+    descending: bool,
     given: Given<'_, 'a>,
     arena: &'a Arena,
-) -> Result<Option<&'a KeyRange<'a>>, AllocError> {
-    let mut prefix: Vec<'a, Value<'a>> = Vec::new_in(arena);
-    let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
-    for key in table.key {
-        let limits =
-            || conjuncts.iter().flat_map(|conjunct| limits_of(conjunct, key.column, given)).flatten();
-        if let Some(value) = limits().find_map(Limit::equal) {
-            prefix.push(value)?;
-            continue;
-        }
-        (lower, upper) = tightest(limits());
-        break;
-    }
-    if prefix.is_empty() && lower == Bound::Unbounded && upper == Bound::Unbounded {
+) -> Result<Option<&'a [Value<'a>]>, AllocError> {
+    if list.len() > RANGES_MAX {
         return Ok(None);
     }
-    Ok(Some(arena.alloc(KeyRange { prefix: prefix.into_slice(), lower, upper })?))
+    let mut values: Vec<'a, Value<'a>> = Vec::with_capacity_in(list.len(), arena)?;
+    values.extend(list.iter().filter_map(|item| given.constant(item)))?;
+    values.sort_unstable_by(|a, b| if descending { b.total_cmp(a) } else { a.total_cmp(b) });
+    let mut kept = 0;
+    for index in 0..values.len() {
+        if kept == 0 || values[kept - 1].total_cmp(&values[index]).is_ne() {
+            values[kept] = values[index];
+            kept += 1;
+        }
+    }
+    values.truncate(kept);
+    Ok(if values.is_empty() { None } else { Some(values.into_slice()) })
 }
 
 /// What the conjuncts say of each column by itself, columns of which they say nothing left out.
 pub(super) fn column_ranges<'a>(
     table: &StoredTable<'a>,
-    conjuncts: &[&'a Expr<'a>],
-    arena: &'a Arena,
-) -> Result<&'a [ColumnRange<'a>], AllocError> {
-    column_ranges_of(table, conjuncts, Given::NOTHING, arena)
-}
-
-fn column_ranges_of<'a>(
-    table: &StoredTable<'a>,
-    conjuncts: &[&'a Expr<'a>],
+    conjuncts: &[&Expr<'a>],
     given: Given<'_, 'a>,
     arena: &'a Arena,
 ) -> Result<&'a [ColumnRange<'a>], AllocError> {
+    let given = if let Parameters::Later = given.parameters { given.constants() } else { given };
     let mut ranges = Vec::new_in(arena);
+    if conjuncts.is_empty() {
+        return Ok(&[]);
+    }
     for column in 0..table.columns.len() as u32 {
-        let limits = conjuncts.iter().flat_map(|conjunct| limits_of(conjunct, column, given)).flatten();
-        let (lower, upper) = tightest(limits);
+        let (lower, upper) = tightest(limits(column, conjuncts, given));
         if lower != Bound::Unbounded || upper != Bound::Unbounded {
             ranges.push(ColumnRange { column, lower, upper })?;
         }
@@ -188,6 +378,15 @@ impl<'a> Limit<'a> {
             Limit::Lower(_) | Limit::Upper(_) => None,
         }
     }
+}
+
+/// What conjuncts say about a column.
+fn limits<'c, 'a>(
+    column: u32,
+    conjuncts: &'c [&Expr<'a>],
+    given: Given<'c, 'a>,
+) -> impl Iterator<Item = Limit<'a>> + 'c {
+    conjuncts.iter().flat_map(move |conjunct| limits_of(conjunct, column, given)).flatten()
 }
 
 /// What a conjunct says about a column: at most two limits.

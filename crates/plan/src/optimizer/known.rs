@@ -1,7 +1,7 @@
 //! What is known of the values of a plan's columns, and how many rows its conditions keep by that.
 //!
 //! Statistics are asked for once, for the columns of stored tables that conditions, joins and groups read, and only where
-//! there is something to decide: a plan of one table without groups is what it is. Columns that are other names of such a column share
+//! there is something to decide: a plan of one table without groups or indexes is what it is. Columns that are other names of such a column share
 //! what is known of it.
 
 use core::ops::Bound;
@@ -10,7 +10,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
-use super::{estimate, selectivity};
+use super::{access, estimate, selectivity};
 use crate::catalog::{Catalog, CatalogError};
 use crate::expr::walk::PostOrder;
 use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
@@ -286,7 +286,7 @@ impl<'s, 'a> Known<'s, 'a> {
     }
 }
 
-/// Whether sizes decide anything in a plan: the order of joins, the side that is held, how much groups take.
+/// Whether sizes decide anything in a plan: the order of joins, the side that is held, how much groups take, whether an index is used.
 fn decides(plan: &LogicalPlan<'_>) -> bool {
     plan.nodes.iter().any(|kind| {
         matches!(
@@ -294,7 +294,12 @@ fn decides(plan: &LogicalPlan<'_>) -> bool {
             LogicalKind::Join(_)
                 | LogicalKind::Aggregate { groups: [_, ..], .. }
                 | LogicalKind::Distinct { .. }
-        )
+        ) || match *kind {
+            LogicalKind::Scan { source: TableSource::Stored(table), first, conjuncts, .. } => {
+                access::is_choice(table, first, conjuncts)
+            }
+            _ => false,
+        }
     })
 }
 

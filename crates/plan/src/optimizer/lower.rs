@@ -8,8 +8,9 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
+use super::access::WayToRead;
 use super::estimate;
-use super::key_range::{column_ranges, key_range};
+use super::key_range::{Given, column_ranges};
 use super::known::Known;
 use super::needs::{Needs, needs};
 use super::push_filters::Filters;
@@ -514,27 +515,34 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         }
         let ordered = estimate::cheap_first(conjuncts, self.scratch)?;
         let placed = self.placed_exprs(ordered, &read_layout, 0)?;
-        let (range, column_ranges) = match source {
-            TableSource::Stored(table) => {
-                let all = self.scratch.alloc_slice_from_iter(first..first + count as u32)?;
-                let over_table = self.placed_exprs(conjuncts, all, 0)?;
-                (key_range(table, over_table, self.arena)?, column_ranges(table, over_table, self.arena)?)
-            }
-            TableSource::File(_) | TableSource::Engine(_) => (None, &[][..]),
+        let projection = &*projection.into_slice();
+        let base_rows = estimate::source_rows(source);
+        let way = match source {
+            TableSource::Stored(table) => self.way_to_read(table, first, conjuncts, projection, base_rows)?,
+            TableSource::File(_) | TableSource::Engine(_) => WayToRead::default(),
         };
         let scan = Scan {
             source,
             alias,
-            projection: projection.into_slice(),
+            projection,
             conjuncts: placed,
             output: output.into_slice(),
-            range,
-            column_ranges,
+            index: way.index,
+            ranges: way.ranges,
+            rows_max: way.rows_max,
+            column_ranges: match (source, way.index) {
+                (TableSource::Stored(table), None) => {
+                    column_ranges(table, conjuncts, Given::planning(first), self.arena)?
+                }
+                _ => &[],
+            },
         };
-        let base_rows = estimate::source_rows(source);
-        let rows = match is_one_row(&scan) {
-            true => 1.0,
-            false => base_rows * self.known.share(conjuncts, self.scratch)?,
+        let rows = match way.rows_max {
+            Some(1) => 1.0,
+            most => {
+                let rows = base_rows * self.known.share(conjuncts, self.scratch)?;
+                most.map_or(rows, |most| rows.min(most as f64))
+            }
         };
         let columns = self.described(&layout)?;
         let operator = self.push(OperatorKind::Scan(scan), columns, rows, 0.0)?;
@@ -989,11 +997,3 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
 const ROWS_OF_A_ROUND: f64 = 100.0;
 /// A guess of the rows of a set-returning function.
 const ROWS_OF_A_CALL: f64 = 100.0;
-
-/// Whether the scan gives the value of every column of a key, which no two rows share.
-fn is_one_row(scan: &Scan<'_>) -> bool {
-    match (scan.source, scan.range) {
-        (TableSource::Stored(table), Some(range)) => range.prefix.len() == table.key.len(),
-        _ => false,
-    }
-}
