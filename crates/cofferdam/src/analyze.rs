@@ -129,7 +129,7 @@ impl<'s> Analyze<'s> {
     ) -> Result<&'a [Measured], Error> {
         let plan = &self.explained.plan;
         let tables = match plan.reads_stored_tables() {
-            true => statement.connection().transaction().tables(arena)?,
+            true => statement.connection().state().tables(arena)?,
             false => Tables::None,
         };
         let run = || {
@@ -153,7 +153,7 @@ impl<'s> Analyze<'s> {
         let store = connection.database().store_to_change()?;
         let plan = &self.explained.plan;
         guarded(|| {
-            connection.transaction().change(verb, store, statement, |changes| {
+            connection.state().change(verb, store, statement, |changes| {
                 let run = || {
                     let mut execution =
                         self.workspace.execute_with(plan, values, Tables::Lent(changes), &is_cancelled)?;

@@ -1,20 +1,22 @@
 //! A connection: tables by name, and statements one after the other or several at once.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use cofferdam_sql::statements;
 use cofferdam_types::Type;
 
 use crate::catalog::Tables;
 use crate::database::Database;
 use crate::error::Error;
+use crate::guard::Transaction;
 use crate::params::Params;
 use crate::prepared::Prepared;
 use crate::rows::{Row, Rows};
-use crate::session::Session;
+use crate::session::{Session, TIMEOUT_MS_MAX};
 use crate::statement::{Statement, Text};
 use crate::transaction::TransactionState;
+use crate::watch::{Canceller, ProgressHandler, Watch};
 
 /// A connection to a database.
 ///
@@ -31,7 +33,7 @@ pub struct Connection {
     tables: Tables,
     transaction: TransactionState,
     session: Session,
-    is_cancelled: Arc<AtomicBool>,
+    watch: Watch,
 }
 
 impl Connection {
@@ -39,8 +41,8 @@ impl Connection {
         let tables = Tables::new(database.db())?;
         let transaction =
             TransactionState::new(database.store(), database.db(), database.tables_version_counter())?;
-        let (session, is_cancelled) = (Session::new(), Arc::new(AtomicBool::new(false)));
-        Ok(Connection { database, tables, transaction, session, is_cancelled })
+        let (session, watch) = (Session::new(), Watch::default());
+        Ok(Connection { database, tables, transaction, session, watch })
     }
 
     /// The database.
@@ -170,16 +172,104 @@ impl Connection {
         self.query_with(sql, params, |rows| rows.run_out())
     }
 
+    /// Runs the statements of a text one after the other, each of them as [`Connection::execute`] does: outside of a transaction each is
+    /// one of its own. Answers are thrown away.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute_batch("CREATE TABLE t (n integer); INSERT INTO t VALUES (1), (2);")?;
+    /// assert_eq!(connection.query_row("SELECT sum(n) FROM t", |row| row.get::<i64>(0))?, 3);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the first statement that fails, with its place in the whole text; those before it have been run.
+    pub fn execute_batch(&self, sql: &str) -> Result<(), Error> {
+        for span in statements(sql) {
+            let (start, end) = (span.start as usize, span.start as usize + span.len as usize);
+            self.execute(&sql[start..end]).map_err(|error| error.moved(span.start))?;
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction that is rolled back when the value goes, unless it is committed.
+    ///
+    /// # Errors
+    /// 25001 when the connection is in one already; [`Error::OutOfMemory`].
+    pub fn transaction(&self) -> Result<Transaction<'_>, Error> {
+        Transaction::new(self, false)
+    }
+
+    /// The same of a transaction that changes nothing (25006): it sees the tables as they were when it began.
+    ///
+    /// # Errors
+    /// As [`Connection::transaction`].
+    pub fn read_transaction(&self) -> Result<Transaction<'_>, Error> {
+        Transaction::new(self, true)
+    }
+
+    /// Ends statements that run longer than this, counted from when they begin to run, with SQLSTATE 57014; `None` lets them run as
+    /// long as they like, as at first. It is the setting `statement_timeout`, in whole milliseconds. It is asked before each batch of rows and
+    /// inside of long work.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.set_statement_timeout(Some(Duration::from_millis(5)));
+    /// let endless = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
+    /// let error = connection.execute(endless).unwrap_err();
+    /// assert_eq!(error.sqlstate(), "57014");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn set_statement_timeout(&self, timeout: Option<Duration>) {
+        // Not below what is asked for, and some time where some is asked for.
+        let ms = timeout.map_or(0, |timeout| timeout.as_nanos().div_ceil(1_000_000).max(1));
+        self.session.set_statement_timeout_ms(u64::try_from(ms).unwrap_or(u64::MAX).min(TIMEOUT_MS_MAX));
+    }
+
+    /// How long statements may run.
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        Some(self.session.statement_timeout_ms()).filter(|ms| *ms > 0).map(Duration::from_millis)
+    }
+
+    /// Has this called every so often while a statement runs (before each batch of rows, and inside of long work), in place of what was
+    /// called before; when it returns `true`, the statement ends with SQLSTATE 57014. It may use the connection for nothing else than to
+    /// look at its budgets.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let calls = Arc::new(AtomicU64::new(0));
+    /// let counted = Arc::clone(&calls);
+    /// connection.set_progress_handler(Some(Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) >= 20)));
+    /// let endless = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
+    /// let error = connection.execute(endless).unwrap_err();
+    /// assert_eq!((error.sqlstate(), calls.load(Ordering::Relaxed)), ("57014", 21));
+    /// connection.set_progress_handler(None);
+    /// connection.execute("SELECT 1")?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn set_progress_handler(&self, handler: Option<ProgressHandler>) {
+        self.watch.set_handler(handler);
+    }
+
     /// A handle that cancels the statements of this connection from another thread or a signal's handler.
     pub fn canceller(&self) -> Canceller {
-        Canceller { flag: Arc::clone(&self.is_cancelled) }
+        Canceller::new(&self.watch)
     }
 
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }
 
-    pub(crate) fn transaction(&self) -> &TransactionState {
+    pub(crate) fn state(&self) -> &TransactionState {
         &self.transaction
     }
 
@@ -187,32 +277,7 @@ impl Connection {
         &self.session
     }
 
-    /// What was cancelled before is over.
-    pub(crate) fn forget_cancels(&self) {
-        self.is_cancelled.store(false, Ordering::Relaxed);
-    }
-
-    pub(crate) fn cancel_flag(&self) -> &AtomicBool {
-        &self.is_cancelled
-    }
-}
-
-/// Cancels the statements of a connection: see [`Connection::canceller`].
-#[derive(Clone, Debug)]
-pub struct Canceller {
-    flag: Arc<AtomicBool>,
-}
-
-impl Canceller {
-    /// Ends every statement that runs on the connection now with SQLSTATE 57014, at its next batch. Statements that are
-    /// prepared later are not affected.
-    pub fn cancel(&self) {
-        self.flag.store(true, Ordering::Relaxed);
-    }
-
-    /// The flag that [`Canceller::cancel`] sets, for those who can set a flag and call nothing: registries of signal
-    /// handlers.
-    pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.flag)
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use cofferdam_arena::{Budget, BudgetOptions};
+use cofferdam_arena::{Budget, BudgetOptions, MemoryTree};
 #[cfg(unix)]
 use cofferdam_arena::{Reservoir, ReservoirOptions};
 use cofferdam_exec::{SpillCounts, SpillSpace, TemporaryFile};
@@ -156,6 +156,29 @@ impl Database {
     /// node `db` below the parent in the options. [`Budget::memory_tree`] shows who holds what below it.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Who holds what of the memory, as a tree that prints as a table. It shows how things are when it is printed;
+    /// [`Budget::walk`] of [`Database::budget`] gives the same node by node.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().memory_limit(4 << 20))?;
+    /// let connection = database.connect()?;
+    /// connection.query("SELECT 1", |rows| {
+    ///     rows.next_row()?;
+    ///     let tree = database.memory().to_string();
+    ///     assert!(tree.contains("4.0 MiB") && tree.contains("statement"));
+    ///     Ok(())
+    /// })?;
+    /// let held = |name: &str| database.budget().walk().find(|node| node.name.as_str() == name).map(|node| node.used_bytes);
+    /// assert!(held("process").unwrap() > 0);
+    /// assert_eq!(held("statement"), None);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn memory(&self) -> MemoryTree {
+        self.budget.memory_tree()
     }
 
     /// The budget `untracked` that [`Options::untracked`] guarantees something to. What the program takes from elsewhere is charged

@@ -218,6 +218,23 @@ impl Error {
             .with_hint("raise statement_timeout, or set it to 0")
     }
 
+    /// The error of a part of a text that begins at this byte of it.
+    pub(crate) fn moved(mut self, by: u32) -> Error {
+        match &mut self {
+            Error::Input(fault)
+            | Error::Retry(fault)
+            | Error::System(fault)
+            | Error::Restore(fault)
+            | Error::Defect(fault) => {
+                if let Some(span) = &mut fault.span {
+                    span.start = span.start.saturating_add(by);
+                }
+            }
+            Error::OutOfMemory(_) => {}
+        }
+        self
+    }
+
     /// A panic that was stopped at the statement.
     pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Error {
         let place = payload

@@ -26,7 +26,8 @@
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
 //! | `prepared`, `params` | [`Prepared`]: planned once, run with values for its parameters again and again |
 //! | `stored` | the store, on disk or in memory |
-//! | `transaction` | the transaction of a connection: what it reads and changes, its savepoints |
+//! | `transaction`, `guard` | the transaction of a connection: what it reads and changes, its savepoints; [`Transaction`], [`Savepoint`] |
+//! | `watch` | who ends a statement before it is through |
 //! | `introspect` | what the engine tells of itself in FROM: memory, settings, temporary files, tables |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
@@ -60,6 +61,7 @@ mod connection;
 mod database;
 mod error;
 mod from_value;
+mod guard;
 mod introspect;
 mod options;
 mod params;
@@ -70,21 +72,24 @@ mod settings;
 mod statement;
 mod stored;
 mod transaction;
+mod watch;
 mod write;
 
-pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, OutOfMemory, human_bytes};
+pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, NodeStats, OutOfMemory, human_bytes};
 pub use cofferdam_exec::{SpillCounts, TemporaryFile};
 pub use cofferdam_plan::Span;
 pub use cofferdam_plan::expr::Column;
 pub use cofferdam_sql::{Splitter, statements};
 pub use cofferdam_store::Worker;
 pub use cofferdam_types::{ArrayRef, Date, Decimal, Interval, Time, Timestamp, Type, Uuid, Value};
-pub use connection::{Canceller, Connection};
+pub use connection::Connection;
 pub use database::Database;
 pub use error::{Error, Fault, Remedy};
 pub use from_value::{ColumnIndex, FromValue, Mismatch};
+pub use guard::{Savepoint, Transaction};
 pub use options::{Options, parse_bytes};
 pub use params::{Params, ToValue};
 pub use prepared::Prepared;
 pub use rows::{Batch, CommandTag, Row, Rows};
 pub use statement::{Query, Statement, StatementKind};
+pub use watch::{Canceller, ProgressHandler};

@@ -90,7 +90,7 @@ impl<'c> Prepared<'c> {
             self.plan()?;
         }
         if !std::mem::take(&mut self.is_fresh) {
-            self.connection.forget_cancels();
+            self.connection.watch().forget_cancels();
         }
         self.reset();
         Ok(())

@@ -113,7 +113,7 @@ impl<'q> Rows<'q> {
             let outcome = execution.next_batch().map(|_| ());
             outcome.map_err(|error| statement.failed(error))
         })
-        .inspect_err(|_| statement.connection().transaction().fail())?;
+        .inspect_err(|_| statement.connection().state().fail())?;
         let batch = execution.batch();
         self.is_done = batch.is_none();
         self.rows_count += batch.map_or(0, |batch| batch.rows_count() as u64);

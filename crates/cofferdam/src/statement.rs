@@ -202,7 +202,7 @@ impl<'c> Statement<'c> {
 
     /// Whether the statement shall end: it is cancelled, or has run for as long as it may.
     pub(crate) fn ends(&self) -> bool {
-        self.deadline.ends(self.connection.cancel_flag())
+        self.deadline.ends(self.connection.watch().flag()) || self.connection.watch().handler_ends()
     }
 
     /// An error of a running plan.
@@ -251,9 +251,9 @@ impl<'c> Statement<'c> {
         self.plan.release();
         self.budget.clear_refusal();
         self.follow_limit();
-        self.connection.forget_cancels();
+        self.connection.watch().forget_cancels();
         let statement: &Statement<'_> = self;
-        guarded(|| prepare(statement)).inspect_err(|_| statement.connection.transaction().fail())
+        guarded(|| prepare(statement)).inspect_err(|_| statement.connection.state().fail())
     }
 }
 
@@ -312,7 +312,7 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, || statement.refused());
     let (database, arena) = (connection.database(), &statement.plan);
     let takes_parameters = statement.takes_parameters;
-    let catalog = StatementCatalog::new(connection.tables(), connection.transaction(), takes_parameters);
+    let catalog = StatementCatalog::new(connection.tables(), connection.state(), takes_parameters);
     let sql = statement.sql();
     // A statement with parameters is read as a whole: their types may follow from its last row.
     if sql.len() >= PIECES_BYTES_MIN
@@ -322,12 +322,12 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         && let Some(insert) = Insert::of(head.node())
     {
         budget.set_stage(&PLAN);
-        connection.transaction().admit()?;
+        connection.state().admit()?;
         let pieces = InsertPieces::bind(insert, &catalog, arena).map_err(failed)?;
         return write_of(statement, "INSERT", head, Write::Pieces(pieces));
     }
     let tree =
-        cofferdam_sql::parse_cancellable(sql, &statement.parse, connection.cancel_flag()).map_err(wrong)?;
+        cofferdam_sql::parse_cancellable(sql, &statement.parse, connection.watch().flag()).map_err(wrong)?;
 
     budget.set_stage(&PLAN);
     if let views::Statement::Form(form) = tree.statement()
@@ -335,7 +335,7 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     {
         return Ok(query_of(statement, StatementKind::Transaction, Work::Transaction(asked)));
     }
-    connection.transaction().admit()?;
+    connection.state().admit()?;
     match Kind::of(tree.statement()) {
         Kind::Query(query) => {
             let plan = plan_query(query, &catalog, arena).map_err(failed)?;
@@ -430,14 +430,14 @@ fn write_of<'s>(
     write: Write<'s>,
 ) -> Result<Query<'s>, Error> {
     let verb = form.form().name();
-    statement.connection.transaction().admit_change(verb)?;
+    statement.connection.state().admit_change(verb)?;
     Ok(query_of(statement, write.kind(), Work::Write { write, verb, tag }))
 }
 
 /// A statement that is run and explained. What changes tables has to be allowed to.
 fn analyze_of<'s>(statement: &'s Statement<'s>, analyze: Analyze<'s>) -> Result<Query<'s>, Error> {
     if let Some(verb) = analyze.verb() {
-        statement.connection.transaction().admit_change(verb)?;
+        statement.connection.state().admit_change(verb)?;
     }
     Ok(query_of(statement, StatementKind::Explain, Work::Analyze(analyze)))
 }
@@ -536,13 +536,13 @@ impl<'s> Query<'s> {
 
     /// The same with values for parameters.
     pub(crate) fn rows_with(&self, params: &dyn Params) -> Result<Rows<'_>, Error> {
-        let transaction = self.statement.connection.transaction();
+        let transaction = self.statement.connection.state();
         self.bind(params).and_then(|values| self.run(values)).inspect_err(|_| transaction.fail())
     }
 
     fn run<'r>(&'r self, values: &'r [Value<'r>]) -> Result<Rows<'r>, Error> {
         let (statement, connection) = (self.statement, self.statement.connection);
-        let transaction = connection.transaction();
+        let transaction = connection.state();
         statement.deadline.begin(connection.session());
         let (execution, tag, rows_count) = match &self.work {
             Work::Rows { plan, workspace, tag } => {

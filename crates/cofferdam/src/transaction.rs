@@ -360,14 +360,31 @@ impl TransactionState {
         outcome
     }
 
+    /// Begins a transaction of a connection that is in none.
+    ///
+    /// # Errors
+    /// 25001 in a transaction; what the store refuses.
+    pub(crate) fn begin(&self, read_only: bool) -> Result<(), Error> {
+        let mut inner = self.lock();
+        if inner.phase != Phase::Idle {
+            return Err(Error::input("25001", None, "there is already a transaction in progress"));
+        }
+        self.begin_in(&mut inner, read_only)
+    }
+
+    fn begin_in(&self, inner: &mut Inner, read_only: bool) -> Result<(), Error> {
+        let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
+        inner.transaction = self.store.get().map(begin).transpose()?;
+        inner.phase = Phase::Open;
+        inner.is_read_only = read_only;
+        Ok(())
+    }
+
     fn apply_alone(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
         let mut inner = self.lock();
         match (statement, inner.phase) {
             (TransactionStatement::Begin { read_only }, Phase::Idle) => {
-                let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
-                inner.transaction = self.store.get().map(begin).transpose()?;
-                inner.phase = Phase::Open;
-                inner.is_read_only = read_only;
+                self.begin_in(&mut inner, read_only)?;
                 Ok("BEGIN")
             }
             (TransactionStatement::Begin { .. }, Phase::Open) => Ok("BEGIN"),

@@ -80,7 +80,7 @@ impl<'s> Write<'s> {
         let store = database.store_to_change()?;
         let gives_back = matches!(self, Write::Drop(_) | Write::DropIndexes(_));
         let _reserve = gives_back.then(|| database.store().reserve(database.db()));
-        let outcome = connection.transaction().change(verb, store, statement, |changes| match self {
+        let outcome = connection.state().change(verb, store, statement, |changes| match self {
             Write::Rows { plan, workspace } => put(plan, workspace, values, changes, statement),
             Write::Pieces(pieces) => put_pieces(pieces, changes, statement),
             Write::Create(table) => create(table, changes, statement),
@@ -96,7 +96,7 @@ impl<'s> Write<'s> {
             }
         });
         if self.kind() == StatementKind::Definition {
-            connection.transaction().has_defined();
+            connection.state().has_defined();
         }
         outcome
     }

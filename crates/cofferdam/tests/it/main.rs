@@ -5,6 +5,7 @@ mod api;
 mod budgets;
 mod directories;
 mod explain;
+mod guards;
 mod index_reads;
 mod introspect;
 mod memory;

@@ -1,0 +1,181 @@
+//! Transactions and savepoints as values: what is not committed is rolled back when they go.
+//!
+//! ```text
+//!   Connection ──transaction()──> Transaction ──savepoint()──> Savepoint ──savepoint()──> …
+//!                                     │ commit                     │ release
+//!                                     └ drop: ROLLBACK             └ drop: ROLLBACK TO
+//! ```
+//!
+//! They do what `BEGIN`, `SAVEPOINT` and their like do as statements, and without parsing any. While a savepoint lives, the
+//! transaction that it stands in is borrowed, so that they end in order.
+
+use std::fmt::Write as _;
+use std::ops::Deref;
+
+use cofferdam_arena::InlineText;
+use cofferdam_plan::table::TransactionStatement;
+
+use crate::connection::Connection;
+use crate::error::Error;
+
+/// A transaction of a connection, from [`Connection::transaction`]. Statements run on it as on the connection. Unless it is committed,
+/// all that it did is forgotten when it is dropped.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// connection.execute("CREATE TABLE t (n integer)")?;
+/// let count = || connection.query_row("SELECT count(*) FROM t", |row| row.get::<i64>(0));
+///
+/// let transaction = connection.transaction()?;
+/// transaction.execute("INSERT INTO t VALUES (1), (2)")?;
+/// drop(transaction);
+/// assert_eq!(count()?, 0);
+///
+/// let mut transaction = connection.transaction()?;
+/// transaction.execute("INSERT INTO t VALUES (1)")?;
+/// let savepoint = transaction.savepoint()?;
+/// savepoint.execute("DELETE FROM t")?;
+/// savepoint.rollback()?;
+/// transaction.commit()?;
+/// assert_eq!(count()?, 1);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Transaction<'c> {
+    connection: &'c Connection,
+    is_over: bool,
+}
+
+impl<'c> Transaction<'c> {
+    pub(crate) fn new(connection: &'c Connection, read_only: bool) -> Result<Transaction<'c>, Error> {
+        connection.state().begin(read_only)?;
+        Ok(Transaction { connection, is_over: false })
+    }
+
+    /// Makes what the transaction did last.
+    ///
+    /// # Errors
+    /// 25P02 when a statement of it has failed: all of it is rolled back then; 40001 when another transaction has changed the same
+    /// rows; what the store refuses.
+    pub fn commit(mut self) -> Result<(), Error> {
+        self.is_over = true;
+        match self.connection.state().apply(TransactionStatement::Commit)? {
+            "COMMIT" => Ok(()),
+            _ => Err(Error::input(
+                "25P02",
+                None,
+                "a statement of the transaction had failed: it is rolled back",
+            )),
+        }
+    }
+
+    /// Forgets what the transaction did.
+    ///
+    /// # Errors
+    /// None today; dropping it does the same.
+    pub fn rollback(mut self) -> Result<(), Error> {
+        self.is_over = true;
+        self.connection.state().apply(TransactionStatement::Rollback).map(|_| ())
+    }
+
+    /// A point that the transaction can go back to.
+    ///
+    /// # Errors
+    /// 25P02 in a failed transaction; [`Error::OutOfMemory`].
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>, Error> {
+        Savepoint::new(self.connection, 1)
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Without an error: there is nobody to be told, and nothing is left to be done.
+            let _ = self.connection.state().apply(TransactionStatement::Rollback);
+        }
+    }
+}
+
+/// A point in a transaction, from [`Transaction::savepoint`]. What is done from there on is forgotten when it is dropped, and stays in
+/// the transaction when it is released. It is also the way back from a statement that has failed.
+#[derive(Debug)]
+pub struct Savepoint<'t> {
+    connection: &'t Connection,
+    depth: u32,
+    is_over: bool,
+}
+
+impl<'t> Savepoint<'t> {
+    fn new(connection: &'t Connection, depth: u32) -> Result<Savepoint<'t>, Error> {
+        connection.state().apply(TransactionStatement::Savepoint(name(depth).as_str()))?;
+        Ok(Savepoint { connection, depth, is_over: false })
+    }
+
+    /// Keeps what was done since, as part of the transaction.
+    ///
+    /// # Errors
+    /// 25P02 when a statement has failed since; what was done since is forgotten then, and the transaction goes on.
+    pub fn release(mut self) -> Result<(), Error> {
+        let name = name(self.depth);
+        self.connection.state().apply(TransactionStatement::Release(name.as_str()))?;
+        self.is_over = true;
+        Ok(())
+    }
+
+    /// Forgets what was done since. The transaction goes on, even if a statement had failed.
+    ///
+    /// # Errors
+    /// Those of the store; the transaction has failed then.
+    pub fn rollback(mut self) -> Result<(), Error> {
+        self.is_over = true;
+        self.back()
+    }
+
+    /// A point behind this one.
+    ///
+    /// # Errors
+    /// As [`Transaction::savepoint`].
+    pub fn savepoint(&mut self) -> Result<Savepoint<'_>, Error> {
+        Savepoint::new(self.connection, self.depth + 1)
+    }
+
+    fn back(&self) -> Result<(), Error> {
+        let name = name(self.depth);
+        self.connection.state().apply(TransactionStatement::RollbackTo(name.as_str()))?;
+        self.connection.state().apply(TransactionStatement::Release(name.as_str())).map(|_| ())
+    }
+}
+
+impl Deref for Savepoint<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Drop for Savepoint<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // A failure leaves a failed transaction, which its own end tells.
+            let _ = self.back();
+        }
+    }
+}
+
+/// The name of a savepoint, which no statement is likely to use.
+fn name(depth: u32) -> InlineText<24> {
+    let mut name = InlineText::EMPTY;
+    write!(name, "savepoint {depth}").expect("a number fits");
+    name
+}

@@ -1,0 +1,84 @@
+//! Who ends a statement before it is through: a [`Canceller`], a progress handler, and the time limit of `session`.
+//!
+//! A statement asks before each batch of rows, and inside of long work such as sorting and spilling. All three are the retryable error
+//! 57014.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is called every so often while a statement runs, with nothing locked: `true` ends the statement. It may be called by every
+/// thread that runs statements of the connection.
+pub type ProgressHandler = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What a connection has been told of that.
+#[derive(Default)]
+pub(crate) struct Watch {
+    is_cancelled: Arc<AtomicBool>,
+    has_handler: AtomicBool,
+    handler: Mutex<Option<ProgressHandler>>,
+}
+
+impl Watch {
+    /// What was cancelled before is over.
+    pub(crate) fn forget_cancels(&self) {
+        self.is_cancelled.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn flag(&self) -> &Arc<AtomicBool> {
+        &self.is_cancelled
+    }
+
+    pub(crate) fn set_handler(&self, handler: Option<ProgressHandler>) {
+        self.has_handler.store(handler.is_some(), Ordering::Relaxed);
+        // The one that goes is dropped with nothing locked.
+        let _before = {
+            let mut place = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *place, handler)
+        };
+    }
+
+    /// Whether the handler, if there is one, ends the statement.
+    pub(crate) fn handler_ends(&self) -> bool {
+        self.has_handler.load(Ordering::Relaxed) && self.ask_handler()
+    }
+
+    #[cold]
+    fn ask_handler(&self) -> bool {
+        let handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        handler.is_some_and(|handler| handler())
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("is_cancelled", &self.is_cancelled)
+            .field("has_handler", &self.has_handler)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cancels the statements of a connection: see [`Connection::canceller`](crate::Connection::canceller).
+#[derive(Clone, Debug)]
+pub struct Canceller {
+    flag: Arc<AtomicBool>,
+}
+
+impl Canceller {
+    pub(crate) fn new(watch: &Watch) -> Canceller {
+        Canceller { flag: Arc::clone(watch.flag()) }
+    }
+
+    /// Ends every statement that runs on the connection now with SQLSTATE 57014, at its next batch. Statements that are
+    /// prepared later are not affected.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag that [`Canceller::cancel`] sets, for those who can set a flag and call nothing: registries of signal
+    /// handlers.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
+    }
+}
