@@ -11,6 +11,7 @@
 //! | `position` | lines and columns |
 //! | `report` | errors with the place in the statement |
 //! | `untracked` | the counting global allocator, and its budget |
+//! | `watch` | how far a statement is, on a terminal |
 //! | `sql` | looking into SQL without running it |
 //! | `store` | checking, looking into and copying the directory of a database |
 //! | `demo` | TPC-H data, queries and answers |
@@ -37,6 +38,7 @@ mod sql;
 mod store;
 #[allow(unsafe_code)]
 mod untracked;
+mod watch;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -20,6 +20,7 @@ use crate::interrupt;
 use crate::position::Position;
 use crate::report::{Finding, Place, report};
 use crate::untracked::{LIMIT_BYTES, Untracked};
+use crate::watch::{Screen, Watch};
 use crate::{FAILED, USAGE, complain};
 
 /// What is written at a time.
@@ -45,7 +46,8 @@ const HELP: &str = "\
 pub(crate) struct Session {
     untracked: Untracked,
     connection: Connection,
-    out: BufWriter<StdoutLock<'static>>,
+    watch: Watch,
+    out: BufWriter<Screen>,
     mode: Mode,
     show_memory: bool,
     has_failed: bool,
@@ -118,8 +120,9 @@ impl Session {
     ) -> Result<Session, Refusal> {
         let (database, untracked) = open(directory, limits, "a session", room_bytes(directory.is_some()))?;
         let connection = database.connect().map_err(Refusal::Database)?;
-        let out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
-        Ok(Session { untracked, connection, out, mode, show_memory, has_failed: false })
+        let watch = Watch::new(connection.progress());
+        let out = BufWriter::with_capacity(OUTPUT_BYTES, watch.screen());
+        Ok(Session { untracked, connection, watch, out, mode, show_memory, has_failed: false })
     }
 
     /// The connection, to register tables.
@@ -250,22 +253,26 @@ impl Session {
     /// # Errors
     /// The output takes no more.
     pub(crate) fn run_statement(&mut self, sql: &str, place: Place<'_>) -> io::Result<()> {
-        let Session { untracked, connection, out, mode, show_memory, .. } = self;
+        let Session { untracked, connection, watch, out, mode, show_memory, .. } = self;
         let budget = connection.database().budget();
         let mut view = View {
             budget,
             untracked,
+            watch,
             out,
             canceller: connection.canceller(),
             mode: *mode,
             show_memory: *show_memory,
         };
+        watch.begin();
         let outcome = interrupt::busy(|| {
             let outcome = match connection.statement(sql) {
                 Ok(mut statement) => view.answer(&mut statement),
                 Err(error) => Err(error.into()),
             };
-            view.out.flush().map(|()| outcome)
+            let flushed = view.out.flush();
+            view.watch.end();
+            flushed.map(|()| outcome)
         })?;
         match outcome {
             Ok(()) => Ok(()),
@@ -310,10 +317,10 @@ impl Session {
     /// # Errors
     /// The output takes no more.
     pub(crate) fn show_tree(&mut self) -> io::Result<()> {
-        let Session { untracked, connection, out, mode, .. } = self;
+        let Session { untracked, connection, watch, out, mode, .. } = self;
         let budget = connection.database().budget();
         let canceller = connection.canceller();
-        View { budget, untracked, out, canceller, mode: *mode, show_memory: true }.memory()
+        View { budget, untracked, watch, out, canceller, mode: *mode, show_memory: true }.memory()
     }
 
     fn fail(&mut self, message: fmt::Arguments<'_>) {
@@ -326,7 +333,8 @@ impl Session {
 struct View<'v> {
     budget: &'v Budget,
     untracked: &'v mut Untracked,
-    out: &'v mut BufWriter<StdoutLock<'static>>,
+    watch: &'v Watch,
+    out: &'v mut BufWriter<Screen>,
     canceller: Canceller,
     mode: Mode,
     show_memory: bool,
@@ -357,6 +365,7 @@ impl View<'_> {
     /// Brings `untracked` up to date and shows the tree if it is asked for: with the rows, or beside them where a program
     /// reads these.
     fn memory(&mut self) -> io::Result<()> {
+        self.watch.end();
         if let Err(peak) = self.untracked.update() {
             let (peak, limit) = (human_bytes(peak), human_bytes(LIMIT_BYTES));
             complain(format_args!(

@@ -1,8 +1,10 @@
 //! A connection: tables by name, and statements one after the other or several at once.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cofferdam_exec::Progress;
 use cofferdam_sql::statements;
 use cofferdam_types::Type;
 
@@ -34,6 +36,7 @@ pub struct Connection {
     transaction: TransactionState,
     session: Session,
     watch: Watch,
+    progress: Arc<Progress>,
 }
 
 impl Connection {
@@ -41,8 +44,8 @@ impl Connection {
         let tables = Tables::new(database.db())?;
         let transaction =
             TransactionState::new(database.store(), database.db(), database.tables_version_counter())?;
-        let (session, watch) = (Session::new(), Watch::default());
-        Ok(Connection { database, tables, transaction, session, watch })
+        let (session, watch, progress) = (Session::new(), Watch::default(), Arc::new(Progress::new()));
+        Ok(Connection { database, tables, transaction, session, watch, progress })
     }
 
     /// The database.
@@ -263,6 +266,27 @@ impl Connection {
     /// A handle that cancels the statements of this connection from another thread or a signal's handler.
     pub fn canceller(&self) -> Canceller {
         Canceller::new(&self.watch)
+    }
+
+    /// How far the statement of this connection is that has begun last, to be looked at from another thread while it runs.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let progress = connection.progress();
+    /// connection.execute("CREATE TABLE t (n integer)")?;
+    /// connection.execute("INSERT INTO t VALUES (1), (2), (3)")?;
+    /// connection.execute("SELECT sum(n) FROM t")?;
+    /// assert_eq!((progress.rows_read(), progress.rows_expected()), (3, Some(3)));
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    pub(crate) fn progress_now(&self) -> &Progress {
+        &self.progress
     }
 
     pub(crate) fn tables(&self) -> &Tables {

@@ -76,7 +76,7 @@ mod watch;
 mod write;
 
 pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, NodeStats, OutOfMemory, human_bytes};
-pub use cofferdam_exec::{SpillCounts, TemporaryFile};
+pub use cofferdam_exec::{Progress, SpillCounts, TemporaryFile};
 pub use cofferdam_plan::Span;
 pub use cofferdam_plan::expr::Column;
 pub use cofferdam_sql::{Splitter, statements};

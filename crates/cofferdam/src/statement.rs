@@ -229,7 +229,8 @@ impl<'c> Statement<'c> {
         self.budget.set_stage(&ADMIT);
         self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
         let workspace = Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
-        Ok(workspace.spill_to(self.connection.database().spill_space()).tell_of(self.connection))
+        let workspace = workspace.spill_to(self.connection.database().spill_space());
+        Ok(workspace.tell_of(self.connection).report_to(self.connection.progress_now()))
     }
 
     /// Has the budget follow the connection's setting where that has changed: a limit that the caller has set stays otherwise.
@@ -544,6 +545,7 @@ impl<'s> Query<'s> {
         let (statement, connection) = (self.statement, self.statement.connection);
         let transaction = connection.state();
         statement.deadline.begin(connection.session());
+        connection.progress_now().begin();
         let (execution, tag, rows_count) = match &self.work {
             Work::Rows { plan, workspace, tag } => {
                 transaction.admit()?;

@@ -29,6 +29,7 @@ use crate::operators::name;
 use crate::pipeline::{
     Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot, has_room, headroom_bytes,
 };
+use crate::progress::Progress;
 use crate::spill::SpillSpace;
 use crate::statement::Statement;
 use crate::tables::{Changes, EngineRows, Tables};
@@ -53,6 +54,7 @@ pub struct Workspace<'s> {
     arenas: Vec<'s, Arena>,
     spill: Option<SpillSpace>,
     engine: Option<&'s dyn EngineRows>,
+    progress: Option<&'s Progress>,
 }
 
 impl<'s> Workspace<'s> {
@@ -75,7 +77,7 @@ impl<'s> Workspace<'s> {
             arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
         }
         arenas.push(Arena::new(&budget))?;
-        Ok(Workspace { budget, arenas, spill: None, engine: None })
+        Ok(Workspace { budget, arenas, spill: None, engine: None, progress: None })
     }
 
     /// Has operators that run out of memory write rows to temporary files. Without it they fail with [`Error::OutOfMemory`].
@@ -87,6 +89,12 @@ impl<'s> Workspace<'s> {
     /// Has scans of the engine's own tables read what somebody gives. Without it they have no rows.
     pub fn tell_of(mut self, engine: &'s dyn EngineRows) -> Workspace<'s> {
         self.engine = Some(engine);
+        self
+    }
+
+    /// Says how far the plan is while it runs.
+    pub fn report_to(mut self, progress: &'s Progress) -> Workspace<'s> {
+        self.progress = Some(progress);
         self
     }
 
@@ -135,6 +143,9 @@ impl<'s> Workspace<'s> {
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         assert!(parameters.len() >= plan.parameters.len(), "every parameter has a value");
+        if let Some(progress) = self.progress {
+            progress.expect(plan);
+        }
         let schedule = Schedule::cut(plan.operators, shared)?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
@@ -150,6 +161,7 @@ impl<'s> Workspace<'s> {
             tables,
             spill: self.spill.as_ref(),
             engine: self.engine,
+            progress: self.progress,
             is_cancelled,
             statement: Statement::begin(parameters, is_cancelled),
             capacity: rows_per_batch(plan, &self.budget),
@@ -227,6 +239,7 @@ struct Runner<'a> {
     tables: Tables<'a>,
     spill: Option<&'a SpillSpace>,
     engine: Option<&'a dyn EngineRows>,
+    progress: Option<&'a Progress>,
     is_cancelled: &'a dyn Fn() -> bool,
     /// As pipelines that have run left it.
     statement: Statement<'a>,
@@ -246,6 +259,7 @@ impl<'a> Runner<'a> {
             tables: &self.tables,
             spill: self.spill,
             engine: self.engine,
+            progress: self.progress,
             is_cancelled: self.is_cancelled,
             counters: self.counters,
             laps: self.timing.as_mut().map(Timing::laps),

@@ -13,6 +13,7 @@
 //! | `expr/` | bound expressions as flat programs |
 //! | `csv/` | delimited files; [`sniff_file`] |
 //! | `measure` | how long operators take, for EXPLAIN ANALYZE |
+//! | `progress` | [`Progress`]: how far a statement is |
 //! | `parameter` | values for parameters |
 //! | `statement` | clock, session and random numbers that expressions see |
 //! | `batch` | column vectors and the table they stand in |
@@ -48,6 +49,7 @@ mod measure;
 mod operators;
 mod parameter;
 mod pipeline;
+mod progress;
 mod rows;
 mod sorter;
 // What pages and files can do is more than all operators of now ask of them.
@@ -64,5 +66,6 @@ pub use error::{
 pub use execution::{Batch, Execution, Workspace};
 pub use parameter::{ParameterError, parameter};
 pub use pipeline::Counters;
+pub use progress::Progress;
 pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
 pub use tables::{Changes, EngineRows, Lender, Tables, describe, describe_index, describe_view, statistics};

@@ -47,6 +47,7 @@ use crate::batch::{BatchRows, Kind, Store, VectorId};
 use crate::error::Error;
 use crate::measure::Laps;
 use crate::operators::{Sink, Source, State, Step};
+use crate::progress::Progress;
 use crate::spill::SpillSpace;
 use crate::tables::{EngineRows, Tables};
 
@@ -96,6 +97,8 @@ pub(crate) struct Context<'c> {
     pub(crate) is_cancelled: &'c dyn Fn() -> bool,
     /// By operator.
     pub(crate) counters: &'c mut [Counters],
+    /// Who is told how far the statement is.
+    pub(crate) progress: Option<&'c Progress>,
     /// Tells the operators' times apart, if somebody wants to know them.
     pub(crate) laps: Option<Laps<'c>>,
 }
@@ -898,6 +901,9 @@ impl<'a> Flow<'a> {
                             }
                             if let Some(laps) = &mut cx.laps {
                                 laps.count_read(id, source.rows_read());
+                            }
+                            if let Some(progress) = cx.progress {
+                                progress.count_read(source.rows_read());
                             }
                             cx.lap(id);
                         }

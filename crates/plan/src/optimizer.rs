@@ -32,6 +32,7 @@ mod unnest;
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 
+pub(crate) use self::estimate::source_rows;
 use self::known::Known;
 use crate::catalog::Catalog;
 use crate::error::Error;

@@ -30,6 +30,7 @@ use cofferdam_types::{Type, Value};
 
 use crate::Span;
 use crate::expr::{Column, Expr};
+use crate::optimizer::source_rows;
 use crate::table::{EngineTable, StoredIndex, StoredTable, TableSource};
 
 /// A position in the plan's list of operators.
@@ -359,6 +360,21 @@ pub struct ScanIndex<'a> {
     pub index: &'a StoredIndex<'a>,
     /// Whether it has every column that is read, exactly as the table has it.
     pub is_only: bool,
+}
+
+impl Scan<'_> {
+    /// About how many rows it reads from its table; `None` where nobody knows: of a part of a table, and of what the system or the engine
+    /// gives.
+    pub fn rows_to_read(&self) -> Option<u64> {
+        let is_whole = self.ranges.is_empty() && self.index.is_none() && self.rows_max.is_none();
+        match self.source {
+            TableSource::Stored(table) if is_whole => Some(table.rows_estimate),
+            TableSource::File(file) if file.size_bytes > 0 || file.rows_estimate.is_some() => {
+                Some(source_rows(self.source) as u64)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Bounds outside of which no value of a column passes a scan's conjuncts; NULL does not pass either. They have the

@@ -152,3 +152,47 @@ fn others_work_meanwhile() {
     is_over.store(true, Ordering::Relaxed);
     assert!(other.join().expect("it does not panic") > 0);
 }
+
+/// Aim: rows that are read are counted while a statement runs, and expected where that is known. Method: figures behind and amid
+/// statements that read whole tables, a file, a part of a table, one again and again, and nothing.
+#[test]
+fn progress_is_told() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().expect("room for a connection");
+    let progress = connection.progress();
+    let after = |sql: &str| {
+        connection.execute(sql).expect("it runs");
+        (progress.rows_read(), progress.rows_expected())
+    };
+    after("CREATE TABLE t (n bigint PRIMARY KEY)");
+    assert_eq!(after(&format!("INSERT INTO t SELECT n FROM {}", series(5000))), (0, None));
+    assert_eq!(after("SELECT count(*) FROM t"), (5000, Some(5000)));
+    assert_eq!(after("SELECT count(*) FROM t WHERE n % 2 = 0"), (5000, Some(5000)));
+    assert_eq!(after("SELECT count(*) FROM t a JOIN t b ON a.n = b.n + 1"), (10_000, Some(10_000)));
+    assert_eq!(after("EXPLAIN ANALYZE SELECT count(*) FROM t"), (0, None), "it is the answer's");
+    assert_eq!(after("SELECT count(*) FROM t WHERE n < 10"), (10, None));
+    let (read, expected) = after("SELECT count(*) FROM 'tests/data/people.csv'");
+    assert!(
+        read > 0 && expected.is_some_and(|rows| rows / 4 < read && read < rows * 4),
+        "{read} of {expected:?}"
+    );
+    let again = "WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL SELECT r.n + 1 FROM r, t WHERE r.n < 3 AND t.n = 7) SELECT * FROM r";
+    assert_eq!(after(again).1, None);
+    assert_eq!(after("SELECT 1"), (0, None));
+    assert_eq!(after("BEGIN"), (0, None));
+    connection.execute("COMMIT").expect("it runs");
+    // It is told before the end.
+    let mut statement = connection.statement("SELECT n FROM t").expect("room");
+    let query = statement.prepare().expect("it is planned");
+    let mut rows = query.rows().expect("it begins");
+    rows.next_row().expect("it runs").expect("a row");
+    assert!((1..5000).contains(&progress.rows_read()), "{progress:?}");
+    assert_eq!(progress.rows_expected(), Some(5000));
+    drop(rows);
+    assert_eq!(after("UPDATE t SET n = n + 10000").0, 5000);
+}
+
+/// A query of the numbers below `count`.
+fn series(count: usize) -> String {
+    format!("generate_series(0, {}) AS s(n)", count - 1)
+}

@@ -29,7 +29,7 @@ const ROWS_OF_THE_ENGINE: f64 = 30.0;
 const ROW_OVERHEAD_BYTES: f64 = 24.0;
 
 /// The rows of a table before any filter.
-pub(super) fn source_rows(source: TableSource<'_>) -> f64 {
+pub(crate) fn source_rows(source: TableSource<'_>) -> f64 {
     match source {
         TableSource::File(file) => file_rows(file),
         TableSource::Stored(table) => (table.rows_estimate as f64).max(1.0),
