@@ -10,7 +10,7 @@
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
 //!
-//! `lower` asks `join_order` for inner joins, `access` for each scan of a stored table (which asks `key_range`), and `known` for sizes, which has them
+//! `lower` asks `join_order` for inner joins, `access` for each scan of a stored table (which asks `key_range`), `order` whether rows come sorted, and `known` for sizes, which has them
 //! of the tables' statistics by `selectivity`, or else of the guesses in `estimate`. `tree` tells which
 //! node makes a column, `selectivity` what statistics say of conditions. Lists and maps of the passes lie in a scratch arena under
 //! the same budget and are given back when the plan is done.
@@ -24,6 +24,7 @@ pub(crate) mod key_range;
 mod known;
 mod lower;
 mod needs;
+mod order;
 mod push_filters;
 pub mod selectivity;
 mod tree;

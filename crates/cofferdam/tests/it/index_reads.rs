@@ -133,6 +133,7 @@ struct Twins<'c> {
     connection: &'c Connection,
     place: String,
     indexed_count: u64,
+    ordered_count: u64,
 }
 
 impl Twins<'_> {
@@ -166,6 +167,28 @@ impl Twins<'_> {
         self.both(&format!("SELECT {list} FROM {{}} WHERE {}", conditions(random)));
     }
 
+    /// A query whose rows have one order alone.
+    fn query_in_order(&mut self, random: &mut Random) {
+        let name = COLUMNS[column(random)].0;
+        let direction = random.pick(&["", " DESC", " DESC NULLS LAST", " NULLS FIRST"]);
+        let condition = if random.one_in(2) { "true".to_owned() } else { conditions(random) };
+        let limit = 1 + random.below(20);
+        let sql = match random.below(4) {
+            0 if "abeg".contains(name) => format!("SELECT min({name}) FROM {{}} WHERE {condition}"),
+            1 => format!("SELECT id FROM {{}} WHERE {condition} ORDER BY id LIMIT {limit}"),
+            _ => {
+                let list = random.pick(&["id", "id, b", "c, id"]);
+                format!(
+                    "SELECT {list} FROM {{}} WHERE {condition} ORDER BY {name}{direction}, id LIMIT {limit}"
+                )
+            }
+        };
+        let (with, without) = (self.run(&sql.replace("{}", "t")), self.run(&sql.replace("{}", "u")));
+        let plan = self.run(&format!("EXPLAIN {}", sql.replace("{}", "t")));
+        assert!(with == without, "{}: {sql}\n{plan}\n{with}\n{without}", self.place);
+        self.ordered_count += u64::from(sql.contains("ORDER BY") && !plan.contains("Sort"));
+    }
+
     fn change(&mut self, next_id: &mut u64, random: &mut Random) {
         match random.below(4) {
             0 => {
@@ -190,12 +213,17 @@ impl Twins<'_> {
 /// its own changes, behind one that was rolled back, and when the database is opened again.
 #[test]
 fn indexes_lead_to_the_same_rows() {
-    let mut indexed_count = 0;
-    for seed in 0..3 {
+    let (mut indexed_count, mut ordered_count) = (0, 0);
+    for seed in 0..5 {
         let mut random = Random(seed);
         let directory = Directory::new(LIMIT_BYTES);
         let connection = directory.database.connect().unwrap();
-        let mut twins = Twins { connection: &connection, place: format!("seed {seed}"), indexed_count: 0 };
+        let mut twins = Twins {
+            connection: &connection,
+            place: format!("seed {seed}"),
+            indexed_count: 0,
+            ordered_count: 0,
+        };
         let columns: Vec<_> = COLUMNS.iter().map(|(name, ty, _)| format!("{name} {ty}")).collect();
         let key = random.pick(&["", ", PRIMARY KEY (id)", ", PRIMARY KEY (id)"]);
         // What is made and filled at once goes into segments.
@@ -223,6 +251,7 @@ fn indexes_lead_to_the_same_rows() {
         create(&twins, &mut random);
         for _ in 0..10 {
             twins.query(&mut random);
+            twins.query_in_order(&mut random);
         }
         for _ in 0..3 {
             twins.run("BEGIN");
@@ -232,6 +261,7 @@ fn indexes_lead_to_the_same_rows() {
             for _ in 0..3 {
                 twins.change(&mut next_id, &mut random);
                 twins.query(&mut random);
+                twins.query_in_order(&mut random);
             }
             if random.one_in(2) {
                 twins.run("ROLLBACK TO s");
@@ -239,20 +269,28 @@ fn indexes_lead_to_the_same_rows() {
             }
             twins.run(if random.one_in(3) { "ROLLBACK" } else { "COMMIT" });
             twins.query(&mut random);
+            twins.query_in_order(&mut random);
         }
         indexed_count += twins.indexed_count;
+        ordered_count += twins.ordered_count;
         drop(connection);
         let directory = directory.crashed();
         let connection = directory.database.connect().unwrap();
-        let mut twins =
-            Twins { connection: &connection, place: format!("seed {seed}, opened again"), indexed_count: 0 };
+        let mut twins = Twins {
+            connection: &connection,
+            place: format!("seed {seed}, opened again"),
+            indexed_count: 0,
+            ordered_count: 0,
+        };
         for _ in 0..10 {
             twins.query(&mut random);
+            twins.query_in_order(&mut random);
         }
         indexed_count += twins.indexed_count;
+        ordered_count += twins.ordered_count;
     }
     // That indexes are used at all is what makes the rest a test.
-    assert!(indexed_count > 20, "{indexed_count}");
+    assert!(indexed_count > 20 && ordered_count > 20, "{indexed_count} {ordered_count}");
 }
 
 /// Aim: values of parameters narrow an index as constants do, and NULL among them leads to no rows.

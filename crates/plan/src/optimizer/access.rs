@@ -24,7 +24,7 @@ use crate::table::{KeyColumn, StoredIndex, StoredTable};
 /// What it costs to look for a row by its key, in rows of a column that are decoded in order.
 pub(super) const FETCH: f64 = 40.0;
 /// What it costs to begin to read an index.
-const START: f64 = 200.0;
+pub(super) const START: f64 = 200.0;
 
 /// How a stored table is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,7 +83,7 @@ const fn is_told_by_key(ty: Type) -> bool {
 }
 
 /// Whether an index has all these columns of its table, exactly.
-fn has_all(index: &StoredIndex<'_>, table: &StoredTable<'_>, projection: &[u32]) -> bool {
+pub(super) fn has_all(index: &StoredIndex<'_>, table: &StoredTable<'_>, projection: &[u32]) -> bool {
     projection.iter().all(|column| {
         let ty = table.columns.get(*column as usize).map_or(Type::BigInt, |column| column.ty);
         is_told_by_key(ty) && index.key.iter().any(|part| part.column == *column)

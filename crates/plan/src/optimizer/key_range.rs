@@ -72,6 +72,11 @@ impl<'g, 'a> Given<'g, 'a> {
         Given { columns: Columns::From(first), parameters: Parameters::Later }
     }
 
+    /// While planning: the columns stand in conjuncts by their position in `projection`.
+    pub(super) const fn reading(projection: &'g [u32]) -> Given<'g, 'static> {
+        Given { columns: Columns::Read(projection), parameters: Parameters::Later }
+    }
+
     /// The same without parameters.
     const fn constants(self) -> Given<'g, 'a> {
         Given { parameters: Parameters::Known(&[]), ..self }
@@ -269,7 +274,7 @@ fn is_bounded(column: u32, conjuncts: &[&Expr<'_>], given: Given<'_, '_>) -> boo
 }
 
 /// The constant that a column equals, NULL too.
-fn equal_to<'a>(column: u32, conjuncts: &[&Expr<'a>], given: Given<'_, 'a>) -> Option<Value<'a>> {
+pub(super) fn equal_to<'a>(column: u32, conjuncts: &[&Expr<'a>], given: Given<'_, 'a>) -> Option<Value<'a>> {
     conjuncts.iter().find_map(|conjunct| match conjunct.kind {
         ExprKind::Unary { op: UnaryOp::IsNull, arg } if given.is_column(arg, column) => Some(Value::Null),
         ExprKind::Binary { op: BinaryOp::IsNotDistinctFrom, left, right } => {

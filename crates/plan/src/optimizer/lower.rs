@@ -6,7 +6,7 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_types::Value;
+use cofferdam_types::{Type, Value};
 
 use super::access::WayToRead;
 use super::estimate;
@@ -23,9 +23,9 @@ use crate::logical::{
     for_each_column,
 };
 use crate::physical::{
-    Aggregate, AggregateKey, Delete, FrameBound, HashAggregate, HashJoin, Insert, JoinKey, JoinKind,
-    KeyNulls, Limit, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan, SortKey,
-    TableCall, TableFunction, Update, Window, WindowFunction,
+    Aggregate, AggregateFunction, AggregateKey, Delete, FrameBound, HashAggregate, HashJoin, Insert, JoinKey,
+    JoinKind, KeyNulls, Limit, NestedLoopJoin, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan,
+    SortKey, TableCall, TableFunction, Update, Window, WindowFunction,
 };
 use crate::table::TableSource;
 
@@ -789,6 +789,10 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             layout.push(named.id)?;
             kept.push(self.placed_aggregate(&named.aggregate, input.layout)?)?;
         }
+        let input = match (groups, &kept[..]) {
+            ([], [aggregate]) => self.least_first(input, aggregate)?,
+            _ => input,
+        };
         let columns = self.described(&layout)?;
         let rows = self.known.groups(groups.iter().map(|group| group.expr), input.rows) * sets.len() as f64;
         let bytes = rows * estimate::held_bytes(columns);
@@ -800,6 +804,39 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         });
         let operator = self.push(kind, columns, rows, bytes)?;
         Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
+    }
+
+    /// Where all that is asked for is the least or the greatest value of a column and rows come in its order: the first row.
+    fn least_first(
+        &mut self,
+        input: Placed<'s>,
+        aggregate: &Aggregate<'a>,
+    ) -> Result<Placed<'s>, AllocError> {
+        let descending = match aggregate.function {
+            AggregateFunction::Min => false,
+            AggregateFunction::Max => true,
+            _ => return Ok(input),
+        };
+        let (None, [Expr { kind: ExprKind::Column(column), .. }]) = (aggregate.filter, aggregate.args) else {
+            return Ok(input);
+        };
+        let key = SortKey { column: *column, descending, nulls_first: false };
+        if !self.comes_in_order(input.operator, &[key], Some(1), input.rows)? {
+            return Ok(input);
+        }
+        let one = Expr { kind: ExprKind::Literal(Value::BigInt(1)), ty: Type::BigInt, span: aggregate.span };
+        let count = Some(&*self.arena.alloc(one)?);
+        self.limit(input, count, None, None)
+    }
+
+    /// What an operator does.
+    pub(super) fn kind_of(&self, operator: OperatorId) -> OperatorKind<'a> {
+        self.operators[operator.index()].kind
+    }
+
+    /// Has a scan find its rows another way.
+    pub(super) fn replace_scan(&mut self, operator: OperatorId, scan: Scan<'a>) {
+        self.operators[operator.index()].kind = OperatorKind::Scan(scan);
     }
 
     fn placed_aggregate(
@@ -868,6 +905,9 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         limit: Option<u64>,
     ) -> Result<Placed<'s>, AllocError> {
         let keys = self.sort_keys(keys, input.layout)?;
+        if self.comes_in_order(input.operator, keys, limit, input.rows)? {
+            return Ok(input);
+        }
         let columns = self.columns(input.operator);
         let rows = limit.map_or(input.rows, |limit| input.rows.min(limit as f64));
         let bytes = rows * estimate::held_bytes(columns);
