@@ -133,17 +133,28 @@ impl Context<'_> {
         core::mem::replace(self.state(operator), State::Empty)
     }
 
-    /// Has the operator that holds the most of what can go to files, and at least `bytes`, give memory back; not `asker`. False if there is none.
+    /// Has the operator that holds the most of what can go to files, and at least `bytes`, give memory back; not `asker`. False if
+    /// there is none. One that has nothing to give after all leaves it to the next.
     ///
     /// Whoever is refused memory asks for this before it writes its own rows to files, and asks again when it is given true.
     ///
     /// # Errors
     /// A file cannot be written.
     pub(crate) fn relieve<'e>(&mut self, asker: Option<OperatorId>, bytes: u64) -> Result<bool, Error<'e>> {
-        let others = self.slots.iter_mut().filter(|slot| Some(slot.operator) != asker);
-        let Some(largest) = others.max_by_key(|slot| slot.state.yieldable_bytes()) else { return Ok(false) };
-        let is_enough = largest.state.yieldable_bytes() >= bytes.max(1);
-        if is_enough { largest.state.yield_memory(self.is_cancelled) } else { Ok(false) }
+        let mut asked = u64::MAX;
+        loop {
+            let candidates = self.slots.iter_mut().filter(|slot| {
+                let could = slot.state.yieldable_bytes();
+                Some(slot.operator) != asker && could >= bytes.max(1) && could < asked
+            });
+            let Some(largest) = candidates.max_by_key(|slot| slot.state.yieldable_bytes()) else {
+                return Ok(false);
+            };
+            asked = largest.state.yieldable_bytes();
+            if largest.state.yield_memory(self.is_cancelled)? {
+                return Ok(true);
+            }
+        }
     }
 
     /// The counters of an operator.

@@ -17,6 +17,7 @@ use crate::canonical::Canonical;
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output, Passed};
 use crate::rows::{RowEncoder, RowLayout};
+use crate::spill::SpillFailure;
 
 /// The most bytes of rows that have waited and are taken at once, but for one row.
 const WAITED_BYTES: usize = 16 << 10;
@@ -94,7 +95,7 @@ impl<'a> Distinct<'a> {
             self.dedup.prepare(&disk);
         }
         while let Err(refused) = self.encode(batch, store) {
-            self.dedup.evict(refused, &disk)?;
+            self.make_room(refused, cx)?;
         }
         let mut selection = store.take_selection(self.selection);
         let rows = store.rows(batch);
@@ -104,13 +105,20 @@ impl<'a> Distinct<'a> {
             let key = self.key_encoder.row(i);
             let hash = hash_of(key);
             selection.rows[selection.count] = rows.nth(i) as u16;
-            match self.dedup.pass(hash, key, &disk)? {
+            let passing = loop {
+                match self.dedup.pass(hash, key, &disk) {
+                    Err(SpillFailure::OutOfMemory(_)) if cx.relieve(Some(self.id), 1)? => {}
+                    outcome => break outcome?,
+                }
+            };
+            match passing {
                 Passing::Now => selection.count += 1,
                 Passing::Met => {}
                 Passing::Waits => {
                     while !is_encoded {
                         match self.encoder.encode(&self.layout, self.input, rows, store) {
                             Ok(()) => is_encoded = true,
+                            Err(_) if cx.relieve(Some(self.id), 1)? => {}
                             Err(refused) => self.dedup.evict(refused, &disk)?,
                         }
                     }
@@ -128,6 +136,14 @@ impl<'a> Distinct<'a> {
             copy_rows(source, target, passed, store);
         }
         Ok(Passed::Batch(BatchRows::all(count)))
+    }
+
+    /// Others that hold rows write theirs first.
+    fn make_room(&mut self, refused: AllocError, cx: &mut Context<'_>) -> Result<(), Error<'a>> {
+        if !cx.relieve(Some(self.id), 1)? {
+            self.dedup.evict(refused, &cx.disk(self.name))?;
+        }
+        Ok(())
     }
 
     fn encode(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), AllocError> {

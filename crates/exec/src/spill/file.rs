@@ -300,6 +300,13 @@ impl SpillWriter {
     }
 }
 
+impl SpillWriter {
+    /// The memory that it was written with; the file is removed.
+    pub(crate) fn into_slot(self) -> IoSlot {
+        self.slot
+    }
+}
+
 impl core::fmt::Debug for SpillWriter {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SpillWriter").field("file", &self.file).finish_non_exhaustive()
@@ -480,6 +487,11 @@ impl SpillReader {
                 return Err(self.damaged("the file ends within a row").into());
             }
         }
+    }
+
+    /// Where the block begins behind the one that the row of now ends in: [`SpillReader::seek`] goes there.
+    pub(crate) const fn next_block(&self) -> BlockPlace {
+        self.next
     }
 
     /// Goes on with the rows of a block. `place` is one that the writer of this file gave.

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `pages` | [`RowPages`]: kept rows, each with 64 bits beside it (a hash, or the beginning of a key) |
 //! | `file` | [`SpillWriter`], [`SpillFile`], [`SpillReader`]: rows in checked blocks; the form of a block |
+//! | `reserve` | [`Reserve`]: the memory of several files; [`Spilled`]: a file, or none yet |
 //! | `space` | [`SpillSpace`]: where a database's temporary files are, their list, their limit, what crashes left |
 //! | `error` | [`SpillProblem`]: why a temporary file could not be used |
 //!
@@ -25,6 +26,7 @@
 mod error;
 mod file;
 mod pages;
+mod reserve;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ pub use space::{SpillCounts, SpillSpace, TemporaryFile};
 pub(crate) use error::SpillFailure;
 pub(crate) use file::{BlockPlace, IoSlot, SpillFile, SpillIo, SpillReader, SpillWriter};
 pub(crate) use pages::{RowPages, RowRef};
+pub(crate) use reserve::{Reserve, Spilled};
 pub(crate) use space::SpillOwner;
 
 /// Asked while files are written and read whether the statement is to stop.

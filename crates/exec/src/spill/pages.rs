@@ -204,12 +204,16 @@ impl RowPages {
         })
     }
 
-    /// Gives back the memory of a page whose rows nobody needs any more. Its number stays taken.
-    pub(crate) fn release_page(&mut self, page: usize) {
+    /// Gives back the memory of a page whose rows nobody needs any more; false if it was given back. Its number stays taken.
+    pub(crate) fn release_page(&mut self, page: usize) -> bool {
         let page = &mut self.pages[page];
+        if page.bytes.is_empty() {
+            return false;
+        }
         self.held_bytes -= page.bytes.charged_bytes() as u64;
         page.bytes = Buffer::empty(&self.budget);
         page.used = 0;
+        true
     }
 
     /// Forgets all rows and keeps the pages for others.

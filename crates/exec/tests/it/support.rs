@@ -1,10 +1,11 @@
 //! A builder for plans, and runs of them that give rows as text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cofferdam_arena::{Arena, Budget};
-use cofferdam_exec::{SniffOptions, Tables, Workspace, sniff_file};
+use cofferdam_exec::{Counters, SniffOptions, SpillSpace, Tables, Workspace, sniff_file};
 use cofferdam_plan::expr::{BinaryOp, Column, Expr, ExprKind, Function, UnaryOp, When};
 use cofferdam_plan::physical::{
     Aggregate, AggregateFunction, FieldRules, FileFormat, FileSource, HashAggregate, HashJoin, JoinKey,
@@ -14,7 +15,9 @@ use cofferdam_plan::physical::{
 use cofferdam_plan::table::TableSource;
 use cofferdam_plan::{Catalog, CatalogError, FileRequest, Span, plan_query};
 use cofferdam_sql::views::Statement;
+use cofferdam_testkit::simfs::SimDisk;
 use cofferdam_types::{Date, Decimal, Type, Value};
+use cofferdam_vfs::Vfs;
 
 /// A file that is removed at the end.
 pub(crate) struct TempFile(PathBuf);
@@ -380,6 +383,63 @@ fn run_in(plan: &PhysicalPlan<'_>, statement: &Budget) -> Result<Vec<String>, (S
     }
     assert!(matches!(execution.next_batch(), Ok(None)), "the end stays the end");
     Ok(rows)
+}
+
+/// What a run gave, and what one operator counted.
+pub(crate) struct Ran {
+    pub(crate) outcome: Result<Vec<String>, String>,
+    pub(crate) counters: Counters,
+    /// Who was refused memory last.
+    pub(crate) refusal: String,
+}
+
+/// Runs under a limit, with temporary files on a simulated disk. Whatever happens, nothing is left behind.
+pub(crate) fn run_with_files(
+    query: &Query,
+    operator: OperatorId,
+    limit: u64,
+    nth: Option<u64>,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Ran {
+    let root = Budget::root("root", u64::MAX).unwrap();
+    let statement = root.child("statement", limit).unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(SimDisk::new(7));
+    let space = SpillSpace::new(&vfs, Some(Path::new("/tmp")), u64::MAX, &root);
+    if let Some(nth) = nth {
+        root.inject_refusal(nth);
+    }
+    let mut counters = Counters::default();
+    let outcome = (|| {
+        let (plan, arena) = (query.plan(), Arena::new(&statement));
+        let no_memory = |_| "53200".to_owned();
+        let workspace = Workspace::new(&plan, &statement, &arena).map_err(no_memory)?.spill_to(Some(&space));
+        let code = |error: cofferdam_exec::Error<'_>| error.sqlstate().to_owned();
+        let mut execution = workspace.execute(&plan, Tables::None, is_cancelled).map_err(code)?;
+        let mut rows = Vec::new();
+        let outcome = loop {
+            match execution.next_batch() {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(code(error)),
+                Ok(Some(batch)) => {
+                    for row in 0..batch.rows_count() {
+                        let values = (0..batch.columns().len()).map(|column| show(batch.value(row, column)));
+                        rows.push(values.collect::<Vec<_>>().join("|"));
+                    }
+                }
+            }
+        };
+        counters = execution.counters()[operator.index()];
+        outcome.map(|()| rows)
+    })();
+    let refusal = root.last_refusal().or(statement.last_refusal());
+    let refusal = refusal.map_or(String::new(), |refusal| format!("{refusal:?}"));
+    assert_eq!(statement.used(), 0, "everything is given back");
+    assert_eq!(space.counts().files_now, 0, "no file is left");
+    Ran { outcome, counters, refusal }
+}
+
+pub(crate) fn never() -> bool {
+    false
 }
 
 pub(crate) fn show(value: Value<'_>) -> String {

@@ -15,8 +15,7 @@ use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, InlineText};
 use super::keys::KeyMode;
 use crate::pipeline::{Counters, has_room, headroom_bytes};
 use crate::spill::{
-    IoSlot, IsCancelled, RowPages, RowRef, SpillFailure, SpillFile, SpillIo, SpillOwner, SpillSpace,
-    SpillWriter, block_bytes,
+    IsCancelled, Reserve, RowPages, RowRef, SpillFailure, SpillSpace, SpillWriter, Spilled, block_bytes,
 };
 
 /// Where the flags of a kept row stand.
@@ -140,78 +139,10 @@ fn bloom(hash: u64) -> u64 {
 pub(super) struct Partition {
     pub(super) table: Table,
     pub(super) build: Spilled,
+    /// Which pass of the probe side the flags in the file are of.
+    pub(super) flags_pass: u32,
     /// Probe rows that wait for the build rows in the file.
     pub(super) probe: Spilled,
-}
-
-/// Rows in a file.
-#[derive(Debug)]
-pub(super) enum Spilled {
-    /// There is none.
-    No,
-    Writing(SpillWriter),
-    Written(SpillFile),
-}
-
-impl Spilled {
-    pub(super) fn is_no(&self) -> bool {
-        matches!(self, Spilled::No)
-    }
-
-    /// Ends the writing.
-    pub(super) fn finish(
-        &mut self,
-        reserve: &mut Reserve,
-        is_cancelled: IsCancelled<'_>,
-    ) -> Result<(), SpillFailure> {
-        match core::mem::replace(self, Spilled::No) {
-            Spilled::Writing(writer) => {
-                let (file, slot) = writer.finish(&mut reserve.io, is_cancelled)?;
-                reserve.give_slot(slot);
-                *self = Spilled::Written(file);
-            }
-            other => *self = other,
-        }
-        Ok(())
-    }
-
-    /// The file, out of its place.
-    pub(super) fn take_file(&mut self) -> Option<SpillFile> {
-        match core::mem::replace(self, Spilled::No) {
-            Spilled::Written(file) => Some(file),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-}
-
-/// What files are written and read with: taken before memory runs out.
-#[derive(Debug)]
-pub(super) struct Reserve {
-    pub(super) io: SpillIo,
-    slots: Vec<IoSlot, BudgetAlloc>,
-    slots_max: usize,
-}
-
-impl Reserve {
-    /// Memory for a file.
-    ///
-    /// # Errors
-    /// All is in use, and the budget refuses more.
-    pub(super) fn take_slot(&mut self, budget: &Budget, block_bytes: usize) -> Result<IoSlot, AllocError> {
-        match self.slots.pop() {
-            Some(slot) => Ok(slot),
-            None => IoSlot::new(budget, block_bytes),
-        }
-    }
-
-    pub(super) fn give_slot(&mut self, slot: IoSlot) {
-        if self.slots.len() < self.slots_max {
-            self.slots.push(slot);
-        }
-    }
 }
 
 /// Whether there are files, or could be.
@@ -243,6 +174,8 @@ pub(crate) struct Build {
     pub(super) rows_count: u64,
     /// Whether one had NULL in a key that then may be anything.
     pub(super) has_unknown: bool,
+    /// How often a probe side began to be read: in a recursion one comes in each round.
+    pub(super) pass: u32,
     /// A partition that was read from its file.
     pub(super) loaded: Table,
     /// Others need what memory there is.
@@ -271,7 +204,7 @@ impl Build {
             _ if limit_bytes < FEW_PARTITIONS_BYTES => 3,
             _ => 4,
         };
-        let reserve_bytes = reserve_bytes(slots_count(bits_wanted), block_bytes);
+        let reserve_bytes = Reserve::charged_bytes(slots_count(bits_wanted), block_bytes);
         let spilling = match space.filter(|space| space.is_enabled()) {
             Some(space) => Spilling::Possible {
                 space: space.clone(),
@@ -294,6 +227,7 @@ impl Build {
             spilling,
             rows_count: 0,
             has_unknown: false,
+            pass: 0,
             loaded: Table::new(budget, block_bytes),
             is_loaded_full: false,
             linking: (0, RowRef::default()),
@@ -399,21 +333,15 @@ impl Build {
     fn prepare(&mut self) -> Result<(), AllocError> {
         let Spilling::Possible { space, name, .. } = &self.spilling else { return Ok(()) };
         let count = slots_count(self.bits_wanted);
-        if !has_room(&self.budget, reserve_bytes(count, self.block_bytes)) {
+        if !has_room(&self.budget, Reserve::charged_bytes(count, self.block_bytes)) {
             return Err(AllocError);
         }
         let levels = PARTED_BITS_MAX.div_ceil(self.bits_wanted.max(1)) as usize;
         let files_max = 2 * levels.min(4) * (1 << self.bits_wanted) + 4;
-        let owner = SpillOwner::new(space, name.as_str(), &self.budget, files_max)?;
-        let io = SpillIo::new(&owner, &self.budget, self.block_bytes)?;
-        let mut slots = Vec::new_in(BudgetAlloc::new(&self.budget));
-        slots.try_reserve_exact(count).map_err(|_| AllocError)?;
-        for _ in 0..count {
-            slots.push(IoSlot::new(&self.budget, self.block_bytes)?);
-        }
+        let reserve = Reserve::new(space, name.as_str(), &self.budget, self.block_bytes, count, files_max)?;
         let wanted = 1usize << self.bits_wanted;
         self.partitions.try_reserve_exact(wanted - self.partitions.len()).map_err(|_| AllocError)?;
-        self.spilling = Spilling::Ready(Reserve { io, slots, slots_max: count });
+        self.spilling = Spilling::Ready(reserve);
         Ok(())
     }
 
@@ -453,6 +381,7 @@ impl Build {
         }
         part.table.release();
         assert!(part.build.is_no(), "rows of a partition that is in a file go there");
+        part.flags_pass = self.pass;
         part.build = Spilled::Writing(writer);
         self.partitions_spilled += 1;
         if self.is_built {
@@ -531,8 +460,22 @@ impl Build {
         (bits > 0 && bits_common + bits <= PARTED_BITS_MAX).then_some(bits)
     }
 
-    /// Has no row a match any more, for a probe side that comes again.
-    pub(super) fn forget_matches(&mut self) {
+    /// Makes ready for a probe side, which may have come before: no row has a match yet, and what is left of a pass that was
+    /// given up is removed. Flags in files stay as they are, and are known to be old by their pass.
+    pub(super) fn begin_pass(&mut self, has_flags: bool) {
+        if has_flags && self.pass > 0 {
+            self.forget_matches();
+        }
+        self.pass += 1;
+        self.is_in_use = false;
+        self.release_loaded();
+        if let Spilling::Ready(reserve) = &mut self.spilling {
+            self.partitions.iter_mut().for_each(|part| part.probe.remove(reserve));
+            reserve.refill(&self.budget, self.block_bytes);
+        }
+    }
+
+    fn forget_matches(&mut self) {
         for part in self.partitions.iter_mut() {
             let mut place = RowRef::default();
             while let Some((row, next)) = part.table.rows.next(place) {
@@ -542,14 +485,14 @@ impl Build {
         }
     }
 
-    /// Adds a row that was read from a file to the loaded table; false if there is no room for it, its slot and others' needs. One
+    /// Adds a row that was read from a file, and its flags, to the loaded table; false if there is no room for it, its slot and others' needs. One
     /// row has to fit.
-    pub(super) fn load(&mut self, hash: u64, row: &[u8]) -> Result<bool, AllocError> {
+    pub(super) fn load(&mut self, hash: u64, flags: u8, row: &[u8]) -> Result<bool, AllocError> {
         let rows = self.loaded.rows.rows_count();
         if self.is_loaded_full && rows > 0 {
             return Ok(false);
         }
-        let done = self.load_row(hash, row);
+        let done = self.load_row(hash, flags, row);
         match done {
             Ok(()) => Ok(true),
             Err(_) if rows > 0 => Ok(false),
@@ -557,7 +500,7 @@ impl Build {
         }
     }
 
-    fn load_row(&mut self, hash: u64, row: &[u8]) -> Result<(), AllocError> {
+    fn load_row(&mut self, hash: u64, flags: u8, row: &[u8]) -> Result<(), AllocError> {
         let Table { rows, slots, slots_count } = &mut self.loaded;
         if self.mode != KeyMode::None && rows.rows_count() >= *slots_count as u64 {
             let count = (*slots_count * 2).max(SLOTS_MIN);
@@ -566,7 +509,7 @@ impl Build {
             *slots_count = count;
         }
         let held = rows.held_bytes();
-        rows.push(hash, &[&[0; 8], row])?;
+        rows.push(hash, &[&[0; 8], &[flags], row])?;
         if rows.held_bytes() != held {
             // Batches of both sides come on top.
             self.is_loaded_full = !has_room(&self.budget, 2 * self.headroom_bytes);
@@ -616,13 +559,13 @@ impl Build {
 
 impl Partition {
     fn new(budget: &Budget, page_bytes: usize) -> Partition {
-        Partition { table: Table::new(budget, page_bytes), build: Spilled::No, probe: Spilled::No }
+        Partition {
+            table: Table::new(budget, page_bytes),
+            build: Spilled::No,
+            flags_pass: 0,
+            probe: Spilled::No,
+        }
     }
-}
-
-/// What the reserve takes, but for lists.
-fn reserve_bytes(slots: usize, block_bytes: usize) -> u64 {
-    SpillIo::charged_bytes(block_bytes) + slots as u64 * IoSlot::charged_bytes(block_bytes)
 }
 
 /// So many files are open at once: those of the partitions and one that is parted, or two that are read and one that is written.

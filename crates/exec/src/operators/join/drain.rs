@@ -12,14 +12,16 @@
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, BudgetAlloc, Growing};
 
-use super::build::{Build, FLAGS_AT, LOADED, Spilled};
+use super::build::{Build, FLAGS_AT, LOADED, MATCHED};
 use super::gather::Match;
 use super::probe::{Join, Made, Origin};
 use super::{gives_build_rows, is_given};
 use crate::batch::Store;
 use crate::error::Error;
 use crate::pipeline::{Context, Output};
-use crate::spill::{IsCancelled, RowPages, RowRef, SpillFailure, SpillFile, SpillReader, SpillWriter};
+use crate::spill::{
+    IsCancelled, RowPages, RowRef, SpillFailure, SpillFile, SpillReader, SpillWriter, Spilled,
+};
 
 /// What is left to do behind the last probe row.
 #[derive(Debug)]
@@ -49,14 +51,44 @@ enum State {
 /// A partition in files.
 #[derive(Debug)]
 struct Item {
-    build: Option<SpillFile>,
+    build: BuildRows,
+    build_rows: u64,
     probe: Option<SpillFile>,
     /// How many bits of hashes its rows have in common.
     bits_common: u32,
     /// Build rows of the partition that it is a part of.
     rows_before: u64,
-    /// Where the build rows belong, if they are needed again.
-    home: Option<usize>,
+    /// Whether the flags of build rows are those of a pass before this one.
+    has_old_flags: bool,
+}
+
+/// Where the build rows of a partition are.
+#[derive(Debug)]
+enum BuildRows {
+    No,
+    Own(SpillFile),
+    /// In the file of a partition of the build side, which keeps it: they are needed again.
+    Kept(usize),
+}
+
+impl BuildRows {
+    /// Lends the file.
+    fn with<T>(
+        &self,
+        build: &mut Build,
+        borrow: impl FnOnce(&SpillFile, &mut Build) -> Result<T, SpillFailure>,
+    ) -> Result<Option<T>, SpillFailure> {
+        match *self {
+            BuildRows::No => Ok(None),
+            BuildRows::Own(ref file) => borrow(file, build).map(Some),
+            BuildRows::Kept(at) => {
+                let Some(file) = build.partitions[at].build.take_file() else { return Ok(None) };
+                let outcome = borrow(&file, build);
+                build.partitions[at].build = Spilled::Written(file);
+                outcome.map(Some)
+            }
+        }
+    }
 }
 
 /// The partition that is joined.
@@ -178,7 +210,7 @@ impl<'a> Join<'a> {
             State::Begin => self.begin_files(build, is_cancelled)?,
             State::Next => self.next_item(build),
             State::Load => self.load(build, is_cancelled)?,
-            State::Probe => self.probe_file(build, store, is_cancelled)?,
+            State::Probe => self.probe_file(build, store, cx)?,
             State::Loaded(place) => self.give_loaded(build, place, store)?,
             State::Done => {
                 build.is_in_use = false;
@@ -246,16 +278,22 @@ impl<'a> Join<'a> {
         if self.consumes {
             build.release_tables();
         }
-        let bits_common = build.bits();
+        let (bits_common, pass) = (build.bits(), build.pass);
         for at in 0..build.partitions.len() {
             let (reserve, partitions, _) = build.reserve();
             let part = &mut partitions[at];
             part.build.finish(reserve, is_cancelled)?;
             part.probe.finish(reserve, is_cancelled)?;
-            let Some(file) = part.build.take_file() else { continue };
+            let Spilled::Written(file) = &part.build else { continue };
+            let build_rows = file.rows_count();
+            let has_old_flags = part.flags_pass != pass;
             let probe = part.probe.take_file();
-            let home = (!self.consumes).then_some(at);
-            self.drain.push(Item { build: Some(file), probe, bits_common, rows_before: u64::MAX, home })?;
+            let build = match self.consumes {
+                true => part.build.take_file().map_or(BuildRows::No, BuildRows::Own),
+                false => BuildRows::Kept(at),
+            };
+            let rows_before = u64::MAX;
+            self.drain.push(Item { build, build_rows, probe, bits_common, rows_before, has_old_flags })?;
         }
         Ok(Output::Again)
     }
@@ -267,7 +305,6 @@ impl<'a> Join<'a> {
             return Output::Again;
         };
         if item.probe.is_none() && !gives_build_rows(self.kind) {
-            give_home(item, build);
             return Output::Again;
         }
         self.drain.active = Some(Active {
@@ -287,17 +324,18 @@ impl<'a> Join<'a> {
     fn load(&mut self, build: &mut Build, is_cancelled: IsCancelled<'_>) -> Result<Output, Error<'a>> {
         let mut active = self.drain.active.take().expect("a partition is joined");
         build.clear_loaded();
-        if let (Some(file), None) = (&active.item.build, &active.build) {
-            active.build = Some(Reading::open(file, build)?);
+        if active.build.is_none() {
+            active.build = active.item.build.with(build, Reading::open)?;
         }
+        let forgotten = if active.item.has_old_flags { MATCHED } else { 0 };
         active.is_last = match &mut active.build {
-            Some(reading) => {
-                reading.read(build, is_cancelled, |build, hash, row| Ok(build.load(hash, row)?))?
-            }
+            Some(reading) => reading.read(build, is_cancelled, |build, hash, row| {
+                let (&flags, row) = row.split_first().unwrap_or((&0, &[]));
+                Ok(build.load(hash, flags & !forgotten, row)?)
+            })?,
             None => true,
         };
-        let rows = active.item.build.as_ref().map_or(0, SpillFile::rows_count);
-        let is_worth_it = rows <= active.item.rows_before / 8 * 7;
+        let is_worth_it = active.item.build_rows <= active.item.rows_before / 8 * 7;
         if !active.is_last
             && active.blocks == 0
             && is_worth_it
@@ -334,22 +372,39 @@ impl<'a> Join<'a> {
         is_cancelled: IsCancelled<'_>,
     ) -> Result<(), Error<'a>> {
         self.drain.partitions_parted += 1;
-        let rows_before = item.build.as_ref().map_or(0, SpillFile::rows_count);
+        let Item { build: ref build_file, build_rows: rows_before, has_old_flags, .. } = item;
         let bits_common = item.bits_common + bits;
         let first = self.drain.items.len();
         for _ in 0..1u32 << bits {
-            self.drain.push(Item { build: None, probe: None, bits_common, rows_before, home: None })?;
+            let build = BuildRows::No;
+            self.drain.push(Item {
+                build,
+                build_rows: 0,
+                probe: None,
+                bits_common,
+                rows_before,
+                has_old_flags,
+            })?;
         }
-        for (file, is_build) in [(&item.build, true), (&item.probe, false)] {
-            let Some(file) = file else { continue };
-            let mut parts = part_file(file, bits, item.bits_common, build, is_cancelled)?;
+        let part = |file: &SpillFile, build: &mut Build| {
+            part_file(file, bits, item.bits_common, build, is_cancelled)
+        };
+        if let Some(mut parts) = build_file.with(build, part)? {
             for (item, part) in self.drain.items[first..].iter_mut().zip(parts.iter_mut()) {
-                let (reserve, ..) = build.reserve();
-                part.finish(reserve, is_cancelled)?;
-                *(if is_build { &mut item.build } else { &mut item.probe }) = part.take_file();
+                part.finish(build.reserve().0, is_cancelled)?;
+                if let Some(file) = part.take_file() {
+                    item.build_rows = file.rows_count();
+                    item.build = BuildRows::Own(file);
+                }
             }
         }
-        give_home(item, build);
+        if let Some(file) = &item.probe {
+            let mut parts = part(file, build)?;
+            for (item, part) in self.drain.items[first..].iter_mut().zip(parts.iter_mut()) {
+                part.finish(build.reserve().0, is_cancelled)?;
+                item.probe = part.take_file();
+            }
+        }
         Ok(())
     }
 
@@ -358,8 +413,9 @@ impl<'a> Join<'a> {
         &mut self,
         build: &mut Build,
         store: &mut Store<'a>,
-        is_cancelled: IsCancelled<'_>,
+        cx: &mut Context<'_>,
     ) -> Result<Output, Error<'a>> {
+        let is_cancelled = cx.is_cancelled;
         let mut active = self.drain.active.take().expect("a partition is joined");
         let mut rows = self.drain.rows.take().expect("there are files");
         if self.is_through() {
@@ -371,7 +427,7 @@ impl<'a> Join<'a> {
             Output::Again
         } else {
             let from = Origin::File(&rows.pages, &rows.places[..rows.count]);
-            let made = self.go_on(build, from, active.is_last, store)?;
+            let made = self.go_on(build, from, active.is_last, store, cx)?;
             self.drain.active = Some(active);
             match made {
                 Made::Batch(batch) => Output::Batch(batch),
@@ -483,20 +539,12 @@ impl<'a> Join<'a> {
             if let Some(reading) = active.build.take() {
                 reading.close(build);
             }
-            give_home(active.item, build);
             self.drain.state = State::Next;
         }
         match self.joined.matches.is_empty() {
             true => Ok(Output::Again),
             false => Ok(Output::Batch(self.give_build_rows(build, store)?)),
         }
-    }
-}
-
-/// Puts the build rows back where they are needed again.
-fn give_home(item: Item, build: &mut Build) {
-    if let (Some(file), Some(home)) = (item.build, item.home) {
-        build.partitions[home].build = Spilled::Written(file);
     }
 }
 

@@ -12,7 +12,7 @@
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::physical::{JoinKind, OperatorId};
 
-use super::build::{Build, FLAGS_AT, KEY_AT, LOADED, MATCHED, Spilled, Table, UNKNOWN, unpacked};
+use super::build::{Build, FLAGS_AT, KEY_AT, LOADED, MATCHED, Table, UNKNOWN, unpacked};
 use super::drain::Drain;
 use super::gather::{Joined, Match};
 use super::keys::{Class, Compared, KeyMode, Keys};
@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::operators::State;
 use crate::pipeline::{Context, Opening, Output, Passed};
 use crate::rows::{RowEncoder, RowLayout};
-use crate::spill::{RowPages, RowRef, SpillWriter};
+use crate::spill::{RowPages, RowRef, SpillWriter, Spilled};
 
 /// A probe row that went to a file: it is decided there.
 const GONE: u8 = 128;
@@ -121,10 +121,7 @@ impl<'a> Join<'a> {
         }
         let layout = RowLayout::new(sources.iter().map(|&id| store.vector(id).kind()), arena)?;
         let build = build_of(cx.state(opening.id));
-        build.is_in_use = false;
-        if !opening.consumes && gives_build_rows(plan.kind) {
-            build.forget_matches();
-        }
+        build.begin_pass(gives_build_rows(plan.kind));
         let join = Join {
             id: opening.id,
             kind: plan.kind,
@@ -223,11 +220,14 @@ impl<'a> Join<'a> {
     }
 
     pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
-        let build = build_of(cx.state(self.id));
-        let made = self.go_on(build, Origin::Input, true, store)?;
+        let State::Join(mut build) = cx.take_state(self.id) else {
+            unreachable!("the sink of the join made it")
+        };
+        let made = self.go_on(&mut build, Origin::Input, true, store, cx);
         // Places in tables are good as long as nothing is moved.
         build.is_in_use = self.phase != Phase::Done;
-        Ok(match made {
+        *cx.state(self.id) = State::Join(build);
+        Ok(match made? {
             Made::Batch(rows) if self.phase == Phase::Done => Passed::Batch(rows),
             Made::Batch(rows) => Passed::More(rows),
             Made::Again => Passed::Again,
@@ -266,8 +266,26 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// Goes on with the batch of now. Not `is_last`: there are more build rows that its rows may match, and the rest waits.
+    /// Goes on with the batch of now. Not `is_last`: there are more build rows that its rows may match, and the rest waits. `build` is out
+    /// of its slot; others make room for the columns of the matches.
     pub(super) fn go_on(
+        &mut self,
+        build: &mut Build,
+        from: Origin<'_>,
+        is_last: bool,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+    ) -> Result<Made, Error<'a>> {
+        loop {
+            match self.try_go_on(build, from, is_last, store) {
+                Err(Error::OutOfMemory(_)) if cx.relieve(Some(self.id), 1)? => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Refused memory, it can be asked again and goes on where it was.
+    fn try_go_on(
         &mut self,
         build: &mut Build,
         from: Origin<'_>,
@@ -281,10 +299,11 @@ impl<'a> Join<'a> {
                     KeyMode::None => self.find_all(build, from, store)?,
                     _ => self.find_equal(build, from, store)?,
                 };
+                let pairs = self.pairs(build, from, store)?;
                 if is_through {
                     self.phase = if is_last { Phase::Rest } else { Phase::Done };
                 }
-                match self.pairs(build, from, store)? {
+                match pairs {
                     Some(rows) => Ok(Made::Batch(rows)),
                     // Most batches of kinds that give no pairs are through in one go.
                     None if self.phase == Phase::Rest => self.rest(build, from, store),
@@ -437,25 +456,27 @@ impl<'a> Join<'a> {
 
     /// Gives the rows that are given once or for lack of a match.
     fn rest(&mut self, build: &Build, from: Origin<'_>, store: &mut Store<'a>) -> Result<Made, Error<'a>> {
-        self.phase = Phase::Done;
         let (wanted, mask) = match self.kind {
             JoinKind::Inner | JoinKind::Right | JoinKind::RightSemi | JoinKind::RightAnti => {
+                self.phase = Phase::Done;
                 return Ok(Made::Done);
             }
             JoinKind::Left | JoinKind::Full | JoinKind::Single | JoinKind::Anti => (0, MATCHED | GONE),
             JoinKind::Semi => (MATCHED, MATCHED | GONE),
             JoinKind::Mark => (0, GONE),
         };
-        debug_assert!(self.joined.matches.is_empty());
+        self.joined.matches.clear();
         for i in 0..store.rows(self.batch).len() {
             if self.flags[i] & mask == wanted {
                 self.joined.matches.push(Match::probe_alone(i))?;
             }
         }
         if self.joined.matches.is_empty() {
+            self.phase = Phase::Done;
             return Ok(Made::Done);
         }
         let written = self.write(build, from, store)?;
+        self.phase = Phase::Done;
         if let Some(mark) = self.mark {
             self.write_mark(mark, build, from, store);
         }
