@@ -19,7 +19,7 @@
 //! | `batch` | column vectors and the table they stand in |
 //! | `sorter/` | external sort: keys as bytes, runs, merges |
 //! | `spill/` | rows in owned pages and in temporary files: [`SpillSpace`] |
-//! | `rows`, `hash_table` | rows that operators keep, as bytes |
+//! | `rows` | rows that operators keep, as bytes |
 //! | `error` | [`Error`], with SQLSTATEs and places in files |
 //!
 //! **Memory.** A workspace has one arena per operator, each under a budget `exec/<operator>_<number in the plan>`, so the
@@ -44,7 +44,6 @@ mod csv;
 mod error;
 mod execution;
 mod expr;
-mod hash_table;
 mod measure;
 mod operators;
 mod parameter;

@@ -10,12 +10,10 @@
 //! A column is found without looking at the others, and equal rows are equal bytes: what is NULL is zero, and in keys
 //! the doubles that compare equal are made equal. Integers are little-endian: this form never leaves the process.
 //!
-//! Kept rows stand in blocks, each with its length before it, and are named by block and offset. Blocks are owned buffers
-//! of the operator's budget, which pays for each before it is used.
+//! Where operators keep such rows is told in [`spill`](crate::spill).
 
-use allocator_api2::vec::Vec;
 use cofferdam_arena::collections::Vec as ArenaVec;
-use cofferdam_arena::{AllocError, Arena, BudgetAlloc, Buffer};
+use cofferdam_arena::{AllocError, Arena};
 
 use cofferdam_types::column::{value_of_double, value_of_integer};
 use cofferdam_types::row::decode_bytes;
@@ -89,6 +87,19 @@ impl<'a> RowLayout<'a> {
         store: &mut Store<'s>,
     ) -> Result<(), AllocError> {
         let mut vector = store.take(target);
+        // Refused memory, a column stays what it is: whoever makes room reads again.
+        let outcome = self.decode_into(column, rows, &mut vector, store);
+        store.put_back(target, vector);
+        outcome
+    }
+
+    fn decode_into<'r>(
+        &self,
+        column: usize,
+        rows: impl ExactSizeIterator<Item = &'r [u8]> + Clone,
+        vector: &mut Vector<'_>,
+        store: &mut Store<'_>,
+    ) -> Result<(), AllocError> {
         let nulls = rows.clone().filter(|row| !RowLayout::is_valid(row, column)).count();
         vector.all_valid = nulls == 0;
         if nulls > 0 {
@@ -115,7 +126,6 @@ impl<'a> RowLayout<'a> {
                 }
             }
         }
-        store.put_back(target, vector);
         Ok(())
     }
 
@@ -331,128 +341,5 @@ fn canonical(value: f64) -> f64 {
         0.0
     } else {
         value
-    }
-}
-
-/// Where a kept row stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RowRef {
-    block: u32,
-    offset: u32,
-}
-
-const BLOCK_BYTES_MIN: usize = 1024;
-const BLOCK_BYTES_MAX: usize = 64 * 1024;
-const LENGTH_BYTES: usize = 4;
-
-/// Rows that an operator keeps, of any length, in the order they came. Owned: they outlive the pipeline that made them.
-#[derive(Debug)]
-pub(crate) struct RowBlocks {
-    blocks: Vec<Block, BudgetAlloc>,
-    /// The block that is being filled.
-    current: usize,
-}
-
-#[derive(Debug)]
-struct Block {
-    bytes: Buffer<u8>,
-    used: usize,
-}
-
-impl RowBlocks {
-    /// No rows yet; `pieces` is of the budget that pays.
-    pub(crate) fn new(pieces: &BudgetAlloc) -> RowBlocks {
-        RowBlocks { blocks: Vec::new_in(pieces.clone()), current: 0 }
-    }
-
-    /// Keeps the bytes of `parts`, one behind the other, as one row.
-    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> Result<RowRef, AllocError> {
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        let needed = len + LENGTH_BYTES;
-        while self.blocks.get(self.current).is_none_or(|block| block.bytes.len() - block.used < needed) {
-            if self.current + 1 < self.blocks.len() {
-                self.current += 1;
-            } else {
-                self.add_block(needed)?;
-            }
-        }
-        let block = &mut self.blocks[self.current];
-        let row = RowRef { block: self.current as u32, offset: block.used as u32 };
-        let mut at = block.used;
-        let length = (len as u32).to_le_bytes();
-        for part in core::iter::once(&length[..]).chain(parts.iter().copied()) {
-            block.bytes[at..at + part.len()].copy_from_slice(part);
-            at += part.len();
-        }
-        block.used = at;
-        Ok(row)
-    }
-
-    fn add_block(&mut self, needed: usize) -> Result<(), AllocError> {
-        // As much again as there is, so that few rows need little and many rows few blocks.
-        let grown = self.blocks.last().map_or(BLOCK_BYTES_MIN, |block| block.bytes.charged_bytes() * 2);
-        let size = grown.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
-        self.blocks.try_reserve(1).map_err(|_| AllocError)?;
-        let budget = self.blocks.allocator().budget();
-        let bytes = match Buffer::<u8>::len_filling(size) {
-            len if len >= needed => Buffer::filling(budget, size)?,
-            _ => Buffer::zeroed(budget, needed)?,
-        };
-        self.blocks.push(Block { bytes, used: 0 });
-        self.current = self.blocks.len() - 1;
-        Ok(())
-    }
-
-    /// The bytes of a row.
-    #[inline(always)]
-    pub(crate) fn get(&self, row: RowRef) -> &[u8] {
-        let bytes = &*self.blocks[row.block as usize].bytes;
-        let start = row.offset as usize + LENGTH_BYTES;
-        let len = u32::from_le_bytes(bytes_at(bytes, row.offset as usize)) as usize;
-        &bytes[start..start + len]
-    }
-
-    /// The first row that stands at `from` or behind it, and where to look for the next.
-    pub(crate) fn next(&self, mut from: RowRef) -> Option<(RowRef, RowRef)> {
-        loop {
-            let block = self.blocks.get(from.block as usize)?;
-            if (from.offset as usize) < block.used {
-                let len = u32::from_le_bytes(bytes_at(&block.bytes, from.offset as usize));
-                let next = RowRef { block: from.block, offset: from.offset + LENGTH_BYTES as u32 + len };
-                return Some((from, next));
-            }
-            from = RowRef { block: from.block + 1, offset: 0 };
-        }
-    }
-
-    /// Gives the blocks before a row back; those rows are not read any more.
-    pub(crate) fn release_before(&mut self, row: RowRef) {
-        let end = (row.block as usize).min(self.blocks.len());
-        let held =
-            self.blocks[..end].iter().rposition(|block| block.bytes.is_empty()).map_or(0, |last| last + 1);
-        for block in &mut self.blocks[held..end] {
-            let budget = block.bytes.budget().clone();
-            *block = Block { bytes: Buffer::empty(&budget), used: 0 };
-        }
-    }
-
-    /// Forgets all rows and keeps the blocks for others.
-    pub(crate) fn clear(&mut self) {
-        for block in self.blocks.iter_mut() {
-            block.used = 0;
-        }
-        self.current = 0;
-    }
-}
-
-impl RowRef {
-    /// Both parts in one word.
-    pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.block) << 32 | u64::from(self.offset)
-    }
-
-    /// What [`RowRef::to_bits`] gave.
-    pub(crate) fn from_bits(bits: u64) -> RowRef {
-        RowRef { block: (bits >> 32) as u32, offset: bits as u32 }
     }
 }

@@ -14,7 +14,7 @@
 //! | `sort` | rows in order | | rows | [`State::Sorted`] |
 //! | `window` | rows with results | | rows | [`State::Sorted`] |
 //! | `join` | | the probe side | the build side | [`State::Join`] |
-//! | `kept` (`Materialize`, `Recursive` and their scans) | rows | | rows | [`State::Kept`], [`State::Recursion`] |
+//! | `kept` (`Materialize`, `Recursive` and their scans) | rows | | rows | [`State::Kept`] |
 //!
 //! **Memory.** Each operator has a budget of its own, named after it and its number in the plan. It pays for what the
 //! operator's roles hold while their pipelines run, and for what they leave behind.
@@ -57,8 +57,7 @@ pub(crate) enum State {
     Groups(aggregate::Groups),
     Sorted(Sorter),
     Join(join::Build),
-    Kept(kept::KeptRows),
-    Recursion(kept::Recursion),
+    Kept(kept::OwnedKept),
     Counted(set_operation::Counted),
 }
 
@@ -68,9 +67,10 @@ impl State {
         match self {
             State::Join(build) => build.yieldable_bytes(),
             State::Sorted(sorter) => sorter.yieldable_bytes(),
+            State::Kept(kept) => kept.yieldable_bytes(),
             State::Groups(groups) => groups.yieldable_bytes(),
             State::Counted(counted) => counted.yieldable_bytes(),
-            _ => 0,
+            State::Empty => 0,
         }
     }
 
@@ -79,9 +79,10 @@ impl State {
         match self {
             State::Join(build) => Ok(build.yield_memory(is_cancelled)?),
             State::Sorted(sorter) => Ok(sorter.spill(is_cancelled)?),
+            State::Kept(kept) => Ok(kept.yield_memory(is_cancelled)?),
             State::Groups(groups) => groups.yield_memory(is_cancelled),
             State::Counted(counted) => counted.yield_memory(is_cancelled),
-            _ => Ok(false),
+            State::Empty => Ok(false),
         }
     }
 }
@@ -125,9 +126,8 @@ pub(crate) enum Sink<'a> {
     Groups(ArenaBox<'a, aggregate::AggregateSink<'a>>),
     Sort(sort::SortSink<'a>),
     Window(window::WindowSink<'a>),
-    Join(join::BuildSink<'a>),
-    Kept(kept::KeptSink<'a>),
-    Recursion(kept::RecursionSink<'a>),
+    Join(ArenaBox<'a, join::BuildSink<'a>>),
+    Kept(ArenaBox<'a, kept::KeptSink<'a>>),
     Set(ArenaBox<'a, set_operation::SetSink<'a>>),
 }
 
@@ -371,17 +371,19 @@ impl<'a> Sink<'a> {
             }
             OperatorKind::Window(plan) => Sink::Window(window::WindowSink::open(plan, opening, cx)?),
             OperatorKind::HashJoin(_) | OperatorKind::NestedLoopJoin(_) => {
-                Sink::Join(join::BuildSink::open(opening, store, cx)?)
+                Sink::Join(opening.arena.alloc_box(join::BuildSink::open(opening, store, cx)?)?)
             }
-            OperatorKind::Materialize { input } => Sink::Kept(kept::KeptSink::open(*input, opening, cx)?),
-            OperatorKind::Recursive { base, distinct, .. } => Sink::Recursion(kept::RecursionSink::open(
-                input,
-                input == *base,
-                *distinct,
-                opening,
-                store,
-                cx,
-            )?),
+            OperatorKind::Materialize { .. } => {
+                let sink = kept::KeptSink::open(input, kept::Role::Materialize, opening, store, cx)?;
+                Sink::Kept(opening.arena.alloc_box(sink)?)
+            }
+            OperatorKind::Recursive { base, distinct, .. } => {
+                let role = match input == *base {
+                    true => kept::Role::Base { is_distinct: *distinct },
+                    false => kept::Role::Round,
+                };
+                Sink::Kept(opening.arena.alloc_box(kept::KeptSink::open(input, role, opening, store, cx)?)?)
+            }
             OperatorKind::SetOperation { right, .. } => {
                 let sink = set_operation::SetSink::open(input, input == *right, opening, store, cx)?;
                 Sink::Set(opening.arena.alloc_box(sink)?)
@@ -402,7 +404,6 @@ impl<'a> Sink<'a> {
             Sink::Window(sink) => sink.take(batch, store, cx),
             Sink::Join(sink) => sink.take(batch, store, cx),
             Sink::Kept(sink) => sink.take(batch, store, cx),
-            Sink::Recursion(sink) => sink.take(batch, store, cx),
             Sink::Set(sink) => sink.take(batch, store, cx),
         }
     }
@@ -414,7 +415,7 @@ impl<'a> Sink<'a> {
             Sink::Sort(sink) => sink.finish(store, cx),
             Sink::Window(sink) => sink.finish(store, cx),
             Sink::Join(sink) => sink.finish(cx),
-            Sink::Kept(_) | Sink::Recursion(_) => Ok(true),
+            Sink::Kept(sink) => sink.finish(cx),
             Sink::Set(sink) => sink.finish(cx),
         }
     }

@@ -5,6 +5,7 @@ mod cancel;
 mod files;
 mod groups;
 mod joins;
+mod kept;
 mod limits;
 mod operators;
 mod pipelines;

@@ -20,35 +20,41 @@ fn plus(p: Plans, left: E, right: i64) -> E {
 }
 
 impl Query {
-    fn concat(&mut self, inputs: &[OperatorId]) -> OperatorId {
+    pub(crate) fn concat(&mut self, inputs: &[OperatorId]) -> OperatorId {
         let columns = self.columns_of(inputs[0]);
         let inputs = self.plans.list(inputs);
         self.push(OperatorKind::Concat { inputs }, columns)
     }
 
-    fn materialize(&mut self, input: OperatorId) -> OperatorId {
+    pub(crate) fn materialize(&mut self, input: OperatorId) -> OperatorId {
         self.push(OperatorKind::Materialize { input }, self.columns_of(input))
     }
 
-    fn cte_scan(&mut self, cte: OperatorId) -> OperatorId {
+    pub(crate) fn cte_scan(&mut self, cte: OperatorId) -> OperatorId {
         self.push(OperatorKind::CteScan { cte }, self.columns_of(cte))
     }
 
-    fn working_scan(&mut self, working: u32, base: OperatorId) -> OperatorId {
+    pub(crate) fn working_scan(&mut self, working: u32, base: OperatorId) -> OperatorId {
         self.push(OperatorKind::WorkingScan { working }, self.columns_of(base))
     }
 
-    fn recursive(&mut self, base: OperatorId, step: OperatorId, working: u32, distinct: bool) -> OperatorId {
+    pub(crate) fn recursive(
+        &mut self,
+        base: OperatorId,
+        step: OperatorId,
+        working: u32,
+        distinct: bool,
+    ) -> OperatorId {
         self.push(OperatorKind::Recursive { base, step, working, distinct }, self.columns_of(base))
     }
 
-    fn less(&mut self, input: OperatorId, bound: i64) -> OperatorId {
+    pub(crate) fn less(&mut self, input: OperatorId, bound: i64) -> OperatorId {
         let p = self.plans;
         let test = p.test(BinaryOp::Less, self.col(input, 0), p.bigint(bound));
         self.filter(input, &[test])
     }
 
-    fn successor(&mut self, input: OperatorId) -> OperatorId {
+    pub(crate) fn successor(&mut self, input: OperatorId) -> OperatorId {
         let next = plus(self.plans, self.col(input, 0), 1);
         self.project(input, &[next])
     }
