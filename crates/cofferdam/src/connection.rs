@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cofferdam_arena::{AllocError, Arena};
 use cofferdam_exec::Progress;
 use cofferdam_sql::statements;
 use cofferdam_types::Type;
 
+use crate::appender::Appender;
 use crate::catalog::Tables;
 use crate::database::Database;
 use crate::error::Error;
@@ -195,6 +197,32 @@ impl Connection {
             self.execute(&sql[start..end]).map_err(|error| error.moved(span.start))?;
         }
         Ok(())
+    }
+
+    /// Puts many rows into the table of this name, in bounded memory: see [`Appender`]. The name is taken as it is written, without folding.
+    ///
+    /// # Errors
+    /// 42P01 when there is no such table; [`Error::OutOfMemory`].
+    pub fn appender(&self, table: &str) -> Result<Appender<'_>, Error> {
+        Appender::new(self, table, None)
+    }
+
+    /// The same for some columns of the table, in this order; the others have their defaults.
+    ///
+    /// # Errors
+    /// As [`Connection::appender`]; 42703 when there is no such column, 42701 for one that comes twice.
+    pub fn appender_of(&self, table: &str, columns: &[&str]) -> Result<Appender<'_>, Error> {
+        Appender::new(self, table, Some(columns))
+    }
+
+    /// Plans a statement whose text is made for it.
+    pub(crate) fn prepare_text(
+        &self,
+        text: impl for<'a> FnOnce(&'a Arena) -> Result<&'a str, AllocError>,
+    ) -> Result<Prepared<'_>, Error> {
+        let db = self.database.db();
+        let arena = Arena::new(db);
+        self.prepare(text(&arena).map_err(|_| Error::refused(db))?)
     }
 
     /// Begins a transaction that is rolled back when the value goes, unless it is committed.

@@ -29,6 +29,7 @@
 //! | `transaction`, `guard` | the transaction of a connection: what it reads and changes, its savepoints; [`Transaction`], [`Savepoint`] |
 //! | `watch` | who ends a statement before it is through |
 //! | `introspect` | what the engine tells of itself in FROM: memory, settings, temporary files, tables |
+//! | `appender` | [`Appender`]: many rows into one table |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
 //! | `rows`, `from_value` | [`Rows`], [`Batch`] and [`Row`]: the answer; its values as Rust's types |
@@ -56,6 +57,7 @@
 #![allow(clippy::result_large_err)]
 
 mod analyze;
+mod appender;
 mod catalog;
 mod connection;
 mod database;
@@ -75,6 +77,7 @@ mod transaction;
 mod watch;
 mod write;
 
+pub use appender::Appender;
 pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, NodeStats, OutOfMemory, human_bytes};
 pub use cofferdam_exec::{Progress, SpillCounts, TemporaryFile};
 pub use cofferdam_plan::Span;

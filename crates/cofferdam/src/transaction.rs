@@ -360,6 +360,11 @@ impl TransactionState {
         outcome
     }
 
+    /// Whether the connection is in no transaction.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().phase == Phase::Idle
+    }
+
     /// Begins a transaction of a connection that is in none.
     ///
     /// # Errors

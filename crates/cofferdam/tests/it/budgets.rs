@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use cofferdam::{Connection, Error, Value};
 use cofferdam_arena::BudgetAlloc;
 use cofferdam_testkit::Failure;
-use cofferdam_testkit::counting::Counting;
+use cofferdam_testkit::counting::{Counting, Counts};
 use cofferdam_testkit::golden::{self, Script};
 use cofferdam_testkit::inject::{FindingKind, Injection};
 use cofferdam_testkit::sweep::Sweep;
@@ -82,14 +82,20 @@ impl Untracked {
         Untracked { charged_before: BudgetAlloc::taken_count(), counting: Counting::start() }
     }
 
-    /// Asserts that whatever was taken was charged.
+    /// Asserts that whatever was taken was charged, and has been given back.
     fn assert_nothing(self, sql: &str) {
+        let (counts, pages) = self.assert_charged(sql);
+        assert_eq!(counts.frees_count, counts.allocations_count - pages, "{sql}\n{counts:?}");
+    }
+
+    /// Asserts that whatever was taken was charged; gives the number of pages of the tree too.
+    fn assert_charged(self, sql: &str) -> (Counts, u64) {
         let counts = self.counting.finish();
         // In the whole process: other tests that run beside this one only add to it.
         let charged = BudgetAlloc::taken_count() - self.charged_before;
         let pages = counts.sizes.iter().filter(|&&size| size == NODES_PAGE_BYTES).count() as u64;
         assert!(counts.allocations_count <= pages + charged, "{sql}\n{charged} charged, {counts:?}");
-        assert_eq!(counts.frees_count, counts.allocations_count - pages, "{sql}\n{counts:?}");
+        (counts, pages)
     }
 }
 
@@ -152,6 +158,29 @@ fn no_prepared_statement_takes_a_byte_outside_of_the_budgets() {
             }
         }
         counting.assert_nothing(sql);
+    }
+}
+
+/// Aim: the same of many rows for one table, from the first to the last before they are committed.
+#[test]
+fn no_appender_takes_a_byte_outside_of_the_budgets() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().expect("room for a connection");
+    connection.execute("CREATE TABLE t (a integer PRIMARY KEY, b text)").expect("room for a table");
+    let text = "x".repeat(300);
+    for (from, last, is_fine) in [(0, 499, true), (1000, 1007, false), (2000, 2499, true)] {
+        let transaction = connection.transaction().expect("room for a transaction");
+        // What the store makes at the first change of a transaction is not the appender's.
+        transaction.execute_with("INSERT INTO t VALUES ($1)", [from - 1]).expect("room for a row");
+        let counting = Untracked::start();
+        let outcome = transaction.appender("t").and_then(|mut appender| {
+            for row in (from..from + 499).chain([last]) {
+                appender.append((row, text.as_str()))?;
+            }
+            appender.finish()
+        });
+        counting.assert_charged("appender");
+        assert_eq!(outcome.is_ok(), is_fine, "{outcome:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, clippy::result_large_err)]
 
 mod api;
+mod appender;
 mod budgets;
 mod directories;
 mod explain;
