@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::options::Options;
 use bench_harness::footprint::{self, Footprint};
-use cofferdam_conformance::tpch::{SCHEMA, TABLES};
+use cofferdam_tpch::{SCHEMA, Table};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -155,7 +155,7 @@ impl Contest {
         let text = self.text()?;
         let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
         let mut script = SCHEMA.to_owned();
-        for table in TABLES {
+        for table in Table::ALL.map(Table::name) {
             let file = text.join(format!("{table}.tbl"));
             let file = file.to_str().ok_or("the folder's name is not UTF-8")?.replace('\'', "''");
             script.push_str(&format!("\nCOPY {table} FROM '{file}' (DELIMITER '|');"));

@@ -1,18 +1,8 @@
 //! TPC-H: tables generated and loaded, the 22 queries run one by one, their answers held against known ones.
 //!
-//! | file | holds |
-//! |---|---|
-//! | `data` | the files of the tables, and the tables themselves: [`load`] |
-//! | `answer` | whether an answer is the known one: [`check`] |
-//!
-//! The queries and the answers of scale factors 0.01, 0.1 and 1 are files of a folder that the caller names: `queries/q01.sql`,
+//! The queries and answers are those of `cofferdam-tpch`, unless the caller names a folder of files `queries/q01.sql` and
 //! `answers/sf0.01/q01.csv`. Without an answer a query is run and not judged.
-//!
-//! DuckDB's generator, whose answers these are, writes other addresses and comments than `tpchgen`, which writes those of the
-//! benchmark's own. Five queries show them or search in them; what is known of these is in `tpch/answers`: PostgreSQL 15 gave it for
-//! the tables of `tpchgen`.
 
-mod answer;
 mod data;
 
 use std::io;
@@ -20,10 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cofferdam::{Connection, Error, Rows};
+use cofferdam_tpch::{QUERIES, check};
 
 use crate::watch::Watch;
-pub use answer::check;
-pub use data::{SCHEMA, TABLES, load};
+pub use data::load;
 
 /// How many queries there are.
 pub const QUERIES_COUNT: u8 = 22;
@@ -59,26 +49,35 @@ impl Verdict {
     }
 }
 
-/// Runs a query of the folder `corpus` and judges its answer for `scale`.
+/// Runs query `number`, from 1, and judges its answer for `scale`; of the folder `corpus`, where one is given.
 ///
 /// # Errors
-/// The folder has no such query.
+/// There is no such query.
 pub fn run_query(
     connection: &Connection,
     watch: &Watch,
-    corpus: &Path,
+    corpus: Option<&Path>,
     number: u8,
     scale: f64,
 ) -> io::Result<Outcome> {
-    let name = format!("q{number:02}");
-    let path = corpus.join(format!("queries/{name}.sql"));
-    let sql = std::fs::read_to_string(&path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("there is no query {number}"));
+    let own = QUERIES.iter().find(|query| query.number == number).ok_or_else(missing)?;
+    let name = own.name;
+    let sql = match corpus {
+        None => own.sql.to_owned(),
+        Some(corpus) => {
+            let path = corpus.join(format!("queries/{name}.sql"));
+            let named =
+                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            std::fs::read_to_string(&path).map_err(named)?
+        }
+    };
     // The last statement's stop.
     let sql = sql.trim_end().trim_end_matches(';');
-    let answer = format!("answers/sf{scale}/{name}.csv");
-    let own = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/tpch")).join(&answer);
-    let known = std::fs::read_to_string(own).or_else(|_| std::fs::read_to_string(corpus.join(&answer))).ok();
+    let of_folder =
+        |corpus: &Path| std::fs::read_to_string(corpus.join(format!("answers/sf{scale}/{name}.csv"))).ok();
+    // Some answers of other folders are about other tables: the own ones come first.
+    let known = own.answer(scale).map(str::to_owned).or_else(|| corpus.and_then(of_folder));
     let started = Instant::now();
     let (rows, peak_bytes) = watch.during(|| answer_of(connection, sql));
     let verdict = match (rows, known) {

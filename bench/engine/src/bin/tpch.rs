@@ -8,9 +8,8 @@ use bench_engine::options::Options;
 use bench_engine::report::{self, BEYOND_MIB, Line, at_most};
 use bench_engine::{Outcome, contest};
 use clap::Parser;
-use cofferdam_conformance::tpch::{QUERIES_COUNT, check};
+use cofferdam_tpch::{QUERIES, Query, check};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -26,10 +25,6 @@ struct Arguments {
     /// How many threads; together with --memory-mib.
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: u32,
-
-    /// The folder with queries and answers; by default tpch in COFFERDAM_CORPORA or ../shared/corpora beside the project.
-    #[arg(long, value_name = "FOLDER")]
-    corpus: Option<PathBuf>,
 }
 
 /// The limits with bars: memory, threads, the bar of our processor time in proportion to DuckDB's, the goal.
@@ -50,9 +45,6 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Outcome<bool> {
     let options = arguments.options.clone().completed();
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora"));
-    let corpora = || std::env::var_os("COFFERDAM_CORPORA").map_or_else(beside, PathBuf::from);
-    let corpus = arguments.corpus.clone().unwrap_or_else(|| corpora().join("tpch"));
     let contest = Contest::new(&options)?;
     let contestants = contest.contestants(&options);
     for contestant in &contestants {
@@ -69,7 +61,7 @@ fn run(arguments: &Arguments) -> Outcome<bool> {
     for (limits, bar, goal) in own.unwrap_or_else(|| PAIRS.to_vec()) {
         println!("\n{} MiB, {} threads at most", limits.memory_mib, limits.threads_count);
         report::print_head(&contestants);
-        let (lines, right_count) = queries(&options, &contest, &contestants, &corpus, limits)?;
+        let (lines, right_count) = queries(&options, &contest, &contestants, limits)?;
         is_well &= right_count == lines.len();
         println!("{right_count} of {} answers are right", lines.len());
         let name = |what: &str| format!("tpch/{what}_{}mib_{}", limits.memory_mib, limits.threads_count);
@@ -103,26 +95,19 @@ fn queries(
     options: &Options,
     contest: &Contest,
     contestants: &[Contestant],
-    corpus: &Path,
     limits: Limits,
 ) -> Outcome<(Vec<Line>, usize)> {
     let (mut lines, mut right_count) = (Vec::new(), 0);
-    for number in 1..=QUERIES_COUNT {
-        let name = format!("q{number:02}");
-        if !options.wants(&name) {
-            continue;
-        }
-        let path = corpus.join("queries").join(format!("{name}.sql"));
-        let sql = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    for query in QUERIES.iter().filter(|query| options.wants(query.name)) {
         let mut rounds = vec![Vec::new(); contestants.len()];
         for _ in 0..options.rounds {
             for (contestant, rounds) in contestants.iter().zip(&mut rounds) {
-                rounds.push(contest.statement(*contestant, &name, &sql, limits)?);
+                rounds.push(contest.statement(*contestant, query.name, query.sql, limits)?);
             }
         }
         let ended = contestants.iter().copied().zip(rounds.into_iter().map(report::middle)).collect();
-        let line: Line = (name, ended);
-        let remark = match judge(contest, corpus, number, &line, options.scale) {
+        let line: Line = (query.name.to_owned(), ended);
+        let remark = match judge(contest, query, &line, options.scale) {
             Ok(()) => {
                 right_count += 1;
                 String::new()
@@ -136,18 +121,18 @@ fn queries(
 }
 
 /// Whether our answer is DuckDB's, or the known one where DuckDB has none.
-fn judge(contest: &Contest, corpus: &Path, number: u8, line: &Line, scale: f64) -> Result<(), String> {
+fn judge(contest: &Contest, query: &Query, line: &Line, scale: f64) -> Result<(), String> {
     let finished = |contestant| line.1.iter().any(|(known, ended)| *known == contestant && ended.is_ok());
     if !finished(Contestant::Ours) {
         return Err("no answer".to_owned());
     }
-    let path = if finished(Contestant::DuckDb) {
-        contest.answer(Contestant::DuckDb, &line.0)
-    } else {
-        corpus.join(format!("answers/sf{scale}/{}.csv", line.0))
+    let theirs = fs::read_to_string(contest.answer(Contestant::DuckDb, query.name));
+    let known = match (finished(Contestant::DuckDb), &theirs, query.answer(scale)) {
+        (true, Ok(theirs), _) => theirs,
+        (_, _, Some(known)) => known,
+        _ => return Err("nobody knows the right answer".to_owned()),
     };
-    let known = fs::read_to_string(&path).map_err(|_| "nobody knows the right answer".to_owned())?;
     let rows =
-        contest::rows(&contest.answer(Contestant::Ours, &line.0)).map_err(|error| error.to_string())?;
-    check(number, &rows, &known).map_err(|difference| format!("WRONG: {difference}"))
+        contest::rows(&contest.answer(Contestant::Ours, query.name)).map_err(|error| error.to_string())?;
+    check(query.number, &rows, known).map_err(|difference| format!("WRONG: {difference}"))
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cofferdam::{human_bytes, statements};
+use cofferdam_tpch::{SCHEMA, Table};
 
-use super::{TABLES, failed};
+use super::failed;
 use crate::interrupt;
 use crate::session::Session;
 
-/// The tables, made anew.
-const SCHEMA: &str = include_str!("schema.sql");
+/// What an earlier run has left.
+const DROP: &str =
+    "DROP TABLE IF EXISTS region, nation, supplier, part, partsupp, customer, orders, lineitem";
 
 /// The database in the directory of the files.
 pub(super) fn database(directory: &Path) -> PathBuf {
@@ -23,7 +25,7 @@ pub(super) fn database(directory: &Path) -> PathBuf {
 /// # Errors
 /// A file is missing.
 pub(super) fn files_bytes(directory: &Path) -> io::Result<u64> {
-    TABLES.iter().map(|table| Ok(directory.join(format!("{}.tbl", table.name())).metadata()?.len())).sum()
+    Table::ALL.iter().map(|table| Ok(directory.join(format!("{}.tbl", table.name())).metadata()?.len())).sum()
 }
 
 /// Makes the tables, copies the files into them, and shows how long that takes; gives whether all went well.
@@ -35,13 +37,16 @@ pub(super) fn load(session: &mut Session, directory: &Path) -> io::Result<bool> 
         Ok(rows_count) => Ok(Some(rows_count)),
         Err(error) => failed(session, name, sql, &error).map(|_| None),
     };
+    if run(session, "schema", DROP)?.is_none() {
+        return Ok(false);
+    }
     for span in statements(SCHEMA) {
         let (start, end) = (span.start as usize, (span.start + span.len) as usize);
         if run(session, "schema", &SCHEMA[start..end])?.is_none() {
             return Ok(false);
         }
     }
-    for table in TABLES {
+    for table in Table::ALL {
         if interrupt::exit_code().is_some() {
             return Ok(false);
         }

@@ -1,30 +1,30 @@
-//! `cofferdam demo`: TPC-H data in a database, three of its queries under a memory limit, and a check of their answers.
+//! `cofferdam demo`: TPC-H data in a database, its 22 queries under a memory limit, and a check of their answers.
 //!
 //! ```text
-//!   child process      cofferdam tpch-data   customer.tbl, orders.tbl, lineitem.tbl   in a directory on a disk
-//!   this process       a session under --memory: the files into a database beside them, queries 1, 3 and 6,
-//!                      check, memory tree
+//!   child process      cofferdam tpch-data   region.tbl to lineitem.tbl   in a directory on a disk
+//!   this process       a session under --memory: the files into a database beside them, queries 1 to 22, each answer
+//!                      checked, the plan of the slowest with what each operator took, the memory tree
 //! ```
 
-mod check;
 pub(crate) mod data;
 mod directory;
 mod load;
 
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cofferdam::{Error, human_bytes};
+use cofferdam::{Error, Rows, human_bytes};
+use cofferdam_tpch::{Checker, QUERIES, Query, Table};
 
-use crate::args::{Demo, Limits, Mode, Table};
+use crate::args::{Demo, Limits, Mode};
 use crate::position::Position;
 use crate::report::{Place, report};
 use crate::session::{Session, check_store_limit};
 use crate::{FAILED, interrupt};
-use check::{Answer, Verdict};
 use directory::Directory;
 
 /// The limit unless the command line gives one: 16 MiB.
@@ -33,31 +33,26 @@ const MEMORY_BYTES: u64 = 16 << 20;
 /// The time between two looks at the child process.
 const CHILD_WAIT: Duration = Duration::from_millis(20);
 
-/// The tables that the queries read.
-const TABLES: [Table; 3] = [Table::Customer, Table::Orders, Table::Lineitem];
-
-/// A query and what it must answer at the scales for which that is known.
-struct DemoQuery {
-    name: &'static str,
-    sql: &'static str,
-    answers: [(f64, &'static str); 3],
+/// What there is to say of an answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is the known one.
+    Right,
+    /// It is not: where it differs.
+    Wrong(String),
+    /// None is known at this scale.
+    Unknown,
 }
 
-macro_rules! query {
-    ($number:literal) => {
-        DemoQuery {
-            name: concat!("q", $number),
-            sql: include_str!(concat!("q", $number, ".sql")),
-            answers: [
-                (0.01, include_str!(concat!("q", $number, "-sf0.01.answer"))),
-                (0.1, include_str!(concat!("q", $number, "-sf0.1.answer"))),
-                (1.0, include_str!(concat!("q", $number, "-sf1.answer"))),
-            ],
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Right => f.write_str("the answer is right"),
+            Verdict::Wrong(difference) => write!(f, "the answer is WRONG: {difference}"),
+            Verdict::Unknown => f.write_str("no answer is known for this scale"),
         }
-    };
+    }
 }
-
-static QUERIES: [DemoQuery; 3] = [query!("01"), query!("03"), query!("06")];
 
 /// Runs the demo, and gives the exit code.
 ///
@@ -99,12 +94,18 @@ fn run_in(directory: &Directory, scale: f64, limits: Limits) -> io::Result<u8> {
         return Ok(FAILED);
     }
     let mut all_well = true;
+    let mut slowest = (Duration::ZERO, &QUERIES[0]);
     for query in &QUERIES {
         if interrupt::exit_code().is_some() {
             return Ok(FAILED);
         }
+        let started = Instant::now();
         all_well &= run_query(&mut session, query, scale)?;
+        if started.elapsed() > slowest.0 {
+            slowest = (started.elapsed(), query);
+        }
     }
+    explain(&mut session, slowest.1)?;
     session.show_tree()?;
     let peak = session.connection().database().budget().peak();
     all_well &= peak <= memory_bytes;
@@ -121,7 +122,7 @@ fn run_in(directory: &Directory, scale: f64, limits: Limits) -> io::Result<u8> {
 
 /// Has a child process write the files that are not there yet.
 fn generate(scale: f64, directory: &Path) -> io::Result<()> {
-    let tables: Vec<&str> = TABLES.iter().map(|table| table.name()).collect();
+    let tables = Table::ALL.map(Table::name);
     let mut child = Command::new(std::env::current_exe()?)
         .args(["tpch-data", "--scale", &scale.to_string(), "--tables", &tables.join(","), "--out"])
         .arg(directory)
@@ -141,22 +142,54 @@ fn generate(scale: f64, directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Runs one query, shows its rows, time and verdict; gives whether all is well.
-fn run_query(session: &mut Session, query: &DemoQuery, scale: f64) -> io::Result<bool> {
+/// Runs one query, shows what it took and the verdict; gives whether all is well.
+fn run_query(session: &mut Session, query: &Query, scale: f64) -> io::Result<bool> {
     let started = Instant::now();
-    let outcome = session.connection().query(query.sql, Answer::read);
-    let seconds = started.elapsed().as_secs_f64();
-    let answer = match outcome {
-        Ok(answer) => answer,
+    let outcome = session.connection().query(query.sql, |rows| {
+        let (rows_count, verdict) = judge(rows, query, scale)?;
+        Ok((rows_count, verdict, rows.budget().peak()))
+    });
+    let (rows_count, verdict, peak_bytes) = match outcome {
+        Ok(judged) => judged,
         Err(error) => return failed(session, query.name, query.sql, &error),
     };
-    let expected = query.answers.iter().find(|(known, _)| *known == scale).map(|(_, text)| *text);
-    let verdict = expected.map_or(Verdict::Unknown, |text| answer.check(text));
+    let (name, seconds, peak) = (query.name, started.elapsed().as_secs_f64(), human_bytes(peak_bytes));
+    let rows = if rows_count == 1 { "row" } else { "rows" };
     let out = session.out();
-    writeln!(out, "{}: {} rows in {seconds:.2} s, {verdict}", query.name, answer.rows_count())?;
-    writeln!(out, "{answer}\n{}\n", answer.memory())?;
+    writeln!(out, "{name}: {rows_count} {rows} in {seconds:.2} s and {peak}, {verdict}")?;
     out.flush()?;
     Ok(!matches!(verdict, Verdict::Wrong(_)))
+}
+
+/// Reads all rows, and compares them as they come; gives their number too.
+fn judge(rows: &mut Rows<'_>, query: &Query, scale: f64) -> Result<(u64, Verdict), Error> {
+    let mut checker = query.answer(scale).map(|known| Checker::new(query.number, known));
+    let mut rows_count = 0;
+    let mut verdict = if checker.is_some() { Verdict::Right } else { Verdict::Unknown };
+    while let Some(row) = rows.next_row()? {
+        rows_count += 1;
+        let Some(Ok(checker)) = &mut checker else { continue };
+        let text =
+            |value: cofferdam::Value<'_>| if value.is_null() { String::new() } else { value.to_string() };
+        if verdict == Verdict::Right
+            && let Err(difference) = checker.row(row.values().map(text).collect())
+        {
+            verdict = Verdict::Wrong(difference);
+        }
+    }
+    if verdict == Verdict::Right
+        && let Some(Err(difference)) = checker.map(|checker| checker.and_then(Checker::end))
+    {
+        verdict = Verdict::Wrong(difference);
+    }
+    Ok((rows_count, verdict))
+}
+
+/// Runs the query once more, and shows its plan with what each operator took.
+fn explain(session: &mut Session, query: &Query) -> io::Result<()> {
+    writeln!(session.out(), "\n{} was the slowest:\n\n{}\n", query.name, query.sql)?;
+    let sql = format!("EXPLAIN (ANALYZE, MEMORY) {}", query.sql);
+    session.run_statement(&sql, Place { origin: query.name, position: Position::START })
 }
 
 fn failed(session: &mut Session, name: &str, sql: &str, error: &Error) -> io::Result<bool> {

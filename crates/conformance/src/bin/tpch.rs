@@ -41,7 +41,7 @@ struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 
-    /// The folder with queries and answers; by default tpch in COFFERDAM_CORPORA or ../shared/corpora beside the project.
+    /// A folder with other texts of the queries, and with answers for other scales.
     #[arg(long, value_name = "FOLDER")]
     corpus: Option<PathBuf>,
 
@@ -67,10 +67,6 @@ fn main() -> ExitCode {
 
 /// Gives whether all is well.
 fn run(arguments: &Arguments) -> io::Result<bool> {
-    let corpus = arguments.corpus.clone().unwrap_or_else(|| {
-        let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora"));
-        std::env::var_os("COFFERDAM_CORPORA").map_or_else(beside, PathBuf::from).join("tpch")
-    });
     let temporary = TempDir::with_prefix("cofferdam-tpch-")?;
     let folder = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
@@ -89,7 +85,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     let watch = Watch::new(connection.canceller(), Duration::from_secs(arguments.timeout));
     let mut well_count = 0;
     for &number in queries {
-        let outcome = run_query(&connection, &watch, &corpus, number, arguments.scale)?;
+        let outcome = run_query(&connection, &watch, arguments.corpus.as_deref(), number, arguments.scale)?;
         let verdict = match &outcome.verdict {
             Verdict::Right(rows_count) => format!("ok, {rows_count} rows"),
             Verdict::Unknown(rows_count) => format!("no answer is known, {rows_count} rows"),
