@@ -192,6 +192,11 @@ impl Database {
         &self.db
     }
 
+    /// The files that the options name, `None` for those of the system.
+    pub(crate) fn vfs(&self) -> Option<&Arc<dyn Vfs>> {
+        self.options.vfs.as_ref()
+    }
+
     /// Its tables.
     pub(crate) fn store(&self) -> &StoreSlot {
         &self.store
@@ -283,13 +288,13 @@ fn system_temp_directory() -> PathBuf {
 
 /// The files of the system.
 #[cfg(unix)]
-fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
+pub(crate) fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
     Ok(Arc::new(cofferdam_vfs::OsVfs))
 }
 
 /// There is none for this system yet.
 #[cfg(not(unix))]
-fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
+pub(crate) fn system_vfs() -> Result<Arc<dyn Vfs>, Error> {
     Err(Error::input("0A000", None, "directories of databases are not supported on this system yet"))
 }
 

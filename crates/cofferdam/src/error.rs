@@ -5,6 +5,7 @@
 //! and texts of more than 255 bytes end in `…`.
 
 use std::fmt::{self, Display, Write as _};
+use std::io;
 use std::path::Path;
 
 use cofferdam_arena::{Budget, InlineText, OutOfMemory, human_bytes};
@@ -209,6 +210,24 @@ impl Error {
             cofferdam_store::Remedy::Retry => Error::Retry(fault),
             cofferdam_store::Remedy::FixSystem => Error::System(fault),
             cofferdam_store::Remedy::Restore => Error::Restore(fault),
+        }
+    }
+
+    /// A file, or whoever takes rows, that takes no more.
+    pub(crate) fn from_output(error: &io::Error, what: impl Display) -> Error {
+        let explained = error.raw_os_error().and_then(cofferdam_vfs::explain);
+        let message = fmt::from_fn(|f| match explained {
+            Some(explained) => write!(f, "{what}: {explained}"),
+            None => write!(f, "{what}: {}", error.kind()),
+        });
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::input("58P01", None, message),
+            io::ErrorKind::PermissionDenied => Error::input("42501", None, message),
+            io::ErrorKind::IsADirectory => Error::input("42809", None, message),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Error::System(Fault::new(DISK_FULL, None, message)).with_hint("make room on the disk")
+            }
+            _ => Error::System(Fault::new("58030", None, message)),
         }
     }
 

@@ -32,6 +32,7 @@
 //! | `appender` | [`Appender`]: many rows into one table |
 //! | `analyze` | `EXPLAIN ANALYZE`: statements that tell what they took |
 //! | `write` | statements that change tables |
+//! | `copy_out` | `COPY … TO`: rows as text, to a file or a writer |
 //! | `rows`, `from_value` | [`Rows`], [`Batch`] and [`Row`]: the answer; its values as Rust's types |
 //! | `error` | [`Error`], sorted by what the caller can do |
 //!
@@ -60,6 +61,7 @@ mod analyze;
 mod appender;
 mod catalog;
 mod connection;
+mod copy_out;
 mod database;
 mod error;
 mod from_value;

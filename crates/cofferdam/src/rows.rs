@@ -1,12 +1,14 @@
 //! The answer of a statement, in batches.
 
 use std::fmt;
+use std::io;
 
 use cofferdam_arena::Budget;
 use cofferdam_exec::Execution;
 use cofferdam_plan::expr::Column;
 use cofferdam_types::Value;
 
+use crate::copy_out::{self, CopyFormat};
 use crate::error::Error;
 use crate::from_value::{ColumnIndex, FromValue, read};
 use crate::statement::{Statement, StatementKind, guarded};
@@ -22,6 +24,8 @@ pub struct Rows<'q> {
     /// Rows that were given or changed so far.
     rows_count: u64,
     statement: &'q Statement<'q>,
+    /// How they are written as text.
+    format: CopyFormat<'q>,
     /// The row of the current batch that [`Rows::next_row`] gives next.
     row: usize,
     is_done: bool,
@@ -68,7 +72,40 @@ impl<'q> Rows<'q> {
         statement: &'q Statement<'q>,
     ) -> Rows<'q> {
         let is_done = execution.is_none();
-        Rows { execution, kind, tag, rows_count, statement, row: 0, is_done }
+        let format = CopyFormat::TEXT;
+        Rows { execution, kind, tag, rows_count, statement, format, row: 0, is_done }
+    }
+
+    /// The same rows, to be written like this.
+    pub(crate) fn in_format(self, format: CopyFormat<'q>) -> Rows<'q> {
+        Rows { format, ..self }
+    }
+
+    /// They end with an error, and the transaction with them.
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
+        self.is_done = true;
+        self.statement.connection().state().fail();
+        error
+    }
+
+    /// Writes the rows that are left as text, and gives the number of all: in the format that a `COPY … TO STDOUT` says, the rows of other
+    /// statements in PostgreSQL's format text. `out` gets pieces of some KiB.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut text = Vec::new();
+    /// let sql = "COPY (VALUES (1, 'a,b'), (2, NULL)) TO STDOUT WITH (FORMAT csv, HEADER)";
+    /// connection.query(sql, |rows| rows.write_to(&mut text))?;
+    /// assert_eq!(text, b"column1,column2\n1,\"a,b\"\n2,\n");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Rows::next_batch`]; [`Error::System`] when `out` takes no more.
+    pub fn write_to(&mut self, out: &mut dyn io::Write) -> Result<u64, Error> {
+        copy_out::write(self, self.format, out)
     }
 
     /// The number of rows of the answer that were given so far, or that the statement changed.

@@ -15,14 +15,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, Buffer, Stage};
-use cofferdam_exec::{ParameterError, Tables, Workspace, parameter};
+use cofferdam_exec::{Execution, ParameterError, Tables, Workspace, parameter};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::PhysicalPlan;
+use cofferdam_plan::physical::{CopyTarget, PhysicalPlan};
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
     InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table, bind_create_view,
     bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain, bind_transaction, plan_copy,
-    plan_delete, plan_insert, plan_query, plan_update,
+    plan_copy_to, plan_delete, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::views::forms::{
     Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateView, Delete, DropIndex, DropTable, DropView,
@@ -34,6 +34,7 @@ use cofferdam_types::{Type, Value};
 use crate::analyze::{Analyze, Planning};
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
+use crate::copy_out;
 use crate::error::Error;
 use crate::params::Params;
 use crate::rows::Rows;
@@ -106,6 +107,8 @@ pub enum StatementKind {
     Definition,
     /// `INSERT`, `UPDATE`, `DELETE`, `COPY … FROM`: no rows of an answer, some that were changed.
     Change,
+    /// `COPY … TO`: rows that are text in a file by the time it has run; those for standard output are written by [`Rows::write_to`].
+    CopyTo,
     /// `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `RELEASE`: no rows.
     Transaction,
 }
@@ -118,7 +121,7 @@ impl StatementKind {
 
     /// Whether its command tag counts rows.
     pub(crate) const fn counts_rows(self) -> bool {
-        matches!(self, StatementKind::Query | StatementKind::Change)
+        matches!(self, StatementKind::Query | StatementKind::Change | StatementKind::CopyTo)
     }
 }
 
@@ -137,6 +140,8 @@ pub struct Query<'s> {
 enum Work<'s> {
     /// Gives the rows of a plan.
     Rows { plan: PhysicalPlan<'s>, workspace: Workspace<'s>, tag: &'static str },
+    /// Writes the rows of a plan to a file, or gives them to be written.
+    Copy { plan: PhysicalPlan<'s>, workspace: Workspace<'s>, target: CopyTarget<'s> },
     /// Changes a setting.
     Set { change: Change<'s>, tag: &'static str },
     /// Begins or ends a transaction, or a part of it.
@@ -369,6 +374,11 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             let plan = plan_delete(delete, &catalog, arena).map_err(failed)?;
             write_of(statement, "DELETE", delete.form(), Write::rows(plan, statement)?)
         }
+        Kind::Copy(copy) if copy.to() => {
+            let (plan, target) = plan_copy_to(copy, &catalog, arena).map_err(failed)?;
+            let workspace = statement.admit(&plan)?;
+            Ok(query_of(statement, StatementKind::CopyTo, Work::Copy { plan, workspace, target }))
+        }
         Kind::Copy(copy) => {
             let plan = plan_copy(copy, &catalog, arena).map_err(failed)?;
             write_of(statement, "COPY", copy.form(), Write::rows(plan, statement)?)
@@ -456,9 +466,11 @@ impl<'s> Query<'s> {
     /// The columns of its answer; none for a statement without rows.
     pub fn columns(&self) -> &'s [Column<'s>] {
         match &self.work {
-            Work::Rows { plan, .. } => plan.columns(),
+            Work::Rows { plan, .. } | Work::Copy { plan, target: CopyTarget { path: None, .. }, .. } => {
+                plan.columns()
+            }
             Work::Analyze(analyze) => analyze.columns(),
-            Work::Set { .. } | Work::Transaction(_) | Work::Write { .. } => &[],
+            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) | Work::Write { .. } => &[],
         }
     }
 
@@ -468,7 +480,7 @@ impl<'s> Query<'s> {
             Work::Rows { plan, .. } => plan.parameters,
             Work::Write { write, .. } => write.parameter_types(),
             Work::Analyze(analyze) => analyze.parameter_types(),
-            Work::Set { .. } | Work::Transaction(_) => &[],
+            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) => &[],
         }
     }
 
@@ -482,7 +494,7 @@ impl<'s> Query<'s> {
         self.statement.budget.clear_refusal();
         self.statement.follow_limit();
         match &mut self.work {
-            Work::Rows { workspace, .. } => workspace.reset(),
+            Work::Rows { workspace, .. } | Work::Copy { workspace, .. } => workspace.reset(),
             Work::Write { write, .. } => write.reset(),
             Work::Analyze(analyze) => analyze.reset(),
             Work::Set { .. } | Work::Transaction(_) => {}
@@ -547,19 +559,15 @@ impl<'s> Query<'s> {
         statement.deadline.begin(connection.session());
         connection.progress_now().begin();
         let (execution, tag, rows_count) = match &self.work {
-            Work::Rows { plan, workspace, tag } => {
-                transaction.admit()?;
-                let is_cancelled = self.run.alloc(|| statement.ends());
-                let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
-                let tables = match plan.reads_stored_tables() {
-                    true => transaction.tables(&self.run)?,
-                    false => Tables::None,
-                };
-                let execution = guarded(|| {
-                    let execution = workspace.execute_with(plan, values, tables, is_cancelled);
-                    execution.map_err(|error| statement.failed(error))
-                })?;
-                (Some(execution), *tag, 0)
+            Work::Rows { plan, workspace, tag } => (Some(self.begin(plan, workspace, values)?), *tag, 0),
+            Work::Copy { plan, workspace, target } => {
+                let execution = Some(self.begin(plan, workspace, values)?);
+                let rows = Rows::new(execution, self.kind, "COPY", 0, statement);
+                let mut rows = rows.in_format(target.into());
+                let Some(path) = target.path else { return Ok(rows) };
+                let rows_count =
+                    guarded(|| copy_out::write_file(&mut rows, target, path, connection.database()))?;
+                (None, "COPY", rows_count)
             }
             Work::Analyze(analyze) => {
                 transaction.admit()?;
@@ -579,6 +587,29 @@ impl<'s> Query<'s> {
             }
         };
         Ok(Rows::new(execution, self.kind, tag, rows_count, statement))
+    }
+}
+
+impl<'s> Query<'s> {
+    /// Begins to give the rows of a plan.
+    fn begin<'r>(
+        &'r self,
+        plan: &'r PhysicalPlan<'s>,
+        workspace: &'r Workspace<'s>,
+        values: &'r [Value<'r>],
+    ) -> Result<Execution<'r>, Error> {
+        let (statement, transaction) = (self.statement, self.statement.connection.state());
+        transaction.admit()?;
+        let is_cancelled = self.run.alloc(|| statement.ends());
+        let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
+        let tables = match plan.reads_stored_tables() {
+            true => transaction.tables(&self.run)?,
+            false => Tables::None,
+        };
+        guarded(|| {
+            let execution = workspace.execute_with(plan, values, tables, is_cancelled);
+            execution.map_err(|error| statement.failed(error))
+        })
     }
 }
 

@@ -421,6 +421,8 @@ pub enum DefinitionProblem {
     ViewColumnType,
     /// A view would read itself (42P17).
     ViewOfItself,
+    /// `COPY … TO` of a view (42809).
+    CopyOfView,
 }
 
 /// What is wrong with an option of `COPY`.
@@ -711,6 +713,7 @@ impl DefinitionProblem {
             DefinitionProblem::NotStored => {
                 Some(Hint::Text("only tables that CREATE TABLE has made can be changed or dropped"))
             }
+            DefinitionProblem::CopyOfView => Some(Hint::Text("try the COPY (SELECT ...) TO variant")),
             DefinitionProblem::NoTable => Some(Hint::Text("use DROP VIEW to remove a view")),
             DefinitionProblem::TableIsRead | DefinitionProblem::ViewIsRead => Some(Hint::IsReadBy(table)),
             DefinitionProblem::NoIndexOfView => Some(Hint::Text("this operation is not supported for views")),
@@ -734,6 +737,7 @@ impl DefinitionProblem {
             | DefinitionProblem::NoIndex
             | DefinitionProblem::NoTable
             | DefinitionProblem::NoView
+            | DefinitionProblem::CopyOfView
             | DefinitionProblem::NoIndexOfView => "42809",
             DefinitionProblem::IndexOfConstraint
             | DefinitionProblem::TableIsRead
@@ -946,6 +950,7 @@ fn write_definition(
         DefinitionProblem::ViewColumnType => {
             write!(f, "cannot change data type of view column \"{name}\" {table}")
         }
+        DefinitionProblem::CopyOfView => write!(f, "cannot copy from view \"{name}\""),
         DefinitionProblem::ViewOfItself => {
             write!(f, "infinite recursion detected in rules for relation \"{name}\"")
         }

@@ -515,6 +515,19 @@ impl FieldRules<'_> {
     pub const AS_IT_STANDS: FieldRules<'static> = FieldRules { null: "", is_assigned: false };
 }
 
+/// Where the rows of a `COPY … TO` go, and how they are written.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyTarget<'a> {
+    /// The file; `None` for standard output.
+    pub path: Option<&'a str>,
+    /// How rows are written.
+    pub csv: CsvFormat,
+    /// What stands for NULL.
+    pub null: &'a str,
+    /// Where the statement stands.
+    pub span: Span,
+}
+
 /// How rows are written in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {

@@ -20,7 +20,7 @@ use crate::expr::{Column, Expr, ExprKind};
 use crate::logical::LogicalPlan;
 use crate::optimizer::{Sink, optimize};
 use crate::parameter::Parameters;
-use crate::physical::{Operator, OperatorKind, PhysicalPlan};
+use crate::physical::{CopyTarget, Operator, OperatorKind, PhysicalPlan};
 use crate::table::{CreateIndex, CreateTable, CreateView, DropIndexes, DropTables, TransactionStatement};
 
 static BIND: Stage = Stage::new("bind");
@@ -75,6 +75,20 @@ pub fn plan_copy<'a, 'q: 'a>(
     let (logical, target) = Binder::bind_copy(copy, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
     optimize(logical, Some(target.sink()), catalog, arena)
+}
+
+/// The physical plan of a `COPY … TO`, in `arena`: a query, and where its rows go.
+///
+/// # Errors
+/// As [`plan_query`]; 42809 for a view, 0A000 for what is written nowhere.
+pub fn plan_copy_to<'a, 'q: 'a>(
+    copy: Copy<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<(PhysicalPlan<'a>, CopyTarget<'a>), Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let (logical, target) = Binder::bind_copy_to(copy, catalog, arena)?;
+    Ok((finish(logical, None, Parameters::NONE, catalog, arena)?, target))
 }
 
 /// The physical plan of an `UPDATE`, in `arena`: its root gives the rows as they are to be.

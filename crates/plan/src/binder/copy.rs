@@ -1,25 +1,29 @@
-//! Binds `COPY table FROM 'file'`: a scan of the file, with the columns that it is for, below the table's rules.
+//! Binds `COPY table FROM 'file'`: a scan of the file, with the columns that it is for, below the table's rules; and `COPY … TO`, a query
+//! and the form of what it gives.
 //!
 //! **Formats.** Without `FORMAT` the name of the file decides: `.tbl` has bars between fields and at the end of each row,
 //! `.csv` is the format csv, and everything else PostgreSQL's format text, which is its default too. Nothing is sniffed:
 //! what is not said has PostgreSQL's default, so a file that has a header needs `HEADER`.
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::views::forms::{Copy as CopyForm, CopyOption, OldCopyOption};
+use cofferdam_sql::views::Statement;
+use cofferdam_sql::views::forms::{Copy as CopyForm, CopyOption, ObjectName, OldCopyOption};
 use cofferdam_sql::{Node, NodeKind};
 use cofferdam_types::Type;
 
 use super::Binder;
-use super::insert::InsertTarget;
-use super::query::{Bound, columns_from};
+use super::define::is_view;
+use super::from::undefined_table;
+use super::insert::{InsertTarget, plain_name};
+use super::query::{Bound, BoundColumn, columns_from};
 use super::scope::Scope;
 use crate::Span;
 use crate::catalog::{Catalog, FileRequest};
-use crate::error::{CopyProblem, Error};
+use crate::error::{CopyProblem, DefinitionProblem, Error, NameProblem};
 use crate::expr::Column;
 use crate::logical::{LogicalKind, LogicalPlan};
 use crate::parameter::Parameters;
-use crate::physical::{CsvFormat, FieldRules, FileFormat};
+use crate::physical::{CopyTarget, CsvFormat, FieldRules, FileFormat};
 use crate::table::TableSource;
 use cofferdam_arena::Arena;
 
@@ -57,7 +61,7 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         let span = copy.form().span();
         let unsupported = |what| Err(Error::NotSupported { what, span });
         if copy.to() || !copy.from() {
-            return unsupported("COPY TO");
+            return unsupported("EXPLAIN of COPY TO");
         }
         if copy.binary() {
             return unsupported("COPY BINARY");
@@ -79,6 +83,79 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         let bound = binder.push_target(bound, &target)?;
         let bound = binder.bind_copy_filter(bound, copy, &target)?;
         Ok((binder.finish(bound)?, target))
+    }
+
+    /// The logical plan of the rows that a `COPY … TO` writes, and how they are written.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the statement; 42809 for a view, 0A000 for what is written nowhere.
+    pub(crate) fn bind_copy_to<'q: 'a>(
+        copy: CopyForm<'q>,
+        catalog: &'c dyn Catalog,
+        arena: &'a Arena,
+    ) -> Result<(LogicalPlan<'a>, CopyTarget<'a>), Error<'a>> {
+        let span = copy.form().span();
+        let unsupported = |what| Err(Error::NotSupported { what, span });
+        if copy.binary() {
+            return unsupported("COPY BINARY");
+        }
+        if copy.program() {
+            return unsupported("COPY TO PROGRAM");
+        }
+        // Standard output, by whichever name: PostgreSQL takes STDIN for it too.
+        let path = copy.file();
+        let options = read_options(copy)?;
+        if path.is_some_and(|path| options.format.is_none() && format_by_name(path) == Format::Tbl) {
+            return unsupported("COPY TO a .tbl file without a FORMAT");
+        }
+        let (csv, rules) = options.format_of(path.unwrap_or_default())?;
+        let target = CopyTarget { path, csv, null: rules.null, span };
+        let scratch = Arena::new(arena.budget());
+        let mut binder = Binder::new(catalog, Parameters::NONE, arena, &scratch);
+        let bound = match (copy.table(), copy.statement()) {
+            (Some(table), _) => binder.bind_copied_table(table, copy)?,
+            (None, Some(Statement::Query(query))) => {
+                let bound = binder.bind_query(query)?;
+                binder.settle(bound)?
+            }
+            (None, _) => return unsupported("COPY of a statement that is no query"),
+        };
+        Ok((binder.finish(bound)?, target))
+    }
+
+    /// The columns of a table that are written.
+    fn bind_copied_table<'q: 'a>(
+        &mut self,
+        object: ObjectName<'q>,
+        copy: CopyForm<'q>,
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let (name, span) = (plain_name(object)?, object.span());
+        let table = self.catalog.table(name, self.arena).map_err(|error| Error::from_catalog(error, span))?;
+        let Some(source) = table else {
+            if is_view(name, self.catalog, self.arena, span)? {
+                let problem = DefinitionProblem::CopyOfView;
+                return Err(Error::Definition { problem, name, table: name, span });
+            }
+            return Err(undefined_table(self.catalog, self.arena, NameProblem::UndefinedTable, name, span));
+        };
+        let first = self.plan.columns_like(source.columns())?;
+        let all = columns_from(source.columns(), first, span, self.arena)?;
+        let node = self.plan.push(LogicalKind::Scan { source, alias: name, first, conjuncts: &[] })?;
+        let mut columns: Vec<'a, BoundColumn<'a>> = Vec::new_in(self.arena);
+        for given in copy.form().node().children().filter_map(name_list).flat_map(|list| list.children()) {
+            let (wanted, span) = (given.name(), given.span());
+            let Some(column) = all.iter().find(|column| column.name == wanted) else {
+                let (problem, qualifier, suggestion) = (NameProblem::NoSuchTarget, Some(name), None);
+                return Err(Error::Name { problem, name: wanted, qualifier, suggestion, span });
+            };
+            if columns.iter().any(|known| known.id == column.id) {
+                let problem = DefinitionProblem::ColumnTwice;
+                return Err(Error::Definition { problem, name: wanted, table: name, span });
+            }
+            columns.push(*column)?;
+        }
+        let columns = if columns.is_empty() { all } else { columns.into_slice() };
+        Ok(Bound { node, columns })
     }
 
     /// A scan of the file, whose fields are the columns that it is for.

@@ -7,8 +7,8 @@ use cofferdam_plan::explain::{ExplainOptions, explain};
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, Function, walk};
 use cofferdam_plan::physical::{HashAggregate, JoinKind, OperatorKind, PhysicalPlan, UpdateWay};
 use cofferdam_plan::{
-    Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_delete, plan_explain,
-    plan_insert, plan_query, plan_update,
+    Error, bind_create_table, bind_drop_tables, bind_transaction, plan_copy, plan_copy_to, plan_delete,
+    plan_explain, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::parse;
 use cofferdam_sql::views::Statement;
@@ -56,6 +56,9 @@ pub(crate) fn plan<'a, 'q: 'a>(
     }
     if let Some(delete) = Delete::of(form.node()) {
         return plan_delete(delete, &TestCatalog, arena);
+    }
+    if let Some(copy) = Copy::of(form.node()).filter(|copy| copy.to()) {
+        return plan_copy_to(copy, &TestCatalog, arena).map(|(plan, _)| plan);
     }
     if let Some(copy) = Copy::of(form.node()) {
         return plan_copy(copy, &TestCatalog, arena);
