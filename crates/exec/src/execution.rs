@@ -159,7 +159,8 @@ impl<'s> Workspace<'s> {
             counters: shared.alloc_slice_fill(plan.operators.len(), Counters::default())?,
             timing: None,
             tables,
-            spill: self.spill.as_ref(),
+            // Where no files may be made, running out of memory is what goes wrong.
+            spill: self.spill.as_ref().filter(|space| space.with_directory(|path| path.is_some())),
             engine: self.engine,
             progress: self.progress,
             is_cancelled,

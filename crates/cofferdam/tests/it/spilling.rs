@@ -131,6 +131,28 @@ fn failures_are_the_statements_own() {
     assert_eq!(count_down(&database, &query).unwrap(), ROWS);
 }
 
+/// Aim: without temporary files every operator that would write some says that memory ran out.
+#[test]
+fn nowhere_to_write_is_out_of_memory() {
+    let rows = Rows::new("nowhere");
+    let (_disk, database) = database(600 << 10);
+    let connection = database.connect().unwrap();
+    connection.execute("SET temp_directory = ''").unwrap();
+    let file = rows.0.display();
+    let query = format!("SELECT number, name FROM '{file}'");
+    let statements = [
+        rows.query(),
+        format!("SELECT DISTINCT number, name FROM '{file}'"),
+        format!("WITH m AS MATERIALIZED ({query}) SELECT m.name, n.name FROM m JOIN m AS n USING (number)"),
+        format!("SELECT a.name, b.name FROM ({query}) AS a JOIN ({query}) AS b USING (number)"),
+        format!("SELECT q.*, count(*) OVER () FROM ({query}) AS q"),
+    ];
+    for sql in statements {
+        let error = connection.execute(&sql).unwrap_err();
+        assert_eq!((error.sqlstate(), error.remedy()), ("53200", Remedy::GiveMemory), "{sql}: {error}");
+    }
+}
+
 /// Aim: a statement is cancelled in the middle of writing, and leaves nothing. Method: cancel when so many bytes are on the disk.
 #[test]
 fn a_spilling_statement_can_be_cancelled() {
