@@ -6,6 +6,7 @@ mod appender;
 mod budgets;
 mod copy_out;
 mod directories;
+mod examples;
 mod explain;
 mod guards;
 mod index_reads;
