@@ -158,7 +158,7 @@ impl<'a> Binder<'_, 'a, '_> {
             None => None,
         };
         let resolved =
-            functions::aggregate(self.build(), call.name(), function, args, order_by.into_slice(), span)?;
+            functions::aggregate(self.build(), name, is_ordered_set, args, order_by.into_slice(), span)?;
         let functions::ResolvedAggregate { args, order_by, ty } = resolved;
         let mut distinct = call.is_distinct();
         if distinct && !is_ordered_set {

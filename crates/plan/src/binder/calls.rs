@@ -2,14 +2,14 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{Call, CallForm};
-use cofferdam_types::{self as types, Type, Value};
+use cofferdam_types::{Type, Value};
 
 use super::build::Builder;
 use super::functions::{not_resolved, types_of, undefined};
 use crate::Span;
 use crate::error::Error;
 use crate::expr::{Expr, ExprKind};
-use crate::physical::{AggregateFunction, AggregateKey, TableFunctionKind, WindowKind};
+use crate::physical::{AggregateKey, TableFunctionKind, WindowKind};
 
 /// An aggregate whose arguments have the types that it takes.
 #[derive(Clone, Copy, Debug)]
@@ -33,106 +33,39 @@ pub(super) struct ResolvedSet<'a> {
 /// What an aggregate gives, with its arguments cast to what it takes.
 ///
 /// # Errors
-/// 42883 when there is no such aggregate of these arguments.
+/// 42883 when there is no such aggregate of these arguments, 42725 when there are several.
 pub(super) fn aggregate<'a>(
     build: Builder<'a>,
     name: &'a str,
-    function: AggregateFunction,
+    is_ordered_set: bool,
     args: &'a [&'a Expr<'a>],
     order_by: &'a [AggregateKey<'a>],
     span: Span,
 ) -> Result<ResolvedAggregate<'a>, Error<'a>> {
-    use AggregateFunction as F;
-    let no_such = || Err(undefined(build, name, args, span));
-    let cast = |types: &[Type]| -> Result<Option<&'a [&'a Expr<'a>]>, Error<'a>> {
-        if types.len() != args.len() {
-            return Ok(None);
-        }
-        let mut cast = Vec::with_capacity_in(args.len(), build.arena)?;
-        for (arg, ty) in args.iter().zip(types) {
-            if !super::build::is_implicit(arg.ty, *ty) {
-                return Ok(None);
-            }
-            cast.push(build.cast(arg, *ty, arg.span)?)?;
-        }
-        Ok(Some(&*cast.into_slice()))
+    let mut types = Vec::with_capacity_in(args.len() + order_by.len(), build.arena)?;
+    args.iter().try_for_each(|arg| types.push(arg.ty))?;
+    if is_ordered_set {
+        order_by.iter().try_for_each(|key| types.push(key.expr.ty))?;
+    }
+    let resolved = match cofferdam_functions::resolve_aggregate(name, &types) {
+        Ok(resolved) => resolved,
+        Err(error) => return Err(not_resolved(build, error, name, args, span)),
     };
-    let (args, ty) = match (function, args) {
-        (F::CountRows, []) => (args, Type::BigInt),
-        (F::Count, [arg]) => (build.arena.alloc_slice_copy(&[build.settle(arg)?])? as &[_], Type::BigInt),
-        (F::Sum | F::Avg, [arg]) => {
-            let rule = if function == F::Sum { types::Aggregate::Sum } else { types::Aggregate::Avg };
-            match Type::aggregate(rule, arg.ty) {
-                Ok(ty) => (args, ty),
-                Err(_) => return no_such(),
+    let mut cast_args = Vec::with_capacity_in(args.len(), build.arena)?;
+    for (index, arg) in args.iter().enumerate() {
+        cast_args.push(build.cast(arg, resolved.argument(index, arg.ty), arg.span)?)?;
+    }
+    let mut keys = Vec::with_capacity_in(order_by.len(), build.arena)?;
+    for (index, key) in order_by.iter().enumerate() {
+        let expr = match is_ordered_set {
+            true => {
+                build.cast(key.expr, resolved.argument(args.len() + index, key.expr.ty), key.expr.span)?
             }
-        }
-        (F::Min | F::Max, [arg]) => {
-            let arg = build.settle(arg)?;
-            match Type::aggregate(types::Aggregate::Min, arg.ty) {
-                Ok(ty) => (build.arena.alloc_slice_copy(&[arg])? as &[_], ty),
-                Err(_) => return no_such(),
-            }
-        }
-        (F::AnyValue, [arg]) => {
-            let arg = build.settle(arg)?;
-            (build.arena.alloc_slice_copy(&[arg])? as &[_], arg.ty)
-        }
-        (F::BoolAnd | F::BoolOr, _) => match cast(&[Type::Boolean])? {
-            Some(args) => (args, Type::Boolean),
-            None => return no_such(),
-        },
-        (F::BitAnd | F::BitOr | F::BitXor, [arg]) if matches!(arg.ty, Type::Integer | Type::BigInt) => {
-            (args, arg.ty)
-        }
-        (F::StringAgg, _) => match cast(&[Type::Text, Type::Text])? {
-            Some(args) => (args, Type::Text),
-            None => return no_such(),
-        },
-        (F::VarPop | F::VarSamp | F::StddevPop | F::StddevSamp, [arg]) if arg.ty.is_numeric() => {
-            match cast(&[Type::Double])? {
-                Some(args) => (args, Type::Double),
-                None => return no_such(),
-            }
-        }
-        (
-            F::Corr
-            | F::CovarPop
-            | F::CovarSamp
-            | F::RegrAvgX
-            | F::RegrAvgY
-            | F::RegrIntercept
-            | F::RegrR2
-            | F::RegrSlope
-            | F::RegrSxx
-            | F::RegrSxy
-            | F::RegrSyy
-            | F::RegrCount,
-            _,
-        ) => match cast(&[Type::Double, Type::Double])? {
-            Some(args) if function == F::RegrCount => (args, Type::BigInt),
-            Some(args) => (args, Type::Double),
-            None => return no_such(),
-        },
-        (F::PercentileCont, _) => match (cast(&[Type::Double])?, order_by) {
-            (Some(args), [key]) if key.expr.ty.is_numeric() => {
-                let expr = build.cast(key.expr, Type::Double, key.expr.span)?;
-                let order_by = build.arena.alloc_slice_copy(&[AggregateKey { expr, ..*key }])?;
-                return Ok(ResolvedAggregate { args, order_by, ty: Type::Double });
-            }
-            _ => return no_such(),
-        },
-        (F::PercentileDisc, _) => match (cast(&[Type::Double])?, order_by) {
-            (Some(args), [key]) => (args, key.expr.ty),
-            _ => return no_such(),
-        },
-        (F::Mode, []) => match order_by {
-            [key] => (args, key.expr.ty),
-            _ => return no_such(),
-        },
-        _ => return no_such(),
-    };
-    Ok(ResolvedAggregate { args, order_by, ty })
+            false => key.expr,
+        };
+        keys.push(AggregateKey { expr, ..*key })?;
+    }
+    Ok(ResolvedAggregate { args: cast_args.into_slice(), order_by: keys.into_slice(), ty: resolved.result })
 }
 
 /// What a window function is, with its arguments cast to what it takes.

@@ -6,7 +6,7 @@ use cofferdam_plan::physical::AggregateFunction;
 use cofferdam_types::column::{TextView, bytes_of, value_of_double, value_of_integer};
 use cofferdam_types::datetime::divide;
 use cofferdam_types::row::{decode_bytes, decode_row};
-use cofferdam_types::{Decimal, Interval, Type, Value};
+use cofferdam_types::{Buffer, Decimal, Error, Interval, Type, Value, json};
 
 use super::blob;
 use super::cells::{
@@ -154,7 +154,7 @@ impl State {
         &self,
         state: &[u8],
         blobs: &'b Pages,
-        read: impl FnOnce(&'b [u8]) -> Result<Value<'b>, cofferdam_types::Error>,
+        read: impl FnOnce(&'b [u8]) -> Result<Value<'b>, Error>,
     ) -> Result<Value<'b>, StateError> {
         match blob::held(&Held::load(state), blobs) {
             Some(bytes) => read(bytes).map_err(StateError::Value),
@@ -229,14 +229,53 @@ impl State {
         let Data::Text(views) = &mut vector.data else {
             unreachable!("the result has the kind of its state")
         };
-        views[row] = view(heap.len(), bytes)?;
+        let start = heap.len();
         heap.reserve(bytes)?;
         heap.extend_from_slice(before)?;
         for piece in blob::counted(&rope, blobs) {
             heap.extend_from_slice(piece)?;
         }
         heap.extend_from_slice(behind)?;
+        if self.result == Type::Jsonb {
+            normalize_from(start, heap)?;
+        }
+        views[row] = view(start, heap.len() - start)?;
         Ok(())
+    }
+}
+
+/// Brings the JSON from `start` to the end of a heap into its normal form.
+fn normalize_from(start: usize, heap: &mut Vec<'_, u8>) -> Result<(), StateError> {
+    let mut normal = Normal(Vec::new_in(heap.arena()));
+    let text = core::str::from_utf8(&heap[start..]).unwrap_or("");
+    json::normalize(text, &mut normal).map_err(|error| match error {
+        Error::BufferTooSmall { .. } => AllocError.into(),
+        error => StateError::Value(error),
+    })?;
+    heap.truncate(start);
+    heap.extend_from_slice(&normal.0)?;
+    Ok(())
+}
+
+/// The bytes of a normal form, as long as there is memory.
+struct Normal<'a>(Vec<'a, u8>);
+
+impl Buffer for Normal<'_> {
+    fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let refused = |_| Error::BufferTooSmall { needed_bytes: 0, given_bytes: 0 };
+        self.0.extend_from_slice(bytes).map_err(refused)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
     }
 }
 

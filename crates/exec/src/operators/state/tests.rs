@@ -275,6 +275,8 @@ fn lists_keep_the_order_of_their_rows() {
         aggregate(F::JsonObjectAgg, &[keys, fields.clone()], Type::Json),
         r#"{ "a" : 1, "b\"" : null }"#
     );
+    let keys = texts(&["b", "a"]);
+    assert_eq!(aggregate(F::JsonObjectAgg, &[keys, fields.clone()], Type::Jsonb), r#"{"a": null, "b": 1}"#);
     let refused = error(F::JsonObjectAgg, &[texts(&["NULL", "x"]), fields], Type::Json);
     assert!(matches!(refused, StateError::Argument(ArgumentProblem::NullFieldName)), "{refused:?}");
 }
