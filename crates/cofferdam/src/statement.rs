@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, Buffer, Stage};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, Buffer, OutOfMemory, Reason, Stage};
 use cofferdam_exec::{Execution, ParameterError, Tables, Workspace, parameter};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{CopyTarget, PhysicalPlan};
@@ -64,6 +64,8 @@ pub struct Statement<'c> {
     deadline: Deadline,
     /// The connection's `statement_memory_limit` as it was last seen.
     limit_bytes: Cell<u64>,
+    /// A limit that is enough for the query that ran out of memory last; 0 where none is known.
+    enough_bytes: Cell<u64>,
 }
 
 /// The text of a statement.
@@ -178,6 +180,7 @@ impl<'c> Statement<'c> {
             budget,
             deadline,
             limit_bytes,
+            enough_bytes: Cell::new(0),
         })
     }
 
@@ -221,9 +224,16 @@ impl<'c> Statement<'c> {
     /// Why memory ran out: its own budget says so, or that of what the statement shares with others.
     pub(crate) fn refused(&self) -> Error {
         match self.budget.last_refusal() {
-            Some(record) => record.into(),
+            Some(record) => self.with_enough(record).into(),
             None => Error::refused(self.connection.database().db()),
         }
+    }
+
+    /// The record with the limit that is enough, where that is known and is the refusing budget's.
+    fn with_enough(&self, record: OutOfMemory) -> OutOfMemory {
+        let (enough, limit) = (self.enough_bytes.get(), record.limit_bytes());
+        let is_limit = record.reason() == Reason::Limit && limit == self.budget.limit_on_path();
+        if is_limit && enough > limit { record.with_sufficient_bytes(enough) } else { record }
     }
 
     /// The arenas that a plan runs in, where the pressure leaves room for what it is expected to need.
@@ -235,7 +245,8 @@ impl<'c> Statement<'c> {
         self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
         let workspace = Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
         let workspace = workspace.spill_to(self.connection.database().spill_space());
-        Ok(workspace.tell_of(self.connection).report_to(self.connection.progress_now()))
+        let workspace = workspace.tell_of(self.connection).report_to(self.connection.progress_now());
+        Ok(workspace.tell_enough(&self.enough_bytes))
     }
 
     /// Has the budget follow the connection's setting where that has changed: a limit that the caller has set stays otherwise.
@@ -256,6 +267,7 @@ impl<'c> Statement<'c> {
         self.parse.release();
         self.plan.release();
         self.budget.clear_refusal();
+        self.enough_bytes.set(0);
         self.follow_limit();
         self.connection.watch().forget_cancels();
         let statement: &Statement<'_> = self;

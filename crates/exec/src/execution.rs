@@ -11,6 +11,7 @@
 //! The budgets form a subtree of the statement's: `exec` with a child for each operator, named after it and its number
 //! in the plan. When the workspace is dropped all of them are back at zero, whatever happened before.
 
+use core::cell::Cell;
 use core::fmt::Write as _;
 
 use cofferdam_arena::collections::Vec;
@@ -22,6 +23,7 @@ use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
+use crate::admission::Needs;
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
 use crate::measure::Timing;
@@ -55,6 +57,8 @@ pub struct Workspace<'s> {
     spill: Option<SpillSpace>,
     engine: Option<&'s dyn EngineRows>,
     progress: Option<&'s Progress>,
+    /// Where a limit is told that is enough.
+    enough_bytes: Option<&'s Cell<u64>>,
 }
 
 impl<'s> Workspace<'s> {
@@ -77,7 +81,7 @@ impl<'s> Workspace<'s> {
             arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
         }
         arenas.push(Arena::new(&budget))?;
-        Ok(Workspace { budget, arenas, spill: None, engine: None, progress: None })
+        Ok(Workspace { budget, arenas, spill: None, engine: None, progress: None, enough_bytes: None })
     }
 
     /// Has operators that run out of memory write rows to temporary files. Without it they fail with [`Error::OutOfMemory`].
@@ -95,6 +99,13 @@ impl<'s> Workspace<'s> {
     /// Says how far the plan is while it runs.
     pub fn report_to(mut self, progress: &'s Progress) -> Workspace<'s> {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Has a query that runs out of memory write to `bytes` a limit that is enough for it: for any number of rows, but for long texts
+    /// and what aggregates collect. 0 where none is known.
+    pub fn tell_enough(mut self, bytes: &'s Cell<u64>) -> Workspace<'s> {
+        self.enough_bytes = Some(bytes);
         self
     }
 
@@ -147,6 +158,8 @@ impl<'s> Workspace<'s> {
             progress.expect(plan);
         }
         let schedule = Schedule::cut(plan.operators, shared)?;
+        let admission = Admission::new(plan, schedule, &self.budget, self.enough_bytes);
+        admission.admit()?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
             None => None,
@@ -165,12 +178,65 @@ impl<'s> Workspace<'s> {
             progress: self.progress,
             is_cancelled,
             statement: Statement::begin(parameters, is_cancelled),
-            capacity: rows_per_batch(plan, &self.budget),
+            capacity: rows_per_batch(plan.operators, self.budget.limit_on_path()),
             notes_lines: is_file_to_table(plan),
             is_opening: false,
             problems: Problems::new(plan, &schedule, shared)?,
         };
-        Ok(Execution { runner, answer: None, columns: plan.columns(), target, current: None, is_done: false })
+        let columns = plan.columns();
+        Ok(Execution { runner, answer: None, columns, target, current: None, is_done: false, admission })
+    }
+}
+
+/// What is known of the memory that a query needs.
+struct Admission<'a> {
+    budget: &'a Budget,
+    /// None for changes of tables, which take what others give back as well.
+    needs: Option<Needs<'a>>,
+    least_bytes: u64,
+    /// What was in use beside the query when it began.
+    others_bytes: u64,
+    enough_bytes: Option<&'a Cell<u64>>,
+}
+
+impl<'a> Admission<'a> {
+    fn new(
+        plan: &PhysicalPlan<'a>,
+        schedule: Schedule<'a>,
+        budget: &'a Budget,
+        enough_bytes: Option<&'a Cell<u64>>,
+    ) -> Admission<'a> {
+        let needs = Needs { operators: plan.operators, schedule, capacity: rows_per_batch };
+        let limit = budget.limit_on_path();
+        if let Some(enough) = enough_bytes {
+            enough.set(0);
+        }
+        Admission {
+            budget,
+            needs: (plan.change().is_none() && limit < u64::MAX).then_some(needs),
+            least_bytes: needs.least_bytes(limit),
+            // What is kept of an earlier run is its own.
+            others_bytes: (limit - budget.available().min(limit)).saturating_sub(budget.used()),
+            enough_bytes,
+        }
+    }
+
+    /// Refuses a query before it starts that cannot begin.
+    fn admit(&self) -> Result<(), AllocError> {
+        let missing = self.least_bytes.saturating_sub(self.budget.used());
+        if missing == 0 || has_room(self.budget, missing) {
+            return Ok(());
+        }
+        self.tell_enough();
+        Err(AllocError)
+    }
+
+    /// Tells which limit would have been enough.
+    #[cold]
+    fn tell_enough(&self) {
+        if let (Some(needs), Some(enough)) = (&self.needs, self.enough_bytes) {
+            enough.set(needs.enough_bytes(self.others_bytes).unwrap_or(0));
+        }
     }
 }
 
@@ -186,9 +252,9 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants and of single rows can give.
-fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
+fn rows_per_batch(operators: &[Operator<'_>], limit_bytes: u64) -> usize {
     let (mut constant_rows, mut columns) = (1usize, 0);
-    for operator in plan.operators {
+    for operator in operators {
         columns = columns.max(operator.columns.len());
         match &operator.kind {
             OperatorKind::Scan(Scan { source: TableSource::Engine(_), .. }) => {
@@ -202,7 +268,7 @@ fn rows_per_batch(plan: &PhysicalPlan<'_>, budget: &Budget) -> usize {
             _ => {}
         }
     }
-    constant_rows.min(batch_rows(budget.limit_on_path(), columns))
+    constant_rows.min(batch_rows(limit_bytes, columns))
 }
 
 /// A query that runs.
@@ -218,6 +284,7 @@ pub struct Execution<'a> {
     current: Option<BatchRows>,
     /// After the last batch, or an error.
     is_done: bool,
+    admission: Admission<'a>,
 }
 
 /// The pipeline whose rows are the answer.
@@ -521,6 +588,9 @@ impl<'a> Execution<'a> {
         }
         let outcome = self.run();
         self.is_done = !matches!(outcome, Ok(Some(_)));
+        if matches!(outcome, Err(Error::OutOfMemory(_))) {
+            self.admission.tell_enough();
+        }
         self.current = outcome?;
         Ok(self.batch())
     }

@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `execution` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
+//! | `admission` | what a plan needs at least, and what is enough for it |
 //! | `operators/` | scans, filter and project, joins, aggregate and distinct, sort and top-N, limit, values, insert |
 //! | `tables` | [`Tables`] and [`Changes`]: where rows of stored tables come from and go to |
 //! | `expr/` | bound expressions as flat programs |
@@ -38,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
+mod admission;
 mod batch;
 mod canonical;
 mod csv;

@@ -297,6 +297,50 @@ impl<'a> Schedule<'a> {
         self.pipelines.last().expect("a plan has an answer")
     }
 
+    /// Whether a pipeline is run once, whatever rows there are; not those of rounds.
+    pub(crate) fn runs_always(&self, index: usize) -> bool {
+        self.pipelines[index].list == ListId(0)
+    }
+
+    /// The operator whose rows a pipeline begins with.
+    pub(crate) fn first_source(&self, index: usize) -> Option<OperatorId> {
+        match self.pipelines[index].chains.first()?.source {
+            ChainSource::Operator(id) => Some(id),
+            ChainSource::Nothing(_) | ChainSource::OneRow => None,
+        }
+    }
+
+    /// The operators that have a role in a pipeline, each as often as it has one.
+    pub(crate) fn roles(&self, index: usize) -> impl Iterator<Item = OperatorId> + use<'a> {
+        let Pipeline { chains, sink, .. } = self.pipelines[index];
+        let sources = chains.iter().filter_map(|chain| match chain.source {
+            ChainSource::Operator(id) | ChainSource::Nothing(id) => Some(id),
+            ChainSource::OneRow => None,
+        });
+        let steps = chains.iter().enumerate().flat_map(move |(at, chain)| {
+            let before = if at > 0 { chains.get(at - 1) } else { None };
+            // What several chains flow into is there once.
+            let is_new = move |role: &&StepRole| match before {
+                Some(_) => role.input.is_none() && !is_on(before, **role),
+                None => true,
+            };
+            chain.steps.iter().filter(is_new).map(|role| role.operator)
+        });
+        sources.chain(steps).chain(sink.map(|sink| sink.operator))
+    }
+
+    /// Slots that are full while a pipeline runs, or are filled by it.
+    pub(crate) fn live_slots(&self, index: usize) -> impl Iterator<Item = OperatorId> + use<'a> {
+        let Schedule { pipelines, .. } = *self;
+        slots_of(&pipelines[..=index])
+            .filter(move |slot| !pipelines[..index].iter().any(|pipeline| pipeline.releases.contains(slot)))
+    }
+
+    /// All slots.
+    pub(crate) fn all_slots(&self) -> impl Iterator<Item = OperatorId> + use<'a> {
+        slots_of(self.pipelines)
+    }
+
     /// An empty slot for each operator that leaves something behind.
     pub(crate) fn slots<'s>(
         &self,
@@ -312,6 +356,15 @@ impl<'a> Schedule<'a> {
         }
         Ok(slots)
     }
+}
+
+/// The slots that pipelines fill, each once.
+fn slots_of<'a>(pipelines: &'a [Pipeline<'a>]) -> impl Iterator<Item = OperatorId> + use<'a> {
+    let sinks = pipelines.iter().enumerate().filter_map(|(at, pipeline)| Some((at, pipeline.sink?.operator)));
+    sinks.filter_map(|(at, slot)| {
+        let is_filled = |pipeline: &Pipeline<'_>| pipeline.sink.is_some_and(|sink| sink.operator == slot);
+        (!pipelines[..at].iter().any(is_filled)).then_some(slot)
+    })
 }
 
 /// Which operators are run: not those below a LIMIT 0, and not what only they read.

@@ -109,16 +109,11 @@ impl Kept {
 
     /// How many files are open at once, and how many there are at once.
     fn files(&self) -> (usize, usize) {
-        let limit_bytes = self.budget.limit_on_path();
-        match self.seen {
-            Some(_) => (seen::slots_count(limit_bytes), seen::files_max(limit_bytes)),
-            None => (QUEUE_SLOTS, QUEUE_SLOTS + 1),
-        }
+        files(self.seen.is_some(), self.budget.limit_on_path())
     }
 
     fn reserve_bytes(&self) -> u64 {
-        let prepared = self.seen.as_ref().map_or(0, |_| seen::prepared_bytes(self.budget.limit_on_path()));
-        Reserve::charged_bytes(self.files().0, self.block_bytes) + prepared
+        minimum_bytes(self.seen.is_some(), self.budget.limit_on_path())
     }
 
     fn held_bytes(&self) -> u64 {
@@ -220,6 +215,20 @@ impl Kept {
             (counters.partitions_spilled, counters.blocks) = seen.counts();
         }
     }
+}
+
+/// How many files are open at once, and how many there are at once.
+fn files(is_distinct: bool, limit_bytes: u64) -> (usize, usize) {
+    match is_distinct {
+        true => (seen::slots_count(limit_bytes), seen::files_max(limit_bytes)),
+        false => (QUEUE_SLOTS, QUEUE_SLOTS + 1),
+    }
+}
+
+/// What files need under a limit.
+pub(super) fn minimum_bytes(is_distinct: bool, limit_bytes: u64) -> u64 {
+    let prepared = if is_distinct { seen::prepared_bytes(limit_bytes) } else { 0 };
+    Reserve::charged_bytes(files(is_distinct, limit_bytes).0, block_bytes(limit_bytes)) + prepared
 }
 
 fn kept<'c>(cx: &'c mut Context<'_>, id: OperatorId) -> &'c mut Kept {

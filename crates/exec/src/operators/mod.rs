@@ -45,7 +45,7 @@ use cofferdam_plan::table::TableSource;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output, Passed};
-use crate::sorter::Sorter;
+use crate::sorter::{Sorter, reserve_bytes};
 use crate::spill::IsCancelled;
 
 /// What an operator leaves behind for pipelines after the one that made it: owned, without a lifetime.
@@ -418,6 +418,27 @@ impl<'a> Sink<'a> {
             Sink::Kept(sink) => sink.finish(cx),
             Sink::Set(sink) => sink.finish(cx),
         }
+    }
+}
+
+/// What an operator takes at least under a limit for rows that it keeps and that do not fit: what files are written and read with.
+/// With as much again for rows it goes on, whatever their number.
+pub(crate) fn minimum_bytes(kind: &OperatorKind<'_>, limit_bytes: u64) -> u64 {
+    let partitions = aggregate::partitions::Partitions::charged_bytes_below(limit_bytes);
+    match kind {
+        OperatorKind::HashJoin(_) | OperatorKind::NestedLoopJoin(_) => join::minimum_bytes(limit_bytes),
+        OperatorKind::Sort { .. } => reserve_bytes(limit_bytes),
+        OperatorKind::Window(window) => {
+            reserve_bytes(limit_bytes) + window::minimum_bytes(window.functions.len(), limit_bytes)
+        }
+        OperatorKind::HashAggregate(aggregate) => {
+            let distinct = aggregate.aggregates.iter().filter(|aggregate| aggregate.distinct).count();
+            partitions * (1 + distinct as u64)
+        }
+        OperatorKind::Distinct { .. } | OperatorKind::SetOperation { .. } => partitions,
+        OperatorKind::Materialize { .. } => kept::minimum_bytes(false, limit_bytes),
+        OperatorKind::Recursive { distinct, .. } => kept::minimum_bytes(*distinct, limit_bytes),
+        _ => 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Integration tests of the execution: plans are built by hand, answers compared with naive ones.
 #![allow(clippy::disallowed_types)]
 
+mod admission;
 mod cancel;
 mod files;
 mod groups;

@@ -1,5 +1,6 @@
 //! A builder for plans, and runs of them that give rows as text.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -391,6 +392,8 @@ pub(crate) struct Ran {
     pub(crate) counters: Counters,
     /// Who was refused memory last.
     pub(crate) refusal: String,
+    /// The limit that was said to be enough; 0 if none was.
+    pub(crate) enough_bytes: u64,
 }
 
 /// Runs under a limit, with temporary files on a simulated disk. Whatever happens, nothing is left behind.
@@ -408,11 +411,12 @@ pub(crate) fn run_with_files(
     if let Some(nth) = nth {
         root.inject_refusal(nth);
     }
-    let mut counters = Counters::default();
+    let (mut counters, enough) = (Counters::default(), Cell::new(0));
     let outcome = (|| {
         let (plan, arena) = (query.plan(), Arena::new(&statement));
         let no_memory = |_| "53200".to_owned();
-        let workspace = Workspace::new(&plan, &statement, &arena).map_err(no_memory)?.spill_to(Some(&space));
+        let workspace = Workspace::new(&plan, &statement, &arena).map_err(no_memory)?;
+        let workspace = workspace.spill_to(Some(&space)).tell_enough(&enough);
         let code = |error: cofferdam_exec::Error<'_>| error.sqlstate().to_owned();
         let mut execution = workspace.execute(&plan, Tables::None, is_cancelled).map_err(code)?;
         let mut rows = Vec::new();
@@ -435,7 +439,7 @@ pub(crate) fn run_with_files(
     let refusal = refusal.map_or(String::new(), |refusal| format!("{refusal:?}"));
     assert_eq!(statement.used(), 0, "everything is given back");
     assert_eq!(space.counts().files_now, 0, "no file is left");
-    Ran { outcome, counters, refusal }
+    Ran { outcome, counters, refusal, enough_bytes: enough.get() }
 }
 
 pub(crate) fn never() -> bool {

@@ -201,8 +201,7 @@ impl Build {
         let block_bytes = block_bytes(limit_bytes);
         let bits_wanted = match mode {
             KeyMode::None => 0,
-            _ if limit_bytes < FEW_PARTITIONS_BYTES => 3,
-            _ => 4,
+            _ => bits_wanted(limit_bytes),
         };
         let reserve_bytes = Reserve::charged_bytes(slots_count(bits_wanted), block_bytes);
         let spilling = match space.filter(|space| space.is_enabled()) {
@@ -566,6 +565,16 @@ impl Partition {
             probe: Spilled::No,
         }
     }
+}
+
+/// By how many bits of their hashes rows are parted under a limit.
+fn bits_wanted(limit_bytes: u64) -> u32 {
+    if limit_bytes < FEW_PARTITIONS_BYTES { 3 } else { 4 }
+}
+
+/// What files are written and read with under a limit, where rows have keys.
+pub(super) fn reserve_bytes(limit_bytes: u64) -> u64 {
+    Reserve::charged_bytes(slots_count(bits_wanted(limit_bytes)), block_bytes(limit_bytes))
 }
 
 /// So many files are open at once: those of the partitions and one that is parted, or two that are read and one that is written.

@@ -80,6 +80,11 @@ fn gives_build_rows(kind: JoinKind) -> bool {
     gives_unmatched_build(kind) || kind == JoinKind::RightSemi
 }
 
+/// What a join takes for files under a limit.
+pub(super) fn minimum_bytes(limit_bytes: u64) -> u64 {
+    build::reserve_bytes(limit_bytes)
+}
+
 fn build_of(state: &mut State) -> &mut Build {
     let State::Join(build) = state else { unreachable!("the sink of the join made it") };
     build

@@ -51,6 +51,16 @@ const HEAP_BYTES_MAX: usize = 64 << 10;
 const NEW_PARTITION: u8 = 1;
 const NEW_PEERS: u8 = 2;
 
+/// How many read the file of a partition at once, for so many functions.
+fn readers_count(functions: usize) -> usize {
+    (1 + 2 * functions).min(READERS_MAX)
+}
+
+/// What a window takes for its partition's file under a limit.
+pub(super) fn minimum_bytes(functions: usize, limit_bytes: u64) -> u64 {
+    log::reserve_bytes(limit_bytes, readers_count(functions))
+}
+
 fn sorter_of(state: &mut State) -> &mut Sorter {
     let State::Sorted(sorter) = state else { unreachable!("the sink made it") };
     sorter
@@ -431,7 +441,7 @@ impl<'a> WindowSource<'a> {
             at: 0,
             is_done: false,
         };
-        let readers = (1 + 2 * functions.len()).min(READERS_MAX);
+        let readers = readers_count(functions.len());
         let budget = opening.budget();
         let partition = Partition {
             columns: Columns { layout, types },
