@@ -43,9 +43,11 @@ impl Pressure {
 
     /// The level of `used` units under a limit of `limit` units.
     pub(crate) fn of(used: u32, limit: u32) -> Pressure {
-        let level =
-            (0u8..3).rev().find(|&index| used >= threshold(limit, index)).map_or(0, |index| index + 1);
-        Pressure::from_byte(level)
+        // As `threshold` says, multiplied instead of divided: every charge comes through here.
+        let (used_percent, limit) = (u64::from(used) * 100, u64::from(limit));
+        let is_reached = |percent: u8| used > 0 && used_percent >= limit * u64::from(percent);
+        let level = THRESHOLDS_PERCENT.iter().take_while(|percent| is_reached(**percent)).count();
+        Pressure::from_byte(level as u8)
     }
 
     /// The smallest use that leaves this level upwards; `u32::MAX` at the top.

@@ -5,11 +5,11 @@
 //! `docs/BUDGETS.md`. What a statement learns of a table is copied into its plan arena.
 #![allow(clippy::disallowed_types)]
 
-use cofferdam_arena::{Arena, Budget};
+use cofferdam_arena::{AllocError, Arena, Budget};
 use cofferdam_exec::{SniffOptions, sniff_file};
 use cofferdam_plan::catalog::{Catalog, CatalogError, FileRequest};
 use cofferdam_plan::expr::Column;
-use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource};
+use cofferdam_plan::physical::{FieldRules, FileFormat, FileSource, KeyRange};
 use cofferdam_plan::table::{StoredIndex, StoredTable, StoredView, TableSource, TableStatistics};
 use cofferdam_types::Type;
 
@@ -162,6 +162,16 @@ impl Catalog for StatementCatalog<'_> {
         arena: &'a Arena,
     ) -> Result<Option<&'a TableStatistics<'a>>, CatalogError<'a>> {
         Ok(self.transaction.statistics(table, columns, arena)?)
+    }
+
+    fn entries_count(
+        &self,
+        index: &StoredIndex<'_>,
+        ranges: &[KeyRange<'_>],
+        most: usize,
+        scratch: &Arena,
+    ) -> Result<Option<usize>, AllocError> {
+        self.transaction.entries_count(index, ranges, most, scratch)
     }
 
     fn file<'a>(

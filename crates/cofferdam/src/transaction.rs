@@ -24,8 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
-use cofferdam_exec::{Changes, Lender, Tables, describe, describe_index, describe_view, statistics};
+use cofferdam_exec::{
+    Changes, Lender, Tables, describe, describe_index, describe_view, entries_count, statistics,
+};
 use cofferdam_plan::catalog::CatalogError;
+use cofferdam_plan::physical::KeyRange;
 use cofferdam_plan::table::{
     Properties, PropertiesError, StoredIndex, StoredTable, StoredView, TableStatistics, TransactionStatement,
     ViewProperties,
@@ -315,6 +318,26 @@ impl TransactionState {
         }
         let snapshot = store.snapshot().map_err(|_| AllocError)?;
         statistics(snapshot.view(), table, columns, arena)
+    }
+
+    /// How many entries an index has in these ranges, counted up to `most`.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn entries_count(
+        &self,
+        index: &StoredIndex<'_>,
+        ranges: &[KeyRange<'_>],
+        most: usize,
+        scratch: &Arena,
+    ) -> Result<Option<usize>, AllocError> {
+        let Some(store) = self.store.get() else { return Ok(None) };
+        let inner = self.lock_begun().map_err(|_| AllocError)?;
+        if let Some(transaction) = &inner.transaction {
+            return entries_count(transaction.view(), index, ranges, most, scratch);
+        }
+        let snapshot = store.snapshot().map_err(|_| AllocError)?;
+        entries_count(snapshot.view(), index, ranges, most, scratch)
     }
 
     /// Gives the names of the stored tables and views to `visit`.

@@ -69,4 +69,6 @@ pub use parameter::{ParameterError, parameter};
 pub use pipeline::Counters;
 pub use progress::Progress;
 pub use spill::{SpillCounts, SpillOp, SpillProblem, SpillSpace, TemporaryFile};
-pub use tables::{Changes, EngineRows, Lender, Tables, describe, describe_index, describe_view, statistics};
+pub use tables::{
+    Changes, EngineRows, Lender, Tables, describe, describe_index, describe_view, entries_count, statistics,
+};

@@ -17,7 +17,7 @@ use cofferdam_plan::table::{
     ViewProperties,
 };
 use cofferdam_store::{
-    ColumnDef, Error, KeyColumn as StoreKeyColumn, KeyRange, LoadError, RowSource, Savepoint, Snapshot,
+    ColumnDef, Error, KeyColumn as StoreKeyColumn, KeyRange, LoadError, RowSource, Savepoint, Scan, Snapshot,
     Table, TableDef, TableId, Transaction, View,
 };
 use cofferdam_types::key::KeyOrder;
@@ -387,6 +387,43 @@ pub fn statistics<'a>(
     });
     let columns = arena.alloc_slice_from_iter(known)?;
     Ok(Some(arena.alloc(TableStatistics { rows: found.rows as f64, columns })?))
+}
+
+/// How many entries a view has of an index in these ranges, counted up to `most`: `None` where planners have to do without, as for
+/// [`statistics`].
+///
+/// # Errors
+/// The budget of `scratch` has no room for the ends of the ranges.
+pub fn entries_count(
+    view: View<'_>,
+    index: &StoredIndex<'_>,
+    ranges: &[PlanRange<'_>],
+    most: usize,
+    scratch: &Arena,
+) -> Result<Option<usize>, AllocError> {
+    let Ok(index) = view.table(TableId(index.id)) else { return Ok(None) };
+    let (mut count, mut scan) = (0, None);
+    for range in ranges {
+        let ends = KeyRange::from(Ends::of(range, index.key(), scratch)?);
+        let scan = match &mut scan {
+            None => match Scan::new(&index, &[], &ends, scratch) {
+                Ok(begun) => scan.insert(begun),
+                Err(_) => return Ok(None),
+            },
+            Some(scan) => match scan.restart(&ends) {
+                Ok(()) => scan,
+                Err(_) => return Ok(None),
+            },
+        };
+        while count < most {
+            match scan.next(view, &mut [], most - count) {
+                Ok(0) => break,
+                Ok(rows) => count += rows,
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+    Ok(Some(count))
 }
 
 /// The ends of a range of a key, as the store takes them: values of the first key columns.

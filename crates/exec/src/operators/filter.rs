@@ -74,6 +74,15 @@ pub(crate) fn flatten<'a>(
     conjuncts: &[&'a Expr<'a>],
     arena: &'a Arena,
 ) -> Result<&'a [&'a Expr<'a>], AllocError> {
+    let is_part = |expr: &&Expr<'_>| {
+        !matches!(
+            expr.kind,
+            ExprKind::Binary { op: BinaryOp::And, .. } | ExprKind::Between { negated: false, .. }
+        )
+    };
+    if conjuncts.iter().all(is_part) {
+        return Ok(arena.alloc_slice_copy(conjuncts)?);
+    }
     let scratch = Arena::new(arena.budget());
     let mut rest = Vec::new_in(&scratch);
     for &conjunct in conjuncts.iter().rev() {

@@ -40,6 +40,9 @@ fn operands<'a>(
     wanted: BinaryOp,
     list: &mut Vec<'_, &'a Expr<'a>>,
 ) -> Result<(), AllocError> {
+    if !matches!(root.kind, ExprKind::Binary { op, .. } if op == wanted) {
+        return list.push(root);
+    }
     let scratch = Arena::new(list.arena().budget());
     let mut open = Vec::new_in(&scratch);
     open.push(root)?;

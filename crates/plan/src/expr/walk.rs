@@ -168,6 +168,12 @@ pub fn rewrite<'a, E: From<AllocError>>(
     if root.child_count() == 0 {
         return replace(root, root);
     }
+    if let Some([left, right]) = leaves(root) {
+        let new = [replace(left, left)?, replace(right, right)?];
+        let is_same = std::ptr::eq(left, new[0]) && std::ptr::eq(right, new[1]);
+        let rebuilt = if is_same { root } else { root.with_children(&new, arena)? };
+        return replace(root, rebuilt);
+    }
     let scratch = Arena::new(arena.budget());
     let mut walk = PostOrder::new_in(root, &scratch)?;
     let mut done: Vec<'_, &'a Expr<'a>> = Vec::new_in(&scratch);
@@ -184,6 +190,12 @@ pub fn rewrite<'a, E: From<AllocError>>(
     Ok(done.pop().expect("the root is rewritten last"))
 }
 
+/// The children of a node that has two, which have none: most conditions are such, and need no stack.
+fn leaves<'a>(root: &'a Expr<'a>) -> Option<[&'a Expr<'a>; 2]> {
+    let ExprKind::Binary { left, right, .. } = root.kind else { return None };
+    (left.child_count() == 0 && right.child_count() == 0).then_some([left, right])
+}
+
 /// Calls `visit` for every node, children before parents.
 ///
 /// # Errors
@@ -195,6 +207,10 @@ pub fn for_each<'a>(
 ) -> Result<(), AllocError> {
     if root.child_count() == 0 {
         visit(root);
+        return Ok(());
+    }
+    if let Some(children) = leaves(root) {
+        children.into_iter().chain([root]).for_each(visit);
         return Ok(());
     }
     let scratch = Arena::new(arena.budget());

@@ -1,7 +1,7 @@
 //! Chooses how a stored table is read: in the order of its key or through an index, and which parts of that order.
 //!
 //! A key of which every column equals a constant leads to one row at most, and so does a unique index: that is always the best,
-//! and nothing has to be known for it. Otherwise the ways are compared by what they cost. What an index leads to is looked for row by
+//! and nothing has to be known for it. Nor where an index has a few entries alone, which are counted. Otherwise the ways are compared by what they cost. What an index leads to is looked for row by
 //! row, which costs as much as decoding many rows of pages that are read in order ([`FETCH`]); so an index is for the few rows that are
 //! left of many.
 //!
@@ -16,6 +16,7 @@ use cofferdam_types::Type;
 
 use super::key_range::{Given, KeyShape, bounds_of, key_ranges, key_shape};
 use super::lower::Lowering;
+use crate::catalog::Catalog;
 use crate::expr::Expr;
 use crate::logical::ColumnId;
 use crate::physical::{KeyRange, ScanIndex};
@@ -26,6 +27,11 @@ pub(super) const FETCH: f64 = 40.0;
 /// What it costs to begin to read an index.
 pub(super) const START: f64 = 200.0;
 
+/// From how many rows on they are not few.
+const FEW_ROWS: usize = 64;
+/// The most ranges whose rows are counted.
+const COUNTED_RANGES_MAX: usize = 16;
+
 /// How a stored table is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WayToRead<'a> {
@@ -33,6 +39,8 @@ pub(super) struct WayToRead<'a> {
     pub(super) ranges: &'a [KeyRange<'a>],
     /// The most rows that it leads to, if that is known without looking.
     pub(super) rows_max: Option<usize>,
+    /// How many rows it leads to, if they were counted.
+    pub(super) rows_count: Option<usize>,
 }
 
 /// Whether the conjuncts over a table, whose first column has the number `first`, leave a choice for which sizes must be known.
@@ -46,6 +54,40 @@ pub(super) fn is_choice(table: &StoredTable<'_>, first: ColumnId, conjuncts: &[&
     !is_row(table.key, table.key.len())
         && !table.indexes.iter().any(|index| is_row(index.key, unique_columns(index)))
         && table.indexes.iter().any(|index| !key_shape(index.key, conjuncts, given).is_open())
+}
+
+/// An index that leads to few rows of the table whose first column has the number `first`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FewRows {
+    pub(super) first: ColumnId,
+    pub(super) index: u32,
+    pub(super) rows: usize,
+}
+
+/// The index that leads to the fewest rows, if these are so few that they can be counted.
+pub(super) fn few_rows(
+    table: &StoredTable<'_>,
+    first: ColumnId,
+    conjuncts: &[&Expr<'_>],
+    catalog: &dyn Catalog,
+    scratch: &Arena,
+) -> Result<Option<FewRows>, AllocError> {
+    let local = Arena::new(scratch.budget());
+    let mut fewest: Option<FewRows> = None;
+    for index in table.indexes {
+        // Values of parameters are left out: then these are the most rows that there can be.
+        let ranges = key_ranges(index.key, conjuncts, Given::planning(first), &local)?;
+        if ranges.is_empty() || ranges.len() > COUNTED_RANGES_MAX {
+            continue;
+        }
+        let most = fewest.map_or(FEW_ROWS, |known| known.rows);
+        if let Some(rows) = catalog.entries_count(index, ranges, most, &local)?
+            && rows < most
+        {
+            fewest = Some(FewRows { first, index: index.id, rows });
+        }
+    }
+    Ok(fewest)
 }
 
 /// How many of the first columns of an index no two rows share the values of; none if it is not unique.
@@ -110,6 +152,17 @@ impl<'s, 'a> Lowering<'_, 's, 'a> {
             shape: key_shape(table.key, conjuncts, given),
             unique: table.key.len(),
         };
+        if let Some(FewRows { index, rows, .. }) = self.known.few_rows(first)
+            && let Some(index) = table.indexes.iter().find(|known| known.id == index)
+        {
+            let used = ScanIndex { index, is_only: has_all(index, table, projection) };
+            return Ok(WayToRead {
+                index: Some(self.arena.alloc(used)?),
+                ranges: key_ranges(index.key, conjuncts, given, self.arena)?,
+                rows_max: None,
+                rows_count: Some(rows),
+            });
+        }
         let mut best = by_key;
         if by_key.rows_max() != Some(1) {
             let mut best_cost = None;
@@ -142,6 +195,7 @@ impl<'s, 'a> Lowering<'_, 's, 'a> {
             },
             ranges: key_ranges(best.key, conjuncts, given, self.arena)?,
             rows_max: best.rows_max(),
+            rows_count: None,
         })
     }
 

@@ -1,7 +1,8 @@
 //! What is known of the values of a plan's columns, and how many rows its conditions keep by that.
 //!
 //! Statistics are asked for once, for the columns of stored tables that conditions, joins and groups read, and only where
-//! there is something to decide: a plan of one table without groups or indexes is what it is. Columns that are other names of such a column share
+//! there is something to decide: a plan of one table without groups is what it is, but for the use of an index, and where one leads to
+//! few rows, these are counted instead. Columns that are other names of such a column share
 //! what is known of it.
 
 use core::ops::Bound;
@@ -10,7 +11,8 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
-use super::{access, estimate, selectivity};
+use super::access::{self, FewRows};
+use super::{estimate, selectivity};
 use crate::catalog::{Catalog, CatalogError};
 use crate::expr::walk::PostOrder;
 use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
@@ -29,6 +31,8 @@ struct Column<'a> {
 #[derive(Debug)]
 pub(super) struct Known<'s, 'a> {
     columns: &'s [Option<Column<'a>>],
+    /// Indexes that lead to few rows, which were counted.
+    few: &'s [FewRows],
 }
 
 /// Bounds of a column that several conjuncts give.
@@ -47,8 +51,23 @@ impl<'s, 'a> Known<'s, 'a> {
         scratch: &'s Arena,
     ) -> Result<Known<'s, 'a>, AllocError> {
         let columns = scratch.alloc_slice_fill(plan.columns.len(), None)?;
-        if !decides(plan) {
-            return Ok(Known { columns });
+        if !sizes_decide(plan) {
+            let mut few: Vec<'s, FewRows> = Vec::new_in(scratch);
+            let mut is_open = false;
+            for kind in &plan.nodes {
+                let LogicalKind::Scan { source: TableSource::Stored(table), first, conjuncts, .. } = *kind
+                else {
+                    continue;
+                };
+                if access::is_choice(table, first, conjuncts) {
+                    let found = access::few_rows(table, first, conjuncts, catalog, scratch)?;
+                    is_open |= found.is_none();
+                    few.extend(found)?;
+                }
+            }
+            if !is_open {
+                return Ok(Known { columns, few: few.into_slice() });
+            }
         }
         let wanted = wanted(plan, scratch)?;
         for kind in &plan.nodes {
@@ -89,7 +108,12 @@ impl<'s, 'a> Known<'s, 'a> {
                 }
             }
         }
-        Ok(Known { columns })
+        Ok(Known { columns, few: &[] })
+    }
+
+    /// The index that leads to few rows of the table whose first column this is, if some were counted.
+    pub(super) fn few_rows(&self, first: ColumnId) -> Option<FewRows> {
+        self.few.iter().copied().find(|few| few.first == first)
     }
 
     /// How many distinct values a column has in so many rows, if that is known.
@@ -286,20 +310,15 @@ impl<'s, 'a> Known<'s, 'a> {
     }
 }
 
-/// Whether sizes decide anything in a plan: the order of joins, the side that is held, how much groups take, whether an index is used.
-fn decides(plan: &LogicalPlan<'_>) -> bool {
+/// Whether sizes decide anything in a plan beside the use of indexes: the order of joins, the side that is held, how much groups take.
+fn sizes_decide(plan: &LogicalPlan<'_>) -> bool {
     plan.nodes.iter().any(|kind| {
         matches!(
             kind,
             LogicalKind::Join(_)
                 | LogicalKind::Aggregate { groups: [_, ..], .. }
                 | LogicalKind::Distinct { .. }
-        ) || match *kind {
-            LogicalKind::Scan { source: TableSource::Stored(table), first, conjuncts, .. } => {
-                access::is_choice(table, first, conjuncts)
-            }
-            _ => false,
-        }
+        )
     })
 }
 

@@ -537,9 +537,10 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                 _ => &[],
             },
         };
-        let rows = match way.rows_max {
-            Some(1) => 1.0,
-            most => {
+        let rows = match (way.rows_max, way.rows_count) {
+            (Some(1), _) => 1.0,
+            (_, Some(counted)) => counted as f64,
+            (most, None) => {
                 let rows = base_rows * self.known.share(conjuncts, self.scratch)?;
                 most.map_or(rows, |most| rows.min(most as f64))
             }
