@@ -49,6 +49,11 @@ pub(crate) struct Needs<'p> {
 }
 
 impl Needs<'_> {
+    /// Whether some operator keeps rows, whatever their number.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        self.operators.iter().any(|operator| minimum_bytes(&operator.kind, 0) > 0)
+    }
+
     /// What the plan cannot begin without under a limit.
     pub(crate) fn least_bytes(&self, limit: u64) -> u64 {
         let capacity = (self.capacity)(self.operators, limit) as u64;

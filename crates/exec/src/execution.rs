@@ -158,7 +158,8 @@ impl<'s> Workspace<'s> {
             progress.expect(plan);
         }
         let schedule = Schedule::cut(plan.operators, shared)?;
-        let admission = Admission::new(plan, schedule, &self.budget, self.enough_bytes);
+        let has_files = self.spill.as_ref().is_some_and(SpillSpace::is_enabled);
+        let admission = Admission::new(plan, schedule, has_files, &self.budget, self.enough_bytes);
         admission.admit()?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
@@ -191,7 +192,7 @@ impl<'s> Workspace<'s> {
 /// What is known of the memory that a query needs.
 struct Admission<'a> {
     budget: &'a Budget,
-    /// None for changes of tables, which take what others give back as well.
+    /// None for changes of tables, which take what others give back as well, and where rows that are kept cannot go to files.
     needs: Option<Needs<'a>>,
     least_bytes: u64,
     /// What was in use beside the query when it began.
@@ -203,6 +204,7 @@ impl<'a> Admission<'a> {
     fn new(
         plan: &PhysicalPlan<'a>,
         schedule: Schedule<'a>,
+        has_files: bool,
         budget: &'a Budget,
         enough_bytes: Option<&'a Cell<u64>>,
     ) -> Admission<'a> {
@@ -211,9 +213,10 @@ impl<'a> Admission<'a> {
         if let Some(enough) = enough_bytes {
             enough.set(0);
         }
+        let is_bounded = plan.change().is_none() && (has_files || !needs.keeps_rows());
         Admission {
             budget,
-            needs: (plan.change().is_none() && limit < u64::MAX).then_some(needs),
+            needs: (is_bounded && limit < u64::MAX).then_some(needs),
             least_bytes: needs.least_bytes(limit),
             // What is kept of an earlier run is its own.
             others_bytes: (limit - budget.available().min(limit)).saturating_sub(budget.used()),

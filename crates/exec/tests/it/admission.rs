@@ -1,7 +1,10 @@
 //! What plans need: refusals before the start, and the limits that refusals name.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use cofferdam_arena::{Arena, Budget};
+use cofferdam_exec::{Tables, Workspace};
 use cofferdam_plan::expr::BinaryOp;
 use cofferdam_plan::physical::AggregateFunction::CountRows;
 use cofferdam_plan::physical::OperatorId;
@@ -82,6 +85,30 @@ fn limits_that_are_named_are_enough() {
             let ran = run(limit);
             assert!(ran.outcome == expected.outcome, "plan {number} at {limit}: {}", ran.refusal);
         }
+    }
+}
+
+/// Aim: no limit is named where rows that are kept cannot go to files, and one is where none are.
+#[test]
+fn without_files_nothing_is_promised() {
+    let rows = file(500);
+    for is_sorted in [false, true] {
+        let mut query = Query::new();
+        let scanned = scan(&mut query, &rows);
+        if is_sorted {
+            query.sort(scanned, &[(0, false, false)], None);
+        }
+        let root = Budget::root("root", u64::MAX).unwrap();
+        let (plan, arena, mut refused, mut named) = (query.plan(), Arena::new(&root), 0, 0);
+        for limit in (4..40).map(|step| step * 512) {
+            let (statement, enough) = (root.child("statement", limit).unwrap(), Cell::new(0));
+            let Ok(workspace) = Workspace::new(&plan, &statement, &arena) else { continue };
+            let workspace = workspace.tell_enough(&enough);
+            let outcome = workspace.execute(&plan, Tables::None, &never);
+            refused += u32::from(outcome.and_then(|mut execution| execution.next_batch().map(drop)).is_err());
+            named += u32::from(enough.get() > 0);
+        }
+        assert!(refused > 3 && (named == 0) == is_sorted, "{is_sorted}: {named} of {refused}");
     }
 }
 
