@@ -61,6 +61,19 @@ impl Connection {
     ///
     /// A table that was registered under the same name is forgotten.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options, Type};
+    ///
+    /// let path = std::env::temp_dir().join(format!("cofferdam-doc-{}.csv", std::process::id()));
+    /// std::fs::write(&path, "1,one\n2,two\n").expect("room for a small file");
+    /// let mut connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.register_file("words", &path, Some(&[("n", Type::Integer), ("word", Type::Text)]))?;
+    /// let word: String = connection.query_row("SELECT word FROM words WHERE n = 2", |row| row.get(0))?;
+    /// assert_eq!(word, "two");
+    /// # std::fs::remove_file(&path).expect("it was made above");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Input`] for a path that is not UTF-8, [`Error::OutOfMemory`] when the database has no room for the
     /// names.
@@ -77,7 +90,19 @@ impl Connection {
         self.tables.register(name, path, schema)
     }
 
-    /// A statement that will be parsed and planned by [`Statement::prepare`].
+    /// A statement that will be parsed and planned by [`Statement::prepare`]. [`Connection::query`] and its like do all that at once.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("VALUES (1), (2)")?;
+    /// let query = statement.prepare()?;
+    /// assert_eq!(query.columns()[0].name, "column1");
+    /// let mut rows = query.rows()?;
+    /// assert_eq!(rows.next_row()?.expect("two rows").get::<i32>(0)?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when the database has no room for the statement's budgets.
@@ -87,6 +112,21 @@ impl Connection {
 
     /// Plans a statement that may have parameters `$1`, `$2` …, to be run with values for them as often as one likes.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (id integer PRIMARY KEY, name text)")?;
+    /// let mut insert = connection.prepare("INSERT INTO t VALUES ($1, $2)")?;
+    /// for (id, name) in [(1, Some("one")), (2, None)] {
+    ///     assert_eq!(insert.execute((id, name))?, 1);
+    /// }
+    /// let mut get = connection.prepare("SELECT name FROM t WHERE id = $1")?;
+    /// assert_eq!(get.query_row([1], |row| row.get::<Option<String>>(0))?.as_deref(), Some("one"));
+    /// assert_eq!(get.query_row([2], |row| row.get::<Option<String>>(0))?, None);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Whatever is wrong with the statement; 42P18 for a parameter whose type cannot be told.
     pub fn prepare(&self, sql: &str) -> Result<Prepared<'_>, Error> {
@@ -94,6 +134,21 @@ impl Connection {
     }
 
     /// Runs one statement, hands its answer to `read`, and gives all its memory back.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let total = connection.query("SELECT n FROM (VALUES (1), (2), (3)) AS t(n)", |rows| {
+    ///     let mut total = 0;
+    ///     while let Some(row) = rows.next_row()? {
+    ///         total += row.get::<i64>("n")?;
+    ///     }
+    ///     Ok(total)
+    /// })?;
+    /// assert_eq!(total, 6);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Whatever is wrong with the statement, and what `read` returns.
@@ -109,6 +164,16 @@ impl Connection {
     }
 
     /// Runs one statement to its end, and gives the number of its rows: of its answer, or those that it changed.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer)")?;
+    /// assert_eq!(connection.execute("INSERT INTO t VALUES (1), (2)")?, 2);
+    /// assert_eq!(connection.execute("UPDATE t SET n = n + 1 WHERE n = 2")?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Whatever is wrong with the statement.
@@ -145,6 +210,17 @@ impl Connection {
     }
 
     /// Runs one statement, and hands the first row of its answer to `read`.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let pi: f64 = connection.query_row("SELECT pi()", |row| row.get(0))?;
+    /// assert_eq!(pi, std::f64::consts::PI);
+    /// let none = connection.query_row("SELECT 1 WHERE false", |row| row.get::<i32>(0));
+    /// assert_eq!(none.unwrap_err().sqlstate(), "P0002");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Whatever is wrong with the statement; P0002 when there is no row; those of `read`.
@@ -292,6 +368,19 @@ impl Connection {
     }
 
     /// A handle that cancels the statements of this connection from another thread or a signal's handler.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT 1")?;
+    /// let query = statement.prepare()?;
+    /// let canceller = connection.canceller();
+    /// std::thread::spawn(move || canceller.cancel()).join().expect("no panic");
+    /// assert_eq!(query.rows()?.next_row().unwrap_err().sqlstate(), "57014");
+    /// assert_eq!(connection.execute("SELECT 1")?, 1, "the next one is not affected");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn canceller(&self) -> Canceller {
         Canceller::new(&self.watch)
     }

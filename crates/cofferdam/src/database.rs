@@ -48,6 +48,19 @@ impl Database {
     /// A thread flushes and compacts in the background ([`Options::worker`]), where what is left of the limit is at least 4 MiB: it
     /// is charged its stack of 256 KiB. With less, those who write do it.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let path = std::env::temp_dir().join(format!("cofferdam-doc-{}", std::process::id()));
+    /// let options = Options::new().memory_limit(8 << 20);
+    /// Database::open(&path, options.clone())?.connect()?.execute_batch("CREATE TABLE t (n integer); INSERT INTO t VALUES (7)")?;
+    /// let connection = Database::open(&path, options)?.connect()?;
+    /// assert_eq!(connection.query_row("SELECT n FROM t", |row| row.get::<i32>(0))?, 7);
+    /// # drop(connection);
+    /// # std::fs::remove_dir_all(&path).expect("it was made above");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// One process has a database open at a time. When it closes with its last handle, nothing is left to be written: what a
     /// commit has acknowledged is on disk.
     ///
@@ -144,7 +157,24 @@ impl Database {
         })
     }
 
-    /// A new connection.
+    /// A new connection. There may be any number of them, in as many threads: each has its own transaction, and all have the limit together.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new())?;
+    /// database.connect()?.execute("CREATE TABLE t (n integer)")?;
+    /// std::thread::scope(|scope| {
+    ///     let threads = [1, 2, 3].map(|n| {
+    ///         let database = &database;
+    ///         scope.spawn(move || database.connect()?.execute_with("INSERT INTO t VALUES ($1)", [n]))
+    ///     });
+    ///     threads.into_iter().try_for_each(|thread| thread.join().expect("no panic").map(|_| ()))
+    /// })?;
+    /// let sum: i64 = database.connect()?.query_row("SELECT sum(n) FROM t", |row| row.get(0))?;
+    /// assert_eq!(sum, 6);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when the database has no room for one.

@@ -21,6 +21,24 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 255;
 pub(crate) const HINT_BYTES_MAX: usize = 159;
 
 /// Why a statement failed.
+///
+/// ```
+/// use cofferdam::{Database, Options, Remedy};
+///
+/// let connection = Database::open_in_memory(Options::new().memory_limit(256 << 10))?.connect()?;
+/// let sql = "SELECT 1, nme FROM (VALUES ('x')) AS t(name)";
+/// let error = connection.execute(sql).unwrap_err();
+/// let span = error.span().expect("a name has a place");
+/// assert_eq!((error.sqlstate(), error.remedy()), ("42703", Remedy::FixInput));
+/// assert_eq!(&sql[span.start as usize..][..span.len as usize], "nme");
+///
+/// let error = connection.execute("SELECT repeat('x', 1000000)").unwrap_err();
+/// let record = error.out_of_memory().expect("256 KiB are not enough");
+/// assert_eq!((error.sqlstate(), error.remedy()), ("53200", Remedy::GiveMemory));
+/// assert_eq!(record.limit_bytes(), 256 << 10);
+/// assert!(record.path().starts_with("process/db/statement") && record.asked_bytes() > 0);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Error {
     /// Fix the input: the statement, a value or a file is not as it must be.

@@ -45,6 +45,9 @@
 //!   |- warm                 chunks given back, kept for the next taker
 //!   `- db
 //!      |- catalog           registered tables
+//!      |- transaction       changes that are not committed
+//!      |- prepared          a statement that is planned once; below it as below `statement`
+//!      |- appender          rows that have not gone to their table
 //!      `- statement         keeps the record of its refusals
 //!         |- parse          the tree of the text
 //!         |- plan           bound expressions, the plan

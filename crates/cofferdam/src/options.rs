@@ -12,6 +12,15 @@ use cofferdam_vfs::Vfs;
 pub(crate) const MEMORY_LIMIT_DEFAULT_BYTES: u64 = 256 << 20;
 
 /// What a database is opened with.
+///
+/// ```
+/// use cofferdam::{Database, Options, parse_bytes};
+///
+/// let options = Options::new().memory_limit(parse_bytes("4MiB").expect("a size")).max_temp_directory_size(1 << 30).without_worker();
+/// let database = Database::open_in_memory(options)?;
+/// assert_eq!(database.budget().limit(), 4 << 20);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) memory_limit_bytes: u64,

@@ -16,6 +16,9 @@
 //!
 //! A value becomes one of the parameter's type when a statement begins to run, as in an assignment to a column.
 //!
+//! Parameters have numbers and no names: in PostgreSQL's grammar `?` is an operator, and `:name` begins the upper bound of a slice as in
+//! `a[1:name]`.
+//!
 //! **Memory.** Values are borrowed from the caller, and copied to the statement's memory where they are texts or bytes.
 #![allow(clippy::disallowed_types, reason = "callers have such values; nothing here makes one")]
 

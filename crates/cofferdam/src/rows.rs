@@ -136,6 +136,21 @@ impl<'q> Rows<'q> {
 
     /// The next rows, `None` after the last.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options, Value};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("VALUES (1, 'one'), (2, 'two')", |rows| {
+    ///     while let Some(batch) = rows.next_batch()? {
+    ///         assert_eq!((batch.rows_count(), batch.columns().len()), (2, 2));
+    ///         assert_eq!(batch.value(1, 1), Value::Text("two"));
+    ///     }
+    ///     assert_eq!((rows.rows_count(), rows.command_tag().to_string().as_str()), (2, "SELECT 2"));
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Whatever the statement raises while it runs; after that there are no more rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>, Error> {
