@@ -87,6 +87,7 @@ pub use cofferdam_arena::{Budget, BudgetOptions, MemoryTree, NodeStats, OutOfMem
 pub use cofferdam_exec::{Progress, SpillCounts, TemporaryFile};
 pub use cofferdam_plan::Span;
 pub use cofferdam_plan::expr::Column;
+pub use cofferdam_plan::table::{PropertiesError, ViewColumn, ViewProperties};
 pub use cofferdam_sql::{Splitter, statements};
 pub use cofferdam_store::Worker;
 pub use cofferdam_types::{ArrayRef, Date, Decimal, Interval, Time, Timestamp, Type, Uuid, Value};

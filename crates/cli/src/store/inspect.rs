@@ -2,7 +2,8 @@
 
 use std::io;
 
-use cofferdam::{Column, Type, Value};
+use cofferdam::{Column, PropertiesError, Type, Value, ViewProperties};
+use cofferdam_arena::Arena;
 use cofferdam_store::{Error, Inspection, SegmentInfo, Table, TableId, Totals};
 
 use super::{Out, Stopped, Tool, ended, output, run as run_tool, through};
@@ -206,13 +207,15 @@ impl View<'_> {
             for table in tables.of(inspection) {
                 let of = table.parent().and_then(|parent| inspection.table(parent)).map(Table::name);
                 let totals = inspection.totals(table.id());
-                let key = key_of(table);
+                let key = if is_view(table) { String::new() } else { key_of(table) };
+                let of_view = ViewProperties::columns_count(table.properties());
+                let columns_count = of_view.unwrap_or(table.schema().columns.len());
                 sheet.row(&[
                     count(table.id().0.into()),
                     Value::Text(table.name()),
                     Value::Text(kind_of(table)),
                     optional(of),
-                    count(table.schema().columns.len() as u64),
+                    count(columns_count as u64),
                     Value::Text(&key),
                     count(inspection.levels(table.id()).count() as u64),
                     count(totals.segments_count),
@@ -229,6 +232,9 @@ impl View<'_> {
     fn definition(&mut self) -> Result<(), Stopped> {
         let inspection = self.inspection;
         let Some(table) = self.chosen.and_then(|chosen| inspection.table(chosen)) else { return Ok(()) };
+        if is_view(table) {
+            return self.view_definition(table);
+        }
         let columns = [number("column"), text("name"), text("type"), flag("null"), number("key part")];
         self.sheet("definition", &columns, &mut |sheet| {
             let schema = table.schema();
@@ -245,6 +251,32 @@ impl View<'_> {
             }
             Ok(())
         })
+    }
+
+    /// The columns of a view, and its query.
+    fn view_definition(&mut self, table: &Table) -> Result<(), Stopped> {
+        let arena = Arena::new(&self.tool.budget);
+        let view = match ViewProperties::decode(table.properties(), &arena) {
+            Ok(view) => view,
+            Err(PropertiesError::OutOfMemory(error)) => return Err(Error::OutOfMemory(error).into()),
+            Err(_) => {
+                self.has_failed = true;
+                complain(format_args!(
+                    "error[XX001]: the definition of view `{}` cannot be read",
+                    table.name()
+                ));
+                return Ok(());
+            }
+        };
+        let columns = [number("column"), text("name"), text("type")];
+        self.sheet("definition", &columns, &mut |sheet| {
+            for (place, column) in view.columns.iter().enumerate() {
+                let (name, ty) = (Value::Text(column.name), Value::Text(column.type_name));
+                sheet.row(&[count(place as u64 + 1), name, ty])?;
+            }
+            Ok(())
+        })?;
+        self.sheet("query", &[text("query")], &mut |sheet| Ok(sheet.row(&[Value::Text(view.query)])?))
     }
 
     fn levels(&mut self) -> Result<(), Stopped> {
@@ -430,10 +462,16 @@ impl Chosen {
 
 fn kind_of(table: &Table) -> &'static str {
     match (table.parent(), table.is_unique()) {
+        (None, _) if is_view(table) => "view",
         (None, _) => "table",
         (Some(_), false) => "index",
         (Some(_), true) => "unique index",
     }
+}
+
+/// Whether what the store has as a table is a view.
+fn is_view(table: &Table) -> bool {
+    ViewProperties::are_of_view(table.properties())
 }
 
 /// The columns of the key, with those that descend.

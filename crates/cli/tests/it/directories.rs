@@ -146,6 +146,37 @@ fn inspect_shows_what_there_is() {
     assert_fails(&run(&["inspect"]), 2, &["PATH"]);
 }
 
+/// Aim: tools that look at files know views. Method: a database with one, its copy, and the copy read.
+#[test]
+fn views_are_looked_at_and_kept() {
+    let folder = Folder::new();
+    let (path, copy) = (folder.path().join("db"), folder.path().join("copy"));
+    let sql = "create table t (a integer primary key, b text); insert into t values (1, 'one'); \
+               create view v as select b as c, * from t where a > 0;";
+    assert_eq!(run(&[text(&path), "-c", sql]).code, 0);
+    let outcome = run(&["check", text(&path)]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{}", outcome.stdout);
+    assert_eq!(run(&["backup", text(&path), text(&copy)]).code, 0);
+    let outcome = run(&["inspect", text(&copy), "--table", "v"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    assert_golden("view.txt", &outcome.stdout);
+    let outcome = run(&["--mode", "csv", text(&copy), "-c", "select * from v"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "c,a,b\r\none,1,one\r\n"), "{}", outcome.stderr);
+    // One of a later version is told, and so is one that is read.
+    let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+    let budget = Budget::unlimited("process").unwrap();
+    let store = Store::open(&vfs, &copy, &budget, &Options::new()).unwrap();
+    let mut transaction = store.begin(&budget).unwrap();
+    let columns = [ColumnDef { name: "view", ty: Type::Boolean, is_nullable: true }];
+    let later = TableDef { name: "later", columns: &columns, key: &[], properties: b"\x82" };
+    transaction.create_table(&later).unwrap();
+    transaction.commit(Durability::Full).unwrap();
+    store.close().unwrap();
+    let outcome = run(&["inspect", text(&copy), "--table", "later"]);
+    assert_fails(&outcome, 1, &["error[XX001]: the definition of view `later` cannot be read"]);
+    assert_fails(&run(&[text(&copy), "-c", "select * from later"]), 1, &["error[0A000]: ", "newer version"]);
+}
+
 /// The names and contents of a directory's files.
 fn files(path: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
