@@ -488,10 +488,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         /// Aim: rows are read as they were appended, by any number, whatever was forgotten and spilled; nothing is left. Method: several
-        /// cursors that go forward, and jumps, beside a formula; budgets from too small to ample.
+        /// cursors that go forward, and jumps, beside a formula; budgets from the least for three readers to ample.
         #[test]
         fn rows_are_what_was_appended(
-            memory in prop_oneof![Just(u64::MAX), 90u64 << 10..300 << 10],
+            memory in prop_oneof![Just(u64::MAX), 120u64 << 10..300 << 10],
             readers in 1usize..4,
             steps in prop::collection::vec((0u64..400, 0u64..1000, any::<bool>()), 1..30),
             partitions in 1usize..3,
