@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, StdinLock, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use cofferdam::{
@@ -39,8 +40,17 @@ const HELP: &str = "\
 .help                 this list
 .memory [on|off]      show the memory tree now and after each statement, or stop that
 .mode table|csv|json  how rows are shown
+.settings             the settings with their values
+.tables               the tables and their indexes
+.timer on|off         show how long each statement takes, or stop that
 .quit                 leave
 ";
+
+const SETTINGS: &str =
+    "SELECT name, setting, default_setting AS default, scope, description FROM cofferdam_settings()";
+
+const TABLES: &str = "SELECT name, kind, parent AS of, columns_count AS columns, rows_estimate AS rows, bytes \
+                      FROM cofferdam_tables() ORDER BY coalesce(parent, name), kind = 'index', name";
 
 /// Statements that run one after the other on one connection.
 pub(crate) struct Session {
@@ -50,6 +60,7 @@ pub(crate) struct Session {
     out: BufWriter<Screen>,
     mode: Mode,
     show_memory: bool,
+    show_time: bool,
     has_failed: bool,
 }
 
@@ -122,7 +133,16 @@ impl Session {
         let connection = database.connect().map_err(Refusal::Database)?;
         let watch = Watch::new(connection.progress());
         let out = BufWriter::with_capacity(OUTPUT_BYTES, watch.screen());
-        Ok(Session { untracked, connection, watch, out, mode, show_memory, has_failed: false })
+        Ok(Session {
+            untracked,
+            connection,
+            watch,
+            out,
+            mode,
+            show_memory,
+            show_time: false,
+            has_failed: false,
+        })
     }
 
     /// The connection, to register tables.
@@ -264,6 +284,7 @@ impl Session {
             mode: *mode,
             show_memory: *show_memory,
         };
+        let begun = Instant::now();
         watch.begin();
         let outcome = interrupt::busy(|| {
             let outcome = match connection.statement(sql) {
@@ -274,6 +295,7 @@ impl Session {
             view.watch.end();
             flushed.map(|()| outcome)
         })?;
+        let took = begun.elapsed();
         match outcome {
             Ok(()) => Ok(()),
             Err(Stopped::Output(error)) => Err(error),
@@ -282,7 +304,29 @@ impl Session {
                 report(&error, sql, place, self.mode);
                 Ok(())
             }
+        }?;
+        self.tell_time(took)
+    }
+
+    /// Says how long a statement took if that is asked for: with the rows, or beside them where a program reads these.
+    fn tell_time(&mut self, took: Duration) -> io::Result<()> {
+        let ms = took.as_secs_f64() * 1e3;
+        match (self.show_time, self.mode) {
+            (false, _) => Ok(()),
+            (true, Mode::Table) => {
+                writeln!(self.out, "time: {ms:.3} ms")?;
+                self.out.flush()
+            }
+            (true, _) => {
+                complain(format_args!("time: {ms:.3} ms"));
+                Ok(())
+            }
         }
+    }
+
+    /// Runs the statement of a dot command.
+    fn run_own(&mut self, command: &str, sql: &str) -> io::Result<()> {
+        self.run_statement(sql, Place { origin: command, position: Position::START })
     }
 
     /// Runs a dot command.
@@ -297,6 +341,10 @@ impl Session {
                 self.show_tree()?;
             }
             (".memory", Some("off"), None) => self.show_memory = false,
+            (".settings", None, _) => self.run_own(".settings", SETTINGS)?,
+            (".tables", None, _) => self.run_own(".tables", TABLES)?,
+            (".timer", Some("on"), None) => self.show_time = true,
+            (".timer", Some("off"), None) => self.show_time = false,
             (".mode", Some(name), None) => match Mode::from_str(name, false) {
                 Ok(mode) => self.mode = mode,
                 Err(_) => self.fail(format_args!(

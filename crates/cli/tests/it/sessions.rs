@@ -76,3 +76,15 @@ fn golden_sessions_of_databases_agree() {
         outcome.unwrap_or_else(|finding| panic!("{limits:?}: {finding}"));
     }
 }
+
+/// Aim: statements are timed when that is asked for, those that fail too, beside the rows where a program reads these. Method: both modes.
+#[test]
+fn statements_are_timed() {
+    let times =
+        |text: &str| text.lines().filter(|line| line.starts_with("time: ") && line.ends_with(" ms")).count();
+    let input = b"select 1;\n.timer on\nselect 2;\nselect nothing;\n.mode csv\nselect 3;\n.timer off\nselect 4;\n.timer maybe\n";
+    let outcome = run_with(&[], input);
+    assert_eq!((times(&outcome.stdout), times(&outcome.stderr)), (2, 1), "{outcome:?}");
+    assert!(outcome.stdout.ends_with("?column?\r\n3\r\n?column?\r\n4\r\n"), "{outcome:?}");
+    assert!(outcome.stderr.contains("unknown command `.timer maybe`"), "{outcome:?}");
+}
