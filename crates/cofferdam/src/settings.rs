@@ -9,12 +9,12 @@
 //! | `temp_directory` | the database's | where statements write what does not fit into memory | a directory; `''` for nowhere |
 //! | `max_temp_directory_size` | the database's | how many bytes that may be at once | bytes with a unit; `'none'` for any number |
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, human_bytes};
+use cofferdam_arena::{AllocError, Arena, InlineText, human_bytes};
 use cofferdam_exec::SpillSpace;
 use cofferdam_plan::expr::{Column, Expr, ExprKind};
 use cofferdam_plan::nearest_name;
@@ -290,7 +290,7 @@ impl fmt::Display for Change<'_> {
         match *self {
             Change::MemoryLimit(bytes)
             | Change::StatementMemoryLimit(bytes)
-            | Change::MaxTempDirectorySize(bytes) => write!(f, "{}", human_bytes(bytes)),
+            | Change::MaxTempDirectorySize(bytes) => write_bytes(f, bytes),
             Change::StatementTimeout(ms) => write_milliseconds(f, ms),
             Change::Threads(threads) => write!(f, "{threads}"),
             Change::TempDirectory(None) => Ok(()),
@@ -298,6 +298,19 @@ impl fmt::Display for Change<'_> {
             Change::All => f.write_str("the defaults"),
         }
     }
+}
+
+/// Such that `SET` reads the same number again: with a tenth of a unit where that is exact, else in the largest unit that leaves a whole
+/// number.
+fn write_bytes(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut text: InlineText<32> = InlineText::EMPTY;
+    write!(text, "{}", human_bytes(bytes))?;
+    if bytes == u64::MAX || parse_bytes(text.as_str()) == Some(bytes) {
+        return f.write_str(text.as_str());
+    }
+    let unit = (bytes.trailing_zeros() as usize / 10).min(UNITS.len() - 1);
+    write!(f, "{} {}", bytes >> (10 * unit), UNITS[unit])
 }
 
 /// In the largest unit that leaves a whole number, as PostgreSQL shows times.
