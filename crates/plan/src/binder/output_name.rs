@@ -1,6 +1,8 @@
 //! What a column of the answer is called when the query does not say.
 
-use cofferdam_sql::views::{Call, CallForm, Expr, Literal, TypeName};
+use cofferdam_sql::views::{
+    Call, CallForm, Expr, Literal, Query, QueryBody, SelectItem, Selection, TypeName,
+};
 
 /// The name that PostgreSQL would give: a column's or a function's own, otherwise `?column?`.
 pub(super) fn output_name<'q>(expr: Expr<'q>) -> &'q str {
@@ -12,7 +14,29 @@ pub(super) fn output_name<'q>(expr: Expr<'q>) -> &'q str {
             Expr::Column(column) => return column.name(),
             Expr::Call(call) => return call_name(call),
             Expr::Extract(_) => return "extract",
-            Expr::Exists(_) => return weak.unwrap_or("exists"),
+            Expr::Exists(_) => return "exists",
+            Expr::AtTimeZone(_) => return "timezone",
+            Expr::Overlaps(_) => return "overlaps",
+            Expr::Indirection(indirection) => {
+                let fields = indirection.selections().filter_map(|selection| match selection {
+                    Selection::Field(name) => Some(name),
+                    _ => None,
+                });
+                match fields.last() {
+                    Some(name) => return name,
+                    None => indirection.operand(),
+                }
+            }
+            Expr::Array(_) | Expr::ArrayQuery(_) => return "array",
+            Expr::Subquery(subquery) => {
+                // The name of its column, strong even where that has none.
+                weak = None;
+                match first_column(subquery.query()) {
+                    Named::As(name) => return name,
+                    Named::By(first) => first,
+                    Named::Unknown => break,
+                }
+            }
             Expr::Row(_) => return "row",
             Expr::Cast(cast) => {
                 weak = weak.or(Some(type_name(cast.type_name())));
@@ -32,6 +56,30 @@ pub(super) fn output_name<'q>(expr: Expr<'q>) -> &'q str {
         };
     }
     weak.unwrap_or("?column?")
+}
+
+/// What the first column of a query is called after.
+enum Named<'q> {
+    As(&'q str),
+    By(Expr<'q>),
+    /// What a star stands for is not in the text.
+    Unknown,
+}
+
+fn first_column(mut query: Query<'_>) -> Named<'_> {
+    loop {
+        query = match query.body() {
+            QueryBody::Values(_) => return Named::As("column1"),
+            QueryBody::SetOperation(operation) => operation.left(),
+            QueryBody::Select(select) => {
+                return match select.items().next() {
+                    Some(SelectItem::Expr { alias: Some(alias), .. }) => Named::As(alias),
+                    Some(SelectItem::Expr { expr, alias: None }) => Named::By(expr),
+                    Some(SelectItem::Star { .. }) | None => Named::Unknown,
+                };
+            }
+        }
+    }
 }
 
 fn call_name<'q>(call: Call<'q>) -> &'q str {
