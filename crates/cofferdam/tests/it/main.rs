@@ -4,6 +4,7 @@
 mod api;
 mod appender;
 mod budgets;
+mod compatibility;
 mod copy_out;
 mod directories;
 mod examples;

@@ -588,6 +588,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             position.in_aggregates -= 1;
             return self.aggregate_call(call, args, position.place);
         }
+        if call.within_group().is_some() && super::window::is_window_function(call) {
+            return Err(Error::NotSupported { what: "a hypothetical-set aggregate", span });
+        }
         if let Some(form) = call
             .filter()
             .map(|filter| filter.form().span())

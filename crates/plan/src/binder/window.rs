@@ -93,6 +93,15 @@ impl<'a> Binder<'_, 'a, '_> {
         if call.is_distinct() {
             return wrong(CallProblem::DistinctWindow, name);
         }
+        let refused = match (call.within_group(), call.order_by().next(), call.filter()) {
+            (Some(_), ..) => Some("OVER of an ordered-set aggregate"),
+            (_, Some(_), _) => Some("ORDER BY in an aggregate with OVER"),
+            (.., Some(_)) if !aggregate_named(call) => Some("FILTER of a function that is no aggregate"),
+            _ => None,
+        };
+        if let Some(what) = refused {
+            return Err(Error::NotSupported { what, span });
+        }
         // What it reads is computed after grouping and before windows.
         let inner = Place {
             clause: "window definitions",
