@@ -56,8 +56,9 @@ impl Needs<'_> {
 
     /// What the plan cannot begin without under a limit.
     pub(crate) fn least_bytes(&self, limit: u64) -> u64 {
-        let capacity = (self.capacity)(self.operators, limit) as u64;
         let of_pipeline = |index: usize| {
+            let limit = limit / self.schedule.pipelines[index].sources_count();
+            let capacity = (self.capacity)(self.operators, limit) as u64;
             let source = self.schedule.first_source(index).filter(|id| self.has_columns(*id));
             source.map_or(0, |id| self.columns_bytes(id, capacity) + self.window_bytes(id, limit))
         };
@@ -81,13 +82,16 @@ impl Needs<'_> {
 
     /// What the plan takes under a limit.
     fn enough_below(&self, limit: u64) -> u64 {
-        let capacity = (self.capacity)(self.operators, limit) as u64;
-        let role = |id: OperatorId| self.role_bytes(id, limit, capacity);
         let kept = |id: OperatorId| self.kept_bytes(id, limit);
         let has_rounds = (0..self.schedule.pipelines.len()).any(|index| !self.schedule.runs_always(index));
         let pipelines = 0..self.schedule.pipelines.len();
         let of_roles = pipelines.clone().map(|index| {
             let lists = PIPELINE_BYTES + self.operators.len() as u64 * OPERATOR_BYTES;
+            let steps = self.schedule.roles(index).filter(|id| self.keeps_rows_itself(*id));
+            let lists = lists + steps.map(kept).sum::<u64>();
+            let limit = limit / self.schedule.pipelines[index].sources_count();
+            let capacity = (self.capacity)(self.operators, limit) as u64;
+            let role = |id: OperatorId| self.role_bytes(id, limit, capacity);
             lists + self.schedule.roles(index).map(role).sum::<u64>()
         });
         let of_slots = pipelines.map(|index| self.schedule.live_slots(index).map(kept).sum::<u64>());
@@ -97,6 +101,11 @@ impl Needs<'_> {
             false => of_roles.zip(of_slots).map(|(roles, slots)| roles + slots).max().unwrap_or(0),
         };
         coexisting + headroom_bytes(limit)
+    }
+
+    /// Whether the operator keeps rows while it has a role, and leaves none behind.
+    fn keeps_rows_itself(&self, id: OperatorId) -> bool {
+        matches!(self.operators[id.index()].kind, OperatorKind::Distinct { .. })
     }
 
     /// Whether the operator as a source has columns of its own.
@@ -128,13 +137,9 @@ impl Needs<'_> {
         };
         // Programs have registers for what they compute on the way; rows are encoded; and arenas double.
         let columns = of_columns(id) + inputs.iter().map(of_columns).sum::<u64>();
-        let kept = match operator.kind {
-            OperatorKind::Distinct { .. } => self.kept_bytes(id, limit),
-            _ => 0,
-        };
         // Selections, hashes and matches.
         let rows = capacity * 32;
-        ROLE_BYTES + 3 * columns + rows + 2 * self.window_bytes(id, limit) + kept
+        ROLE_BYTES + 3 * columns + rows + 2 * self.window_bytes(id, limit)
     }
 
     /// The part of a file that is in memory.

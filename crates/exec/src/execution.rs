@@ -179,7 +179,7 @@ impl<'s> Workspace<'s> {
             progress: self.progress,
             is_cancelled,
             statement: Statement::begin(parameters, is_cancelled),
-            capacity: rows_per_batch(plan.operators, self.budget.limit_on_path()),
+            limit_bytes: self.budget.limit_on_path(),
             notes_lines: is_file_to_table(plan),
             is_opening: false,
             problems: Problems::new(plan, &schedule, shared)?,
@@ -314,8 +314,8 @@ struct Runner<'a> {
     is_cancelled: &'a dyn Fn() -> bool,
     /// As pipelines that have run left it.
     statement: Statement<'a>,
-    /// Rows in a batch at most.
-    capacity: usize,
+    /// The limit that sizes follow.
+    limit_bytes: u64,
     notes_lines: bool,
     /// The pipeline that runs is being opened.
     is_opening: bool,
@@ -323,6 +323,11 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
+    /// Rows in a batch of a pipeline at most.
+    fn capacity(&self, pipeline: &Pipeline<'_>) -> usize {
+        rows_per_batch(self.operators, self.limit_bytes / pipeline.sources_count())
+    }
+
     /// What operators have at hand.
     fn context(&mut self) -> Context<'_> {
         Context {
@@ -390,7 +395,7 @@ impl<'a> Runner<'a> {
             let home = Arena::new(self.arenas.home.budget());
             let of_operators = self.arenas_for(&home)?;
             let arenas = Arenas { of_operators: &of_operators, home: &home };
-            let mut store = Store::new(self.capacity, &home);
+            let mut store = Store::new(self.capacity(self.schedule.answer()), &home);
             store.statement = self.statement;
             let (schedule, operators) = (self.schedule, self.operators);
             let mut cx = self.context();
@@ -417,7 +422,7 @@ impl<'a> Runner<'a> {
         let budget = arenas.home.budget();
         budget.set_stage(&OPEN);
         self.is_opening = true;
-        let mut store = Store::new(self.capacity, arenas.home);
+        let mut store = Store::new(self.capacity(pipeline), arenas.home);
         store.statement = self.statement;
         let role = pipeline.sink.expect("the pipeline of the answer is not run by this");
         let (schedule, operators) = (self.schedule, self.operators);
@@ -456,7 +461,7 @@ impl<'a> Runner<'a> {
     fn open_answer(&mut self) -> Result<Answer<'a>, Error<'a>> {
         self.arenas.home.budget().set_stage(&OPEN);
         self.make_room_for_answer()?;
-        let mut store = Store::new(self.capacity, self.arenas.home);
+        let mut store = Store::new(self.capacity(self.schedule.answer()), self.arenas.home);
         store.statement = self.statement;
         let (schedule, operators, arenas, notes) =
             (self.schedule, self.operators, self.arenas, self.notes_lines);

@@ -246,6 +246,13 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) releases: &'a [OperatorId],
 }
 
+impl Pipeline<'_> {
+    /// How many sources it has. They are read one after the other and all keep what they took, so each gets a part of the limit.
+    pub(crate) fn sources_count(&self) -> u64 {
+        self.chains.len().max(1) as u64
+    }
+}
+
 /// The pipelines of a plan, in lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule<'a> {
@@ -497,11 +504,11 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
 
     /// The chains of all inputs, one after the other. What a `Concat` right below does is left to this one.
     fn concat(&mut self, id: OperatorId, inputs: &[OperatorId]) -> Result<(), AllocError> {
-        let mut chains = Vec::new_in(self.arena);
+        let mut chains: Option<Vec<'a, Draft<'a>>> = None;
         for &input in inputs {
             let flow = self.flows[input.index()] as usize;
-            let parts = core::mem::replace(&mut self.drafts[flow], Vec::new_in(self.arena));
-            for mut chain in parts {
+            let mut parts = core::mem::replace(&mut self.drafts[flow], Vec::new_in(self.arena));
+            for chain in parts.iter_mut() {
                 let role = match chain.steps.last() {
                     Some(&last) if last.operator == input && last.input.is_some() => {
                         chain.steps.pop();
@@ -510,9 +517,19 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
                     _ => StepRole { operator: id, input: Some(input) },
                 };
                 chain.steps.push(role)?;
-                chains.push(chain)?;
             }
+            // The list of the first input goes on: in a long UNION ALL that is nearly all of them each time.
+            chains = match chains.take() {
+                None => Some(parts),
+                Some(mut chains) => {
+                    for chain in parts {
+                        chains.push(chain)?;
+                    }
+                    Some(chains)
+                }
+            };
         }
+        let chains = chains.unwrap_or_else(|| Vec::new_in(self.arena));
         self.flows[id.index()] = self.drafts.len() as u32;
         self.drafts.push(chains)
     }
@@ -665,6 +682,8 @@ pub(crate) struct Opening<'o, 'a> {
     pub(crate) notes_lines: bool,
     /// Of a recursion: its rounds.
     pub(crate) rounds: Option<ListId>,
+    /// How many sources the pipeline has.
+    pub(crate) sources_count: u64,
 }
 
 impl<'a> Opening<'_, 'a> {
@@ -803,6 +822,7 @@ impl<'a> Flow<'a> {
             consumes: self.pipeline.releases.contains(&releases) && !self.reads_again(releases),
             notes_lines: self.notes_lines,
             rounds: self.rounds_of(id),
+            sources_count: self.pipeline.sources_count(),
         }
     }
 

@@ -142,7 +142,8 @@ impl<'a> Source<'a> {
         Ok(match &operator.kind {
             OperatorKind::Scan(scan) => match scan.source {
                 TableSource::File(file) => {
-                    let (scan, columns) = scan::Scan::open(scan, file, opening.notes_lines, store, arena)?;
+                    let (notes_lines, sources) = (opening.notes_lines, opening.sources_count);
+                    let (scan, columns) = scan::Scan::open(scan, file, notes_lines, sources, store, arena)?;
                     (Source::Scan(scan), columns)
                 }
                 TableSource::Stored(table) => {

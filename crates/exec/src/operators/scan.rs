@@ -63,6 +63,7 @@ impl<'a> Scan<'a> {
         plan: &PlanScan<'a>,
         source: &'a FileSource<'a>,
         notes_lines: bool,
+        sources_count: u64,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<(Scan<'a>, &'a [VectorId]), Error<'a>> {
@@ -97,7 +98,7 @@ impl<'a> Scan<'a> {
         let vectors = arena.alloc_slice_from_iter(slots.iter().map(|slot| slot.vector))?;
         let parts = flatten(plan.conjuncts, arena)?;
         let conjuncts = Conjuncts::compile(parts, vectors, store, &mut Registers::new(arena), arena)?;
-        let window_bytes = window_bytes(arena.budget().limit_on_path());
+        let window_bytes = window_bytes(arena.budget().limit_on_path() / sources_count);
         let reader = Reader::new(file, special_byte(format), window_bytes);
         // Now, so that who looks for room behind the opening knows of it.
         store.heap_mut(window).reserve_exact(window_bytes)?;

@@ -221,7 +221,7 @@ fn rows_that_wait_come_in_blocks() {
 #[test]
 fn every_charge_of_a_recursion_may_be_refused() {
     for is_distinct in [false, true] {
-        let (query, all, _seed) = reachable(1500, 100, is_distinct);
+        let (query, all, _seed) = reachable(2500, 100, is_distinct);
         refuse_charges(&query, all, 400 << 10);
         cancel(&query, all, 400 << 10);
     }
@@ -278,7 +278,7 @@ fn build_rows_that_go_to_files_in_a_round_forget_their_matches() {
         let joined = hash_join(&mut query, kind, (probe, build), key, &[1, 2]);
         let step = query.project(joined, &[query.col(joined, 0)]);
         query.recursive(base, step, 0, true);
-        let met = sweep(&query, joined, 128 << 10, 4, false);
+        let met = sweep(&query, joined, 192 << 10, 2, false);
         assert!(met.counters.partitions_spilled > 0, "{kind:?} {met:?}");
     }
 }

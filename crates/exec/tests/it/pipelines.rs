@@ -408,3 +408,19 @@ fn pipelines_fail_cleanly_at_every_limit() {
     }
     assert!(failures > 10, "{failures}");
 }
+
+/// Aim: the sources of a long UNION ALL take little, though none gives back what it took before the last has ended. Method: one list
+/// in the other, as the parser makes them.
+#[test]
+fn a_long_union_runs_in_little_memory() {
+    let file = TempFile::new("csv", "1\n2\n3\n");
+    let mut query = Query::new();
+    let source = query.plans.source(file.path(), Some(&N));
+    let mut all = query.scan_all(source);
+    for _ in 1..400 {
+        let next = query.scan_all(source);
+        all = query.concat(&[all, next]);
+    }
+    query.aggregate(all, &[], &[(CountRows, None, false, Type::BigInt)]);
+    assert_eq!(query.run(12 << 20).unwrap(), ["1200"]);
+}
