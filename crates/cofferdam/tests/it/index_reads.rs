@@ -79,8 +79,9 @@ fn condition(random: &mut Random) -> String {
     let column = column(random);
     let name = COLUMNS[column].0;
     let one = constant(column, random);
-    match random.below(12) {
+    match random.below(13) {
         0 => format!("{name} IS NULL"),
+        12 => format!("({name} = {one} OR {} = {name})", constant(column, random)),
         1 => format!("{name} < {one}"),
         2 => format!("{name} >= {one}"),
         3 => format!("{one} > {name}"),

@@ -1,7 +1,8 @@
 //! Conditions as lists of conjuncts.
 //!
 //! What all branches of a disjunction ask for is asked for once, in front, where it may become a join's key or move into
-//! a scan: `(k = l AND x) OR (k = l AND y)` gives `k = l` and `x OR y`.
+//! a scan: `(k = l AND x) OR (k = l AND y)` gives `k = l` and `x OR y`. One column that equals one constant or another is
+//! in a list: `k = 1 OR k = 2` becomes `k IN (1, 2)`, which is looked for in a set, and in an index.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
@@ -21,6 +22,12 @@ const COMMON_MAX: usize = 64;
 /// # Errors
 /// `OutOfMemory` when the budget has no room for the list or the stack of the walk.
 pub(super) fn split<'a>(condition: &'a Expr<'a>, list: &mut Vec<'a, &'a Expr<'a>>) -> Result<(), Error<'a>> {
+    if !matches!(
+        condition.kind,
+        ExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, .. } | ExprKind::Literal(_)
+    ) {
+        return Ok(list.push(condition)?);
+    }
     let scratch = Arena::new(list.arena().budget());
     let mut conjuncts = Vec::new_in(&scratch);
     operands(condition, BinaryOp::And, &mut conjuncts)?;
@@ -71,6 +78,9 @@ fn split_disjunction<'a>(
     let scratch = Arena::new(arena.budget());
     let mut branches = Vec::new_in(&scratch);
     operands(disjunction, BinaryOp::Or, &mut branches)?;
+    if let Some(one_of) = one_of(&branches, disjunction, arena)? {
+        return Ok(list.push(one_of)?);
+    }
     let mut parts: Vec<'_, Part<'a>> = Vec::new_in(&scratch);
     for (branch, expr) in branches.iter().enumerate() {
         let mut conjuncts = Vec::new_in(&scratch);
@@ -102,6 +112,34 @@ fn split_disjunction<'a>(
         rests.push(build.junction(BinaryOp::And, &rest, disjunction.span)?)?;
     }
     Ok(list.push(build.junction(BinaryOp::Or, &rests, disjunction.span)?)?)
+}
+
+/// Branches that compare the same column with a constant of its type each, as a list.
+fn one_of<'a>(
+    branches: &[&'a Expr<'a>],
+    disjunction: &'a Expr<'a>,
+    arena: &'a Arena,
+) -> Result<Option<&'a Expr<'a>>, AllocError> {
+    let is_constant = |expr: &Expr<'_>| matches!(expr.kind, ExprKind::Literal(_) | ExprKind::Parameter(_));
+    let equality = |branch: &Expr<'a>| -> Option<(&'a Expr<'a>, &'a Expr<'a>)> {
+        let ExprKind::Binary { op: BinaryOp::Equal, left, right } = branch.kind else { return None };
+        let (column, constant) = if is_constant(left) { (right, left) } else { (left, right) };
+        let is_of_column = matches!(column.kind, ExprKind::Column(_));
+        (is_of_column && is_constant(constant) && column.ty == constant.ty).then_some((column, constant))
+    };
+    let Some((arg, _)) = branches.first().and_then(|branch| equality(branch)) else { return Ok(None) };
+    let ExprKind::Column(wanted) = arg.kind else { return Ok(None) };
+    let mut list = Vec::with_capacity_in(branches.len(), arena)?;
+    for branch in branches {
+        match equality(branch) {
+            Some((Expr { kind: ExprKind::Column(column), .. }, constant)) if *column == wanted => {
+                list.push(constant)?;
+            }
+            _ => return Ok(None),
+        }
+    }
+    let kind = ExprKind::InList { arg, list: list.into_slice(), negated: false };
+    Ok(Some(arena.alloc(Expr { kind, ..*disjunction })?))
 }
 
 /// The parts of the first branch that are in every other.
