@@ -308,9 +308,13 @@ impl<'a> Scan<'a> {
     ) -> Result<usize, Error> {
         let (id, shape) = (self.table.id(), self.schema.key_shape());
         let start = self.merge.position().unwrap_or((&self.range.from, u64::MAX));
-        let mut memory: Memory<'_> = tables.map(|table| {
-            table.map(|(table, base)| MemoryInput::new(table.cursor(), id, shape, base, start, &self.range))
-        });
+        // Windows are kilobytes: each is made once, and not moved with the array.
+        let mut memory: [Option<MemoryInput<'_>>; MEMORY_INPUTS_MAX] = [const { None }; MEMORY_INPUTS_MAX];
+        for (input, table) in memory.iter_mut().zip(tables) {
+            if let Some((table, base)) = table {
+                *input = Some(MemoryInput::new(table.cursor(), id, shape, base, start, &self.range));
+            }
+        }
         for source in 0..MEMORY_INPUTS_MAX {
             self.merge.moved_on(source);
         }
