@@ -9,6 +9,6 @@ FROM (
           FROM customer
           WHERE c_acctbal > 0.00
             AND substring(c_phone FROM 1 FOR 2) IN ('13', '31', '23', '29', '30', '18', '17'))
-      AND NOT EXISTS (SELECT FROM orders WHERE o_custkey = c_custkey)) AS custsale
+      AND NOT EXISTS (SELECT * FROM orders WHERE o_custkey = c_custkey)) AS custsale
 GROUP BY cntrycode
 ORDER BY cntrycode
