@@ -484,19 +484,28 @@ impl Build {
         }
     }
 
-    /// Adds a row that was read from a file, and its flags, to the loaded table; false if there is no room for it, its slot and others' needs. One
-    /// row has to fit.
-    pub(super) fn load(&mut self, hash: u64, flags: u8, row: &[u8]) -> Result<bool, AllocError> {
-        let rows = self.loaded.rows.rows_count();
-        if self.is_loaded_full && rows > 0 {
-            return Ok(false);
+    /// Adds a row that was read from a file, and its flags, to the loaded table; false if there is no room for it, its slot and
+    /// others' needs.
+    pub(super) fn load(&mut self, hash: u64, flags: u8, row: &[u8]) -> bool {
+        if self.is_loaded_full && self.has_loaded() {
+            return false;
         }
-        let done = self.load_row(hash, flags, row);
-        match done {
-            Ok(()) => Ok(true),
-            Err(_) if rows > 0 => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.load_row(hash, flags, row).is_ok()
+    }
+
+    /// Whether there are rows in the loaded table.
+    pub(super) fn has_loaded(&self) -> bool {
+        self.loaded.rows.rows_count() > 0
+    }
+
+    /// The bytes of the loaded rows.
+    pub(super) fn loaded_bytes(&self) -> u64 {
+        self.loaded.rows.held_bytes()
+    }
+
+    /// Others have made room: more rows may be loaded.
+    pub(super) fn load_on(&mut self) {
+        self.is_loaded_full = false;
     }
 
     fn load_row(&mut self, hash: u64, flags: u8, row: &[u8]) -> Result<(), AllocError> {

@@ -209,7 +209,7 @@ impl<'a> Join<'a> {
             State::Tables(table, place) => self.give_tables(build, table, place, store)?,
             State::Begin => self.begin_files(build, is_cancelled)?,
             State::Next => self.next_item(build),
-            State::Load => self.load(build, is_cancelled)?,
+            State::Load => self.load(build, cx)?,
             State::Probe => self.probe_file(build, store, cx)?,
             State::Loaded(place) => self.give_loaded(build, place, store)?,
             State::Done => {
@@ -320,20 +320,31 @@ impl<'a> Join<'a> {
         Output::Again
     }
 
-    /// Reads as many build rows as fit.
-    fn load(&mut self, build: &mut Build, is_cancelled: IsCancelled<'_>) -> Result<Output, Error<'a>> {
+    /// Reads as many build rows as fit; whoever holds more than they take makes room for more of them.
+    fn load(&mut self, build: &mut Build, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
+        let is_cancelled = cx.is_cancelled;
         let mut active = self.drain.active.take().expect("a partition is joined");
         build.clear_loaded();
         if active.build.is_none() {
             active.build = active.item.build.with(build, Reading::open)?;
         }
         let forgotten = if active.item.has_old_flags { MATCHED } else { 0 };
-        active.is_last = match &mut active.build {
-            Some(reading) => reading.read(build, is_cancelled, |build, hash, row| {
+        active.is_last = loop {
+            let Some(reading) = &mut active.build else { break true };
+            let is_last = reading.read(build, is_cancelled, |build, hash, row| {
                 let (&flags, row) = row.split_first().unwrap_or((&0, &[]));
-                Ok(build.load(hash, flags & !forgotten, row)?)
-            })?,
-            None => true,
+                Ok(build.load(hash, flags & !forgotten, row))
+            })?;
+            if is_last {
+                break true;
+            }
+            if !cx.relieve(Some(self.id), build.loaded_bytes())? {
+                if build.has_loaded() {
+                    break false;
+                }
+                return Err(AllocError.into());
+            }
+            build.load_on();
         };
         let is_worth_it = active.item.build_rows <= active.item.rows_before / 8 * 7;
         if !active.is_last
