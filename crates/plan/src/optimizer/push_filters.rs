@@ -16,6 +16,8 @@
 //! | scan | nothing: it tests while it reads |
 //! | others | nothing |
 //!
+//! A disjunction that reads both sides of an inner join stays there, and what it says of each side alone is handed on too.
+//!
 //! On the way a conjunct that no row without a match passes makes an inner join of an outer one, and a mark that is asked for by
 //! a conjunct alone makes a semi or an anti join.
 
@@ -26,6 +28,9 @@ use super::tree::Tree;
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, walk};
 use crate::logical::{ColumnId, Join, LogicalId, LogicalKind, LogicalPlan, Named, for_each_column};
 use crate::physical::JoinKind;
+
+/// Of how many parts a disjunction may be at most for what it says of one side of a join to be looked for.
+const IMPLIED_PARTS_MAX: usize = 64;
 
 /// By node: the conjuncts over its output that are tested behind it. A filter keeps none: all have moved.
 pub(super) type Filters<'s, 'a> = Vec<'s, Vec<'s, &'a Expr<'a>>>;
@@ -273,8 +278,60 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
             }
         }
         join.conjuncts = own.into_slice();
+        if join.kind == JoinKind::Inner {
+            for conjunct in join.conjuncts {
+                if let Some(implied) = self.implied(conjunct, &on_left)? {
+                    self.filters[left.index()].push(implied)?;
+                }
+                if let Some(implied) = self.implied(conjunct, &on_right)? {
+                    self.filters[right.index()].push(implied)?;
+                }
+            }
+        }
         self.plan.nodes[id.index()] = LogicalKind::Join(join);
         Ok(())
+    }
+
+    /// What a disjunction says of such columns alone: of `a = 1 AND b = 2 OR a = 3 AND c = 4` it is `a = 1 OR a = 3`. Nothing where
+    /// one of its parts says nothing of them.
+    fn implied(
+        &self,
+        conjunct: &'a Expr<'a>,
+        holds: &dyn Fn(ColumnId) -> bool,
+    ) -> Result<Option<&'a Expr<'a>>, AllocError> {
+        if !matches!(conjunct.kind, ExprKind::Binary { op: BinaryOp::Or, .. }) {
+            return Ok(None);
+        }
+        let local = Arena::new(self.scratch.budget());
+        let (mut parts, mut terms) = (Vec::new_in(&local), Vec::new_in(&local));
+        operands(conjunct, BinaryOp::Or, &mut parts)?;
+        if parts.len() > IMPLIED_PARTS_MAX {
+            return Ok(None);
+        }
+        let mut implied = None;
+        for part in &parts {
+            terms.clear();
+            operands(part, BinaryOp::And, &mut terms)?;
+            let mut all = None;
+            for term in &terms {
+                if self.reads_only(term, holds)? && !calls(term, &local)? {
+                    all = Some(self.junction(BinaryOp::And, all, term)?);
+                }
+            }
+            let Some(all) = all else { return Ok(None) };
+            implied = Some(self.junction(BinaryOp::Or, implied, all)?);
+        }
+        Ok(implied)
+    }
+
+    fn junction(
+        &self,
+        op: BinaryOp,
+        left: Option<&'a Expr<'a>>,
+        right: &'a Expr<'a>,
+    ) -> Result<&'a Expr<'a>, AllocError> {
+        let Some(left) = left else { return Ok(right) };
+        Ok(self.arena.alloc(Expr { kind: ExprKind::Binary { op, left, right }, ..*right })?)
     }
 
     /// The side of an inner join that is all there is to it: the other one is one row of no columns.
@@ -415,6 +472,38 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         }
         Ok(done.pop().is_some_and(|root| root.1))
     }
+}
+
+/// The operands of a chain of `AND` or of `OR`, from left to right; the expression itself where it is none.
+fn operands<'a>(
+    expr: &'a Expr<'a>,
+    chain: BinaryOp,
+    out: &mut Vec<'_, &'a Expr<'a>>,
+) -> Result<(), AllocError> {
+    let local = Arena::new(out.arena().budget());
+    let mut open = Vec::new_in(&local);
+    open.push(expr)?;
+    while let Some(expr) = open.pop() {
+        match expr.kind {
+            ExprKind::Binary { op, left, right } if op == chain => {
+                open.push(right)?;
+                open.push(left)?;
+            }
+            _ => out.push(expr)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether an expression calls functions, which may be dear, or give something else each time.
+fn calls(expr: &Expr<'_>, scratch: &Arena) -> Result<bool, AllocError> {
+    let mut walk = walk::PostOrder::new_in(expr, scratch)?;
+    while let Some(expr) = walk.next()? {
+        if matches!(expr.kind, ExprKind::Call { .. }) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A column or a constant: nothing is computed twice where it stands instead of its name.
