@@ -199,7 +199,7 @@ impl<K> ResolvedOver<K> {
 /// direct arguments come first and those of its ORDER BY behind them.
 ///
 /// # Errors
-/// As [`crate::resolve`].
+/// As [`crate::resolve()`].
 pub fn resolve_aggregate(name: &str, args: &[Type]) -> Result<ResolvedOver<AggregateKind>, NotResolved> {
     let numbered = AGGREGATES.iter().enumerate().filter(|(_, entry)| entry.signature.name == name);
     let numbered = numbered.map(|(number, entry)| (number as u16, &entry.signature));
@@ -213,7 +213,7 @@ pub fn resolve_aggregate(name: &str, args: &[Type]) -> Result<ResolvedOver<Aggre
 /// Finds the window function that a call means; aggregates are window functions too, but not found here.
 ///
 /// # Errors
-/// As [`crate::resolve`].
+/// As [`crate::resolve()`].
 pub fn resolve_window(name: &str, args: &[Type]) -> Result<ResolvedOver<WindowKind>, NotResolved> {
     let numbered = WINDOWS.iter().enumerate().filter(|(_, entry)| entry.signature.name == name);
     let numbered = numbered.map(|(number, entry)| (number as u16, &entry.signature));

@@ -9,7 +9,7 @@
 //! | `table_function` | functions that give rows |
 //! | `suggest` | names that might have been meant |
 //! | `context` | what a call sees and gives: [`Context`], [`Output`], [`Problem`] |
-//! | `convert` | casts whose results are of any length: [`convert`] |
+//! | `convert` | casts whose results are of any length: [`convert()`] |
 //! | `args`, `output` | arguments by type; values as text |
 //! | `math`, `text`, `pattern`, `array`, `datetime`, `template`, `json`, `misc` | the functions by subject, each with its part of the table |
 //! | `regex` | regular expressions as PostgreSQL's, compiled into charged memory |
@@ -135,7 +135,7 @@ pub fn resolve(name: &str, args: &[Type]) -> Result<Resolved, NotResolved> {
 /// Finds the operator that an operation means; `left` is missing for a prefix operator.
 ///
 /// # Errors
-/// As [`resolve`].
+/// As [`resolve()`].
 pub fn resolve_operator(symbol: &str, left: Option<Type>, right: Type) -> Result<Resolved, NotResolved> {
     let both = [left.unwrap_or(right), right];
     let args = if left.is_some() { &both } else { both.get(..1).unwrap_or(&[]) };

@@ -107,7 +107,7 @@ pub fn table_functions() -> impl Iterator<Item = &'static TableFunction> {
 /// Finds the function that a call in FROM means.
 ///
 /// # Errors
-/// As [`crate::resolve`].
+/// As [`crate::resolve()`].
 pub fn resolve_table_function(name: &str, args: &[Type]) -> Result<ResolvedTable, NotResolved> {
     let numbered = TABLE_FUNCTIONS.iter().enumerate().filter(|(_, entry)| entry.signature.name == name);
     let numbered = numbered.map(|(number, entry)| (number as u16, &entry.signature));

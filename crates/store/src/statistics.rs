@@ -479,7 +479,7 @@ impl Looked<'_, '_> {
                 ..ColumnStatistics::UNKNOWN
             });
         }
-        let common = common_values(&values, live, distinct, (is_complete, is_cut), ty, arena)?;
+        let common = common_values(&values, 1.0 - null_fraction, distinct, (is_complete, is_cut), ty, arena)?;
         remove_common(&mut values, common);
         let mut histogram = Vec::new_in(arena);
         let bounds = if values.len() < 2 { 0 } else { values.len().min(BOUNDS_MAX) };
@@ -786,10 +786,10 @@ fn groups_of<'v, 's>(sorted: &'v [Value<'s>]) -> impl Iterator<Item = &'v [Value
 }
 
 /// The values of a sample that stand out: that are all there are, or that come more often than those that have their place by
-/// chance. `live` counts the rows of the sample, NULLs too.
+/// chance. All values together are `share` of the rows.
 fn common_values<'a>(
     sorted: &[Value<'_>],
-    live: usize,
+    share: f64,
     distinct: f64,
     (is_complete, is_cut): (bool, impl Fn(&Value<'_>) -> bool),
     ty: Type,
@@ -815,7 +815,7 @@ fn common_values<'a>(
     }
     let mut common = Vec::with_capacity_in(count, arena)?;
     for (len, start) in &found[..count] {
-        common.push((kept(sorted[*start], ty, arena)?, *len as f64 / live.max(1) as f64))?;
+        common.push((kept(sorted[*start], ty, arena)?, share * *len as f64 / sorted.len() as f64))?;
     }
     Ok(common.into_slice())
 }

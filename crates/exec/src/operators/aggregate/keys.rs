@@ -40,7 +40,7 @@ pub(crate) struct KeyShape<'a> {
 enum KeyForm {
     /// There is one group.
     One,
-    /// So many bytes, which is one of [`find_fixed`]'s, and no rest.
+    /// So many bytes, which is one of `find`'s, and no rest.
     Fixed(usize),
     Any,
 }

@@ -9,7 +9,7 @@
 //! writes to the files of one level at a time, and reads at most one file meanwhile.
 //!
 //! **Memory.** A block for each file of a level, one for the file that is read, and what [`SpillIo`] takes; all of it is
-//! taken when it is made, [`Partitions::charged_bytes`] by [`fan_out`] and block size.
+//! taken when it is made, [`Partitions::charged_bytes_below`] a limit.
 
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
