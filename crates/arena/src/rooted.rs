@@ -140,7 +140,7 @@ impl<O, F: Borrowing> fmt::Debug for Rooted<O, F> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use core::cell::Cell;
