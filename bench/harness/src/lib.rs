@@ -15,14 +15,19 @@
 //! an undisturbed one, the thread's own processor time counts instead. All contestants use the system's allocator. Figures of memory come from [`footprint`], which `testkit` defines.
 //!
 //! Map: [`measure`] rounds and samples, [`report`] tables and `ROW` lines, [`stats`] medians, [`threads`] work on several
-//! threads that must overlap, [`clock`] short times and disturbances, [`options`] the command line.
+//! threads that must overlap, [`clock`] short times and disturbances, [`options`] the command line; of whole processes [`usage`]
+//! what they took, [`counting`] what they asked of their files.
 
 pub mod clock;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub mod counting;
 pub mod measure;
 pub mod options;
 pub mod report;
 pub mod stats;
 pub mod threads;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub mod usage;
 
 pub use clock::Sample;
 pub use cofferdam_testkit::footprint;

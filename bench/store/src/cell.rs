@@ -3,8 +3,8 @@
 //! The program starts itself with the arguments that [`start`] makes; the child measures and prints its figures as lines
 //! `FIGURE name value`, which [`parse`] reads. Children in other languages print the same.
 
-use crate::counting::Counts;
 use crate::jobs::Job;
+use bench_harness::counting::Counts;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -5,8 +5,8 @@
 //! 1, 2, 3, …; at random, they are spread over 63 bits and come in no order.
 
 use crate::cell::{Figures, Outcome, Settings};
-use crate::counting;
-use crate::usage::{Meter, resident_bytes_peak};
+use bench_harness::counting;
+use bench_harness::usage::{Meter, resident_bytes_peak};
 use bench_harness::{Random, black_box};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

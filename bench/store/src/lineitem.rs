@@ -7,7 +7,7 @@
 use crate::cell::{Figures, Outcome, Settings, figures_of};
 use crate::engines::ours;
 use crate::kv::bytes_of;
-use crate::usage::Meter;
+use bench_harness::usage::Meter;
 use cofferdam_testkit::footprint;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};

@@ -2,18 +2,17 @@
 //!
 //! A *job* is something that several contestants do: load a table, commit rows, read them. Each does it in a process of
 //! its own, which measures itself and then checks what it did: `getrusage` for processor time, the clock on the wall, and
-//! every write and sync by any library counted ([`counting`]). The parent goes over the contestants in rounds, each round
+//! every write and sync by any library counted ([`bench_harness::counting`]). The parent goes over the contestants in rounds, each round
 //! in another order, so that whatever disturbs the machine disturbs all. A *row* compares two medians of a job ([`rows`]).
 //!
 //! Map: [`rows`] what passes, [`jobs`] who does what, [`kv`] tables of small rows, [`memtable`] maps in memory,
 //! [`lineitem`] TPC-H's largest table, [`engines`] the contestants (ours is [`engines::ours`]), [`cell`] the child
-//! processes, [`usage`] and [`counting`] what they use, [`place`] the disk, [`options`] the command line.
+//! processes, [`place`] the disk, [`options`] the command line.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("system calls are counted and memory is sampled as 64-bit Linux has them");
 
 mod cell;
-mod counting;
 mod engines;
 mod jobs;
 mod kv;
@@ -23,7 +22,6 @@ mod options;
 mod place;
 mod rows;
 mod session;
-mod usage;
 
 use cell::{CELL, Outcome};
 use options::Options;

@@ -6,9 +6,9 @@
 //! which may be too short for that, the processor's counter.
 
 use crate::cell::{Figures, Outcome, Settings};
-use crate::usage::{thread_cpu_ns, thread_cpu_of};
 use bench_harness::clock::once_ns;
 use bench_harness::stats::median;
+use bench_harness::usage::{thread_cpu_ns, thread_cpu_of};
 use bench_harness::{Random, black_box};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
