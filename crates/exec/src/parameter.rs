@@ -39,7 +39,7 @@ impl From<AllocError> for ParameterError {
 pub fn parameter<'a>(value: Value<'_>, ty: Type, arena: &'a Arena) -> Result<Value<'a>, ParameterError> {
     let found = value.ty();
     if (found == ty || ty == Type::Unknown)
-        && let Some(value) = fixed(value)
+        && let Some(value) = value.without_bytes()
     {
         return Ok(value);
     }
@@ -62,32 +62,6 @@ pub fn parameter<'a>(value: Value<'_>, ty: Type, arena: &'a Arena) -> Result<Val
         Output::Value(value) => Ok(value),
         Output::Written => decode_bytes(made.into_slice(), ty).map_err(ParameterError::Value),
     }
-}
-
-/// A value without bytes that are somebody else's.
-fn fixed(value: Value<'_>) -> Option<Value<'static>> {
-    Some(match value {
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::SmallInt(value) => Value::SmallInt(value),
-        Value::Integer(value) => Value::Integer(value),
-        Value::BigInt(value) => Value::BigInt(value),
-        Value::Decimal(value) => Value::Decimal(value),
-        Value::Real(value) => Value::Real(value),
-        Value::Double(value) => Value::Double(value),
-        Value::Date(value) => Value::Date(value),
-        Value::Time(value) => Value::Time(value),
-        Value::Timestamp(value) => Value::Timestamp(value),
-        Value::TimestampTz(value) => Value::TimestampTz(value),
-        Value::Interval(value) => Value::Interval(value),
-        Value::Uuid(value) => Value::Uuid(value),
-        Value::Text(_)
-        | Value::Char(_)
-        | Value::Bytea(_)
-        | Value::Json(_)
-        | Value::Jsonb(_)
-        | Value::Array(_) => return None,
-    })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ mod assign;
 mod build;
 mod calls;
 pub(crate) mod change;
-mod conjuncts;
+pub(crate) mod conjuncts;
 mod copy;
 pub(crate) mod define;
 mod expression;

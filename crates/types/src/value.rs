@@ -72,6 +72,33 @@ impl<'a> Value<'a> {
 }
 
 impl Value<'_> {
+    /// The value without the borrow, if it is of a type whose values have no bytes of their own elsewhere; `None` for texts, byte
+    /// strings, JSON and arrays.
+    pub const fn without_bytes(&self) -> Option<Value<'static>> {
+        Some(match *self {
+            Value::Null => Value::Null,
+            Value::Boolean(value) => Value::Boolean(value),
+            Value::SmallInt(value) => Value::SmallInt(value),
+            Value::Integer(value) => Value::Integer(value),
+            Value::BigInt(value) => Value::BigInt(value),
+            Value::Decimal(value) => Value::Decimal(value),
+            Value::Real(value) => Value::Real(value),
+            Value::Double(value) => Value::Double(value),
+            Value::Date(value) => Value::Date(value),
+            Value::Time(value) => Value::Time(value),
+            Value::Timestamp(value) => Value::Timestamp(value),
+            Value::TimestampTz(value) => Value::TimestampTz(value),
+            Value::Interval(value) => Value::Interval(value),
+            Value::Uuid(value) => Value::Uuid(value),
+            Value::Text(_)
+            | Value::Char(_)
+            | Value::Bytea(_)
+            | Value::Json(_)
+            | Value::Jsonb(_)
+            | Value::Array(_) => return None,
+        })
+    }
+
     /// The narrowest type of the value; NULL is [`Type::Unknown`].
     pub fn ty(&self) -> Type {
         match self {

@@ -332,7 +332,7 @@ fn begin<'r, 'v>(
         }
     };
     let mut plain = [Value::Null; ARGUMENTS_MAX];
-    let is_plain = values.iter().zip(plain.iter_mut()).all(|(&value, plain)| match without_bytes(value) {
+    let is_plain = values.iter().zip(plain.iter_mut()).all(|(&value, plain)| match value.without_bytes() {
         Some(value) => {
             *plain = value;
             true
@@ -356,27 +356,6 @@ fn skip(rows: &mut CallRows<'_>, given: u64, cx: &mut CallContext<'_>) -> Result
         }
     }
     Ok(())
-}
-
-/// The value, if it borrows nothing.
-fn without_bytes(value: Value<'_>) -> Option<Value<'static>> {
-    Some(match value {
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::SmallInt(value) => Value::SmallInt(value),
-        Value::Integer(value) => Value::Integer(value),
-        Value::BigInt(value) => Value::BigInt(value),
-        Value::Decimal(value) => Value::Decimal(value),
-        Value::Real(value) => Value::Real(value),
-        Value::Double(value) => Value::Double(value),
-        Value::Date(value) => Value::Date(value),
-        Value::Time(value) => Value::Time(value),
-        Value::Timestamp(value) => Value::Timestamp(value),
-        Value::TimestampTz(value) => Value::TimestampTz(value),
-        Value::Interval(value) => Value::Interval(value),
-        Value::Uuid(value) => Value::Uuid(value),
-        _ => return None,
-    })
 }
 
 /// Writes the next row of a call, or NULLs; gives whether there was one.

@@ -42,7 +42,7 @@ pub(super) fn split<'a>(condition: &'a Expr<'a>, list: &mut Vec<'a, &'a Expr<'a>
 }
 
 /// Adds the operands of nested `op`, in order; an expression that is no `op` is its own operand.
-fn operands<'a>(
+pub(crate) fn operands<'a>(
     root: &'a Expr<'a>,
     wanted: BinaryOp,
     list: &mut Vec<'_, &'a Expr<'a>>,
@@ -115,7 +115,7 @@ fn split_disjunction<'a>(
 }
 
 /// Branches that compare the same column with a constant of its type each, as a list.
-fn one_of<'a>(
+pub(crate) fn one_of<'a>(
     branches: &[&'a Expr<'a>],
     disjunction: &'a Expr<'a>,
     arena: &'a Arena,

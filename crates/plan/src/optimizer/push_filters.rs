@@ -25,6 +25,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
 use super::tree::Tree;
+use crate::binder::conjuncts::{one_of, operands};
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, walk};
 use crate::logical::{ColumnId, Join, LogicalId, LogicalKind, LogicalPlan, Named, for_each_column};
 use crate::physical::JoinKind;
@@ -308,7 +309,7 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         if parts.len() > IMPLIED_PARTS_MAX {
             return Ok(None);
         }
-        let mut implied = None;
+        let mut implied = Vec::with_capacity_in(parts.len(), &local)?;
         for part in &parts {
             terms.clear();
             operands(part, BinaryOp::And, &mut terms)?;
@@ -319,9 +320,16 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
                 }
             }
             let Some(all) = all else { return Ok(None) };
-            implied = Some(self.junction(BinaryOp::Or, implied, all)?);
+            implied.push(all)?;
         }
-        Ok(implied)
+        if let Some(list) = one_of(&implied, conjunct, self.arena)? {
+            return Ok(Some(list));
+        }
+        let mut any = None;
+        for part in implied {
+            any = Some(self.junction(BinaryOp::Or, any, part)?);
+        }
+        Ok(any)
     }
 
     fn junction(
@@ -472,27 +480,6 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         }
         Ok(done.pop().is_some_and(|root| root.1))
     }
-}
-
-/// The operands of a chain of `AND` or of `OR`, from left to right; the expression itself where it is none.
-fn operands<'a>(
-    expr: &'a Expr<'a>,
-    chain: BinaryOp,
-    out: &mut Vec<'_, &'a Expr<'a>>,
-) -> Result<(), AllocError> {
-    let local = Arena::new(out.arena().budget());
-    let mut open = Vec::new_in(&local);
-    open.push(expr)?;
-    while let Some(expr) = open.pop() {
-        match expr.kind {
-            ExprKind::Binary { op, left, right } if op == chain => {
-                open.push(right)?;
-                open.push(left)?;
-            }
-            _ => out.push(expr)?,
-        }
-    }
-    Ok(())
 }
 
 /// Whether an expression calls functions, which may be dear, or give something else each time.
