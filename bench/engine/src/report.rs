@@ -51,13 +51,18 @@ pub fn print_line(line: &Line, remark: &str) {
     }
 }
 
-/// Our processor time in proportion to another's; `None` where one of the two failed or did not take part.
-pub fn ratio(line: &Line, other: Contestant) -> Option<f64> {
+/// Our processor time and another's; `None` where one of the two failed or did not take part.
+pub fn pair(line: &Line, other: Contestant) -> Option<(f64, f64)> {
     let of = |contestant| {
         let (_, ended) = line.1.iter().find(|(known, _)| *known == contestant)?;
         ended.as_ref().ok().map(|taken| taken.cpu_s)
     };
-    Some(of(Contestant::Ours)? / of(other)?)
+    Some((of(Contestant::Ours)?, of(other)?))
+}
+
+/// Our processor time in proportion to another's, where there is a [`pair`].
+pub fn ratio(line: &Line, other: Contestant) -> Option<f64> {
+    pair(line, other).map(|(ours, theirs)| ours / theirs)
 }
 
 /// The most private memory that a contestant took for any statement that it finished, in MiB.

@@ -67,7 +67,8 @@ fn run(arguments: &Arguments) -> Outcome<bool> {
         let name = |what: &str| format!("tpch/{what}_{}mib_{}", limits.memory_mib, limits.threads_count);
         let mean =
             |of: fn(&(f64, f64)) -> f64, pairs: &[(f64, f64)]| report::geometric_mean(pairs.iter().map(of));
-        let pairs: Vec<(f64, f64)> = lines.iter().filter_map(both).collect();
+        let pairs: Vec<(f64, f64)> =
+            lines.iter().filter_map(|line| report::pair(line, Contestant::DuckDb)).collect();
         if !pairs.is_empty() {
             let duckdb = ("duckdb", mean(|pair| pair.1, &pairs));
             verdicts.push(at_most(name("cpu"), "s", mean(|pair| pair.0, &pairs), duckdb, bar, goal));
@@ -79,15 +80,6 @@ fn run(arguments: &Arguments) -> Outcome<bool> {
     println!();
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
     Ok(!options.strict || is_well && verdicts.iter().all(|verdict| verdict.passes()))
-}
-
-/// Our processor time and DuckDB's, where both have finished.
-fn both(line: &Line) -> Option<(f64, f64)> {
-    let of = |contestant| {
-        let (_, ended) = line.1.iter().find(|(known, _)| *known == contestant)?;
-        ended.as_ref().ok().map(|taken| taken.cpu_s)
-    };
-    Some((of(Contestant::Ours)?, of(Contestant::DuckDb)?))
 }
 
 /// All queries that are wanted; with the number of those to which ours gave the right answer.
