@@ -31,6 +31,7 @@ mod format;
 mod holder;
 mod input;
 mod interrupt;
+mod parameters;
 mod position;
 mod report;
 mod session;

@@ -18,6 +18,7 @@ use crate::format::{Stopped, write_rows};
 use crate::holder::holder;
 use crate::input::{Piece, ReadError, Script};
 use crate::interrupt;
+use crate::parameters::Parameters;
 use crate::position::Position;
 use crate::report::{Finding, Place, report};
 use crate::untracked::{LIMIT_BYTES, Untracked};
@@ -40,6 +41,9 @@ const HELP: &str = "\
 .help                 this list
 .memory [on|off]      show the memory tree now and after each statement, or stop that
 .mode table|csv|json  how rows are shown
+.param                the values for parameters
+.param clear [NAME]   forget one, or all
+.param set NAME VALUE have VALUE stand for $NAME in what follows: text, or NULL
 .settings             the settings with their values
 .tables               the tables and their indexes
 .timer on|off         show how long each statement takes, or stop that
@@ -61,6 +65,7 @@ pub(crate) struct Session {
     mode: Mode,
     show_memory: bool,
     show_time: bool,
+    parameters: Parameters,
     has_failed: bool,
 }
 
@@ -141,6 +146,7 @@ impl Session {
             mode,
             show_memory,
             show_time: false,
+            parameters: Parameters::default(),
             has_failed: false,
         })
     }
@@ -273,7 +279,7 @@ impl Session {
     /// # Errors
     /// The output takes no more.
     pub(crate) fn run_statement(&mut self, sql: &str, place: Place<'_>) -> io::Result<()> {
-        let Session { untracked, connection, watch, out, mode, show_memory, .. } = self;
+        let Session { untracked, connection, watch, out, mode, show_memory, parameters, .. } = self;
         let budget = connection.database().budget();
         let mut view = View {
             budget,
@@ -288,7 +294,7 @@ impl Session {
         watch.begin();
         let outcome = interrupt::busy(|| {
             let outcome = match connection.statement(sql) {
-                Ok(mut statement) => view.answer(&mut statement),
+                Ok(statement) => view.answer(statement, parameters),
                 Err(error) => Err(error.into()),
             };
             let flushed = view.out.flush();
@@ -341,6 +347,17 @@ impl Session {
                 self.show_tree()?;
             }
             (".memory", Some("off"), None) => self.show_memory = false,
+            (".param", None, None) => self.parameters.write(&mut self.out)?,
+            (".param", Some("clear"), None) => self.parameters.clear(),
+            (".param", Some("clear"), Some(name)) if words.next().is_none() => {
+                if !self.parameters.remove(name) {
+                    self.fail(format_args!("error: there is no value for the parameter `{}`", Escaped(name)));
+                }
+            }
+            (".param", Some("set"), Some(name)) => match value_of(&line, name) {
+                Some(value) => self.parameters.set(name, value),
+                None => self.fail(format_args!("error: .param set {} needs a value", Escaped(name))),
+            },
             (".settings", None, _) => self.run_own(".settings", SETTINGS)?,
             (".tables", None, _) => self.run_own(".tables", TABLES)?,
             (".timer", Some("on"), None) => self.show_time = true,
@@ -377,6 +394,12 @@ impl Session {
     }
 }
 
+/// What stands behind the name in a `.param set NAME VALUE`.
+fn value_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    let behind = line.trim().strip_prefix(".param")?.trim_start().strip_prefix("set")?;
+    Some(behind.trim_start().strip_prefix(name)?.trim()).filter(|value| !value.is_empty())
+}
+
 /// What the output of one statement needs of its session.
 struct View<'v> {
     budget: &'v Budget,
@@ -390,7 +413,9 @@ struct View<'v> {
 
 impl View<'_> {
     /// Writes the answer, and then the memory tree, while the statement's budgets still stand in it.
-    fn answer(&mut self, statement: &mut Statement<'_>) -> Result<(), Stopped> {
+    fn answer(&mut self, statement: Statement<'_>, parameters: &Parameters) -> Result<(), Stopped> {
+        // Without values a statement is told that it can have no parameters.
+        let mut statement = if parameters.is_empty() { statement } else { statement.with_parameters() };
         let query = match statement.prepare() {
             Ok(query) => query,
             Err(error) => {
@@ -402,7 +427,7 @@ impl View<'_> {
             // The signal came before the statement could notice, and preparing it has made it forget.
             self.canceller.cancel();
         }
-        let outcome = match query.rows() {
+        let outcome = match query.rows_with(&parameters.of(&query)) {
             Ok(mut rows) => write_rows(&mut rows, self.mode, self.budget, self.out),
             Err(error) => Err(error.into()),
         };

@@ -72,6 +72,11 @@ impl<'s> Analyze<'s> {
         self.explained.plan.parameters
     }
 
+    /// Their names; none where they have numbers alone.
+    pub(crate) fn parameter_names(&self) -> &'s [&'s str] {
+        self.explained.plan.parameter_names
+    }
+
     /// Forgets what a run left behind.
     pub(crate) fn reset(&mut self) {
         self.workspace.reset();

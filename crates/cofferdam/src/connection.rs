@@ -203,7 +203,7 @@ impl Connection {
         params: impl Params,
         read: impl FnOnce(&mut Rows<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut statement = self.statement(sql)?.takes_parameters();
+        let mut statement = self.statement(sql)?.with_parameters();
         let query = statement.prepare()?;
         let mut rows = query.rows_with(&params)?;
         read(&mut rows)

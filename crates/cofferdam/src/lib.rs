@@ -24,7 +24,7 @@
 //! | `connection` | [`Connection`]: tables by name, statements |
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
-//! | `prepared`, `params` | [`Prepared`]: planned once, run with values for its parameters again and again |
+//! | `prepared`, `params`, `by_name` | [`Prepared`]: planned once, run with values for its parameters again and again |
 //! | `stored` | the store, on disk or in memory |
 //! | `transaction`, `guard` | the transaction of a connection: what it reads and changes, its savepoints; [`Transaction`], [`Savepoint`] |
 //! | `watch` | who ends a statement before it is through |
@@ -62,6 +62,7 @@
 
 mod analyze;
 mod appender;
+mod by_name;
 mod catalog;
 mod connection;
 mod copy_out;

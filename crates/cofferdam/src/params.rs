@@ -16,8 +16,8 @@
 //!
 //! A value becomes one of the parameter's type when a statement begins to run, as in an assignment to a column.
 //!
-//! Parameters have numbers and no names: in PostgreSQL's grammar `?` is an operator, and `:name` begins the upper bound of a slice as in
-//! `a[1:name]`.
+//! Parameters have numbers, `$1`, or names, `$name`, for which [`named_params!`](crate::named_params) gives values in any order. There
+//! are no others: in PostgreSQL's grammar `?` is an operator, and `:name` begins the upper bound of a slice as in `a[1:name]`.
 //!
 //! **Memory.** Values are borrowed from the caller, and copied to the statement's memory where they are texts or bytes.
 #![allow(clippy::disallowed_types, reason = "callers have such values; nothing here makes one")]
@@ -111,7 +111,7 @@ impl<T: ToValue> ToValue for Option<T> {
     }
 }
 
-/// Values for the parameters `$1`, `$2` … of a statement, in order.
+/// Values for the parameters of a statement: in the order of `$1`, `$2` … or of the first places of `$name`s, or by name.
 ///
 /// ```
 /// use cofferdam::{Params, Value, params};
@@ -120,6 +120,7 @@ impl<T: ToValue> ToValue for Option<T> {
 /// assert_eq!([1, 2, 3].count(), 3);
 /// assert_eq!((1, "one", None::<bool>).value(1), Value::Text("one"));
 /// assert_eq!(params![1, "one"].value(0), Value::Integer(1));
+/// assert_eq!([("id", 7), ("$age", 30)].name(1), Some("$age"));
 /// ```
 pub trait Params {
     /// How many there are.
@@ -130,6 +131,41 @@ pub trait Params {
     /// # Panics
     /// Maybe, if there are not so many.
     fn value(&self, index: usize) -> Value<'_>;
+
+    /// The name of the one at a position, with or without `$`, where values are given by name; `None` where they are given in order, as
+    /// unless a type says otherwise.
+    fn name(&self, index: usize) -> Option<&str> {
+        let _ = index;
+        None
+    }
+}
+
+impl<T: ToValue> Params for [(&str, T)] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn value(&self, index: usize) -> Value<'_> {
+        self[index].1.to_value()
+    }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        Some(self[index].0)
+    }
+}
+
+impl<T: ToValue, const N: usize> Params for [(&str, T); N] {
+    fn count(&self) -> usize {
+        N
+    }
+
+    fn value(&self, index: usize) -> Value<'_> {
+        self[index].1.to_value()
+    }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        Some(self[index].0)
+    }
 }
 
 impl<T: ToValue> Params for [T] {
@@ -159,6 +195,10 @@ impl<P: Params + ?Sized> Params for &P {
 
     fn value(&self, index: usize) -> Value<'_> {
         (**self).value(index)
+    }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        (**self).name(index)
     }
 }
 
@@ -217,5 +257,28 @@ params_of_tuples! {
 macro_rules! params {
     ($($value:expr),* $(,)?) => {
         &[$(&$value as &dyn $crate::ToValue),*] as &[&dyn $crate::ToValue]
+    };
+}
+
+/// Values of different types for parameters with names, in any order: a slice that [`Params`] takes.
+///
+/// ```
+/// use cofferdam::{Database, Options, named_params};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let sql = "SELECT upper($word) || repeat('!', $count) || lower($word)";
+/// let values = named_params! { "count": 3, "word": "Done" };
+/// let text: String = connection.query_row_with(sql, values, |row| row.get(0))?;
+/// assert_eq!(text, "DONE!!!done");
+///
+/// let error = connection.execute_with(sql, named_params! { "count": 3, "wrd": "Done" }).unwrap_err();
+/// assert_eq!(error.to_string(), "the statement has no parameter $wrd");
+/// assert_eq!(error.hint().unwrap().to_string(), "did you mean $word?");
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
+#[macro_export]
+macro_rules! named_params {
+    ($($name:literal: $value:expr),* $(,)?) => {
+        &[$(($name, &$value as &dyn $crate::ToValue)),*] as &[(&str, &dyn $crate::ToValue)]
     };
 }

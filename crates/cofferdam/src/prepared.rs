@@ -68,7 +68,7 @@ impl<'c> Prepared<'c> {
         let statement = Statement::new(connection, "prepared", |budget| Text::kept(sql, budget))?;
         let budget = statement.budget().clone();
         let refused = || Error::refused(&budget);
-        let rooted = Rooted::new(&budget, statement.takes_parameters()).map_err(|_| refused())?;
+        let rooted = Rooted::new(&budget, statement.with_parameters()).map_err(|_| refused())?;
         let mut prepared =
             Prepared { connection, rooted, budget, version: 0, plans_count: 0, is_fresh: false };
         prepared.plan()?;
@@ -99,7 +99,7 @@ impl<'c> Prepared<'c> {
     /// Runs the statement with these values for its parameters.
     ///
     /// # Errors
-    /// 08P01 for more or fewer values than parameters; 42804 and those of conversions for a value that is none of the
+    /// 08P01 for more or fewer values than parameters; by name 42P02 for a value that no parameter has the name of; 42804 and those of conversions for a value that is none of the
     /// parameter's type; whatever the statement raises.
     pub fn query(&mut self, params: impl Params) -> Result<Rows<'_>, Error> {
         self.ready()?;
@@ -165,6 +165,35 @@ impl<'c> Prepared<'c> {
     /// ```
     pub fn parameter_types(&self) -> &[Type] {
         self.rooted.get().map_or(&[], |query| query.parameter_types())
+    }
+
+    /// The number from 1 of the parameter `$name`, in the order of first places; the `$` may be left out. `None` where there is none of
+    /// this name.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options, named_params};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.prepare("SELECT $low < $high OR $low IS NULL, $high + 1")?;
+    /// assert_eq!((statement.parameter_index("high"), statement.parameter_index("$low")), (Some(2), Some(1)));
+    /// assert_eq!((statement.parameter_name(2), statement.parameter_index("hi")), (Some("high"), None));
+    /// let row = |row: cofferdam::Row<'_>| Ok((row.get::<bool>(0)?, row.get::<i32>(1)?));
+    /// assert_eq!(statement.query_row(named_params! { "high": 8, "low": 9 }, row)?, (false, 9));
+    /// assert_eq!(statement.query_row((9, 8), row)?, (false, 9), "in order as well");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn parameter_index(&self, name: &str) -> Option<usize> {
+        let name = name.strip_prefix('$').unwrap_or(name);
+        self.parameter_names().iter().position(|known| *known == name).map(|index| index + 1)
+    }
+
+    /// The name of a parameter by its number from 1; `None` where it has a number alone, and where there is none.
+    pub fn parameter_name(&self, number: usize) -> Option<&str> {
+        self.parameter_names().get(number.checked_sub(1)?).copied()
+    }
+
+    fn parameter_names(&self) -> &[&str] {
+        self.rooted.get().map_or(&[], |query| query.parameter_names())
     }
 
     /// How often it was planned: once, and once more for each run before which tables had changed.

@@ -430,5 +430,9 @@ fn values<'a>(
 ) -> Result<PhysicalPlan<'a>, AllocError> {
     let kind = OperatorKind::Values { rows };
     let operator = Operator { kind, columns, rows_estimate: rows.len() as u64, bytes_estimate: 0 };
-    Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[operator])?, parameters: &[] })
+    Ok(PhysicalPlan {
+        operators: arena.alloc_slice_copy(&[operator])?,
+        parameters: &[],
+        parameter_names: &[],
+    })
 }

@@ -11,10 +11,13 @@
 //! the first two for as long as one likes.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, Buffer, OutOfMemory, Reason, Stage};
+use cofferdam_arena::{
+    AllocError, Arena, Budget, BudgetOptions, Buffer, InlineText, OutOfMemory, Reason, Stage,
+};
 use cofferdam_exec::{Execution, ParameterError, Tables, Workspace, parameter};
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{CopyTarget, PhysicalPlan};
@@ -32,6 +35,7 @@ use cofferdam_sql::{InsertRows, views};
 use cofferdam_types::{Type, Value};
 
 use crate::analyze::{Analyze, Planning};
+use crate::by_name;
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::copy_out;
@@ -48,6 +52,9 @@ static ADMIT: Stage = Stage::new("admit");
 
 /// From this length on, an `INSERT … VALUES` is read a few rows at a time, since its tree is many times as long.
 const PIECES_BYTES_MIN: usize = 32 << 10;
+
+/// What errors show of the name of a parameter.
+const LABEL_BYTES: usize = 64;
 
 /// What a statement keeps of the memory of a run's values for the next one.
 const KEPT_BYTES: usize = 4 << 10;
@@ -184,8 +191,8 @@ impl<'c> Statement<'c> {
         })
     }
 
-    /// The statement, with parameters if its text has any.
-    pub(crate) fn takes_parameters(self) -> Statement<'c> {
+    /// The statement, with parameters if its text has any, for which [`Query::rows_with`] takes values.
+    pub fn with_parameters(self) -> Statement<'c> {
         Statement { takes_parameters: true, ..self }
     }
 
@@ -487,11 +494,21 @@ impl<'s> Query<'s> {
     }
 
     /// The types of its parameters, by number from 1.
-    pub(crate) fn parameter_types(&self) -> &'s [Type] {
+    pub fn parameter_types(&self) -> &'s [Type] {
         match &self.work {
             Work::Rows { plan, .. } => plan.parameters,
             Work::Write { write, .. } => write.parameter_types(),
             Work::Analyze(analyze) => analyze.parameter_types(),
+            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) => &[],
+        }
+    }
+
+    /// The names of its parameters, by number from 1; none where they have numbers alone.
+    pub fn parameter_names(&self) -> &'s [&'s str] {
+        match &self.work {
+            Work::Rows { plan, .. } => plan.parameter_names,
+            Work::Write { write, .. } => write.parameter_names(),
+            Work::Analyze(analyze) => analyze.parameter_names(),
             Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) => &[],
         }
     }
@@ -515,35 +532,44 @@ impl<'s> Query<'s> {
 
     /// The values as the plan wants them.
     fn bind(&self, params: &dyn Params) -> Result<&[Value<'_>], Error> {
-        let (types, given) = (self.parameter_types(), params.count());
-        if given != types.len() {
-            let message =
-                format_args!("the statement has {} parameters, {given} values are given", types.len());
-            return Err(Error::input("08P01", None, message));
+        let (types, names) = (self.parameter_types(), self.parameter_names());
+        let by_name = params.count() > 0 && params.name(0).is_some();
+        match by_name {
+            true => by_name::check(names, params)?,
+            false if params.count() == types.len() => {}
+            false => return Err(by_name::wrong_count(types.len(), names, params.count())),
         }
         let refused = |_| self.statement.refused();
         let values = self.run.alloc_slice_fill(types.len(), Value::Null).map_err(refused)?;
         for (index, (value, ty)) in values.iter_mut().zip(types).enumerate() {
-            let bound = parameter(params.value(index), *ty, &self.run);
-            *value = bound.map_err(|error| self.unbound(index + 1, error))?;
+            let given = match by_name {
+                true => by_name::place_of(names[index], index, params)?,
+                false => index,
+            };
+            let bound = parameter(params.value(given), *ty, &self.run);
+            *value = bound.map_err(|error| self.unbound(index, error))?;
         }
         Ok(values)
     }
 
     #[cold]
-    fn unbound(&self, number: usize, error: ParameterError) -> Error {
+    fn unbound(&self, index: usize, error: ParameterError) -> Error {
+        let mut name: InlineText<LABEL_BYTES> = InlineText::EMPTY;
+        // A long name is cut.
+        let _ = match self.parameter_names().get(index) {
+            Some(word) => write!(name, "${word}"),
+            None => write!(name, "${}", index + 1),
+        };
         match error {
             ParameterError::OutOfMemory(_) => self.statement.refused(),
             ParameterError::Value(error) => {
-                let fault =
-                    Error::input(error.sqlstate(), None, format_args!("parameter ${number}: {error}"));
+                let fault = Error::input(error.sqlstate(), None, format_args!("parameter {name}: {error}"));
                 error.hint().map_or(fault, |hint| fault.with_hint(hint))
             }
             ParameterError::Type { expected, found } => {
                 let (expected, found) = (expected.name(), found.name());
-                let message = format_args!(
-                    "parameter ${number} is of type {expected} but the value is of type {found}"
-                );
+                let message =
+                    format_args!("parameter {name} is of type {expected} but the value is of type {found}");
                 Error::input("42804", None, message)
             }
         }
@@ -559,8 +585,22 @@ impl<'s> Query<'s> {
         self.rows_with(&())
     }
 
-    /// The same with values for parameters.
-    pub(crate) fn rows_with(&self, params: &dyn Params) -> Result<Rows<'_>, Error> {
+    /// The same with values for the parameters of a statement that [`Statement::with_parameters`] lets have some.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options, named_params};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT $a - $b")?.with_parameters();
+    /// let query = statement.prepare()?;
+    /// let mut rows = query.rows_with(&named_params! { "b": 2, "a": 44 })?;
+    /// assert_eq!(rows.next_row()?.expect("one row").get::<i32>(0)?, 42);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Query::rows`], and those of values for parameters: see [`Prepared::query`](crate::Prepared::query).
+    pub fn rows_with(&self, params: &dyn Params) -> Result<Rows<'_>, Error> {
         let transaction = self.statement.connection.state();
         self.bind(params).and_then(|values| self.run(values)).inspect_err(|_| transaction.fail())
     }

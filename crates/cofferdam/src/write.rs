@@ -109,6 +109,14 @@ impl<'s> Write<'s> {
         }
     }
 
+    /// Their names; none where they have numbers alone.
+    pub(crate) fn parameter_names(&self) -> &'s [&'s str] {
+        match self {
+            Write::Rows { plan, .. } => plan.parameter_names,
+            _ => &[],
+        }
+    }
+
     /// Forgets what a run left behind.
     pub(crate) fn reset(&mut self) {
         if let Write::Rows { workspace, .. } = self {

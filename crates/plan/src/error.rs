@@ -207,6 +207,8 @@ pub enum Error<'a> {
         problem: ParameterProblem,
         /// Its number.
         number: u32,
+        /// Its name; empty where it has none.
+        name: &'a str,
         /// Where it stands.
         span: Span,
     },
@@ -313,8 +315,12 @@ pub enum CountProblem {
 /// What is wrong with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterProblem {
-    /// There is none of this number (42P02).
+    /// There is none of this number or name (42P02).
     Undefined,
+    /// One has a number and another one a name (42601).
+    Mixed,
+    /// There are more than [`PARAMETER_NUMBER_MAX`](crate::PARAMETER_NUMBER_MAX) (54000).
+    TooMany,
     /// Nothing tells its type (42P18).
     Undecided,
     /// Two places ask for different types (42P08).
@@ -538,7 +544,10 @@ impl Error<'_> {
             Error::ColumnType { instead: Some(name), .. } => Some(Hint::UseType(name)),
             Error::Definition { problem, table, .. } => problem.hint(table),
             Error::Value { ref cause, .. } => cause.hint().map(Hint::Text),
-            Error::Parameter { problem: ParameterProblem::Undefined, .. } => None,
+            Error::Parameter { problem: ParameterProblem::Undefined | ParameterProblem::TooMany, .. } => None,
+            Error::Parameter { problem: ParameterProblem::Mixed, .. } => {
+                Some(Hint::Text("write either $1 or $name for all of them"))
+            }
             Error::Parameter { .. } => Some(Hint::Text("write its type: $1::integer")),
             Error::OutOfMemory(_) => Some(Hint::Text("raise memory_limit or simplify the statement")),
             _ => None,
@@ -622,19 +631,37 @@ impl ParameterProblem {
     fn sqlstate(self) -> &'static str {
         match self {
             ParameterProblem::Undefined => "42P02",
+            ParameterProblem::Mixed => "42601",
+            ParameterProblem::TooMany => "54000",
             ParameterProblem::Undecided => "42P18",
             ParameterProblem::Inconsistent { .. } => "42P08",
         }
     }
 
-    fn write(self, f: &mut fmt::Formatter<'_>, number: u32) -> fmt::Result {
+    fn write(self, f: &mut fmt::Formatter<'_>, number: u32, name: &str) -> fmt::Result {
         match self {
-            ParameterProblem::Undefined => write!(f, "there is no parameter ${number}"),
-            ParameterProblem::Undecided => write!(f, "could not determine data type of parameter ${number}"),
-            ParameterProblem::Inconsistent { known, found } => {
-                write!(f, "inconsistent types deduced for parameter ${number}: ")?;
-                write!(f, "{} versus {}", known.name(), found.name())
+            ParameterProblem::Undefined => f.write_str("there is no parameter ")?,
+            ParameterProblem::Undecided => f.write_str("could not determine data type of parameter ")?,
+            ParameterProblem::Inconsistent { .. } => {
+                f.write_str("inconsistent types deduced for parameter ")?;
             }
+            ParameterProblem::Mixed => {
+                return f.write_str("parameters with numbers and with names cannot be mixed");
+            }
+            ParameterProblem::TooMany => {
+                let most = crate::PARAMETER_NUMBER_MAX;
+                return write!(f, "a statement has at most {most} parameters");
+            }
+        }
+        match name {
+            "" => write!(f, "${number}")?,
+            name => write!(f, "${name}")?,
+        }
+        match self {
+            ParameterProblem::Inconsistent { known, found } => {
+                write!(f, ": {} versus {}", known.name(), found.name())
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -844,7 +871,7 @@ impl fmt::Display for Error<'_> {
                 write!(f, "queries in expressions and views nest at most {limit} deep")
             }
             Error::Call { problem, name, .. } => problem.write(f, name),
-            Error::Parameter { problem, number, .. } => problem.write(f, number),
+            Error::Parameter { problem, number, name, .. } => problem.write(f, number, name),
             Error::NoQuery { clause, .. } => write!(f, "cannot use subquery in {clause}"),
             Error::NotSupported { what, .. } => write!(f, "{what} is not supported"),
         }

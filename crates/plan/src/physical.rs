@@ -56,6 +56,8 @@ pub struct PhysicalPlan<'a> {
     pub operators: &'a [Operator<'a>],
     /// The types of its parameters, by number from 1; it is given a value for each when it runs.
     pub parameters: &'a [Type],
+    /// Their names, by number from 1; none where they have numbers alone.
+    pub parameter_names: &'a [&'a str],
 }
 
 impl<'a> PhysicalPlan<'a> {

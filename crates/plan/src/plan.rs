@@ -129,9 +129,9 @@ fn finish<'a>(
     catalog: &dyn Catalog,
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
-    let parameters = parameters.decided(arena)?;
+    let (parameters, parameter_names) = (parameters.decided(arena)?, parameters.names());
     arena.budget().set_stage(&OPTIMIZE);
-    Ok(PhysicalPlan { parameters, ..optimize(logical, sink, catalog, arena)? })
+    Ok(PhysicalPlan { parameters, parameter_names, ..optimize(logical, sink, catalog, arena)? })
 }
 
 /// A checked `CREATE TABLE`, in `arena`.
@@ -403,7 +403,7 @@ impl<'a> Explained<'a> {
         let columns = arena.alloc_slice_copy(&[Column { name: "QUERY PLAN", ty }])?;
         let (rows_estimate, bytes_estimate) = (rows.len() as u64, 0);
         let values = Operator { kind: OperatorKind::Values { rows }, columns, rows_estimate, bytes_estimate };
-        Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])?, parameters: self.plan.parameters })
+        Ok(PhysicalPlan { operators: arena.alloc_slice_copy(&[values])?, ..self.plan })
     }
 }
 

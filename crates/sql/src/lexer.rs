@@ -429,7 +429,7 @@ impl<'a> Lexer<'a> {
         TokenKind::Bad(Mistake::TrailingJunk)
     }
 
-    /// `$1`, `$tag$text$tag$`, or a stray `$`.
+    /// `$1`, `$name`, `$tag$text$tag$`, or a stray `$`.
     #[inline(never)]
     fn dollar(&mut self, start: usize) -> TokenKind {
         if self.at(start + 1).is_ascii_digit() {
@@ -445,7 +445,7 @@ impl<'a> Lexer<'a> {
                 kind => kind,
             };
         }
-        let Some(tag_end) = dollar_tag_end(self.bytes, start) else { return self.stray(start) };
+        let Some(tag_end) = dollar_tag_end(self.bytes, start) else { return self.named_parameter(start) };
         match dollar_string_end(self.bytes, start, tag_end) {
             Some(end) => {
                 self.position = end;
@@ -453,6 +453,18 @@ impl<'a> Lexer<'a> {
             }
             None => self.open_ended(Mistake::UnterminatedDollarString),
         }
+    }
+
+    /// `$name`: PostgreSQL has nothing that begins so, since a tag would end in `$`.
+    fn named_parameter(&mut self, start: usize) -> TokenKind {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+        let name = self.bytes.get(start + 1..).unwrap_or_default();
+        let length = name.iter().take_while(|byte| is_part(**byte)).count();
+        if length == 0 {
+            return self.stray(start);
+        }
+        self.position = start + 1 + length;
+        TokenKind::Parameter
     }
 
     fn open_ended(&mut self, mistake: Mistake) -> TokenKind {

@@ -147,7 +147,7 @@ pub enum NodeKind {
     BitString,
     /// A type before its string, `DATE '…'`: type.
     TypedLiteral,
-    /// `$1`: nothing.
+    /// `$1` or `$name`: nothing.
     Parameter,
     /// A prefix operator: \[Operator\] operand.
     Unary,

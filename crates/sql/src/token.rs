@@ -26,7 +26,7 @@ pub enum TokenKind {
     Integer,
     /// Digits with a point or an exponent.
     Number,
-    /// `$1`.
+    /// `$1` or `$name`.
     Parameter,
     /// `'text'`.
     String {

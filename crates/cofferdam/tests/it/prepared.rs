@@ -1,6 +1,6 @@
 //! Statements that are planned once: parameters and their types, values, runs, changes of tables.
 
-use cofferdam::{Connection, Date, Error, Params, Rows, StatementKind, Type, Value, params};
+use cofferdam::{Connection, Date, Error, Params, Rows, StatementKind, Type, Value, named_params, params};
 
 use crate::support::{Directory, database, table};
 
@@ -308,4 +308,45 @@ fn explain_analyze_runs_with_values() {
     delete.execute([2]).unwrap();
     assert_eq!(answer(&connection, "SELECT count(*) FROM t", ()).unwrap(), "2\n");
     assert_eq!(select.query(()).unwrap_err().sqlstate(), "08P01");
+}
+
+/// Aim: parameters have names in every kind of statement, and the errors say which.
+#[test]
+fn parameters_have_names() {
+    let directory = directory();
+    let connection = directory.database.connect().unwrap();
+    let mut insert =
+        connection.prepare("INSERT INTO t (id, name) VALUES ($id, $name), ($id + 1, $name)").unwrap();
+    assert_eq!(insert.parameter_types(), [Type::Integer, Type::Text]);
+    assert_eq!(insert.execute(named_params! { "$name": "named", "id": 50 }).unwrap(), 2);
+    assert_eq!(insert.execute((60, "in order")).unwrap(), 2);
+    let changed = "UPDATE t SET name = $name WHERE id BETWEEN $low AND $high";
+    let values = named_params! { "low": 50, "high": 60, "name": None::<&str> };
+    assert_eq!(connection.execute_with(changed, values).unwrap(), 3);
+    let mut delete = connection.prepare("DELETE FROM t WHERE id = $id").unwrap();
+    assert_eq!(delete.execute([("id", 51)]).unwrap(), 1);
+    let fails = |sql: &str, params: &dyn Params| {
+        let error = connection.execute_with(sql, params).unwrap_err();
+        let hint = error.hint().map_or(String::new(), |hint| format!(" ({hint})"));
+        format!("{} {error}{hint}", error.sqlstate())
+    };
+    let sql = "SELECT * FROM t WHERE id = $id AND name = $name";
+    assert_eq!(fails(sql, &[("id", 1)]), "08P01 no value is given for the parameter $name");
+    assert_eq!(
+        fails(sql, &[("id", "x"), ("name", "y")]),
+        "22P02 parameter $id: invalid input syntax for type integer: \"x\" (expected a digit at byte 0)"
+    );
+    assert_eq!(
+        fails(sql, &named_params! { "id": true, "name": "y" }),
+        "42804 parameter $id is of type integer but the value is of type boolean"
+    );
+    assert_eq!(
+        fails("SELECT $1, $a", &()),
+        "42601 parameters with numbers and with names cannot be mixed (write either $1 or $name for all of them)"
+    );
+    assert_eq!(
+        fails("SELECT $x IS NULL", &()),
+        "42P18 could not determine data type of parameter $x (write its type: $1::integer)"
+    );
+    assert_eq!(connection.execute("SELECT $x").unwrap_err().to_string(), "there is no parameter $x");
 }

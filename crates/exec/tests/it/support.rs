@@ -340,7 +340,7 @@ impl Query {
     }
 
     pub(crate) fn plan(&self) -> PhysicalPlan<'static> {
-        PhysicalPlan { operators: self.plans.list(&self.operators), parameters: &[] }
+        PhysicalPlan { operators: self.plans.list(&self.operators), parameters: &[], parameter_names: &[] }
     }
 
     /// The rows, columns separated by bars, NULL as `NULL`.

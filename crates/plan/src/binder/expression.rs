@@ -25,7 +25,7 @@ use super::{Binder, functions, literal, type_name};
 use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, CountProblem, Error, NameProblem};
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
-use crate::parameter::{Parameters, number_of};
+use crate::parameter::Parameters;
 
 /// Where an expression stands, and so what it may use.
 #[derive(Clone, Debug)]
@@ -346,7 +346,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
 
     fn parameter<'q: 'a>(&self, parameter: views::Parameter<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = parameter.span();
-        self.build().parameter(number_of(parameter.node().name(), span)?, span)
+        self.build().parameter(self.parameters.number(parameter.name(), span)?, span)
     }
 
     fn unary<'q: 'a>(

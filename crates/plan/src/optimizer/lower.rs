@@ -101,7 +101,7 @@ pub(super) fn lower<'s, 'a>(
         Lowering::new(plan, &tree, &needs, filters, known, &mut operators, &kept, arena, scratch)?;
     let placed = lowering.place_all()?;
     lowering.finish(placed, sink)?;
-    Ok(PhysicalPlan { operators: operators.into_slice(), parameters: &[] })
+    Ok(PhysicalPlan { operators: operators.into_slice(), parameters: &[], parameter_names: &[] })
 }
 
 /// By common table expression: whether anything reads it, directly or through another one.

@@ -82,6 +82,9 @@ fn numbers_of_all_forms() {
     }
     assert_eq!(kinds("$1 $2147483647"), [T::Parameter, T::Parameter]);
     assert_eq!(kinds("$2147483648"), [T::Bad(Mistake::ParameterTooBig)]);
+    assert_eq!(words("$a+$größe1,$_x::date"), ["$a", "+", "$größe1", ",", "$_x", "::", "date"]);
+    assert_eq!(kinds("$a $B2 a$b"), [T::Parameter, T::Parameter, T::Name { has_capitals: false }]);
+    assert_eq!(kinds("$ $-"), [T::Stray, T::Stray, T::Minus]);
 }
 
 #[test]

@@ -400,9 +400,14 @@ impl<'a> TypedLiteral<'a> {
 }
 
 impl<'a> Parameter<'a> {
-    /// Its number, from 1; `None` when it is too big to be one.
+    /// Its number, from 1; `None` when it has a name, or a number that is too big to be one.
     pub fn number(self) -> Option<u32> {
         self.0.name().parse().ok()
+    }
+
+    /// What stands behind the `$`: digits, or its name.
+    pub fn name(self) -> &'a str {
+        self.0.name()
     }
 }
 
