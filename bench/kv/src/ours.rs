@@ -19,7 +19,9 @@ fn get_each(prepared: &mut Prepared<'_>, keys: &mut dyn Iterator<Item = u64>) ->
 
 impl Engine for Ours {
     fn open(dir: &Path) -> Outcome<Ours> {
-        let database = Database::open(dir.join("database"), Options::new().memory_limit(64 << 20))?;
+        // Statements that are not prepared are planned each time, as SQLite's are.
+        let options = Options::new().memory_limit(64 << 20).plan_cache_size(0);
+        let database = Database::open(dir.join("database"), options)?;
         let connection = database.connect()?;
         connection
             .execute("CREATE TABLE IF NOT EXISTS rows (key bigint PRIMARY KEY, value text NOT NULL)")?;

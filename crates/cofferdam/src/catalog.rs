@@ -60,6 +60,11 @@ impl Tables {
         Ok(())
     }
 
+    /// Whether no file is registered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Gives the name of each registered file, its path, and the number of its columns where they are declared.
     pub(crate) fn for_each<E>(
         &self,

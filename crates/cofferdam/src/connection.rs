@@ -12,9 +12,11 @@ use cofferdam_types::Type;
 use crate::appender::Appender;
 use crate::catalog::Tables;
 use crate::database::Database;
+use crate::definitions::Made;
 use crate::error::Error;
 use crate::guard::Transaction;
 use crate::params::Params;
+use crate::plan_cache::Use;
 use crate::prepared::Prepared;
 use crate::rows::{Row, Rows};
 use crate::session::{Session, TIMEOUT_MS_MAX};
@@ -44,8 +46,8 @@ pub struct Connection {
 impl Connection {
     pub(crate) fn new(database: Database) -> Result<Connection, Error> {
         let tables = Tables::new(database.db())?;
-        let transaction =
-            TransactionState::new(database.store(), database.db(), database.tables_version_counter())?;
+        let definitions = Arc::clone(database.definitions());
+        let transaction = TransactionState::new(database.store(), database.db(), definitions)?;
         let (session, watch, progress) = (Session::new(), Watch::default(), Arc::new(Progress::new()));
         Ok(Connection { database, tables, transaction, session, watch, progress })
     }
@@ -130,7 +132,32 @@ impl Connection {
     /// # Errors
     /// Whatever is wrong with the statement; 42P18 for a parameter whose type cannot be told.
     pub fn prepare(&self, sql: &str) -> Result<Prepared<'_>, Error> {
-        Prepared::new(self, sql)
+        Prepared::new(self, sql, Use::Never)
+    }
+
+    /// The same of a plan that is kept when the value goes, and found again by its text, by whatever connection, as long as it is good and
+    /// there is memory: the setting `plan_cache_size`. Texts that [`Connection::query`] and its like run again are kept as well.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (id integer PRIMARY KEY, name text)")?;
+    /// let name_of = |id: i32| {
+    ///     let mut get = connection.prepare_cached("SELECT name FROM t WHERE id = $1")?;
+    ///     get.query_row([id], |row| row.get::<String>(0))
+    /// };
+    /// assert_eq!(name_of(1).unwrap_err().sqlstate(), "P0002");
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// assert_eq!(name_of(1)?, "one");
+    /// assert_eq!(connection.database().plan_cache_counts().hits_count, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Connection::prepare`].
+    pub fn prepare_cached(&self, sql: &str) -> Result<Prepared<'_>, Error> {
+        Prepared::new(self, sql, Use::Always)
     }
 
     /// Runs one statement, hands its answer to `read`, and gives all its memory back.
@@ -408,6 +435,11 @@ impl Connection {
 
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// What a plan of this connection is made for now; `None` where it is made for nobody else.
+    pub(crate) fn made_for(&self) -> Option<Made> {
+        self.transaction.made_for().filter(|_| self.tables.is_empty())
     }
 
     pub(crate) fn state(&self) -> &TransactionState {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cofferdam_arena::{Budget, BudgetOptions, MemoryTree};
 #[cfg(unix)]
@@ -13,8 +13,10 @@ use cofferdam_store::{MINIMUM_BYTES, Store, Worker};
 use cofferdam_vfs::Vfs;
 
 use crate::connection::Connection;
+use crate::definitions::Definitions;
 use crate::error::Error;
 use crate::options::{Options, TempDirectory, WorkerChoice};
+use crate::plan_cache::{PlanCache, PlanCacheCounts};
 use crate::stored::{StoreSlot, sizes};
 
 /// A database. Clones are handles to the same one; it closes with its last handle.
@@ -35,8 +37,8 @@ pub struct Database {
     temp_directory: Option<Arc<PathBuf>>,
     options: Options,
     threads: Arc<AtomicUsize>,
-    /// Goes up when definitions of tables change.
-    tables_version: Arc<AtomicU64>,
+    definitions: Arc<Definitions>,
+    plans: PlanCache,
 }
 
 /// The directory for temporary files in that of a database.
@@ -143,6 +145,8 @@ impl Database {
             vfs.map(|vfs| SpillSpace::new(vfs, temp_directory.as_deref(), options.max_temp_bytes, &db));
         let temp_directory = temp_directory.map(Arc::new);
         let (worker, store) = (None, StoreSlot::default());
+        let definitions = Arc::new(Definitions::default());
+        let plans = PlanCache::new(&db, &definitions, options.plan_cache_bytes);
         Ok(Database {
             budget,
             db,
@@ -153,7 +157,8 @@ impl Database {
             temp_directory,
             options,
             threads,
-            tables_version: Arc::default(),
+            definitions,
+            plans,
         })
     }
 
@@ -267,13 +272,33 @@ impl Database {
         NonZeroUsize::new(self.threads.load(Ordering::Relaxed)).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// A number that goes up when definitions of tables change.
-    pub(crate) fn tables_version(&self) -> u64 {
-        self.tables_version.load(Ordering::Acquire)
+    /// What its plan cache has and did.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().plan_cache_size(256 << 10))?;
+    /// let connection = database.connect()?;
+    /// for _ in 0..5 {
+    ///     connection.execute("SELECT 1")?;
+    /// }
+    /// // The first time its text was noted, the second time its plan was kept.
+    /// let counts = database.plan_cache_counts();
+    /// assert_eq!((counts.plans_count, counts.misses_count, counts.hits_count), (1, 2, 3));
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    pub fn plan_cache_counts(&self) -> PlanCacheCounts {
+        self.plans.counts()
     }
 
-    pub(crate) fn tables_version_counter(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.tables_version)
+    /// The plans that it keeps.
+    pub(crate) fn plans(&self) -> &PlanCache {
+        &self.plans
+    }
+
+    /// The definitions of its tables.
+    pub(crate) fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
     }
 
     /// What the database was opened with.
@@ -285,6 +310,7 @@ impl Database {
     pub(crate) fn set_memory_limit(&self, bytes: u64) {
         self.budget.set_limit(bytes);
         self.store.fit(&self.db);
+        self.plans.fit();
     }
 
     pub(crate) fn set_threads(&self, threads: NonZeroUsize) {

@@ -25,6 +25,7 @@
 //! | `catalog` | what the planner learns of registered tables and of files |
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
 //! | `prepared`, `params`, `by_name` | [`Prepared`]: planned once, run with values for its parameters again and again |
+//! | `plan_cache`, `kept_plan`, `definitions` | plans of statements that come again; what they were made for |
 //! | `stored` | the store, on disk or in memory |
 //! | `transaction`, `guard` | the transaction of a connection: what it reads and changes, its savepoints; [`Transaction`], [`Savepoint`] |
 //! | `watch` | who ends a statement before it is through |
@@ -46,6 +47,7 @@
 //!   `- db
 //!      |- catalog           registered tables
 //!      |- transaction       changes that are not committed
+//!      |- plans             plans of statements that came before; gives way to all others
 //!      |- prepared          a statement that is planned once; below it as below `statement`
 //!      |- appender          rows that have not gone to their table
 //!      `- statement         keeps the record of its refusals
@@ -67,12 +69,15 @@ mod catalog;
 mod connection;
 mod copy_out;
 mod database;
+mod definitions;
 mod error;
 mod from_value;
 mod guard;
 mod introspect;
+mod kept_plan;
 mod options;
 mod params;
+mod plan_cache;
 mod prepared;
 mod rows;
 mod session;
@@ -99,6 +104,7 @@ pub use from_value::{ColumnIndex, FromValue, Mismatch};
 pub use guard::{Savepoint, Transaction};
 pub use options::{Options, parse_bytes};
 pub use params::{Params, ToValue};
+pub use plan_cache::PlanCacheCounts;
 pub use prepared::Prepared;
 pub use rows::{Batch, CommandTag, Row, Rows};
 pub use statement::{Query, Statement, StatementKind};

@@ -8,6 +8,8 @@ use cofferdam_arena::Budget;
 use cofferdam_store::Worker;
 use cofferdam_vfs::Vfs;
 
+use crate::plan_cache::SIZE_DEFAULT_BYTES;
+
 /// The memory limit of a database that names none: 256 MiB.
 pub(crate) const MEMORY_LIMIT_DEFAULT_BYTES: u64 = 256 << 20;
 
@@ -31,6 +33,7 @@ pub struct Options {
     pub(crate) worker: WorkerChoice,
     pub(crate) temp_directory: TempDirectory,
     pub(crate) max_temp_bytes: u64,
+    pub(crate) plan_cache_bytes: u64,
 }
 
 /// Where temporary files are.
@@ -70,6 +73,7 @@ impl Options {
             worker: WorkerChoice::Own,
             temp_directory: TempDirectory::Default,
             max_temp_bytes: u64::MAX,
+            plan_cache_bytes: SIZE_DEFAULT_BYTES,
         }
     }
 
@@ -112,6 +116,13 @@ impl Options {
     /// How many bytes of temporary files there may be at once; the setting `max_temp_directory_size`. Without this any number.
     pub const fn max_temp_directory_size(mut self, bytes: u64) -> Options {
         self.max_temp_bytes = bytes;
+        self
+    }
+
+    /// What plans may take that are kept for statements that come again, in bytes, of which a 32nd part of the memory limit counts at most;
+    /// the setting `plan_cache_size`. 1 MiB without this; 0 for none.
+    pub const fn plan_cache_size(mut self, bytes: u64) -> Options {
+        self.plan_cache_bytes = bytes;
         self
     }
 

@@ -21,6 +21,7 @@ use cofferdam_types::Type;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::params::Params;
+use crate::plan_cache::Use;
 use crate::rows::{Row, Rows};
 use crate::statement::{Query, Statement, StatementKind, Text};
 
@@ -64,11 +65,11 @@ impl Borrowing for Plans {
 }
 
 impl<'c> Prepared<'c> {
-    pub(crate) fn new(connection: &'c Connection, sql: &str) -> Result<Prepared<'c>, Error> {
+    pub(crate) fn new(connection: &'c Connection, sql: &str, how: Use) -> Result<Prepared<'c>, Error> {
         let statement = Statement::new(connection, "prepared", |budget| Text::kept(sql, budget))?;
         let budget = statement.budget().clone();
         let refused = || Error::refused(&budget);
-        let rooted = Rooted::new(&budget, statement.with_parameters()).map_err(|_| refused())?;
+        let rooted = Rooted::new(&budget, statement.with_parameters().keeping(how)).map_err(|_| refused())?;
         let mut prepared =
             Prepared { connection, rooted, budget, version: 0, plans_count: 0, is_fresh: false };
         prepared.plan()?;
@@ -77,7 +78,7 @@ impl<'c> Prepared<'c> {
 
     fn plan(&mut self) -> Result<(), Error> {
         // What changes meanwhile is noticed at the next run.
-        self.version = self.connection.database().tables_version();
+        self.version = self.connection.database().definitions().version();
         self.rooted.make(Statement::prepare)?;
         self.plans_count += 1;
         self.is_fresh = true;
@@ -86,7 +87,7 @@ impl<'c> Prepared<'c> {
 
     /// Sees to a plan that knows of all changes of tables, and to the memory of a run.
     fn ready(&mut self) -> Result<(), Error> {
-        if self.rooted.get().is_none() || self.version != self.connection.database().tables_version() {
+        if self.rooted.get().is_none() || self.version != self.connection.database().definitions().version() {
             self.plan()?;
         }
         if !std::mem::take(&mut self.is_fresh) {
@@ -174,7 +175,7 @@ impl<'c> Prepared<'c> {
     /// use cofferdam::{Database, Options, named_params};
     ///
     /// let connection = Database::open_in_memory(Options::new())?.connect()?;
-    /// let mut statement = connection.prepare("SELECT $low < $high OR $low IS NULL, $high + 1")?;
+    /// let mut statement = connection.prepare("SELECT $low::integer < $high::integer, $high + 1")?;
     /// assert_eq!((statement.parameter_index("high"), statement.parameter_index("$low")), (Some(2), Some(1)));
     /// assert_eq!((statement.parameter_name(2), statement.parameter_index("hi")), (Some("high"), None));
     /// let row = |row: cofferdam::Row<'_>| Ok((row.get::<bool>(0)?, row.get::<i32>(1)?));

@@ -8,6 +8,7 @@
 //! | `threads` | the database's | how many threads a statement may use at most | 1 to 1024 |
 //! | `temp_directory` | the database's | where statements write what does not fit into memory | a directory; `''` for nowhere |
 //! | `max_temp_directory_size` | the database's | how many bytes that may be at once | bytes with a unit; `'none'` for any number |
+//! | `plan_cache_size` | the database's | what plans may take that are kept for statements that come again | bytes with a unit; 0 for none |
 
 use std::fmt::{self, Write as _};
 use std::num::NonZeroUsize;
@@ -42,16 +43,18 @@ pub(crate) enum Setting {
     Threads,
     TempDirectory,
     MaxTempDirectorySize,
+    PlanCacheSize,
 }
 
 /// All settings.
-pub(crate) const ALL: [Setting; 6] = [
+pub(crate) const ALL: [Setting; 7] = [
     Setting::MemoryLimit,
     Setting::StatementMemoryLimit,
     Setting::StatementTimeout,
     Setting::Threads,
     Setting::TempDirectory,
     Setting::MaxTempDirectorySize,
+    Setting::PlanCacheSize,
 ];
 
 /// The most threads that `SET` takes.
@@ -68,6 +71,7 @@ pub(crate) enum Change<'a> {
     /// The path; `None` for nowhere.
     TempDirectory(Option<&'a Path>),
     MaxTempDirectorySize(u64),
+    PlanCacheSize(u64),
     /// All of them as the database was opened.
     All,
 }
@@ -81,6 +85,7 @@ impl Setting {
             Setting::Threads => "threads",
             Setting::TempDirectory => "temp_directory",
             Setting::MaxTempDirectorySize => "max_temp_directory_size",
+            Setting::PlanCacheSize => "plan_cache_size",
         }
     }
 
@@ -92,13 +97,17 @@ impl Setting {
             Setting::Threads => "how many threads a statement may use at most; statements use one today",
             Setting::TempDirectory => "where statements write what does not fit into memory",
             Setting::MaxTempDirectorySize => "how many bytes of temporary files there may be",
+            Setting::PlanCacheSize => "what plans may take that are kept for statements that come again",
         }
     }
 
     /// What its values count; empty where that is nothing.
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Setting::MemoryLimit | Setting::StatementMemoryLimit | Setting::MaxTempDirectorySize => "bytes",
+            Setting::MemoryLimit
+            | Setting::StatementMemoryLimit
+            | Setting::MaxTempDirectorySize
+            | Setting::PlanCacheSize => "bytes",
             Setting::StatementTimeout => "ms",
             Setting::Threads | Setting::TempDirectory => "",
         }
@@ -164,6 +173,7 @@ impl Setting {
             Setting::MaxTempDirectorySize => {
                 Change::MaxTempDirectorySize(space.map_or(0, SpillSpace::limit_bytes))
             }
+            Setting::PlanCacheSize => Change::PlanCacheSize(database.plans().size_bytes()),
         };
         see(value)
     }
@@ -177,6 +187,7 @@ impl Setting {
             Setting::Threads => Change::Threads(options.threads),
             Setting::TempDirectory => Change::TempDirectory(database.temp_directory_default()),
             Setting::MaxTempDirectorySize => Change::MaxTempDirectorySize(options.max_temp_bytes),
+            Setting::PlanCacheSize => Change::PlanCacheSize(options.plan_cache_bytes),
         }
     }
 
@@ -233,6 +244,10 @@ impl Setting {
                 Ok(Change::TempDirectory(path))
             }
             Setting::MaxTempDirectorySize => Ok(Change::MaxTempDirectorySize(self.bytes_or_none(value)?)),
+            Setting::PlanCacheSize => {
+                let bytes = self.bytes(value, "write a number and a unit, such as '512KiB', or 0")?;
+                Ok(Change::PlanCacheSize(bytes))
+            }
         }
     }
 
@@ -290,7 +305,8 @@ impl fmt::Display for Change<'_> {
         match *self {
             Change::MemoryLimit(bytes)
             | Change::StatementMemoryLimit(bytes)
-            | Change::MaxTempDirectorySize(bytes) => write_bytes(f, bytes),
+            | Change::MaxTempDirectorySize(bytes)
+            | Change::PlanCacheSize(bytes) => write_bytes(f, bytes),
             Change::StatementTimeout(ms) => write_milliseconds(f, ms),
             Change::Threads(threads) => write!(f, "{threads}"),
             Change::TempDirectory(None) => Ok(()),
@@ -343,6 +359,7 @@ impl Change<'_> {
                     space.set_limit_bytes(bytes);
                 }
             }
+            Change::PlanCacheSize(bytes) => database.plans().set_size_bytes(bytes),
             Change::All => ALL.into_iter().for_each(|setting| setting.default(database).apply(connection)),
         }
     }

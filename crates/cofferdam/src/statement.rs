@@ -10,7 +10,7 @@
 //! [`Connection::query`](crate::Connection::query) holds all three for the time of a closure; [`Prepared`](crate::Prepared) holds
 //! the first two for as long as one likes.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -40,7 +40,9 @@ use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::copy_out;
 use crate::error::Error;
+use crate::kept_plan::{KeptPlan, Planned};
 use crate::params::Params;
+use crate::plan_cache::{Checkout, Found, Use};
 use crate::rows::Rows;
 use crate::session::Deadline;
 use crate::settings::{self, Change};
@@ -65,6 +67,9 @@ pub struct Statement<'c> {
     connection: &'c Connection,
     text: Text<'c>,
     takes_parameters: bool,
+    how: Use,
+    /// The plan that is kept beyond the statement, if it is.
+    kept: OnceCell<Checkout>,
     budget: Budget,
     parse: Arena,
     plan: Arena,
@@ -182,6 +187,8 @@ impl<'c> Statement<'c> {
             connection,
             text,
             takes_parameters: false,
+            how: Use::Seen,
+            kept: OnceCell::new(),
             parse,
             plan,
             budget,
@@ -194,6 +201,31 @@ impl<'c> Statement<'c> {
     /// The statement, with parameters if its text has any, for which [`Query::rows_with`] takes values.
     pub fn with_parameters(self) -> Statement<'c> {
         Statement { takes_parameters: true, ..self }
+    }
+
+    /// The statement, with another use of the plan cache.
+    pub(crate) fn keeping(self, how: Use) -> Statement<'c> {
+        Statement { how, ..self }
+    }
+
+    /// The plan that the cache has for the text, or makes for it.
+    fn kept(&self) -> Option<Planned<'_>> {
+        let (connection, sql) = (self.connection, self.sql());
+        let (now, plans) = (connection.made_for()?, connection.database().plans());
+        let plan = match plans.take(sql, self.takes_parameters, self.how, now) {
+            Found::Plan(plan) => plan,
+            Found::Nothing => return None,
+            Found::Wanted => {
+                match KeptPlan::new(sql, self.takes_parameters, connection, now, plans.budget()?) {
+                    Ok(plan) => plan,
+                    Err(_) => {
+                        plans.forget_sighting(sql, self.takes_parameters);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(self.kept.get_or_init(|| Checkout::new(plans, plan)).planned())
     }
 
     /// The budget that pays for the statement.
@@ -271,6 +303,7 @@ impl<'c> Statement<'c> {
     /// leaves no room for its tree or plan, or the pressure none for what it is expected to need. In a transaction every
     /// error ends it.
     pub fn prepare(&mut self) -> Result<Query<'_>, Error> {
+        self.kept.take();
         self.parse.release();
         self.plan.release();
         self.budget.clear_refusal();
@@ -332,6 +365,10 @@ impl<'a> Kind<'a> {
 /// The pipeline up to the point where the statement runs, one call after the other.
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
     let (connection, budget, began) = (statement.connection, &statement.budget, Instant::now());
+    if let Some(planned) = statement.kept() {
+        connection.state().admit()?;
+        return planned_of(statement, planned);
+    }
     budget.set_stage(&PARSE);
     let wrong = |error: cofferdam_sql::Error| Error::from_sql(error, || statement.refused());
     let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, || statement.refused());
@@ -435,6 +472,17 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             Err(Error::input("0A000", Some(form.span()), message))
         }
     }
+}
+
+/// A statement whose plan is kept.
+fn planned_of<'s>(statement: &'s Statement<'s>, planned: Planned<'s>) -> Result<Query<'s>, Error> {
+    let (tag, plan) = (planned.tag(), planned.plan);
+    if plan.change().is_none() {
+        return rows_of(statement, StatementKind::Query, tag, plan);
+    }
+    statement.connection.state().admit_change(tag)?;
+    let write = Write::rows(plan, statement)?;
+    Ok(query_of(statement, write.kind(), Work::Write { write, verb: tag, tag }))
 }
 
 /// A statement that gives the rows of a plan, where the pressure leaves room for them.
@@ -591,7 +639,7 @@ impl<'s> Query<'s> {
     /// use cofferdam::{Database, Options, named_params};
     ///
     /// let connection = Database::open_in_memory(Options::new())?.connect()?;
-    /// let mut statement = connection.statement("SELECT $a - $b")?.with_parameters();
+    /// let mut statement = connection.statement("SELECT $a::integer - $b")?.with_parameters();
     /// let query = statement.prepare()?;
     /// let mut rows = query.rows_with(&named_params! { "b": 2, "a": 44 })?;
     /// assert_eq!(rows.next_row()?.expect("one row").get::<i32>(0)?, 42);

@@ -19,7 +19,7 @@
 //! **Memory.** Changes, buffers and the names of savepoints, charged to `transaction` below the database's budget as they come, given
 //! back when the transaction ends. Outside of a transaction the statement pays.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
@@ -35,6 +35,7 @@ use cofferdam_plan::table::{
 };
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
+use crate::definitions::{Definitions, Made};
 use crate::error::{DAMAGED, Error};
 use crate::statement::{Statement, guarded};
 use crate::stored::StoreSlot;
@@ -45,8 +46,7 @@ pub(crate) struct TransactionState {
     store: StoreSlot,
     budget: Budget,
     inner: Mutex<Inner>,
-    /// Goes up when definitions of tables change, or are taken back.
-    tables_version: Arc<AtomicU64>,
+    definitions: Arc<Definitions>,
     /// The open transaction has changed some.
     has_defined: AtomicBool,
 }
@@ -57,6 +57,8 @@ struct Inner {
     is_read_only: bool,
     /// What the store knows of the transaction.
     transaction: Option<Transaction>,
+    /// The number of the definitions that the transaction sees, if there was one when it began.
+    definitions: Option<u64>,
     /// Goes up when what has been read is gone: with each end, and each way back.
     number: u64,
     /// The names of the savepoints, oldest first, one behind the other.
@@ -85,12 +87,12 @@ impl TransactionState {
     pub(crate) fn new(
         store: &StoreSlot,
         database: &Budget,
-        tables_version: Arc<AtomicU64>,
+        definitions: Arc<Definitions>,
     ) -> Result<TransactionState, Error> {
         let budget = database.child("transaction", u64::MAX).map_err(|_| Error::refused(database))?;
         let inner = Mutex::new(Inner::new(&BudgetAlloc::new(&budget)));
         let has_defined = AtomicBool::new(false);
-        Ok(TransactionState { store: store.clone(), budget, inner, tables_version, has_defined })
+        Ok(TransactionState { store: store.clone(), budget, inner, definitions, has_defined })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -108,6 +110,7 @@ impl TransactionState {
             && inner.transaction.is_none()
             && let Some(store) = self.store.get()
         {
+            inner.definitions = self.definitions.settled().map(|made| made.version);
             inner.transaction = Some(store.begin(&self.budget)?);
         }
         Ok(inner)
@@ -133,7 +136,21 @@ impl TransactionState {
     /// A statement has changed definitions of tables, or tried to: plans that were made before are none any more.
     pub(crate) fn has_defined(&self) {
         self.has_defined.store(self.lock().phase != Phase::Idle, Ordering::Relaxed);
-        self.tables_version.fetch_add(1, Ordering::Release);
+        self.definitions.changed();
+    }
+
+    /// What a plan of this connection is made for now; `None` where it sees other definitions of tables than others do, or nobody can say.
+    pub(crate) fn made_for(&self) -> Option<Made> {
+        let now = self.definitions.settled()?;
+        let inner = self.lock();
+        let sees_them = match inner.phase {
+            Phase::Idle => true,
+            Phase::Open => {
+                inner.definitions == Some(now.version) && !self.has_defined.load(Ordering::Relaxed)
+            }
+            Phase::Failed => false,
+        };
+        sees_them.then_some(now)
     }
 
     /// A statement has failed.
@@ -372,13 +389,15 @@ impl TransactionState {
     /// 25P01 for savepoints outside of a transaction, 3B001 for one that there is not, 25P02 in a failed transaction; what the
     /// store refuses, after which there is no transaction where it was to be committed.
     pub(crate) fn apply(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
+        let has_defined = self.has_defined.load(Ordering::Relaxed);
+        let _changing = has_defined.then(|| self.definitions.begin());
         let outcome = self.apply_alone(statement);
         // What others see of tables has changed, or what this connection does.
         let is_end = self.lock().phase == Phase::Idle;
         let is_way_back = is_end || matches!(statement, TransactionStatement::RollbackTo(_));
-        if is_way_back && self.has_defined.load(Ordering::Relaxed) {
+        if is_way_back && has_defined {
             self.has_defined.store(!is_end, Ordering::Relaxed);
-            self.tables_version.fetch_add(1, Ordering::Release);
+            self.definitions.changed();
         }
         outcome
     }
@@ -401,6 +420,7 @@ impl TransactionState {
     }
 
     fn begin_in(&self, inner: &mut Inner, read_only: bool) -> Result<(), Error> {
+        inner.definitions = self.definitions.settled().map(|made| made.version);
         let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
         inner.transaction = self.store.get().map(begin).transpose()?;
         inner.phase = Phase::Open;
@@ -496,7 +516,15 @@ impl Lender for Reading<'_> {
 impl Inner {
     fn new(alloc: &BudgetAlloc) -> Inner {
         let (names, savepoints) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
-        Inner { phase: Phase::Idle, is_read_only: false, transaction: None, number: 0, names, savepoints }
+        Inner {
+            phase: Phase::Idle,
+            is_read_only: false,
+            transaction: None,
+            definitions: None,
+            number: 0,
+            names,
+            savepoints,
+        }
     }
 
     /// The transaction is over, whichever way.

@@ -78,6 +78,9 @@ impl<'s> Write<'s> {
         let connection = statement.connection();
         let database = connection.database();
         let store = database.store_to_change()?;
+        let definitions = database.definitions();
+        let is_definition = self.kind() == StatementKind::Definition;
+        let _changing = is_definition.then(|| definitions.begin());
         let gives_back = matches!(self, Write::Drop(_) | Write::DropIndexes(_));
         let _reserve = gives_back.then(|| database.store().reserve(database.db()));
         let outcome = connection.state().change(verb, store, statement, |changes| match self {
@@ -95,8 +98,10 @@ impl<'s> Write<'s> {
                 changes.drop_indexes(drop).map_err(failure).map(|()| 0)
             }
         });
-        if self.kind() == StatementKind::Definition {
-            connection.state().has_defined();
+        match outcome {
+            _ if is_definition => connection.state().has_defined(),
+            Ok(rows_count) => definitions.add_rows(rows_count),
+            Err(_) => {}
         }
         outcome
     }

@@ -13,6 +13,7 @@ mod guards;
 mod index_reads;
 mod introspect;
 mod memory;
+mod plan_cache;
 mod prepared;
 mod scripts;
 mod settings;

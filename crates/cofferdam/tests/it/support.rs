@@ -13,13 +13,18 @@ pub(crate) fn golden_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// A database with a limit of its own below a larger budget, so that a sweep may change the limit.
+/// A database with a limit of its own below a larger budget, so that a sweep may change the limit. It keeps no plans, so that what a
+/// statement takes is the same each time.
 pub(crate) fn database(limit_bytes: u64) -> Database {
     let process =
         Database::open_in_memory(Options::new().memory_limit(256 << 20)).expect("room for a process");
     let parent: &Budget = process.budget();
     Database::open_in_memory(
-        Options::new().memory_limit(limit_bytes).parent(parent).temp_directory(Some(Path::new("/var/tmp"))),
+        Options::new()
+            .memory_limit(limit_bytes)
+            .plan_cache_size(0)
+            .parent(parent)
+            .temp_directory(Some(Path::new("/var/tmp"))),
     )
     .expect("room for a database")
 }
@@ -57,8 +62,12 @@ impl Directory {
 fn open(disk: &Arc<SimDisk>, process: &Database, limit_bytes: u64) -> Result<Database, Error> {
     let vfs: Arc<dyn Vfs> = Arc::clone(disk) as Arc<dyn Vfs>;
     // What the disk is asked for follows from the statements alone.
-    let options =
-        Options::new().memory_limit(limit_bytes).parent(process.budget()).vfs(&vfs).without_worker();
+    let options = Options::new()
+        .memory_limit(limit_bytes)
+        .plan_cache_size(0)
+        .parent(process.budget())
+        .vfs(&vfs)
+        .without_worker();
     Database::open("/db", options)
 }
 
