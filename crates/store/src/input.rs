@@ -136,7 +136,7 @@ pub(crate) struct SegmentInput<'a> {
     /// The sequence up to which rows count whatever the filter.
     plain_until: u64,
     /// Page ranges without rows within these may be left out.
-    limits: &'a [ZoneLimits],
+    limits: &'a [ZoneLimits<'a>],
     /// Of segments of this level and those below it.
     limits_level: u8,
     /// The cursor came to its page range and did not ask for the limits yet.
@@ -223,7 +223,7 @@ impl<'a> SegmentInput<'a> {
 
     /// Leaves out page ranges that have no row within the limits, of segments of this level and those below it. Only where no other
     /// input has older versions than these: what is left out hides nothing then.
-    pub(crate) fn leave_out(&mut self, limits: &'a [ZoneLimits], least_level: u8) {
+    pub(crate) fn leave_out(&mut self, limits: &'a [ZoneLimits<'a>], least_level: u8) {
         (self.limits, self.limits_level) = (limits, least_level);
     }
 
@@ -398,6 +398,20 @@ impl<'a> SegmentInput<'a> {
     ) -> Result<(), Error> {
         let rows = self.start + rows.start..self.start + rows.end;
         self.cursor_mut().decode_to_copy(column.into(), rows, into, at, longs)
+    }
+
+    /// Writes a column of some of the rows that it went on to last, which ascend, to the rows of `into` from `at` on.
+    pub(crate) fn gather(
+        &mut self,
+        column: u16,
+        rows: &[u16],
+        into: ColumnMut<'_, '_>,
+        at: usize,
+    ) -> Result<(), Error> {
+        let (start, mut places) = (self.start as u16, [0; ROWS_MAX]);
+        let places = &mut places[..rows.len()];
+        places.iter_mut().zip(rows).for_each(|(place, row)| *place = start + row);
+        self.cursor_mut().gather(column.into(), places, into, at)
     }
 
     /// Writes a column of rows of the window to the rows of `into` from `at` on.

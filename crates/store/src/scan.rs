@@ -41,7 +41,7 @@ pub struct Scan<'a> {
     schema: Schema<'a>,
     columns: &'a [u16],
     range: EncodedRange,
-    limits: &'a [ZoneLimits],
+    limits: &'a [ZoneLimits<'a>],
     merge: Merge<'a>,
     picks: Vec<'a, Pick>,
     segments: Vec<'a, SegmentInput<'a>>,
@@ -78,6 +78,19 @@ pub struct ColumnRange<'v> {
     pub from: Bound<Value<'v>>,
     /// Where they end.
     pub to: Bound<Value<'v>>,
+}
+
+/// Rows that a scan has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// How many; 0 at the end.
+    pub rows: usize,
+    /// Whether all columns were written.
+    pub is_whole: bool,
+}
+
+impl Part {
+    const NONE: Part = Part { rows: 0, is_whole: true };
 }
 
 /// The sources of a scan while memtables are pinned.
@@ -196,6 +209,28 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// Lets the scan leave out, beside what it leaves out already, rows whose value in a column, which is held as a number of 32 or 64
+    /// bits, lies in none of some ranges: they ascend and do not overlap, and have both ends. Costs 96 bytes of the arena for each
+    /// limit that there is.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    ///
+    /// # Panics
+    /// If the table has no such column.
+    pub fn leave_out_all_but_numbers(
+        &mut self,
+        column: u16,
+        ranges: &'a [(i64, i64)],
+    ) -> Result<(), AllocError> {
+        assert!(usize::from(column) < self.schema.columns.len(), "the table has the column");
+        let mut limits = Vec::with_capacity_in(self.limits.len() + 1, self.arena)?;
+        limits.extend_from_slice(self.limits)?;
+        limits.push(ZoneLimits::among(column, ranges))?;
+        self.limits = limits.into_slice();
+        Ok(())
+    }
+
     /// Begins again, with another range. What was taken for the range before is kept and used again, and of its own transaction the scan
     /// sees what it saw there.
     ///
@@ -237,20 +272,67 @@ impl<'a> Scan<'a> {
         into: &mut [ColumnMut<'_, '_>],
         rows_max: usize,
     ) -> Result<usize, Error> {
+        Ok(self.next_of(view, into, rows_max, None)?.rows)
+    }
+
+    /// [`Scan::next`], but only the columns at some places of `into` are surely written, if there are `first` ones: for a reader who
+    /// looks at these before he knows which rows he wants. The others are [`Scan::rest`].
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    ///
+    /// # Panics
+    /// As [`Scan::next`].
+    pub fn next_of(
+        &mut self,
+        view: View<'_>,
+        into: &mut [ColumnMut<'_, '_>],
+        rows_max: usize,
+        first: Option<&[u16]>,
+    ) -> Result<Part, Error> {
         assert_eq!(into.len(), self.columns.len(), "a target for each column");
         if self.is_done {
-            return Ok(0);
+            return Ok(Part::NONE);
         }
         for column in into.iter_mut() {
             *column.all_valid = true;
         }
         self.is_done = true;
-        let rows = self.fill(view, into, rows_max.min(ROWS_MAX))?;
-        self.is_done = rows == 0;
+        let part = self.fill(view, into, rows_max.min(ROWS_MAX), first)?;
+        self.is_done = part.rows == 0;
         if self.is_done {
             self.detach();
         }
-        Ok(rows)
+        Ok(part)
+    }
+
+    /// The columns that [`Scan::next_of`] left out, of the rows that it gave last, if it left some out: of all of them at their places,
+    /// or of some, which ascend, one behind the other.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`], [`Error::OutOfMemory`]. After one the scan is at its end.
+    ///
+    /// # Panics
+    /// If there are no such rows, or nothing was left out.
+    pub fn rest(
+        &mut self,
+        into: &mut [ColumnMut<'_, '_>],
+        first: &[u16],
+        rows: Option<&[u16]>,
+    ) -> Result<(), Error> {
+        assert!(self.is_alone && !self.is_done, "columns were left out");
+        self.is_done = true;
+        let input = &mut self.segments[0];
+        for (place, column) in self.columns.iter().enumerate() {
+            if !first.contains(&(place as u16)) {
+                match rows {
+                    Some(rows) => input.gather(*column, rows, into[place].reborrow(), 0)?,
+                    None => input.copy(*column, 0..input.rows_count(), into[place].reborrow(), 0)?,
+                }
+            }
+        }
+        self.is_done = false;
+        Ok(())
     }
 
     fn detach(&mut self) {
@@ -265,7 +347,8 @@ impl<'a> Scan<'a> {
         view: View<'_>,
         into: &mut [ColumnMut<'_, '_>],
         rows_max: usize,
-    ) -> Result<usize, Error> {
+        first: Option<&[u16]>,
+    ) -> Result<Part, Error> {
         let mut view = view;
         if let Some(own) = &mut view.own {
             own.operation = *self.operation.get_or_insert(own.operation);
@@ -287,14 +370,15 @@ impl<'a> Scan<'a> {
         if !self.columns.is_empty() && (self.is_alone || self.merge.position().is_none()) {
             let is_empty = tables.iter().flatten().all(|(table, _)| self.is_empty_in(*table));
             if is_empty && self.attached == 1 {
-                let rows = self.fill_alone(into, rows_max)?;
+                let rows = self.fill_alone(into, rows_max, first)?;
                 if rows > 0 || self.is_alone {
-                    return Ok(rows);
+                    return Ok(Part { rows, is_whole: first.is_none() });
                 }
             }
         }
         self.stop_alone()?;
-        self.fill_merged(view, tables, into, rows_max)
+        let rows = self.fill_merged(view, tables, into, rows_max)?;
+        Ok(Part { rows, is_whole: true })
     }
 
     /// [`Scan::fill`] from several inputs. Not inlined: its stack is touched page by page at the begin of each call.
@@ -337,7 +421,12 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads the one input as long as all its rows count: 0 where they do not, or at the end, where it stays alone.
-    fn fill_alone(&mut self, into: &mut [ColumnMut<'_, '_>], rows_max: usize) -> Result<usize, Error> {
+    fn fill_alone(
+        &mut self,
+        into: &mut [ColumnMut<'_, '_>],
+        rows_max: usize,
+        first: Option<&[u16]>,
+    ) -> Result<usize, Error> {
         let input = &mut self.segments[0];
         if !input.advance(rows_max, &self.range)? {
             self.is_alone = true;
@@ -355,7 +444,9 @@ impl<'a> Scan<'a> {
         self.is_alone = true;
         let rows = input.rows_count();
         for (place, column) in self.columns.iter().enumerate() {
-            input.copy(*column, 0..rows, into[place].reborrow(), 0)?;
+            if first.is_none_or(|first| first.contains(&(place as u16))) {
+                input.copy(*column, 0..rows, into[place].reborrow(), 0)?;
+            }
         }
         Ok(rows)
     }

@@ -216,7 +216,7 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     ///
     /// # Errors
     /// As [`SegmentCursor::seek_row`].
-    pub(crate) fn leave_unwanted(&mut self, limits: &[ZoneLimits], sequence: u64) -> Result<bool, Error> {
+    pub(crate) fn leave_unwanted(&mut self, limits: &[ZoneLimits<'_>], sequence: u64) -> Result<bool, Error> {
         if !self.is_all_visible(sequence) {
             return Ok(false);
         }
@@ -284,7 +284,6 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
     ///
     /// # Errors
     /// As [`SegmentCursor::decode`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "for reads of the rows that passed a filter"))]
     pub(crate) fn gather(
         &mut self,
         column: usize,

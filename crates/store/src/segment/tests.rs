@@ -299,7 +299,7 @@ fn zones_say_which_ranges_count() {
     cursor.seek_row(0).unwrap();
     let limits =
         |column, from, to| [ZoneLimits::new(column, table.columns[usize::from(column)].ty, from, to)];
-    let leave = |cursor: &mut SegmentCursor<'_, '_>, limits: &[ZoneLimits]| {
+    let leave = |cursor: &mut SegmentCursor<'_, '_>, limits: &[ZoneLimits<'_>]| {
         (0..).find(|_| !cursor.leave_unwanted(limits, table.base + 1).unwrap()).unwrap()
     };
     let wanted = Value::Integer(9000);

@@ -126,22 +126,33 @@ pub(crate) fn union(a: Option<Zone>, b: Option<Zone>) -> Option<Zone> {
 
 /// What is wanted of a column: bounds that values which count do not lie outside of. NULL never counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ZoneLimits {
+pub(crate) struct ZoneLimits<'l> {
     /// The column.
     pub(crate) column: u16,
     from: Bound<ZoneBound>,
     to: Bound<ZoneBound>,
+    /// Ranges that ascend, both ends included, of which a value must lie in one.
+    among: Option<&'l [(i64, i64)]>,
 }
 
-impl ZoneLimits {
+impl<'l> ZoneLimits<'l> {
     /// Limits of a column of a type. Bounds of other types than the column's say nothing.
-    pub(crate) fn new(column: u16, ty: Type, from: Bound<Value<'_>>, to: Bound<Value<'_>>) -> ZoneLimits {
-        ZoneLimits { column, from: limit(ty, from), to: limit(ty, to) }
+    pub(crate) fn new(column: u16, ty: Type, from: Bound<Value<'_>>, to: Bound<Value<'_>>) -> ZoneLimits<'l> {
+        ZoneLimits { column, from: limit(ty, from), to: limit(ty, to), among: None }
+    }
+
+    /// Limits of a column that is held as numbers: ranges that ascend and do not overlap, both ends included.
+    pub(crate) fn among(column: u16, ranges: &'l [(i64, i64)]) -> ZoneLimits<'l> {
+        ZoneLimits { column, from: Bound::Unbounded, to: Bound::Unbounded, among: Some(ranges) }
     }
 
     /// True where no value of the page can count.
     pub(crate) fn exclude(&self, page: &PageZone) -> bool {
         let Some(zone) = &page.zone else { return true };
+        if let (Some(ranges), ZoneBound::Int(min), ZoneBound::Int(max)) = (self.among, zone.min, zone.max) {
+            let first = ranges.partition_point(|range| i128::from(range.1) < min);
+            return ranges.get(first).is_none_or(|range| i128::from(range.0) > max);
+        }
         let is_below = match &self.from {
             Bound::Included(from) => compare(&zone.max, from).is_lt(),
             Bound::Excluded(from) => compare(&zone.max, from).is_le(),
@@ -237,6 +248,23 @@ mod tests {
         // NULL is never wanted.
         let nulls = PageZone { rows: 10, nulls: 10, zone: None };
         assert!(ZoneLimits::new(0, Type::Integer, Unbounded, Unbounded).exclude(&nulls));
+    }
+
+    #[test]
+    fn a_page_between_ranges_of_numbers_is_left_out() {
+        let ranges = [(1, 4), (9, 9), (21, i64::MAX)];
+        let exclude =
+            |min, max| ZoneLimits::among(0, &ranges).exclude(&page(ZoneBound::Int(min), ZoneBound::Int(max)));
+        for (min, max) in [(-5, 0), (5, 8), (10, 20), (i128::from(i64::MIN), 0)] {
+            assert!(exclude(min, max), "{min} to {max}");
+        }
+        for (min, max) in [(0, 1), (4, 5), (2, 3), (9, 9), (5, 30), (21, 21), (22, 40)] {
+            assert!(!exclude(min, max), "{min} to {max}");
+        }
+        let nothing = ZoneLimits::among(0, &[]);
+        assert!(nothing.exclude(&page(ZoneBound::Int(0), ZoneBound::Int(9))));
+        // Of other columns it says nothing.
+        assert!(!nothing.exclude(&page(ZoneBound::Double(0.0), ZoneBound::Double(9.0))));
     }
 
     #[test]

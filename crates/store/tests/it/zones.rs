@@ -81,12 +81,58 @@ fn read(
     }
 }
 
+/// The same, where ids and names are read for the rows that are wanted only: of every other batch alone, else of all its rows.
+fn read_in_parts(snapshot: &Snapshot, view: View<'_>, turns: (i32, i32)) -> (Vec<(i64, i32)>, usize) {
+    let budget = Budget::unlimited("reader").unwrap();
+    let arena = Arena::new(&budget);
+    let table = snapshot.table("turns").unwrap();
+    let mut scan = Scan::new(&table, &[0, 1, 2], &KeyRange::ALL, &arena).unwrap();
+    let wanted = arena.alloc_slice_copy(&[(i64::from(turns.0), i64::from(turns.1) - 1)]).unwrap();
+    scan.leave_out_all_but_numbers(1, wanted).unwrap();
+    let types = [Type::BigInt, Type::Integer, Type::Text];
+    let mut columns = types.map(|ty| Column::new(ty, 700, &arena).unwrap());
+    let (mut found, mut given, mut is_dense) = (vec![], 0, false);
+    loop {
+        columns.iter_mut().for_each(Column::clear);
+        let mut targets = columns.each_mut().map(Column::target);
+        let part = scan.next_of(view, &mut targets, 700, Some(&[1])).unwrap();
+        if part.rows == 0 {
+            return (found, given);
+        }
+        given += part.rows;
+        is_dense = !is_dense;
+        let turn = |row: &u16| match columns[1].value((*row).into()) {
+            Value::Integer(turn) => turn,
+            _ => i32::MIN,
+        };
+        let rows: Vec<u16> =
+            (0..part.rows as u16).filter(|row| (turns.0..turns.1).contains(&turn(row))).collect();
+        let turns: Vec<i32> = rows.iter().map(turn).collect();
+        let is_gathered = !part.is_whole && !is_dense;
+        if !part.is_whole {
+            let mut targets = columns.each_mut().map(Column::target);
+            scan.rest(&mut targets, &[1], is_gathered.then_some(&rows)).unwrap();
+        }
+        for (place, row) in rows.iter().enumerate() {
+            let at = if is_gathered { place } else { usize::from(*row) };
+            let (id, name) = (columns[0].value(at), columns[2].value(at));
+            let (Value::BigInt(id), Value::Text(name)) = (id, name) else { panic!("{id:?}, {name:?}") };
+            assert_eq!(name, format!("{:05}", turns[place]), "row {id}");
+            found.push((id, turns[place]));
+        }
+    }
+}
+
 fn both_agree(snapshot: &Snapshot, view: View<'_>, what: &str) -> usize {
     let mut fewest = usize::MAX;
     for turns in [(100, 130), (590, 700), (-5, 0), (0, 10_000)] {
         let (all, _) = read(snapshot, view, turns, false);
         let (some, given) = read(snapshot, view, turns, true);
         assert_eq!(all, some, "{what}, turns {turns:?}");
+        let (parts, given_in_parts) = read_in_parts(snapshot, view, turns);
+        assert_eq!(all, parts, "{what}, turns {turns:?}, in parts");
+        // Its limits are those of one column, and the other's leave out the same pages.
+        assert_eq!(given, given_in_parts, "{what}, turns {turns:?}");
         fewest = fewest.min(given);
     }
     fewest
