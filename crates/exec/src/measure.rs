@@ -28,6 +28,8 @@ pub(crate) struct Times {
     loops: u64,
     /// Rows that it read from a table, before its filter.
     rows_read: u64,
+    /// Those of them that were left out because joins have no match for them.
+    rows_filtered: u64,
 }
 
 /// A clock that says up to where time has been told apart.
@@ -74,8 +76,10 @@ impl Laps<'_> {
     }
 
     /// The operator has read rows of a table.
-    pub(crate) fn count_read(&mut self, operator: OperatorId, rows: u64) {
-        self.times[operator.index()].rows_read += rows;
+    pub(crate) fn count_read(&mut self, operator: OperatorId, rows: u64, filtered: u64) {
+        let times = &mut self.times[operator.index()];
+        times.rows_read += rows;
+        times.rows_filtered += filtered;
     }
 
     /// The operator is begun.
@@ -122,6 +126,7 @@ impl<'a> Timing<'a> {
                 loops: times.loops,
                 rows: counters.rows,
                 rows_read: times.rows_read,
+                rows_filtered: times.rows_filtered,
                 startup_ns: 0,
                 total_ns: times.own_ns,
                 memory_bytes,

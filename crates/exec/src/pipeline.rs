@@ -46,7 +46,7 @@ use cofferdam_types::Value;
 use crate::batch::{BatchRows, Kind, Store, VectorId};
 use crate::error::Error;
 use crate::measure::Laps;
-use crate::operators::{Sink, Source, State, Step};
+use crate::operators::{KeyFilter, Sink, Source, State, Step};
 use crate::progress::Progress;
 use crate::spill::SpillSpace;
 use crate::tables::{EngineRows, Tables};
@@ -133,8 +133,18 @@ impl Context<'_> {
         core::mem::replace(self.state(operator), State::Empty)
     }
 
+    /// What the build side of a join has of a key, if it is done and knows it.
+    pub(crate) fn key_filter(&self, join: OperatorId, key: u32) -> Option<&KeyFilter> {
+        let index = self.slots.binary_search_by_key(&join, |slot| slot.operator).ok()?;
+        match &self.slots[index].state {
+            State::Join(build) => build.key_filter(key),
+            _ => None,
+        }
+    }
+
     /// Has the operator that holds the most of what can go to files, and at least `bytes`, give memory back; not `asker`. False if
-    /// there is none. One that has nothing to give after all leaves it to the next.
+    /// there is none. One that has nothing to give after all leaves it to the next. Where any memory will do, and there is none else,
+    /// joins give back what scans know of their keys.
     ///
     /// Whoever is refused memory asks for this before it writes its own rows to files, and asks again when it is given true.
     ///
@@ -148,13 +158,23 @@ impl Context<'_> {
                 Some(slot.operator) != asker && could >= bytes.max(1) && could < asked
             });
             let Some(largest) = candidates.max_by_key(|slot| slot.state.yieldable_bytes()) else {
-                return Ok(false);
+                return Ok(bytes <= 1 && self.give_up_filters());
             };
             asked = largest.state.yieldable_bytes();
             if largest.state.yield_memory(self.is_cancelled)? {
                 return Ok(true);
             }
         }
+    }
+
+    fn give_up_filters(&mut self) -> bool {
+        let mut is_any = false;
+        for slot in self.slots.iter_mut() {
+            if let State::Join(build) = &mut slot.state {
+                is_any |= build.give_up_filters();
+            }
+        }
+        is_any
     }
 
     /// The counters of an operator.
@@ -404,6 +424,9 @@ fn is_limit_zero(kind: &OperatorKind<'_>) -> bool {
     is_plain && matches!(count.kind, ExprKind::Literal(Value::BigInt(0)))
 }
 
+/// Of more pipelines the order is not looked at.
+const ORDERED_MAX: usize = 200;
+
 /// A chain under construction.
 #[derive(Debug)]
 struct Draft<'a> {
@@ -592,6 +615,7 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
     }
 
     fn finish(mut self) -> Result<Schedule<'a>, AllocError> {
+        self.put_key_filters_first()?;
         let root = OperatorId::new(self.operators.len() as u32 - 1);
         self.close_with(root, None)?;
         let last_readers = self.last_readers()?;
@@ -608,6 +632,53 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
             lists.push(&*list.into_slice())?;
         }
         Ok(Schedule { pipelines: self.closed.into_slice(), lists: lists.into_slice() })
+    }
+
+    /// Puts pipelines that keep the build side of a join before those with scans that are told its keys, and leaves the others in
+    /// their order. Where there are recursions the order stays; a scan that comes too early is told nothing.
+    fn put_key_filters_first(&mut self) -> Result<(), AllocError> {
+        let has_filters = |operator: &Operator<'_>| matches!(operator.kind, OperatorKind::Scan(scan) if !scan.key_filters.is_empty());
+        let count = self.closed.len();
+        if !self.recursions.is_empty() || count > ORDERED_MAX || !self.operators.iter().any(has_filters) {
+            return Ok(());
+        }
+        let is_placed = self.scratch.alloc_slice_fill(count, false)?;
+        let mut ordered = Vec::with_capacity_in(count, self.arena)?;
+        while ordered.len() < count {
+            let waiting = || (0..count).filter(|index| !is_placed[*index]);
+            let ready = waiting().find(|index| self.is_ready(*index, is_placed, true));
+            let ready = ready.or_else(|| waiting().find(|index| self.is_ready(*index, is_placed, false)));
+            let next = ready.expect("what is read is made by an earlier one");
+            is_placed[next] = true;
+            ordered.push(self.closed[next])?;
+        }
+        self.closed = ordered;
+        Ok(())
+    }
+
+    /// Whether all pipelines are placed that one needs before it, of those that fill a slot for it and, if wanted, of those that
+    /// know keys for its scans.
+    fn is_ready(&self, index: usize, is_placed: &[bool], with_filters: bool) -> bool {
+        let pipeline = &self.closed[index];
+        let own = pipeline.sink.map(|sink| sink.operator);
+        // Of the inputs of one operator the first comes first.
+        let waits_for = |slot: OperatorId, before: usize| {
+            let fills = |other: &usize| self.closed[*other].sink.is_some_and(|sink| sink.operator == slot);
+            (0..before).filter(|other| !is_placed[*other]).any(|other| fills(&other))
+        };
+        let all = self.closed.len();
+        let mut needs_more = own.is_some_and(|own| waits_for(own, index));
+        for chain in pipeline.chains {
+            if let ChainSource::Operator(id) = chain.source {
+                needs_more |= self.slot_read_by(id).is_some_and(|slot| waits_for(slot, all));
+                if let OperatorKind::Scan(scan) = self.operators[id.index()].kind {
+                    needs_more |=
+                        with_filters && scan.key_filters.iter().any(|filter| waits_for(filter.join, all));
+                }
+            }
+            needs_more |= chain.steps.iter().any(|step| waits_for(step.operator, all));
+        }
+        !needs_more
     }
 
     /// Slots, each with the pipeline behind which nobody reads it, in the list of the pipeline that fills it.
@@ -695,6 +766,16 @@ impl<'a> Opening<'_, 'a> {
     /// Where the columns of an operator stand.
     pub(crate) fn columns_of(&self, id: OperatorId) -> &'a [VectorId] {
         self.columns[id.index()]
+    }
+
+    /// Whether a scan asks for what this join knows of one of its keys.
+    pub(crate) fn filters_scans(&self, key: u32) -> bool {
+        self.operators.iter().any(|operator| match operator.kind {
+            OperatorKind::Scan(scan) => {
+                scan.key_filters.iter().any(|filter| filter.join == self.id && filter.key == key)
+            }
+            _ => false,
+        })
     }
 
     /// The kinds of an operator's columns, whether it is in this pipeline or not.
@@ -984,7 +1065,7 @@ impl<'a> Flow<'a> {
                                 cx.counters(id).count(rows, store);
                             }
                             if let Some(laps) = &mut cx.laps {
-                                laps.count_read(id, source.rows_read());
+                                laps.count_read(id, source.rows_read(), source.rows_filtered());
                             }
                             if let Some(progress) = cx.progress {
                                 progress.count_read(source.rows_read());

@@ -308,7 +308,22 @@ impl<'a> Explain<'a, '_> {
         if let TableSource::Stored(table) = scan.source {
             self.key_ranges(table, scan)?;
         }
-        self.conjuncts("Filter", scan.conjuncts, Names::of_scan(self.plan, scan))
+        self.conjuncts("Filter", scan.conjuncts, Names::of_scan(self.plan, scan))?;
+        self.key_filters(scan)
+    }
+
+    /// The keys of joins that tell which rows count.
+    fn key_filters(&mut self, scan: &'a Scan<'a>) -> Result<(), AllocError> {
+        let (plan, own, arena) = (self.plan, Names::of_scan(self.plan, scan), self.arena);
+        self.out.list("Key Filter", scan.key_filters, |out, filter| {
+            let OperatorKind::HashJoin(join) = &plan.operators[filter.join.index()].kind else {
+                return Ok(());
+            };
+            let Some(key) = join.keys.get(filter.key as usize) else { return Ok(()) };
+            write_column(out, filter.column, own, arena)?;
+            out.push_str(" IN ")?;
+            write_expr(out, key.build, Names::of_output(plan, join.build), arena)
+        })
     }
 
     /// The first few parts of the order that are looked at, and how many more there are.
@@ -540,6 +555,10 @@ impl<'a> Explain<'a, '_> {
         let removed = removed.map(|rows| per_loop(rows, measured.loops));
         if let Some(rows) = removed.filter(|rows| is_json || *rows > 0) {
             self.out.count("Rows Removed by Filter", rows)?;
+        }
+        if measured.rows_filtered > 0 {
+            let rows = per_loop(measured.rows_filtered, measured.loops);
+            self.out.count("Rows Removed by Key Filter", rows)?;
         }
         if self.options.memory && is_json {
             self.out.count("Memory Bytes", measured.memory_bytes)?;

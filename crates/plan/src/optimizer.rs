@@ -9,6 +9,7 @@
 //! | `push_filters` | that | every conjunct as far down as it may stand; outer and mark joins made simpler | root to leaves |
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
+//! | `key_filters` | operators | what scans may leave out when joins above know their keys | root to leaves |
 //!
 //! `lower` asks `join_order` for inner joins, `access` for each scan of a stored table (which asks `key_range`), `order` whether rows come sorted, and `known` for sizes, which has them
 //! of the tables' statistics by `selectivity`, or else of the guesses in `estimate`. `tree` tells which
@@ -20,6 +21,7 @@ mod estimate;
 mod inline;
 mod join_order;
 mod join_search;
+mod key_filters;
 pub(crate) mod key_range;
 mod known;
 mod lower;

@@ -353,6 +353,19 @@ pub struct Scan<'a> {
     pub rows_max: Option<usize>,
     /// What the conjuncts say of columns of the table, for leaving out pages without reading them; only of stored tables.
     pub column_ranges: &'a [ColumnRange<'a>],
+    /// What joins above know of keys when they have their build sides: rows with other keys may be left out. Only of stored tables.
+    pub key_filters: &'a [KeyFilter],
+}
+
+/// What the build side of a join says of the rows of a scan below its probe side: only those count whose value is one of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// The hash join.
+    pub join: OperatorId,
+    /// Which of its keys, by position; not NULL, and of a type whose values are numbers of 32 or 64 bits.
+    pub key: u32,
+    /// The column of the scan that is compared, by position in its projection; of the key's type.
+    pub column: u32,
 }
 
 /// How an index is used by a scan.

@@ -12,6 +12,7 @@ mod explain;
 mod guards;
 mod index_reads;
 mod introspect;
+mod key_filters;
 mod memory;
 mod plan_cache;
 mod prepared;

@@ -28,6 +28,7 @@ mod filter;
 mod insert;
 mod join;
 mod kept;
+mod key_tests;
 mod limit;
 mod scan;
 mod set_operation;
@@ -47,6 +48,8 @@ use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output, Passed};
 use crate::sorter::{Sorter, reserve_bytes};
 use crate::spill::IsCancelled;
+
+pub(crate) use self::join::KeyFilter;
 
 /// What an operator leaves behind for pipelines after the one that made it: owned, without a lifetime.
 #[derive(Debug)]
@@ -147,8 +150,7 @@ impl<'a> Source<'a> {
                     (Source::Scan(scan), columns)
                 }
                 TableSource::Stored(table) => {
-                    let (scan, columns) =
-                        stored_scan::StoredScan::open(scan, table, cx.tables, store, arena)?;
+                    let (scan, columns) = stored_scan::StoredScan::open(scan, table, cx, store, arena)?;
                     (Source::StoredScan(scan), columns)
                 }
                 TableSource::Engine(source) => {
@@ -214,6 +216,14 @@ impl<'a> Source<'a> {
 }
 
 impl Source<'_> {
+    /// How many of the rows that it has read were left out because a join has no match for them.
+    pub(crate) fn rows_filtered(&self) -> u64 {
+        match self {
+            Source::StoredScan(scan) => scan.rows_filtered as u64,
+            _ => 0,
+        }
+    }
+
     /// How many rows it has read from its table for what it gave last.
     pub(crate) fn rows_read(&self) -> u64 {
         match self {

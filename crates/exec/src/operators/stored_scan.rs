@@ -13,6 +13,10 @@
 //! changed between the reading of an entry and that of its row, in a transaction that goes on, is met by the conjuncts, which
 //! are tested on the row.
 //!
+//! **Columns that are read first.** Where conjuncts or key filters read some of the columns only, these are decoded first, and the others
+//! for the rows that passed: one by one if they are less than half, put together at the front of the batch. Key filters of few values leave
+//! out pages as well.
+//!
 //! **Peak bytes**: the vectors of the read columns; for texts, those of a batch; what the store's scan holds. Through an index, beside it
 //! the keys of a batch of its entries.
 //!
@@ -20,16 +24,18 @@
 
 use std::sync::Arc;
 
-use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_plan::expr::{ExprKind, walk};
 use cofferdam_plan::physical::{KeyRange as PlanRange, Scan as PlanScan};
 use cofferdam_plan::table::StoredTable;
 use cofferdam_plan::{RunRanges, ranges_of_run};
-use cofferdam_store::{Column, ColumnMut, ColumnRange, KeyRange, RowReader, Scan, Table, View};
+use cofferdam_store::{Column, ColumnMut, ColumnRange, KeyRange, Part, RowReader, Scan, Table, View};
 use cofferdam_types::Value;
 
 use super::filter::{Conjuncts, flatten};
-use crate::batch::{BatchRows, Kind, Store, Vector, VectorId};
+use super::key_tests::{KeyTests, ranges_of};
+use crate::batch::{BatchRows, Data, Kind, SelectionId, Store, Vector, VectorId};
 use crate::error::{Error, StoreProblem};
 use crate::expr::Registers;
 use crate::pipeline::{Context, Output};
@@ -45,9 +51,16 @@ pub(crate) struct StoredScan<'a> {
     /// For the list of what the store writes to.
     scratch: Arena,
     conjuncts: Conjuncts<'a>,
+    key_tests: KeyTests<'a>,
+    /// Which of the columns are read before it is known which rows are wanted; `None`: all.
+    first: Option<&'a [u16]>,
+    /// The rows that passed, where columns are read for these alone.
+    passed: SelectionId,
     problem: Option<&'a mut StoreProblem<'a>>,
     /// How many rows were read last.
     pub(crate) rows_read: usize,
+    /// How many of them were left out because a join above has no match for them.
+    pub(crate) rows_filtered: usize,
     is_done: bool,
 }
 
@@ -62,7 +75,7 @@ impl<'a> StoredScan<'a> {
     pub(crate) fn open(
         plan: &PlanScan<'a>,
         table: &StoredTable<'a>,
-        tables: &Tables<'_>,
+        cx: &Context<'_>,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<(StoredScan<'a>, &'a [VectorId]), Error<'a>> {
@@ -75,55 +88,121 @@ impl<'a> StoredScan<'a> {
         let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
         let problem = arena.alloc(StoreProblem { error: cofferdam_store::Error::Cancelled, place: None })?;
         let parameters = store.statement.parameters;
-        let (way, is_done) = match begin(plan, table, parameters, tables, store.capacity, arena) {
+        let (way, is_done) = match begin(plan, table, parameters, cx, store.capacity, arena) {
             Ok(begun) => begun,
             Err(error) => return Err(describe(problem, error)),
         };
         let output = arena.alloc_slice_from_iter(plan.output.iter().map(|&slot| columns[slot as usize]))?;
         let taken = Vec::with_capacity_in(columns.len(), arena)?;
         let (scratch, problem) = (Arena::new(arena.budget()), Some(problem));
-        let rows_read = 0;
-        let scan = StoredScan { way, columns, taken, scratch, conjuncts, problem, rows_read, is_done };
+        let first = match way {
+            Way::InOrder(_) => columns_first(plan, arena)?,
+            Way::ByKey { .. } | Way::Through(_) => None,
+        };
+        let scan = StoredScan {
+            way,
+            columns,
+            taken,
+            scratch,
+            conjuncts,
+            key_tests: KeyTests::open(plan.key_filters, columns, store, arena)?,
+            first,
+            passed: if first.is_some() { store.add_selection(arena)? } else { SelectionId(0) },
+            problem,
+            rows_read: 0,
+            rows_filtered: 0,
+            is_done,
+        };
         Ok((scan, output))
     }
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &Context<'_>) -> Result<Output, Error<'a>> {
-        self.rows_read = 0;
+        (self.rows_read, self.rows_filtered) = (0, 0);
         if self.is_done {
             return Ok(Output::End);
         }
-        let rows = match self.read(store, cx.tables) {
-            Ok(rows) => rows,
-            Err(error) => {
-                let problem = self.problem.take().expect("the first error ends the statement");
-                return Err(describe(problem, error));
-            }
-        };
+        let first = self.first;
+        let mut is_whole = true;
+        let rows = self.with_columns(store, true, |way, columns, rows_max| {
+            cx.tables.with_view(&mut |view| {
+                let part = way.next(view, columns, rows_max, first)?;
+                is_whole = part.is_whole;
+                Ok(part.rows)
+            })
+        });
+        let rows = rows.map_err(|error| self.describe(error))?;
         self.rows_read = rows;
         if rows == 0 {
             self.is_done = true;
             return Ok(Output::End);
         }
-        let batch = self.conjuncts.apply(BatchRows::all(rows), store)?;
-        Ok(if store.rows(batch).len() == 0 { Output::Again } else { Output::Batch(batch) })
+        let tested = self.key_tests.apply(BatchRows::all(rows), store, cx);
+        self.rows_filtered = rows - store.rows(tested).len();
+        let batch = self.conjuncts.apply(tested, store)?;
+        let passed = store.rows(batch).len();
+        let Some(first) = first.filter(|_| !is_whole && passed > 0) else {
+            return Ok(if passed == 0 { Output::Again } else { Output::Batch(batch) });
+        };
+        let is_dense = passed * 2 > rows;
+        self.read_rest(first, (!is_dense).then_some(batch), store).map_err(|error| self.describe(error))?;
+        Ok(Output::Batch(if is_dense { batch } else { BatchRows::all(passed) }))
     }
 
-    /// Has the store write the next rows into the columns.
-    fn read(&mut self, store: &mut Store<'a>, tables: &Tables<'_>) -> Result<usize, cofferdam_store::Error> {
+    #[cold]
+    fn describe(&mut self, error: cofferdam_store::Error) -> Error<'a> {
+        describe(self.problem.take().expect("the first error ends the statement"), error)
+    }
+
+    /// Has the store write the columns that were not read first: for all rows, or for some, which are put together.
+    fn read_rest(
+        &mut self,
+        first: &[u16],
+        only: Option<BatchRows>,
+        store: &mut Store<'a>,
+    ) -> Result<(), cofferdam_store::Error> {
+        let mut chosen = store.take_selection(self.passed);
+        if let Some(batch) = only {
+            chosen.count = 0;
+            store.rows(batch).for_each(|row| {
+                chosen.rows[chosen.count] = row as u16;
+                chosen.count += 1;
+            });
+            for &place in first {
+                compact(store.vector_mut(self.columns[usize::from(place)]), &chosen.rows[..chosen.count]);
+            }
+        }
+        let rows = only.map(|_| &chosen.rows[..chosen.count]);
+        let outcome = self.with_columns(store, false, |way, columns, _| match way {
+            Way::InOrder(ranges) => ranges.scan.rest(columns, first, rows),
+            Way::ByKey { .. } | Way::Through(_) => unreachable!("they read all columns at once"),
+        });
+        store.put_selection_back(self.passed, chosen);
+        outcome
+    }
+
+    /// Lends the columns to the store; `is_new`: they are empty.
+    fn with_columns<T>(
+        &mut self,
+        store: &mut Store<'a>,
+        is_new: bool,
+        run: impl FnOnce(&mut Way<'a>, &mut [ColumnMut<'_, 'a>], usize) -> Result<T, cofferdam_store::Error>,
+    ) -> Result<T, cofferdam_store::Error> {
         for &id in self.columns {
             let mut vector = store.take(id);
-            vector.all_valid = true;
+            vector.all_valid |= is_new;
             // Other kinds have no heap: an empty one stands for it, which takes nothing.
             let heap = if vector.kind() == Kind::Text {
                 let mut heap = store.take_heap(vector.heap);
-                heap.clear();
+                if is_new {
+                    heap.clear();
+                }
                 heap
             } else {
                 store.no_heap()
             };
             self.taken.push(Taken { vector, heap })?;
         }
-        let outcome = self.read_taken(tables, store.capacity);
+        let outcome = self.with_taken(store.capacity, run);
         self.scratch.reset();
         for &id in self.columns.iter().rev() {
             let Some(Taken { vector, heap }) = self.taken.pop() else { break };
@@ -135,14 +214,56 @@ impl<'a> StoredScan<'a> {
         outcome
     }
 
-    fn read_taken(&mut self, tables: &Tables<'_>, rows_max: usize) -> Result<usize, cofferdam_store::Error> {
+    fn with_taken<T>(
+        &mut self,
+        rows_max: usize,
+        run: impl FnOnce(&mut Way<'a>, &mut [ColumnMut<'_, 'a>], usize) -> Result<T, cofferdam_store::Error>,
+    ) -> Result<T, cofferdam_store::Error> {
         let mut columns = Vec::with_capacity_in(self.taken.len(), &self.scratch)?;
         for Taken { vector, heap } in self.taken.iter_mut() {
             let Vector { data, valid, all_valid, .. } = vector;
             columns.push(ColumnMut { data, valid, all_valid, heap })?;
         }
-        let way = &mut self.way;
-        tables.with_view(&mut |view| way.next(view, &mut columns, rows_max))
+        run(&mut self.way, &mut columns, rows_max)
+    }
+}
+
+/// The columns that decide which rows are wanted, by position in the projection, where there are others beside them.
+fn columns_first<'a>(plan: &PlanScan<'a>, arena: &'a Arena) -> Result<Option<&'a [u16]>, AllocError> {
+    if plan.conjuncts.is_empty() && plan.key_filters.is_empty() {
+        return Ok(None);
+    }
+    let is_first: &mut [bool] = arena.alloc_slice_fill(plan.projection.len(), false)?;
+    plan.key_filters.iter().for_each(|filter| is_first[filter.column as usize] = true);
+    for conjunct in plan.conjuncts {
+        walk::for_each(conjunct, arena, |expr| {
+            if let ExprKind::Column(slot) = expr.kind {
+                is_first[slot as usize] = true;
+            }
+        })?;
+    }
+    let mut first = Vec::with_capacity_in(is_first.len(), arena)?;
+    first.extend((0..is_first.len() as u16).filter(|slot| is_first[usize::from(*slot)]))?;
+    Ok(if first.len() == is_first.len() { None } else { Some(first.into_slice()) })
+}
+
+/// Puts the values of some rows, which ascend, one behind the other.
+fn compact(vector: &mut Vector<'_>, rows: &[u16]) {
+    fn put<T: Copy>(values: &mut [T], rows: &[u16]) {
+        for (to, &from) in rows.iter().enumerate() {
+            values[to] = values[usize::from(from)];
+        }
+    }
+    match &mut vector.data {
+        Data::Bool(values) => put(values, rows),
+        Data::I32(values) => put(values, rows),
+        Data::I64(values) => put(values, rows),
+        Data::I128(values) => put(values, rows),
+        Data::F64(values) => put(values, rows),
+        Data::Text(values) => put(values, rows),
+    }
+    if !vector.all_valid {
+        put(vector.valid, rows);
     }
 }
 
@@ -159,15 +280,16 @@ enum Way<'a> {
 }
 
 impl Way<'_> {
-    /// Writes the next rows; none at the end.
+    /// Writes the next rows; none at the end. Rows that come in order may lack columns other than the `first` ones.
     fn next(
         &mut self,
         view: View<'_>,
         into: &mut [ColumnMut<'_, '_>],
         rows_max: usize,
-    ) -> Result<usize, cofferdam_store::Error> {
-        match self {
-            Way::InOrder(ranges) => ranges.next(view, into, rows_max),
+        first: Option<&[u16]>,
+    ) -> Result<Part, cofferdam_store::Error> {
+        let rows = match self {
+            Way::InOrder(ranges) => return ranges.next(view, into, rows_max, first),
             Way::ByKey { rows, keys } => {
                 let mut found = 0;
                 while found < rows_max
@@ -176,10 +298,11 @@ impl Way<'_> {
                     found += usize::from(rows.put(view, key.prefix, into, found)?);
                     *keys = rest;
                 }
-                Ok(found)
+                found
             }
-            Way::Through(entries) => entries.next(view, into, rows_max),
-        }
+            Way::Through(entries) => entries.next(view, into, rows_max)?,
+        };
+        Ok(Part { rows, is_whole: true })
     }
 }
 
@@ -212,13 +335,14 @@ impl<'a> Ranges<'a> {
         view: View<'_>,
         into: &mut [ColumnMut<'_, '_>],
         rows_max: usize,
-    ) -> Result<usize, cofferdam_store::Error> {
+        first: Option<&[u16]>,
+    ) -> Result<Part, cofferdam_store::Error> {
         loop {
-            let rows = self.scan.next(view, into, rows_max)?;
-            if rows > 0 {
-                return Ok(rows);
+            let part = self.scan.next_of(view, into, rows_max, first)?;
+            if part.rows > 0 {
+                return Ok(part);
             }
-            let Some((next, rest)) = self.rest.split_first() else { return Ok(0) };
+            let Some((next, rest)) = self.rest.split_first() else { return Ok(part) };
             self.scan.restart(&KeyRange::from(*next))?;
             self.rest = rest;
         }
@@ -283,7 +407,7 @@ impl<'a> Through<'a> {
                 for column in self.key.iter_mut() {
                     targets.push(column.target())?;
                 }
-                self.entries.next(view, &mut targets, wanted)?
+                self.entries.next(view, &mut targets, wanted, None)?.rows
             };
             if entries == 0 {
                 break;
@@ -304,10 +428,11 @@ fn begin<'a>(
     plan: &PlanScan<'a>,
     table: &StoredTable<'a>,
     parameters: &[Value<'a>],
-    tables: &Tables<'_>,
+    cx: &Context<'_>,
     capacity: usize,
     arena: &'a Arena,
 ) -> Result<(Way<'a>, bool), cofferdam_store::Error> {
+    let tables: &Tables<'_> = cx.tables;
     let RunRanges { ranges, column_ranges, is_empty } = ranges_of_run(plan, table, parameters, arena)?;
     let columns = arena.alloc_slice_from_iter(plan.projection.iter().map(|&position| position as u16))?;
     let of = tables.table(table.id)?;
@@ -324,6 +449,12 @@ fn begin<'a>(
             to: range.upper,
         });
         ranges.scan.leave_out_all_but(scratch.alloc_slice_from_iter(limits)?)?;
+        for filter in plan.key_filters {
+            if let Some(wanted) = ranges_of(filter, cx, arena)? {
+                let column = plan.projection[filter.column as usize] as u16;
+                ranges.scan.leave_out_all_but_numbers(column, wanted)?;
+            }
+        }
         return Ok((Way::InOrder(ranges), is_empty));
     };
     let index = tables.table(used.index.id)?;

@@ -61,6 +61,11 @@ impl Reserve {
         }
     }
 
+    /// Gives the memory of files back that none is open with.
+    pub(crate) fn release_slots(&mut self) {
+        self.slots.clear();
+    }
+
     pub(crate) fn give_slot(&mut self, slot: IoSlot) {
         if self.slots.len() < self.slots_max {
             self.slots.push(slot);

@@ -200,6 +200,7 @@ impl Query {
             ranges: &[],
             rows_max: None,
             column_ranges: &[],
+            key_filters: &[],
         };
         self.push(OperatorKind::Scan(scan), columns)
     }

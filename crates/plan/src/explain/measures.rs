@@ -11,6 +11,8 @@ pub struct Measured {
     pub rows: u64,
     /// Rows that it read from a table, before its filter; of scans only.
     pub rows_read: u64,
+    /// Those of them that joins above had no match for, and that were left out for that; of scans only.
+    pub rows_filtered: u64,
     /// When it and what it reads had given the first row, in nanoseconds since the first of them began.
     pub startup_ns: u64,
     /// What it and what it reads took, in nanoseconds.
@@ -54,7 +56,7 @@ pub struct Measures<'a> {
 
 /// How many rows an operator has read and not given, because they did not pass its filter; `None` if it has none.
 pub(super) fn rows_removed(plan: &PhysicalPlan<'_>, index: usize, operators: &[Measured]) -> Option<u64> {
-    let rows = operators.get(index)?.rows;
+    let rows = operators.get(index)?.rows + operators.get(index)?.rows_filtered;
     let read = match &plan.operators.get(index)?.kind {
         OperatorKind::Scan(scan) if !scan.conjuncts.is_empty() => operators.get(index)?.rows_read,
         OperatorKind::Filter { input, .. } => operators.get(input.index())?.rows,

@@ -10,6 +10,7 @@ use cofferdam_types::{Type, Value};
 
 use super::access::WayToRead;
 use super::estimate;
+use super::key_filters::key_filters;
 use super::key_range::{Given, column_ranges};
 use super::known::Known;
 use super::needs::{Needs, needs};
@@ -101,7 +102,9 @@ pub(super) fn lower<'s, 'a>(
         Lowering::new(plan, &tree, &needs, filters, known, &mut operators, &kept, arena, scratch)?;
     let placed = lowering.place_all()?;
     lowering.finish(placed, sink)?;
-    Ok(PhysicalPlan { operators: operators.into_slice(), parameters: &[], parameter_names: &[] })
+    let operators = operators.into_slice();
+    key_filters(operators, arena, scratch)?;
+    Ok(PhysicalPlan { operators, parameters: &[], parameter_names: &[] })
 }
 
 /// By common table expression: whether anything reads it, directly or through another one.
@@ -536,6 +539,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                 }
                 _ => &[],
             },
+            key_filters: &[],
         };
         let rows = match (way.rows_max, way.rows_count) {
             (Some(1), _) => 1.0,

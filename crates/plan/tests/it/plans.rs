@@ -190,6 +190,14 @@ fn check_operator(
             assert!(scan.projection.is_sorted());
             assert_eq!(scan.output.len(), columns);
             exprs(scan.conjuncts, scan.projection.len());
+            for filter in scan.key_filters {
+                let OperatorKind::HashJoin(join) = plan.operators[filter.join.index()].kind else {
+                    panic!("{filter:?} is of no hash join");
+                };
+                assert!(!join.kind.keeps_probe(), "{filter:?}");
+                let column = scan.projection[filter.column as usize] as usize;
+                assert_eq!(scan.source.columns()[column].ty, join.keys[filter.key as usize].build.ty);
+            }
         }
         OperatorKind::Values { rows } => {
             for row in *rows {

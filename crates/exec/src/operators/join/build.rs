@@ -12,6 +12,7 @@
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, InlineText};
 
+use super::key_filter::KeyFilter;
 use super::keys::KeyMode;
 use crate::pipeline::{Counters, has_room, headroom_bytes};
 use crate::spill::{
@@ -188,6 +189,8 @@ pub(crate) struct Build {
     /// Somebody holds places in the tables: nothing may be moved.
     pub(super) is_in_use: bool,
     partitions_spilled: u64,
+    /// What scans are told of the keys that any of them asks for.
+    pub(super) filters: Vec<KeyFilter, BudgetAlloc>,
 }
 
 impl Build {
@@ -234,7 +237,27 @@ impl Build {
             is_built: false,
             is_in_use: false,
             partitions_spilled: 0,
+            filters: Vec::new_in(BudgetAlloc::new(budget)),
         })
+    }
+
+    /// Has rows that come noted for the scans that one of the keys filters.
+    pub(super) fn add_filter(&mut self, key: u32, rows_estimate: u64) -> Result<(), AllocError> {
+        self.filters.try_reserve_exact(1).map_err(|_| AllocError)?;
+        self.filters.push(KeyFilter::new(key, rows_estimate, &self.budget));
+        Ok(())
+    }
+
+    /// What is known of a key, when all rows are there.
+    pub(crate) fn key_filter(&self, key: u32) -> Option<&KeyFilter> {
+        self.filters.iter().find(|filter| filter.key == key && filter.is_complete())
+    }
+
+    /// Gives back what scans are told; false if that takes nothing. They read more rows then, and no others.
+    pub(crate) fn give_up_filters(&mut self) -> bool {
+        let holds = self.filters.iter().any(|filter| filter.held_bytes() > 0);
+        self.filters.iter_mut().for_each(KeyFilter::give_up);
+        holds
     }
 
     /// The partition of a hash.
@@ -325,7 +348,7 @@ impl Build {
                 self.part(is_cancelled)?;
             }
         }
-        self.evict(is_cancelled)
+        Ok(self.evict(is_cancelled)? || self.give_up_filters())
     }
 
     /// Takes the reserve; refused, nothing has changed.
@@ -392,6 +415,7 @@ impl Build {
     /// After the last row: makes the tables, some rows at a time; gives whether they are made.
     pub(super) fn finish(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
         if !self.is_linking {
+            self.filters.iter_mut().for_each(KeyFilter::finish);
             self.make_all_slots(is_cancelled)?;
             if let Spilling::Ready(reserve) = &mut self.spilling {
                 for part in self.partitions.iter_mut() {
@@ -519,8 +543,9 @@ impl Build {
         let held = rows.held_bytes();
         rows.push(hash, &[&[0; 8], &[flags], row])?;
         if rows.held_bytes() != held {
-            // Batches of both sides come on top.
-            self.is_loaded_full = !has_room(&self.budget, 2 * self.headroom_bytes);
+            // Batches of both sides come on top. Where there is little, half of that is for them: many tiny blocks help nobody.
+            self.is_loaded_full = !has_room(&self.budget, 2 * self.headroom_bytes)
+                && self.loaded.held_bytes() >= self.budget.available();
         }
         Ok(())
     }
@@ -552,6 +577,16 @@ impl Build {
     /// Gives the memory of tables back whose rows nobody needs any more.
     pub(super) fn release_tables(&mut self) {
         self.partitions.iter_mut().for_each(|part| part.table.release());
+    }
+
+    /// Gives everything back that takes memory, when nobody asks for a row any more.
+    pub(super) fn release_all(&mut self) {
+        self.release_tables();
+        self.release_loaded();
+        self.filters.clear();
+        if let Spilling::Ready(reserve) = &mut self.spilling {
+            reserve.release_slots();
+        }
     }
 
     /// Notes what files took.

@@ -214,6 +214,10 @@ impl<'a> Join<'a> {
             State::Loaded(place) => self.give_loaded(build, place, store)?,
             State::Done => {
                 build.is_in_use = false;
+                if self.consumes {
+                    // Steps behind this one may go on for long.
+                    build.release_all();
+                }
                 Output::End
             }
         };

@@ -212,6 +212,11 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Where the values of a key that is a number stand.
+    pub(super) fn column(&self, key: u32) -> VectorId {
+        self.programs[key as usize].result
+    }
+
     /// Computes the keys of a batch.
     pub(super) fn compute(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
         for program in self.programs.iter_mut() {
@@ -310,7 +315,7 @@ fn classify(vector: &Vector<'_>, nulls: KeyNulls, mode: KeyMode, rows: Rows<'_>,
 
 /// Bits that all depend on all of a number's.
 #[inline(always)]
-fn hash_integer(value: u64) -> u64 {
+pub(super) fn hash_integer(value: u64) -> u64 {
     let mut hash = value ^ 0x9E37_79B9_7F4A_7C15;
     hash = (hash ^ hash >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
     hash = (hash ^ hash >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);

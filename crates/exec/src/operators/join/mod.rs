@@ -7,6 +7,7 @@
 //! | `probe` | the streaming side: matches of a batch, and what each kind of join makes of them |
 //! | `drain` | behind the last probe row: build rows with or without a match, partitions that are in files |
 //! | `gather` | matches to columns |
+//! | `key_filter` | what scans below the streaming side are told of the keys |
 //!
 //! A nested loop join is the same with one partition and no keys: every pair is a candidate.
 //!
@@ -26,6 +27,7 @@
 mod build;
 mod drain;
 mod gather;
+mod key_filter;
 mod keys;
 mod probe;
 
@@ -40,9 +42,11 @@ use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::{Context, Opening};
 use crate::rows::{RowEncoder, RowLayout};
+use crate::spill::SpillFailure;
 
 pub(crate) use self::build::Build;
 pub(super) use self::gather::copy_rows;
+pub(crate) use self::key_filter::KeyFilter;
 pub(crate) use self::probe::Join;
 
 /// What both kinds of joins have.
@@ -112,7 +116,11 @@ impl<'a> BuildSink<'a> {
         let keys = Keys::open(plan.keys, |key| key.build, columns, store, arena)?;
         let kept_columns = kept_columns(plan.probe, plan.build, plan.conjuncts, plan.output, opening)?;
         let layout = RowLayout::new(kept_columns.iter().map(|&id| store.vector(id).kind()), arena)?;
-        let build = Build::new(KeyMode::of(plan.keys), opening.budget(), cx.spill)?;
+        let mut build = Build::new(KeyMode::of(plan.keys), opening.budget(), cx.spill)?;
+        let rows_estimate = opening.operators[plan.build.index()].rows_estimate;
+        (0..plan.keys.len() as u32)
+            .filter(|key| opening.filters_scans(*key))
+            .try_for_each(|key| build.add_filter(key, rows_estimate))?;
         *cx.state(opening.id) = State::Join(build);
         let encoder = RowEncoder::new(arena);
         Ok(BuildSink { id: opening.id, kind: plan.kind, keys, kept_columns, layout, encoder })
@@ -145,6 +153,9 @@ impl<'a> BuildSink<'a> {
         let rows = store.rows(batch);
         self.encoder.encode(&self.layout, self.kept_columns, rows, store)?;
         build.rows_count += rows.len() as u64;
+        for filter in build.filters.iter_mut() {
+            filter.note(store.vector(self.keys.column(filter.key)), rows);
+        }
         for i in 0..rows.len() {
             let class = self.keys.classes[i];
             build.has_unknown |= class == Class::Unknown;
@@ -154,7 +165,13 @@ impl<'a> BuildSink<'a> {
                 _ if gives_unmatched_build(self.kind) => UNLINKED,
                 _ => continue,
             };
-            build.push(self.keys.hashes[i], flags, self.keys.key(i), self.encoder.row(i), is_cancelled)?;
+            let (hash, key, row) = (self.keys.hashes[i], self.keys.key(i), self.encoder.row(i));
+            loop {
+                match build.push(hash, flags, key, row, is_cancelled) {
+                    Err(SpillFailure::OutOfMemory(_)) if cx.relieve(Some(self.id), 1)? => {}
+                    outcome => break outcome?,
+                }
+            }
         }
         // Of several the one that holds the most gives way.
         while build.is_short() && cx.relieve(Some(self.id), build.yieldable_bytes())? {}
@@ -165,8 +182,12 @@ impl<'a> BuildSink<'a> {
     /// Makes the tables.
     pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
         let is_cancelled = cx.is_cancelled;
-        let build = build_of(cx.state(self.id));
-        let is_done = build.finish(is_cancelled)?;
+        let is_done = loop {
+            match build_of(cx.state(self.id)).finish(is_cancelled) {
+                Err(SpillFailure::OutOfMemory(_)) if cx.relieve(Some(self.id), 1)? => {}
+                outcome => break outcome?,
+            }
+        };
         if is_done {
             let State::Join(build) = cx.take_state(self.id) else { unreachable!("it was there just now") };
             build.count(cx.counters(self.id));

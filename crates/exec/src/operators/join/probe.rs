@@ -224,8 +224,8 @@ impl<'a> Join<'a> {
             unreachable!("the sink of the join made it")
         };
         let made = self.go_on(&mut build, Origin::Input, true, store, cx);
-        // Places in tables are good as long as nothing is moved.
-        build.is_in_use = self.phase != Phase::Done;
+        // Places in tables are good as long as nothing is moved; behind the pairs nobody has any.
+        build.is_in_use = self.phase == Phase::Pairs;
         *cx.state(self.id) = State::Join(build);
         Ok(match made? {
             Made::Batch(rows) if self.phase == Phase::Done => Passed::Batch(rows),
@@ -301,17 +301,23 @@ impl<'a> Join<'a> {
                 };
                 let pairs = self.pairs(build, from, store)?;
                 if is_through {
-                    self.phase = if is_last { Phase::Rest } else { Phase::Done };
+                    self.phase = if is_last && self.gives_rest() { Phase::Rest } else { Phase::Done };
                 }
                 match pairs {
                     Some(rows) => Ok(Made::Batch(rows)),
                     // Most batches of kinds that give no pairs are through in one go.
                     None if self.phase == Phase::Rest => self.rest(build, from, store),
+                    None if self.phase == Phase::Done => Ok(Made::Done),
                     None => Ok(Made::Again),
                 }
             }
             Phase::Rest => self.rest(build, from, store),
         }
+    }
+
+    /// Whether probe rows are given beside pairs: once, or for lack of a match.
+    fn gives_rest(&self) -> bool {
+        self.kind.keeps_probe() || self.kind == JoinKind::Semi
     }
 
     /// Whether the first match of a row decides all.
@@ -321,7 +327,7 @@ impl<'a> Join<'a> {
 
     /// Whether nothing is given for a probe row but its pairs.
     pub(super) fn forgets_probe(&self) -> bool {
-        !self.kind.keeps_probe() && self.kind != JoinKind::Semi
+        !self.gives_rest()
     }
 
     /// Whether the first match of a build row decides all.
@@ -458,8 +464,7 @@ impl<'a> Join<'a> {
     fn rest(&mut self, build: &Build, from: Origin<'_>, store: &mut Store<'a>) -> Result<Made, Error<'a>> {
         let (wanted, mask) = match self.kind {
             JoinKind::Inner | JoinKind::Right | JoinKind::RightSemi | JoinKind::RightAnti => {
-                self.phase = Phase::Done;
-                return Ok(Made::Done);
+                unreachable!("they give pairs only")
             }
             JoinKind::Left | JoinKind::Full | JoinKind::Single | JoinKind::Anti => (0, MATCHED | GONE),
             JoinKind::Semi => (MATCHED, MATCHED | GONE),
