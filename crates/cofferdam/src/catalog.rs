@@ -105,6 +105,7 @@ pub(crate) struct StatementCatalog<'c> {
     files: &'c Tables,
     transaction: &'c TransactionState,
     takes_parameters: bool,
+    parameter_types: &'c [Type],
 }
 
 impl<'c> StatementCatalog<'c> {
@@ -113,7 +114,12 @@ impl<'c> StatementCatalog<'c> {
         transaction: &'c TransactionState,
         takes_parameters: bool,
     ) -> StatementCatalog<'c> {
-        StatementCatalog { files, transaction, takes_parameters }
+        StatementCatalog { files, transaction, takes_parameters, parameter_types: &[] }
+    }
+
+    /// The same for a statement that declares the types of its first parameters.
+    pub(crate) fn declaring(self, parameter_types: &'c [Type]) -> StatementCatalog<'c> {
+        StatementCatalog { parameter_types, ..self }
     }
 }
 
@@ -151,6 +157,10 @@ impl Catalog for StatementCatalog<'_> {
 
     fn takes_parameters(&self) -> bool {
         self.takes_parameters
+    }
+
+    fn parameter_types(&self) -> &[Type] {
+        self.parameter_types
     }
 
     fn table_names(&self, visit: &mut dyn FnMut(&str)) {

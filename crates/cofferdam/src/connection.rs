@@ -15,6 +15,7 @@ use crate::database::Database;
 use crate::definitions::Made;
 use crate::error::Error;
 use crate::guard::Transaction;
+use crate::named::Named;
 use crate::params::Params;
 use crate::plan_cache::Use;
 use crate::prepared::Prepared;
@@ -39,6 +40,7 @@ pub struct Connection {
     tables: Tables,
     transaction: TransactionState,
     session: Session,
+    named: Arc<Named>,
     watch: Watch,
     progress: Arc<Progress>,
 }
@@ -48,8 +50,9 @@ impl Connection {
         let tables = Tables::new(database.db())?;
         let definitions = Arc::clone(database.definitions());
         let transaction = TransactionState::new(database.store(), database.db(), definitions)?;
+        let named = Arc::new(Named::new(database.db()));
         let (session, watch, progress) = (Session::new(), Watch::default(), Arc::new(Progress::new()));
-        Ok(Connection { database, tables, transaction, session, watch, progress })
+        Ok(Connection { database, tables, transaction, session, named, watch, progress })
     }
 
     /// The database.
@@ -448,6 +451,11 @@ impl Connection {
 
     pub(crate) fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Its statements with names.
+    pub(crate) fn named(&self) -> &Arc<Named> {
+        &self.named
     }
 
     pub(crate) fn watch(&self) -> &Watch {

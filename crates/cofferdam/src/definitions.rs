@@ -31,6 +31,11 @@ pub(crate) struct Made {
     pub(crate) rows_changed: u64,
 }
 
+impl Made {
+    /// For nobody: a plan that is made for this is to be made again.
+    pub(crate) const NOTHING: Made = Made { version: u64::MAX, rows_changed: 0 };
+}
+
 impl Definitions {
     /// The number of the definitions.
     pub(crate) fn version(&self) -> u64 {

@@ -256,6 +256,20 @@ impl Error {
     }
 
     /// The error of a part of a text that begins at this byte of it.
+    /// The same of a text that is not the caller's.
+    pub(crate) fn without_span(mut self) -> Error {
+        match &mut self {
+            Error::Input(fault)
+            | Error::Retry(fault)
+            | Error::System(fault)
+            | Error::Restore(fault)
+            | Error::Defect(fault) => fault.span = None,
+            Error::OutOfMemory(_) => {}
+        }
+        self
+    }
+
+    /// The same with its place so many bytes later.
     pub(crate) fn moved(mut self, by: u32) -> Error {
         match &mut self {
             Error::Input(fault)

@@ -5,17 +5,21 @@
 
 use std::fmt;
 
-use cofferdam_arena::{AllocError, Arena, Borrowing, Budget, Rooted};
+use cofferdam_arena::{Arena, Borrowing, Budget, Rooted};
+use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Change, OperatorKind, PhysicalPlan};
 use cofferdam_plan::table::TableSource;
 use cofferdam_plan::{plan_delete, plan_insert, plan_query, plan_update};
 use cofferdam_sql::views;
 use cofferdam_sql::views::forms::{Delete, Insert, Update};
+use cofferdam_types::Type;
 
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::definitions::Made;
+use crate::error::Error;
 use crate::plan_cache::hash;
+use crate::statement::guarded;
 
 /// So many rows may change before a plan is made anew,
 const ROWS_CHANGED_MIN: u64 = 1_000;
@@ -62,45 +66,62 @@ impl Borrowing for Plans {
     }
 }
 
-/// Why there is no plan to keep.
-#[derive(Debug)]
-pub(crate) enum NotKept {
-    /// It is none of a kind that is kept, or reads files.
-    OtherKind,
-    /// There is no room, or something is wrong with the statement; the call that plans it as always says what.
-    Failed,
-}
-
-impl From<AllocError> for NotKept {
-    fn from(_: AllocError) -> NotKept {
-        NotKept::Failed
-    }
+/// What a plan is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'t> {
+    pub(crate) text: &'t str,
+    pub(crate) takes_parameters: bool,
+    /// Declared types of the first parameters.
+    pub(crate) parameter_types: &'t [Type],
 }
 
 impl KeptPlan {
     /// Plans a statement in memory of `budget`.
     ///
     /// # Errors
-    /// [`NotKept`].
+    /// Whatever is wrong with the statement, with its place in the text; 0A000 for one that is neither a query nor a change of rows; that
+    /// `budget` refuses.
     pub(crate) fn new(
-        sql: &str,
-        takes_parameters: bool,
+        source: Source<'_>,
         connection: &Connection,
         made: Made,
         budget: &Budget,
-    ) -> Result<KeptPlan, NotKept> {
+    ) -> Result<KeptPlan, Error> {
+        let refused = |_| Error::refused(budget);
         let home = Home { parse: Arena::new(budget), plan: Arena::new(budget) };
-        let mut rooted = Rooted::<Home, Plans>::new(budget, home)?;
-        let catalog = StatementCatalog::new(connection.tables(), connection.state(), takes_parameters);
-        rooted.make(|home| plan_in(home, sql, connection, &catalog))?;
+        let mut rooted = Rooted::<Home, Plans>::new(budget, home).map_err(refused)?;
+        rooted.make(|home| guarded(|| plan_in(home, source, connection)))?;
         let rows_read = rooted.get().map_or(0, |planned: &Planned<'_>| rows_read(&planned.plan));
         Ok(KeptPlan {
             rooted,
-            hash: hash(sql, takes_parameters),
+            hash: hash(source.text, source.takes_parameters),
             made,
             rows_tolerated: ROWS_CHANGED_MIN.max(rows_read / ROWS_CHANGED_SHARE),
             used_at: 0,
         })
+    }
+
+    /// The statement planned again, with parameters of the same types.
+    ///
+    /// # Errors
+    /// As [`KeptPlan::new`]; 0A000 where its columns would be others.
+    pub(crate) fn again(
+        &self,
+        connection: &Connection,
+        made: Made,
+        budget: &Budget,
+    ) -> Result<KeptPlan, Error> {
+        let Planned { text, plan } = self.planned();
+        let source = Source { text, takes_parameters: true, parameter_types: plan.parameters };
+        let made = KeptPlan::new(source, connection, made, budget)?;
+        let (before, after) = (plan.columns(), made.planned().plan.columns());
+        let is_same =
+            |(before, after): (&Column<'_>, &Column<'_>)| (before.name, before.ty) == (after.name, after.ty);
+        if plan.change().is_none() && (before.len() != after.len() || !before.iter().zip(after).all(is_same))
+        {
+            return Err(Error::input("0A000", None, "cached plan must not change result type"));
+        }
+        Ok(made)
     }
 
     /// The statement.
@@ -131,39 +152,36 @@ impl KeptPlan {
 
 fn plan_in<'a>(
     home: &'a mut Home,
-    sql: &str,
+    source: Source<'_>,
     connection: &Connection,
-    catalog: &StatementCatalog<'_>,
-) -> Result<Planned<'a>, NotKept> {
+) -> Result<Planned<'a>, Error> {
     let (parse, arena) = (&home.parse, &home.plan);
-    let text: &'a str = parse.alloc_str(sql)?;
+    let refused = || Error::refused(parse.budget());
+    let failed = |error: cofferdam_plan::Error<'_>| Error::from_plan(error, refused);
+    let text: &'a str = parse.alloc_str(source.text).map_err(|_| refused())?;
     let tree = cofferdam_sql::parse_cancellable(text, parse, connection.watch().flag());
-    let planned = match tree.map_err(|_| NotKept::Failed)?.statement() {
-        views::Statement::Query(query) => plan_query(query, catalog, arena),
-        views::Statement::Form(form) => {
-            let node = form.node();
-            if let Some(insert) = Insert::of(node) {
-                plan_insert(insert, catalog, arena)
-            } else if let Some(update) = Update::of(node) {
-                plan_update(update, catalog, arena)
-            } else if let Some(delete) = Delete::of(node) {
-                plan_delete(delete, catalog, arena)
-            } else {
-                return Err(NotKept::OtherKind);
-            }
+    let tree = tree.map_err(|error| Error::from_sql(error, refused))?;
+    let catalog = StatementCatalog::new(connection.tables(), connection.state(), source.takes_parameters)
+        .declaring(source.parameter_types);
+    let form = match tree.statement() {
+        views::Statement::Query(query) => {
+            let plan = plan_query(query, &catalog, arena).map_err(failed)?;
+            return Ok(Planned { text, plan });
         }
+        views::Statement::Form(form) => form,
     };
-    let plan = planned.map_err(|_| NotKept::Failed)?;
-    if reads_files(&plan) {
-        return Err(NotKept::OtherKind);
-    }
-    Ok(Planned { text, plan })
-}
-
-fn reads_files(plan: &PhysicalPlan<'_>) -> bool {
-    plan.operators.iter().any(|operator| {
-        matches!(&operator.kind, OperatorKind::Scan(scan) if matches!(scan.source, TableSource::File(_)))
-    })
+    let node = form.node();
+    let planned = if let Some(insert) = Insert::of(node) {
+        plan_insert(insert, &catalog, arena)
+    } else if let Some(update) = Update::of(node) {
+        plan_update(update, &catalog, arena)
+    } else if let Some(delete) = Delete::of(node) {
+        plan_delete(delete, &catalog, arena)
+    } else {
+        let message = format_args!("{} is not supported yet", form.form().name());
+        return Err(Error::input("0A000", Some(form.span()), message));
+    };
+    Ok(Planned { text, plan: planned.map_err(failed)? })
 }
 
 /// How many rows the tables have that a plan reads, as far as is known.
@@ -179,6 +197,12 @@ fn rows_read(plan: &PhysicalPlan<'_>) -> u64 {
 }
 
 impl Planned<'_> {
+    /// Whether it reads files, which change unseen.
+    pub(crate) fn reads_files(&self) -> bool {
+        let is_file = |kind: &OperatorKind<'_>| matches!(kind, OperatorKind::Scan(scan) if matches!(scan.source, TableSource::File(_)));
+        self.plan.operators.iter().any(|operator| is_file(&operator.kind))
+    }
+
     /// The statement's first word in command tags, and what it is called in messages.
     pub(crate) fn tag(&self) -> &'static str {
         match self.plan.change() {

@@ -26,6 +26,7 @@
 //! | `statement` | [`Statement`] and [`Query`]: **the whole pipeline, one call after the other** |
 //! | `prepared`, `params`, `by_name` | [`Prepared`]: planned once, run with values for its parameters again and again |
 //! | `plan_cache`, `kept_plan`, `definitions` | plans of statements that come again; what they were made for |
+//! | `named` | `PREPARE`, `EXECUTE`, `DEALLOCATE` |
 //! | `stored` | the store, on disk or in memory |
 //! | `transaction`, `guard` | the transaction of a connection: what it reads and changes, its savepoints; [`Transaction`], [`Savepoint`] |
 //! | `watch` | who ends a statement before it is through |
@@ -47,6 +48,7 @@
 //!   `- db
 //!      |- catalog           registered tables
 //!      |- transaction       changes that are not committed
+//!      |- named             what PREPARE has planned
 //!      |- plans             plans of statements that came before; gives way to all others
 //!      |- prepared          a statement that is planned once; below it as below `statement`
 //!      |- appender          rows that have not gone to their table
@@ -75,6 +77,7 @@ mod from_value;
 mod guard;
 mod introspect;
 mod kept_plan;
+mod named;
 mod options;
 mod params;
 mod plan_cache;

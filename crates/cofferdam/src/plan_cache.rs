@@ -31,6 +31,7 @@ use cofferdam_arena::{Budget, BudgetAlloc, BudgetOptions, Reclaim};
 
 use crate::definitions::{Definitions, Made};
 use crate::kept_plan::{KeptPlan, Planned};
+use crate::named::{Named, Taken};
 
 /// The setting `plan_cache_size` unless somebody says otherwise.
 pub(crate) const SIZE_DEFAULT_BYTES: u64 = 1 << 20;
@@ -108,28 +109,58 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// A plan in use, which goes back to the cache when it is dropped.
+/// A plan in use, which goes back to where it is kept when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Checkout {
-    home: PlanCache,
+    home: Home,
     /// There until it is dropped.
     plan: Option<KeptPlan>,
 }
 
+/// Where a plan is kept.
+#[derive(Debug)]
+enum Home {
+    Cache(PlanCache),
+    /// Among the statements with names, by its number.
+    Named(Arc<Named>, u64),
+}
+
 impl Checkout {
+    /// Of the plan cache.
     pub(crate) fn new(home: &PlanCache, plan: KeptPlan) -> Checkout {
-        Checkout { home: home.clone(), plan: Some(plan) }
+        Checkout { home: Home::Cache(home.clone()), plan: Some(plan) }
+    }
+
+    /// Of a statement that has a name.
+    pub(crate) fn named(home: &Arc<Named>, taken: Taken) -> Checkout {
+        Checkout { home: Home::Named(Arc::clone(home), taken.number), plan: Some(taken.plan) }
+    }
+
+    /// Whether it is a statement that has a name, whose text is not that of the statement that runs it.
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self.home, Home::Named(..))
+    }
+
+    pub(crate) fn plan(&self) -> &KeptPlan {
+        self.plan.as_ref().expect("it goes when this does")
+    }
+
+    /// Another plan of the same statement takes its place.
+    pub(crate) fn replace(&mut self, plan: KeptPlan) {
+        self.plan = Some(plan);
     }
 
     pub(crate) fn planned(&self) -> Planned<'_> {
-        self.plan.as_ref().expect("it goes when this does").planned()
+        self.plan().planned()
     }
 }
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        if let Some(plan) = self.plan.take() {
-            self.home.put(plan);
+        match (&self.home, self.plan.take()) {
+            (Home::Cache(cache), Some(plan)) => cache.put(plan),
+            (Home::Named(named, number), Some(plan)) => named.put(Taken { plan, number: *number }),
+            (_, None) => {}
         }
     }
 }

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::named::LIMIT_DEFAULT_BYTES;
+
 /// The longest `statement_timeout` in milliseconds, as in PostgreSQL.
 pub(crate) const TIMEOUT_MS_MAX: u64 = i32::MAX as u64;
 
@@ -12,12 +14,17 @@ pub(crate) const TIMEOUT_MS_MAX: u64 = i32::MAX as u64;
 pub(crate) struct Session {
     statement_memory_bytes: AtomicU64,
     statement_timeout_ms: AtomicU64,
+    prepared_memory_bytes: AtomicU64,
 }
 
 impl Session {
     /// As a connection begins.
     pub(crate) const fn new() -> Session {
-        Session { statement_memory_bytes: AtomicU64::new(u64::MAX), statement_timeout_ms: AtomicU64::new(0) }
+        Session {
+            statement_memory_bytes: AtomicU64::new(u64::MAX),
+            statement_timeout_ms: AtomicU64::new(0),
+            prepared_memory_bytes: AtomicU64::new(LIMIT_DEFAULT_BYTES),
+        }
     }
 
     /// What one statement may take, beside what the database may; [`u64::MAX`] leaves it to that.
@@ -27,6 +34,15 @@ impl Session {
 
     pub(crate) fn set_statement_memory_bytes(&self, bytes: u64) {
         self.statement_memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What the statements may take that `PREPARE` has given names.
+    pub(crate) fn prepared_memory_bytes(&self) -> u64 {
+        self.prepared_memory_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_prepared_memory_bytes(&self, bytes: u64) {
+        self.prepared_memory_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// How long a statement may run, in milliseconds; 0 for any time.

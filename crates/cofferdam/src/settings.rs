@@ -5,6 +5,7 @@
 //! | `memory_limit` | the database's | all that the database may take | bytes with a unit, such as `'16MiB'` |
 //! | `statement_memory_limit` | the connection's | what one statement may take of that | the same; `'none'` for all |
 //! | `statement_timeout` | the connection's | how long a statement may run | a time such as `'90s'`, milliseconds without a unit; 0 for any |
+//! | `prepared_memory_limit` | the connection's | what statements with names may take (`PREPARE`) | bytes with a unit; `'none'` for all |
 //! | `threads` | the database's | how many threads a statement may use at most | 1 to 1024 |
 //! | `temp_directory` | the database's | where statements write what does not fit into memory | a directory; `''` for nowhere |
 //! | `max_temp_directory_size` | the database's | how many bytes that may be at once | bytes with a unit; `'none'` for any number |
@@ -28,6 +29,7 @@ use cofferdam_types::{Type, Value};
 use crate::connection::Connection;
 use crate::database::Database;
 use crate::error::Error;
+use crate::named::LIMIT_DEFAULT_BYTES;
 use crate::options::parse_bytes;
 use crate::session::{DurationProblem, TIMEOUT_MS_MAX, parse_milliseconds};
 
@@ -40,6 +42,7 @@ pub(crate) enum Setting {
     MemoryLimit,
     StatementMemoryLimit,
     StatementTimeout,
+    PreparedMemoryLimit,
     Threads,
     TempDirectory,
     MaxTempDirectorySize,
@@ -47,10 +50,11 @@ pub(crate) enum Setting {
 }
 
 /// All settings.
-pub(crate) const ALL: [Setting; 7] = [
+pub(crate) const ALL: [Setting; 8] = [
     Setting::MemoryLimit,
     Setting::StatementMemoryLimit,
     Setting::StatementTimeout,
+    Setting::PreparedMemoryLimit,
     Setting::Threads,
     Setting::TempDirectory,
     Setting::MaxTempDirectorySize,
@@ -67,6 +71,7 @@ pub(crate) enum Change<'a> {
     StatementMemoryLimit(u64),
     /// In milliseconds.
     StatementTimeout(u64),
+    PreparedMemoryLimit(u64),
     Threads(NonZeroUsize),
     /// The path; `None` for nowhere.
     TempDirectory(Option<&'a Path>),
@@ -82,6 +87,7 @@ impl Setting {
             Setting::MemoryLimit => "memory_limit",
             Setting::StatementMemoryLimit => "statement_memory_limit",
             Setting::StatementTimeout => "statement_timeout",
+            Setting::PreparedMemoryLimit => "prepared_memory_limit",
             Setting::Threads => "threads",
             Setting::TempDirectory => "temp_directory",
             Setting::MaxTempDirectorySize => "max_temp_directory_size",
@@ -94,6 +100,7 @@ impl Setting {
             Setting::MemoryLimit => "all that the database may take",
             Setting::StatementMemoryLimit => "what one statement of this connection may take of that",
             Setting::StatementTimeout => "how long a statement of this connection may run; 0 for any time",
+            Setting::PreparedMemoryLimit => "what the statements may take that PREPARE has given names",
             Setting::Threads => "how many threads a statement may use at most; statements use one today",
             Setting::TempDirectory => "where statements write what does not fit into memory",
             Setting::MaxTempDirectorySize => "how many bytes of temporary files there may be",
@@ -106,6 +113,7 @@ impl Setting {
         match self {
             Setting::MemoryLimit
             | Setting::StatementMemoryLimit
+            | Setting::PreparedMemoryLimit
             | Setting::MaxTempDirectorySize
             | Setting::PlanCacheSize => "bytes",
             Setting::StatementTimeout => "ms",
@@ -116,7 +124,9 @@ impl Setting {
     /// Whose it is.
     pub(crate) const fn scope(self) -> &'static str {
         match self {
-            Setting::StatementMemoryLimit | Setting::StatementTimeout => "connection",
+            Setting::StatementMemoryLimit | Setting::StatementTimeout | Setting::PreparedMemoryLimit => {
+                "connection"
+            }
             _ => "database",
         }
     }
@@ -163,6 +173,7 @@ impl Setting {
             Setting::MemoryLimit => Change::MemoryLimit(database.budget().limit()),
             Setting::StatementMemoryLimit => Change::StatementMemoryLimit(session.statement_memory_bytes()),
             Setting::StatementTimeout => Change::StatementTimeout(session.statement_timeout_ms()),
+            Setting::PreparedMemoryLimit => Change::PreparedMemoryLimit(session.prepared_memory_bytes()),
             Setting::Threads => Change::Threads(database.threads()),
             Setting::TempDirectory => {
                 return match space {
@@ -184,6 +195,7 @@ impl Setting {
             Setting::MemoryLimit => Change::MemoryLimit(options.memory_limit_bytes),
             Setting::StatementMemoryLimit => Change::StatementMemoryLimit(u64::MAX),
             Setting::StatementTimeout => Change::StatementTimeout(0),
+            Setting::PreparedMemoryLimit => Change::PreparedMemoryLimit(LIMIT_DEFAULT_BYTES),
             Setting::Threads => Change::Threads(options.threads),
             Setting::TempDirectory => Change::TempDirectory(database.temp_directory_default()),
             Setting::MaxTempDirectorySize => Change::MaxTempDirectorySize(options.max_temp_bytes),
@@ -216,6 +228,7 @@ impl Setting {
                 }
                 Ok(Change::StatementMemoryLimit(bytes))
             }
+            Setting::PreparedMemoryLimit => Ok(Change::PreparedMemoryLimit(self.bytes_or_none(value)?)),
             Setting::StatementTimeout => match parse_milliseconds(value.text) {
                 Ok(ms) => Ok(Change::StatementTimeout(ms)),
                 Err(DurationProblem::NoNumber) => {
@@ -305,6 +318,7 @@ impl fmt::Display for Change<'_> {
         match *self {
             Change::MemoryLimit(bytes)
             | Change::StatementMemoryLimit(bytes)
+            | Change::PreparedMemoryLimit(bytes)
             | Change::MaxTempDirectorySize(bytes)
             | Change::PlanCacheSize(bytes) => write_bytes(f, bytes),
             Change::StatementTimeout(ms) => write_milliseconds(f, ms),
@@ -348,6 +362,7 @@ impl Change<'_> {
             Change::MemoryLimit(bytes) => database.set_memory_limit(bytes),
             Change::StatementMemoryLimit(bytes) => session.set_statement_memory_bytes(bytes),
             Change::StatementTimeout(ms) => session.set_statement_timeout_ms(ms),
+            Change::PreparedMemoryLimit(bytes) => session.set_prepared_memory_bytes(bytes),
             Change::Threads(threads) => database.set_threads(threads),
             Change::TempDirectory(path) => {
                 if let Some(space) = database.spill_space() {

@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{
     AllocError, Arena, Budget, BudgetOptions, Buffer, InlineText, OutOfMemory, Reason, Stage,
 };
@@ -24,14 +25,16 @@ use cofferdam_plan::physical::{CopyTarget, PhysicalPlan};
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
     InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table, bind_create_view,
-    bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain, bind_transaction, plan_copy,
-    plan_copy_to, plan_delete, plan_insert, plan_query, plan_update,
+    bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain, bind_parameter_types,
+    bind_transaction, plan_arguments, plan_copy, plan_copy_to, plan_delete, plan_insert, plan_query,
+    plan_update,
 };
 use cofferdam_sql::views::forms::{
-    Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateView, Delete, DropIndex, DropTable, DropView,
-    Explain, FormRef, Insert, Reset, Set, Show, Update,
+    Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateView, Deallocate, Delete, DropIndex,
+    DropTable, DropView, Execute, Explain, FormRef, Insert, Prepare, Reset, Set, Show, Update,
 };
 use cofferdam_sql::{InsertRows, views};
+use cofferdam_types::row::{decode_row, encode_row, row_bytes};
 use cofferdam_types::{Type, Value};
 
 use crate::analyze::{Analyze, Planning};
@@ -39,8 +42,9 @@ use crate::by_name;
 use crate::catalog::StatementCatalog;
 use crate::connection::Connection;
 use crate::copy_out;
+use crate::definitions::Made;
 use crate::error::Error;
-use crate::kept_plan::{KeptPlan, Planned};
+use crate::kept_plan::{KeptPlan, Planned, Source};
 use crate::params::Params;
 use crate::plan_cache::{Checkout, Found, Use};
 use crate::rows::Rows;
@@ -125,6 +129,8 @@ pub enum StatementKind {
     CopyTo,
     /// `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `RELEASE`: no rows.
     Transaction,
+    /// `PREPARE`, `DEALLOCATE`: no rows. An `EXECUTE` is what it runs.
+    Prepare,
 }
 
 impl StatementKind {
@@ -145,8 +151,19 @@ pub struct Query<'s> {
     statement: &'s Statement<'s>,
     kind: StatementKind,
     work: Work<'s>,
+    /// The values of an `EXECUTE`: a plan of one row.
+    arguments: Option<(PhysicalPlan<'s>, Workspace<'s>)>,
     /// What lives as long as one run: the values of parameters.
     run: Arena,
+}
+
+/// What `PREPARE` and `DEALLOCATE` do.
+#[derive(Debug)]
+enum Naming<'s> {
+    /// The statement of this text, which begins at a place of the whole one, gets a name.
+    Prepare { name: &'s str, text: &'s str, start: u32, types: &'s [Type] },
+    /// A statement, or all of them, loses its name.
+    Deallocate(Option<&'s str>),
 }
 
 /// What a statement does when it runs.
@@ -160,6 +177,8 @@ enum Work<'s> {
     Set { change: Change<'s>, tag: &'static str },
     /// Begins or ends a transaction, or a part of it.
     Transaction(TransactionStatement<'s>),
+    /// Gives a statement a name, or takes it away.
+    Name(Naming<'s>),
     /// Changes tables.
     Write { write: Write<'s>, verb: &'static str, tag: &'static str },
     /// Does one or the other, and tells what it took.
@@ -216,10 +235,13 @@ impl<'c> Statement<'c> {
             Found::Plan(plan) => plan,
             Found::Nothing => return None,
             Found::Wanted => {
-                match KeptPlan::new(sql, self.takes_parameters, connection, now, plans.budget()?) {
-                    Ok(plan) => plan,
-                    Err(_) => {
-                        plans.forget_sighting(sql, self.takes_parameters);
+                let takes_parameters = self.takes_parameters;
+                let source = Source { text: sql, takes_parameters, parameter_types: &[] };
+                match KeptPlan::new(source, connection, now, plans.budget()?) {
+                    Ok(plan) if !plan.planned().reads_files() => plan,
+                    // What is wrong is said by the call that plans it as always.
+                    Ok(_) | Err(_) => {
+                        plans.forget_sighting(sql, takes_parameters);
                         return None;
                     }
                 }
@@ -254,9 +276,13 @@ impl<'c> Statement<'c> {
 
     /// An error of a running plan.
     pub(crate) fn failed(&self, error: cofferdam_exec::Error<'_>) -> Error {
-        match error {
+        let error = match error {
             cofferdam_exec::Error::Cancelled if self.deadline.is_over() => Error::timeout(),
             error => Error::from_exec(error, || self.refused()),
+        };
+        match self.kept.get() {
+            Some(kept) if kept.is_named() => error.without_span(),
+            _ => error,
         }
     }
 
@@ -333,6 +359,9 @@ enum Kind<'a> {
     DropView(DropView<'a>),
     CreateIndex(CreateIndex<'a>),
     DropIndex(DropIndex<'a>),
+    Prepare(Prepare<'a>),
+    Execute(Execute<'a>),
+    Deallocate(Deallocate<'a>),
     Other(FormRef<'a>),
 }
 
@@ -358,6 +387,9 @@ impl<'a> Kind<'a> {
             .or_else(|| DropView::of(node).map(Kind::DropView))
             .or_else(|| CreateIndex::of(node).map(Kind::CreateIndex))
             .or_else(|| DropIndex::of(node).map(Kind::DropIndex))
+            .or_else(|| Prepare::of(node).map(Kind::Prepare))
+            .or_else(|| Execute::of(node).map(Kind::Execute))
+            .or_else(|| Deallocate::of(node).map(Kind::Deallocate))
             .unwrap_or(Kind::Other(form))
     }
 }
@@ -467,11 +499,81 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             let indexes = bind_drop_indexes(drop, &catalog, arena).map_err(failed)?;
             write_of(statement, "DROP INDEX", drop.form(), Write::DropIndexes(indexes))
         }
+        Kind::Prepare(prepare) => {
+            let types = bind_parameter_types(prepare, arena).map_err(failed)?;
+            let (text, start) = text_of(prepare, sql)?;
+            let naming = Naming::Prepare { name: prepare.name().unwrap_or_default(), text, start, types };
+            Ok(query_of(statement, StatementKind::Prepare, Work::Name(naming)))
+        }
+        Kind::Execute(execute) => {
+            let name = execute.name().unwrap_or_default();
+            let planned = named_plan(statement, name)?;
+            let query = planned_of(statement, planned)?;
+            let arguments = match planned.plan.parameters {
+                // What is given for no parameters is not looked at, as PostgreSQL has it.
+                [] => None,
+                types => {
+                    check_count(name, execute, types.len())?;
+                    let plan = plan_arguments(execute, types, &catalog, arena).map_err(failed)?;
+                    Some((plan, statement.admit(&plan)?))
+                }
+            };
+            Ok(Query { arguments, ..query })
+        }
+        Kind::Deallocate(deallocate) => {
+            let name = (!deallocate.all()).then(|| deallocate.name()).flatten();
+            Ok(query_of(statement, StatementKind::Prepare, Work::Name(Naming::Deallocate(name))))
+        }
         Kind::Other(form) => {
             let message = format_args!("{} is not supported yet", form.form().name());
             Err(Error::input("0A000", Some(form.span()), message))
         }
     }
+}
+
+/// The text of the statement that gets a name, and where it begins.
+fn text_of<'s>(prepare: Prepare<'_>, sql: &'s str) -> Result<(&'s str, u32), Error> {
+    let whole = prepare.form().span();
+    let inner = match prepare.statement() {
+        Some(views::Statement::Query(query)) => query.node().span(),
+        Some(views::Statement::Form(form)) => form.span(),
+        None => whole,
+    };
+    let (mut start, end) = (inner.start as usize, (whole.start + whole.len) as usize);
+    // Parentheses around the whole of a query are no part of its node.
+    loop {
+        let before = sql[..start].trim_end();
+        if !before.ends_with('(') {
+            break;
+        }
+        start = before.len() - 1;
+    }
+    Ok((&sql[start..end], start as u32))
+}
+
+/// The plan of the statement that has a name, good for now.
+fn named_plan<'s>(statement: &'s Statement<'s>, name: &str) -> Result<Planned<'s>, Error> {
+    let connection = statement.connection;
+    let named = connection.named();
+    let mut kept = Checkout::named(named, named.take(name)?);
+    let now = connection.made_for().filter(|_| !kept.planned().reads_files());
+    if !now.is_some_and(|now| kept.plan().is_good(now)) {
+        let budget = named.budget(connection.session().prepared_memory_bytes())?;
+        let again = kept.plan().again(connection, now.unwrap_or(Made::NOTHING), budget);
+        kept.replace(again.map_err(Error::without_span)?);
+    }
+    Ok(statement.kept.get_or_init(|| kept).planned())
+}
+
+/// Whether there are as many values as parameters.
+fn check_count(name: &str, execute: Execute<'_>, expected: usize) -> Result<(), Error> {
+    let given = execute.values().count();
+    if given == expected {
+        return Ok(());
+    }
+    let message = format_args!("wrong number of parameters for prepared statement \"{name}\"");
+    let hint = format_args!("expected {expected} parameters but got {given}");
+    Err(Error::input("42601", None, message).with_hint(hint))
 }
 
 /// A statement whose plan is kept.
@@ -497,7 +599,7 @@ fn rows_of<'s>(
 }
 
 fn query_of<'s>(statement: &'s Statement<'s>, kind: StatementKind, work: Work<'s>) -> Query<'s> {
-    Query { statement, kind, work, run: Arena::new(statement.plan.budget()) }
+    Query { statement, kind, work, arguments: None, run: Arena::new(statement.plan.budget()) }
 }
 
 /// A statement that changes tables.
@@ -537,27 +639,37 @@ impl<'s> Query<'s> {
                 plan.columns()
             }
             Work::Analyze(analyze) => analyze.columns(),
-            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) | Work::Write { .. } => &[],
+            Work::Copy { .. }
+            | Work::Set { .. }
+            | Work::Transaction(_)
+            | Work::Name(_)
+            | Work::Write { .. } => &[],
         }
     }
 
     /// The types of its parameters, by number from 1.
     pub fn parameter_types(&self) -> &'s [Type] {
+        if let Some((plan, _)) = &self.arguments {
+            return plan.parameters;
+        }
         match &self.work {
             Work::Rows { plan, .. } => plan.parameters,
             Work::Write { write, .. } => write.parameter_types(),
             Work::Analyze(analyze) => analyze.parameter_types(),
-            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) => &[],
+            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) | Work::Name(_) => &[],
         }
     }
 
     /// The names of its parameters, by number from 1; none where they have numbers alone.
     pub fn parameter_names(&self) -> &'s [&'s str] {
+        if let Some((plan, _)) = &self.arguments {
+            return plan.parameter_names;
+        }
         match &self.work {
             Work::Rows { plan, .. } => plan.parameter_names,
             Work::Write { write, .. } => write.parameter_names(),
             Work::Analyze(analyze) => analyze.parameter_names(),
-            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) => &[],
+            Work::Copy { .. } | Work::Set { .. } | Work::Transaction(_) | Work::Name(_) => &[],
         }
     }
 
@@ -574,7 +686,10 @@ impl<'s> Query<'s> {
             Work::Rows { workspace, .. } | Work::Copy { workspace, .. } => workspace.reset(),
             Work::Write { write, .. } => write.reset(),
             Work::Analyze(analyze) => analyze.reset(),
-            Work::Set { .. } | Work::Transaction(_) => {}
+            Work::Set { .. } | Work::Transaction(_) | Work::Name(_) => {}
+        }
+        if let Some((_, workspace)) = &mut self.arguments {
+            workspace.reset();
         }
     }
 
@@ -658,6 +773,10 @@ impl<'s> Query<'s> {
         let transaction = connection.state();
         statement.deadline.begin(connection.session());
         connection.progress_now().begin();
+        let values = match &self.arguments {
+            None => values,
+            Some((plan, workspace)) => self.arguments(plan, workspace, values)?,
+        };
         let (execution, tag, rows_count) = match &self.work {
             Work::Rows { plan, workspace, tag } => (Some(self.begin(plan, workspace, values)?), *tag, 0),
             Work::Copy { plan, workspace, target } => {
@@ -681,6 +800,10 @@ impl<'s> Query<'s> {
                 (None, *tag, 0)
             }
             Work::Transaction(asked) => (None, transaction.apply(*asked)?, 0),
+            Work::Name(naming) => {
+                transaction.admit()?;
+                (None, naming.run(connection)?, 0)
+            }
             Work::Write { write, verb, tag } => {
                 let rows_count = guarded(|| write.run(verb, statement, values))?;
                 (None, *tag, rows_count)
@@ -710,6 +833,62 @@ impl<'s> Query<'s> {
             let execution = workspace.execute_with(plan, values, tables, is_cancelled);
             execution.map_err(|error| statement.failed(error))
         })
+    }
+}
+
+impl<'s> Query<'s> {
+    /// The values of an `EXECUTE`, computed with these values for its own parameters.
+    fn arguments<'r>(
+        &'r self,
+        plan: &'r PhysicalPlan<'s>,
+        workspace: &'r Workspace<'s>,
+        values: &'r [Value<'r>],
+    ) -> Result<&'r [Value<'r>], Error> {
+        let refused = |_| self.statement.refused();
+        let execution = Some(self.begin(plan, workspace, values)?);
+        let mut rows = Rows::new(execution, StatementKind::Query, "SELECT", 0, self.statement);
+        let made = self.run.alloc_slice_fill(plan.columns().len(), Value::Null).map_err(refused)?;
+        if let Some(row) = rows.next_row()? {
+            for (index, value) in made.iter_mut().enumerate() {
+                *value = copied(row.value(index), &self.run).map_err(refused)?;
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// The value with its bytes in an arena.
+fn copied<'r>(value: Value<'_>, arena: &'r Arena) -> Result<Value<'r>, AllocError> {
+    if let Some(value) = value.without_bytes() {
+        return Ok(value);
+    }
+    let ty = value.ty();
+    let mut bytes: Vec<'r, u8> = Vec::with_capacity_in(row_bytes(&value), arena)?;
+    encode_row(value, &mut |piece: &[u8]| bytes.extend_from_slice(piece))?;
+    let bytes: &'r [u8] = bytes.into_slice();
+    // What was encoded is decoded.
+    Ok(decode_row(bytes, ty).map_or(Value::Null, |(value, _)| value))
+}
+
+impl Naming<'_> {
+    /// Does it, and gives the command tag.
+    fn run(&self, connection: &Connection) -> Result<&'static str, Error> {
+        let named = connection.named();
+        match *self {
+            Naming::Prepare { name, text, start, types } => {
+                named.check_free(name)?;
+                let budget = named.budget(connection.session().prepared_memory_bytes())?;
+                let source = Source { text, takes_parameters: true, parameter_types: types };
+                let made = connection.made_for().unwrap_or(Made::NOTHING);
+                let plan = KeptPlan::new(source, connection, made, budget);
+                named.add(name, plan.map_err(|error| error.moved(start))?)?;
+                Ok("PREPARE")
+            }
+            Naming::Deallocate(name) => {
+                named.remove(name)?;
+                Ok(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" })
+            }
+        }
     }
 }
 

@@ -28,6 +28,7 @@
 //! read: they do nest natively, [`NESTING_MAX`] deep at most.
 
 mod aggregate;
+pub(crate) mod argument;
 mod assign;
 mod build;
 mod calls;

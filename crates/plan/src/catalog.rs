@@ -4,6 +4,7 @@
 //! what it found; answers are written into the statement's plan arena and live as long as the plan.
 
 use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::Type;
 
 use crate::Span;
 use crate::expr::Column;
@@ -54,6 +55,11 @@ pub trait Catalog {
     /// runs. Where not, a parameter is an error (42P02).
     fn takes_parameters(&self) -> bool {
         false
+    }
+
+    /// The types that are declared for the first parameters; [`Type::Unknown`] where their places tell.
+    fn parameter_types(&self) -> &[Type] {
+        &[]
     }
 
     /// Gives the name of every table and view to `visit`, for "did you mean" in errors.

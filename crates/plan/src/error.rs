@@ -323,6 +323,13 @@ pub enum ParameterProblem {
     TooMany,
     /// Nothing tells its type (42P18).
     Undecided,
+    /// A value of `EXECUTE` becomes one of the parameter's type only by a written cast, or not at all (42804).
+    NotCoercible {
+        /// Its type.
+        found: Type,
+        /// The parameter's.
+        wanted: Type,
+    },
     /// Two places ask for different types (42P08).
     Inconsistent {
         /// What the first one asks for.
@@ -545,6 +552,9 @@ impl Error<'_> {
             Error::Definition { problem, table, .. } => problem.hint(table),
             Error::Value { ref cause, .. } => cause.hint().map(Hint::Text),
             Error::Parameter { problem: ParameterProblem::Undefined | ParameterProblem::TooMany, .. } => None,
+            Error::Parameter { problem: ParameterProblem::NotCoercible { .. }, .. } => {
+                Some(Hint::Text("you will need to rewrite or cast the expression"))
+            }
             Error::Parameter { problem: ParameterProblem::Mixed, .. } => {
                 Some(Hint::Text("write either $1 or $name for all of them"))
             }
@@ -632,6 +642,7 @@ impl ParameterProblem {
         match self {
             ParameterProblem::Undefined => "42P02",
             ParameterProblem::Mixed => "42601",
+            ParameterProblem::NotCoercible { .. } => "42804",
             ParameterProblem::TooMany => "54000",
             ParameterProblem::Undecided => "42P18",
             ParameterProblem::Inconsistent { .. } => "42P08",
@@ -641,6 +652,13 @@ impl ParameterProblem {
     fn write(self, f: &mut fmt::Formatter<'_>, number: u32, name: &str) -> fmt::Result {
         match self {
             ParameterProblem::Undefined => f.write_str("there is no parameter ")?,
+            ParameterProblem::NotCoercible { found, wanted } => {
+                let (found, wanted) = (found.name(), wanted.name());
+                return write!(
+                    f,
+                    "parameter ${number} of type {found} cannot be coerced to the expected type {wanted}"
+                );
+            }
             ParameterProblem::Undecided => f.write_str("could not determine data type of parameter ")?,
             ParameterProblem::Inconsistent { .. } => {
                 f.write_str("inconsistent types deduced for parameter ")?;

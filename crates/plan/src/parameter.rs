@@ -47,13 +47,14 @@ impl<'a> Parameters<'a> {
     /// Of a statement that has none.
     pub(crate) const NONE: Parameters<'static> = Parameters { types: &[], names: &[], numbers: &[] };
 
-    /// Those of the statement below `root`; none if it takes none.
+    /// Those of the statement below `root`, and those of the types that are `declared`; none if it takes none.
     ///
     /// # Errors
     /// 42P02 for a number that is none, 42601 where numbers and names are mixed, 54000 for too many names; `OutOfMemory`.
     pub(crate) fn of<'q: 'a>(
         root: &'q Node<'q>,
         takes_parameters: bool,
+        declared: &[Type],
         arena: &'a Arena,
     ) -> Result<Parameters<'a>, Error<'a>> {
         if !takes_parameters {
@@ -74,8 +75,10 @@ impl<'a> Parameters<'a> {
             0 => (&[] as &[_], &[] as &[_]),
             _ => named(root, places_count, arena)?,
         };
-        let count = names.len().max(highest as usize);
-        let types = arena.alloc_slice_fill_with(count, |_| Cell::new(Type::Unknown))?;
+        let count = names.len().max(highest as usize).max(declared.len());
+        let types = arena.alloc_slice_fill_with(count, |index| {
+            Cell::new(declared.get(index).map_or(Type::Unknown, |ty| without_digits(*ty)))
+        })?;
         Ok(Parameters { types, names, numbers })
     }
 
@@ -120,7 +123,7 @@ impl<'a> Parameters<'a> {
     /// # Errors
     /// 42P08 when it has another type already.
     pub(crate) fn decide(&self, number: u32, wanted: Type, span: Span) -> Result<Type, Error<'a>> {
-        let wanted = if matches!(wanted, Type::Decimal { .. }) { Type::Numeric } else { wanted };
+        let wanted = without_digits(wanted);
         let fails = |problem| Err(error(problem, number, self.name(number), span));
         let Some(cell) = self.cell(number) else { return fails(ParameterProblem::Undefined) };
         match cell.get() {
@@ -146,6 +149,11 @@ impl<'a> Parameters<'a> {
 
 fn error<'a>(problem: ParameterProblem, number: u32, name: &'a str, span: Span) -> Error<'a> {
     Error::Parameter { problem, number, name, span }
+}
+
+/// The type of a parameter that is to be of the type `ty`.
+fn without_digits(ty: Type) -> Type {
+    if matches!(ty, Type::Decimal { .. }) { Type::Numeric } else { ty }
 }
 
 /// Whether what stands behind a `$` is a name.
@@ -236,18 +244,31 @@ mod tests {
         let budget = Budget::unlimited("test").unwrap();
         let arena = Arena::new(&budget);
         let tree = cofferdam_sql::parse("SELECT $zeta, $a + $zeta, $B WHERE $a", &arena).unwrap();
-        let parameters = Parameters::of(tree.root(), true, &arena).unwrap();
+        let parameters = Parameters::of(tree.root(), true, &[], &arena).unwrap();
         assert_eq!(parameters.names(), ["zeta", "a", "B"]);
         for (name, number) in [("zeta", Some(1)), ("a", Some(2)), ("B", Some(3)), ("b", None), ("A", None)] {
             assert_eq!(parameters.number(name, SPAN).ok(), number, "{name}");
         }
         let error = parameters.decided(&arena).unwrap_err();
         assert_eq!(error.to_string(), "could not determine data type of parameter $zeta");
-        assert!(Parameters::of(tree.root(), false, &arena).unwrap().number("a", SPAN).is_err());
+        assert!(Parameters::of(tree.root(), false, &[], &arena).unwrap().number("a", SPAN).is_err());
         for mixed in ["SELECT $1, $a", "SELECT $a, $1"] {
             let tree = cofferdam_sql::parse(mixed, &arena).unwrap();
-            let error = Parameters::of(tree.root(), true, &arena).unwrap_err();
+            let error = Parameters::of(tree.root(), true, &[], &arena).unwrap_err();
             assert_eq!((error.sqlstate(), error.span().unwrap().start), ("42601", 11), "{mixed}");
         }
+    }
+
+    /// Aim: declared types hold whatever the places say, also of parameters that stand nowhere.
+    #[test]
+    fn declared_types_come_first() {
+        let budget = Budget::unlimited("test").unwrap();
+        let arena = Arena::new(&budget);
+        let tree = cofferdam_sql::parse("SELECT $1, $2", &arena).unwrap();
+        let declared = [Type::Date, Type::Unknown, Type::Decimal { precision: 5, scale: 2 }];
+        let parameters = Parameters::of(tree.root(), true, &declared, &arena).unwrap();
+        assert_eq!(parameters.decide(1, Type::Text, SPAN).unwrap_err().sqlstate(), "42P08");
+        assert_eq!(parameters.decide(2, Type::Text, SPAN).unwrap(), Type::Text);
+        assert_eq!(parameters.decided(&arena).unwrap(), [Type::Date, Type::Text, Type::Numeric]);
     }
 }

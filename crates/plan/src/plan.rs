@@ -4,13 +4,15 @@ use std::cell::Cell;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Stage};
-use cofferdam_sql::views::forms::{self, Copy, Delete, DropTable, Explain, FormRef, Insert, Update};
+use cofferdam_sql::views::forms::{
+    self, Copy, Delete, DropTable, Execute, Explain, FormRef, Insert, Prepare, Update,
+};
 use cofferdam_sql::views::{Query, Row, Statement};
 use cofferdam_types::{Type, Value};
 
 use crate::Span;
 use crate::binder::insert::{InsertTarget, check_width};
-use crate::binder::{Binder, define, index, transaction, view};
+use crate::binder::{Binder, argument, define, index, transaction, view};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::explain::{
@@ -40,7 +42,8 @@ pub fn plan_query<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let parameters = Parameters::of(query.node(), catalog.takes_parameters(), arena)?;
+    let parameters =
+        Parameters::of(query.node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let logical = Binder::bind(query, catalog, parameters, arena)?;
     finish(logical, None, parameters, catalog, arena)
 }
@@ -56,7 +59,8 @@ pub fn plan_insert<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let parameters = Parameters::of(insert.form().node(), catalog.takes_parameters(), arena)?;
+    let parameters =
+        Parameters::of(insert.form().node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let target = InsertTarget::bind(insert, catalog, parameters, arena)?;
     let logical = Binder::bind_insert(insert, &target, catalog, arena)?;
     finish(logical, Some(target.sink()), parameters, catalog, arena)
@@ -101,7 +105,8 @@ pub fn plan_update<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let parameters = Parameters::of(update.form().node(), catalog.takes_parameters(), arena)?;
+    let parameters =
+        Parameters::of(update.form().node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let (logical, sink) = Binder::bind_update(update, catalog, parameters, arena)?;
     finish(logical, Some(sink), parameters, catalog, arena)
 }
@@ -116,9 +121,51 @@ pub fn plan_delete<'a, 'q: 'a>(
     arena: &'a Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     arena.budget().set_stage(&BIND);
-    let parameters = Parameters::of(delete.form().node(), catalog.takes_parameters(), arena)?;
+    let parameters =
+        Parameters::of(delete.form().node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let (logical, sink) = Binder::bind_delete(delete, catalog, parameters, arena)?;
     finish(logical, Some(sink), parameters, catalog, arena)
+}
+
+/// The plan of the values of an `EXECUTE`, in `arena`: one row, whose columns are of these types.
+///
+/// # Errors
+/// Whatever is wrong with a value; 42804 for one that does not become one of its type in an assignment; [`Error::OutOfMemory`].
+pub fn plan_arguments<'a, 'q: 'a>(
+    execute: Execute<'q>,
+    types: &[Type],
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let node = execute.form().node();
+    let parameters = Parameters::of(node, catalog.takes_parameters(), catalog.parameter_types(), arena)?;
+    let row = argument::bind(execute.values(), types, parameters, arena)?;
+    let columns =
+        arena.alloc_slice_from_iter(types.iter().map(|ty| Column { name: "parameter", ty: *ty }))?;
+    let kind = OperatorKind::Values { rows: arena.alloc_slice_copy(&[row])? };
+    let values = Operator { kind, columns, rows_estimate: 1, bytes_estimate: 0 };
+    Ok(PhysicalPlan {
+        operators: arena.alloc_slice_copy(&[values])?,
+        parameters: parameters.decided(arena)?,
+        parameter_names: parameters.names(),
+    })
+}
+
+/// The types that a `PREPARE` declares for its parameters, in `arena`; [`Type::Unknown`] for `unknown`, which is told by its places.
+///
+/// # Errors
+/// 42704 for a name that no type has, 0A000 for types that are not here; [`Error::OutOfMemory`].
+pub fn bind_parameter_types<'a, 'q: 'a>(
+    prepare: Prepare<'q>,
+    arena: &'a Arena,
+) -> Result<&'a [Type], Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let mut types: Vec<'a, Type> = Vec::new_in(arena);
+    for name in prepare.types() {
+        types.push(argument::declared_type(name)?)?;
+    }
+    Ok(types.into_slice())
 }
 
 /// The last steps of a plan: every parameter has its type now.

@@ -14,6 +14,7 @@ mod index_reads;
 mod introspect;
 mod key_filters;
 mod memory;
+mod named;
 mod plan_cache;
 mod prepared;
 mod scripts;

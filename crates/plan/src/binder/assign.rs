@@ -71,7 +71,7 @@ impl<'a> Target<'a> {
 }
 
 /// Whether a value of one type may stand for one of another in an assignment.
-fn is_assignable(from: Type, to: Type) -> bool {
+pub(super) fn is_assignable(from: Type, to: Type) -> bool {
     matches!(cast_context(from, to), Some(CastContext::Implicit | CastContext::Assignment))
 }
 
