@@ -125,6 +125,18 @@ impl<'c> Appender<'c> {
     /// Puts a row behind those that there are. It need not be in the table before [`Appender::flush`], so that what is wrong with a row
     /// may come to light with a later one.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut appender = connection.appender("t")?;
+    /// appender.append((1, "one"))?;
+    /// assert_eq!(appender.append([2]).unwrap_err().sqlstate(), "08P01");
+    /// assert_eq!(appender.finish()?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// 08P01 for more or fewer values than columns; what is wrong with the rows of a block, of which none is in the table then;
     /// [`Error::OutOfMemory`]. After an error of a block all that is left is to drop the appender.
@@ -139,6 +151,21 @@ impl<'c> Appender<'c> {
     }
 
     /// Has all rows so far go to the table; others see them when the transaction is committed.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let transaction = connection.transaction()?;
+    /// let mut appender = connection.appender("t")?;
+    /// appender.append((1, "one"))?;
+    /// appender.flush()?;
+    /// assert_eq!(connection.query_row("SELECT count(*) FROM t", |row| row.get::<i64>(0))?, 1);
+    /// drop(appender);
+    /// transaction.commit()?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Appender::append`].
@@ -166,6 +193,19 @@ impl<'c> Appender<'c> {
 
     /// Has the last rows go to the table, commits the transaction if it is the appender's own, and gives the number of rows.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut appender = connection.appender("t")?;
+    /// for n in 0..1000 {
+    ///     appender.append((n, "many"))?;
+    /// }
+    /// assert_eq!(appender.finish()?, 1000);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Appender::append`] and [`Transaction::commit`]; in a transaction of its own no row is in the table then.
     pub fn finish(mut self) -> Result<u64, Error> {
@@ -177,6 +217,18 @@ impl<'c> Appender<'c> {
     }
 
     /// The budget that pays for rows that have not gone to the table.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut appender = connection.appender("t")?;
+    /// let before = appender.budget().used();
+    /// appender.append((1, "a long text".repeat(100)))?;
+    /// assert!(appender.budget().used() > before);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn budget(&self) -> &Budget {
         &self.pending.budget
     }

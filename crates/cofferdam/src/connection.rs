@@ -34,6 +34,18 @@ use crate::watch::{Canceller, ProgressHandler, Watch};
 /// fails, the others are refused until `ROLLBACK`. A transaction sees what was committed when it began, and its own changes;
 /// of two that change the same row the first to commit wins, and the other's commit is [`Error::Retry`]. What `COMMIT` has
 /// acknowledged is on disk.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// connection.execute_batch("CREATE TABLE t (n integer); BEGIN; INSERT INTO t VALUES (1)")?;
+/// connection.execute("INSERT INTO t VALUES (1 / 0)").unwrap_err();
+/// assert_eq!(connection.execute("SELECT 1").unwrap_err().sqlstate(), "25P02");
+/// connection.execute("ROLLBACK")?;
+/// assert_eq!(connection.query_row("SELECT count(*) FROM t", |row| row.get::<i64>(0))?, 0);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     database: Database,
@@ -56,6 +68,16 @@ impl Connection {
     }
 
     /// The database.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let another = connection.database().connect()?;
+    /// connection.execute("CREATE TABLE t (n integer)")?;
+    /// assert_eq!(another.execute("INSERT INTO t VALUES (1)")?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn database(&self) -> &Database {
         &self.database
     }
@@ -264,6 +286,15 @@ impl Connection {
 
     /// As [`Connection::query_row`], with values for parameters.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let sum: i32 = connection.query_row_with("SELECT $1 + $2::integer", (40, 2), |row| row.get(0))?;
+    /// assert_eq!(sum, 42);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Connection::query_row`] and [`Connection::query_with`].
     pub fn query_row_with<T>(
@@ -276,6 +307,16 @@ impl Connection {
     }
 
     /// As [`Connection::execute`], with values for parameters.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// assert_eq!(connection.execute_with("INSERT INTO t VALUES ($1, $2)", (1, "one"))?, 1);
+    /// assert_eq!(connection.execute_with("DELETE FROM t WHERE n = $1", [2])?, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Connection::query_with`].
@@ -307,6 +348,19 @@ impl Connection {
 
     /// Puts many rows into the table of this name, in bounded memory: see [`Appender`]. The name is taken as it is written, without folding.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut appender = connection.appender("t")?;
+    /// appender.append((1, Some("one")))?;
+    /// appender.append((2, None::<&str>))?;
+    /// assert_eq!(appender.finish()?, 2);
+    /// assert_eq!(connection.appender("T").unwrap_err().sqlstate(), "42P01");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// 42P01 when there is no such table; [`Error::OutOfMemory`].
     pub fn appender(&self, table: &str) -> Result<Appender<'_>, Error> {
@@ -314,6 +368,18 @@ impl Connection {
     }
 
     /// The same for some columns of the table, in this order; the others have their defaults.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text DEFAULT 'none')")?;
+    /// let mut appender = connection.appender_of("t", &["n"])?;
+    /// appender.append([7])?;
+    /// appender.finish()?;
+    /// assert_eq!(connection.query_row("SELECT s FROM t", |row| row.get::<String>(0))?, "none");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Connection::appender`]; 42703 when there is no such column, 42701 for one that comes twice.
@@ -333,6 +399,18 @@ impl Connection {
 
     /// Begins a transaction that is rolled back when the value goes, unless it is committed.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let transaction = connection.transaction()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// drop(transaction);
+    /// assert_eq!(connection.query_row("SELECT count(*) FROM t", |row| row.get::<i64>(0))?, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// 25001 when the connection is in one already; [`Error::OutOfMemory`].
     pub fn transaction(&self) -> Result<Transaction<'_>, Error> {
@@ -340,6 +418,17 @@ impl Connection {
     }
 
     /// The same of a transaction that changes nothing (25006): it sees the tables as they were when it began.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let transaction = connection.read_transaction()?;
+    /// assert_eq!(connection.execute("INSERT INTO t VALUES (1, 'one')").unwrap_err().sqlstate(), "25006");
+    /// transaction.rollback()?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Connection::transaction`].
@@ -369,6 +458,16 @@ impl Connection {
     }
 
     /// How long statements may run.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// assert_eq!(connection.statement_timeout(), None);
+    /// connection.execute("SET statement_timeout = '1.5s'")?;
+    /// assert_eq!(connection.statement_timeout().map(|time| time.as_millis()), Some(1500));
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn statement_timeout(&self) -> Option<Duration> {
         Some(self.session.statement_timeout_ms()).filter(|ms| *ms > 0).map(Duration::from_millis)
     }

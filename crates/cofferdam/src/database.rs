@@ -20,6 +20,16 @@ use crate::plan_cache::{PlanCache, PlanCacheCounts};
 use crate::stored::{StoreSlot, sizes};
 
 /// A database. Clones are handles to the same one; it closes with its last handle.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let database = Database::open_in_memory(Options::new())?;
+/// let same = database.clone();
+/// database.connect()?.execute("CREATE TABLE t (n integer)")?;
+/// assert_eq!(same.connect()?.execute("INSERT INTO t VALUES (1)")?, 1);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Database {
     /// What `memory_limit` limits: the root of a tree, or a node below the parent that the options name.
@@ -99,6 +109,17 @@ impl Database {
 
     /// A database that is gone when its last handle is. Its tables are in memory, under its limit: what does not fit is
     /// [`Error::OutOfMemory`]. Those who write flush and compact, unless the options name a worker that databases share.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new())?;
+    /// let connection = database.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer)")?;
+    /// assert_eq!(connection.execute("INSERT INTO t SELECT * FROM generate_series(1, 100)")?, 100);
+    /// assert!(Database::open_in_memory(Options::new().memory_limit(1)).unwrap_err().out_of_memory().is_some());
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when the limit is below the few KiB that the tree of budgets itself needs.
@@ -189,6 +210,16 @@ impl Database {
 
     /// The budget whose limit is the setting `memory_limit`: the root `process` of a tree of the database's own, or the
     /// node `db` below the parent in the options. [`Budget::memory_tree`] shows who holds what below it.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new())?;
+    /// let service = Database::open_in_memory(Options::new().memory_limit(1 << 20).parent(database.budget()))?;
+    /// assert_eq!((database.budget().limit(), service.budget().limit()), (256 << 20, 1 << 20));
+    /// assert!(database.budget().used() >= service.budget().used());
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
@@ -218,6 +249,17 @@ impl Database {
 
     /// The budget `untracked` that [`Options::untracked`] guarantees something to. What the program takes from elsewhere is charged
     /// there by the program itself.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().untracked(64 << 10))?;
+    /// let mine = database.untracked().expect("asked for above");
+    /// mine.charge(1000).expect("guaranteed");
+    /// assert!(mine.used() >= 1000);
+    /// mine.release(1000);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn untracked(&self) -> Option<&Budget> {
         self.untracked.as_ref()
     }
@@ -246,11 +288,38 @@ impl Database {
     }
 
     /// What its temporary files have and had.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().memory_limit(2 << 20))?;
+    /// let connection = database.connect()?;
+    /// connection.execute("SELECT n FROM generate_series(1, 200000) AS t(n) ORDER BY -n")?;
+    /// let counts = database.temporary_counts();
+    /// assert!(counts.bytes_total > 0 && counts.bytes_now == 0, "{counts:?}");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn temporary_counts(&self) -> SpillCounts {
         self.spill.as_ref().map_or(SpillCounts::default(), SpillSpace::counts)
     }
 
     /// Gives every temporary file that is there to `visit`; no statement makes or writes one meanwhile.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().memory_limit(2 << 20))?;
+    /// let connection = database.connect()?;
+    /// let sql = "SELECT n FROM generate_series(1, 200000) AS t(n) ORDER BY -n";
+    /// connection.query(sql, |rows| {
+    ///     rows.next_row()?;
+    ///     let mut bytes = 0;
+    ///     database.for_each_temporary_file(|file| bytes += file.bytes);
+    ///     assert!(bytes > 0);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn for_each_temporary_file(&self, visit: impl FnMut(TemporaryFile<'_>)) {
         if let Some(space) = &self.spill {
             space.for_each_file(visit);
@@ -268,6 +337,16 @@ impl Database {
     }
 
     /// How many threads a statement may use at most.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new())?;
+    /// assert_eq!(database.threads().get(), 1);
+    /// database.connect()?.execute("SET threads = 4")?;
+    /// assert_eq!(database.threads().get(), 4);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn threads(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.threads.load(Ordering::Relaxed)).unwrap_or(NonZeroUsize::MIN)
     }

@@ -58,6 +58,16 @@ pub enum Error {
 const _: () = assert!(size_of::<Error>() <= 1024);
 
 /// What is wrong, as values.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let error = connection.execute("SELECT 1 +").unwrap_err();
+/// let cofferdam::Error::Input(fault) = error else { panic!("the statement is wrong") };
+/// assert!(fault.message().starts_with("syntax error at the end"));
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     sqlstate: &'static str,
@@ -67,6 +77,18 @@ pub struct Fault {
 }
 
 /// What the caller can do about an error.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// use cofferdam::Remedy;
+///
+/// let remedy = |sql: &str| connection.execute(sql).map_err(|error| error.remedy());
+/// assert_eq!(remedy("SELECT nothing"), Err(Remedy::FixInput));
+/// assert_eq!(remedy("SELECT repeat('x', 1000000000)"), Err(Remedy::GiveMemory));
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Correct the statement, the value or the file.
@@ -85,6 +107,15 @@ pub enum Remedy {
 
 impl Error {
     /// The five characters that SQL clients tell errors apart by.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// assert_eq!(connection.execute("SELECT 1 / 0").unwrap_err().sqlstate(), "22012");
+    /// assert_eq!(connection.execute("TABLE missing").unwrap_err().sqlstate(), "42P01");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn sqlstate(&self) -> &'static str {
         self.fault().map_or("53200", |fault| fault.sqlstate)
     }
@@ -102,6 +133,17 @@ impl Error {
     }
 
     /// What the caller can do.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// match connection.execute("SELECT 1 / 0").unwrap_err().remedy() {
+    ///     cofferdam::Remedy::Retry => panic!("would fail again"),
+    ///     remedy => assert_eq!(remedy, cofferdam::Remedy::FixInput),
+    /// }
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn remedy(&self) -> Remedy {
         match self {
             Error::Input(_) => Remedy::FixInput,
@@ -114,11 +156,31 @@ impl Error {
     }
 
     /// The part of the statement's text that the error is about, in bytes.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let sql = "SELECT 1, missing";
+    /// let span = connection.execute(sql).unwrap_err().span().expect("a name has a place");
+    /// assert_eq!(&sql[span.start as usize..][..span.len as usize], "missing");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn span(&self) -> Option<Span> {
         self.fault().and_then(|fault| fault.span)
     }
 
     /// What would help, where something would; prints as a sentence without its stop.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE people (name text)")?;
+    /// let error = connection.execute("SELECT nmae FROM people").unwrap_err();
+    /// assert_eq!(error.hint().expect("there is one").to_string(), "did you mean name?");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn hint(&self) -> Option<impl Display + '_> {
         let hint = match self {
             Error::OutOfMemory(record) => memory_hint(record),
@@ -128,6 +190,16 @@ impl Error {
     }
 
     /// Who asked for how much, who refused and who holds it, when memory ran out.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new().memory_limit(1 << 20))?.connect()?;
+    /// let error = connection.execute("SELECT repeat('x', 10000000)").unwrap_err();
+    /// let record = error.out_of_memory().expect("1 MiB is not enough");
+    /// assert!(record.asked_bytes() > 0 && record.used_bytes() <= record.limit_bytes());
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn out_of_memory(&self) -> Option<&OutOfMemory> {
         match self {
             Error::OutOfMemory(record) => Some(record),
@@ -304,6 +376,15 @@ impl Fault {
     }
 
     /// The message, at most 255 bytes.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let cofferdam::Error::Input(fault) = connection.execute("SELECT 1 / 0").unwrap_err() else { panic!() };
+    /// assert_eq!(fault.message(), "division by zero");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn message(&self) -> &str {
         self.message.as_str()
     }

@@ -49,6 +49,17 @@ pub trait FromValue<'r>: Sized {
 }
 
 /// Why a value cannot be read as a type.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let error = connection.query_row("SELECT NULL::integer", |row| row.get::<i32>(0)).unwrap_err();
+/// assert_eq!(error.sqlstate(), "22002");
+/// let none = connection.query_row("SELECT NULL::integer", |row| row.get::<Option<i32>>(0))?;
+/// assert_eq!(none, None);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// It is NULL, and the type is no `Option`.
@@ -60,6 +71,17 @@ pub enum Mismatch {
 }
 
 /// What names a column of an answer: its position from 0, or its name, of which the first column that has it is meant.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let same = connection.query_row("SELECT 7 AS n", |row| Ok(row.get::<i32>(0)? == row.get::<i32>("n")?))?;
+/// assert!(same);
+/// let error = connection.query_row("SELECT 7 AS n", |row| row.get::<i32>("m")).unwrap_err();
+/// assert_eq!(error.sqlstate(), "42703");
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 pub trait ColumnIndex {
     /// The position of the column.
     ///

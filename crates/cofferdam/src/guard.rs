@@ -56,6 +56,18 @@ impl<'c> Transaction<'c> {
 
     /// Makes what the transaction did last.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let transaction = connection.transaction()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// transaction.commit()?;
+    /// assert_eq!(connection.execute("TABLE t")?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// 25P02 when a statement of it has failed: all of it is rolled back then; 40001 when another transaction has changed the same
     /// rows; what the store refuses.
@@ -73,6 +85,18 @@ impl<'c> Transaction<'c> {
 
     /// Forgets what the transaction did.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let transaction = connection.transaction()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// transaction.rollback()?;
+    /// assert_eq!(connection.execute("TABLE t")?, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// None today; dropping it does the same.
     pub fn rollback(mut self) -> Result<(), Error> {
@@ -81,6 +105,20 @@ impl<'c> Transaction<'c> {
     }
 
     /// A point that the transaction can go back to.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut transaction = connection.transaction()?;
+    /// let savepoint = transaction.savepoint()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// drop(savepoint);
+    /// transaction.commit()?;
+    /// assert_eq!(connection.execute("TABLE t")?, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// 25P02 in a failed transaction; [`Error::OutOfMemory`].
@@ -108,6 +146,21 @@ impl Drop for Transaction<'_> {
 
 /// A point in a transaction, from [`Transaction::savepoint`]. What is done from there on is forgotten when it is dropped, and stays in
 /// the transaction when it is released. It is also the way back from a statement that has failed.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// connection.execute("CREATE TABLE t (n integer, s text)")?;
+/// let mut transaction = connection.transaction()?;
+/// connection.execute("INSERT INTO t VALUES (1, 'kept')")?;
+/// let savepoint = transaction.savepoint()?;
+/// connection.execute("INSERT INTO t VALUES (1 / 0, 'wrong')").unwrap_err();
+/// drop(savepoint);
+/// transaction.commit()?;
+/// assert_eq!(connection.execute("TABLE t")?, 1);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Savepoint<'t> {
     connection: &'t Connection,
@@ -123,6 +176,20 @@ impl<'t> Savepoint<'t> {
 
     /// Keeps what was done since, as part of the transaction.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut transaction = connection.transaction()?;
+    /// let savepoint = transaction.savepoint()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// savepoint.release()?;
+    /// transaction.commit()?;
+    /// assert_eq!(connection.execute("TABLE t")?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// 25P02 when a statement has failed since; what was done since is forgotten then, and the transaction goes on.
     pub fn release(mut self) -> Result<(), Error> {
@@ -134,6 +201,20 @@ impl<'t> Savepoint<'t> {
 
     /// Forgets what was done since. The transaction goes on, even if a statement had failed.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut transaction = connection.transaction()?;
+    /// let savepoint = transaction.savepoint()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'one')")?;
+    /// savepoint.rollback()?;
+    /// transaction.commit()?;
+    /// assert_eq!(connection.execute("TABLE t")?, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of the store; the transaction has failed then.
     pub fn rollback(mut self) -> Result<(), Error> {
@@ -142,6 +223,23 @@ impl<'t> Savepoint<'t> {
     }
 
     /// A point behind this one.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut transaction = connection.transaction()?;
+    /// let mut outer = transaction.savepoint()?;
+    /// connection.execute("INSERT INTO t VALUES (1, 'outer')")?;
+    /// let inner = outer.savepoint()?;
+    /// connection.execute("INSERT INTO t VALUES (2, 'inner')")?;
+    /// inner.rollback()?;
+    /// outer.release()?;
+    /// transaction.commit()?;
+    /// assert_eq!(connection.execute("TABLE t")?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Transaction::savepoint`].

@@ -63,6 +63,14 @@ impl Default for Options {
 
 impl Options {
     /// A limit of 256 MiB, one thread, a tree of budgets of its own, a worker of its own where there is room for it.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new())?;
+    /// assert_eq!((database.budget().limit(), database.threads().get()), (256 << 20, 1));
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub const fn new() -> Options {
         Options {
             memory_limit_bytes: MEMORY_LIMIT_DEFAULT_BYTES,
@@ -78,18 +86,46 @@ impl Options {
     }
 
     /// All that the database may take, in bytes; the setting `memory_limit`.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().memory_limit(4 << 20))?;
+    /// let limit: String = database.connect()?.query_row("SHOW memory_limit", |row| row.get(0))?;
+    /// assert_eq!(limit, "4.0 MiB");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub const fn memory_limit(mut self, bytes: u64) -> Options {
         self.memory_limit_bytes = bytes;
         self
     }
 
     /// How many threads one statement may use at most; the setting `threads`. Statements use one thread today.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let two = NonZeroUsize::new(2).expect("not 0");
+    /// assert_eq!(Database::open_in_memory(Options::new().threads(two))?.threads(), two);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub const fn threads(mut self, threads: NonZeroUsize) -> Options {
         self.threads = threads;
         self
     }
 
     /// Puts the database's budget below `parent`, so that several databases share one limit.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let process = Database::open_in_memory(Options::new().memory_limit(16 << 20))?;
+    /// let tenant = Options::new().memory_limit(2 << 20).parent(process.budget());
+    /// let tenants = [Database::open_in_memory(tenant.clone())?, Database::open_in_memory(tenant)?];
+    /// assert!(tenants.iter().all(|tenant| tenant.budget().limit_on_path() == 2 << 20));
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn parent(mut self, parent: &Budget) -> Options {
         self.parent = Some(parent.clone());
         self
@@ -97,6 +133,15 @@ impl Options {
 
     /// Guarantees so many bytes of the limit to [`Database::untracked`](crate::Database::untracked), for what the program takes
     /// from elsewhere; the database is sized for the rest.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().memory_limit(4 << 20).untracked(1 << 20))?;
+    /// let untracked = database.untracked().expect("asked for above");
+    /// assert_eq!(untracked.limit(), 1 << 20);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub const fn untracked(mut self, bytes: u64) -> Options {
         self.untracked_bytes = bytes;
         self
@@ -105,6 +150,16 @@ impl Options {
     /// Where statements write what does not fit into memory; the setting `temp_directory`. `None` lets them write nothing, and fail
     /// where memory does not suffice. Without this it is `tmp` in the directory of the database, and of a database in
     /// memory the directory that the system has for such files: that of `TMPDIR`, `/var/tmp`, or the system's default.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let options = Options::new().memory_limit(1 << 20).temp_directory(None);
+    /// let connection = Database::open_in_memory(options)?.connect()?;
+    /// let error = connection.execute("SELECT n FROM generate_series(1, 200000) AS t(n) ORDER BY -n").unwrap_err();
+    /// assert_eq!(error.sqlstate(), "53200");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn temp_directory(mut self, path: Option<&Path>) -> Options {
         self.temp_directory = match path {
             Some(path) => TempDirectory::At(path.to_path_buf()),
@@ -114,6 +169,16 @@ impl Options {
     }
 
     /// How many bytes of temporary files there may be at once; the setting `max_temp_directory_size`. Without this any number.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let options = Options::new().memory_limit(1 << 20).max_temp_directory_size(64 << 10);
+    /// let connection = Database::open_in_memory(options)?.connect()?;
+    /// let error = connection.execute("SELECT n FROM generate_series(1, 200000) AS t(n) ORDER BY -n").unwrap_err();
+    /// assert_eq!(error.sqlstate(), "53400");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub const fn max_temp_directory_size(mut self, bytes: u64) -> Options {
         self.max_temp_bytes = bytes;
         self
@@ -121,6 +186,18 @@ impl Options {
 
     /// What plans may take that are kept for statements that come again, in bytes, of which a 32nd part of the memory limit counts at most;
     /// the setting `plan_cache_size`. 1 MiB without this; 0 for none.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let database = Database::open_in_memory(Options::new().plan_cache_size(0))?;
+    /// let connection = database.connect()?;
+    /// for _ in 0..3 {
+    ///     connection.execute("SELECT 1")?;
+    /// }
+    /// assert_eq!(database.plan_cache_counts().plans_count, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub const fn plan_cache_size(mut self, bytes: u64) -> Options {
         self.plan_cache_bytes = bytes;
         self
@@ -128,6 +205,19 @@ impl Options {
 
     /// Where the directory of a database is, in place of the system's files. Files that statements name are the system's
     /// all the same.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use cofferdam::{Database, Options};
+    /// use cofferdam_vfs::{MemoryVfs, Vfs};
+    ///
+    /// let process = Database::open_in_memory(Options::new())?;
+    /// let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new(process.budget()));
+    /// let open = || Database::open("/", Options::new().vfs(&vfs).without_worker());
+    /// open()?.connect()?.execute("CREATE TABLE t (n integer)")?;
+    /// assert_eq!(open()?.connect()?.execute("TABLE t")?, 0);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn vfs(mut self, vfs: &Arc<dyn Vfs>) -> Options {
         self.vfs = Some(Arc::clone(vfs));
         self
@@ -136,12 +226,33 @@ impl Options {
     /// Has a worker that databases share flush and compact, in place of one of the database's own. It ends with the last database
     /// and the last handle to it. What it is doing for a database when that closes it gives up soon; until then the directory is
     /// not free.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options, Worker};
+    ///
+    /// let process = Database::open_in_memory(Options::new())?;
+    /// let worker = std::sync::Arc::new(Worker::start(process.budget()).expect("room for a thread"));
+    /// let database = Database::open_in_memory(Options::new().worker(&worker))?;
+    /// database.connect()?.execute_batch("CREATE TABLE t (n integer); INSERT INTO t VALUES (1)")?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn worker(mut self, worker: &Arc<Worker>) -> Options {
         self.worker = WorkerChoice::Shared(Arc::clone(worker));
         self
     }
 
     /// No thread in the background: flushes and compactions are done by those who write, when they must be.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let path = std::env::temp_dir().join(format!("cofferdam-alone-{}", std::process::id()));
+    /// let database = Database::open(&path, Options::new().without_worker())?;
+    /// database.connect()?.execute("CREATE TABLE t (n integer)")?;
+    /// # drop(database);
+    /// # std::fs::remove_dir_all(&path).expect("it was made above");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn without_worker(mut self) -> Options {
         self.worker = WorkerChoice::Nobody;
         self
@@ -150,6 +261,13 @@ impl Options {
 
 /// Bytes as people write them: `16MiB`, `1.5 GB`, `65536`. Units are those of DuckDB: KB, MB, GB, TB are powers of 1,000,
 /// KiB, MiB, GiB, TiB of 1,024, in any case; a fraction of a byte is dropped. `None` for anything else.
+///
+/// ```
+/// use cofferdam::parse_bytes;
+///
+/// assert_eq!((parse_bytes("1.5 MiB"), parse_bytes("64kb"), parse_bytes("7")), (Some(3 << 19), Some(64_000), Some(7)));
+/// assert_eq!(parse_bytes("much"), None);
+/// ```
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

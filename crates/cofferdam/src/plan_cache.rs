@@ -73,6 +73,19 @@ struct List {
 }
 
 /// What the plan cache has and did.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let database = Database::open_in_memory(Options::new())?;
+/// let connection = database.connect()?;
+/// connection.prepare_cached("SELECT 1")?;
+/// connection.prepare_cached("SELECT 1")?;
+/// let counts = database.plan_cache_counts();
+/// assert_eq!((counts.plans_count, counts.hits_count, counts.misses_count), (1, 1, 1));
+/// assert!(counts.bytes > 0);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlanCacheCounts {

@@ -99,6 +99,19 @@ impl<'c> Prepared<'c> {
 
     /// Runs the statement with these values for its parameters.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.prepare("SELECT n FROM generate_series(1, $1) AS t(n)")?;
+    /// for count in [3, 1, 2] {
+    ///     let mut rows = statement.query([count])?;
+    ///     while rows.next_row()?.is_some() {}
+    ///     assert_eq!(rows.rows_count(), count as u64);
+    /// }
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// 08P01 for more or fewer values than parameters; by name 42P02 for a value that no parameter has the name of; 42804 and those of conversions for a value that is none of the
     /// parameter's type; whatever the statement raises.
@@ -112,6 +125,16 @@ impl<'c> Prepared<'c> {
 
     /// Runs the statement to its end, and gives the number of its rows: of its answer, or those that it changed.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut insert = connection.prepare("INSERT INTO t VALUES ($1, $2), ($1 + 1, $2)")?;
+    /// assert_eq!(insert.execute((1, "x"))?, 2);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Prepared::query`].
     pub fn execute(&mut self, params: impl Params) -> Result<u64, Error> {
@@ -121,6 +144,16 @@ impl<'c> Prepared<'c> {
     }
 
     /// Runs the statement, and hands the first row of its answer to `read`.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.prepare("SELECT $1 * 2 WHERE $1 > 0")?;
+    /// assert_eq!(statement.query_row([4], |row| row.get::<i32>(0))?, 8);
+    /// assert_eq!(statement.query_row([-4], |row| row.get::<i32>(0)).unwrap_err().sqlstate(), "P0002");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Prepared::query`]; P0002 when there is no row; those of `read`.
@@ -135,21 +168,62 @@ impl<'c> Prepared<'c> {
     }
 
     /// Gives back what the last run took, but for a little; the next run does so as well.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.prepare("SELECT repeat('x', $1)")?;
+    /// statement.query([1_000_000])?.next_row()?;
+    /// let held = statement.budget().used();
+    /// statement.reset();
+    /// assert!(statement.budget().used() < held);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn reset(&mut self) {
         self.rooted.change(|query| query.reset());
     }
 
     /// The text.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// assert_eq!(connection.prepare("SELECT 1")?.sql(), "SELECT 1");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn sql(&self) -> &str {
         self.rooted.get().map_or("", |query| query.sql())
     }
 
     /// What the statement is.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// use cofferdam::StatementKind;
+    ///
+    /// assert_eq!(connection.prepare("VALUES (1)")?.kind(), StatementKind::Query);
+    /// assert_eq!(connection.prepare("BEGIN")?.kind(), StatementKind::Transaction);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn kind(&self) -> StatementKind {
         self.rooted.get().map_or(StatementKind::Query, |query| query.kind())
     }
 
     /// The columns of its answer; none for a statement without rows.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let statement = connection.prepare("SELECT 1 AS n, 'x' AS s")?;
+    /// let names: Vec<&str> = statement.columns().iter().map(|column| column.name).collect();
+    /// assert_eq!(names, ["n", "s"]);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn columns(&self) -> &[Column<'_>] {
         self.rooted.get().map_or(&[], |query| query.columns())
     }
@@ -189,6 +263,16 @@ impl<'c> Prepared<'c> {
     }
 
     /// The name of a parameter by its number from 1; `None` where it has a number alone, and where there is none.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let statement = connection.prepare("SELECT $a::text || $b")?;
+    /// assert_eq!((statement.parameter_name(1), statement.parameter_name(3)), (Some("a"), None));
+    /// assert_eq!(connection.prepare("SELECT $1::text")?.parameter_name(1), None);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn parameter_name(&self, number: usize) -> Option<&str> {
         self.parameter_names().get(number.checked_sub(1)?).copied()
     }
@@ -198,11 +282,35 @@ impl<'c> Prepared<'c> {
     }
 
     /// How often it was planned: once, and once more for each run before which tables had changed.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut statement = connection.prepare("SELECT * FROM t")?;
+    /// statement.execute(())?;
+    /// connection.execute("CREATE INDEX i ON t (n)")?;
+    /// statement.execute(())?;
+    /// assert_eq!(statement.plans_count(), 2);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn plans_count(&self) -> u64 {
         self.plans_count
     }
 
     /// The budget that pays for the statement. Its limit is none of its own until somebody sets one.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.prepare("SELECT repeat('x', $1)")?;
+    /// statement.budget().set_limit(256 << 10);
+    /// assert!(statement.execute([10_000_000]).unwrap_err().out_of_memory().is_some());
+    /// assert_eq!(statement.execute([10])?, 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn budget(&self) -> &Budget {
         &self.budget
     }

@@ -16,6 +16,21 @@ use crate::statement::{Statement, StatementKind, guarded};
 /// The rows of a statement that runs: asked for one batch or one row at a time, made while they are asked for.
 ///
 /// **Memory.** The statement's; a batch has at most 2,048 rows, fewer under small limits.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let longest = connection.query("VALUES ('a'), ('ccc'), ('bb')", |rows| {
+///     let mut longest = 0;
+///     while let Some(row) = rows.next_row()? {
+///         longest = longest.max(row.get::<&str>(0)?.len());
+///     }
+///     Ok(longest)
+/// })?;
+/// assert_eq!(longest, 3);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 pub struct Rows<'q> {
     /// None for a statement without rows, which has run.
     execution: Option<Execution<'q>>,
@@ -32,6 +47,16 @@ pub struct Rows<'q> {
 }
 
 /// What a statement did, in PostgreSQL's words; prints as `INSERT 0 3`, `SELECT 7`, `CREATE TABLE`.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// connection.execute("CREATE TABLE t (n integer, s text)")?;
+/// let tag = connection.query("INSERT INTO t VALUES (1, 'one')", |rows| Ok(rows.command_tag()))?;
+/// assert_eq!(tag.to_string(), "INSERT 0 1");
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandTag {
     tag: &'static str,
@@ -51,12 +76,42 @@ impl fmt::Display for CommandTag {
 }
 
 /// Some rows of an answer, good until the next are asked for. Never empty.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let sum = connection.query("SELECT * FROM generate_series(1, 5000)", |rows| {
+///     let (mut sum, mut batches) = (0, 0);
+///     while let Some(batch) = rows.next_batch()? {
+///         batches += 1;
+///         for row in batch.rows() {
+///             sum += row.get::<i64>(0)?;
+///         }
+///     }
+///     assert!(batches > 1);
+///     Ok(sum)
+/// })?;
+/// assert_eq!(sum, 5000 * 5001 / 2);
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'r> {
     batch: cofferdam_exec::Batch<'r, 'r>,
 }
 
 /// One row of an answer.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let (n, text) = connection.query_row("SELECT 1 AS n, 'one'", |row| {
+///     Ok((row.get::<i32>("n")?, row.get::<String>(1)?))
+/// })?;
+/// assert_eq!((n, text.as_str()), (1, "one"));
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'r> {
     batch: Batch<'r>,
@@ -109,27 +164,85 @@ impl<'q> Rows<'q> {
     }
 
     /// The number of rows of the answer that were given so far, or that the statement changed.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// connection.query("INSERT INTO t SELECT n, 'x' FROM generate_series(1, 7) AS g(n)", |rows| {
+    ///     assert_eq!(rows.rows_count(), 7);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn rows_count(&self) -> u64 {
         self.rows_count
     }
 
     /// What the statement did, in PostgreSQL's words: `SELECT 3`, `BEGIN`. Of an answer the rows that were given so far
     /// are counted.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("VALUES (1), (2)", |rows| {
+    ///     while rows.next_row()?.is_some() {}
+    ///     assert_eq!(rows.command_tag().to_string(), "SELECT 2");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn command_tag(&self) -> CommandTag {
         CommandTag { tag: self.tag, rows_count: self.kind.counts_rows().then_some(self.rows_count) }
     }
 
     /// What the statement is.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let kind = connection.query("EXPLAIN SELECT 1", |rows| Ok(rows.kind()))?;
+    /// assert_eq!(kind, cofferdam::StatementKind::Explain);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn kind(&self) -> StatementKind {
         self.kind
     }
 
     /// The columns of the answer; none for a statement without rows.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT 1::bigint AS n, 'x' AS s", |rows| {
+    ///     let columns = rows.columns();
+    ///     assert_eq!((columns[0].name, columns[1].name), ("n", "s"));
+    ///     assert_eq!(columns[0].ty, cofferdam::Type::BigInt);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn columns(&self) -> &'q [Column<'q>] {
         self.execution.as_ref().map_or(&[], Execution::columns)
     }
 
     /// The budget of the statement, to see what it holds while it runs.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT 1", |rows| {
+    ///     rows.next_row()?;
+    ///     assert!(rows.budget().used() > 0);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn budget(&self) -> &'q Budget {
         self.statement.budget()
     }
@@ -180,6 +293,15 @@ impl<'q> Rows<'q> {
 
     /// Hands the first of the rows that are left to `read`.
     ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let first = connection.query("VALUES (3), (1), (2)", |rows| rows.first(|row| row.get::<i32>(0)))?;
+    /// assert_eq!(first, 3);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Rows::next_batch`]; P0002 when there is none; those of `read`.
     pub fn first<T>(&mut self, read: impl FnOnce(Row<'_>) -> Result<T, Error>) -> Result<T, Error> {
@@ -190,6 +312,19 @@ impl<'q> Rows<'q> {
     }
 
     /// The next row, `None` after the last. Rows of the batch that [`Rows::next_batch`] gave last come first.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("VALUES (3), (1)", |rows| {
+    ///     assert_eq!(rows.next_row()?.expect("the first").get::<i32>(0)?, 3);
+    ///     assert_eq!(rows.next_row()?.expect("the second").get::<i32>(0)?, 1);
+    ///     assert!(rows.next_row()?.is_none());
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Rows::next_batch`].
@@ -217,16 +352,52 @@ impl fmt::Debug for Rows<'_> {
 
 impl<'r> Batch<'r> {
     /// The number of rows, at least one.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, s)", |rows| {
+    ///     let batch = rows.next_batch()?.expect("two rows");
+    ///     assert_eq!(batch.rows_count(), 2);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn rows_count(&self) -> usize {
         self.batch.rows_count()
     }
 
     /// The columns of the answer.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, s)", |rows| {
+    ///     let batch = rows.next_batch()?.expect("two rows");
+    ///     assert_eq!(batch.columns()[1].name, "s");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn columns(&self) -> &'r [Column<'r>] {
         self.batch.columns()
     }
 
     /// The value in a row and column, both from 0.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, s)", |rows| {
+    ///     let batch = rows.next_batch()?.expect("two rows");
+    ///     assert_eq!(batch.value(1, 0), cofferdam::Value::Integer(2));
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If there is no such row or column.
@@ -235,6 +406,19 @@ impl<'r> Batch<'r> {
     }
 
     /// The rows in order.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.query("SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, s)", |rows| {
+    ///     let batch = rows.next_batch()?.expect("two rows");
+    ///     let texts: Vec<String> = batch.rows().map(|row| row.value(1).to_string()).collect();
+    ///     assert_eq!(texts, ["a", "b"]);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'r>> + use<'r> {
         let batch = *self;
         (0..self.rows_count()).map(move |row| Row { batch, row })
@@ -243,11 +427,29 @@ impl<'r> Batch<'r> {
 
 impl<'r> Row<'r> {
     /// The columns of the answer.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let name = connection.query_row("SELECT 1 AS n", |row| Ok(row.columns()[0].name.to_owned()))?;
+    /// assert_eq!(name, "n");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn columns(&self) -> &'r [Column<'r>] {
         self.batch.columns()
     }
 
     /// The value in a column, from 0.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let shown = connection.query_row("SELECT date '2024-02-29' + 1", |row| Ok(row.value(0).to_string()))?;
+    /// assert_eq!(shown, "2024-03-01");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If there is no such column.
@@ -284,6 +486,17 @@ impl<'r> Row<'r> {
     }
 
     /// The values in order.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let line = connection.query_row("SELECT 1, NULL, 'x'", |row| {
+    ///     Ok(row.values().map(|value| value.to_string()).collect::<Vec<_>>().join(","))
+    /// })?;
+    /// assert_eq!(line, "1,NULL,x");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn values(&self) -> impl ExactSizeIterator<Item = Value<'r>> + use<'r> {
         let row = *self;
         (0..self.columns().len()).map(move |column| row.value(column))

@@ -66,6 +66,18 @@ const LABEL_BYTES: usize = 64;
 const KEPT_BYTES: usize = 4 << 10;
 
 /// A statement, with the budgets and arenas that everything made of it lives in. Dropping it gives all of that back.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let mut statement = connection.statement("SELECT 1 + 1")?;
+/// let query = statement.prepare()?;
+/// assert_eq!(query.rows()?.next_row()?.expect("one row").get::<i32>(0)?, 2);
+/// drop(query);
+/// assert_eq!(statement.sql(), "SELECT 1 + 1");
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Statement<'c> {
     connection: &'c Connection,
@@ -110,6 +122,22 @@ impl Text<'_> {
 }
 
 /// What a statement is.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// use cofferdam::StatementKind;
+///
+/// for (sql, kind) in [
+///     ("SELECT 1", StatementKind::Query),
+///     ("CREATE TABLE t (n integer)", StatementKind::Definition),
+///     ("INSERT INTO t VALUES (1)", StatementKind::Change),
+/// ] {
+///     assert_eq!(connection.query(sql, |rows| Ok(rows.kind()))?, kind);
+/// }
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatementKind {
@@ -135,6 +163,12 @@ pub enum StatementKind {
 
 impl StatementKind {
     /// Whether the statement has an answer, be it without rows.
+    ///
+    /// ```
+    /// use cofferdam::StatementKind;
+    ///
+    /// assert!(StatementKind::Query.has_answer() && !StatementKind::Change.has_answer());
+    /// ```
     pub const fn has_answer(self) -> bool {
         matches!(self, StatementKind::Query | StatementKind::Explain | StatementKind::Show)
     }
@@ -146,6 +180,18 @@ impl StatementKind {
 }
 
 /// A statement that has been parsed and planned.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let mut statement = connection.statement("SELECT 7 AS n")?;
+/// let query = statement.prepare()?;
+/// for _ in 0..2 {
+///     assert_eq!(query.rows()?.next_row()?.expect("one row").get::<i32>("n")?, 7);
+/// }
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Query<'s> {
     statement: &'s Statement<'s>,
@@ -218,6 +264,17 @@ impl<'c> Statement<'c> {
     }
 
     /// The statement, with parameters if its text has any, for which [`Query::rows_with`] takes values.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// assert_eq!(connection.statement("SELECT $1 + 1")?.prepare().unwrap_err().sqlstate(), "42P02");
+    /// let mut statement = connection.statement("SELECT $1 + 1")?.with_parameters();
+    /// let query = statement.prepare()?;
+    /// assert_eq!(query.rows_with(&[41])?.next_row()?.expect("one row").get::<i32>(0)?, 42);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn with_parameters(self) -> Statement<'c> {
         Statement { takes_parameters: true, ..self }
     }
@@ -251,11 +308,29 @@ impl<'c> Statement<'c> {
     }
 
     /// The budget that pays for the statement.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT repeat('x', 10000000)")?;
+    /// statement.budget().set_limit(256 << 10);
+    /// assert!(statement.prepare()?.rows()?.next_row().unwrap_err().out_of_memory().is_some());
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
     /// The text.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// assert_eq!(connection.statement("not even SQL")?.sql(), "not even SQL");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn sql(&self) -> &str {
         self.text.as_str()
     }
@@ -323,6 +398,17 @@ impl<'c> Statement<'c> {
     }
 
     /// Parses and plans the statement. What an earlier call took is given back first.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT * FROM t")?;
+    /// assert_eq!(statement.prepare().unwrap_err().sqlstate(), "42P01");
+    /// connection.execute("CREATE TABLE t (n integer)")?;
+    /// assert_eq!(statement.prepare()?.columns().len(), 1);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Whatever is wrong with the statement, with its place in the text; [`Error::OutOfMemory`] when the memory limit
@@ -628,11 +714,31 @@ fn set_of<'s>(statement: &'s Statement<'s>, tag: &'static str, change: Change<'s
 
 impl<'s> Query<'s> {
     /// What the statement is.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SHOW threads")?;
+    /// assert_eq!(statement.prepare()?.kind(), cofferdam::StatementKind::Show);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn kind(&self) -> StatementKind {
         self.kind
     }
 
     /// The columns of its answer; none for a statement without rows.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT 1 AS n")?;
+    /// assert_eq!(statement.prepare()?.columns()[0].name, "n");
+    /// let mut statement = connection.statement("BEGIN")?;
+    /// assert!(statement.prepare()?.columns().is_empty());
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn columns(&self) -> &'s [Column<'s>] {
         match &self.work {
             Work::Rows { plan, .. } | Work::Copy { plan, target: CopyTarget { path: None, .. }, .. } => {
@@ -648,6 +754,15 @@ impl<'s> Query<'s> {
     }
 
     /// The types of its parameters, by number from 1.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT $1::date, $2 || 'x'")?.with_parameters();
+    /// assert_eq!(statement.prepare()?.parameter_types(), [cofferdam::Type::Date, cofferdam::Type::Text]);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn parameter_types(&self) -> &'s [Type] {
         if let Some((plan, _)) = &self.arguments {
             return plan.parameters;
@@ -661,6 +776,15 @@ impl<'s> Query<'s> {
     }
 
     /// The names of its parameters, by number from 1; none where they have numbers alone.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let mut statement = connection.statement("SELECT $b::date, $a || 'x', $b")?.with_parameters();
+    /// assert_eq!(statement.prepare()?.parameter_names(), ["b", "a"]);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn parameter_names(&self) -> &'s [&'s str] {
         if let Some((plan, _)) = &self.arguments {
             return plan.parameter_names;
@@ -740,6 +864,19 @@ impl<'s> Query<'s> {
 
     /// Runs the statement: begins to give the rows of an answer, or does all that a statement without one does. It may
     /// run again; each run takes its memory anew, and all of it is given back with the query.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// connection.execute("CREATE TABLE t (n integer, s text)")?;
+    /// let mut statement = connection.statement("INSERT INTO t VALUES (1, 'one')")?;
+    /// let query = statement.prepare()?;
+    /// assert_eq!((query.rows()?.rows_count(), query.rows()?.rows_count()), (1, 1));
+    /// drop(query);
+    /// assert_eq!(connection.execute("TABLE t")?, 2);
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A file that cannot be opened, and [`Error::OutOfMemory`] when the operators cannot begin; whatever is wrong with a

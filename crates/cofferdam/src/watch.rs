@@ -9,6 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is called every so often while a statement runs, with nothing locked: `true` ends the statement. It may be called by every
 /// thread that runs statements of the connection.
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let handler: cofferdam::ProgressHandler = std::sync::Arc::new(|| true);
+/// connection.set_progress_handler(Some(handler));
+/// let error = connection.execute("SELECT count(*) FROM generate_series(1, 1000000)").unwrap_err();
+/// assert_eq!(error.sqlstate(), "57014");
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 pub type ProgressHandler = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What a connection has been told of that.
@@ -60,6 +71,23 @@ impl fmt::Debug for Watch {
 }
 
 /// Cancels the statements of a connection: see [`Connection::canceller`](crate::Connection::canceller).
+///
+/// ```
+/// use cofferdam::{Database, Options};
+///
+/// let connection = Database::open_in_memory(Options::new())?.connect()?;
+/// let endless = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
+/// let mut statement = connection.statement(endless)?;
+/// let query = statement.prepare()?;
+/// let canceller = connection.canceller();
+/// let thread = std::thread::spawn(move || {
+///     std::thread::sleep(std::time::Duration::from_millis(5));
+///     canceller.cancel();
+/// });
+/// assert_eq!(query.rows()?.next_row().unwrap_err().sqlstate(), "57014");
+/// thread.join().expect("no panic");
+/// # Ok::<(), cofferdam::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Canceller {
     flag: Arc<AtomicBool>,
@@ -72,12 +100,37 @@ impl Canceller {
 
     /// Ends every statement that runs on the connection now with SQLSTATE 57014, at its next batch. Statements that are
     /// prepared later are not affected.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let endless = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
+    /// let mut statement = connection.statement(endless)?;
+    /// let query = statement.prepare()?;
+    /// connection.canceller().cancel();
+    /// assert_eq!(query.rows()?.next_row().unwrap_err().sqlstate(), "57014");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);
     }
 
     /// The flag that [`Canceller::cancel`] sets, for those who can set a flag and call nothing: registries of signal
     /// handlers.
+    ///
+    /// ```
+    /// use cofferdam::{Database, Options};
+    ///
+    /// let connection = Database::open_in_memory(Options::new())?.connect()?;
+    /// let endless = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s";
+    /// let mut statement = connection.statement(endless)?;
+    /// let query = statement.prepare()?;
+    /// let flag = connection.canceller().flag();
+    /// flag.store(true, std::sync::atomic::Ordering::Relaxed);
+    /// assert_eq!(query.rows()?.next_row().unwrap_err().sqlstate(), "57014");
+    /// # Ok::<(), cofferdam::Error>(())
+    /// ```
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
     }

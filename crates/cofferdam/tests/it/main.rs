@@ -7,6 +7,7 @@ mod budgets;
 mod compatibility;
 mod copy_out;
 mod directories;
+mod documented;
 mod examples;
 mod explain;
 mod guards;
