@@ -283,6 +283,8 @@ pub enum ClauseProblem {
     Ambiguous,
     /// With DISTINCT, a key that is not in the select list (42P10).
     NotInSelectList,
+    /// With DISTINCT ON, a key that is none of its expressions before all of these have come (42P10).
+    NotFirst,
     /// A count that is negative (2201W, 2201X).
     Negative,
     /// An expression that is not constant (42P10).
@@ -612,9 +614,10 @@ impl NameProblem {
 impl ClauseProblem {
     fn sqlstate(self, clause: &str) -> &'static str {
         match self {
-            ClauseProblem::NoSuchPosition | ClauseProblem::NotInSelectList | ClauseProblem::NotConstant => {
-                "42P10"
-            }
+            ClauseProblem::NoSuchPosition
+            | ClauseProblem::NotInSelectList
+            | ClauseProblem::NotFirst
+            | ClauseProblem::NotConstant => "42P10",
             ClauseProblem::NotAPosition => "42601",
             ClauseProblem::Ambiguous => "42702",
             ClauseProblem::Negative if clause == "OFFSET" => "2201X",
@@ -933,6 +936,9 @@ fn write_clause(f: &mut fmt::Formatter<'_>, problem: ClauseProblem, clause: &str
         }
         ClauseProblem::NotInSelectList => {
             write!(f, "for SELECT DISTINCT, {clause} expressions must appear in select list")
+        }
+        ClauseProblem::NotFirst => {
+            write!(f, "SELECT {clause} expressions must match initial ORDER BY expressions")
         }
         ClauseProblem::Negative => write!(f, "{clause} must not be negative, and {given} is"),
         ClauseProblem::NotConstant => write!(f, "argument of {clause} must not contain variables"),

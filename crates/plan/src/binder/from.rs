@@ -142,7 +142,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             return Err(Error::NotSupported { what, span: typed });
         }
         if table.schema().is_none()
-            && let Some(cte) = self.scan_cte(name)?
+            && let Some(cte) = self.scan_cte(name, span)?
         {
             return self.add_bound(cte, name, table.alias(), span);
         }
@@ -294,6 +294,10 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         for function in rows.functions() {
             if function.form().is_some() {
                 return Err(Error::NotSupported { what: "XMLTABLE and JSON_TABLE", span: function.span() });
+            }
+            if engine_table(function).is_some() {
+                let what = "a function of the engine in ROWS FROM";
+                return Err(Error::NotSupported { what, span: function.span() });
             }
             let (call, own) = self.bind_call(function, None)?;
             calls.push(call)?;

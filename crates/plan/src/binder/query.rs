@@ -274,7 +274,10 @@ impl<'a> Binder<'_, 'a, '_> {
     }
 
     /// A scan of what a name of WITH means here.
-    pub(super) fn scan_cte(&mut self, name: &str) -> Result<Option<Bound<'a>>, Error<'a>> {
+    ///
+    /// # Errors
+    /// 42P19 where a round of a recursion reads the rows added last a second time, which would give more of them each time.
+    pub(super) fn scan_cte(&mut self, name: &str, span: Span) -> Result<Option<Bound<'a>>, Error<'a>> {
         let Some(found) = self.ctes.iter().rev().find(|cte| cte.name == name).copied() else {
             return Ok(None);
         };
@@ -293,8 +296,13 @@ impl<'a> Binder<'_, 'a, '_> {
                 let is_its = |recursion: &&mut Recursion<'_>| {
                     recursion.working.is_some_and(|(_, number)| number == working)
                 };
-                if let Some(recursion) = self.recursions.iter_mut().find(is_its) {
-                    recursion.is_read = true;
+                if let Some(recursion) = self.recursions.iter_mut().find(is_its)
+                    && std::mem::replace(&mut recursion.is_read, true)
+                {
+                    let message = self.arena.alloc_fmt(format_args!(
+                        "recursive reference to query \"{name}\" must not appear more than once"
+                    ))?;
+                    return Err(Error::Source { sqlstate: "42P19", message, span });
                 }
                 LogicalKind::WorkingScan { working, columns: ids }
             }

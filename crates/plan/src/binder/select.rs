@@ -571,7 +571,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     ) -> Result<LogicalId, Error<'a>> {
         let leading = keys.iter().take_while(|key| on.contains(&key.column)).count();
         if leading < on.len() && leading < keys.len() {
-            let (problem, clause) = (ClauseProblem::NotInSelectList, "DISTINCT ON");
+            let (problem, clause) = (ClauseProblem::NotFirst, "DISTINCT ON");
             let span = self.block().keys.first().map_or(Span::default(), |key| key.span);
             return Err(Error::Clause { problem, clause, given: 0, span });
         }
