@@ -1,5 +1,8 @@
 //! What plans were made for: the definitions of tables that hold, as a number, and how many rows have been changed.
 //!
+//! What reads a table, a view, and what drops one have to know of each other: whoever makes the one or the other known to all does that in
+//! turn, and only if nobody else has since it looked ([`Definitions::publish`]).
+//!
 //! The number goes up whenever definitions of tables change, or are taken back. While a connection makes a change of definitions known to
 //! all others, nobody can say which ones a plan is made with: [`Definitions::settled`] says so.
 //!
@@ -9,6 +12,9 @@
 //! ```
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::Error;
 
 /// The definitions of a database's tables.
 #[derive(Debug, Default)]
@@ -16,6 +22,19 @@ pub(crate) struct Definitions {
     version: AtomicU64,
     changing_count: AtomicU32,
     rows_changed: AtomicU64,
+    /// How often views have been made and tables or views dropped, for all to see. Changes with the lock held.
+    dependencies: Mutex<u64>,
+}
+
+/// The turn of somebody who makes a view or drops something for all to see.
+#[derive(Debug)]
+pub(crate) struct Publishing<'d>(MutexGuard<'d, u64>);
+
+impl Publishing<'_> {
+    /// It is done.
+    pub(crate) fn done(mut self) {
+        *self.0 += 1;
+    }
 }
 
 /// While it lives, definitions are being changed.
@@ -60,6 +79,28 @@ impl Definitions {
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    /// How often views have been made and tables or views dropped.
+    pub(crate) fn dependencies(&self) -> u64 {
+        *self.lock_dependencies()
+    }
+
+    /// The turn to make a view or to drop something, after one has looked at what depends on what when the number was `seen`.
+    ///
+    /// # Errors
+    /// 40001 when somebody else has done such a thing since.
+    pub(crate) fn publish(&self, seen: u64) -> Result<Publishing<'_>, Error> {
+        let guard = self.lock_dependencies();
+        if *guard == seen {
+            return Ok(Publishing(guard));
+        }
+        Err(Error::retry("40001", "views or tables were made or dropped meanwhile").with_hint("run it again"))
+    }
+
+    fn lock_dependencies(&self) -> MutexGuard<'_, u64> {
+        // A number: nobody leaves it half changed.
+        self.dependencies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// So many rows of tables have been changed.
     pub(crate) fn add_rows(&self, count: u64) {
         self.rows_changed.fetch_add(count, Ordering::Relaxed);
@@ -75,6 +116,16 @@ impl Drop for Changing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_looked_before_another_has_done_it_is_refused() {
+        let definitions = Definitions::default();
+        let seen = definitions.dependencies();
+        definitions.publish(seen).unwrap().done();
+        assert_eq!(definitions.publish(seen).unwrap_err().sqlstate(), "40001");
+        drop(definitions.publish(seen + 1).unwrap());
+        definitions.publish(seen + 1).unwrap().done();
+    }
 
     #[test]
     fn nothing_is_settled_while_definitions_change() {

@@ -211,6 +211,11 @@ impl Error {
         Error::Input(Fault::new(sqlstate, span, message))
     }
 
+    /// Nothing is wrong with the statement.
+    pub(crate) fn retry(sqlstate: &'static str, message: impl Display) -> Error {
+        Error::Retry(Fault::new(sqlstate, None, message))
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Display) -> Error {
         match &mut self {
             Error::Input(fault)
@@ -327,8 +332,7 @@ impl Error {
             .with_hint("raise statement_timeout, or set it to 0")
     }
 
-    /// The error of a part of a text that begins at this byte of it.
-    /// The same of a text that is not the caller's.
+    /// The error of a text that is not the caller's.
     pub(crate) fn without_span(mut self) -> Error {
         match &mut self {
             Error::Input(fault)
@@ -341,7 +345,7 @@ impl Error {
         self
     }
 
-    /// The same with its place so many bytes later.
+    /// The error of a part of a text that begins at this byte of it.
     pub(crate) fn moved(mut self, by: u32) -> Error {
         match &mut self {
             Error::Input(fault)

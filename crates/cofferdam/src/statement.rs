@@ -90,6 +90,8 @@ pub struct Statement<'c> {
     parse: Arena,
     plan: Arena,
     deadline: Deadline,
+    /// How often views had been made and tables or views dropped when it was planned.
+    dependencies: Cell<u64>,
     /// The connection's `statement_memory_limit` as it was last seen.
     limit_bytes: Cell<u64>,
     /// A limit that is enough for the query that ran out of memory last; 0 where none is known.
@@ -254,6 +256,7 @@ impl<'c> Statement<'c> {
             takes_parameters: false,
             how: Use::Seen,
             kept: OnceCell::new(),
+            dependencies: Cell::new(0),
             parse,
             plan,
             budget,
@@ -349,6 +352,11 @@ impl<'c> Statement<'c> {
         self.deadline.ends(self.connection.watch().flag()) || self.connection.watch().handler_ends()
     }
 
+    /// How often views had been made and tables or views dropped when it was planned.
+    pub(crate) fn dependencies(&self) -> u64 {
+        self.dependencies.get()
+    }
+
     /// An error of a running plan.
     pub(crate) fn failed(&self, error: cofferdam_exec::Error<'_>) -> Error {
         let error = match error {
@@ -422,6 +430,7 @@ impl<'c> Statement<'c> {
         self.enough_bytes.set(0);
         self.follow_limit();
         self.connection.watch().forget_cancels();
+        self.dependencies.set(self.connection.database().definitions().dependencies());
         let statement: &Statement<'_> = self;
         guarded(|| prepare(statement)).inspect_err(|_| statement.connection.state().fail())
     }

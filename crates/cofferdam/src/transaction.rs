@@ -35,7 +35,7 @@ use cofferdam_plan::table::{
 };
 use cofferdam_store::{Durability, Savepoint, Store, Table, Transaction, View};
 
-use crate::definitions::{Definitions, Made};
+use crate::definitions::{Definitions, Made, Publishing};
 use crate::error::{DAMAGED, Error};
 use crate::statement::{Statement, guarded};
 use crate::stored::StoreSlot;
@@ -59,6 +59,8 @@ struct Inner {
     transaction: Option<Transaction>,
     /// The number of the definitions that the transaction sees, if there was one when it began.
     definitions: Option<u64>,
+    /// How often views had been made and tables or views dropped when the transaction was about to do so for the first time.
+    dependencies: Option<u64>,
     /// Goes up when what has been read is gone: with each end, and each way back.
     number: u64,
     /// The names of the savepoints, oldest first, one behind the other.
@@ -151,6 +153,22 @@ impl TransactionState {
             Phase::Failed => false,
         };
         sees_them.then_some(now)
+    }
+
+    /// The turn of a statement that makes a view or drops something, and was planned when the number was `seen`. In a transaction it is
+    /// the commit that needs one.
+    ///
+    /// # Errors
+    /// 40001 when somebody else has done such a thing since.
+    pub(crate) fn publish(&self, seen: u64) -> Result<Option<Publishing<'_>>, Error> {
+        let publishing = self.definitions.publish(seen)?;
+        let mut inner = self.lock();
+        if inner.phase == Phase::Idle {
+            drop(inner);
+            return Ok(Some(publishing));
+        }
+        inner.dependencies.get_or_insert(seen);
+        Ok(None)
     }
 
     /// A statement has failed.
@@ -391,7 +409,7 @@ impl TransactionState {
     pub(crate) fn apply(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
         let has_defined = self.has_defined.load(Ordering::Relaxed);
         let _changing = has_defined.then(|| self.definitions.begin());
-        let outcome = self.apply_alone(statement);
+        let outcome = self.apply_in_turn(statement);
         // What others see of tables has changed, or what this connection does.
         let is_end = self.lock().phase == Phase::Idle;
         let is_way_back = is_end || matches!(statement, TransactionStatement::RollbackTo(_));
@@ -400,6 +418,23 @@ impl TransactionState {
             self.definitions.changed();
         }
         outcome
+    }
+
+    /// A commit of what made a view or dropped something waits for its turn, and comes to nothing where others have had theirs since.
+    fn apply_in_turn(&self, statement: TransactionStatement<'_>) -> Result<&'static str, Error> {
+        let inner = self.lock();
+        let seen = inner.dependencies.filter(|_| inner.phase == Phase::Open);
+        drop(inner);
+        let (Some(seen), TransactionStatement::Commit) = (seen, statement) else {
+            return self.apply_alone(statement);
+        };
+        match self.definitions.publish(seen) {
+            Ok(publishing) => self.apply_alone(statement).inspect(|_| publishing.done()),
+            Err(error) => {
+                self.apply_alone(TransactionStatement::Rollback)?;
+                Err(error)
+            }
+        }
     }
 
     /// Whether the connection is in no transaction.
@@ -424,6 +459,7 @@ impl TransactionState {
         let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
         inner.transaction = self.store.get().map(begin).transpose()?;
         inner.phase = Phase::Open;
+        inner.dependencies = None;
         inner.is_read_only = read_only;
         Ok(())
     }
@@ -521,6 +557,7 @@ impl Inner {
             is_read_only: false,
             transaction: None,
             definitions: None,
+            dependencies: None,
             number: 0,
             names,
             savepoints,

@@ -81,6 +81,11 @@ impl<'s> Write<'s> {
         let definitions = database.definitions();
         let is_definition = self.kind() == StatementKind::Definition;
         let _changing = is_definition.then(|| definitions.begin());
+        let depends = matches!(self, Write::CreateView(_) | Write::Drop(_));
+        let publishing = match depends {
+            true => connection.state().publish(statement.dependencies())?,
+            false => None,
+        };
         let gives_back = matches!(self, Write::Drop(_) | Write::DropIndexes(_));
         let _reserve = gives_back.then(|| database.store().reserve(database.db()));
         let outcome = connection.state().change(verb, store, statement, |changes| match self {
@@ -98,6 +103,9 @@ impl<'s> Write<'s> {
                 changes.drop_indexes(drop).map_err(failure).map(|()| 0)
             }
         });
+        if let (Ok(_), Some(publishing)) = (&outcome, publishing) {
+            publishing.done();
+        }
         match outcome {
             _ if is_definition => connection.state().has_defined(),
             Ok(rows_count) => definitions.add_rows(rows_count),

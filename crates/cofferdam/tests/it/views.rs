@@ -1,6 +1,6 @@
 //! Views that nest, and what happens to them when memory runs out.
 
-use cofferdam::{Connection, Error};
+use cofferdam::{Connection, Error, Remedy};
 
 use crate::support::{database, table};
 
@@ -77,4 +77,56 @@ fn every_limit_is_an_error_or_enough() {
         }
     }
     assert!(refused > 10 && whole > 10, "{refused} refused, {whole} whole");
+}
+
+/// Aim: no view is left without what it reads: of two that make a view and drop its table at the same time, one is told to try again.
+/// Method: both orders, with and without transactions, the one between the planning and the running of the other.
+#[test]
+fn views_and_drops_notice_each_other() {
+    let database = database(16 << 20);
+    let (a, b) = (database.connect().unwrap(), database.connect().unwrap());
+    let make = "CREATE VIEW v AS SELECT * FROM t";
+    let is_whole = || {
+        let views =
+            a.query_row("SELECT count(*) FROM cofferdam_tables() WHERE name = 'v'", |row| row.get::<i64>(0));
+        if views.unwrap() == 1 {
+            a.execute("SELECT * FROM v").unwrap();
+            a.execute("DROP VIEW v").unwrap();
+        }
+        b.execute("DROP TABLE IF EXISTS t").unwrap();
+        b.execute("CREATE TABLE t (n integer)").unwrap();
+    };
+    is_whole();
+    for (first, second) in [(make, "DROP TABLE t"), ("DROP TABLE t", make)] {
+        let mut statement = a.statement(first).unwrap();
+        let query = statement.prepare().unwrap();
+        b.execute(second).unwrap();
+        let error = query.rows().unwrap_err();
+        assert_eq!((error.sqlstate(), error.remedy()), ("40001", Remedy::Retry), "{first}");
+        drop(query);
+        is_whole();
+
+        a.execute("BEGIN").unwrap();
+        a.execute(first).unwrap();
+        b.execute(second).unwrap();
+        assert_eq!(a.execute("COMMIT").unwrap_err().sqlstate(), "40001", "{first}");
+        a.execute("SELECT 1").unwrap();
+        is_whole();
+
+        a.execute("BEGIN").unwrap();
+        b.execute("BEGIN").unwrap();
+        a.execute(first).unwrap();
+        b.execute(second).unwrap();
+        b.execute("COMMIT").unwrap();
+        assert_eq!(a.execute("COMMIT").unwrap_err().sqlstate(), "40001", "{first}");
+        is_whole();
+    }
+    // What has nothing to do with that goes on side by side.
+    a.execute("BEGIN").unwrap();
+    a.execute(make).unwrap();
+    b.execute("CREATE TABLE other (n integer)").unwrap();
+    a.execute("DROP VIEW v").unwrap();
+    a.execute(make).unwrap();
+    a.execute("COMMIT").unwrap();
+    is_whole();
 }
