@@ -148,6 +148,23 @@ impl EncodedRange {
         Ok(())
     }
 
+    /// Keys between two encoded ones; what was taken for the ends before is used again.
+    pub(crate) fn set_encoded(&mut self, from: &[u8], to: Option<&[u8]>) -> Result<(), AllocError> {
+        self.from.clear();
+        put(&mut self.from, from)?;
+        let alloc = self.from.allocator().clone();
+        self.to = match (to, self.to.take()) {
+            (None, _) => None,
+            (Some(to), kept) => {
+                let mut bytes = kept.unwrap_or_else(|| Vec::new_in(alloc));
+                bytes.clear();
+                put(&mut bytes, to)?;
+                Some(bytes)
+            }
+        };
+        Ok(())
+    }
+
     /// The keys that begin with some bytes.
     pub(crate) fn of_prefix(prefix: &[u8], alloc: &BudgetAlloc) -> Result<EncodedRange, AllocError> {
         let copy = || {

@@ -135,7 +135,7 @@ pub use options::{Durability, MINIMUM_BYTES, Options, Stall};
 pub use page::ColumnMut;
 pub use progress::{Progress, Watch};
 pub use read::{Row, RowReader, Snapshot, View};
-pub use scan::{ColumnRange, Part, Scan};
+pub use scan::{ColumnRange, Part, Pieces, Scan};
 pub use schema::{COLUMNS_MAX, ColumnType, KEY_BYTES_MAX, KeyColumn, Schema, TableId, VALUE_BYTES_MAX};
 pub use statistics::{ColumnStatistics, TableStatistics};
 pub use store::{Store, StoreCounters};

@@ -3,6 +3,8 @@
 //! A scan remembers where it is by the key of the last row, so it holds nothing that others wait for between two calls.
 //! When a flush or a compaction has changed what there is to read, it attaches itself to that and seeks again.
 
+mod pieces;
+
 use core::ops::Bound;
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use crate::schema::{Schema, TableId};
 use crate::segment::ZoneLimits;
 use crate::table::Table;
 use crate::version::{Segment, Version};
+
+pub use self::pieces::Pieces;
 
 /// Memtables that a scan may read: the transaction's own changes, the active one, the sealed one.
 const MEMORY_INPUTS_MAX: usize = 3;
@@ -238,10 +242,14 @@ impl<'a> Scan<'a> {
     /// As [`Scan::new`].
     pub fn restart(&mut self, range: &KeyRange<'_>) -> Result<(), Error> {
         self.range.set(self.table.id(), &self.schema, range)?;
+        self.begin_again();
+        Ok(())
+    }
+
+    fn begin_again(&mut self) {
         self.merge.restart();
         self.detach();
         (self.is_alone, self.is_done) = (false, false);
-        Ok(())
     }
 
     /// The encoded key of the last row that was given, or of a row behind it; for scans that have no columns.

@@ -1,4 +1,4 @@
-//! Scans that leave out pages by their zone maps give the same rows as those that do not.
+//! Scans that leave out pages by their zone maps give the same rows as those that do not, and so do scans that are cut into pieces.
 
 use std::ops::Bound;
 
@@ -47,6 +47,7 @@ fn read(
     view: View<'_>,
     turns: (i32, i32),
     leaves_out: bool,
+    rows_per_piece: Option<u64>,
 ) -> (Vec<(i64, i32)>, usize) {
     let budget = Budget::unlimited("reader").unwrap();
     let arena = Arena::new(&budget);
@@ -62,13 +63,20 @@ fn read(
     }
     let mut ids = Column::new(Type::BigInt, 700, &arena).unwrap();
     let mut values = Column::new(Type::Integer, 700, &arena).unwrap();
+    let pieces = rows_per_piece.map(|rows| scan.pieces(view, rows, &arena).unwrap());
+    let mut left = 1..pieces.map_or(1, |pieces| pieces.count());
+    if let Some(pieces) = &pieces {
+        scan.restart_at(pieces, 0).unwrap();
+    }
     let (mut found, mut given) = (vec![], 0);
     loop {
         ids.clear();
         values.clear();
         let rows = scan.next(view, &mut [ids.target(), values.target()], 700).unwrap();
         if rows == 0 {
-            return (found, given);
+            let Some((pieces, next)) = pieces.as_ref().zip(left.next()) else { return (found, given) };
+            scan.restart_at(pieces, next).unwrap();
+            continue;
         }
         given += rows;
         for row in 0..rows {
@@ -126,13 +134,17 @@ fn read_in_parts(snapshot: &Snapshot, view: View<'_>, turns: (i32, i32)) -> (Vec
 fn both_agree(snapshot: &Snapshot, view: View<'_>, what: &str) -> usize {
     let mut fewest = usize::MAX;
     for turns in [(100, 130), (590, 700), (-5, 0), (0, 10_000)] {
-        let (all, _) = read(snapshot, view, turns, false);
-        let (some, given) = read(snapshot, view, turns, true);
+        let (all, _) = read(snapshot, view, turns, false, None);
+        let (some, given) = read(snapshot, view, turns, true, None);
         assert_eq!(all, some, "{what}, turns {turns:?}");
         let (parts, given_in_parts) = read_in_parts(snapshot, view, turns);
         assert_eq!(all, parts, "{what}, turns {turns:?}, in parts");
         // Its limits are those of one column, and the other's leave out the same pages.
         assert_eq!(given, given_in_parts, "{what}, turns {turns:?}");
+        for (rows, leaves_out) in [(1, true), (700, false), (100_000, true)] {
+            let (cut, _) = read(snapshot, view, turns, leaves_out, Some(rows));
+            assert_eq!(all, cut, "{what}, turns {turns:?}, pieces of {rows} rows");
+        }
         fewest = fewest.min(given);
     }
     fewest
@@ -177,5 +189,42 @@ fn a_scan_that_leaves_out_pages_gives_the_same_rows() {
         both_agree(&before, before.view(), "a snapshot from before, everything");
         put(&store, &machine.budget, table, (round * 50..ROWS).step_by(301).map(moved)).unwrap();
         store.flush().unwrap();
+    }
+}
+
+/// Aim: a table of one segment and one of many are cut into as many pieces as were asked for, and none is much larger than the others.
+/// Method: the rows of each piece are counted.
+#[test]
+fn pieces_have_about_as_many_rows() {
+    let machine = Machine::new(4 << 20);
+    let store = machine.try_open(&Options::new().memtable_bytes(1 << 20)).unwrap();
+    let table = create(&store, &machine.budget);
+    let counts = |parts: u64| {
+        let snapshot = now(&store);
+        let budget = Budget::unlimited("reader").unwrap();
+        let arena = Arena::new(&budget);
+        let table = snapshot.table("turns").unwrap();
+        let mut scan = Scan::new(&table, &[], &KeyRange::ALL, &arena).unwrap();
+        let pieces = scan.pieces(snapshot.view(), (ROWS as u64).div_ceil(parts), &arena).unwrap();
+        let count = |index| {
+            scan.restart_at(&pieces, index).unwrap();
+            core::iter::from_fn(|| Some(scan.next(snapshot.view(), &mut [], 512).unwrap()))
+                .take_while(|rows| *rows > 0)
+                .sum()
+        };
+        (0..pieces.count()).map(count).collect::<Vec<usize>>()
+    };
+    assert_eq!(counts(4), [0], "an empty table is one piece");
+    for half in [0..ROWS / 2, ROWS / 2..ROWS] {
+        put(&store, &machine.budget, table, half.map(|id| (id, None))).unwrap();
+        store.flush().unwrap();
+    }
+    for merge in [false, true] {
+        if merge {
+            store.compact().unwrap();
+        }
+        let counts = counts(4);
+        assert_eq!(counts.iter().sum::<usize>(), ROWS as usize, "{counts:?}");
+        assert!(counts.len() == 4 && counts.iter().all(|rows| *rows <= ROWS as usize / 2), "{counts:?}");
     }
 }
