@@ -39,6 +39,34 @@ const PIECE_OVERHEAD_BYTES: u64 = 16;
 /// else depends on it.
 static PIECES_BYTES: AtomicU64 = AtomicU64::new(0);
 
+/// The most that they were since the allocator was last asked to give pages back.
+static PIECES_BYTES_PEAK: AtomicU64 = AtomicU64::new(0);
+
+/// What has to be free before it is worth while, at least; and as a share of the peak.
+const TRIM_BYTES: u64 = 1 << 20;
+const TRIM_SHARE: u64 = 16;
+
+/// Has the global allocator give free pages back to the system, once pieces have given back a good part of what they held. It
+/// would keep them for pieces to come, while whoever had them freed takes other memory: together they would be more than the limit.
+pub(crate) fn trim_freed() {
+    let peak = PIECES_BYTES_PEAK.load(Ordering::Relaxed);
+    let now = PIECES_BYTES.load(Ordering::Relaxed);
+    let is_worth_while = peak.saturating_sub(now) >= TRIM_BYTES.max(peak / TRIM_SHARE);
+    let order = Ordering::Relaxed;
+    if is_worth_while && PIECES_BYTES_PEAK.compare_exchange(peak, now, order, order).is_ok() {
+        trim();
+    }
+}
+
+/// Of other allocators is known that they give pages back by themselves, or nothing.
+fn trim() {
+    #[cfg(all(feature = "std", target_os = "linux", target_env = "gnu", not(miri)))]
+    // SAFETY: it may be called at any time, by any thread; whatever it returns is right.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// How often the process took a piece or an account from the global allocator: for those who count, too.
 static TAKEN_COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -169,7 +197,9 @@ impl fmt::Debug for BudgetAlloc {
 unsafe impl Allocator for BudgetAlloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.charge(layout.size())?;
-        PIECES_BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        let bytes = layout.size() as u64;
+        let now = PIECES_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        PIECES_BYTES_PEAK.fetch_max(now, Ordering::Relaxed);
         TAKEN_COUNT.fetch_add(1, Ordering::Relaxed);
         Global.allocate(layout).inspect_err(|_| self.give_back(layout))
     }

@@ -831,6 +831,10 @@ impl Tree {
                 turn = self.reclaiming.take();
             }
         }
+        drop(turn);
+        if freed_bytes > 0 {
+            crate::budget_alloc::trim_freed();
+        }
         // Whoever takes a warm chunk pays twice for a moment; when that moment has passed, there is room.
         freed_bytes > 0 || (ptr::eq(blocked, self.root) && self.warm_releases() != warm_releases)
     }
