@@ -100,7 +100,8 @@ impl Options {
         self
     }
 
-    /// How many threads one statement may use at most; the setting `threads`. Statements use one thread today.
+    /// How many threads one statement may use at most; the setting `threads`. The caller's is one of them; others help
+    /// to read large tables where the memory limit has room for them, 256 KiB and some batches each.
     ///
     /// ```
     /// use std::num::NonZeroUsize;

@@ -101,7 +101,7 @@ impl Setting {
             Setting::StatementMemoryLimit => "what one statement of this connection may take of that",
             Setting::StatementTimeout => "how long a statement of this connection may run; 0 for any time",
             Setting::PreparedMemoryLimit => "what the statements may take that PREPARE has given names",
-            Setting::Threads => "how many threads a statement may use at most; statements use one today",
+            Setting::Threads => "how many threads a statement may use at most, the caller's among them",
             Setting::TempDirectory => "where statements write what does not fit into memory",
             Setting::MaxTempDirectorySize => "how many bytes of temporary files there may be",
             Setting::PlanCacheSize => "what plans may take that are kept for statements that come again",

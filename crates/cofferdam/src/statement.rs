@@ -392,7 +392,8 @@ impl<'c> Statement<'c> {
         self.budget.set_stage(&ADMIT);
         self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
         let workspace = Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
-        let workspace = workspace.spill_to(self.connection.database().spill_space());
+        let database = self.connection.database();
+        let workspace = workspace.spill_to(database.spill_space()).run_by(database.threads());
         let workspace = workspace.tell_of(self.connection).report_to(self.connection.progress_now());
         Ok(workspace.tell_enough(&self.enough_bytes))
     }

@@ -25,6 +25,7 @@ use cofferdam_plan::table::TableSource;
 
 use crate::batch::Kind;
 use crate::csv::reader::window_bytes;
+use crate::exchange::workers_bytes;
 use crate::operators::minimum_bytes;
 use crate::pipeline::{Schedule, headroom_bytes};
 
@@ -46,6 +47,7 @@ pub(crate) struct Needs<'p> {
     pub(crate) schedule: Schedule<'p>,
     /// Rows in a batch under a limit.
     pub(crate) capacity: fn(&[Operator<'_>], u64) -> usize,
+    pub(crate) threads_count: usize,
 }
 
 impl Needs<'_> {
@@ -100,7 +102,7 @@ impl Needs<'_> {
             true => of_roles.sum::<u64>() + self.schedule.all_slots().map(kept).sum::<u64>(),
             false => of_roles.zip(of_slots).map(|(roles, slots)| roles + slots).max().unwrap_or(0),
         };
-        coexisting + headroom_bytes(limit)
+        coexisting + headroom_bytes(limit) + workers_bytes(limit, self.threads_count)
     }
 
     /// Whether the operator keeps rows while it has a role, and leaves none behind.

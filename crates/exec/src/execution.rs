@@ -13,6 +13,7 @@
 
 use core::cell::Cell;
 use core::fmt::Write as _;
+use core::num::NonZeroUsize;
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
@@ -26,10 +27,11 @@ use cofferdam_types::Value;
 use crate::admission::Needs;
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
+use crate::exchange::{Asker, Feed, Workers};
 use crate::measure::Timing;
-use crate::operators::name;
+use crate::operators::{Sink, name};
 use crate::pipeline::{
-    Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, Slot, has_room, headroom_bytes,
+    Arenas, Context, Counters, Flow, Given, Pipeline, Schedule, SinkRole, Slot, has_room, headroom_bytes,
 };
 use crate::progress::Progress;
 use crate::spill::SpillSpace;
@@ -57,6 +59,7 @@ pub struct Workspace<'s> {
     spill: Option<SpillSpace>,
     engine: Option<&'s dyn EngineRows>,
     progress: Option<&'s Progress>,
+    threads_count: usize,
     /// Where a limit is told that is enough.
     enough_bytes: Option<&'s Cell<u64>>,
 }
@@ -81,7 +84,15 @@ impl<'s> Workspace<'s> {
             arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
         }
         arenas.push(Arena::new(&budget))?;
-        Ok(Workspace { budget, arenas, spill: None, engine: None, progress: None, enough_bytes: None })
+        Ok(Workspace {
+            budget,
+            arenas,
+            spill: None,
+            engine: None,
+            progress: None,
+            threads_count: 1,
+            enough_bytes: None,
+        })
     }
 
     /// Has operators that run out of memory write rows to temporary files. Without it they fail with [`Error::OutOfMemory`].
@@ -99,6 +110,12 @@ impl<'s> Workspace<'s> {
     /// Says how far the plan is while it runs.
     pub fn report_to(mut self, progress: &'s Progress) -> Workspace<'s> {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Has pipelines run by so many threads at most, the caller's among them.
+    pub fn run_by(mut self, threads: NonZeroUsize) -> Workspace<'s> {
+        self.threads_count = threads.get();
         self
     }
 
@@ -159,7 +176,8 @@ impl<'s> Workspace<'s> {
         }
         let schedule = Schedule::cut(plan.operators, shared)?;
         let has_files = self.spill.as_ref().is_some_and(SpillSpace::is_enabled);
-        let admission = Admission::new(plan, schedule, has_files, &self.budget, self.enough_bytes);
+        let threads = (self.threads_count, self.enough_bytes);
+        let admission = Admission::new(plan, schedule, has_files, &self.budget, threads);
         admission.admit()?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
@@ -177,6 +195,7 @@ impl<'s> Workspace<'s> {
             spill: self.spill.as_ref().filter(|space| space.with_directory(|path| path.is_some())),
             engine: self.engine,
             progress: self.progress,
+            threads_count: self.threads_count,
             is_cancelled,
             statement: Statement::begin(parameters, is_cancelled),
             limit_bytes: self.budget.limit_on_path(),
@@ -206,9 +225,9 @@ impl<'a> Admission<'a> {
         schedule: Schedule<'a>,
         has_files: bool,
         budget: &'a Budget,
-        enough_bytes: Option<&'a Cell<u64>>,
+        (threads_count, enough_bytes): (usize, Option<&'a Cell<u64>>),
     ) -> Admission<'a> {
-        let needs = Needs { operators: plan.operators, schedule, capacity: rows_per_batch };
+        let needs = Needs { operators: plan.operators, schedule, capacity: rows_per_batch, threads_count };
         let limit = budget.limit_on_path();
         if let Some(enough) = enough_bytes {
             enough.set(0);
@@ -311,6 +330,7 @@ struct Runner<'a> {
     spill: Option<&'a SpillSpace>,
     engine: Option<&'a dyn EngineRows>,
     progress: Option<&'a Progress>,
+    threads_count: usize,
     is_cancelled: &'a dyn Fn() -> bool,
     /// As pipelines that have run left it.
     statement: Statement<'a>,
@@ -431,22 +451,29 @@ impl<'a> Runner<'a> {
         let mut sink = flow.open_sink(role, &mut store, &mut cx)?;
         self.is_opening = false;
         budget.set_stage(&EXECUTE);
-        loop {
-            self.leave_headroom()?;
-            let mut cx = self.context();
-            match flow.next(&mut store, &mut cx)? {
-                Given::Batch(batch) => {
-                    sink.take(batch, &mut store, &mut cx)?;
-                    cx.lap(role.operator);
-                }
-                Given::Round(list) => {
-                    let outcome = self.run_list(self.schedule.list(list), depth + 1);
-                    if outcome.is_err() {
-                        return Ok(outcome);
-                    }
-                }
-                Given::End => break,
-            }
+        let workers = Workers::new(
+            &Asker {
+                pipeline,
+                schedule,
+                operators,
+                progress: self.progress,
+                home: arenas.home,
+                threads_count: self.threads_count,
+            },
+            &self.tables,
+            &mut flow,
+            &mut store,
+        );
+        let mut carry = |feed: Option<&mut Feed<'_, 'p>>| {
+            self.carry((&mut flow, &mut sink, role), depth, &mut store, feed)
+        };
+        let outcome = match workers {
+            Some(workers) => workers.help(|feed| carry(Some(feed))),
+            None => carry(None),
+        };
+        if let Ok(Ok(())) = outcome {
+        } else {
+            return outcome;
         }
         let mut cx = self.context();
         while !sink.finish(&mut store, &mut cx)? {
@@ -455,6 +482,36 @@ impl<'a> Runner<'a> {
         cx.lap(role.operator);
         self.statement.random = store.statement.random;
         Ok(Ok(()))
+    }
+
+    /// Carries batches from a pipeline's source to its sink until there are no more.
+    fn carry<'p>(
+        &mut self,
+        (flow, sink, role): (&mut Flow<'p>, &mut Sink<'p>, SinkRole),
+        depth: u32,
+        store: &mut Store<'p>,
+        mut feed: Option<&mut Feed<'_, 'p>>,
+    ) -> Result<Result<(), Error<'a>>, Error<'p>>
+    where
+        'a: 'p,
+    {
+        loop {
+            self.leave_headroom()?;
+            let mut cx = self.context();
+            match flow.next(store, &mut cx, feed.as_deref_mut())? {
+                Given::Batch(batch) => {
+                    sink.take(batch, store, &mut cx)?;
+                    cx.lap(role.operator);
+                }
+                Given::Round(list) => {
+                    let outcome = self.run_list(self.schedule.list(list), depth + 1);
+                    if outcome.is_err() {
+                        return Ok(outcome);
+                    }
+                }
+                Given::End => return Ok(Ok(())),
+            }
+        }
     }
 
     /// Opens the last pipeline.
@@ -695,7 +752,7 @@ impl<'a> Execution<'a> {
             let runner = &mut self.runner;
             runner.leave_headroom()?;
             let mut cx = runner.context();
-            match flow.next(store, &mut cx)? {
+            match flow.next(store, &mut cx, None)? {
                 Given::Batch(batch) => return Ok(Some(batch)),
                 Given::Round(list) => runner.run_list(runner.schedule.list(list), 1)?,
                 Given::End => return Ok(None),

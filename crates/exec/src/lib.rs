@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `execution` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
 //! | `admission` | what a plan needs at least, and what is enough for it |
+//! | `exchange` | several threads at the begin of a pipeline |
 //! | `operators/` | scans, filter and project, joins, aggregate and distinct, sort and top-N, limit, values, insert |
 //! | `tables` | [`Tables`] and [`Changes`]: where rows of stored tables come from and go to |
 //! | `expr/` | bound expressions as flat programs |
@@ -44,6 +45,7 @@ mod batch;
 mod canonical;
 mod csv;
 mod error;
+mod exchange;
 mod execution;
 mod expr;
 mod measure;

@@ -26,10 +26,6 @@ pub(crate) struct Times {
     /// When it had given its first row.
     first_ns: Option<u64>,
     loops: u64,
-    /// Rows that it read from a table, before its filter.
-    rows_read: u64,
-    /// Those of them that were left out because joins have no match for them.
-    rows_filtered: u64,
 }
 
 /// A clock that says up to where time has been told apart.
@@ -75,13 +71,6 @@ impl Laps<'_> {
         self.stopwatch.told_ns = self.stopwatch.now_ns();
     }
 
-    /// The operator has read rows of a table.
-    pub(crate) fn count_read(&mut self, operator: OperatorId, rows: u64, filtered: u64) {
-        let times = &mut self.times[operator.index()];
-        times.rows_read += rows;
-        times.rows_filtered += filtered;
-    }
-
     /// The operator is begun.
     pub(crate) fn count_loop(&mut self, operator: OperatorId) {
         self.times[operator.index()].loops += 1;
@@ -125,8 +114,9 @@ impl<'a> Timing<'a> {
             let mut of = Measured {
                 loops: times.loops,
                 rows: counters.rows,
-                rows_read: times.rows_read,
-                rows_filtered: times.rows_filtered,
+                rows_read: counters.rows_read,
+                rows_filtered: counters.rows_filtered,
+                workers: counters.workers,
                 startup_ns: 0,
                 total_ns: times.own_ns,
                 memory_bytes,

@@ -41,10 +41,12 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget};
 use cofferdam_plan::expr::ExprKind;
 use cofferdam_plan::physical::{Limit, Operator, OperatorId, OperatorKind, TableFunction};
+use cofferdam_store::Pieces;
 use cofferdam_types::Value;
 
 use crate::batch::{BatchRows, Kind, Store, VectorId};
 use crate::error::Error;
+use crate::exchange::{Fed, Feed, Morsels, takes_any_order};
 use crate::measure::Laps;
 use crate::operators::{KeyFilter, Sink, Source, State, Step};
 use crate::progress::Progress;
@@ -209,6 +211,12 @@ pub(crate) struct Slot {
 pub struct Counters {
     /// Rows that it gave.
     pub rows: u64,
+    /// Rows that it read from a table, before its filter.
+    pub rows_read: u64,
+    /// Those of them that were left out because joins have no match for them.
+    pub rows_filtered: u64,
+    /// Threads that read it beside the statement's own, at most.
+    pub workers: u64,
     /// Batches that they came in.
     pub batches: u64,
     /// Bytes that it wrote to temporary files.
@@ -279,6 +287,55 @@ pub(crate) struct Schedule<'a> {
     pub(crate) pipelines: &'a [Pipeline<'a>],
     /// By list, positions in `pipelines` in the order in which they are run.
     lists: &'a [&'a [u32]],
+}
+
+/// The begin of a pipeline that several threads can run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning<'a> {
+    /// The source and the first steps, without a sink.
+    pub(crate) pipeline: &'a Pipeline<'a>,
+    pub(crate) steps_count: usize,
+    pub(crate) source: OperatorId,
+    /// The last operator of these.
+    pub(crate) last: OperatorId,
+}
+
+impl<'a> Pipeline<'a> {
+    /// The source with the steps that do nothing but compute, if several threads may run that and the rest takes rows in any order.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(crate) fn beginning(
+        &self,
+        operators: &[Operator<'_>],
+        arena: &'a Arena,
+    ) -> Result<Option<Beginning<'a>>, AllocError> {
+        let kind = |id: OperatorId| &operators[id.index()].kind;
+        let (&[Chain { source: ChainSource::Operator(source), steps }], Some(sink)) =
+            (self.chains, self.sink)
+        else {
+            return Ok(None);
+        };
+        let computes = |role: &&StepRole| {
+            matches!(kind(role.operator), OperatorKind::Filter { .. } | OperatorKind::Project { .. })
+        };
+        let keeps_any_order = |role: &StepRole| {
+            !matches!(kind(role.operator), OperatorKind::Limit(_) | OperatorKind::DistinctOn { .. })
+        };
+        if self.list != ListId(0)
+            || !matches!(kind(source), OperatorKind::Scan(scan) if scan.key_filters.is_empty())
+            || !takes_any_order(kind(sink.operator))
+            || !steps.iter().all(keeps_any_order)
+        {
+            return Ok(None);
+        }
+        let first = &steps[..steps.iter().take_while(computes).count()];
+        let chains =
+            arena.alloc_slice_copy(&[Chain { source: ChainSource::Operator(source), steps: first }])?;
+        let pipeline = arena.alloc(Pipeline { chains, sink: None, list: self.list, releases: &[] })?;
+        let last = first.last().map_or(source, |role| role.operator);
+        Ok(Some(Beginning { pipeline, steps_count: first.len(), source, last }))
+    }
 }
 
 impl<'a> Schedule<'a> {
@@ -1004,20 +1061,75 @@ impl<'a> Flow<'a> {
         Ok(self.steps.len() - 1)
     }
 
-    /// The next batch.
+    /// The pieces that its source can be cut into for several threads, if it can be.
+    pub(crate) fn pieces(
+        &self,
+        tables: &Tables<'_>,
+        threads_count: usize,
+        arena: &'a Arena,
+    ) -> Option<Pieces<'a>> {
+        match (&self.source, self.state) {
+            (Some((_, Source::StoredScan(scan))), FlowState::Reading) => {
+                scan.pieces(tables, threads_count, arena)
+            }
+            _ => None,
+        }
+    }
+
+    /// Has its source read pieces that nobody else reads.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(crate) fn share(&mut self, morsels: &'a Morsels<'a>) -> Result<(), Error<'a>> {
+        match &mut self.source {
+            Some((_, Source::StoredScan(scan))) => scan.share(morsels),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has its source read a piece that somebody else has not read to its end.
+    fn read_again(&mut self, piece: usize) -> Result<(), Error<'a>> {
+        match &mut self.source {
+            Some((_, Source::StoredScan(scan))) => scan.read_again(piece),
+            _ => Ok(()),
+        }
+    }
+
+    /// The piece of its table that the source is at, where it shares it.
+    pub(crate) fn piece(&self) -> Option<usize> {
+        match &self.source {
+            Some((_, Source::StoredScan(scan))) => scan.piece(),
+            _ => None,
+        }
+    }
+
+    /// The next batch; `feed` brings those of workers.
     ///
     /// # Errors
     /// What the operators raise, and [`Error::Cancelled`].
-    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Given, Error<'a>> {
+    pub(crate) fn next(
+        &mut self,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+        mut feed: Option<&mut Feed<'_, 'a>>,
+    ) -> Result<Given, Error<'a>> {
         loop {
             cx.check()?;
-            let (mut batch, mut at) = match self.advance(store, cx)? {
+            let (mut batch, mut at) = match self.advance(store, cx, feed.as_deref_mut())? {
                 Moved::Batch(batch, at) => (batch, at),
                 Moved::Nothing => continue,
                 Moved::Round(list) => return Ok(Given::Round(list)),
                 Moved::Done => return Ok(Given::End),
             };
             loop {
+                if let Some(feed) = feed.as_deref_mut()
+                    && at == feed.steps_count
+                {
+                    match feed.without_skipped(batch, store) {
+                        Some(rows) => batch = rows,
+                        None => break,
+                    }
+                }
                 let Some(&position) = self.path.get(at) else { return Ok(Given::Batch(batch)) };
                 let passed = self.steps[position as usize].1.push(batch, store, cx)?;
                 match self.note(at, passed, store, cx)? {
@@ -1044,7 +1156,12 @@ impl<'a> Flow<'a> {
     }
 
     /// Asks whoever has more to give, the last step first.
-    fn advance(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Moved, Error<'a>> {
+    fn advance(
+        &mut self,
+        store: &mut Store<'a>,
+        cx: &mut Context<'_>,
+        mut feed: Option<&mut Feed<'_, 'a>>,
+    ) -> Result<Moved, Error<'a>> {
         if !self.is_counted {
             self.is_counted = true;
             self.count_loops(cx);
@@ -1057,6 +1174,12 @@ impl<'a> Flow<'a> {
         match self.state {
             FlowState::Done => Ok(Moved::Done),
             FlowState::Reading => {
+                if let Some(feed) = feed.as_deref_mut() {
+                    feed.give_back(store);
+                    if let Fed::Batch(rows) = feed.next(false, store, cx)? {
+                        return Ok(Moved::Batch(rows, feed.steps_count));
+                    }
+                }
                 let output = match &mut self.source {
                     Some((id, source)) => {
                         let output = source.next(store, cx)?;
@@ -1064,9 +1187,8 @@ impl<'a> Flow<'a> {
                             if let Output::Batch(rows) = output {
                                 cx.counters(id).count(rows, store);
                             }
-                            if let Some(laps) = &mut cx.laps {
-                                laps.count_read(id, source.rows_read(), source.rows_filtered());
-                            }
+                            cx.counters(id).rows_read += source.rows_read();
+                            cx.counters(id).rows_filtered += source.rows_filtered();
                             if let Some(progress) = cx.progress {
                                 progress.count_read(source.rows_read());
                             }
@@ -1081,6 +1203,16 @@ impl<'a> Flow<'a> {
                     Output::Again => Ok(Moved::Nothing),
                     Output::Round(list) => Ok(Moved::Round(list)),
                     Output::End => {
+                        if let Some(feed) = feed {
+                            match feed.next(true, store, cx)? {
+                                Fed::Batch(rows) => return Ok(Moved::Batch(rows, feed.steps_count)),
+                                Fed::Leftover(piece) => {
+                                    self.read_again(piece)?;
+                                    return Ok(Moved::Nothing);
+                                }
+                                Fed::Nothing => {}
+                            }
+                        }
                         self.source = None;
                         self.state = FlowState::Finishing(0);
                         Ok(Moved::Nothing)
@@ -1184,6 +1316,15 @@ enum Moved {
 }
 
 impl Counters {
+    /// Adds what the operator did elsewhere.
+    pub(crate) fn add(&mut self, more: &Counters) {
+        self.rows += more.rows;
+        self.batches += more.batches;
+        self.rows_read += more.rows_read;
+        self.rows_filtered += more.rows_filtered;
+        self.workers += more.workers;
+    }
+
     fn count(&mut self, rows: BatchRows, store: &Store<'_>) {
         self.rows += store.rows(rows).len() as u64;
         self.batches += 1;

@@ -273,6 +273,12 @@ fn values<'v, S: RowSource>(
     Ok(values)
 }
 
+impl Lender for Snapshot {
+    fn with_view(&self, read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>) -> Result<usize, Error> {
+        read(self.view())
+    }
+}
+
 impl Lender for Changes<'_> {
     fn with_view(&self, read: &mut dyn FnMut(View<'_>) -> Result<usize, Error>) -> Result<usize, Error> {
         read(self.transaction.borrow().view_at(self.before))

@@ -560,6 +560,9 @@ impl<'a> Explain<'a, '_> {
             let rows = per_loop(measured.rows_filtered, measured.loops);
             self.out.count("Rows Removed by Key Filter", rows)?;
         }
+        if measured.workers > 0 {
+            self.out.count("Workers", measured.workers)?;
+        }
         if self.options.memory && is_json {
             self.out.count("Memory Bytes", measured.memory_bytes)?;
             self.out.count("Peak Memory Bytes", measured.memory_bytes_peak)?;

@@ -42,6 +42,15 @@ impl Snapshot {
         Ok(Snapshot { store: store.clone(), sequence })
     }
 
+    /// The same state once more, for somebody who holds it on his own.
+    ///
+    /// # Errors
+    /// There is no room to note it.
+    pub fn again(&self) -> Result<Snapshot, Error> {
+        self.store.inner().snapshots.open_again(self.sequence)?;
+        Ok(Snapshot { store: self.store.clone(), sequence: self.sequence })
+    }
+
     /// The last sequence that it sees.
     pub fn sequence(&self) -> u64 {
         self.sequence

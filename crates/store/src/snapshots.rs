@@ -53,6 +53,18 @@ impl Snapshots {
         Ok(sequence)
     }
 
+    /// One more snapshot of a sequence that is open.
+    ///
+    /// # Errors
+    /// There is no room to note it.
+    pub(crate) fn open_again(&self, sequence: u64) -> Result<(), AllocError> {
+        let mut open = self.lock();
+        open.try_reserve(1)?;
+        let place = open.binary_search(&sequence).expect("it is open");
+        open.insert(place, sequence);
+        Ok(())
+    }
+
     /// Forgets a snapshot.
     pub(crate) fn close(&self, sequence: u64) {
         let mut open = self.lock();
@@ -112,6 +124,9 @@ mod tests {
         snapshots.close(12);
         snapshots.all(&mut all).unwrap();
         assert_eq!((&all[..], snapshots.oldest()), (&[7, 15][..], 7));
+        assert_eq!(snapshots.open_again(7), Ok(()));
+        snapshots.close(7);
+        assert_eq!((snapshots.oldest(), snapshots.count()), (7, 1));
         snapshots.close(7);
         assert_eq!((snapshots.oldest(), snapshots.count()), (15, 0));
     }

@@ -22,6 +22,7 @@ mod scripts;
 mod settings;
 mod spilling;
 mod support;
+mod threads;
 mod views;
 mod workers;
 

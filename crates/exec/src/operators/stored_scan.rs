@@ -30,13 +30,14 @@ use cofferdam_plan::expr::{ExprKind, walk};
 use cofferdam_plan::physical::{KeyRange as PlanRange, Scan as PlanScan};
 use cofferdam_plan::table::StoredTable;
 use cofferdam_plan::{RunRanges, ranges_of_run};
-use cofferdam_store::{Column, ColumnMut, ColumnRange, KeyRange, Part, RowReader, Scan, Table, View};
+use cofferdam_store::{Column, ColumnMut, ColumnRange, KeyRange, Part, Pieces, RowReader, Scan, Table, View};
 use cofferdam_types::Value;
 
 use super::filter::{Conjuncts, flatten};
 use super::key_tests::{KeyTests, ranges_of};
 use crate::batch::{BatchRows, Data, Kind, SelectionId, Store, Vector, VectorId};
 use crate::error::{Error, StoreProblem};
+use crate::exchange::{Morsels, piece_rows};
 use crate::expr::Registers;
 use crate::pipeline::{Context, Output};
 use crate::tables::{Ends, Tables};
@@ -151,6 +152,58 @@ impl<'a> StoredScan<'a> {
     #[cold]
     fn describe(&mut self, error: cofferdam_store::Error) -> Error<'a> {
         describe(self.problem.take().expect("the first error ends the statement"), error)
+    }
+
+    /// Cuts the table into pieces for several threads, if it has rows enough and is read in one range.
+    pub(crate) fn pieces<'p>(
+        &self,
+        tables: &Tables<'_>,
+        threads_count: usize,
+        arena: &'p Arena,
+    ) -> Option<Pieces<'p>> {
+        let Way::InOrder(Ranges { scan, rest: [], .. }) = &self.way else { return None };
+        if self.is_done {
+            return None;
+        }
+        let mut found = None;
+        let cut = tables.with_view(&mut |view| {
+            let rows = piece_rows(view.rows_estimate(scan.table()), threads_count);
+            found = Some(scan.pieces(view, rows, arena)?);
+            Ok(0)
+        });
+        // What cannot be read is told by who reads it.
+        cut.ok().and(found).filter(|pieces| pieces.count() > 1)
+    }
+
+    /// Reads pieces that nobody else reads.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    pub(crate) fn share(&mut self, morsels: &'a Morsels<'a>) -> Result<(), Error<'a>> {
+        let Way::InOrder(ranges) = &mut self.way else { return Ok(()) };
+        ranges.morsels = Some(morsels);
+        let outcome = ranges.next_piece();
+        self.is_done = !outcome.map_err(|error| self.describe(error))?;
+        Ok(())
+    }
+
+    /// Reads a piece that somebody else has not read to its end, from its begin.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    pub(crate) fn read_again(&mut self, piece: usize) -> Result<(), Error<'a>> {
+        let Way::InOrder(ranges) = &mut self.way else { return Ok(()) };
+        let outcome = ranges.restart_at(piece);
+        self.is_done = false;
+        outcome.map_err(|error| self.describe(error))
+    }
+
+    /// The piece that the rows were of which it gave last, or that it failed at.
+    pub(crate) fn piece(&self) -> Option<usize> {
+        match &self.way {
+            Way::InOrder(ranges) => ranges.piece,
+            _ => None,
+        }
     }
 
     /// Has the store write the columns that were not read first: for all rows, or for some, which are put together.
@@ -312,6 +365,9 @@ struct Ranges<'a> {
     scan: Scan<'a>,
     /// Those behind the one that is read.
     rest: &'a [Ends<'a>],
+    /// The pieces that the one range is cut into, where others read it too, and which of them is read.
+    morsels: Option<&'a Morsels<'a>>,
+    piece: Option<usize>,
 }
 
 impl<'a> Ranges<'a> {
@@ -327,7 +383,25 @@ impl<'a> Ranges<'a> {
         }
         let ends: &'a [Ends<'a>] = ends.into_slice();
         let (first, rest) = ends.split_first().unwrap_or((&Ends::ALL, &[]));
-        Ok(Ranges { scan: Scan::new(table, columns, &KeyRange::from(*first), arena)?, rest })
+        Ok(Ranges {
+            scan: Scan::new(table, columns, &KeyRange::from(*first), arena)?,
+            rest,
+            morsels: None,
+            piece: None,
+        })
+    }
+
+    /// Goes to a piece that nobody reads; false if there is none.
+    fn next_piece(&mut self) -> Result<bool, cofferdam_store::Error> {
+        match self.morsels.and_then(Morsels::take) {
+            Some(piece) => self.restart_at(piece).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn restart_at(&mut self, piece: usize) -> Result<(), cofferdam_store::Error> {
+        self.piece = Some(piece);
+        self.morsels.map_or(Ok(()), |morsels| self.scan.restart_at(&morsels.pieces, piece))
     }
 
     fn next(
@@ -341,6 +415,9 @@ impl<'a> Ranges<'a> {
             let part = self.scan.next_of(view, into, rows_max, first)?;
             if part.rows > 0 {
                 return Ok(part);
+            }
+            if self.next_piece()? {
+                continue;
             }
             let Some((next, rest)) = self.rest.split_first() else { return Ok(part) };
             self.scan.restart(&KeyRange::from(*next))?;

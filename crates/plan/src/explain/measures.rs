@@ -13,6 +13,8 @@ pub struct Measured {
     pub rows_read: u64,
     /// Those of them that joins above had no match for, and that were left out for that; of scans only.
     pub rows_filtered: u64,
+    /// How many threads helped to read it, beside the statement's own; of scans only.
+    pub workers: u64,
     /// When it and what it reads had given the first row, in nanoseconds since the first of them began.
     pub startup_ns: u64,
     /// What it and what it reads took, in nanoseconds.
