@@ -291,7 +291,7 @@ fn pages_of_freed_pieces_go_back_to_the_system() {
         piece
     };
     let (large, _small): (Vec<_>, Vec<_>) = (0..500).map(|_| (piece(60_000), piece(100))).unzip();
-    let large = std::sync::Mutex::new(large);
+    let large = Mutex::new(large);
     let gives = {
         let budget = budget.clone();
         move |_| {
