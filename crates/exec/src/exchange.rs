@@ -11,8 +11,9 @@
 //! (V. Leis et al., "Morsel-Driven Parallelism", SIGMOD 2014, section 2; the queue is the exchange of G. Graefe, "Encapsulation of
 //! Parallelism in the Volcano Query Processing System", SIGMOD 1990.)
 //!
-//! **Who is helped** ([`Workers::new`]): a pipeline that begins with the scan of a stored table in one range of its keys, whose sink does not
-//! depend on the order of rows, of a statement that sees a snapshot (what a transaction sees belongs to one thread).
+//! **Who is helped** ([`Workers::new`]): a pipeline that begins with the scan of a stored table in one range of its keys that joins tell no
+//! keys (the filter may be given up in between), whose sink does not depend on the order of rows, of a statement that sees a snapshot (what a
+//! transaction sees belongs to one thread).
 //!
 //! **Memory.** A worker has a budget beside those of the operators, `worker_<number>`, which pays for its stack, for vectors as the scan and
 //! the steps have them, and for two packets. All workers together take a sixteenth of the limit at most, and each is started only
