@@ -152,4 +152,9 @@ pub mod fuzzing {
     pub fn page(data: &[u8]) {
         crate::page::fuzz::check_bytes(data);
     }
+
+    /// What planners are told of segments whose sketches and statistics lie.
+    pub fn statistics(data: &[u8]) {
+        crate::statistics::fuzz::check_bytes(data);
+    }
 }

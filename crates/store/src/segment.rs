@@ -42,7 +42,7 @@
 //! | `distinct`, `sample`, `sketch` | how values are distributed: distinct ones counted, some rows, both as they are written |
 //! | `output`, `staging`, `group`, `index`, `writer` | writing, from the bytes up |
 //! | `piece`, `search`, `reader`, `cursor` | reading: pieces, places of keys, single rows, rows in order |
-//! | `verify`, `describe`, `any` | for the tools, and for fuzzing |
+//! | `verify`, `describe`, `any`, `lies` | for the tools, and for fuzzing |
 //!
 //! The format by bytes: `docs/formats/segment.md`.
 
@@ -55,6 +55,8 @@ pub(crate) mod filter;
 mod group;
 mod index;
 mod layout;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod lies;
 mod output;
 mod piece;
 mod reader;

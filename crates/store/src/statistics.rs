@@ -447,6 +447,7 @@ impl Looked<'_, '_> {
         let (ty, kind) = schema.columns.get(column).map_or((Type::Unknown, Kind::Text), |c| (c.ty, c.kind()));
         let live = self.gathered.picked.len();
         let null_fraction = self.null_fraction(known, live, values.len(), matches!(ty, Type::Array(_)));
+        let null_fraction = null_fraction.clamp(0.0, 1.0);
         let is_cut = |value: &Value<'_>| kind == Kind::Text && row_bytes(value) > WHOLE_TEXT_BYTES;
         let is_complete = self.gathered.is_complete();
         let is_key = matches!(schema.key, [part] if usize::from(part.column) == column);
@@ -569,7 +570,7 @@ impl Known {
         }
         let mut compact = [0; Decimal::COMPACT_BYTES_MAX];
         let bytes = if kind == Kind::Text { bytes_of(value, &mut compact) } else { &[] };
-        self.text_bytes += bytes.len() as u64;
+        self.text_bytes = self.text_bytes.saturating_add(bytes.len() as u64);
         self.texts += 1;
         let number = if kind == Kind::Text { 0 } else { number_of(kind, value) };
         self.registers.note(kind, number, bytes);
@@ -581,16 +582,17 @@ impl Known {
         self.tombstones += segment.tombstones_count();
         match statistics {
             Some(statistics) => {
-                self.nulls += statistics.nulls_count;
+                // A count in a file may be any number.
+                self.nulls = self.nulls.saturating_add(statistics.nulls_count);
                 self.zone = union_of_zones(self.zone, statistics.zone);
                 self.texts += segment.rows_count().saturating_sub(statistics.nulls_count);
             }
-            None => self.nulls += segment.rows_count(),
+            None => self.nulls = self.nulls.saturating_add(segment.rows_count()),
         }
     }
 
     fn add_sketch(&mut self, segment: &Segment, sketch: &Sketch<'_>) {
-        self.text_bytes += sketch.text_bytes;
+        self.text_bytes = self.text_bytes.saturating_add(sketch.text_bytes);
         let count = sketch.registers_count();
         if count > 0 {
             self.registers.merge(count, |into| sketch.put_registers(into));
@@ -839,3 +841,6 @@ impl ColumnStatistics<'_> {
         histogram: &[],
     };
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;

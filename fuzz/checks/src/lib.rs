@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod sql_parse;
 pub mod store_page;
 pub mod store_segment;
+pub mod store_statistics;
 pub mod wal;
 
 /// Reads decisions from the fuzzer's bytes; zeroes after the last one.

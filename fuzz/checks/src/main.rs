@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 type Check = fn(&[u8]);
 
 /// The targets by name.
-const TARGETS: [(&str, Check); 7] = [
+const TARGETS: [(&str, Check); 8] = [
     ("arena_shadow", fuzz_checks::arena_shadow::check),
     ("csv_query", fuzz_checks::csv_query::check),
     ("manifest", fuzz_checks::manifest::check),
     ("sql_parse", fuzz_checks::sql_parse::check),
     ("store_segment", fuzz_checks::store_segment::check),
+    ("store_statistics", fuzz_checks::store_statistics::check),
     ("wal", fuzz_checks::wal::check),
     ("store_page", fuzz_checks::store_page::check),
 ];

@@ -405,7 +405,11 @@ impl Segment {
         }
         let piece = self.piece_at((offset, len), source, &mut scratch.pages.bytes)?;
         let head = SketchHead::parse(payload(&piece), self.columns_count());
-        visit(&head.map_err(|what| self.file.corrupt(offset, what))?).map(Some)
+        let head = head.map_err(|what| self.file.corrupt(offset, what))?;
+        if !head.is_inside(self.start..self.footer_offset) {
+            return Err(self.file.corrupt(offset, "a sketch is outside of its segment"));
+        }
+        visit(&head).map(Some)
     }
 
     /// Gives the sketch of a column to `visit`; `None` where there is none, or no such column.

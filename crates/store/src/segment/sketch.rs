@@ -180,6 +180,13 @@ impl<'p> SketchHead<'p> {
         (offset, self.end(column).saturating_sub(start))
     }
 
+    /// Whether all sketches stand in the segment, which has a column at least.
+    pub(super) fn is_inside(&self, segment: Range<u64>) -> bool {
+        let (start, _) = self.place(0);
+        let (last, len) = self.place(self.columns_count.saturating_sub(1));
+        start >= segment.start && last.checked_add(len.into()).is_some_and(|end| end <= segment.end)
+    }
+
     /// What a sketch of a column has to be.
     pub(super) fn shape(&self) -> SketchShape {
         SketchShape { registers_count: self.registers_count(), rows: self.rows() }

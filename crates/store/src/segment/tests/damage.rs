@@ -289,6 +289,7 @@ fn damaged_sketches_are_noticed() {
     assert_eq!(lie(head_place, 0, 1), ["there is no head of sketches"; 2]);
     assert_eq!(lie(head_place, 2, 1), ["no sketches are so large"; 2]);
     assert_eq!(lie(head_place, hashes_at + 7, 0xff), ["the keys of a sample are out of order"; 2]);
+    assert_eq!(lie(head_place, 8 + 7, 0x40), ["a sketch is outside of its segment"; 2]);
     assert_eq!(lie(head_place, 32 + 3, 0x40), ["sketches do not follow one another"; 2]);
     assert_eq!(lie(place(1), 11, 0x40), ["a sketch ends too early"]);
 }
