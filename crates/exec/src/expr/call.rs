@@ -142,13 +142,14 @@ fn compute<'v>(
     let first = args.first().copied().unwrap_or_default();
     match work {
         Work::Function(id) => cofferdam_functions::eval(id, args, cx),
+        // Over no elements, ANY is false and ALL is true whatever the value.
+        Work::Elements { op, all } => {
+            Ok(Output::Value(over_elements(first, args.get(1).copied().unwrap_or_default(), op, all)))
+        }
         _ if first.is_null() => Ok(Output::NULL),
         Work::Cast => cofferdam_functions::convert(first, ty, &cx.session.conversions, cx.sink),
         Work::RoundSeconds { digits } => Ok(Output::Value(cast::round_seconds(first, digits)?)),
         Work::Pad { count, context } => pad(first, count, context, cx),
-        Work::Elements { op, all } => {
-            Ok(Output::Value(over_elements(first, args.get(1).copied().unwrap_or_default(), op, all)))
-        }
         Work::Subscript => Ok(Output::Value(element(first, args.get(1).copied().unwrap_or_default()))),
         Work::Array => Ok(Output::NULL),
     }
