@@ -1,6 +1,7 @@
 //! Calls that are more than a function of a row: what aggregates, window functions and set-returning functions take and give.
 
 use cofferdam_arena::collections::Vec;
+use cofferdam_functions::NotResolved;
 use cofferdam_sql::views::{Call, CallForm};
 use cofferdam_types::{Type, Value};
 
@@ -71,7 +72,7 @@ pub(super) fn aggregate<'a>(
 /// What a window function is, with its arguments cast to what it takes.
 ///
 /// # Errors
-/// 42883 when there is no such function of these arguments.
+/// 42883 when there is no such function of these arguments; 42804 for a literal without a type where that decides the result's.
 pub(super) fn window<'a>(
     build: Builder<'a>,
     name: &'a str,
@@ -79,10 +80,19 @@ pub(super) fn window<'a>(
     span: Span,
 ) -> Result<(WindowKind<'a>, Type), Error<'a>> {
     let number = |arg: &'a Expr<'a>| build.coerce(arg, Type::Integer, "a window function");
+    // A value whose type is that of the result says which one.
+    let determined = |arg: &'a Expr<'a>| match arg.ty {
+        Type::Unknown => Err(not_resolved(build, NotResolved::Undetermined, name, args, span)),
+        _ => Ok(arg),
+    };
     let shifted = |args: &[&'a Expr<'a>]| -> Result<_, Error<'a>> {
-        let value = build.settle(args[0])?;
         let offset = args.get(1).map(|offset| number(offset)).transpose()?;
-        let Some(default) = args.get(2) else { return Ok((value, offset, None, value.ty)) };
+        let Some(default) = args.get(2) else {
+            let value = determined(args[0])?;
+            return Ok((value, offset, None, value.ty));
+        };
+        // With a default, the type is what both can be, or text.
+        let value = args[0];
         let ty = build.common_type([value, *default].into_iter(), "a window function's default")?;
         let default = build.cast(default, ty, default.span)?;
         Ok((build.cast(value, ty, value.span)?, offset, Some(default), ty))
@@ -103,15 +113,15 @@ pub(super) fn window<'a>(
             (WindowKind::Lead { value, offset, default }, ty)
         }
         ("first_value", [value]) => {
-            let value = build.settle(value)?;
+            let value = determined(value)?;
             (WindowKind::FirstValue(value), value.ty)
         }
         ("last_value", [value]) => {
-            let value = build.settle(value)?;
+            let value = determined(value)?;
             (WindowKind::LastValue(value), value.ty)
         }
         ("nth_value", [value, nth]) => {
-            let value = build.settle(value)?;
+            let value = determined(value)?;
             (WindowKind::NthValue(value, number(nth)?), value.ty)
         }
         _ => return Err(undefined(build, name, args, span)),
@@ -133,7 +143,7 @@ pub(super) fn set_returning<'a, 'q: 'a>(
     }
     let resolved = match cofferdam_functions::resolve_table_function(call.name(), types_of(build, args)?) {
         Ok(resolved) => resolved,
-        Err(cofferdam_functions::NotResolved::NoSuchName) => return Ok(None),
+        Err(NotResolved::NoSuchName) => return Ok(None),
         Err(error) => return Err(not_resolved(build, error, call.name(), args, call.span())),
     };
     let mut cast = Vec::with_capacity_in(args.len(), build.arena)?;
