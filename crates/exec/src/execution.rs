@@ -208,6 +208,10 @@ impl<'s> Workspace<'s> {
     }
 }
 
+/// What the arenas of a statement may take more under a larger limit: they double, and one of them may be new.
+const OTHERS_GROWTH_BYTES: u64 = 8 << 10;
+const OTHERS_GROWTH_BYTES_MAX: u64 = 64 << 10;
+
 /// What is known of the memory that a query needs.
 struct Admission<'a> {
     budget: &'a Budget,
@@ -257,7 +261,10 @@ impl<'a> Admission<'a> {
     #[cold]
     fn tell_enough(&self) {
         if let (Some(needs), Some(enough)) = (&self.needs, self.enough_bytes) {
-            enough.set(needs.enough_bytes(self.others_bytes).unwrap_or(0));
+            // Under a larger limit what was taken before the plan began, as its text and the plan itself, has larger chunks.
+            let others_bytes =
+                self.others_bytes + self.others_bytes.min(OTHERS_GROWTH_BYTES_MAX) + OTHERS_GROWTH_BYTES;
+            enough.set(needs.enough_bytes(others_bytes).unwrap_or(0));
         }
     }
 }
