@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`slt`] | files of sqllogictest, on any engine that can answer a statement; program `slt` |
 //! | [`tpch`] | the 22 queries of TPC-H over generated tables, held against known answers; program `tpch` |
+//! | [`faults`] | statements with too little memory, on disks that fail, cancelled at any moment; program `faults` |
 //! | [`watch`] | a clock that cancels statements which take too long, for both |
 //!
 //! They are a crate of their own, since their dependencies are many and all other crates' tests are built on `testkit`.
@@ -18,6 +19,7 @@
 // Errors of the database are large values on purpose: see `cofferdam::Error`.
 #![allow(clippy::result_large_err)]
 
+pub mod faults;
 pub mod slt;
 pub mod tpch;
 pub mod watch;

@@ -6,7 +6,7 @@
 //! that one n at random out of each of [`STRATA_COUNT`] equal parts of the rest. After each run
 //!
 //! 1. the work has failed with a refusal of memory that names a path, or it has succeeded without that charge
-//!    (it has a cheaper form);
+//!    (it has a cheaper form) and as it did at first;
 //! 2. the watched budget holds exactly what it held before.
 //!
 //! At the end the work must succeed undisturbed, and as it did at first.
@@ -69,7 +69,7 @@ pub enum FindingKind {
         /// Bytes that it holds now.
         after_bytes: u64,
     },
-    /// The undisturbed work returns something else at the end than at the beginning.
+    /// The work returns something else than at the beginning: undisturbed at the end, or without the refused charge.
     Changed,
     /// The work makes no charge at all, so nothing was tested.
     NoCharges,
@@ -86,7 +86,7 @@ impl fmt::Display for Finding {
             FindingKind::NotBack { before_bytes, after_bytes } => {
                 write!(f, "{before_bytes} bytes were held before and {after_bytes} after")
             }
-            FindingKind::Changed => f.write_str("the undisturbed work has another result than before"),
+            FindingKind::Changed => f.write_str("the work has another result than at first"),
             FindingKind::NoCharges => f.write_str("the work makes no charge"),
         }
     }
@@ -126,36 +126,39 @@ impl Injection {
     pub fn run<T: PartialEq, E: Refused>(
         &self,
         budget: &Budget,
-        work: impl FnMut(&Budget) -> Result<T, E>,
+        mut work: impl FnMut(&Budget) -> Result<T, E>,
     ) -> Result<Injected, Finding> {
-        let outcome = self.run_to_first_finding(budget, work);
+        let before_bytes = held_bytes(budget);
+        let outcome = self.run_armed(|nth| {
+            budget.inject_refusal(nth);
+            let outcome = work(budget);
+            match held_bytes(budget) {
+                after_bytes if after_bytes == before_bytes => Ok((outcome, charges_left(budget, nth))),
+                after_bytes => Err(FindingKind::NotBack { before_bytes, after_bytes }),
+            }
+        });
         budget.inject_refusal(0);
         outcome
     }
 
-    fn run_to_first_finding<T: PartialEq, E: Refused>(
+    /// The same for work that makes its budget itself: `attempt` runs it with the n-th charge refused (0 refuses none), looks whether
+    /// everything is back, and gives the outcome and what [`charges_left`] says of the budget then.
+    ///
+    /// # Errors
+    /// The first finding.
+    pub fn run_armed<T: PartialEq, E: Refused>(
         &self,
-        budget: &Budget,
-        mut work: impl FnMut(&Budget) -> Result<T, E>,
+        mut attempt: impl FnMut(u64) -> Result<(Result<T, E>, u64), FindingKind>,
     ) -> Result<Injected, Finding> {
         let found = |nth, kind| Finding { nth, seed: self.seed, kind };
-        let before_bytes = held_bytes(budget);
-        let mut attempt = |nth: u64| {
-            budget.inject_refusal(nth);
-            let outcome = work(budget);
-            match held_bytes(budget) {
-                after_bytes if after_bytes == before_bytes => Ok(outcome),
-                after_bytes => Err(found(nth, FindingKind::NotBack { before_bytes, after_bytes })),
-            }
-        };
+        let mut attempt = |nth: u64| attempt(nth).map_err(|kind| found(nth, kind));
         let undisturbed = |error: E| found(0, FindingKind::Undisturbed(error.to_string()));
 
         let mut guess = CHARGES_GUESS;
         let (first, charges_count) = loop {
-            let outcome = attempt(guess)?;
-            match charges_left(budget, guess) {
-                0 => guess *= 8,
-                left_count => break (outcome.map_err(undisturbed)?, guess - left_count),
+            match attempt(guess)? {
+                (_, 0) => guess *= 8,
+                (outcome, left_count) => break (outcome.map_err(undisturbed)?, guess - left_count),
             }
         };
         if charges_count == 0 {
@@ -164,7 +167,8 @@ impl Injection {
         let mut injected =
             Injected { charges_count, refused_count: 0, survived_count: 0, places: BTreeSet::new() };
         for nth in self.sample(charges_count) {
-            match attempt(nth)? {
+            match attempt(nth)?.0 {
+                Ok(value) if value != first => return Err(found(nth, FindingKind::Changed)),
                 Ok(_) => injected.survived_count += 1,
                 Err(error) => {
                     let record = checked(&error).map_err(|text| found(nth, FindingKind::Untyped(text)))?;
@@ -173,7 +177,7 @@ impl Injection {
                 }
             }
         }
-        let last = attempt(0)?.map_err(undisturbed)?;
+        let last = attempt(0)?.0.map_err(undisturbed)?;
         if last == first { Ok(injected) } else { Err(found(0, FindingKind::Changed)) }
     }
 
@@ -197,9 +201,9 @@ impl Injection {
     }
 }
 
-/// How many charges an injected refusal was still away from, found by charging nothing until it strikes; 0 when it
+/// How many charges the refusal of the `nth` was still away from, found by charging nothing until it strikes; 0 when it
 /// had struck already.
-fn charges_left(budget: &Budget, nth: u64) -> u64 {
+pub fn charges_left(budget: &Budget, nth: u64) -> u64 {
     (1..=nth).find(|_| budget.charge(0).is_err()).unwrap_or(0)
 }
 

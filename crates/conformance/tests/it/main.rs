@@ -4,10 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cofferdam::{Database, Options};
+use cofferdam::Options;
+use cofferdam_conformance::faults::{Finding, World};
 use cofferdam_conformance::slt::{Cofferdam, Place, Report, files_below, run_file};
-use cofferdam_conformance::tpch::{QUERIES_COUNT, Verdict, load, run_query};
+use cofferdam_conformance::tpch::{QUERIES_COUNT, Verdict, run_query};
 use cofferdam_conformance::watch::Watch;
+use cofferdam_testkit::inject::Injection;
 
 fn options() -> Options {
     Options::new().memory_limit(16 << 20)
@@ -45,18 +47,32 @@ fn a_wrong_script_fails() {
     assert!(report.failures[0].place.ends_with("wrong.slt:6"), "{}", report.failures[0]);
 }
 
-/// Aim: TPC-H's queries give the known answers. Method: the smallest scale, in 16 MiB.
+/// Aim: TPC-H's queries give the known answers, and in trouble they fail as they should and leave nothing. Method: the smallest scale, in
+/// 16 MiB; then a small part of what the program `faults` does, for a query without rows to keep and one that goes to files.
 #[test]
-fn tpch_gives_the_known_answers() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let database = Database::open(folder.path().join("database"), options()).expect("an empty database");
-    let connection = database.connect().expect("room for a connection");
-    load(&connection, 0.01, folder.path(), &mut |_, rows_count| assert!(rows_count > 0))
-        .expect("all tables load");
-    let watch = Watch::new(connection.canceller(), Duration::from_secs(120));
+fn tpch_gives_the_known_answers_and_survives_trouble() {
+    let world = World::tpch(0.01, 16 << 20).expect("all tables load");
+    let watch = Watch::new(world.connection().canceller(), Duration::from_secs(120));
     for number in 1..=QUERIES_COUNT {
-        let outcome = run_query(&connection, &watch, None, number, 0.01).expect("the query is there");
+        let outcome = run_query(world.connection(), &watch, None, number, 0.01).expect("the query is there");
         assert!(matches!(outcome.verdict, Verdict::Right(_)), "query {number}: {:?}", outcome.verdict);
         assert!(outcome.peak_bytes > 0 && outcome.peak_bytes <= 16 << 20, "query {number}");
     }
+    drop(watch);
+    let found = |finding: Finding| -> ! { panic!("{finding}") };
+    let sql = "SELECT n_name, s_name FROM supplier, nation WHERE s_nationkey = n_nationkey";
+    let limits = world.limits(sql, 2).unwrap_or_else(|finding| found(finding));
+    assert!(limits.refused_count > 5 && limits.places_count > 2 && limits.between_count == 2, "{limits:?}");
+    let injected = world.charges(sql, limits.ample_bytes, &Injection::new().bounds(20, 10));
+    let injected = injected.unwrap_or_else(|finding| found(finding));
+    assert!(injected.refused_count > 5, "{injected:?}");
+    let cancels = world.cancels(sql, limits.ample_bytes, 5, 1).unwrap_or_else(|finding| found(finding));
+    assert_eq!(cancels.cancelled.len() + cancels.late_count, 5);
+    let sql = "SELECT c_comment, c_custkey FROM customer ORDER BY c_comment, c_custkey";
+    let tight_bytes = world.tight_bytes(sql).unwrap_or_else(|finding| found(finding));
+    let writes = world.writes(sql, tight_bytes).unwrap_or_else(|finding| found(finding));
+    let states: Vec<&str> = writes.errors.keys().copied().collect();
+    assert_eq!(states, ["53100", "58030", "XX001"], "{writes:?}");
+    world.is_settled().unwrap_or_else(|finding| found(finding));
+    assert!(world.root_growth_bytes() <= 128 << 10, "{} bytes", world.root_growth_bytes());
 }
