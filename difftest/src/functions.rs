@@ -1,6 +1,6 @@
 //! Operators, functions and aggregates, one line each; and the forms of statements, each with a probe.
 //!
-//! A template has `{}` for each argument. Where [`Takes::Any`] stands in place of a type, one type is chosen for all of them, and
+//! A template has `{}` for each argument, and `{=}` for the last one once more. Where [`Takes::Any`] stands in place of a type, one type is chosen for all of them, and
 //! [`Gives::Same`] is that type.
 
 use crate::types::Ty::{self, *};
@@ -240,6 +240,127 @@ pub static FUNCTIONS: &[Function] = table! {
     "encode({}, 'hex')" (Bytes) -> Text "";
     "length({})" (Bytes) -> Int "";
     "({} || {})" (Bytes, Bytes) -> Bytes "";
+    "CAST(CAST({} AS text) AS integer)" (Int) -> Int "";
+    "CAST(CAST({} AS text) AS numeric(12,3))" (Num) -> Num "";
+    "CAST(CAST({} AS text) AS double precision)" (Double) -> Double "";
+    "CAST(CAST({} AS text) AS real)" (Real) -> Real "";
+    "CAST(CAST({} AS text) AS date)" (Date) -> Date "";
+    "CAST(CAST({} AS text) AS timestamp)" (Stamp) -> Stamp "";
+    "CAST(CAST({} AS text) AS timestamptz)" (StampTz) -> StampTz "";
+    "CAST(CAST({} AS text) AS time)" (Time) -> Time "";
+    "CAST(CAST({} AS text) AS interval)" (Interval) -> Interval "";
+    "CAST(CAST({} AS text) AS uuid)" (Uuid) -> Uuid "";
+    "CAST(CAST({} AS text) AS boolean)" (Bool) -> Bool "";
+    "CAST(CAST({} AS text) AS integer[])" (Ints) -> Ints "";
+    "CAST(CAST({} AS text) AS text[])" (Texts) -> Texts "";
+    "CAST({} % 100 AS smallint)" (Int) -> Small "";
+    "CAST({} AS bigint)" (Num) -> Big "";
+    "CAST({} AS real)" (Int) -> Real "";
+    "CAST({} AS real)" (Num) -> Real "";
+    "CAST({} AS double precision)" (Real) -> Double "";
+    "CAST(least(greatest({}, -1e6), 1e6) AS integer)" (Double) -> Int "";
+    "CAST(least(greatest({}, -1e6), 1e6) AS bigint)" (Double) -> Big "";
+    "CAST({} AS time)" (Interval) -> Time "";
+    "CAST({} AS interval)" (Time) -> Interval "";
+    "CAST({} AS timestamptz)" (Stamp) -> StampTz "";
+    "CAST({} AS timestamp)" (StampTz) -> Stamp "";
+    "CAST({} AS date)" (StampTz) -> Date "";
+    "CAST({} AS character(4))" (Text) -> Char "";
+    "CAST({} AS text)" (Char) -> Text "";
+    "CAST({} AS varchar(3))" (Char) -> Text "";
+    "({} || {})" (Char, Text) -> Text "";
+    "length({})" (Char) -> Int "";
+    "upper({})" (Char) -> Text "";
+    "({} LIKE 'a%')" (Char) -> Bool "";
+    "CAST({} AS text[])" (Ints) -> Texts "";
+    "({} * {})" (Interval, Double) -> Interval "";
+    "({} / 2)" (Interval) -> Interval "";
+    "({} * {})" (Int, Interval) -> Interval "";
+    "justify_hours({})" (Interval) -> Interval "";
+    "justify_interval({})" (Interval) -> Interval "";
+    "date_trunc('month', {})" (Interval) -> Interval "";
+    "make_interval(days => {})" (Int) -> Interval "";
+    "extract(epoch FROM {})" (Interval) -> Num "";
+    "extract(month FROM {})" (Interval) -> Num "";
+    "extract(year FROM {})" (Stamp) -> Num "";
+    "extract(isodow FROM {})" (Stamp) -> Num "";
+    "extract(isoyear FROM {})" (Date) -> Num "";
+    "extract(epoch FROM {})" (StampTz) -> Num "";
+    "extract(minute FROM {})" (Time) -> Num "";
+    "({} + {})" (StampTz, Interval) -> StampTz "";
+    "({} - {})" (StampTz, StampTz) -> Interval "";
+    "({} - {})" (Time, Time) -> Interval "";
+    "age({}, {})" (Date, Date) -> Interval "";
+    "date_trunc('year', {})" (StampTz) -> StampTz "";
+    "date_trunc('quarter', {})" (Stamp) -> Stamp "";
+    "date_bin('15 minutes', {}, TIMESTAMP '2001-01-01')" (Stamp) -> Stamp "";
+    "({} AT TIME ZONE 'UTC')" (Stamp) -> StampTz "";
+    "to_char({}, 'FMDD Mon YYYY HH24:MI:SS.MS Q IW')" (Stamp) -> Text "";
+    "to_char({}, 'FM999,990.00')" (Num) -> Text "";
+    "to_char({}, 'S00099')" (Int) -> Text "";
+    "to_date(to_char({}, 'YYYYMMDD'), 'YYYYMMDD')" (Date) -> Date "";
+    "(({}, {}) OVERLAPS ({}, {}))" (Date, Date, Date, Date) -> Bool "";
+    "array_length({}, 1)" (Ints) -> Int "";
+    "cardinality({})" (Texts) -> Int "";
+    "array_append({}, {})" (Ints, Int) -> Ints "";
+    "array_prepend({}, {})" (Text, Texts) -> Texts "";
+    "({} || {})" (Ints, Ints) -> Ints "";
+    "({} || {})" (Texts, Text) -> Texts "";
+    "array_remove({}, {})" (Ints, Int) -> Ints "";
+    "array_replace({}, {}, {})" (Texts, Text, Text) -> Texts "";
+    "array_position({}, {})" (Ints, Int) -> Int "";
+    "array_positions({}, {})" (Texts, Text) -> Ints "";
+    "array_to_string({}, ',', '*')" (Texts) -> Text "";
+    "array_to_string({}, '-')" (Ints) -> Text "";
+    "string_to_array({}, ' ')" (Text) -> Texts "";
+    "string_to_array({}, 'a', '')" (Text) -> Texts "";
+    "({})[1]" (Ints) -> Int "";
+    "({})[{}]" (Texts, Int) -> Text "";
+    "({})[1:2]" (Ints) -> Ints "";
+    "({})[2:]" (Texts) -> Texts "";
+    "({} @> {})" (Ints, Ints) -> Bool "";
+    "({} <@ {})" (Texts, Texts) -> Bool "";
+    "({} && {})" (Ints, Ints) -> Bool "";
+    "({} = ANY (CAST({} AS integer[])))" (Int, Ints) -> Bool "";
+    "({} <> ALL (CAST({} AS text[])))" (Text, Texts) -> Bool "";
+    "({} < ANY (CAST({} AS date[])))" (Date, Dates) -> Bool "";
+    "ARRAY[{}, {}]" (Int, Int) -> Ints "";
+    "ARRAY[{}, {}, {}]" (Text, Text, Text) -> Texts "";
+    "ARRAY[{}, {}]" (Date, Date) -> Dates "";
+    "trim_array({}, least(cardinality({}), 1))" (Ints, Ints) -> Ints "";
+    "array_fill({}, ARRAY[2])" (Int) -> Ints "";
+    "array_upper({}, 1)" (Dates) -> Int "";
+    "array_ndims({})" (Ints) -> Int "";
+    "format('%s-%I-%L', {}, {}, {})" (Text, Text, Text) -> Text "";
+    "format('%5s|%-4s', {}, {})" (Int, Text) -> Text "";
+    "regexp_replace({}, '(a)(.)', '\\2\\1', 'gi')" (Text) -> Text "";
+    "regexp_match({}, '([a-z])([a-z])')" (Text) -> Texts "";
+    "regexp_split_to_array({}, '[ b]')" (Text) -> Texts "";
+    "regexp_count({}, '[a-c]')" (Text) -> Int "";
+    "substring({} FROM '[a-z]+')" (Text) -> Text "";
+    "({} !~ '[0-9]')" (Text) -> Bool "";
+    "({} NOT ILIKE {})" (Text, Text) -> Bool "";
+    "({} NOT SIMILAR TO '%(b|c)')" (Text) -> Bool "";
+    "left(encode({}, 'base64'), 8)" (Bytes) -> Text "";
+    "substring({} FROM 2)" (Bytes) -> Bytes "";
+    "get_byte({} || CAST('\\x01' AS bytea), 0)" (Bytes) -> Int "";
+    "div({}, nullif({}, 0))" (Num, Num) -> Num "";
+    "width_bucket({}, 0, 10, 5)" (Num) -> Int "";
+    "round({}, {} % 3)" (Num, Int) -> Num "";
+    "power({}, 3)" (Double) -> Double "";
+    "cbrt({})" (Double) -> Double "";
+    "log(abs({}) + 1)" (Num) -> Num "";
+    "lcm({} % 50, {} % 50)" (Int, Int) -> Int "";
+    "factorial(abs({} % 12))" (Int) -> Num "";
+    "({} << 2)" (Int) -> Int "";
+    "({} >> 1)" (Big) -> Big "";
+    "num_nulls({}, {})" (ANY, ANY) -> Int "";
+    "num_nonnulls({}, {})" (ANY, ANY) -> Int "";
+    "({} IS NOT DISTINCT FROM NULL)" (ANY) -> Bool "";
+    "(({}, {}) IS NULL)" (ANY, Int) -> Bool "";
+    "(({}, {}) IS DISTINCT FROM ({}, {}))" (ANY, Int, ANY, Int) -> Bool "";
+    "({} IN ({}, {}, {}, 7, 8, NULL))" (Int, Int, Int, Int) -> Bool "";
+    "({} IN ('a', 'b', {}))" (Text, Text) -> Bool "";
 };
 
 /// Aggregates; their argument is of a row, or there is none.
@@ -275,9 +396,31 @@ pub static AGGREGATES: &[Function] = table! {
     "var_samp({})" (Double) -> Double "";
     "stddev_pop({})" (Double) -> Double "";
     "stddev_samp({})" (Int) -> Num "";
-    "string_agg({}, ',' ORDER BY {})" (Text, Text) -> Text "";
+    "string_agg({}, ',' ORDER BY {=})" (Text) -> Text "";
     "count(*) FILTER (WHERE {})" (Bool) -> Big "s";
     "sum({}) FILTER (WHERE {})" (Int, Bool) -> Big "s";
+    "array_agg({} ORDER BY {=} DESC NULLS LAST)" (Int) -> Ints "";
+    "array_agg(DISTINCT {})" (Text) -> Texts "";
+    "array_agg({} ORDER BY {=} NULLS FIRST) FILTER (WHERE {})" (Date, Bool) -> Dates "";
+    "string_agg(DISTINCT {}, '|')" (Text) -> Text "";
+    "min({})" (Time) -> Time "";
+    "max({})" (StampTz) -> StampTz "";
+    "min({})" (Char) -> Char "";
+    "max({})" (Ints) -> Ints "";
+    "sum({})" (Interval) -> Interval "";
+    "avg({})" (Interval) -> Interval "";
+    "sum({})" (Small) -> Big "";
+    "max({})" (Real) -> Real "";
+    "min({})" (Small) -> Small "";
+    "sum(DISTINCT {})" (Num) -> Num "";
+    "count(DISTINCT {}) FILTER (WHERE {})" (ANY, Bool) -> Big "";
+    "bit_xor({})" (Int) -> Int "";
+    "regr_count({}, {})" (Double, Double) -> Big "";
+    "covar_pop({}, {})" (Double, Double) -> Double "";
+    "percentile_disc(0.5) WITHIN GROUP (ORDER BY {})" (Int) -> Int "";
+    "percentile_cont(0.25) WITHIN GROUP (ORDER BY {})" (Double) -> Double "";
+    "percentile_disc(0.75) WITHIN GROUP (ORDER BY {} DESC)" (Text) -> Text "";
+    "rank(3) WITHIN GROUP (ORDER BY {})" (Int) -> Big "";
 };
 
 /// Functions of a window; those of the first column depend on rows with equal keys only through all of them.
@@ -299,6 +442,33 @@ pub static WINDOWS: &[Function] = table! {
     "min({})" (Int) -> Int "s";
     "max({})" (Text) -> Text "s";
     "avg({})" (Num) -> Num "";
+    "sum({})" (Num) -> Num "";
+    "max({})" (Date) -> Date "";
+    "min({})" (Interval) -> Interval "";
+    "bool_or({})" (Bool) -> Bool "";
+    "array_agg({})" (Int) -> Ints "";
+    "string_agg({}, ',')" (Text) -> Text "";
+    "lead({}, {} % 3, {})" (ANY, Int, ANY) -> Same "";
+    "count({}) FILTER (WHERE {})" (ANY, Bool) -> Big "s";
+};
+
+/// Functions of a window that give rows with equal keys the same.
+pub static PEER_WINDOWS: &[Function] = table! {
+    "rank()" () -> Big "s";
+    "dense_rank()" () -> Big "s";
+    "percent_rank()" () -> Double "s";
+    "cume_dist()" () -> Double "s";
+    "sum({})" (Int) -> Big "s";
+    "count({})" (ANY) -> Big "s";
+    "count(*)" () -> Big "s";
+    "min({})" (Int) -> Int "s";
+    "max({})" (Text) -> Text "s";
+    "min({})" (Date) -> Date "";
+    "avg({})" (Num) -> Num "";
+    "sum({})" (Num) -> Num "";
+    "bool_and({})" (Bool) -> Bool "";
+    "max({})" (Interval) -> Interval "";
+    "count(*) FILTER (WHERE {})" (Bool) -> Big "s";
 };
 
 /// A form of statements.
@@ -354,6 +524,23 @@ pub static FORMS: &[Form] = forms! {
     "update": "UPDATE probe SET a = a + 1 WHERE b = 'x'";
     "delete": "DELETE FROM probe WHERE a = 77";
     "returning": "DELETE FROM probe WHERE a = 78 RETURNING a, b";
+    "range frame": "SELECT sum(a) OVER (ORDER BY a RANGE BETWEEN 1 PRECEDING AND 2 FOLLOWING) FROM probe";
+    "grouped window": "SELECT a, sum(count(*)) OVER (ORDER BY a) FROM probe GROUP BY a";
+    "grouping": "SELECT a, b, grouping(a, b), count(*) FROM probe GROUP BY GROUPING SETS ((a), (b), (a, b)), ROLLUP (a)";
+    "row in subquery": "SELECT (a, b) IN (SELECT y.a, y.b FROM probe y) FROM probe";
+    "array subquery": "SELECT ARRAY(SELECT y.a FROM probe y ORDER BY 1) FROM probe";
+    "using": "SELECT x.a FROM probe x JOIN probe y USING (a)";
+    "any right join": "SELECT 1 FROM probe x RIGHT JOIN probe y ON x.a < y.a OR x.b = y.b";
+    "distinct on": "SELECT DISTINCT ON (2) a, b FROM probe ORDER BY 2, 1";
+    "materialized": "WITH k AS MATERIALIZED (SELECT a FROM probe), i AS NOT MATERIALIZED (SELECT a FROM probe) SELECT 1 FROM k, i";
+    "with ties": "SELECT a FROM probe ORDER BY 1 FETCH FIRST 2 ROWS WITH TIES";
+    "ordered arm": "(SELECT a FROM probe ORDER BY 1 LIMIT 2) UNION ALL (SELECT a FROM probe ORDER BY 1 LIMIT 1)";
+    "unnest": "SELECT 1 FROM probe x, unnest(ARRAY[1, x.a]) AS u(c0)";
+    "series": "SELECT 1 FROM probe x, generate_series(1, 3) AS u(c0)";
+    "update from": "UPDATE probe SET b = y.b FROM probe y WHERE y.id = probe.id";
+    "delete using": "DELETE FROM probe USING probe y WHERE y.id = probe.id AND y.a = 77";
+    "on conflict": "INSERT INTO probe (id, a) SELECT 1, 2 ON CONFLICT DO NOTHING";
+    "on conflict update": "INSERT INTO probe (id, a) SELECT 1, 2 ON CONFLICT (id) DO UPDATE SET a = excluded.a";
     "no key": "CREATE TABLE probe_without_key (a integer)";
 };
 
@@ -363,7 +550,7 @@ mod tests {
 
     #[test]
     fn templates_have_a_place_for_each_argument() {
-        for function in FUNCTIONS.iter().chain(AGGREGATES).chain(WINDOWS) {
+        for function in FUNCTIONS.iter().chain(AGGREGATES).chain(WINDOWS).chain(PEER_WINDOWS) {
             let places = function.template.matches("{}").count();
             assert_eq!(places, function.takes.len(), "{}", function.template);
             let has_any = function.takes.contains(&Takes::Any);

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use fastrand::Rng;
 
-use crate::functions::{AGGREGATES, FORMS, FUNCTIONS, Function, Gives, Takes, WINDOWS};
+use crate::functions::{AGGREGATES, FORMS, FUNCTIONS, Function, Gives, PEER_WINDOWS, Takes, WINDOWS};
 use crate::sql::{Body, Expr, From, Query, Select};
 use crate::types::{TYPES, Ty, info};
 
@@ -23,6 +23,8 @@ pub struct Vocabulary {
     pub aggregates: Vec<Function>,
     /// Functions of windows.
     pub windows: Vec<Function>,
+    /// Those that give rows with equal keys the same.
+    pub peer_windows: Vec<Function>,
     /// The names of forms.
     pub forms: HashSet<&'static str>,
     /// What was left out, and why.
@@ -106,6 +108,7 @@ impl Vocabulary {
         vocabulary.functions = keep(FUNCTIONS, "");
         vocabulary.aggregates = keep(AGGREGATES, "");
         vocabulary.windows = keep(WINDOWS, " OVER (ORDER BY 1)");
+        vocabulary.peer_windows = keep(PEER_WINDOWS, " OVER (ORDER BY 1)");
         if let Err(error) = accepts("CREATE TABLE probe (id integer PRIMARY KEY, a integer, b text)") {
             refused.push(("CREATE TABLE".to_owned(), error));
         }
@@ -118,9 +121,32 @@ impl Vocabulary {
             }
         }
         if sqlite {
-            for name in
-                ["lateral", "any", "intersect all", "except all", "grouping sets", "rollup", "cube", "values"]
-            {
+            for name in [
+                "lateral",
+                "any",
+                "intersect all",
+                "except all",
+                "grouping sets",
+                "rollup",
+                "cube",
+                "values",
+                "grouping",
+                "range frame",
+                "row in subquery",
+                "array subquery",
+                "distinct on",
+                "materialized",
+                "with ties",
+                "ordered arm",
+                "unnest",
+                "series",
+                "recursive",
+                "on conflict",
+                "on conflict update",
+                "update from",
+                "delete using",
+                "any right join",
+            ] {
                 vocabulary.forms.remove(name);
             }
         }
@@ -197,11 +223,22 @@ impl<'v> Generator<'v> {
             query.order = self.ordinals(count);
             if self.has("limit") && self.chance(50) {
                 let (limit, offset) = (self.rng.u32(0..12), self.rng.u32(0..4));
-                query.limit = Some(match self.rng.u32(0..3) {
+                query.limit = Some(match self.rng.u32(0..4) {
                     0 => format!("LIMIT {limit}"),
+                    3 if self.has("with ties") => format!("FETCH FIRST {limit} ROWS WITH TIES"),
                     _ => format!("LIMIT {limit} OFFSET {offset}"),
                 });
             }
+        }
+        if let Body::Select(select) = &mut query.body
+            && select.keys.is_empty()
+            && !select.is_distinct
+            && !query.order.is_empty()
+            && self.has("distinct on")
+            && self.chance(15)
+        {
+            // The first of the rows that are equal there, which the order decides.
+            select.distinct_on = query.order[0].split(' ').next().and_then(|ordinal| ordinal.parse().ok());
         }
         query
     }
@@ -220,6 +257,7 @@ impl<'v> Generator<'v> {
         let predicate = self.expr(Ty::Bool, 3, &scope);
         let select = Select {
             is_distinct: false,
+            distinct_on: None,
             items,
             from: Some(from),
             filter: None,
@@ -232,8 +270,18 @@ impl<'v> Generator<'v> {
 
     /// A statement that changes a table, and the table; `None` where there is no form for that.
     pub fn change(&mut self) -> Option<(String, String)> {
-        let forms: Vec<&str> =
-            ["insert select", "update", "delete"].into_iter().filter(|form| self.has(form)).collect();
+        let forms: Vec<&str> = [
+            "insert select",
+            "update",
+            "delete",
+            "update from",
+            "delete using",
+            "on conflict",
+            "on conflict update",
+        ]
+        .into_iter()
+        .filter(|form| self.has(form))
+        .collect();
         if forms.is_empty() {
             return None;
         }
@@ -260,6 +308,52 @@ impl<'v> Generator<'v> {
                 }
                 format!("INSERT INTO {name} {query}")
             }
+            // Each row of the one table has one of the other, which is a query with a key.
+            "update from" | "delete using" => {
+                let types = [Ty::Int, self.any_type()];
+                let mut query = self.query_of(&types, &Vec::new());
+                let Body::Select(_) = &query.body else { return None };
+                query.order.clear();
+                let source = format!("(SELECT c0, min(c1) AS c1 FROM ({query}) AS q GROUP BY c0) AS s");
+                let is_min =
+                    |known: &Function| known.template == "min({})" && known.gives == Gives::Type(types[1]);
+                if !self.vocabulary.aggregates.iter().any(is_min) {
+                    return None;
+                }
+                let mut both = scope.clone();
+                both.push(("s.c1".to_owned(), types[1]));
+                match form {
+                    "update from" => {
+                        let (column, ty) = table.columns[self.rng.usize(1..table.columns.len())].clone();
+                        let value = self.expr(ty, 2, &both);
+                        format!("UPDATE {name} SET {column} = {value} FROM {source} WHERE {name}.id = s.c0")
+                    }
+                    _ => {
+                        let filter = self.expr(Ty::Bool, 1, &both);
+                        format!(
+                            "DELETE FROM {name} USING {source} WHERE {name}.id = s.c0 AND {name}.id % 4 = 0 AND {filter}"
+                        )
+                    }
+                }
+            }
+            "on conflict" | "on conflict update" => {
+                if !table.has_key {
+                    return None;
+                }
+                let values: Vec<String> = table.columns[1..].iter().map(|(_, ty)| self.value(*ty)).collect();
+                let id = self.rng.usize(0..30);
+                let insert = format!("INSERT INTO {name} VALUES ({id}, {})", values.join(", "));
+                match form {
+                    "on conflict" => format!("{insert} ON CONFLICT DO NOTHING"),
+                    _ => {
+                        let (column, ty) = table.columns[self.rng.usize(1..table.columns.len())].clone();
+                        let mut both = scope.clone();
+                        both.extend(table.columns.iter().map(|(name, ty)| (format!("excluded.{name}"), *ty)));
+                        let value = self.expr(ty, 1, &both);
+                        format!("{insert} ON CONFLICT (id) DO UPDATE SET {column} = {value}")
+                    }
+                }
+            }
             "update" => {
                 let (column, ty) = table.columns[self.rng.usize(1..table.columns.len())].clone();
                 let value = self.expr(ty, 2, &scope);
@@ -272,7 +366,7 @@ impl<'v> Generator<'v> {
             }
         };
         if self.has("returning") && self.chance(30) {
-            sql += " RETURNING id, a0";
+            sql += &format!(" RETURNING {name}.id, {name}.a0", name = table.name);
         }
         Some((sql, table.name))
     }
@@ -286,11 +380,18 @@ impl<'v> Generator<'v> {
             for _ in 0..self.rng.usize(1..=2) {
                 let types: Vec<Ty> = (0..self.rng.usize(1..=3)).map(|_| self.any_type()).collect();
                 let query = self.query_of(&types, &Vec::new());
-                let name = format!("w{}", self.ctes.len());
+                let kind = match self.has("materialized") {
+                    true => *self.pick(&["w", "w", "k", "i"]),
+                    false => "w",
+                };
+                let name = format!("{kind}{}", self.ctes.len());
                 let columns =
                     types.iter().enumerate().map(|(index, ty)| (format!("c{index}"), *ty)).collect();
                 self.ctes.push((name.clone(), columns));
                 ctes.push((name, query));
+            }
+            if self.has("recursive") && self.chance(35) {
+                ctes.push(self.recursive());
             }
         }
         let sets: Vec<&'static str> =
@@ -300,7 +401,13 @@ impl<'v> Generator<'v> {
                 .collect();
         let body = if !sets.is_empty() && self.depth < 4 && self.chance(12) {
             let op = *self.pick(&sets);
-            let (left, right) = (self.query_of(types, outer), self.query_of(types, outer));
+            let (mut left, mut right) = (self.query_of(types, outer), self.query_of(types, outer));
+            for arm in [&mut left, &mut right] {
+                if self.has("ordered arm") && self.chance(15) {
+                    arm.order = self.ordinals(types.len());
+                    arm.limit = Some(format!("LIMIT {}", self.rng.u32(0..6)));
+                }
+            }
             Body::Set(Box::new(left), op, Box::new(right))
         } else {
             Body::Select(Box::new(self.select(types, outer)))
@@ -308,6 +415,23 @@ impl<'v> Generator<'v> {
         self.ctes.truncate(known);
         self.depth -= 1;
         Query { ctes, body, order: Vec::new(), limit: None }
+    }
+
+    /// A query that reads what it has given before: each row of a table, with the number of the step.
+    fn recursive(&mut self) -> (String, Query) {
+        let name = format!("r{}", self.ctes.len());
+        let table = self.pick(&self.tables.clone()).name.clone();
+        let union = *self.pick(&["UNION ALL", "UNION"]);
+        let step = *self.pick(&[
+            "SELECT c0, c1 + 1 FROM {} WHERE c1 < 3",
+            "SELECT c0 / 2, c1 + 1 FROM {} WHERE c0 > 0 AND c1 < 4",
+            "SELECT y.id, x.c1 + 1 FROM {} AS x JOIN {t} AS y ON y.id = x.c0 + 1 WHERE x.c1 < 5",
+        ]);
+        let step = step.replace("{}", &name).replace("{t}", &table);
+        let text = format!("SELECT id, 0 FROM {table} WHERE id % 3 = 0 {union} {step}");
+        let columns = vec![("c0".to_owned(), Ty::Int), ("c1".to_owned(), Ty::Int)];
+        self.ctes.push((name.clone(), columns));
+        (name, Query { ctes: Vec::new(), body: Body::Text(text), order: Vec::new(), limit: None })
     }
 
     fn select(&mut self, types: &[Ty], outer: &Scope) -> Select {
@@ -319,6 +443,7 @@ impl<'v> Generator<'v> {
         let filter = (has_from && self.chance(55)).then(|| self.expr(Ty::Bool, 2, &scope));
         let mut select = Select {
             is_distinct: self.has("distinct") && self.chance(12),
+            distinct_on: None,
             items: Vec::new(),
             from,
             filter,
@@ -361,20 +486,42 @@ impl<'v> Generator<'v> {
                 .filter(|(form, _)| self.has(form))
                 .map(|(_, text)| text)
                 .collect();
-        if !select.keys.is_empty() && !groupings.is_empty() && self.chance(20) {
+        if !select.keys.is_empty() && !groupings.is_empty() && self.chance(30) {
             select.grouping = *self.pick(&groupings);
         }
+        if !select.keys.is_empty() && self.has("grouping") && self.chance(15) {
+            select.grouping = *self.pick(&[
+                "GROUPING SETS (({0}), ({1}), ())",
+                "GROUPING SETS (({}), ({0}), ({0}), ({1}))",
+                "GROUPING SETS (ROLLUP ({}), CUBE ({1}))",
+                "ROLLUP ({0}), {1}",
+                "CUBE ({0}), ROLLUP ({1})",
+                "DISTINCT ROLLUP ({}), ROLLUP ({0})",
+            ]);
+        }
+        let is_sets = select.grouping != "{}";
         for &ty in types {
             let keys: Vec<Expr> = select.keys.iter().filter(|key| key.ty == ty).cloned().collect();
             let item = match !keys.is_empty() && self.chance(60) {
                 true => self.pick(&keys).clone(),
+                false if is_sets && ty == Ty::Int && self.has("grouping") && self.chance(40) => {
+                    let key = self.pick(&select.keys).clone();
+                    Expr::new(Ty::Int, "grouping({})", vec![key])
+                }
+                false if ty == Ty::Num && self.has("grouped window") && self.chance(40) => {
+                    self.grouped_window(&select.keys)
+                }
                 false => self.aggregate(ty, local),
             };
             select.items.push(item);
         }
         if self.has("having") && self.chance(30) {
             let left = self.aggregate(Ty::Big, local);
-            let right = Expr::leaf(Ty::Big, self.rng.u32(0..5).to_string());
+            let right = match self.depth < 3 && self.chance(15) {
+                true => self.subquery(Ty::Big, &Vec::new()),
+                false => None,
+            };
+            let right = right.unwrap_or_else(|| Expr::leaf(Ty::Big, self.rng.u32(0..5).to_string()));
             let op = *self.pick(&["({} > {})", "({} <= {})", "({} <> {})"]);
             select.having = Some(Expr::new(Ty::Bool, op, vec![left, right]));
         }
@@ -411,8 +558,62 @@ impl<'v> Generator<'v> {
         self.fill(function, ty, 1, local)
     }
 
+    /// A window over groups, whose rows are told apart by nothing but the keys.
+    fn grouped_window(&mut self, keys: &[Expr]) -> Expr {
+        let call = *self.pick(&["sum(count(*))", "sum(sum(1))", "avg(count(*))"]);
+        let mut text = call.to_owned();
+        let mut args = Vec::new();
+        if let Some(key) = keys.first() {
+            let over =
+                *self.pick(&[" OVER (ORDER BY {})", " OVER (PARTITION BY {})", " OVER (ORDER BY {} DESC)"]);
+            text += over;
+            args.push(key.clone());
+        } else {
+            text += " OVER ()";
+        }
+        Expr::new(Ty::Num, text, args)
+    }
+
+    /// A function of a window of rows with nearby keys, or of all, which gives rows with equal keys the same.
+    fn peer_window(&mut self, ty: Ty, local: &Scope) -> Option<Expr> {
+        let gives = |function: &&Function| function.gives == Gives::Type(ty);
+        let fitting: Vec<Function> = self.vocabulary.peer_windows.iter().filter(gives).copied().collect();
+        if fitting.is_empty() {
+            return None;
+        }
+        let function = *self.pick(&fitting);
+        let call = self.fill(function, ty, 1, local);
+        let partition = match self.chance(40) {
+            true => format!("PARTITION BY {} ", self.pick(local).0),
+            false => String::new(),
+        };
+        let (key, key_ty) = self.pick(local).clone();
+        let offsets: &[&str] = match key_ty {
+            Ty::Int | Ty::Big | Ty::Small => &["0", "1", "5"],
+            Ty::Num | Ty::Double => &["0.5", "2"],
+            Ty::Date | Ty::Stamp => &["INTERVAL '1 day'", "INTERVAL '2 months'"],
+            _ => &[],
+        };
+        let how = *self.pick(&["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]);
+        let frame = match (offsets.is_empty(), self.rng.u32(0..4)) {
+            (_, 0) => String::new(),
+            (_, 1) => " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING".to_owned(),
+            (true, _) => " GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING".to_owned(),
+            (false, _) => {
+                let (a, b) = (*self.pick(offsets), *self.pick(offsets));
+                let exclude = *self.pick(&["", "", " EXCLUDE GROUP"]);
+                format!(" RANGE BETWEEN {a} PRECEDING AND {b} FOLLOWING{exclude}")
+            }
+        };
+        let template = format!("{} OVER ({partition}ORDER BY {key}{how}{frame})", call.template);
+        Some(Expr { template, ..call })
+    }
+
     /// A function of a window, if there is one of the type.
     fn window(&mut self, ty: Ty, local: &Scope) -> Option<Expr> {
+        if self.has("range frame") && self.chance(35) {
+            return self.peer_window(ty, local);
+        }
         let gives = |function: &&Function| function.gives == Gives::Type(ty) || function.gives == Gives::Same;
         let fitting: Vec<Function> = self.vocabulary.windows.iter().filter(gives).copied().collect();
         if fitting.is_empty() {
@@ -485,9 +686,26 @@ impl<'v> Generator<'v> {
                     around.extend(outer.iter().cloned());
                     self.derived(&mut right_scope, &around, true)
                 }
+                false if count == 1 && self.chance(12) => {
+                    let left = self.table_or_query(&mut right_scope, outer);
+                    let mut inner_scope = Scope::new();
+                    let right = self.table_or_query(&mut inner_scope, outer);
+                    let kind = *self.pick(&joins);
+                    let on = (kind != "CROSS JOIN").then(|| self.condition(kind, &right_scope, &inner_scope));
+                    right_scope.extend(inner_scope);
+                    From::Join(Box::new(left), kind, Box::new(right), on)
+                }
+                false if matches!(kind, "JOIN" | "LEFT JOIN") && self.chance(8) => {
+                    self.function_of(&mut right_scope, scope)
+                }
                 false => self.table_or_query(&mut right_scope, outer),
             };
-            let on = (kind != "CROSS JOIN").then(|| self.condition(kind, scope, &right_scope));
+            let is_plain = |from: &From| matches!(from, From::Table(name, _) if name.starts_with('t'));
+            let may_be_using = is_plain(&from) && is_plain(&right) && self.has("using");
+            let on = match kind != "CROSS JOIN" && may_be_using && self.chance(15) {
+                true => Some(Expr::leaf(Ty::Bool, "USING (id)")),
+                false => (kind != "CROSS JOIN").then(|| self.condition(kind, scope, &right_scope)),
+            };
             scope.extend(right_scope);
             from = From::Join(Box::new(from), kind, Box::new(right), on);
         }
@@ -502,8 +720,12 @@ impl<'v> Generator<'v> {
                 right.iter().filter(|(_, other)| other == ty).map(|(b, _)| (a.clone(), b.clone(), *ty)),
             );
         }
-        let any = if kind == "LEFT JOIN" { "any left join" } else { "any join" };
-        let may_be_any = matches!(kind, "JOIN" | "LEFT JOIN") && self.has(any);
+        let any = match kind {
+            "LEFT JOIN" => "any left join",
+            "RIGHT JOIN" => "any right join",
+            _ => "any join",
+        };
+        let may_be_any = kind != "FULL JOIN" && self.has(any);
         if pairs.is_empty() || (may_be_any && self.chance(20)) {
             if !may_be_any {
                 return Expr::leaf(Ty::Bool, if kind == "FULL JOIN" { "TRUE" } else { "1 = 1" });
@@ -521,6 +743,28 @@ impl<'v> Generator<'v> {
             return Expr::new(Ty::Bool, "({} AND {})", vec![equal, more]);
         }
         equal
+    }
+
+    /// Rows of a function, which may refer to what stands before it.
+    fn function_of(&mut self, scope: &mut Scope, left: &Scope) -> From {
+        let alias = self.alias();
+        let (text, ty) = match self.rng.u32(0..3) {
+            0 if self.has("unnest") => {
+                let array = self.expr(Ty::Ints, 1, left);
+                (format!("unnest({array})"), Ty::Int)
+            }
+            1 if self.has("unnest") => {
+                let array = self.expr(Ty::Texts, 1, left);
+                (format!("unnest({array})"), Ty::Text)
+            }
+            _ if self.has("series") => {
+                let last = self.expr(Ty::Int, 1, left);
+                (format!("generate_series(1, {last} % 5)"), Ty::Int)
+            }
+            _ => return self.table_or_query(scope, &Vec::new()),
+        };
+        scope.push((format!("{alias}.c0"), ty));
+        From::Table(text, format!("{alias}(c0)"))
     }
 
     fn table_or_query(&mut self, scope: &mut Scope, outer: &Scope) -> From {
@@ -619,7 +863,8 @@ impl<'v> Generator<'v> {
     /// An expression with a query within.
     fn subquery(&mut self, ty: Ty, scope: &Scope) -> Option<Expr> {
         let forms: Vec<&str> = match ty {
-            Ty::Bool => ["exists", "in subquery", "any", "scalar subquery"].to_vec(),
+            Ty::Bool => ["exists", "in subquery", "any", "scalar subquery", "row in subquery"].to_vec(),
+            Ty::Ints => ["scalar subquery", "array subquery"].to_vec(),
             _ => ["scalar subquery"].to_vec(),
         };
         let forms: Vec<&str> = forms.into_iter().filter(|form| self.has(form)).collect();
@@ -629,6 +874,23 @@ impl<'v> Generator<'v> {
         let outer =
             if self.has("correlated subquery") && self.chance(60) { scope.clone() } else { Vec::new() };
         let form = *self.pick(&forms);
+        if form == "row in subquery" {
+            let types = [self.any_type(), self.any_type()];
+            let query = self.query_of(&types, &outer);
+            let args = types.iter().map(|ty| self.expr(*ty, 1, scope)).collect();
+            let template = *self.pick(&["(({}, {}) IN ({q}))", "(({}, {}) NOT IN ({q}))"]);
+            return Some(Expr { ty, template: template.to_owned(), args, query: Some(Box::new(query)) });
+        }
+        if form == "array subquery" {
+            let mut query = self.query_of(&[Ty::Int], &outer);
+            query.order = self.ordinals(1);
+            return Some(Expr {
+                ty,
+                template: "ARRAY({q})".to_owned(),
+                args: Vec::new(),
+                query: Some(Box::new(query)),
+            });
+        }
         let compared = if form == "scalar subquery" || form == "exists" { ty } else { self.any_type() };
         let mut query = self.query_of(&[compared], &outer);
         let (template, args) = match form {

@@ -114,6 +114,7 @@ mod tests {
     fn a_lost_row_is_found() {
         let select = Select {
             is_distinct: false,
+            distinct_on: None,
             items: vec![Expr::leaf(Ty::Int, "1")],
             from: Some(From::Table("t0".to_owned(), "t".to_owned())),
             filter: None,

@@ -9,7 +9,7 @@ use crate::types::{Ty, info};
 pub struct Expr {
     /// Its type.
     pub ty: Ty,
-    /// The text: `{}` for the next argument, `{q}` for the query.
+    /// The text: `{}` for the next argument, `{=}` for the last one once more, `{q}` for the query.
     pub template: String,
     /// The arguments.
     pub args: Vec<Expr>,
@@ -46,6 +46,8 @@ pub enum Body {
 pub struct Select {
     /// `DISTINCT`.
     pub is_distinct: bool,
+    /// `DISTINCT ON` the column of this number, from 1.
+    pub distinct_on: Option<usize>,
     /// The columns; the n-th is called `c` and n.
     pub items: Vec<Expr>,
     /// What is read.
@@ -54,7 +56,7 @@ pub struct Select {
     pub filter: Option<Expr>,
     /// The keys of `GROUP BY`.
     pub keys: Vec<Expr>,
-    /// What stands around the keys: `ROLLUP ({})`.
+    /// What stands around the keys: `ROLLUP ({})`; `{0}` is the first one alone, `{1}` the last one.
     pub grouping: &'static str,
     /// `HAVING`.
     pub having: Option<Expr>,
@@ -67,7 +69,7 @@ pub enum From {
     Table(String, String),
     /// A query and its alias; the flag is for `LATERAL`.
     Derived(Box<Query>, String, bool),
-    /// Two of them, what stands between, and the condition.
+    /// Two of them, what stands between, and the condition, or `USING` and columns.
     Join(Box<From>, &'static str, Box<From>, Option<Expr>),
 }
 
@@ -96,6 +98,7 @@ impl Query {
         self.ctes.is_empty()
             && self.limit.is_none()
             && !select.is_distinct
+            && select.distinct_on.is_none()
             && matches!(select.from, None | Some(From::Table(..)))
             && select.filter.is_none()
             && select.keys.is_empty()
@@ -178,8 +181,8 @@ impl Select {
         if self.having.is_some() {
             all.push(with(&|select| select.having = None));
         }
-        if self.is_distinct {
-            all.push(with(&|select| select.is_distinct = false));
+        if self.is_distinct || self.distinct_on.is_some() {
+            all.push(with(&|select| (select.is_distinct, select.distinct_on) = (false, None)));
         }
         if self.grouping != "{}" {
             all.push(with(&|select| select.grouping = "{}"));
@@ -190,7 +193,7 @@ impl Select {
         if self.from.is_some() {
             all.push(with(&|select| select.from = None));
         }
-        if self.items.len() > 1 {
+        if self.items.len() > 1 && self.distinct_on.is_none() {
             for index in 0..self.items.len() {
                 all.push(with(&|select| drop(select.items.remove(index))));
             }
@@ -237,7 +240,7 @@ impl From {
                 for right in right.shrinks() {
                     all.push(From::Join(left.clone(), kind, Box::new(right), on.clone()));
                 }
-                for on in on.iter().flat_map(Expr::shrinks) {
+                for on in on.iter().filter(|on| !on.args.is_empty()).flat_map(Expr::shrinks) {
                     all.push(From::Join(left.clone(), kind, right.clone(), Some(on)));
                 }
                 all
@@ -275,13 +278,21 @@ impl Expr {
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut args = self.args.iter();
+        let mut last = None;
         let mut rest = self.template.as_str();
         while let Some(place) = rest.find('{') {
             f.write_str(&rest[..place])?;
             rest = &rest[place..];
+            if let (Some(after), Some(last)) = (rest.strip_prefix("{=}"), last) {
+                write!(f, "{last}")?;
+                rest = after;
+                continue;
+            }
             match (rest.strip_prefix("{}"), rest.strip_prefix("{q}"), &self.query) {
                 (Some(after), ..) => {
-                    write!(f, "{}", args.next().expect("a template has a place for each argument"))?;
+                    let arg: &Expr = args.next().expect("a template has a place for each argument");
+                    write!(f, "{arg}")?;
+                    last = Some(arg);
                     rest = after;
                 }
                 (None, Some(after), Some(query)) => {
@@ -300,8 +311,21 @@ impl fmt::Display for Expr {
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_recursive = self.ctes.iter().any(|(name, _)| name.starts_with('r'));
         for (index, (name, query)) in self.ctes.iter().enumerate() {
-            write!(f, "{}{name} AS ({query})", if index == 0 { "WITH " } else { ", " })?;
+            let before = match (index, is_recursive) {
+                (0, true) => "WITH RECURSIVE ",
+                (0, false) => "WITH ",
+                _ => ", ",
+            };
+            // The name says what the query is: r is recursive, k is kept, i is inlined.
+            let (columns, how) = match &name[..1] {
+                "r" => ("(c0, c1)", ""),
+                "k" => ("", "MATERIALIZED "),
+                "i" => ("", "NOT MATERIALIZED "),
+                _ => ("", ""),
+            };
+            write!(f, "{before}{name}{columns} AS {how}({query})")?;
         }
         if !self.ctes.is_empty() {
             f.write_str(" ")?;
@@ -337,7 +361,10 @@ impl fmt::Display for Arm<'_> {
 
 impl fmt::Display for Select {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_distinct { "SELECT DISTINCT " } else { "SELECT " })?;
+        match self.distinct_on {
+            Some(ordinal) => write!(f, "SELECT DISTINCT ON ({ordinal}) ")?,
+            None => f.write_str(if self.is_distinct { "SELECT DISTINCT " } else { "SELECT " })?,
+        }
         for (index, item) in self.items.iter().enumerate() {
             write!(f, "{}{item} AS c{index}", if index > 0 { ", " } else { "" })?;
         }
@@ -349,7 +376,9 @@ impl fmt::Display for Select {
         }
         if !self.keys.is_empty() {
             let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
-            write!(f, " GROUP BY {}", self.grouping.replace("{}", &keys.join(", ")))?;
+            let (first, last) = (&keys[0], &keys[keys.len() - 1]);
+            let grouping = self.grouping.replace("{0}", first).replace("{1}", last);
+            write!(f, " GROUP BY {}", grouping.replace("{}", &keys.join(", ")))?;
         }
         match &self.having {
             Some(having) => write!(f, " HAVING {having}"),
@@ -372,6 +401,7 @@ impl fmt::Display for From {
                     _ => write!(f, "{right}")?,
                 }
                 match on {
+                    Some(on) if on.template.starts_with("USING") => write!(f, " {on}"),
                     Some(on) => write!(f, " ON {on}"),
                     None => Ok(()),
                 }
@@ -391,6 +421,7 @@ mod tests {
         let on = Expr::new(Ty::Bool, "({} = {})", vec![column.clone(), column.clone()]);
         Query::select(Select {
             is_distinct: true,
+            distinct_on: None,
             items: vec![sum, column],
             from: Some(From::Join(table(), "LEFT JOIN", table(), Some(on))),
             filter: Some(Expr::leaf(Ty::Bool, "TRUE")),

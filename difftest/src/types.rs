@@ -19,6 +19,10 @@ pub enum Ty {
     Interval,
     Uuid,
     Bytes,
+    Char,
+    Ints,
+    Texts,
+    Dates,
 }
 
 /// What is known of a type.
@@ -43,7 +47,7 @@ macro_rules! info {
 }
 
 /// All types.
-pub static TYPES: [TypeInfo; 15] = [
+pub static TYPES: [TypeInfo; 19] = [
     info!(Bool, "boolean", true, ["TRUE", "FALSE"], []),
     info!(
         Small,
@@ -181,6 +185,50 @@ pub static TYPES: [TypeInfo; 15] = [
         false,
         ["CAST('' AS bytea)", "CAST('\\x00ff' AS bytea)", "CAST('\\x616263' AS bytea)"],
         ["CAST('\\xffffffffffffffff' AS bytea)"]
+    ),
+    info!(
+        Char,
+        "character(4)",
+        false,
+        [
+            "CAST('a' AS character(4))",
+            "CAST('ab  ' AS character(4))",
+            "CAST('' AS character(4))",
+            "CAST('abcd' AS character(4))"
+        ],
+        []
+    ),
+    info!(
+        Ints,
+        "integer[]",
+        false,
+        [
+            "CAST(ARRAY[1, 2, 3] AS integer[])",
+            "CAST(ARRAY[] AS integer[])",
+            "CAST(ARRAY[NULL, 7] AS integer[])",
+            "ARRAY[1, 2]",
+            "ARRAY[42]",
+            "CAST('{3,1,2,1}' AS integer[])"
+        ],
+        []
+    ),
+    info!(
+        Texts,
+        "text[]",
+        false,
+        ["ARRAY['a', 'b']", "CAST(ARRAY[] AS text[])", "ARRAY['a b', NULL, '']", "ARRAY['abc', 'x,y', '\"']"],
+        []
+    ),
+    info!(
+        Dates,
+        "date[]",
+        false,
+        [
+            "ARRAY[DATE '2000-01-01', DATE '1999-12-31']",
+            "CAST(ARRAY[] AS date[])",
+            "ARRAY[NULL, DATE '2024-02-29']"
+        ],
+        []
     ),
 ];
 

@@ -219,6 +219,9 @@ fn type_name(ty: &Type) -> &str {
         "timestamp" => "timestamp without time zone",
         "timestamptz" => "timestamp with time zone",
         "time" => "time without time zone",
+        "_int4" => "integer[]",
+        "_text" => "text[]",
+        "_date" => "date[]",
         other => other,
     }
 }
