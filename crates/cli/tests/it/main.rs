@@ -9,6 +9,7 @@ mod directories;
 mod interrupts;
 mod memory;
 mod output;
+mod readme;
 mod sessions;
 mod sql_scripts;
 mod sql_texts;

@@ -245,3 +245,29 @@ fn any_limit_does() {
     }
     assert!(hits > 0);
 }
+
+/// Aim: what is new in each run is so with a plan that is kept: the time, random numbers, and ranges of keys that depend on them.
+#[test]
+fn kept_plans_do_not_keep_values() {
+    let database = database();
+    let connection = database.connect().unwrap();
+    connection.execute("CREATE TABLE log (at timestamptz PRIMARY KEY)").unwrap();
+    let mut seen = Vec::new();
+    for round in 1..=5 {
+        connection.execute("INSERT INTO log VALUES (clock_timestamp())").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert_eq!(number(&connection, "SELECT count(*) FROM log WHERE at <= now()").unwrap(), round);
+        assert_eq!(
+            number(&connection, "SELECT count(*) FROM log WHERE at <= current_timestamp").unwrap(),
+            round
+        );
+        for sql in ["SELECT now()::text", "SELECT random()::text", "SELECT gen_random_uuid()::text"] {
+            seen.push(connection.query_row(sql, |row| row.get::<String>(0)).unwrap());
+        }
+    }
+    let all = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((seen.len(), all), (15, 15));
+    assert!(database.plan_cache_counts().hits_count >= 5 * 3);
+}
