@@ -1,4 +1,4 @@
-//! What the engine tells of itself: the rows of `cofferdam_memory()`, `cofferdam_settings()`, `cofferdam_temporary_files()` and, of
+//! What the engine tells of itself: the rows of `cofferdam_memory()`, `cofferdam_plan_cache()`, `cofferdam_settings()`, `cofferdam_temporary_files()` and, of
 //! `cofferdam_tables()`, the files that are registered as tables.
 //!
 //! Rows are handed on one by one and nothing is kept here; the scan that asks for them pays for what it keeps.
@@ -20,6 +20,7 @@ impl EngineRows for Connection {
     fn rows(&self, table: EngineTable, scratch: &Arena, put: Put<'_>) -> Result<(), AllocError> {
         match table {
             EngineTable::Memory => memory(self, put),
+            EngineTable::PlanCache => plan_cache(self, put),
             EngineTable::Settings => settings(self, scratch, put),
             EngineTable::TemporaryFiles => temporary_files(self, put),
             EngineTable::Tables => files(self, put),
@@ -52,6 +53,16 @@ fn memory(connection: &Connection, put: Put<'_>) -> Result<(), AllocError> {
             Value::Text(pressure.as_str()),
         ])
     })
+}
+
+fn plan_cache(connection: &Connection, put: Put<'_>) -> Result<(), AllocError> {
+    let counts = connection.database().plan_cache_counts();
+    put(&[
+        whole(counts.plans_count),
+        whole(counts.bytes),
+        whole(counts.hits_count),
+        whole(counts.misses_count),
+    ])
 }
 
 fn settings(connection: &Connection, scratch: &Arena, put: Put<'_>) -> Result<(), AllocError> {

@@ -24,10 +24,10 @@ use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{CopyTarget, PhysicalPlan};
 use cofferdam_plan::table::TransactionStatement;
 use cofferdam_plan::{
-    InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table, bind_create_view,
-    bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain, bind_parameter_types,
-    bind_transaction, plan_arguments, plan_copy, plan_copy_to, plan_delete, plan_insert, plan_query,
-    plan_update,
+    Explained, InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table,
+    bind_create_view, bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain,
+    bind_parameter_types, bind_transaction, explain_prepared, plan_arguments, plan_copy, plan_copy_to,
+    plan_delete, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::views::forms::{
     Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateView, Deallocate, Delete, DropIndex,
@@ -200,10 +200,13 @@ pub struct Query<'s> {
     kind: StatementKind,
     work: Work<'s>,
     /// The values of an `EXECUTE`: a plan of one row.
-    arguments: Option<(PhysicalPlan<'s>, Workspace<'s>)>,
+    arguments: Option<Arguments<'s>>,
     /// What lives as long as one run: the values of parameters.
     run: Arena,
 }
+
+/// The values of an `EXECUTE`: a plan of one row, and what it runs in.
+type Arguments<'s> = (PhysicalPlan<'s>, Workspace<'s>);
 
 /// What `PREPARE` and `DEALLOCATE` do.
 #[derive(Debug)]
@@ -531,14 +534,15 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             let plan = plan_query(query, &catalog, arena).map_err(failed)?;
             rows_of(statement, StatementKind::Query, "SELECT", plan)
         }
+        Kind::Explain(explain) if let Some(execute) = executed(explain) => {
+            let (planned, arguments) = execution_of(statement, execute, &catalog)?;
+            let explained = explain_prepared(explain, planned.plan, arena).map_err(failed)?;
+            let query = explained_of(statement, explained, began)?;
+            Ok(Query { arguments, ..query })
+        }
         Kind::Explain(explain) => {
             let explained = bind_explain(explain, &catalog, arena).map_err(failed)?;
-            let planning = Planning::since(began, statement);
-            if explained.options.analyze {
-                return analyze_of(statement, Analyze::new(explained, planning, statement)?);
-            }
-            let plan = explained.answer(&planning.measures(), arena).map_err(|_| statement.refused())?;
-            rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
+            explained_of(statement, explained, began)
         }
         Kind::Show(show) => {
             let plan = settings::show(show, connection, arena)?.map_err(failed)?;
@@ -602,19 +606,8 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             Ok(query_of(statement, StatementKind::Prepare, Work::Name(naming)))
         }
         Kind::Execute(execute) => {
-            let name = execute.name().unwrap_or_default();
-            let planned = named_plan(statement, name)?;
-            let query = planned_of(statement, planned)?;
-            let arguments = match planned.plan.parameters {
-                // What is given for no parameters is not looked at, as PostgreSQL has it.
-                [] => None,
-                types => {
-                    check_count(name, execute, types.len())?;
-                    let plan = plan_arguments(execute, types, &catalog, arena).map_err(failed)?;
-                    Some((plan, statement.admit(&plan)?))
-                }
-            };
-            Ok(Query { arguments, ..query })
+            let (planned, arguments) = execution_of(statement, execute, &catalog)?;
+            Ok(Query { arguments, ..planned_of(statement, planned)? })
         }
         Kind::Deallocate(deallocate) => {
             let name = (!deallocate.all()).then(|| deallocate.name()).flatten();
@@ -625,6 +618,20 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             Err(Error::input("0A000", Some(form.span()), message))
         }
     }
+}
+
+/// A statement that is explained, and run for that if it shall be.
+fn explained_of<'s>(
+    statement: &'s Statement<'s>,
+    explained: Explained<'s>,
+    began: Instant,
+) -> Result<Query<'s>, Error> {
+    let planning = Planning::since(began, statement);
+    if explained.options.analyze {
+        return analyze_of(statement, Analyze::new(explained, planning, statement)?);
+    }
+    let plan = explained.answer(&planning.measures(), &statement.plan).map_err(|_| statement.refused())?;
+    rows_of(statement, StatementKind::Explain, "EXPLAIN", plan)
 }
 
 /// The text of the statement that gets a name, and where it begins.
@@ -659,6 +666,33 @@ fn named_plan<'s>(statement: &'s Statement<'s>, name: &str) -> Result<Planned<'s
         kept.replace(again.map_err(Error::without_span)?);
     }
     Ok(statement.kept.get_or_init(|| kept).planned())
+}
+
+/// The `EXECUTE` that an `EXPLAIN` explains, if it is one.
+fn executed(explain: Explain<'_>) -> Option<Execute<'_>> {
+    match explain.statement() {
+        Some(views::Statement::Form(form)) => Execute::of(form.node()),
+        _ => None,
+    }
+}
+
+/// What an `EXECUTE` runs, and the plan of its values.
+fn execution_of<'s>(
+    statement: &'s Statement<'s>,
+    execute: Execute<'s>,
+    catalog: &StatementCatalog<'_>,
+) -> Result<(Planned<'s>, Option<Arguments<'s>>), Error> {
+    let name = execute.name().unwrap_or_default();
+    let planned = named_plan(statement, name)?;
+    let types = planned.plan.parameters;
+    if types.is_empty() {
+        // What is given for no parameters is not looked at, as PostgreSQL has it.
+        return Ok((planned, None));
+    }
+    check_count(name, execute, types.len())?;
+    let plan = plan_arguments(execute, types, catalog, &statement.plan);
+    let plan = plan.map_err(|error| Error::from_plan(error, || statement.refused()))?;
+    Ok((planned, Some((plan, statement.admit(&plan)?))))
 }
 
 /// Whether there are as many values as parameters.

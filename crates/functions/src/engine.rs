@@ -1,4 +1,4 @@
-//! Functions in FROM whose rows the engine itself gives: who holds memory, settings, temporary files, tables.
+//! Functions in FROM whose rows the engine itself gives: who holds memory, the plan cache, settings, temporary files, tables.
 //!
 //! They take no arguments. A planner reads them as tables of these columns; a host gives the rows when a statement begins to
 //! read them.
@@ -10,6 +10,8 @@ use cofferdam_types::Type;
 pub enum EngineTable {
     /// The tree of budgets.
     Memory,
+    /// The plan cache.
+    PlanCache,
     /// The settings.
     Settings,
     /// The temporary files that there are.
@@ -33,8 +35,13 @@ const fn column(name: &'static str, ty: Type) -> EngineColumn {
 
 impl EngineTable {
     /// All of them, by name.
-    pub const ALL: [EngineTable; 4] =
-        [EngineTable::Memory, EngineTable::Settings, EngineTable::Tables, EngineTable::TemporaryFiles];
+    pub const ALL: [EngineTable; 5] = [
+        EngineTable::Memory,
+        EngineTable::PlanCache,
+        EngineTable::Settings,
+        EngineTable::Tables,
+        EngineTable::TemporaryFiles,
+    ];
 
     /// The one that a call in FROM means.
     pub fn named(name: &str) -> Option<EngineTable> {
@@ -45,6 +52,7 @@ impl EngineTable {
     pub const fn name(self) -> &'static str {
         match self {
             EngineTable::Memory => "cofferdam_memory",
+            EngineTable::PlanCache => "cofferdam_plan_cache",
             EngineTable::Settings => "cofferdam_settings",
             EngineTable::TemporaryFiles => "cofferdam_temporary_files",
             EngineTable::Tables => "cofferdam_tables",
@@ -56,6 +64,10 @@ impl EngineTable {
         match self {
             EngineTable::Memory => {
                 "the budgets, parents first: bytes that each may take, holds with all below it, holds itself, and held at most"
+            }
+            EngineTable::PlanCache => {
+                "the plans that wait for statements that come again, what they take with those in use, and how many statements found \
+                 theirs or did not"
             }
             EngineTable::Settings => "the settings with their values now and at first, and whose they are",
             EngineTable::TemporaryFiles => {
@@ -81,6 +93,16 @@ impl EngineTable {
                         column("own_bytes", Type::BigInt),
                         column("peak_bytes", Type::BigInt),
                         column("pressure", Type::Text),
+                    ]
+                }
+            }
+            EngineTable::PlanCache => {
+                const {
+                    &[
+                        column("plans_count", Type::BigInt),
+                        column("used_bytes", Type::BigInt),
+                        column("hits_count", Type::BigInt),
+                        column("misses_count", Type::BigInt),
                     ]
                 }
             }

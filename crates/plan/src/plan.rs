@@ -386,6 +386,19 @@ pub fn bind_explain<'a, 'q: 'a>(
     Ok(Explained { plan, options, span: statement.form().span() })
 }
 
+/// An `EXPLAIN` of an `EXECUTE`, whose plan is there.
+///
+/// # Errors
+/// Those of [`bind_explain`] for options; [`Error::OutOfMemory`].
+pub fn explain_prepared<'a, 'q: 'a>(
+    statement: Explain<'q>,
+    plan: PhysicalPlan<'a>,
+    arena: &'a Arena,
+) -> Result<Explained<'a>, Error<'a>> {
+    let options = explain_options(statement, arena)?;
+    Ok(Explained { plan, options, span: statement.form().span() })
+}
+
 /// The plan of an `EXPLAIN` that does not run its statement: its answer.
 ///
 /// # Errors

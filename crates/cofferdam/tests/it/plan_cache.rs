@@ -271,3 +271,17 @@ fn kept_plans_do_not_keep_values() {
     assert_eq!((seen.len(), all), (15, 15));
     assert!(database.plan_cache_counts().hits_count >= 5 * 3);
 }
+
+/// Aim: what the cache did can be asked for in SQL.
+#[test]
+fn statements_tell_of_the_cache() {
+    let database = database();
+    let connection = database.connect().unwrap();
+    for _ in 0..4 {
+        assert_eq!(number(&connection, "SELECT count(*) FROM t").unwrap(), 2);
+    }
+    let told = connection.query_row("SELECT * FROM cofferdam_plan_cache()", |row| {
+        Ok((row.get::<i64>("plans_count")?, row.get::<i64>("hits_count")?, row.get::<i64>("used_bytes")? > 0))
+    });
+    assert_eq!(told.unwrap(), (1, 2, true));
+}
