@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::options::Options;
 use bench_harness::footprint::{self, Footprint};
+use bench_harness::report::figure;
 use cofferdam_tpch::{SCHEMA, Table};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -252,12 +253,6 @@ fn private_mib(footprint: &Footprint) -> f64 {
     footprint.private_bytes_peak as f64 / f64::from(1 << 20)
 }
 
-/// A figure among lines `FIGURE name value`.
-fn figure(text: &str, name: &str) -> Outcome<f64> {
-    let rest = text.lines().find_map(|line| line.strip_prefix("FIGURE ")?.strip_prefix(name));
-    Ok(rest.ok_or_else(|| format!("the child printed no figure {name}"))?.trim().parse()?)
-}
-
 /// Processor time of all processes that this one started and that have ended.
 fn children_cpu_s() -> f64 {
     // SAFETY: `rusage` is plain integers, for which all zeroes are a value.
@@ -288,12 +283,6 @@ pub fn rows(path: &Path) -> Outcome<Vec<Vec<String>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_are_read_from_what_a_child_prints() {
-        assert_eq!(figure("x\nFIGURE wall_s 2\nFIGURE cpu_s 1.5\n", "cpu_s").unwrap(), 1.5);
-        assert!(figure("FIGURE wall_s 2\n", "cpu_s").is_err() && figure("FIGURE cpu_s x", "cpu_s").is_err());
-    }
 
     #[test]
     fn null_alone_in_a_row_is_a_row() {

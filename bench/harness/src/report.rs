@@ -176,3 +176,20 @@ pub fn print_table(row: &Row<'_>, verdicts: &[Verdict]) {
         println!("  {}", evidence());
     }
 }
+
+/// A figure among the lines `FIGURE name value` that a measured process has printed.
+///
+/// ```
+/// use bench_harness::report::figure;
+///
+/// let printed = "x\nFIGURE wall_s 2\nFIGURE cpu_s 1.5\n";
+/// assert_eq!(figure(printed, "cpu_s").unwrap(), 1.5);
+/// assert!(figure("FIGURE wall_s 2\n", "cpu_s").is_err() && figure("FIGURE cpu_s x", "cpu_s").is_err());
+/// ```
+///
+/// # Errors
+/// It is not there, or no number.
+pub fn figure(text: &str, name: &str) -> Result<f64, Box<dyn std::error::Error>> {
+    let rest = text.lines().find_map(|line| line.strip_prefix("FIGURE ")?.strip_prefix(name));
+    Ok(rest.ok_or_else(|| format!("the process printed no figure {name}"))?.trim().parse()?)
+}

@@ -18,7 +18,7 @@ mod ours;
 mod sqlite;
 
 use bench_harness::counting::{self, Counts};
-use bench_harness::report::{Bound, Verdict};
+use bench_harness::report::{Bound, Verdict, figure};
 use bench_harness::stats::median;
 use bench_harness::usage::Meter;
 use clap::Parser;
@@ -189,10 +189,7 @@ fn measure(arguments: &Arguments) -> Outcome<bool> {
 
 /// The figures among the lines of a child.
 fn figures(text: &str) -> Outcome<Figures> {
-    let one = |name: &str| -> Outcome<f64> {
-        let rest = text.lines().find_map(|line| line.strip_prefix("FIGURE ")?.strip_prefix(name));
-        Ok(rest.ok_or_else(|| format!("the child printed no figure {name}"))?.trim().parse()?)
-    };
+    let one = |name| figure(text, name);
     Ok(Figures { cpu_ns: one("cpu_ns")?, syncs: one("syncs")?, written_bytes: one("written_bytes")? })
 }
 
