@@ -335,7 +335,8 @@ impl crate::Observer for Logging {
 /// The log's own growth crosses every level, so the observer is called in the middle of it; so does what it adopts.
 #[test]
 fn an_observer_may_use_the_arena_that_grows() {
-    for first_bytes in [1, 2, 3, 8].map(|kib| kib * KIB) {
+    let rounds = if cfg!(miri) { &[1, 3][..] } else { &[1, 2, 3, 8] };
+    for first_bytes in rounds.iter().map(|kib| kib * KIB) {
         let root = Budget::root("process", 64 * KIB as u64).unwrap();
         root.set_observer(Some(std::sync::Arc::new(Logging)));
         let budget = root.child("log", u64::MAX).unwrap();

@@ -339,6 +339,7 @@ fn a_reclaimer_that_is_refused_a_charge_of_its_own_goes_on() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it is believed many thousand times, which is nothing for an interpreter")]
 fn a_reclaimer_that_claims_what_it_did_not_give_back_ends_in_a_refusal() {
     finishes(|| {
         let root = root(64 * KIB);

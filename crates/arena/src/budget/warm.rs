@@ -238,9 +238,12 @@ mod tests {
                 arena.alloc_uninit_slice::<u8>(60 << 10).unwrap();
             }
             let greedy = root.child("greedy", u64::MAX).unwrap();
-            while greedy_first && greedy.charge(KIB).is_ok() {}
+            let fill = || [32 * KIB, KIB].iter().for_each(|bytes| while greedy.charge(*bytes).is_ok() {});
+            if greedy_first {
+                fill();
+            }
             arena.release();
-            while greedy.charge(KIB).is_ok() {}
+            fill();
             tenant.charge(512 * KIB).expect("it is guaranteed, whoever fills the rest");
             tenant.release(512 * KIB);
             greedy.release(greedy.used());
