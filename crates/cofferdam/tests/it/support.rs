@@ -96,7 +96,23 @@ pub(crate) fn table(rows: &mut Rows<'_>) -> Result<String, Error> {
 
 /// The answer, or the error with its place and hint, as a script shows it: EXPLAIN without times and bytes.
 pub(crate) fn outcome(connection: &Connection, sql: &str) -> Result<String, Error> {
-    match connection.query(sql, table) {
+    as_shown(connection.query(sql, table), sql)
+}
+
+/// The same under a limit of the statement, which has to hold nothing afterwards.
+pub(crate) fn outcome_under(connection: &Connection, sql: &str, limit_bytes: u64) -> Result<String, Error> {
+    let (outcome, budget) = {
+        let mut statement = connection.statement(sql)?;
+        let budget = statement.budget().clone();
+        budget.set_limit(limit_bytes);
+        (statement.prepare().and_then(|query| table(&mut query.rows()?)), budget)
+    };
+    assert_eq!((budget.used(), budget.walk().count()), (0, 1), "{sql}");
+    as_shown(outcome, sql)
+}
+
+fn as_shown(outcome: Result<String, Error>, sql: &str) -> Result<String, Error> {
+    match outcome {
         Ok(text) if sql.starts_with("EXPLAIN") => Ok(masked(&text)),
         Err(error) if error.out_of_memory().is_some() => Err(error),
         Err(error) => Ok(shown(&error, sql)),
