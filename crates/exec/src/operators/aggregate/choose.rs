@@ -93,6 +93,7 @@ impl<'a> Chooser<'a> {
         plan: &PlanAggregate<'a>,
         aggregate: usize,
         sort: usize,
+        has_groups: bool,
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<Chooser<'a>, AllocError> {
@@ -103,7 +104,7 @@ impl<'a> Chooser<'a> {
             function: plan.function,
             ty: plan.order_by.first().map_or(Type::Unknown, |key| key.expr.ty),
             fraction_ty: plan.args.first().map_or(Type::Unknown, |arg| arg.ty),
-            rows: SortedRows::open(plan, true, store, arena)?,
+            rows: SortedRows::open(plan, (true, has_groups), store, arena)?,
             at: 0,
             is_over: false,
             group: None,
@@ -141,7 +142,7 @@ impl<'a> Chooser<'a> {
         }
         while self.at < self.rows.rows_count() {
             let key = self.rows.group(self.at, store);
-            if self.group.is_none() || self.key[..] != *key {
+            if self.group.is_none() || (!key.is_empty() && self.key[..] != *key) {
                 if !self.store_result(ladder, state, disk)? {
                     return Ok(Chosen::Flushed);
                 }
@@ -152,9 +153,12 @@ impl<'a> Chooser<'a> {
                 self.begin(hash, ladder, state.0, store)
                     .map_err(|error| LadderError::State(aggregate, error))?;
             }
-            let value_column = self.rows.columns[self.rows.columns.len() - 1];
-            let value = store.value(value_column, self.at, self.ty);
-            self.take(value)?;
+            if self.wants_next() {
+                let value_column = self.rows.columns[self.rows.columns.len() - 1];
+                let value = store.value(value_column, self.at, self.ty);
+                self.take(value)?;
+            }
+            self.read += 1;
             self.at += 1;
         }
         if !self.is_over {
@@ -228,6 +232,12 @@ impl<'a> Chooser<'a> {
         Ok(())
     }
 
+    /// Whether the group's next value counts.
+    fn wants_next(&self) -> bool {
+        let is_at = |fraction: &Fraction| fraction.low == self.read || fraction.high == self.read;
+        self.function == AggregateFunction::Mode || self.fractions.iter().any(is_at)
+    }
+
     /// Takes the next value of the group; where there is no room it can be taken again.
     fn take(&mut self, value: Value<'_>) -> Result<(), AllocError> {
         let read = self.read;
@@ -251,7 +261,6 @@ impl<'a> Chooser<'a> {
                 }
             }
         }
-        self.read += 1;
         Ok(())
     }
 

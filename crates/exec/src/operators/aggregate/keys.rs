@@ -85,6 +85,11 @@ impl<'a> KeyShape<'a> {
         })
     }
 
+    /// Whether there can be more than one group.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.form != KeyForm::One
+    }
+
     /// The hash of a key.
     #[inline(always)]
     pub(crate) fn hash(&self, key: &[u8]) -> u64 {
@@ -164,6 +169,9 @@ impl<'a> RowKeys<'a> {
     /// The hash, the key and the rest of the row at a position.
     #[inline(always)]
     pub(crate) fn row(&self, position: usize) -> (u64, &[u8], &[u8]) {
+        if self.form == KeyForm::One {
+            return (self.hashes[0], &[], &[]);
+        }
         (self.hashes[position], self.keys.row(position), self.rests.row(position))
     }
 
@@ -315,6 +323,14 @@ impl<'a> Keys<'a> {
         Ok(Keys { programs: Vec::new_in(arena), canonicals, sets, shape, rows })
     }
 
+    /// The columns of the groups, if they are the only set's and have one canonical form each.
+    pub(super) fn only_columns(&self) -> Option<&[VectorId]> {
+        match &self.sets[..] {
+            [set] if set.rest.is_empty() => Some(set.key),
+            _ => None,
+        }
+    }
+
     pub(crate) fn sets_count(&self) -> usize {
         self.sets.len()
     }
@@ -344,6 +360,10 @@ impl<'a> Keys<'a> {
     ) -> Result<(), AllocError> {
         let rows = store.rows(batch);
         let columns = &self.sets[set];
+        if self.shape.form == KeyForm::One {
+            self.rows.hashes.clear();
+            return self.rows.hashes.push(self.shape.hash(&[]));
+        }
         self.rows.keys.encode(&self.shape.key, columns.key, rows, store)?;
         self.rows.rests.encode(&self.shape.rest, columns.rest, rows, store)?;
         self.rows.hashes.clear();

@@ -5,6 +5,8 @@
 //! row     the group's key | its rest | the arguments
 //! ```
 //!
+//! Of the one group of all rows nothing is kept: then a key is the order alone.
+//!
 //! Behind the last row of the input the sorted rows are taken like any others, group by group. Hashes are in the order of the
 //! files of groups ([`super::partitions`]), so what is chosen from the rows of a group ([`super::choose`]) is read
 //! beside them.
@@ -26,8 +28,12 @@ use crate::rows::{RowEncoder, RowLayout};
 use crate::sorter::{KeyEncoder, SortKeys, Sorter};
 use crate::spill::SpillFailure;
 
-/// Columns before the arguments in a sorted row: the group's key and its rest.
-const GROUP_COLUMNS: usize = 2;
+/// Columns of a sorted row's group, before the arguments.
+#[derive(Clone, Copy, Debug)]
+struct GroupColumns {
+    key: VectorId,
+    rest: VectorId,
+}
 
 /// What an aggregate gives to a sort.
 #[derive(Debug)]
@@ -39,30 +45,37 @@ pub(super) struct OrderedInput<'a> {
     key_encoder: KeyEncoder<'a>,
     row_encoder: RowEncoder<'a>,
     layout: RowLayout<'a>,
-    /// Hash, key and rest of each row's group.
-    hashes: VectorId,
-    groups: VectorId,
-    rests: VectorId,
+    /// The hash of each row's group, and the group, if there is more than one.
+    groups: Option<(VectorId, GroupColumns)>,
     key_columns: &'a [VectorId],
     row_columns: &'a [VectorId],
     /// The rows whose value is not NULL, of what is chosen.
     selection: Option<SelectionId>,
 }
 
-/// The columns of sorted rows: the group's key and rest, then the arguments; of what is chosen the fraction, if there is one, and the
-/// value.
-pub(super) fn row_types<'p>(
-    plan: &'p PlanAggregate<'_>,
-    is_chosen: bool,
-) -> impl Iterator<Item = Type> + Clone + 'p {
+/// The columns of sorted rows behind the group: the arguments; of what is chosen the fraction, if there is one, and the value.
+fn row_types<'p>(plan: &'p PlanAggregate<'_>, is_chosen: bool) -> impl Iterator<Item = Type> + Clone + 'p {
     let values = plan.order_by.iter().filter(move |_| is_chosen).map(|key| key.expr.ty);
-    [Type::Bytea; GROUP_COLUMNS].into_iter().chain(plan.args.iter().map(|arg| arg.ty)).chain(values)
+    plan.args.iter().map(|arg| arg.ty).chain(values)
+}
+
+/// The columns of sorted rows.
+fn all_kinds<'a>(
+    plan: &PlanAggregate<'_>,
+    is_chosen: bool,
+    has_groups: bool,
+    arena: &'a Arena,
+) -> Result<&'a [Kind], AllocError> {
+    let mut kinds = Vec::new_in(arena);
+    kinds.extend([Kind::Text; 2].into_iter().filter(|_| has_groups))?;
+    kinds.extend(row_types(plan, is_chosen).map(Kind::of))?;
+    Ok(kinds.into_slice())
 }
 
 impl<'a> OrderedInput<'a> {
     pub(super) fn open(
         plan: &PlanAggregate<'a>,
-        (index, is_chosen): (usize, bool),
+        (index, is_chosen, has_groups): (usize, bool, bool),
         args: &[VectorId],
         columns: &[VectorId],
         store: &mut Store<'a>,
@@ -73,14 +86,18 @@ impl<'a> OrderedInput<'a> {
         for key in plan.order_by {
             order.push(compile(key.expr, columns, store, registers)?)?;
         }
-        let hashes = store.add_vector(Kind::I64, arena)?;
-        let groups = store.add_vector(Kind::Text, arena)?;
-        let rests = store.add_vector(Kind::Text, arena)?;
+        let mut groups = None;
+        if has_groups {
+            let hashes = store.add_vector(Kind::I64, arena)?;
+            let key = store.add_vector(Kind::Text, arena)?;
+            groups = Some((hashes, GroupColumns { key, rest: store.add_vector(Kind::Text, arena)? }));
+        }
         let mut key_columns = Vec::new_in(arena);
         let mut sort_keys = Vec::new_in(arena);
         let mut types = Vec::new_in(arena);
         let plain = |column: usize| SortKey { column: column as u32, descending: false, nulls_first: false };
-        for (id, ty) in [(hashes, Type::BigInt), (groups, Type::Bytea)] {
+        let of_group = groups.map(|(hashes, group)| [(hashes, Type::BigInt), (group.key, Type::Bytea)]);
+        for (id, ty) in of_group.into_iter().flatten() {
             sort_keys.push(plain(key_columns.len()))?;
             key_columns.push(id)?;
             types.push(ty)?;
@@ -97,11 +114,10 @@ impl<'a> OrderedInput<'a> {
             types.push(arg.ty)?;
         }
         let mut row_columns = Vec::new_in(arena);
-        row_columns.extend([groups, rests])?;
+        row_columns.extend(groups.iter().flat_map(|(_, group)| [group.key, group.rest]))?;
         row_columns.extend(args.iter().copied())?;
         row_columns.extend(order.iter().filter(|_| is_chosen).map(|program: &Program<'_>| program.result))?;
-        let mut kinds = Vec::new_in(arena);
-        kinds.extend(row_types(plan, is_chosen).map(Kind::of))?;
+        let kinds = all_kinds(plan, is_chosen, has_groups, arena)?;
         let selection = if is_chosen { Some(store.add_selection(arena)?) } else { None };
         Ok(OrderedInput {
             index,
@@ -110,9 +126,7 @@ impl<'a> OrderedInput<'a> {
             row_encoder: RowEncoder::new(arena),
             layout: RowLayout::new(kinds.iter().copied(), arena)?,
             order,
-            hashes,
             groups,
-            rests,
             key_columns: key_columns.into_slice(),
             row_columns: row_columns.into_slice(),
             selection,
@@ -171,8 +185,9 @@ impl<'a> OrderedInput<'a> {
         keys: &RowKeys<'a>,
         store: &mut Store<'a>,
     ) -> Result<(), AllocError> {
-        let mut hashes = store.take(self.hashes);
-        let (mut groups, mut rests) = (store.take(self.groups), store.take(self.rests));
+        let Some((hashes_id, group)) = self.groups else { return Ok(()) };
+        let mut hashes = store.take(hashes_id);
+        let (mut groups, mut rests) = (store.take(group.key), store.take(group.rest));
         let mut group_heap = store.take_heap(groups.heap);
         let mut rest_heap = store.take_heap(rests.heap);
         group_heap.clear();
@@ -202,9 +217,9 @@ impl<'a> OrderedInput<'a> {
         });
         store.put_heap_back(groups.heap, group_heap);
         store.put_heap_back(rests.heap, rest_heap);
-        store.put_back(self.hashes, hashes);
-        store.put_back(self.groups, groups);
-        store.put_back(self.rests, rests);
+        store.put_back(hashes_id, hashes);
+        store.put_back(group.key, groups);
+        store.put_back(group.rest, rests);
         outcome
     }
 }
@@ -226,8 +241,7 @@ fn valid_rows(rows: BatchRows, value: VectorId, id: SelectionId, store: &mut Sto
 #[derive(Debug)]
 pub(super) struct SortedRows<'a> {
     layout: RowLayout<'a>,
-    groups: VectorId,
-    rests: VectorId,
+    groups: Option<GroupColumns>,
     /// The arguments; of what is chosen the fraction, if there is one, and the value.
     pub(super) columns: &'a [VectorId],
     types: &'a [Type],
@@ -241,23 +255,27 @@ pub(super) struct SortedRows<'a> {
 impl<'a> SortedRows<'a> {
     pub(super) fn open(
         plan: &PlanAggregate<'a>,
-        is_chosen: bool,
+        (is_chosen, has_groups): (bool, bool),
         store: &mut Store<'a>,
         arena: &'a Arena,
     ) -> Result<SortedRows<'a>, AllocError> {
-        let mut ids = Vec::new_in(arena);
+        let mut groups = None;
+        if has_groups {
+            let key = store.add_vector(Kind::Text, arena)?;
+            groups = Some(GroupColumns { key, rest: store.add_vector(Kind::Text, arena)? });
+        }
+        let mut columns = Vec::new_in(arena);
         let mut types = Vec::new_in(arena);
         for ty in row_types(plan, is_chosen) {
-            ids.push(store.add_vector(Kind::of(ty), arena)?)?;
+            columns.push(store.add_vector(Kind::of(ty), arena)?)?;
             types.push(ty)?;
         }
-        let (ids, types) = (&*ids.into_slice(), &*types.into_slice());
+        let kinds = all_kinds(plan, is_chosen, has_groups, arena)?;
         Ok(SortedRows {
-            layout: RowLayout::new(types.iter().map(|&ty| Kind::of(ty)), arena)?,
-            groups: ids[0],
-            rests: ids[1],
-            columns: &ids[GROUP_COLUMNS..],
-            types: &types[GROUP_COLUMNS..],
+            layout: RowLayout::new(kinds.iter().copied(), arena)?,
+            groups,
+            columns: columns.into_slice(),
+            types: types.into_slice(),
             last: if plan.distinct && !is_chosen { Some(Vec::new_in(arena)) } else { None },
             next: Vec::new_in(arena),
             keys: RowKeys::new(arena),
@@ -269,8 +287,8 @@ impl<'a> SortedRows<'a> {
     pub(super) fn decode(&mut self, sorter: &Sorter, store: &mut Store<'a>) -> Result<(), AllocError> {
         let rows = sorter.rows();
         self.rows_count = rows.len();
-        let ids = [self.groups, self.rests];
-        for (index, &id) in ids.iter().chain(self.columns).enumerate() {
+        let groups = self.groups.iter().flat_map(|group| [group.key, group.rest]);
+        for (index, id) in groups.chain(self.columns.iter().copied()).enumerate() {
             self.layout.decode(index, rows.clone(), id, store)?;
         }
         Ok(())
@@ -282,7 +300,7 @@ impl<'a> SortedRows<'a> {
 
     /// The key of a row's group.
     pub(super) fn group<'s>(&self, row: usize, store: &'s Store<'_>) -> &'s [u8] {
-        store.text(store.vector(self.groups), row)
+        self.groups.map_or(&[], |group| store.text(store.vector(group.key), row))
     }
 
     /// Gathers the keys of the rows that count from one on, into a selection; gives the first row that there was no room for, or the
@@ -322,8 +340,8 @@ impl<'a> SortedRows<'a> {
         shape: &KeyShape<'_>,
         store: &Store<'a>,
     ) -> Result<bool, AllocError> {
-        let group = store.text(store.vector(self.groups), row);
-        let rest = store.text(store.vector(self.rests), row);
+        let group = self.group(row, store);
+        let rest = self.groups.map_or(&[][..], |group| store.text(store.vector(group.rest), row));
         if let Some(last) = &mut self.last {
             self.next.clear();
             self.next.extend_from_slice(&(group.len() as u32).to_le_bytes())?;

@@ -64,16 +64,17 @@ impl<'a> GroupsSource<'a> {
         arena: &'a Arena,
     ) -> Result<GroupsSource<'a>, Error<'a>> {
         let states = States::of(plan.aggregates, arena)?;
+        let shape = KeyShape::of(plan, arena)?;
         let mut choosers = Vec::new_in(arena);
         let mut sort = 0;
         for (index, (aggregate, state)) in plan.aggregates.iter().zip(states.list).enumerate() {
             if state.is_chosen() {
-                choosers.push(Chooser::open(aggregate, index, sort, store, arena)?)?;
+                choosers.push(Chooser::open(aggregate, index, sort, shape.has_groups(), store, arena)?)?;
             }
             sort += usize::from(state.is_sorted(aggregate));
         }
         Ok(GroupsSource {
-            shape: KeyShape::of(plan, arena)?,
+            shape,
             states,
             choosers,
             aggregates: plan.aggregates,

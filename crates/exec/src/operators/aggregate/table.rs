@@ -63,6 +63,8 @@ pub(crate) struct GroupTable {
     slots: Buffer<u64>,
     len: usize,
     state_bytes: usize,
+    /// How often all groups were forgotten.
+    releases: u64,
     budget: Budget,
 }
 
@@ -113,6 +115,7 @@ impl GroupTable {
             slots: Buffer::empty(budget),
             len: 0,
             state_bytes,
+            releases: 0,
             budget: budget.clone(),
         }
     }
@@ -133,7 +136,13 @@ impl GroupTable {
 
     /// Forgets all groups and gives everything back.
     pub(crate) fn release(&mut self) {
-        *self = GroupTable::new(&self.budget, self.state_bytes);
+        let releases = self.releases + 1;
+        *self = GroupTable { releases, ..GroupTable::new(&self.budget, self.state_bytes) };
+    }
+
+    /// How often all groups were forgotten: as long as that stays the same, so do their places.
+    pub(crate) const fn releases(&self) -> u64 {
+        self.releases
     }
 
     #[inline(always)]

@@ -76,6 +76,7 @@ pub(crate) fn fill(rows: &[Vec<Value<'_>>], types: &[Type], ids: &[VectorId], st
         if is_text {
             store.put_heap_back(vector.heap, heap);
         }
+        vector.all_valid = vector.valid[..rows.len()].iter().all(|is_valid| *is_valid);
         store.put_back(id, vector);
     }
 }
@@ -114,6 +115,17 @@ fn run<'b>(
     let outcome = run_in(plan, input, rows, output, &operator, &process, &space, is_cancelled);
     assert_eq!((operator.used(), space.counts().files_now), (0, 0), "everything is given back");
     outcome
+}
+
+/// The rows of an aggregation that nobody cancels.
+pub(crate) fn run_plain<'b>(
+    plan: &HashAggregate<'b>,
+    input: &[Type],
+    rows: &[Vec<Value<'_>>],
+    output: &[Type],
+    limit: u64,
+) -> Result<Vec<Vec<String>>, String> {
+    run(plan, input, rows, output, limit, &never).map(|seen| seen.rows)
 }
 
 #[expect(clippy::too_many_arguments)]

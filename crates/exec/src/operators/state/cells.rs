@@ -141,6 +141,14 @@ impl<'s> Taken<'s> {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Taken::Range(start, end) => end - start,
+            Taken::List(rows) => rows.len(),
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn try_each<E>(self, mut f: impl FnMut(usize) -> Result<(), E>) -> Result<(), E> {
         match self {
@@ -196,6 +204,17 @@ impl Target<'_> {
                 false => Ok(()),
             })
         }
+    }
+
+    /// Changes the state of the one group that all rows belong to.
+    #[inline(always)]
+    pub(super) fn one<C: Cell, E>(&mut self, step: impl FnOnce(&mut C) -> Result<(), E>) -> Result<(), E> {
+        let Places::One(place) = self.places else { unreachable!("the caller looked") };
+        let state = self.table.state_mut(place, self.offset);
+        let mut cell = C::load(state);
+        step(&mut cell)?;
+        cell.store(state);
+        Ok(())
     }
 
     /// Lets the state of each row's group take the row.

@@ -40,7 +40,7 @@ use self::cells::{
 #[cfg(test)]
 pub(crate) use self::finish::put_result;
 use self::wide::Wide;
-use crate::batch::{Data, Kind, Store, Vector, VectorId};
+use crate::batch::{Data, Element, Kind, Source, Store, Vector, VectorId};
 use crate::error::ArgumentProblem;
 use crate::expr::kernel::SqlOrd;
 use crate::operators::aggregate::table::GroupTable;
@@ -157,6 +157,11 @@ impl State {
         matches!(self.form, Form::Chosen)
     }
 
+    /// Whether all of it is in the group's row, so that no memory can be refused when it takes rows.
+    pub(crate) const fn is_plain(&self) -> bool {
+        !self.is_ordered() && !matches!(self.form, Form::BestBytes | Form::Chosen)
+    }
+
     /// Whether the rows that it takes are sorted first.
     pub(crate) const fn is_sorted(&self, plan: &Aggregate<'_>) -> bool {
         self.is_chosen() || (self.is_ordered() && (plan.distinct || !plan.order_by.is_empty()))
@@ -186,6 +191,12 @@ impl State {
         let stopped = |error| Stopped { row: 0, error };
         match self.form {
             Form::None => Ok(()),
+            Form::CountRows if matches!(places, Places::One(_)) => target
+                .one(|cell: &mut Count| {
+                    cell.count += taken.len() as i64;
+                    Ok::<(), core::convert::Infallible>(())
+                })
+                .map_err(|never| match never {}),
             Form::CountRows => target.each(taken, |cell: &mut Count, _| {
                 cell.count += 1;
                 Ok(())
@@ -196,6 +207,15 @@ impl State {
                     cell.count += i64::from(argument.is_valid(row));
                     Ok(())
                 })
+            }
+            Form::Short if matches!(places, Places::One(_)) => {
+                let (sum, count) = sum_of::<i32, i64>(vector(0), taken);
+                let step = |cell: &mut Short| {
+                    cell.sum = cell.sum.checked_add(sum).ok_or_else(|| overflow(self.result))?;
+                    cell.count += count;
+                    Ok(())
+                };
+                target.one(step).map_err(stopped)
             }
             Form::Short => target
                 .fold(vector(0), taken, |cell: &mut Short, value: i32| {
@@ -276,8 +296,16 @@ impl State {
             cell.count += 1;
             Ok(())
         };
-        match argument.kind() {
-            Kind::I64 => {
+        match (argument.kind(), target.places) {
+            (Kind::I64, Places::One(_)) => {
+                let (sum, count) = sum_of::<i64, i128>(argument, taken);
+                target.one(|cell: &mut Exact| {
+                    cell.sum = cell.sum.checked_add(sum).ok_or_else(|| overflow(self.result))?;
+                    cell.count += count;
+                    Ok(())
+                })
+            }
+            (Kind::I64, _) => {
                 target.fold(argument, taken, |cell: &mut Exact, value: i64| step(cell, value.into()))
             }
             _ => target.fold(argument, taken, step),
@@ -472,6 +500,36 @@ impl State {
         rope.count += 1;
         rope.store(table.state_mut(place, self.offset));
         Ok(())
+    }
+}
+
+/// The sum and the number of the values that are not NULL among some rows of a batch; no sum of so few can be too large.
+fn sum_of<T: Element, S: From<T> + core::iter::Sum<S>>(argument: &Vector<'_>, taken: Taken<'_>) -> (S, i64) {
+    let source: Source<'_, T> = argument.values();
+    let value = |row: usize| S::from(source.get(row));
+    match (taken, source) {
+        (Taken::Range(start, end), Source::Rows(values)) if argument.all_valid => {
+            (values[start..end].iter().map(|&value| S::from(value)).sum(), (end - start) as i64)
+        }
+        (Taken::List(rows), Source::Rows(values)) if argument.all_valid => {
+            let sum = rows.iter().map(|&row| S::from(values[usize::from(row)])).sum();
+            (sum, rows.len() as i64)
+        }
+        _ => {
+            let mut count = 0;
+            let mut valid = |row: &usize| {
+                let is_valid = argument.is_valid(*row);
+                count += i64::from(is_valid);
+                is_valid
+            };
+            let sum = match taken {
+                Taken::Range(start, end) => (start..end).filter(&mut valid).map(value).sum(),
+                Taken::List(rows) => {
+                    rows.iter().map(|&row| usize::from(row)).filter(&mut valid).map(value).sum()
+                }
+            };
+            (sum, count)
+        }
     }
 }
 
