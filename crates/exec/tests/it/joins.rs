@@ -347,6 +347,24 @@ fn a_nested_loop_is_joined_in_blocks() {
     assert_same_in_files(&probe, &build, &ways, 320 << 10, |counters| counters.blocks > 1);
 }
 
+/// Aim: blocks of many build rows beside one probe row after the other give what two loops give. Method: more build rows than a batch has at
+/// one limit and less than at another one, NULLs on both sides, pairs that all pass and pairs that few pass.
+#[test]
+fn blocks_beside_probe_rows_are_two_loops() {
+    let (probe, build) = (many(25, 40, 2), many(700, 45, 4));
+    let (probe_file, build_file) = (file(&probe), file(&build));
+    for kind in [Inner, Left, Semi, Anti] {
+        for on in &ways(kind)[..3] {
+            let (query, join) = on.query(kind, &probe_file, &build_file);
+            let expected = on.model(kind, &probe, &build);
+            for limit in [u64::MAX, 512 << 10] {
+                let ran = run(&query, join, limit, None, &never);
+                assert_eq!(ran.outcome, expected, "{kind:?} {on:?} {limit}");
+            }
+        }
+    }
+}
+
 /// Aim: an error is typed, and nothing stays, at every limit; enough is enough.
 #[test]
 fn every_limit_gives_the_rows_or_the_typed_error() {

@@ -153,6 +153,30 @@ impl<'a> Joined<'a> {
         Ok(BatchRows::all(self.matches.len()))
     }
 
+    /// Writes the build columns of the matches, which are a block of build rows.
+    pub(super) fn write_block<'r>(
+        &mut self,
+        payload: impl Fn(&Match) -> &'r [u8] + Copy,
+        store: &mut Store<'a>,
+    ) -> Result<(), AllocError> {
+        let rows = self.matches.iter().map(payload);
+        self.build_targets
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, &target)| self.layout.decode(index, rows.clone(), target, store))
+    }
+
+    /// Lets the probe columns stand for the `i`-th row of a batch, whatever the row of the block.
+    pub(super) fn hold(&self, sources: &[VectorId], batch: BatchRows, i: usize, store: &mut Store<'a>) {
+        for (&source, &target) in sources.iter().zip(self.probe_targets.iter().flatten()) {
+            let mut vector = store.take(target);
+            let row = store.rows(batch).nth(i);
+            pick_all(store.vector(source), core::iter::once(Some(row)), &mut vector);
+            vector.is_constant = true;
+            store.put_back(target, vector);
+        }
+    }
+
     /// The matches whose columns were written for which all conjuncts are true; with `three_valued` also those for which none is false,
     /// and `unknown` says which of them have a NULL.
     pub(super) fn test(
@@ -257,7 +281,7 @@ fn gather(source: VectorId, target: VectorId, matches: &[Match], batch: BatchRow
 /// Writes the values at some places of a column; there is none at `None`, which is NULL.
 fn pick_all(from: &Vector<'_>, places: impl Iterator<Item = Option<usize>> + Clone, vector: &mut Vector<'_>) {
     vector.heap = from.heap;
-    vector.all_valid = true;
+    (vector.all_valid, vector.is_constant) = (true, false);
     for (valid, place) in vector.valid.iter_mut().zip(places.clone()) {
         *valid = place.is_some_and(|row| from.is_valid(row));
         vector.all_valid &= *valid;

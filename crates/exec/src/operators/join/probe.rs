@@ -6,6 +6,9 @@
 //!    give pairs give those that pass; all note which rows have a match.
 //! 2. **Rest.** Probe rows that are given once or for lack of a match.
 //!
+//! Where all of many build rows are candidates, pairs are not collected: a block of build rows is read into its columns once, and the columns
+//! of one probe row after the other stand beside it as constants.
+//!
 //! Rows whose partition is in a file go to a file themselves, and take both phases when that is drained. So nothing depends
 //! on when a partition went there.
 
@@ -26,6 +29,8 @@ use crate::spill::{RowPages, RowRef, SpillWriter, Spilled};
 
 /// A probe row that went to a file: it is decided there.
 const GONE: u8 = 128;
+/// Fewer build rows than that, or than a batch has, are not worth a batch for each probe row.
+const BLOCK_ROWS_MIN: usize = 512;
 
 /// Joins probe rows with what was kept.
 #[derive(Debug)]
@@ -84,6 +89,16 @@ pub(super) enum Origin<'p> {
     Input,
     /// Of a file: rows in pages, by number.
     File(&'p RowPages, &'p [RowRef]),
+}
+
+impl Origin<'_> {
+    /// Without keys, the table of all build rows.
+    const fn only_table(self) -> u8 {
+        match self {
+            Origin::Input => 0,
+            Origin::File(..) => LOADED,
+        }
+    }
 }
 
 impl<'a> Join<'a> {
@@ -294,6 +309,13 @@ impl<'a> Join<'a> {
     ) -> Result<Made, Error<'a>> {
         match self.phase {
             Phase::Done => Ok(Made::Done),
+            Phase::Pairs if self.takes_blocks(build, from, store.capacity) => {
+                let (pairs, is_through) = self.block(build, from, store)?;
+                if is_through {
+                    self.phase = if is_last { Phase::Rest } else { Phase::Done };
+                }
+                Ok(pairs.map_or(Made::Again, Made::Batch))
+            }
             Phase::Pairs => {
                 let is_through = match self.mode {
                     KeyMode::None => self.find_all(build, from, store)?,
@@ -377,12 +399,61 @@ impl<'a> Join<'a> {
         Ok(true)
     }
 
+    /// Whether all build rows are candidates and many, and no build row notes its match.
+    fn takes_blocks(&self, build: &Build, from: Origin<'_>, capacity: usize) -> bool {
+        matches!(self.mode, KeyMode::None)
+            && matches!(self.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti)
+            && build.table(from.only_table()).rows.rows_count() >= BLOCK_ROWS_MIN.min(capacity) as u64
+    }
+
+    /// Tests the next probe row with a block of build rows, which the matches are for as long. Gives the pairs that pass if the kind gives
+    /// pairs, and whether the batch is through.
+    fn block(
+        &mut self,
+        build: &Build,
+        from: Origin<'_>,
+        store: &mut Store<'a>,
+    ) -> Result<(Option<BatchRows>, bool), Error<'a>> {
+        let count = store.rows(self.batch).len();
+        if self.joined.matches.is_empty() {
+            let table = from.only_table();
+            let rows = &build.table(table).rows;
+            let mut place = self.place;
+            while self.joined.matches.len() < store.capacity
+                && let Some((row, next)) = rows.next(place)
+            {
+                self.joined.matches.push(Match::pair(0, table, row))?;
+                place = next;
+            }
+            if self.joined.matches.is_empty() {
+                return Ok((None, true));
+            }
+            if let Err(refused) = self.joined.write_block(self.payload(build), store) {
+                self.joined.matches.clear();
+                return Err(refused.into());
+            }
+            (self.place, self.at) = (place, 0);
+        }
+        let decided = if self.stops_at_match() { MATCHED | GONE } else { GONE };
+        while self.at < count && self.flags[self.at] & decided != 0 {
+            self.at += 1;
+        }
+        if self.at == count {
+            self.joined.matches.clear();
+            return Ok((None, false));
+        }
+        let block = BatchRows::all(self.joined.matches.len());
+        self.joined.hold(self.sources_of(from), self.batch, self.at, store);
+        let passed = self.joined.test(block, false, store)?;
+        let has_match = store.rows(passed).len() > 0;
+        self.flags[self.at] |= if has_match { MATCHED } else { 0 };
+        self.at += 1;
+        Ok(((has_match && !self.stops_at_match()).then_some(passed), false))
+    }
+
     /// Collects pairs of all rows until a batch is full, or gives that the batch is through.
     fn find_all(&mut self, build: &Build, from: Origin<'_>, store: &Store<'a>) -> Result<bool, Error<'a>> {
-        let table = match from {
-            Origin::Input => 0,
-            Origin::File(..) => LOADED,
-        };
+        let table = from.only_table();
         let rows = &build.table(table).rows;
         let count = store.rows(self.batch).len();
         let is_decided = !self.joined.has_conjuncts();
@@ -448,16 +519,24 @@ impl<'a> Join<'a> {
         from: Origin<'_>,
         store: &mut Store<'a>,
     ) -> Result<BatchRows, Error<'a>> {
+        self.joined.write(self.sources_of(from), self.batch, self.payload(build), store)
+    }
+
+    /// The kept columns of a match's build row.
+    fn payload<'b>(&self, build: &'b Build) -> impl Fn(&Match) -> &'b [u8] + Copy + use<'b, 'a> {
         let mode = self.mode;
-        let payload = move |found: &Match| {
+        move |found: &Match| {
             let row = &build.table(found.table).rows.get(found.build)[KEY_AT..];
             &row[mode.key_bytes(row)..]
-        };
-        let sources = match from {
+        }
+    }
+
+    /// Where the probe columns stand.
+    fn sources_of(&self, from: Origin<'_>) -> &'a [VectorId] {
+        match from {
             Origin::Input => self.sources,
             Origin::File(..) => self.spilled_sources,
-        };
-        self.joined.write(sources, self.batch, payload, store)
+        }
     }
 
     /// Gives the rows that are given once or for lack of a match.
