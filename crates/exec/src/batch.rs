@@ -108,6 +108,19 @@ impl<'a> Vector<'a> {
         if self.is_constant { Source::Constant(values[0]) } else { Source::Rows(values) }
     }
 
+    /// Gives the row behind one the same value.
+    pub(crate) fn repeat(&mut self, row: usize) {
+        self.valid[row + 1] = self.valid[row];
+        match &mut self.data {
+            Data::Bool(values) => values[row + 1] = values[row],
+            Data::I32(values) => values[row + 1] = values[row],
+            Data::I64(values) => values[row + 1] = values[row],
+            Data::I128(values) => values[row + 1] = values[row],
+            Data::F64(values) => values[row + 1] = values[row],
+            Data::Text(values) => values[row + 1] = values[row],
+        }
+    }
+
     /// Writes out what `all_valid` stands for, so that single rows can be made NULL.
     pub(crate) fn spell_out_validity(&mut self, rows: usize) {
         if self.all_valid {
@@ -306,6 +319,15 @@ impl<'a> Store<'a> {
 
     pub(crate) fn heap_mut(&mut self, id: HeapId) -> &mut Vec<'a, u8> {
         &mut self.heaps[id.0 as usize]
+    }
+
+    /// Puts a text behind those of a heap.
+    pub(crate) fn append_text(&mut self, id: HeapId, text: &[u8]) -> Result<TextView, AllocError> {
+        let heap = self.heap_mut(id);
+        let (start, len) = (u32::try_from(heap.len()), u32::try_from(text.len()));
+        let (Ok(start), Ok(len)) = (start, len) else { return Err(AllocError) };
+        heap.extend_from_slice(text)?;
+        Ok(TextView { start, len })
     }
 
     /// Takes a vector out of the table so that it can be written while others are read; [`Store::put_back`] ends it.

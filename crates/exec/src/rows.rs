@@ -129,6 +129,37 @@ impl<'a> RowLayout<'a> {
         Ok(())
     }
 
+    /// Reads a column of one row into row `at` of a vector, whose validity is spelled out; a text goes to the end of its heap.
+    pub(crate) fn put(
+        &self,
+        column: usize,
+        row: &[u8],
+        at: usize,
+        target: VectorId,
+        store: &mut Store<'_>,
+    ) -> Result<(), AllocError> {
+        let is_valid = RowLayout::is_valid(row, column);
+        let vector = store.vector_mut(target);
+        vector.valid[at] = is_valid;
+        if !is_valid {
+            return Ok(());
+        }
+        let from = self.columns[column].offset;
+        match &mut vector.data {
+            Data::Bool(out) => out[at] = row[from] != 0,
+            Data::I32(out) => out[at] = i32::from_le_bytes(bytes_at(row, from)),
+            Data::I64(out) => out[at] = i64::from_le_bytes(bytes_at(row, from)),
+            Data::I128(out) => out[at] = i128::from_le_bytes(bytes_at(row, from)),
+            Data::F64(out) => out[at] = f64::from_le_bytes(bytes_at(row, from)),
+            Data::Text(_) => {
+                let heap = vector.heap;
+                let view = store.append_text(heap, self.text(row, column))?;
+                TextView::write(&mut store.vector_mut(target).data)[at] = view;
+            }
+        }
+        Ok(())
+    }
+
     /// The number in a column of 32 bits.
     pub(crate) fn integer(&self, column: usize, row: &[u8]) -> i32 {
         i32::from_le_bytes(bytes_at(row, self.columns[column].offset))

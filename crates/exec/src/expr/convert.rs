@@ -1,7 +1,7 @@
 //! Casts over columns, and fields of dates.
 
 use cofferdam_plan::expr::DateField;
-use cofferdam_types::{Date, Type, unscaled};
+use cofferdam_types::{Date, Decimal, Type, unscaled};
 
 use super::arithmetic::out_of_range;
 use super::kernel::{map1, try1};
@@ -14,7 +14,10 @@ pub(super) const fn has_loop(from: Type, to: Type) -> bool {
         (from, to),
         (Type::Integer, Type::BigInt)
             | (Type::SmallInt, Type::Integer | Type::BigInt)
-            | (Type::SmallInt | Type::Integer | Type::BigInt | Type::Real, Type::Double)
+            | (
+                Type::SmallInt | Type::Integer | Type::BigInt | Type::Real | Type::Decimal { .. },
+                Type::Double
+            )
             | (Type::SmallInt | Type::Integer | Type::BigInt | Type::Decimal { .. }, Type::Decimal { .. })
     )
 }
@@ -42,10 +45,30 @@ pub(super) fn cast(from: Type, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &m
             map1(rows, a.values::<i64>(), f64::write(&mut dst.data), |v| v as f64);
             Ok(())
         }
+        (Type::Decimal { scale, .. }, Type::Double) => {
+            let out = f64::write(&mut dst.data);
+            match &a.data {
+                Data::I64(_) => map1(rows, a.values::<i64>(), out, |v| to_double(v.into(), scale)),
+                _ => map1(rows, a.values::<i128>(), out, |v| to_double(v, scale)),
+            }
+            Ok(())
+        }
         (Type::SmallInt | Type::Integer | Type::BigInt | Type::Decimal { .. }, Type::Decimal { .. }) => {
             to_decimal(from, to, a, rows, dst)
         }
         _ => unreachable!("a call casts from {from} to {to}"),
+    }
+}
+
+/// The nearest double; any for what is no decimal, which rows that are NULL may hold.
+#[inline(always)]
+fn to_double(value: i128, scale: u8) -> f64 {
+    match i64::try_from(value) {
+        // Both operands are exact, so the division rounds once.
+        Ok(short) if short.unsigned_abs() < 1 << 53 && scale <= 18 => {
+            short as f64 / unscaled::POW10[usize::from(scale)] as i64 as f64
+        }
+        _ => Decimal::new(value, scale).map_or(0.0, Decimal::to_f64),
     }
 }
 

@@ -23,7 +23,7 @@ use cofferdam_types::{Type, Value};
 
 use super::accumulator::{Accumulator, Part};
 use super::frame::Ranges;
-use super::{Partition, begin_column, put};
+use super::{Partition, begin_column};
 use crate::batch::{Kind, Store, VectorId};
 use crate::error::Error;
 use crate::operators::state::{StateError, Stopped};
@@ -109,6 +109,10 @@ impl<'a> FrameAggregate<'a> {
     ) -> Result<(), Error<'a>> {
         if ranges != self.covered {
             self.go_to(ranges, partition, store, is_cancelled)?;
+        } else if let Some(before) = at.checked_sub(1) {
+            // What the row before has, in the same batch.
+            store.vector_mut(result).repeat(before);
+            return Ok(());
         }
         let part = match self.split {
             None => Part::Back,
@@ -259,7 +263,7 @@ impl<'a> FrameAggregate<'a> {
         for at in 0..count {
             let (_, bytes) = log.get(row + at, is_cancelled)?;
             for (&(column, _), &id) in self.args.iter().zip(self.vectors) {
-                put(store, id, at as usize, columns.value(bytes, column))?;
+                columns.layout.put(column, bytes, at as usize, id, store)?;
             }
             if let Some(filter) = self.filter
                 && columns.value(bytes, filter) == Value::Boolean(true)

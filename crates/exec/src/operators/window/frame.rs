@@ -43,7 +43,9 @@ impl Position {
         partition: &mut Partition<'_>,
         is_cancelled: IsCancelled<'_>,
     ) -> Result<(), SpillFailure> {
-        if self.row >= self.peers_end {
+        if !partition.has_order() {
+            self.peers = 1;
+        } else if self.row >= self.peers_end {
             let peers = partition.peers_of(self.row, is_cancelled)?;
             if peers != self.peers {
                 (self.peers, self.peers_start) = (peers, self.row);
@@ -60,6 +62,9 @@ impl Position {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<u64, Error<'a>> {
+        if !partition.has_order() {
+            return partition.rows_count(store, cx);
+        }
         while partition.ensure(self.peers_end, store, cx)?
             && partition.peers_of(self.peers_end, cx.is_cancelled)? == self.peers
         {

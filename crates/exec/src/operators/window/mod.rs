@@ -36,7 +36,7 @@ use self::frame::{Frames, Position};
 use self::log::RowLog;
 use super::State;
 use super::sort::SortInput;
-use crate::batch::{BatchRows, Data, Kind, Rows, Store, TextView, Vector, VectorId, bytes_of};
+use crate::batch::{BatchRows, Element, Kind, Rows, Store, TextView, VectorId, bytes_of};
 use crate::error::{ArgumentProblem, Error};
 use crate::expr::{Program, Registers, compile};
 use crate::pipeline::{Context, Opening, Output};
@@ -192,17 +192,21 @@ impl<'a> Loader<'a> {
         self.encoder.encode(&columns.layout, self.kept, Rows::All(self.count), store)?;
         self.flags.clear();
         self.flags.resize(self.count, 0)?;
-        let (loaded, flags, encoder) = (self.loaded, &mut self.flags, &mut self.key_encoder);
+        let (loaded, encoder) = (self.loaded, &mut self.key_encoder);
         for (keys, last, flag) in [
             (&self.partition_keys, &mut self.last_partition, NEW_PARTITION | NEW_PEERS),
             (&self.order_keys, &mut self.last_order, NEW_PEERS),
         ] {
+            if keys.is_empty() {
+                self.flags[0] |= if self.has_last { 0 } else { flag };
+                continue;
+            }
             encoder.encode(keys, loaded, batch_rows(batch), store)?;
             let differs = |i: usize| match i {
                 0 => !self.has_last || *encoder.whole_key(0) != last[..],
                 _ => encoder.whole_key(i) != encoder.whole_key(i - 1),
             };
-            for (i, of_row) in flags.iter_mut().enumerate() {
+            for (i, of_row) in self.flags.iter_mut().enumerate() {
                 *of_row |= if differs(i) { flag } else { 0 };
             }
             last.clear();
@@ -223,6 +227,11 @@ impl<'a> Partition<'a> {
         self.log.clear();
         (self.is_complete, self.peers) = (false, 0);
         self.ensure(0, store, cx)
+    }
+
+    /// Whether not all rows are peers.
+    fn has_order(&self) -> bool {
+        !self.loader.order_keys.is_empty()
     }
 
     /// Reads on until a row is there; false if the partition has no such row.
@@ -511,6 +520,10 @@ impl<'a> WindowSource<'a> {
                 break;
             }
         }
+        for &id in &self.output[self.inputs_count..] {
+            let vector = store.vector_mut(id);
+            vector.all_valid = vector.valid[..count].iter().all(|is_valid| *is_valid);
+        }
         self.copy_inputs(first, count, store, is_cancelled)?;
         let row = self.position.row;
         let needed = self.functions.iter().map(|function| function.needs(row)).min().unwrap_or(row);
@@ -541,7 +554,7 @@ impl<'a> WindowSource<'a> {
         for at in 0..count {
             let (_, row) = log.get(first + at as u64, is_cancelled)?;
             for (column, &id) in self.output[..self.inputs_count].iter().enumerate() {
-                put(store, id, at, columns.value(row, column))?;
+                columns.layout.put(column, row, at, id, store)?;
             }
         }
         Ok(())
@@ -560,38 +573,24 @@ fn begin_column(store: &mut Store<'_>, id: VectorId) {
 
 /// Puts a value into a column.
 fn put(store: &mut Store<'_>, id: VectorId, at: usize, value: Value<'_>) -> Result<(), AllocError> {
-    let mut vector = store.take(id);
-    let outcome = put_into(&mut vector, at, value, store);
-    store.put_back(id, vector);
-    outcome
+    let vector = store.vector_mut(id);
+    vector.valid[at] = !value.is_null();
+    if value.is_null() {
+        return Ok(());
+    }
+    if vector.kind() != Kind::Text {
+        vector.data.put(at, value);
+        return Ok(());
+    }
+    let (id_of_heap, mut compact) = (vector.heap, [0; cofferdam_types::Decimal::COMPACT_BYTES_MAX]);
+    let view = store.append_text(id_of_heap, bytes_of(value, &mut compact))?;
+    TextView::write(&mut store.vector_mut(id).data)[at] = view;
+    Ok(())
 }
 
 /// Makes a row of a column NULL.
 fn put_null(store: &mut Store<'_>, id: VectorId, at: usize) {
     store.vector_mut(id).valid[at] = false;
-}
-
-fn put_into(
-    vector: &mut Vector<'_>,
-    at: usize,
-    value: Value<'_>,
-    store: &mut Store<'_>,
-) -> Result<(), AllocError> {
-    vector.valid[at] = !value.is_null();
-    if value.is_null() {
-        return Ok(());
-    }
-    if let Data::Text(views) = &mut vector.data {
-        let (heap, mut compact) =
-            (store.heap_mut(vector.heap), [0; cofferdam_types::Decimal::COMPACT_BYTES_MAX]);
-        let bytes = bytes_of(value, &mut compact);
-        let (start, len) = (u32::try_from(heap.len()), u32::try_from(bytes.len()));
-        let (Ok(start), Ok(len)) = (start, len) else { return Err(AllocError) };
-        views[at] = TextView { start, len };
-        return heap.extend_from_slice(bytes);
-    }
-    vector.data.put(at, value);
-    Ok(())
 }
 
 impl<'a> Function<'a> {
@@ -796,7 +795,7 @@ fn put_of_row<'a>(
 ) -> Result<(), Error<'a>> {
     let Some(row) = row else { return Ok(put(store, result, at, Value::Null)?) };
     let (_, bytes) = partition.log.get(row, is_cancelled)?;
-    Ok(put(store, result, at, partition.columns.value(bytes, column))?)
+    Ok(partition.columns.layout.put(column, bytes, at, result, store)?)
 }
 
 /// The number that a value is; `None` for NULL.
