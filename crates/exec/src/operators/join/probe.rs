@@ -29,8 +29,8 @@ use crate::spill::{RowPages, RowRef, SpillWriter, Spilled};
 
 /// A probe row that went to a file: it is decided there.
 const GONE: u8 = 128;
-/// Fewer build rows than that, or than a batch has, are not worth a batch for each probe row.
-const BLOCK_ROWS_MIN: usize = 512;
+/// Fewer build rows than that are not worth a batch for each probe row.
+const BLOCK_ROWS_MIN: u64 = 512;
 
 /// Joins probe rows with what was kept.
 #[derive(Debug)]
@@ -309,7 +309,7 @@ impl<'a> Join<'a> {
     ) -> Result<Made, Error<'a>> {
         match self.phase {
             Phase::Done => Ok(Made::Done),
-            Phase::Pairs if self.takes_blocks(build, from, store.capacity) => {
+            Phase::Pairs if self.takes_blocks(build, from) => {
                 let (pairs, is_through) = self.block(build, from, store)?;
                 if is_through {
                     self.phase = if is_last { Phase::Rest } else { Phase::Done };
@@ -400,10 +400,10 @@ impl<'a> Join<'a> {
     }
 
     /// Whether all build rows are candidates and many, and no build row notes its match.
-    fn takes_blocks(&self, build: &Build, from: Origin<'_>, capacity: usize) -> bool {
+    fn takes_blocks(&self, build: &Build, from: Origin<'_>) -> bool {
         matches!(self.mode, KeyMode::None)
             && matches!(self.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti)
-            && build.table(from.only_table()).rows.rows_count() >= BLOCK_ROWS_MIN.min(capacity) as u64
+            && build.table(from.only_table()).rows.rows_count() >= BLOCK_ROWS_MIN
     }
 
     /// Tests the next probe row with a block of build rows, which the matches are for as long. Gives the pairs that pass if the kind gives
