@@ -20,6 +20,7 @@
 //! | `dedup` | keys that pass once |
 //! | `ordered` | aggregates that take rows in an order |
 //! | `choose` | percentiles and the mode |
+//! | `select` | percentiles of all rows |
 //! | `source` | groups as rows |
 //! | `roles` | what pipelines ask |
 //!
@@ -38,6 +39,7 @@ mod ordered;
 pub(crate) mod pages;
 pub(crate) mod partitions;
 mod roles;
+mod select;
 mod source;
 pub(crate) mod table;
 #[cfg(test)]
@@ -59,6 +61,7 @@ use self::keys::{KeyShape, Keys, RowKeys};
 use self::ladder::{Ladder, LadderError};
 use self::ordered::{OrderedInput, SortedRows};
 use self::partitions::{PartitionCounts, Partitions};
+use self::select::{Selected, Selector};
 use self::table::hash_of;
 use super::state::cells::{Places, Taken};
 use super::state::{State, StateError, Stopped};
@@ -97,6 +100,8 @@ pub(crate) struct Groups {
     dedups: OwnedVec<Dedup, BudgetAlloc>,
     /// Of those that take rows in an order.
     sorters: OwnedVec<Sorter, BudgetAlloc>,
+    /// Of those that choose from all rows.
+    selectors: OwnedVec<Selector, BudgetAlloc>,
     scratch: Growing<u8>,
 }
 
@@ -140,20 +145,27 @@ impl Groups {
     fn new(
         states: &States<'_>,
         dedups: usize,
-        ordered: &[Input<'_>],
+        inputs: &[Input<'_>],
         budget: &Budget,
         disk: &Disk<'_>,
     ) -> Result<Groups, AllocError> {
         let mut sorters = OwnedVec::new_in(BudgetAlloc::new(budget));
-        let sorts = ordered.iter().filter_map(|input| input.ordered.as_ref());
+        let mut selectors = OwnedVec::new_in(BudgetAlloc::new(budget));
+        let sorts = inputs.iter().filter(|input| input.ordered.is_some() || input.selected.is_some());
         // None of them may take what the others need to go to disk.
         let share = budget.limit_on_path() / (1 + sorts.clone().count() as u64);
         for (number, input) in sorts.enumerate() {
-            sorters.try_reserve_exact(1).map_err(|_| AllocError)?;
             let mut label: InlineText<16> = InlineText::EMPTY;
             // A name that does not fit is cut, which is no error.
             let _ = write!(label, "order_{number}");
-            sorters.push(input.sorter(&budget.child(label.as_str(), share)?, disk));
+            let budget = budget.child(label.as_str(), share)?;
+            if let Some(ordered) = &input.ordered {
+                sorters.try_reserve_exact(1).map_err(|_| AllocError)?;
+                sorters.push(ordered.sorter(&budget, disk));
+            } else {
+                selectors.try_reserve_exact(1).map_err(|_| AllocError)?;
+                selectors.push(Selector::new(&budget));
+            }
         }
         let mut list = OwnedVec::new_in(BudgetAlloc::new(budget));
         list.try_reserve_exact(dedups).map_err(|_| AllocError)?;
@@ -169,16 +181,16 @@ impl Groups {
             is_given: false,
             dedups: list,
             sorters,
+            selectors,
             scratch: Growing::new(budget),
         })
     }
 
     /// What was done on disk.
     pub(crate) fn counts(&self) -> PartitionCounts {
-        let sorts = self.sorters.iter().map(Sorter::spilled).map(|counts| PartitionCounts {
-            files: counts.files_total,
-            parted: 0,
-            bytes: counts.bytes_total,
+        let selections = self.selectors.iter().map(Selector::spilled);
+        let sorts = self.sorters.iter().map(Sorter::spilled).chain(selections).map(|counts| {
+            PartitionCounts { files: counts.files_total, parted: 0, bytes: counts.bytes_total }
         });
         let dedups = self.dedups.iter().map(Dedup::counts);
         dedups.chain(sorts).fold(self.ladder.counts(), |all, more| PartitionCounts {
@@ -232,6 +244,12 @@ impl Groups {
         {
             return Ok(());
         }
+        if let Some(selector) = self.selectors.iter_mut().max_by_key(|selector| selector.held_bytes())
+            && selector.held_bytes() > others
+            && selector.spill(disk)?
+        {
+            return Ok(());
+        }
         let largest = self.dedups.iter_mut().max_by_key(|dedup| dedup.table_bytes());
         match largest {
             Some(dedup) if dedup.table_bytes() > table_bytes => Ok(dedup.evict(refused, disk)?),
@@ -269,6 +287,7 @@ struct Task {
 struct Counts {
     dedups: usize,
     sorts: usize,
+    selects: usize,
     /// Whether there can be more than one group.
     has_groups: bool,
 }
@@ -283,10 +302,20 @@ struct Input<'a> {
     rows: BatchRows,
     distinct: Option<DistinctInput<'a>>,
     ordered: Option<OrderedInput<'a>>,
+    selected: Option<SelectedInput<'a>>,
     /// Of rows that are taken in order: how they come back.
     sorted: Option<SortedRows<'a>>,
     /// The rows of a batch that count, of those.
     selection: Option<SelectionId>,
+}
+
+/// The values that one is chosen from, of all rows.
+#[derive(Debug)]
+struct SelectedInput<'a> {
+    /// Which of the selectors.
+    index: usize,
+    selected: Selected<'a>,
+    value: Program<'a>,
 }
 
 /// The arguments of an aggregate that takes each once.
@@ -357,7 +386,10 @@ impl<'a> GroupsSink<'a> {
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<(), Error<'a>> {
-        let disk = &Disk { share: 1 + (groups.dedups.len() + groups.sorters.len()) as u64, ..*disk };
+        let disk = &Disk {
+            share: 1 + (groups.dedups.len() + groups.sorters.len() + groups.selectors.len()) as u64,
+            ..*disk
+        };
         let states = self.states;
         while let Err(error) = self.compute(batch, store) {
             states.make_room(error, groups, disk)?;
@@ -375,6 +407,7 @@ impl<'a> GroupsSink<'a> {
             for input in self.inputs.iter_mut() {
                 input.keep_new(batch, &self.keys.rows, &states, groups, store, disk)?;
                 input.sort(batch, &self.keys.rows, &states, groups, store, disk)?;
+                input.select(&states, groups, store, disk)?;
             }
             let GroupsSink { keys, states, inputs, places, tasks, .. } = self;
             let work = Work { keys: &keys.rows, states, inputs, only: None, places, tasks };
@@ -423,7 +456,10 @@ impl<'a> GroupsSink<'a> {
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<bool, Error<'a>> {
-        let disk = &Disk { share: 1 + (groups.dedups.len() + groups.sorters.len()) as u64, ..*disk };
+        let disk = &Disk {
+            share: 1 + (groups.dedups.len() + groups.sorters.len() + groups.selectors.len()) as u64,
+            ..*disk
+        };
         if self.draining < self.inputs.len() {
             let is_drained = self.drain(self.draining, groups, store, disk)?
                 && self.take_sorted(self.draining, groups, store, disk)?;
@@ -678,8 +714,16 @@ impl<'a> Input<'a> {
         let input_columns = columns;
         let mut columns = &*arena.alloc_slice_from_iter(args.iter().map(|arg: &Program<'_>| arg.result))?;
         let (mut ordered, mut sorted, mut distinct, mut selection) = (None, None, None, None);
+        let mut selected_input = None;
         let is_chosen = state.is_chosen();
-        if state.is_sorted(plan) {
+        if let Some(selected) = Selected::of(plan, counts.has_groups) {
+            let index = counts.selects;
+            counts.selects += 1;
+            let value = compile(plan.order_by[0].expr, input_columns, store, registers)?;
+            // What is counted is the values.
+            columns = arena.alloc_slice_fill(1, value.result)?;
+            selected_input = Some(SelectedInput { index, selected, value });
+        } else if state.is_sorted(plan) {
             let index = counts.sorts;
             counts.sorts += 1;
             let what = (index, is_chosen, counts.has_groups);
@@ -696,12 +740,13 @@ impl<'a> Input<'a> {
             distinct = Some(DistinctInput::open(plan, counts.dedups, columns, store, arena)?);
             counts.dedups += 1;
         }
-        Ok(Input { args, columns, filter, rows: BatchRows::all(0), distinct, ordered, sorted, selection })
+        let (rows, selected) = (BatchRows::all(0), selected_input);
+        Ok(Input { args, columns, filter, rows, distinct, ordered, selected, sorted, selection })
     }
 
     /// Whether it takes all rows as they are.
     fn is_plain(&self) -> bool {
-        self.filter.is_none() && self.distinct.is_none() && self.ordered.is_none()
+        self.filter.is_none() && self.distinct.is_none() && self.ordered.is_none() && self.selected.is_none()
     }
 
     /// Computes the arguments for the rows of a batch that pass the filter.
@@ -716,10 +761,35 @@ impl<'a> Input<'a> {
         if let Some(distinct) = &mut self.distinct {
             distinct.encode(self.rows, self.columns, store)?;
         }
+        if let Some(selected) = &mut self.selected {
+            selected.value.run(store, self.rows)?;
+        }
         match &mut self.ordered {
             Some(ordered) => ordered.run(self.rows, store),
             None => Ok(()),
         }
+    }
+
+    /// Gives the values of the batch to the selector, of an aggregate that chooses from all rows.
+    fn select(
+        &self,
+        states: &States<'_>,
+        groups: &mut Groups,
+        store: &Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<(), Error<'a>> {
+        let Some(SelectedInput { index, selected, value }) = &self.selected else { return Ok(()) };
+        let vector = store.vector(value.result);
+        store.rows(self.rows).try_for_each(|row| {
+            if !vector.is_valid(row) {
+                return Ok(());
+            }
+            let word = selected.word(vector, row);
+            while let Err(failure) = groups.selectors[*index].put(word, disk) {
+                states.make_room(failure.into(), groups, disk)?;
+            }
+            Ok(())
+        })
     }
 
     /// Gives the rows of the batch to the sort, of an aggregate that takes them in an order.

@@ -17,6 +17,7 @@ use super::Disk;
 use super::keys::KeyShape;
 use super::ladder::{Ladder, LadderError};
 use super::ordered::SortedRows;
+use super::select::{Selected, Selector};
 use crate::batch::Store;
 use crate::error::ArgumentProblem;
 use crate::operators::state::{State, StateError};
@@ -28,6 +29,8 @@ pub(super) struct Chooser<'a> {
     /// Which of the aggregates, and which of the sorts.
     pub(super) aggregate: usize,
     sort: usize,
+    /// What is selected from all rows instead, and by which of the selectors.
+    selected: Option<(usize, Selected<'a>)>,
     function: AggregateFunction,
     /// Of the values.
     ty: Type,
@@ -92,7 +95,7 @@ impl<'a> Chooser<'a> {
     pub(super) fn open(
         plan: &PlanAggregate<'a>,
         aggregate: usize,
-        sort: usize,
+        (sort, selected): (usize, Option<(usize, Selected<'a>)>),
         has_groups: bool,
         store: &mut Store<'a>,
         arena: &'a Arena,
@@ -101,6 +104,7 @@ impl<'a> Chooser<'a> {
         Ok(Chooser {
             aggregate,
             sort,
+            selected,
             function: plan.function,
             ty: plan.order_by.first().map_or(Type::Unknown, |key| key.expr.ty),
             fraction_ty: plan.args.first().map_or(Type::Unknown, |arg| arg.ty),
@@ -125,13 +129,16 @@ impl<'a> Chooser<'a> {
     /// Those of files, and of fractions; there is no room for one group's result.
     pub(super) fn run(
         &mut self,
-        sorters: &mut [Sorter],
+        (sorters, selectors): (&mut [Sorter], &mut [Selector]),
         ladder: &mut Ladder,
         state: (&State, &[State]),
         shape: &KeyShape<'_>,
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<Chosen, LadderError> {
+        if let Some((index, selected)) = self.selected {
+            return self.select(selected, &mut selectors[index], ladder, state, shape, disk);
+        }
         let end = ladder.hash_end();
         let aggregate = self.aggregate;
         let sorter = &mut sorters[self.sort];
@@ -168,6 +175,33 @@ impl<'a> Chooser<'a> {
             true => Ok(Chosen::All),
             false => Ok(Chosen::Flushed),
         }
+    }
+
+    /// Finds the values at the ranks that the fraction chooses from all rows, and stores the result.
+    fn select(
+        &mut self,
+        selected: Selected<'a>,
+        selector: &mut Selector,
+        ladder: &mut Ladder,
+        state: (&State, &[State]),
+        shape: &KeyShape<'_>,
+        disk: &Disk<'_>,
+    ) -> Result<Chosen, LadderError> {
+        if !self.is_over && selector.count() > 0 {
+            self.count = selector.count();
+            let begun = self.add_fraction(selected.fraction);
+            begun.map_err(|error| LadderError::State(self.aggregate, error))?;
+            let (low, high) =
+                self.fractions.first().map_or((u64::MAX, u64::MAX), |part| (part.low, part.high));
+            let is_new = |&rank: &u64| rank < u64::MAX;
+            for rank in [low].into_iter().chain((high != low).then_some(high)).filter(is_new) {
+                self.read = rank;
+                self.take(selected.value(selector.nth(rank, disk.is_cancelled)?))?;
+            }
+            self.group = Some(shape.hash(&[]));
+        }
+        self.is_over = true;
+        Ok(if self.store_result(ladder, state, disk)? { Chosen::All } else { Chosen::Flushed })
     }
 
     /// Begins a group.

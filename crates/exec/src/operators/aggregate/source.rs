@@ -10,6 +10,7 @@ use super::choose::{Chooser, Chosen};
 use super::keys::KeyShape;
 use super::ladder::LadderError;
 use super::pages::Place;
+use super::select::Selected;
 use super::table::GroupRow;
 use super::{Disk, Groups, States};
 use crate::batch::{Data, Kind, Store, VectorId};
@@ -66,12 +67,15 @@ impl<'a> GroupsSource<'a> {
         let states = States::of(plan.aggregates, arena)?;
         let shape = KeyShape::of(plan, arena)?;
         let mut choosers = Vec::new_in(arena);
-        let mut sort = 0;
+        let (mut sort, mut selects) = (0, 0);
         for (index, (aggregate, state)) in plan.aggregates.iter().zip(states.list).enumerate() {
+            let selected = Selected::of(aggregate, shape.has_groups()).map(|selected| (selects, selected));
             if state.is_chosen() {
-                choosers.push(Chooser::open(aggregate, index, sort, shape.has_groups(), store, arena)?)?;
+                let of = (sort, selected);
+                choosers.push(Chooser::open(aggregate, index, of, shape.has_groups(), store, arena)?)?;
             }
-            sort += usize::from(state.is_sorted(aggregate));
+            selects += usize::from(selected.is_some());
+            sort += usize::from(state.is_sorted(aggregate) && selected.is_none());
         }
         Ok(GroupsSource {
             shape,
@@ -126,9 +130,10 @@ impl<'a> GroupsSource<'a> {
                     self.at = At::Groups(None);
                     return Ok(Given::Nothing);
                 };
-                let Groups { ladder, sorters, .. } = groups;
+                let Groups { ladder, sorters, selectors, .. } = groups;
+                let rows = (&mut sorters[..], &mut selectors[..]);
                 let states = (&self.states.list[chooser.aggregate], self.states.list);
-                let chosen = chooser.run(sorters, ladder, states, &self.shape, store, disk);
+                let chosen = chooser.run(rows, ladder, states, &self.shape, store, disk);
                 match chosen.map_err(|error| self.states.error(error))? {
                     Chosen::More => {}
                     Chosen::All => self.at = At::Choosing(index + 1),
