@@ -309,19 +309,16 @@ impl<'a> Join<'a> {
     ) -> Result<Made, Error<'a>> {
         match self.phase {
             Phase::Done => Ok(Made::Done),
-            Phase::Pairs if self.takes_blocks(build, from) => {
-                let (pairs, is_through) = self.block(build, from, store)?;
-                if is_through {
-                    self.phase = if is_last { Phase::Rest } else { Phase::Done };
-                }
-                Ok(pairs.map_or(Made::Again, Made::Batch))
-            }
             Phase::Pairs => {
-                let is_through = match self.mode {
-                    KeyMode::None => self.find_all(build, from, store)?,
-                    _ => self.find_equal(build, from, store)?,
+                let (pairs, is_through) = if self.takes_blocks(build, from) {
+                    self.block(build, from, store)?
+                } else {
+                    let is_through = match self.mode {
+                        KeyMode::None => self.find_all(build, from, store)?,
+                        _ => self.find_equal(build, from, store)?,
+                    };
+                    (self.pairs(build, from, store)?, is_through)
                 };
-                let pairs = self.pairs(build, from, store)?;
                 if is_through {
                     self.phase = if is_last && self.gives_rest() { Phase::Rest } else { Phase::Done };
                 }
