@@ -195,7 +195,7 @@ impl crate::Observer for Taker {
 /// A shrink passes all levels of pressure on its way down, and at each the observer empties the pool.
 #[test]
 fn an_observer_may_use_the_pool_that_shrinks() {
-    let root = Budget::root("process", 64 * KIB).unwrap();
+    let root = Budget::root("process", 20 * KIB).unwrap();
     let place = Box::into_raw(Box::new(Pool::new(&root)));
     // SAFETY: it is dropped at the end of the test, after the last use.
     let pool: &'static Pool<u64> = unsafe { &*place };
