@@ -83,3 +83,36 @@ fn scans_are_told() {
         assert_eq!(is_told(QUERIES[index]), is_expected, "{}", QUERIES[index]);
     }
 }
+
+/// Aim: memory that is refused to filters costs rows and no answer. Method: limits of a statement from one that refuses all to one that
+/// refuses nothing; what does not fit is the typed error.
+#[test]
+fn under_any_limit_the_answer_is_the_same() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().unwrap();
+    TABLES.iter().for_each(|sql| connection.execute(sql).map(drop).unwrap());
+    let mut refused = 0;
+    for index in [0, 9, 10, 14] {
+        let column = if QUERIES[index].contains("sale b") { "b.item" } else { "sale.item" };
+        let query = QUERIES[index].replace("KEY", column);
+        connection.execute("SET statement_memory_limit = '16MiB'").map(drop).unwrap();
+        let expected = outcome(&connection, &query).unwrap();
+        let (mut kib, mut answered) = (64, 0);
+        while kib < 8 << 10 {
+            connection.execute(&format!("SET statement_memory_limit = '{kib}KiB'")).map(drop).unwrap();
+            match outcome(&connection, &query) {
+                Ok(answer) => {
+                    assert_eq!(answer, expected, "{kib} KiB: {query}");
+                    answered += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.sqlstate(), "53200", "{kib} KiB: {query}");
+                    refused += 1;
+                }
+            }
+            kib += kib / 4 + 1;
+        }
+        assert!(answered > 0, "{query}");
+    }
+    assert!(refused > 0, "the least limit refuses none");
+}

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Made while rows are kept, since rows that go to files are not seen again. The bit map is made for the planner's guess of how many rows
-//! there are; one that is too full in the end says too little and is given back. So is each part that memory is refused for:
+//! there are, or for some more, and made anew where values turn out to be few; one that is too full in the end says too little and is given back. So is each part that memory is refused for:
 //! without any of them the scan reads what it would have read.
 //!
 //! **Memory**, of the join: at most 17 KiB for the values and a thirty-second of the limit for the bit map, until the join's rows are
@@ -52,7 +52,7 @@ impl KeyFilter {
         let limit_bytes = budget.limit_on_path();
         let wanted = rows_estimate.saturating_mul(BITS_PER_ROW) / 8;
         let (least, most) =
-            ((limit_bytes / 512).clamp(1 << 10, 64 << 10), (limit_bytes / 32).clamp(2 << 10, 64 << 20));
+            ((limit_bytes / 64).clamp(1 << 10, 256 << 10), (limit_bytes / 32).clamp(2 << 10, 64 << 20));
         let bytes = wanted.clamp(least, most.max(least));
         let has_place = has_room(budget, bytes + headroom_bytes(limit_bytes));
         let words = if has_place { Buffer::filling(budget, bytes as usize).ok() } else { None };
@@ -136,12 +136,29 @@ impl KeyFilter {
         }
         debug_assert_eq!(kept, self.values_count);
         self.values[..kept].sort_unstable();
+        self.fit_words(kept);
         // With half of the bits a sixteenth of other values would pass; with two thirds, a fifth.
         let ones: u64 = self.words.iter().map(|word| u64::from(word.count_ones())).sum();
         if ones > self.words.len() as u64 * 64 / 3 * 2 {
             self.give_up_words();
         }
         self.is_complete = true;
+    }
+
+    /// Makes a smaller bit map of few values: guesses of how many rows come are often wrong.
+    fn fit_words(&mut self, values_count: usize) {
+        let bytes = (values_count * 4).next_power_of_two().max(1 << 10);
+        let budget = self.words.budget().clone();
+        if values_count == 0 || self.words.charged_bytes() <= bytes {
+            return;
+        }
+        let Ok(mut words) = Buffer::<u64>::filling(&budget, bytes) else { return };
+        for &value in &self.values[..values_count] {
+            let hash = hash_integer(value as u64);
+            let at = word_of(hash, words.len());
+            words[at] |= bits_of(hash);
+        }
+        self.words = words;
     }
 
     /// Whether all rows were noted.
