@@ -741,11 +741,17 @@ impl Arena {
 
     /// Forgets every allocation and gives every chunk back. On a reservoir the cost does not depend on their number.
     pub fn release(&mut self) {
+        if self.head.get().is_some() {
+            self.stamp.set(Stamp::fresh());
+            self.current.set(NOWHERE.cast());
+            self.position.set(NOWHERE);
+            self.has_grown.set(false);
+            self.give_chunks_back();
+        }
+    }
+
+    fn give_chunks_back(&mut self) {
         let Some(head) = self.head.take() else { return };
-        self.stamp.set(Stamp::fresh());
-        self.current.set(NOWHERE.cast());
-        self.position.set(NOWHERE);
-        self.has_grown.set(false);
         let charged = self.charged_kib.replace(0) as usize * CHUNK_BYTES_MIN;
         // SAFETY: head and tail are the two ends of the arena's chain; nothing refers into the chunks (`&mut self`).
         unsafe { self.budget.give_back_chunks(head, self.tail.get(), charged) };
@@ -900,7 +906,7 @@ fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        self.release();
+        self.give_chunks_back();
     }
 }
 

@@ -18,6 +18,9 @@
 //! lock, which fetches more at a time for a node that keeps coming. What a node costs: 256 bytes, in pages of 4 KiB
 //! that the root is charged for.
 //!
+//! Small chunks that come back may be kept for the next taker below the same budget, charged to it
+//! ([`BudgetOptions::keeps_chunks`], [`BudgetOptions::keeps_chunks_of_children`]; decision 0019).
+//!
 //! Figures are in units of 1 KiB: a charge is rounded up, a limit down.
 
 mod node;
@@ -29,7 +32,7 @@ mod word;
 pub use walk::{MemoryTree, NodeStats, Walk};
 pub use word::UNIT;
 
-use crate::chunk::{ChunkHeader, Source};
+use crate::chunk::{CHUNK_BYTES_MIN, ChunkHeader, Source};
 use crate::error::{AllocError, OutOfMemory, Reason, Stage};
 use crate::pressure::{Observer, Pressure};
 use crate::reclaim::Reclaim;
@@ -62,12 +65,21 @@ pub struct BudgetOptions {
     minimum_bytes: u64,
     reserve_bytes: u64,
     keeps_refusals: bool,
+    keeps_chunks: bool,
+    is_keeper: bool,
 }
 
 impl BudgetOptions {
     /// At most `limit_bytes`; [`u64::MAX`] leaves the limit to the budgets above.
     pub fn limit(limit_bytes: u64) -> BudgetOptions {
-        BudgetOptions { limit_bytes, minimum_bytes: 0, reserve_bytes: 0, keeps_refusals: false }
+        BudgetOptions {
+            limit_bytes,
+            minimum_bytes: 0,
+            reserve_bytes: 0,
+            keeps_refusals: false,
+            keeps_chunks: false,
+            is_keeper: false,
+        }
     }
 
     /// No limit of its own.
@@ -92,6 +104,23 @@ impl BudgetOptions {
     /// and not further up. Costs one more block of the tree.
     pub fn keeps_refusals(mut self) -> BudgetOptions {
         self.keeps_refusals = true;
+        self
+    }
+
+    /// For a budget with short lives below it, statements of a database: chunks of up to 4 KiB that budgets below give back stay here,
+    /// up to 32 KiB and a 64th of the limit, and change to the next budget below that takes one. That costs a walk from there to here,
+    /// and neither the source nor what is above hears of it. They count as charged to this budget, but [`Budget::used`] does not
+    /// tell; they go when the budget does, and before anything is refused by a limit at or above it.
+    pub fn keeps_chunks_of_children(mut self) -> BudgetOptions {
+        self.is_keeper = true;
+        self
+    }
+
+    /// For work that makes one small arena after the other: up to 4 chunks of 1 KiB that come back stay charged, for the
+    /// next takers, which then cost an exchange of a pointer. They go when the budget does, before anything is refused by a limit at
+    /// or above it, and by [`Budget::give_up_kept`].
+    pub fn keeps_chunks(mut self) -> BudgetOptions {
+        self.keeps_chunks = true;
         self
     }
 }
@@ -174,7 +203,10 @@ impl Budget {
         let node = unsafe {
             self.tree().add_node(self.node, name, limit, minimum, reserve, options.keeps_refusals)?
         };
-        Ok(Budget { node })
+        let budget = Budget { node };
+        budget.node().keeps_chunks.store(options.keeps_chunks, Ordering::Relaxed);
+        budget.node().is_keeper.store(options.is_keeper, Ordering::Relaxed);
+        Ok(budget)
     }
 
     #[inline(always)]
@@ -231,13 +263,18 @@ impl Budget {
 
     #[inline]
     pub(crate) fn charge_with(&self, bytes: u64, effort: Effort) -> Result<(), AllocError> {
+        if self.tree().fault_is_due() {
+            return Err(self.refuse(bytes, Reason::Injected));
+        }
+        self.charge_now(bytes, effort)
+    }
+
+    #[inline]
+    fn charge_now(&self, bytes: u64, effort: Effort) -> Result<(), AllocError> {
         let node = self.node();
         let Some(units) = units_of(bytes) else {
             return Err(self.refuse(bytes, Reason::TooLarge));
         };
-        if self.tree().fault_is_due() {
-            return Err(self.refuse(bytes, Reason::Injected));
-        }
         match node.update(|word: Word| word.spend(units)) {
             Some((_, after)) => {
                 node.note_peak(after.used());
@@ -256,18 +293,8 @@ impl Budget {
     /// The budget has not so much in use; nothing has changed then.
     #[inline]
     pub fn release(&self, bytes: u64) {
-        let node = self.node();
         let units = units_of(bytes).expect("what is released was charged");
-        match node.update(|word: Word| word.refund(units)) {
-            Some((_, after)) => {
-                if after.credit() > node.keep.load(Ordering::Relaxed) {
-                    self.tree().give_surplus(node);
-                } else if after.used() < node.down.load(Ordering::SeqCst) {
-                    self.tree().threshold_crossed(node);
-                }
-            }
-            None => self.tree().release_slow(node, units),
-        }
+        self.tree().release(self.node(), units);
     }
 
     /// Moves a charge of `bytes` from this budget to another of the same tree, without counting it twice or not at all.
@@ -293,8 +320,20 @@ impl Budget {
         bytes: usize,
         only_if_free: bool,
     ) -> Result<NonNull<ChunkHeader>, AllocError> {
+        if self.tree().fault_is_due() {
+            return Err(self.refuse(bytes as u64, Reason::Injected));
+        }
+        let node = self.node();
+        if bytes == CHUNK_BYTES_MIN
+            && let Some(chunk) = node.take_kept()
+        {
+            return Ok(chunk);
+        }
+        if let Some(chunk) = self.tree().take_from_keeper(node, bytes) {
+            return Ok(chunk);
+        }
         let effort = if only_if_free { Effort::Free } else { Effort::Instant };
-        if let Err(error) = self.charge_with(bytes as u64, effort) {
+        if let Err(error) = self.charge_now(bytes as u64, effort) {
             return if only_if_free { Err(error) } else { self.take_warm_chunk(bytes).ok_or(error) };
         }
         self.tree().take_chunk(bytes).or_else(|none| self.take_chunk_again(bytes, none, only_if_free))
@@ -356,6 +395,11 @@ impl Budget {
         None
     }
 
+    /// Gives back the chunks that the budget keeps for itself ([`BudgetOptions::keeps_chunks`]), and returns their bytes.
+    pub fn give_up_kept(&self) -> u64 {
+        self.tree().hand_kept_up(self.node())
+    }
+
     /// Gives a chain of chunks of together `bytes` back to where they came from, and their charge with them.
     ///
     /// # Safety
@@ -367,25 +411,22 @@ impl Budget {
         last: NonNull<ChunkHeader>,
         bytes: usize,
     ) {
-        let mut is_short = false;
-        // SAFETY: the caller's promises.
+        let (node, mut first, mut bytes) = (self.node(), first, bytes);
+        // SAFETY: the caller's promises; a chunk that is not the last of the chain has a next one.
         unsafe {
-            self.tree().give_back_chunks(first, last, bytes, || is_short = self.release_chunks(bytes as u64));
+            while node.keeps_chunks.load(Ordering::Relaxed) {
+                let ChunkHeader { next, bytes: here, .. } = *first.as_ptr();
+                if here != CHUNK_BYTES_MIN || !node.keep_chunk(first) {
+                    break;
+                }
+                if first == last {
+                    return;
+                }
+                (first, bytes) = (NonNull::new_unchecked(next), bytes - here);
+            }
+            let Some((first, bytes)) = self.tree().give_to_keeper(node, first, last, bytes) else { return };
+            self.tree().give_back_chunks_of(node, first, last, bytes);
         }
-        if is_short {
-            self.tree().restore_minimums(self.node());
-        }
-    }
-
-    /// Gives up the charge of chunks that go back to the source: where that keeps them, its own node pays from here on.
-    /// True where budgets are short of their minimum until some of that is given up.
-    fn release_chunks(&self, bytes: u64) -> bool {
-        let units = units_of(bytes).expect("what is given back was charged");
-        let handed = self.tree().hand_to_warm(self.node(), units);
-        if handed.is_none() {
-            self.release(bytes);
-        }
-        handed.unwrap_or(false)
     }
 
     /// Records a refusal that no limit caused, and returns the token for it.
@@ -416,7 +457,8 @@ impl Budget {
 
     /// Bytes handed out: direct charges, and what the children were granted (their unspent credit included).
     pub fn used(&self) -> u64 {
-        bytes_of(self.node().load().used())
+        let kept = self.node().kept_units.load(Ordering::Relaxed);
+        bytes_of(self.node().load().used().saturating_sub(kept))
     }
 
     /// The largest [`Budget::used`] so far.
@@ -471,8 +513,9 @@ impl Budget {
     // -------------------------------------------------------------------------------------------------- changes
 
     /// Sets a new limit. Below what is handed out it is allowed: nothing more is granted until enough has come back.
-    /// A guaranteed minimum above the limit is lowered to it, for good.
+    /// A guaranteed minimum above the limit is lowered to it, for good. Chunks that are kept at the budget or below it go.
     pub fn set_limit(&self, bytes: u64) {
+        self.tree().give_up_kept_below(self.node(), u64::MAX);
         self.tree().set_limit(self.node(), limit_units(bytes));
     }
 

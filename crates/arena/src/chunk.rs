@@ -45,6 +45,28 @@ pub(crate) struct ChunkHeader {
     pub(crate) padding: usize,
 }
 
+impl ChunkHeader {
+    /// Forgets the chain that the chunk was in.
+    pub(crate) fn unlink(&mut self) {
+        let ChunkHeader { base, bytes, .. } = *self;
+        *self = ChunkHeader::of(base, bytes);
+    }
+
+    /// The header of a chunk in no chain.
+    fn of(base: *mut u8, bytes: usize) -> ChunkHeader {
+        ChunkHeader {
+            next: ptr::null_mut(),
+            base,
+            bytes,
+            previous: ptr::null_mut(),
+            used_before: 0,
+            wasted_before: 0,
+            chunks_count: 1,
+            padding: 0,
+        }
+    }
+}
+
 /// The smallest size a chunk can have that holds `data_bytes` of data, or `None` past the address range.
 pub(crate) const fn chunk_bytes_for(data_bytes: usize) -> Option<usize> {
     let Some(bytes) = data_bytes.checked_add(HEADER_BYTES + GLOBAL_LOSS_BYTES) else { return None };
@@ -152,16 +174,7 @@ pub(crate) unsafe fn write_header(
     // SAFETY: the header lies within the chunk, at a multiple of 16.
     unsafe {
         let header = base.add(given_bytes - HEADER_BYTES).cast::<ChunkHeader>();
-        header.write(ChunkHeader {
-            next: ptr::null_mut(),
-            base: base.add(base.align_offset(DATA_ALIGN)),
-            bytes,
-            previous: ptr::null_mut(),
-            used_before: 0,
-            wasted_before: 0,
-            chunks_count: 1,
-            padding: 0,
-        });
+        header.write(ChunkHeader::of(base.add(base.align_offset(DATA_ALIGN)), bytes));
         NonNull::new_unchecked(header)
     }
 }

@@ -54,6 +54,11 @@ pub struct Database {
 /// The directory for temporary files in that of a database.
 const TEMP_NAME: &str = "tmp";
 
+/// The options of a database's budget: statements come and go below it, and take what those before them gave back.
+fn of_database(limit_bytes: u64) -> BudgetOptions {
+    BudgetOptions::limit(limit_bytes).keeps_chunks_of_children()
+}
+
 impl Database {
     /// The database in the directory `path`, which is made where there is none. What was committed is there.
     ///
@@ -140,12 +145,13 @@ impl Database {
         let (budget, db) = match &options.parent {
             None => {
                 let root = root(options.memory_limit_bytes)?;
-                let db = root.child("db", u64::MAX).map_err(|_| Error::refused(&root))?;
+                let db = root.child_with("db", of_database(u64::MAX)).map_err(|_| Error::refused(&root))?;
                 (root, db)
             }
             Some(parent) => {
-                let budget =
-                    parent.child("db", options.memory_limit_bytes).map_err(|_| Error::refused(parent))?;
+                let budget = parent
+                    .child_with("db", of_database(options.memory_limit_bytes))
+                    .map_err(|_| Error::refused(parent))?;
                 (budget.clone(), budget)
             }
         };

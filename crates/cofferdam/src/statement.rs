@@ -249,7 +249,9 @@ impl<'c> Statement<'c> {
         let options = BudgetOptions::limit(limit_bytes).keeps_refusals();
         let budget = database.child_with(name, options).map_err(|_| refused(database))?;
         let parse = budget.child("parse", u64::MAX).map_err(|_| refused(&budget))?;
-        let plan = budget.child("plan", u64::MAX).map_err(|_| refused(&budget))?;
+        // Planning makes a small arena for each of its walks.
+        let plan = budget.child_with("plan", BudgetOptions::unlimited().keeps_chunks());
+        let plan = plan.map_err(|_| refused(&budget))?;
         let text = text(&parse).map_err(|_| refused(&budget))?;
         let (parse, plan, deadline) = (Arena::new(&parse), Arena::new(&plan), Deadline::default());
         let limit_bytes = Cell::new(limit_bytes);
@@ -436,7 +438,9 @@ impl<'c> Statement<'c> {
         self.connection.watch().forget_cancels();
         self.dependencies.set(self.connection.database().definitions().dependencies());
         let statement: &Statement<'_> = self;
-        guarded(|| prepare(statement)).inspect_err(|_| statement.connection.state().fail())
+        let prepared = guarded(|| prepare(statement));
+        statement.plan.budget().give_up_kept();
+        prepared.inspect_err(|_| statement.connection.state().fail())
     }
 }
 

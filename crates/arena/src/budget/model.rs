@@ -118,3 +118,35 @@ fn handles_may_be_dropped_anywhere() {
         assert_eq!(root.walk().count(), 1);
     });
 }
+
+/// A thread makes small arenas of a budget that keeps their chunks while another one wants all that there is: it has it as long as
+/// no arena has its chunk, and nothing is lost.
+#[test]
+fn what_is_kept_is_given_up_or_taken_but_not_both() {
+    explore(|| {
+        let root = root_with_room(20);
+        let keeper = root.child_with("keeper", BudgetOptions::unlimited().keeps_chunks()).unwrap();
+        drop(crate::Arena::with_capacity(&keeper, 1).unwrap());
+        assert_eq!(keeper.used(), KIB);
+        let other = root.child("other", u64::MAX).unwrap();
+        let held = Arc::new(AtomicU64::new(0));
+        let count = held.clone();
+        let maker = thread::spawn(move || {
+            if let Ok(arena) = crate::Arena::with_capacity(&keeper, 1) {
+                assert!(count.fetch_add(1, Memory::SeqCst) < 2);
+                count.fetch_sub(1, Memory::SeqCst);
+                drop(arena);
+            }
+            keeper
+        });
+        if other.charge(20 * KIB).is_ok() {
+            assert_eq!(held.fetch_add(2, Memory::SeqCst), 0);
+            held.fetch_sub(2, Memory::SeqCst);
+            other.release(20 * KIB);
+        }
+        let keeper = maker.join().unwrap();
+        other.charge(20 * KIB).expect("nobody holds anything");
+        assert_eq!((root.used(), keeper.used()), (24 * KIB, 0));
+        other.release(20 * KIB);
+    });
+}

@@ -94,6 +94,188 @@ fn limits_are_floors_and_charges_are_ceilings() {
     assert_eq!(child.last_refusal().unwrap().reason(), Reason::TooLarge);
 }
 
+/// Takes all that there is.
+fn take_all(budget: &Budget) {
+    for kib in (0..12).map(|log2| 2048 >> log2) {
+        while budget.charge(kib * KIB).is_ok() {}
+    }
+}
+
+/// A tree whose chunks come from the global allocator, and one with a reservoir.
+fn roots(limit: u64) -> Vec<Budget> {
+    #[allow(unused_mut, reason = "there are not reservoirs everywhere")]
+    let mut roots = Vec::from([root(limit)]);
+    #[cfg(all(feature = "std", unix))]
+    {
+        let options =
+            crate::ReservoirOptions::new(limit).address_bytes(if cfg!(miri) { 2 << 20 } else { 8 << 20 });
+        let reservoir = crate::Reservoir::new(options).unwrap();
+        roots.push(Budget::root_on_reservoir("process", limit, reservoir).unwrap());
+    }
+    roots
+}
+
+/// Aim: small chunks that come back cost the next taker no charge, and are charged until they are given up. Method: arenas one after
+/// the other, and how often the budget asked its parent.
+#[test]
+fn small_chunks_are_kept_for_the_next_arena() {
+    for root in roots(MIB) {
+        let keeper = root.child_with("keeper", BudgetOptions::unlimited().keeps_chunks()).unwrap();
+        let one = || crate::Arena::with_capacity(&keeper, 100);
+        drop(one().unwrap());
+        assert_eq!(keeper.used(), KIB);
+        for _ in 0..3 {
+            let trips_count = || keeper.node().cold.refills_count.get();
+            let before = trips_count();
+            let arena = one().unwrap();
+            assert_eq!((trips_count(), keeper.used()), (before, KIB));
+            assert_eq!(*arena.alloc(7).unwrap(), 7);
+            assert_eq!((arena.stats().chunks_count, arena.stats().used_bytes), (1, 8));
+        }
+        let arenas: Vec<_> = (0..6).map(|_| one().unwrap()).collect();
+        drop(arenas);
+        assert_eq!(keeper.used(), 4 * KIB, "as many as are kept at most");
+        let mut arena = one().unwrap();
+        while arena.stats().allocated_bytes < 8 << 10 {
+            arena.alloc_uninit_slice::<u64>(10).unwrap();
+        }
+        arena.release();
+        assert_eq!(keeper.used(), 4 * KIB, "the small ones of a chain");
+        assert_eq!((keeper.give_up_kept(), keeper.used(), keeper.give_up_kept()), (4 * KIB, 0, 0));
+        drop(one().unwrap());
+        drop((arena, keeper));
+        let kept: u64 = root
+            .walk()
+            .skip(1)
+            .filter(|stats| stats.name.as_str() != "warm")
+            .map(|stats| stats.used_bytes)
+            .sum();
+        assert_eq!((kept, root.walk().any(|stats| stats.name.as_str() == "keeper")), (0, false));
+    }
+}
+
+#[test]
+fn what_is_kept_makes_way_before_anything_is_refused() {
+    for root in roots(MIB) {
+        let db = root.child("db", 100 * KIB).unwrap();
+        let options = BudgetOptions::limit(8 * KIB).keeps_chunks();
+        let keeper = db.child_with("keeper", options).unwrap();
+        let fill = || drop([(); 4].map(|()| crate::Arena::with_capacity(&keeper, 100).unwrap()));
+        fill();
+        let large = crate::Arena::with_capacity(&keeper, 5 << 10).expect("its own limit");
+        assert_eq!(keeper.used(), 8 * KIB);
+        drop(large);
+        fill();
+        let other = db.child("other", u64::MAX).unwrap();
+        other.charge(98 * KIB).expect("the limit above");
+        assert_eq!(keeper.used(), 0);
+        assert!(other.charge(3 * KIB).is_err());
+        assert_eq!(other.last_refusal().unwrap().used_bytes(), 98 * KIB);
+        other.release(98 * KIB);
+        fill();
+        assert_eq!(db.used(), 4 * KIB);
+        let greedy = root.child("greedy", u64::MAX).unwrap();
+        take_all(&greedy);
+        assert_eq!(keeper.used(), 0, "the root");
+        greedy.release(greedy.used());
+    }
+}
+
+/// Aim: what one statement gives back the next one takes, and nobody above hears of it. Method: budgets one after the other below one
+/// that keeps their chunks; its figures, how often it asked its parent, and limits on the way.
+#[test]
+fn chunks_of_children_change_to_the_next_child() {
+    for root in roots(MIB * 4) {
+        let db = root.child_with("db", BudgetOptions::unlimited().keeps_chunks_of_children()).unwrap();
+        let trips_count = || db.node().cold.refills_count.get();
+        let run = |limit_bytes: u64| {
+            let statement = db.child("statement", limit_bytes)?;
+            let plan = statement.child("plan", u64::MAX)?;
+            let (parse, plan) = (crate::Arena::new(&statement), crate::Arena::new(&plan));
+            parse.alloc_uninit_slice::<u8>(100)?;
+            plan.alloc_uninit_slice::<u8>(2000)?;
+            plan.alloc_uninit_slice::<u8>(3000)?;
+            let plan_bytes = plan.stats().allocated_bytes as u64;
+            assert_eq!((plan.budget().used(), statement.used()), (plan_bytes, plan_bytes + KIB));
+            assert_eq!((plan.budget().peak(), statement.peak()), (plan_bytes, plan_bytes + KIB));
+            Ok::<u64, AllocError>(statement.used())
+        };
+        let taken = run(u64::MAX).unwrap();
+        assert_eq!((db.used(), db.node().load().used()), (0, (taken / KIB) as u32));
+        let before = (trips_count(), root.used());
+        for _ in 0..3 {
+            assert_eq!(run(u64::MAX), Ok(taken));
+            assert_eq!((db.used(), trips_count(), root.used()), (0, before.0, before.1));
+        }
+        assert!(run(taken - KIB).is_err(), "a limit on the way holds");
+        assert_eq!((run(taken), db.used()), (Ok(taken), 0));
+        db.inject_refusal(2);
+        assert!(run(u64::MAX).is_err(), "what is taken so is counted as charges are");
+        let large: Vec<_> = (0..80)
+            .map(|_| crate::Arena::with_capacity(&db.child("s", u64::MAX).unwrap(), 800).unwrap())
+            .collect();
+        drop(large);
+        assert_eq!(db.node().load().used(), 32, "and no more");
+        let greedy = root.child("greedy", u64::MAX).unwrap();
+        take_all(&greedy);
+        assert_eq!(db.node().load().used(), 0, "it makes way");
+        greedy.release(greedy.used());
+        run(u64::MAX).unwrap();
+        drop(db);
+        assert!(!root.walk().any(|stats| stats.name.as_str() == "db"));
+    }
+}
+
+#[test]
+fn what_is_guaranteed_or_of_a_reserve_is_not_kept_for_others() {
+    let root = root(MIB);
+    let options = BudgetOptions::limit(16 * KIB).reserve(8 * KIB).keeps_chunks_of_children();
+    let db = root.child_with("db", options).unwrap();
+    let sure = db.child_with("sure", BudgetOptions::unlimited().minimum(2 * KIB)).unwrap();
+    drop(crate::Arena::with_capacity(&sure, 800).unwrap());
+    assert_eq!((sure.node().load().credit(), db.node().kept_units.load(Ordering::Relaxed)), (2, 0));
+    let statement = db.child("statement", u64::MAX).unwrap();
+    let arena = crate::Arena::with_capacity(&statement, 800).unwrap();
+    db.charge_emergency(8 * KIB).unwrap();
+    drop(arena);
+    assert_eq!(db.node().kept_units.load(Ordering::Relaxed), 0);
+    db.release(8 * KIB);
+}
+
+/// Aim: with many threads nothing is lost, and nobody is refused what only waits. Method: some make arenas, some want all that these
+/// leave.
+#[test]
+fn what_is_kept_is_nobodys_loss_under_contention() {
+    let rounds = if cfg!(miri) { 10 } else { 2000 };
+    for root in roots(MIB) {
+        let options = BudgetOptions::limit(64 * KIB).keeps_chunks_of_children();
+        let db = root.child_with("db", options).unwrap();
+        let keeper = db.child_with("keeper", BudgetOptions::unlimited().keeps_chunks()).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let (db, keeper) = (&db, &keeper);
+                scope.spawn(move || {
+                    let own = db.child("own", u64::MAX).unwrap();
+                    for round in 0..rounds {
+                        if thread % 2 == 0 {
+                            let arena = crate::Arena::with_capacity(keeper, 100).expect("two need 2 KiB");
+                            assert_eq!(*arena.alloc(round).unwrap(), round);
+                            if round % 3 == 0 {
+                                keeper.give_up_kept();
+                            }
+                        } else {
+                            own.charge(31 * KIB).expect("two need 62 KiB");
+                            own.release(31 * KIB);
+                        }
+                    }
+                });
+            }
+        });
+        keeper.give_up_kept();
+        assert_eq!((keeper.used(), db.used()), (0, 0));
+    }
+}
+
 #[test]
 fn credit_kept_by_a_sibling_is_swept_back_before_a_refusal() {
     let root = root(MIB + 4 * KIB);

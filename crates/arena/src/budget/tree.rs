@@ -22,7 +22,8 @@
 //! charge is tried again under totals that are exact; the seals are broken. Only then, and outside the lock,
 //! reclaimers are asked, and only when those have nothing left is the refusal final.
 
-use super::node::Node;
+use super::node::{Node, kept_list};
+use super::walk::revive;
 use super::word::{Word, bytes_of};
 use crate::chunk::{self, CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
 use crate::error::{AllocError, Holder, OutOfMemory, Reason};
@@ -40,6 +41,9 @@ const PAGE_UNITS: u32 = (PAGE_BYTES / CHUNK_BYTES_MIN) as u32;
 const QUANTUM_MAX: u32 = 1024;
 /// From this many trips to the parent on, a node fetches more than it needs.
 const REFILLS_BEFORE_QUANTA: u32 = 8;
+/// What a node keeps for those below it at most, in units, and which part of its limit.
+const KEPT_UNITS_MAX: u32 = 32;
+const KEPT_PART: u32 = 64;
 /// How often one charge asks reclaimers: others may take what was reclaimed for it, but a reclaimer that claims what it
 /// did not give back must not keep it for ever.
 const RECLAIMS_MAX: u32 = 1000;
@@ -327,7 +331,11 @@ impl Tree {
                 return;
             }
             // SAFETY: no handle is left, so only the tree's own lists know the node; the lock excludes their readers.
-            unsafe { (*tree).remove_node(node) };
+            unsafe {
+                (*tree).hand_kept_up(this);
+                (*tree).give_up_kept(this);
+                (*tree).remove_node(node);
+            }
             // SAFETY: a parent pointer that is not null is live (I5).
             node = unsafe { NonNull::new_unchecked(parent.cast_mut()) };
         }
@@ -613,6 +621,24 @@ impl Tree {
         });
     }
 
+    /// Gives back `units` of the node's direct charges.
+    ///
+    /// # Panics
+    /// There are not so many; nothing has changed then.
+    #[inline]
+    pub(super) fn release(&self, node: &Node, units: u32) {
+        match node.update(|word: Word| word.refund(units)) {
+            Some((_, after)) => {
+                if after.credit() > node.keep.load(Ordering::Relaxed) {
+                    self.give_surplus(node);
+                } else if after.used() < node.down.load(Ordering::SeqCst) {
+                    self.threshold_crossed(node);
+                }
+            }
+            None => self.release_slow(node, units),
+        }
+    }
+
     /// A release that met a seal, or that left more credit than the node should keep.
     #[cold]
     pub(crate) fn release_slow(&self, node: &Node, units: u32) {
@@ -792,6 +818,125 @@ impl Tree {
     }
 
     // ---------------------------------------------------------------------------------------------------------
+    // Chunks kept for the nodes below
+
+    /// A chunk of `bytes` out of the lists of the keeper above `node`, with its charge. Since what the keeper pays for now is what
+    /// it grants then, nothing changes at it or above; between it and `node` a limit may be in the way, and then there is none.
+    pub(super) fn take_from_keeper(&self, node: &Node, bytes: usize) -> Option<NonNull<ChunkHeader>> {
+        // SAFETY: nodes above a live one are live (I5).
+        let keeper = unsafe { node.keeper.as_ref() }?;
+        let list = kept_list(bytes)?;
+        if keeper.kept_units.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let units = (bytes / CHUNK_BYTES_MIN) as u32;
+        let chunk = {
+            let _state = self.lock();
+            let chunk = NonNull::new(keeper.cold.kept[list].get())?;
+            let mut fits = true;
+            for_each_up_to(node, keeper, |node| {
+                fits &= node.load().granted() + units <= node.capacity(false);
+            });
+            if !fits {
+                return None;
+            }
+            for_each_up_to(node, keeper, |node| {
+                let taken = node.update(|word| Some(word.with(word.used() + units, word.credit())));
+                node.note_peak(taken.map_or(0, |(_, after)| after.used()));
+                self.settle(node);
+            });
+            keeper.kept_units.fetch_sub(units, Ordering::Relaxed);
+            // SAFETY: chunks in the lists are live, and the keeper's (I6).
+            unsafe {
+                keeper.cold.kept[list].set((*chunk.as_ptr()).next);
+                (*chunk.as_ptr()).unlink();
+            }
+            chunk
+        };
+        self.tell();
+        Some(chunk)
+    }
+
+    /// Puts the first chunks of a chain of together `bytes` into the lists of the keeper above `node`, as long as they are small and
+    /// there is room; returns what is left of the chain, and its bytes.
+    ///
+    /// # Safety
+    /// As [`Tree::give_back_chunks`]; `node` pays for the chunks.
+    pub(super) unsafe fn give_to_keeper(
+        &self,
+        node: &Node,
+        first: NonNull<ChunkHeader>,
+        last: NonNull<ChunkHeader>,
+        bytes: usize,
+    ) -> Option<(NonNull<ChunkHeader>, usize)> {
+        let rest = Some((first, bytes));
+        // SAFETY: nodes above a live one are live (I5).
+        let Some(keeper) = (unsafe { node.keeper.as_ref() }) else { return rest };
+        // SAFETY: the caller's promise.
+        let is_small = |chunk: NonNull<ChunkHeader>| kept_list(unsafe { (*chunk.as_ptr()).bytes }).is_some();
+        if !is_small(first) || keeper.level.load(Ordering::Relaxed) >= Pressure::High as u8 {
+            return rest;
+        }
+        let (mut next, mut left) = (Some(first), bytes);
+        {
+            let _state = self.lock();
+            // What was guaranteed, and what came from a reserve, goes back there.
+            let mut is_owed =
+                [keeper, self.root()].iter().any(|node| node.load().granted() > node.capacity(false));
+            for_each_up_to(node, keeper, |node| is_owed |= node.cold.minimum.get() > 0);
+            if is_owed {
+                return rest;
+            }
+            let room = KEPT_UNITS_MAX.min(keeper.limit.load(Ordering::Relaxed) / KEPT_PART);
+            let room = room.min(self.root().limit.load(Ordering::Relaxed) / KEPT_PART);
+            let mut kept = keeper.kept_units.load(Ordering::Relaxed);
+            while let Some(chunk) = next {
+                // SAFETY: the chunk is the caller's until it is in a list; behind the last one there is none.
+                unsafe {
+                    let header = chunk.as_ptr();
+                    let units = ((*header).bytes / CHUNK_BYTES_MIN) as u32;
+                    let Some(list) = kept_list((*header).bytes).filter(|_| kept + units <= room) else {
+                        break;
+                    };
+                    next = if chunk == last { None } else { NonNull::new((*header).next) };
+                    (*header).next = keeper.cold.kept[list].get();
+                    keeper.cold.kept[list].set(header);
+                    (kept, left) = (kept + units, left - (*header).bytes);
+                }
+            }
+            keeper.kept_units.store(kept, Ordering::Relaxed);
+            let units = ((bytes - left) / CHUNK_BYTES_MIN) as u32;
+            for_each_up_to(node, keeper, |node| {
+                node.update(|word| {
+                    assert!(word.used() >= units, "more is given back than was charged");
+                    Some(word.with(word.used() - units, word.credit()))
+                });
+                self.settle(node);
+            });
+        }
+        self.tell();
+        next.map(|next| (next, left))
+    }
+
+    /// A chunk out of the lists of `node`, which pays for it.
+    pub(super) fn take_listed(&self, node: &Node) -> Option<NonNull<ChunkHeader>> {
+        if node.kept_units.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let _state = self.lock();
+        let list = node.cold.kept.iter().find(|list| !list.get().is_null())?;
+        let chunk = NonNull::new(list.get())?;
+        // SAFETY: chunks in the lists are live, and the node's (I6).
+        unsafe {
+            list.set((*chunk.as_ptr()).next);
+            (*chunk.as_ptr()).unlink();
+            let units = (*chunk.as_ptr()).bytes / CHUNK_BYTES_MIN;
+            node.kept_units.fetch_sub(units as u32, Ordering::Relaxed);
+        }
+        Some(chunk)
+    }
+
+    // ---------------------------------------------------------------------------------------------------------
     // Reclaimers
 
     /// Asks reclaimers at and below `blocked`, one after the other, until the charge would fit or none gives more.
@@ -814,7 +959,7 @@ impl Tree {
             return true;
         }
         let bytes = (u64::from(units) - free) * super::word::UNIT;
-        let mut freed_bytes = 0;
+        let mut freed_bytes = self.give_up_kept_below(blocked, bytes);
         if ptr::eq(blocked, self.root) {
             freed_bytes += self.trim_warm(bytes);
         }
@@ -837,6 +982,39 @@ impl Tree {
         }
         // Whoever takes a warm chunk pays twice for a moment; when that moment has passed, there is room.
         freed_bytes > 0 || (ptr::eq(blocked, self.root) && self.warm_releases() != warm_releases)
+    }
+
+    /// Has nodes at and below `top` give up chunks that they keep, until these are `bytes` or there are no more; returns how many bytes
+    /// they were.
+    pub(super) fn give_up_kept_below(&self, top: &Node, bytes: u64) -> u64 {
+        let mut given_bytes = self.give_up_kept(top);
+        while given_bytes < bytes {
+            let Some(keeper) = self.keeper_below(top) else { break };
+            // SAFETY: revived, so it is live.
+            let bytes_here = self.give_up_kept(unsafe { keeper.as_ref() });
+            // SAFETY: its handle is given up, once; whoever is refused something has another one of the tree.
+            unsafe { Tree::drop_handle(self, keeper) };
+            if bytes_here == 0 {
+                break;
+            }
+            given_bytes += bytes_here;
+        }
+        given_bytes
+    }
+
+    /// A node below `top` that keeps chunks, with a handle.
+    fn keeper_below(&self, top: &Node) -> Option<NonNull<Node>> {
+        let _state = self.lock();
+        let mut this = next_in_preorder(top, top);
+        // SAFETY: links between nodes are live under the lock (I3, I5).
+        while let Some(node) = unsafe { this.as_ref() } {
+            // One that loses its last handle gives up what it keeps by itself.
+            if node.has_kept() && revive(node) {
+                return NonNull::new(this.cast_mut());
+            }
+            this = next_in_preorder(node, top);
+        }
+        None
     }
 
     /// Asks the instant reclaimers on the path where less than `units` are free.
@@ -1258,13 +1436,15 @@ pub(crate) fn path_of(node: &Node) -> InlineText<127> {
 /// What a node holds itself, without its children's grants, in units.
 pub(crate) fn direct_units(node: &Node) -> u32 {
     let mut granted = 0u32;
+    // Chunks that are kept for the nodes below are nobody's at the moment.
     let mut child = node.cold.first_child.get();
     // SAFETY: children are live under the lock (I3, I5).
     while let Some(node) = unsafe { child.as_ref() } {
         granted += node.load().granted();
         child = node.cold.next_sibling.get();
     }
-    node.load().used().saturating_sub(granted)
+    let kept = node.kept_units.load(Ordering::Relaxed);
+    node.load().used().saturating_sub(granted).saturating_sub(kept)
 }
 
 fn largest_holders(top: &Node) -> [Holder; crate::error::HOLDERS_MAX] {

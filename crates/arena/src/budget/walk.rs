@@ -80,7 +80,7 @@ impl Iterator for Walk {
 }
 
 /// Counts one more handle unless there is none left.
-fn revive(node: &Node) -> bool {
+pub(super) fn revive(node: &Node) -> bool {
     node.refs
         .fetch_update(
             Ordering::AcqRel,

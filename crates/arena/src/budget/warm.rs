@@ -7,8 +7,10 @@
 //! Order of locks: the reservoir's, then the tree's. So nothing here is called under the tree's lock, and what the
 //! reservoir calls (the account, `reservoir.rs`) neither asks reclaimers nor tells observers: that waits until both are free.
 
+use super::node::Node;
 use super::tree::Tree;
-use crate::chunk::{self, ChunkHeader, Source};
+use super::word::units_of;
+use crate::chunk::{self, CHUNK_BYTES_MIN, ChunkHeader, Source};
 use core::ptr::NonNull;
 
 /// Why there is no chunk.
@@ -71,6 +73,64 @@ impl Tree {
         }
     }
 
+    /// Takes back a chain of chunks that `node` pays for, and their charge with them: where the source keeps them, its own node pays
+    /// from here on.
+    ///
+    /// # Safety
+    /// As [`Tree::give_back_chunks`].
+    pub(crate) unsafe fn give_back_chunks_of(
+        &self,
+        node: &Node,
+        first: NonNull<ChunkHeader>,
+        last: NonNull<ChunkHeader>,
+        bytes: usize,
+    ) {
+        let units = units_of(bytes as u64).expect("what is given back was charged");
+        // Whether budgets are short of their minimum until some of what is warm is given up.
+        let mut is_short = false;
+        let release = || match self.hand_to_warm(node, units) {
+            Some(handed_is_short) => is_short = handed_is_short,
+            None => self.release(node, units),
+        };
+        // SAFETY: the caller's promises.
+        unsafe { self.give_back_chunks(first, last, bytes, release) };
+        if is_short {
+            self.restore_minimums(node);
+        }
+    }
+
+    /// Gives back the chunks that `node` keeps for itself, and returns their bytes: to the keeper above it as far as that takes them.
+    pub(crate) fn hand_kept_up(&self, node: &Node) -> u64 {
+        let Some(first) = node.take_kept() else { return 0 };
+        let (mut last, mut bytes) = (first, CHUNK_BYTES_MIN);
+        while let Some(chunk) = node.take_kept() {
+            // SAFETY: both chunks are ours alone (node.rs I6).
+            unsafe { (*last.as_ptr()).next = chunk.as_ptr() };
+            (last, bytes) = (chunk, bytes + CHUNK_BYTES_MIN);
+        }
+        // SAFETY: the chain is ours, of this tree's, charged to the node, and given back once.
+        unsafe {
+            if let Some((first, bytes)) = self.give_to_keeper(node, first, last, bytes) {
+                self.give_back_chunks_of(node, first, last, bytes);
+            }
+        }
+        bytes as u64
+    }
+
+    /// Gives back all chunks that `node` keeps, to the source, and returns their bytes.
+    pub(crate) fn give_up_kept(&self, node: &Node) -> u64 {
+        let mut given_bytes = 0;
+        while let Some(chunk) = node.take_kept().or_else(|| self.take_listed(node)) {
+            // SAFETY: the chunk is ours alone (node.rs I6), of this tree's, and given back once.
+            unsafe {
+                let bytes = (*chunk.as_ptr()).bytes;
+                self.give_back_chunks_of(node, chunk, chunk, bytes);
+                given_bytes += bytes as u64;
+            }
+        }
+        given_bytes
+    }
+
     /// Changes whenever warm memory is released: see [`Reservoir::releases`](crate::reservoir::Reservoir::releases).
     pub(crate) fn warm_releases(&self) -> usize {
         match &self.source {
@@ -97,9 +157,7 @@ impl Tree {
 
 #[cfg(all(feature = "std", unix, not(loom)))]
 mod account {
-    use super::super::node::Node;
     use super::super::tree::Effort;
-    use super::super::word::units_of;
     use super::*;
     use crate::reservoir::Account;
     use crate::sync::Ordering;
