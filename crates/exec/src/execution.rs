@@ -16,7 +16,7 @@ use core::fmt::Write as _;
 use core::num::NonZeroUsize;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, Budget, InlineText, Stage};
+use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, InlineText, Stage};
 use cofferdam_plan::explain::Measured;
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan};
@@ -47,8 +47,9 @@ const ENGINE_ROWS: usize = 64;
 /// How deep recursive queries are run inside of rounds of others: each takes native stack.
 const RECURSIONS_MAX: u32 = 16;
 
-/// What an operator keeps of its memory from one run to the next, at most.
-const KEPT_BYTES: usize = 16 << 10;
+/// What an operator keeps of its memory from one run to the next, at most, beside the small chunks that its budget keeps
+/// ([`BudgetOptions::keeps_chunks`]): 16 KiB with these.
+const KEPT_BYTES: usize = 12 << 10;
 
 /// The arenas that a query runs in.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub struct Workspace<'s> {
     budget: Budget,
     /// One per operator, in the order of the plan, and one for what they share.
     arenas: Vec<'s, Arena>,
+    schedule: Schedule<'s>,
     spill: Option<SpillSpace>,
     engine: Option<&'s dyn EngineRows>,
     progress: Option<&'s Progress>,
@@ -65,8 +67,8 @@ pub struct Workspace<'s> {
 }
 
 impl<'s> Workspace<'s> {
-    /// The budgets and arenas for a plan's operators, below `statement`. Nothing but their own 64 bytes each, in
-    /// `arena`, is taken until the query runs.
+    /// The budgets and arenas for a plan's operators, below `statement`. Nothing but their own 64 bytes each and the list of the plan's
+    /// pipelines, in `arena`, is taken until the query runs.
     ///
     /// # Errors
     /// `AllocError` when `arena` has no room for the list, or the tree none for the budgets.
@@ -75,18 +77,22 @@ impl<'s> Workspace<'s> {
         statement: &Budget,
         arena: &'s Arena,
     ) -> Result<Workspace<'s>, AllocError> {
-        let budget = statement.child("exec", u64::MAX)?;
+        // Operators have small arenas for what they compute on the way.
+        let options = BudgetOptions::unlimited().keeps_chunks();
+        let budget = statement.child_with("exec", options)?;
         let mut arenas = Vec::with_capacity_in(plan.operators.len() + 1, arena)?;
         for (index, operator) in plan.operators.iter().enumerate() {
             let mut label: InlineText<32> = InlineText::EMPTY;
             // A name that does not fit is cut, which is no error.
             let _ = write!(label, "{}_{index}", name(&operator.kind));
-            arenas.push(Arena::new(&budget.child(label.as_str(), u64::MAX)?))?;
+            arenas.push(Arena::new(&budget.child_with(label.as_str(), options)?))?;
         }
         arenas.push(Arena::new(&budget))?;
+        let schedule = Schedule::cut(plan.operators, arena)?;
         Ok(Workspace {
             budget,
             arenas,
+            schedule,
             spill: None,
             engine: None,
             progress: None,
@@ -174,7 +180,7 @@ impl<'s> Workspace<'s> {
         if let Some(progress) = self.progress {
             progress.expect(plan);
         }
-        let schedule = Schedule::cut(plan.operators, shared)?;
+        let schedule = self.schedule;
         let has_files = self.spill.as_ref().is_some_and(SpillSpace::is_enabled);
         let threads = (self.threads_count, self.enough_bytes);
         let admission = Admission::new(plan, schedule, has_files, &self.budget, threads);

@@ -13,6 +13,44 @@ use crate::schema::{KEY_BYTES_MAX, KeyColumn, Schema, TableId};
 /// Bytes that are used again and again.
 pub(crate) type Bytes = Vec<u8, BudgetAlloc>;
 
+/// What the bytes of a key are appended to.
+pub(crate) trait Target {
+    /// Forgets them.
+    fn clear(&mut self);
+    /// How many there are.
+    fn bytes_count(&self) -> usize;
+    /// Appends, or says that there is no room.
+    fn put(&mut self, more: &[u8]) -> Result<(), AllocError>;
+}
+
+impl Target for Bytes {
+    fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    fn bytes_count(&self) -> usize {
+        self.len()
+    }
+
+    fn put(&mut self, more: &[u8]) -> Result<(), AllocError> {
+        append(self, more)
+    }
+}
+
+impl Target for cofferdam_arena::collections::Vec<'_, u8> {
+    fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    fn bytes_count(&self) -> usize {
+        self.len()
+    }
+
+    fn put(&mut self, more: &[u8]) -> Result<(), AllocError> {
+        self.extend_from_slice(more)
+    }
+}
+
 /// Appends, or says that there is no room.
 pub(crate) fn put(bytes: &mut Bytes, more: &[u8]) -> Result<(), AllocError> {
     append(bytes, more)
@@ -43,17 +81,17 @@ pub(crate) fn put_prefix(
     table: TableId,
     parts: &[KeyColumn],
     values: &[Value<'_>],
-    into: &mut Bytes,
+    into: &mut impl Target,
 ) -> Result<(), Error> {
-    let start = into.len();
+    let start = into.bytes_count();
     for (part, value) in parts.iter().zip(values) {
         put_part(*value, part.order, into)?;
     }
-    check_length(table, into.len() - start)
+    check_length(table, into.bytes_count() - start)
 }
 
-fn put_part(value: Value<'_>, order: KeyOrder, into: &mut Bytes) -> Result<(), AllocError> {
-    key::encode_key(value, order, &mut |bytes: &[u8]| put(into, bytes))
+fn put_part(value: Value<'_>, order: KeyOrder, into: &mut impl Target) -> Result<(), AllocError> {
+    key::encode_key(value, order, &mut |bytes: &[u8]| into.put(bytes))
 }
 
 fn check_length(table: TableId, bytes: usize) -> Result<(), Error> {

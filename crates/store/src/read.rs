@@ -9,11 +9,12 @@
 
 use std::sync::Arc;
 
-use cofferdam_arena::{Arena, Budget, BudgetAlloc};
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{Arena, Budget};
 use cofferdam_types::row::decode_row;
 use cofferdam_types::{Type, Value};
 
-use crate::encode::{Bytes, put_prefix};
+use crate::encode::{Target, put_prefix};
 use crate::error::{Error, InputKind, InputProblem};
 use crate::level::Extent;
 use crate::memtable::{self, EntryKind};
@@ -365,15 +366,14 @@ fn seen_in_segment<'v, 'a>(
 #[derive(Debug)]
 pub struct RowReader<'a> {
     table: Arc<Table>,
-    key: Bytes,
+    key: Vec<'a, u8>,
     scratch: Scratch<'a>,
 }
 
 impl<'a> RowReader<'a> {
     /// Takes nothing before it reads.
     pub fn new(table: &Arc<Table>, arena: &'a Arena) -> RowReader<'a> {
-        let key = Bytes::new_in(BudgetAlloc::new(arena.budget()));
-        RowReader { table: Arc::clone(table), key, scratch: Scratch::new_in(arena) }
+        RowReader { table: Arc::clone(table), key: Vec::new_in(arena), scratch: Scratch::new_in(arena) }
     }
 
     /// Gives the row of a key to `visit`; `None` if there is none.
@@ -399,7 +399,11 @@ impl<'a> RowReader<'a> {
 ///
 /// # Errors
 /// [`Error::Input`] for another number of values, another type, or too many bytes.
-pub(crate) fn put_whole_key(table: &Table, values: &[Value<'_>], into: &mut Bytes) -> Result<(), Error> {
+pub(crate) fn put_whole_key(
+    table: &Table,
+    values: &[Value<'_>],
+    into: &mut impl Target,
+) -> Result<(), Error> {
     let problem = |column, kind| Err(Error::Input(InputProblem { table: table.id(), column, kind }));
     if values.len() != table.key().len() {
         return problem(None, InputKind::Count);

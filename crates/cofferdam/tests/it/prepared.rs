@@ -350,3 +350,42 @@ fn parameters_have_names() {
     );
     assert_eq!(connection.execute("SELECT $x").unwrap_err().to_string(), "there is no parameter $x");
 }
+
+/// Aim: conditions that a row's key answers need not be tested, all others are. Method: rows by whole keys, beside the same
+/// conditions on computations that no key is looked for by.
+#[test]
+fn rows_by_whole_keys_satisfy_every_condition() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().unwrap();
+    let run = |sql: &str| connection.execute(sql).unwrap();
+    run("CREATE TABLE k (a integer, b numeric(10,2), c text, v text, PRIMARY KEY (a, b, c))");
+    run(
+        "INSERT INTO k VALUES (1, 1.00, 'x', 'one'), (1, 1.50, 'x', 'half'), (2, 1, 'y', NULL), (-1, 0, '', 'none')",
+    );
+    let mut found = 0;
+    for condition in [
+        "{a} = $1 AND {b} = $2 AND {c} = $3",
+        "{a} = $1 AND {b} = $2 AND {c} = $3 AND {a} = 1",
+        "{a} = $1 AND {a} = 2 AND {b} = $2 AND {c} = $3",
+        "{a} = $1 AND {b} = $2 AND {c} = $3 AND v = 'one'",
+        "{a} = $1 AND {b} = $2 AND {c} = $3 AND v IS NULL",
+        "{a} = $1 AND {b} = $2 AND {c} = $3 AND {c} <> 'x'",
+        "{a} IN ($1, 2) AND {b} = $2 AND {c} = $3",
+        "$1 = {a} AND {b} = $2 AND {c} = $3 AND {b} > 0.5",
+    ] {
+        let text = |a: &str, b: &str, c: &str| {
+            let condition = condition.replace("{a}", a).replace("{b}", b).replace("{c}", c);
+            format!("SELECT v FROM k WHERE {condition}")
+        };
+        let (by_key, computed) = (text("a", "b", "c"), text("(a + 0)", "(b + 0)", "(c || '')"));
+        for (a, b, c) in [(1, "1", "x"), (1, "1.5", "x"), (2, "1.00", "y"), (-1, "0", ""), (3, "1", "x")] {
+            let params = || (a, Value::Text(b), c);
+            let rows = answer(&connection, &by_key, params()).unwrap();
+            assert_eq!(rows, answer(&connection, &computed, params()).unwrap(), "{by_key} of {a}, {b}, {c}");
+            found += rows.lines().count();
+        }
+        let none: Option<i32> = None;
+        assert_eq!(answer(&connection, &by_key, (none, Value::Text("1"), "x")).unwrap(), "");
+    }
+    assert!(found > 8, "{found}");
+}

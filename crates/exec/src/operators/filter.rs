@@ -25,6 +25,10 @@ impl<'a> Conjuncts<'a> {
         registers: &mut Registers<'a>,
         arena: &'a Arena,
     ) -> Result<Conjuncts<'a>, Error<'a>> {
+        if conjuncts.is_empty() {
+            // Nobody asks for a selection.
+            return Ok(Conjuncts { programs: Vec::new_in(arena), selection: SelectionId(0) });
+        }
         let mut programs = Vec::with_capacity_in(conjuncts.len(), arena)?;
         for conjunct in conjuncts {
             let program = compile(conjunct, columns, store, registers)?;

@@ -92,6 +92,7 @@ impl State {
 
 /// Where rows come from.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a pipeline has one of them, in place")]
 pub(crate) enum Source<'a> {
     Scan(scan::Scan<'a>),
     StoredScan(stored_scan::StoredScan<'a>),

@@ -25,8 +25,8 @@
 use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
-use cofferdam_plan::expr::{ExprKind, walk};
+use cofferdam_arena::{AllocError, Arena, ArenaBox};
+use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, walk};
 use cofferdam_plan::physical::{KeyRange as PlanRange, Scan as PlanScan};
 use cofferdam_plan::table::StoredTable;
 use cofferdam_plan::{RunRanges, ranges_of_run};
@@ -85,14 +85,21 @@ impl<'a> StoredScan<'a> {
             *id = store.add_vector(Kind::of(table.columns[*position as usize].ty), arena)?;
         }
         let columns = &*columns;
-        let parts = flatten(plan.conjuncts, arena)?;
-        let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
         let problem = arena.alloc(StoreProblem { error: cofferdam_store::Error::Cancelled, place: None })?;
         let parameters = store.statement.parameters;
-        let (way, is_done) = match begin(plan, table, parameters, cx, store.capacity, arena) {
+        let (mut way, is_done) = match begin(plan, table, parameters, cx, store.capacity, arena) {
             Ok(begun) => begun,
             Err(error) => return Err(describe(problem, error)),
         };
+        let mut parts = flatten(plan.conjuncts, arena)?;
+        if let Way::ByKey { keys: [key], rows } = &mut way {
+            let is_open = |part: &&&Expr<'a>| !is_answered(part, key, table, plan, parameters);
+            parts = arena.alloc_slice_from_iter(parts.iter().filter(is_open).copied())?;
+            if parts.is_empty() && plan.key_filters.is_empty() {
+                rows.read_only(plan.output, arena)?;
+            }
+        }
+        let conjuncts = Conjuncts::compile(parts, columns, store, &mut Registers::new(arena), arena)?;
         let output = arena.alloc_slice_from_iter(plan.output.iter().map(|&slot| columns[slot as usize]))?;
         let taken = Vec::with_capacity_in(columns.len(), arena)?;
         let (scratch, problem) = (Arena::new(arena.budget()), Some(problem));
@@ -161,7 +168,8 @@ impl<'a> StoredScan<'a> {
         threads_count: usize,
         arena: &'p Arena,
     ) -> Option<Pieces<'p>> {
-        let Way::InOrder(Ranges { scan, rest: [], .. }) = &self.way else { return None };
+        let Way::InOrder(ranges) = &self.way else { return None };
+        let Ranges { scan, rest: [], .. } = &**ranges else { return None };
         if self.is_done {
             return None;
         }
@@ -320,16 +328,16 @@ fn compact(vector: &mut Vector<'_>, rows: &[u16]) {
     }
 }
 
-/// How rows are found.
+/// How rows are found. What is large and used for many rows stands in the arena, so that a scan that is opened is moved quickly.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a scan has one of them, in place")]
+#[allow(clippy::large_enum_variant, reason = "a scan has one of them, in place")]
 enum Way<'a> {
     /// In the order of their keys, in the table or in an index that has all columns.
-    InOrder(Ranges<'a>),
+    InOrder(ArenaBox<'a, Ranges<'a>>),
     /// By whole keys.
     ByKey { rows: Fetch<'a>, keys: &'a [PlanRange<'a>] },
     /// Through the entries of an index.
-    Through(Through<'a>),
+    Through(ArenaBox<'a, Through<'a>>),
 }
 
 impl Way<'_> {
@@ -426,14 +434,57 @@ impl<'a> Ranges<'a> {
     }
 }
 
+/// Whether a conjunct says nothing but what a row of this key says by being there: that a part of it is what was looked for, of a
+/// type whose values have one encoding each.
+fn is_answered<'a>(
+    part: &Expr<'a>,
+    key: &PlanRange<'a>,
+    table: &StoredTable<'_>,
+    plan: &PlanScan<'_>,
+    parameters: &[Value<'a>],
+) -> bool {
+    let ExprKind::Binary { op: BinaryOp::Equal, left, right } = part.kind else { return false };
+    let (column, constant) = match (left.kind, right.kind) {
+        (ExprKind::Column(column), other) | (other, ExprKind::Column(column)) => (column, other),
+        _ => return false,
+    };
+    let value = match constant {
+        ExprKind::Literal(value) => Some(value),
+        ExprKind::Parameter(number) => parameters.get((number as usize).wrapping_sub(1)).copied(),
+        _ => None,
+    };
+    let has_one_encoding = |value: &Value<'_>| {
+        use Value::{BigInt, Boolean, Date, Integer, SmallInt, Timestamp, Uuid};
+        matches!(value, Boolean(_) | SmallInt(_) | Integer(_) | BigInt(_) | Date(_) | Timestamp(_) | Uuid(_))
+    };
+    let position = plan.projection.get(column as usize);
+    let mut looked_for = table.key.iter().zip(key.prefix);
+    value.filter(has_one_encoding).is_some_and(|value| {
+        looked_for.any(|(part, sought)| Some(&part.column) == position && *sought == value)
+    })
+}
+
 /// Reads rows by their keys.
 #[derive(Debug)]
 struct Fetch<'a> {
     rows: RowReader<'a>,
+    /// What is read, and into which of the columns that are written to.
     columns: &'a [u16],
+    places: &'a [u32],
 }
 
-impl Fetch<'_> {
+impl<'a> Fetch<'a> {
+    /// Leaves all columns out but some.
+    fn read_only(&mut self, places: &'a [u32], arena: &'a Arena) -> Result<(), AllocError> {
+        let (columns, all) = (self.columns, self.places);
+        // Columns are read in ascending order.
+        let is_wanted = |at: &usize| places.contains(&all[*at]);
+        let wanted = (0..columns.len()).filter(is_wanted);
+        self.columns = arena.alloc_slice_from_iter(wanted.clone().map(|at| columns[at]))?;
+        self.places = arena.alloc_slice_from_iter(wanted.map(|at| all[at]))?;
+        Ok(())
+    }
+
     /// Writes the row of a key to row `at`; false if there is none.
     fn put(
         &mut self,
@@ -442,10 +493,10 @@ impl Fetch<'_> {
         into: &mut [ColumnMut<'_, '_>],
         at: usize,
     ) -> Result<bool, cofferdam_store::Error> {
-        let columns = self.columns;
-        let found = self
-            .rows
-            .get(view, key, |row| row.each(columns, |place, value| Ok(into[place].put(at, value)?)))?;
+        let (columns, places) = (self.columns, self.places);
+        let found = self.rows.get(view, key, |row| {
+            row.each(columns, |place, value| Ok(into[places[place] as usize].put(at, value)?))
+        })?;
         Ok(found.is_some())
     }
 }
@@ -516,7 +567,7 @@ fn begin<'a>(
     let Some(used) = plan.index else {
         let is_whole = |range: &PlanRange<'_>| range.prefix.len() == table.key.len();
         if !table.key.is_empty() && !ranges.is_empty() && ranges.iter().all(is_whole) {
-            return Ok((Way::ByKey { rows: fetch(&of, columns, arena), keys: ranges }, is_empty));
+            return Ok((Way::ByKey { rows: fetch(&of, columns, arena)?, keys: ranges }, is_empty));
         }
         let mut ranges = Ranges::begin(&of, columns, ranges, arena)?;
         let scratch = Arena::new(arena.budget());
@@ -532,14 +583,15 @@ fn begin<'a>(
                 ranges.scan.leave_out_all_but_numbers(column, wanted)?;
             }
         }
-        return Ok((Way::InOrder(ranges), is_empty));
+        return Ok((Way::InOrder(arena.alloc_box(ranges)?), is_empty));
     };
     let index = tables.table(used.index.id)?;
     // An index has the columns of its table's key, and those that the plan says.
     let place = |column: u16| index.sources().iter().position(|source| *source == column).unwrap_or(0) as u16;
     if used.is_only {
         let columns = arena.alloc_slice_from_iter(columns.iter().map(|column| place(*column)))?;
-        return Ok((Way::InOrder(Ranges::begin(&index, columns, ranges, arena)?), is_empty));
+        let ranges = Ranges::begin(&index, columns, ranges, arena)?;
+        return Ok((Way::InOrder(arena.alloc_box(ranges)?), is_empty));
     }
     let places = arena.alloc_slice_from_iter(of.key().iter().map(|part| place(part.column)))?;
     let mut key = Vec::with_capacity_in(places.len(), arena)?;
@@ -547,19 +599,20 @@ fn begin<'a>(
         let ty = index.schema().columns[usize::from(*place)].ty;
         key.push(Column::new(ty, capacity, arena)?)?;
     }
-    let way = Way::Through(Through {
+    let through = Through {
         entries: Ranges::begin(&index, places, ranges, arena)?,
         key,
-        rows: fetch(&of, columns, arena),
+        rows: fetch(&of, columns, arena)?,
         entries_max: ENTRIES_FIRST.min(capacity),
         capacity,
         scratch: Arena::new(arena.budget()),
-    });
-    Ok((way, is_empty))
+    };
+    Ok((Way::Through(arena.alloc_box(through)?), is_empty))
 }
 
-fn fetch<'a>(table: &Arc<Table>, columns: &'a [u16], arena: &'a Arena) -> Fetch<'a> {
-    Fetch { rows: RowReader::new(table, arena), columns }
+fn fetch<'a>(table: &Arc<Table>, columns: &'a [u16], arena: &'a Arena) -> Result<Fetch<'a>, AllocError> {
+    let places = arena.alloc_slice_from_iter(0..columns.len() as u32)?;
+    Ok(Fetch { rows: RowReader::new(table, arena), columns, places })
 }
 
 #[cold]

@@ -223,11 +223,15 @@ pub fn ranges_of_run<'a>(
     let (columns, parameters) = (Columns::Read(scan.projection), Parameters::Known(parameters));
     let given = Given { columns, parameters };
     let is_empty = scan.conjuncts.iter().any(|conjunct| compares_with_null(conjunct, given));
-    let (key, column_ranges) = match scan.index {
-        Some(used) => (used.index.key, &[][..]),
-        None => (table.key, column_ranges(table, scan.conjuncts, given, arena)?),
+    let key = scan.index.map_or(table.key, |used| used.index.key);
+    let ranges = key_ranges(key, scan.conjuncts, given, arena)?;
+    // Rows that are looked for by their whole keys are left out by nothing else.
+    let is_by_key = !ranges.is_empty() && ranges.iter().all(|range| range.prefix.len() == key.len());
+    let column_ranges = match scan.index {
+        None if !is_by_key => column_ranges(table, scan.conjuncts, given, arena)?,
+        _ => &[],
     };
-    Ok(RunRanges { ranges: key_ranges(key, scan.conjuncts, given, arena)?, column_ranges, is_empty })
+    Ok(RunRanges { ranges, column_ranges, is_empty })
 }
 
 /// Whether it is a comparison that is true for no row, since what it compares with is NULL.
