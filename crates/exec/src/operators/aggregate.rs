@@ -360,8 +360,7 @@ impl<'a> GroupsSink<'a> {
         let keys = Keys::open(plan, columns, store, &mut registers, arena)?;
         let states = States::of(plan.aggregates, arena)?;
         let mut inputs = Vec::with_capacity_in(plan.aggregates.len(), arena)?;
-        let mut counts = Counts::default();
-        counts.has_groups = keys.shape.has_groups();
+        let mut counts = Counts { has_groups: keys.shape.has_groups(), ..Counts::default() };
         for (aggregate, state) in plan.aggregates.iter().zip(states.list) {
             let input = Input::open(aggregate, state, columns, &mut counts, store, &mut registers, arena)?;
             inputs.push(input)?;

@@ -261,6 +261,9 @@ mod tests {
     /// A text, a number or NULL, whether, and what is summed up.
     type Row = (String, Option<i32>, bool, Option<i64>);
 
+    /// Rows, the sum, the sum of the numbers, and the most.
+    type Totals = (i64, Option<i128>, Option<i64>, Option<i64>);
+
     fn values((text, number, is_so, summed): &Row) -> Vec<Value<'_>> {
         let number = number.map_or(Value::Null, Value::Integer);
         vec![Value::Text(text), number, Value::Boolean(*is_so), summed.map_or(Value::Null, Value::BigInt)]
@@ -297,7 +300,7 @@ mod tests {
             let input: Vec<_> = rows.iter().map(values).collect();
             let output = [Type::Text, Type::Integer, Type::Boolean, Type::BigInt, sum_ty, Type::BigInt, Type::BigInt];
             let seen = run_plain(&plan, &TYPES, &input, &output, limit).unwrap();
-            let mut model: BTreeMap<_, (i64, Option<i128>, Option<i64>, Option<i64>)> = BTreeMap::new();
+            let mut model: BTreeMap<_, Totals> = BTreeMap::new();
             for (text, number, is_so, summed) in &rows {
                 let (count, sum, numbers, most) = model.entry((text, number, is_so)).or_default();
                 *count += 1;
@@ -352,7 +355,10 @@ mod tests {
             .rows_by_group(batch)
             .map(|(place, taken)| {
                 let mut rows = Vec::new();
-                taken.try_each(|row| Ok::<(), ()>(rows.push(row))).unwrap();
+                let Ok(()) = taken.try_each(|row| {
+                    rows.push(row);
+                    Ok::<(), core::convert::Infallible>(())
+                });
                 (place.bits(), rows)
             })
             .collect();
