@@ -19,7 +19,7 @@
 //! that the root is charged for.
 //!
 //! Small chunks that come back may be kept for the next taker below the same budget, charged to it
-//! ([`BudgetOptions::keeps_chunks`], [`BudgetOptions::keeps_chunks_of_children`]; decision 0019).
+//! ([`BudgetOptions::keeps_chunks`], [`BudgetOptions::keeps_chunks_of_children`]; decision 0022).
 //!
 //! Figures are in units of 1 KiB: a charge is rounded up, a limit down.
 
