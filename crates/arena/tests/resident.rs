@@ -1,4 +1,5 @@
 //! What the process holds beside what budgets say: alone in its process, since the figure is the process's.
+#![allow(clippy::disallowed_types)]
 #![cfg(all(target_os = "linux", target_env = "gnu", not(miri), not(loom)))]
 
 use std::sync::{Arc, Mutex};

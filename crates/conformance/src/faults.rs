@@ -307,11 +307,11 @@ impl World {
             let attempt = self.attempt(sql, 0, |budget| budget.set_limit(limit_bytes));
             let outcome = attempt.map_err(|finding| Failure::Other(finding.0))?.outcome;
             let outcome = expect(outcome, expected);
-            if let Err(Failure::OutOfMemory(record)) = &outcome {
-                if let Some(named) = record.sufficient_bytes() {
-                    named_count += 1;
-                    named_bytes = Some(named_bytes.map_or(named, |least| least.min(named)));
-                }
+            if let Err(Failure::OutOfMemory(record)) = &outcome
+                && let Some(named) = record.sufficient_bytes()
+            {
+                named_count += 1;
+                named_bytes = Some(named_bytes.map_or(named, |least| least.min(named)));
             }
             outcome
         });
