@@ -132,9 +132,12 @@ pub(crate) fn unused_bytes(catalog: &Catalog) -> Result<u64, Error> {
     while let Some(next) = catalog.directory.next_number(FileKind::Segments, number)? {
         number = next;
         if catalog.needs(segments_file(next)) {
-            // What cannot be opened was told.
             let file = catalog.directory.open_file(segments_file(next), OpenMode::Read, &catalog.budget);
-            let file_bytes = file.and_then(|file| file.bytes()).unwrap_or(0);
+            let file_bytes = match file.and_then(|file| file.bytes()) {
+                Err(error @ Error::OutOfMemory(_)) => return Err(error),
+                // What cannot be opened was told.
+                file_bytes => file_bytes.unwrap_or(0),
+            };
             let own = catalog.segments().iter().filter(|segment| segment.info.id.file == next);
             let used: u64 = own.map(|segment| segment.info.bytes).sum();
             unused_bytes += file_bytes.saturating_sub(used + SegmentFile::HEADER_BYTES);
