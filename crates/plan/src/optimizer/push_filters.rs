@@ -455,7 +455,12 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
                     BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom => (false, false),
                     _ => (any_null, any_null),
                 },
-                ExprKind::Cast(_) | ExprKind::Like { .. } | ExprKind::Between { .. } => (any_null, any_null),
+                ExprKind::Cast(_) | ExprKind::Like { .. } => (any_null, any_null),
+                // One bound may decide without the other.
+                ExprKind::Between { negated, .. } => {
+                    let arg = children.first().is_some_and(|child| child.0);
+                    (arg, if negated { arg } else { any_null })
+                }
                 ExprKind::InList { .. } => {
                     let arg = children.first().is_some_and(|child| child.0);
                     (arg, arg)
