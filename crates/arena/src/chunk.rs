@@ -8,7 +8,8 @@
 //! The header stands at the *end*, so that the first byte of a chunk has the chunk's own alignment and a page-aligned
 //! buffer wastes nothing. The whole chunk is charged: header, data, and (on the global allocator) the 16 bytes that
 //! the allocator itself is known to put in front of a block. Data begins at a cache line, so objects of 64 bytes never
-//! lie across two: the global allocator aligns to 16 only, so up to 48 bytes in front are left out.
+//! lie across two: the global allocator aligns to 16 only, so 48 bytes are left out, some in front and the rest behind
+//! the header. What a chunk of a size holds is thus the same at every address, and so is what a statement is charged.
 //!
 //! Who may touch a header: whoever holds the chunk, that is an arena, a pool, a budget tree, or a source's lists.
 
@@ -41,19 +42,19 @@ pub(crate) struct ChunkHeader {
     pub(crate) wasted_before: usize,
     /// In the first chunk of an arena's chain: how many chunks the chain has.
     pub(crate) chunks_count: usize,
-    /// Unused, so that the header fills a cache line.
-    pub(crate) padding: usize,
+    /// How far the data begins from the block that the global allocator gave; 0 from a reservoir.
+    pub(crate) bytes_before: usize,
 }
 
 impl ChunkHeader {
     /// Forgets the chain that the chunk was in.
     pub(crate) fn unlink(&mut self) {
-        let ChunkHeader { base, bytes, .. } = *self;
-        *self = ChunkHeader::of(base, bytes);
+        let ChunkHeader { base, bytes, bytes_before, .. } = *self;
+        *self = ChunkHeader::of(base, bytes, bytes_before);
     }
 
     /// The header of a chunk in no chain.
-    fn of(base: *mut u8, bytes: usize) -> ChunkHeader {
+    fn of(base: *mut u8, bytes: usize, bytes_before: usize) -> ChunkHeader {
         ChunkHeader {
             next: ptr::null_mut(),
             base,
@@ -62,7 +63,7 @@ impl ChunkHeader {
             used_before: 0,
             wasted_before: 0,
             chunks_count: 1,
-            padding: 0,
+            bytes_before,
         }
     }
 }
@@ -73,7 +74,7 @@ pub(crate) const fn chunk_bytes_for(data_bytes: usize) -> Option<usize> {
     round_chunk_up(bytes)
 }
 
-/// The most data that a chunk of `bytes` holds for certain, whatever its source.
+/// The most data that a chunk of `bytes` holds, whatever its source; one from the global allocator holds no more.
 pub(crate) const fn data_bytes_within(bytes: usize) -> usize {
     bytes.saturating_sub(HEADER_BYTES + GLOBAL_LOSS_BYTES)
 }
@@ -129,9 +130,11 @@ pub(crate) fn take_global(bytes: usize) -> Option<NonNull<ChunkHeader>> {
     let given_bytes = bytes - GLOBAL_PREFIX_BYTES;
     let layout = global_layout(given_bytes);
     // SAFETY: the layout's size is not zero: chunks have at least 1,024 bytes.
-    let base = NonNull::new(unsafe { alloc::alloc::alloc(layout) })?;
-    // SAFETY: `base` begins `given_bytes` fresh bytes, aligned to 16.
-    Some(unsafe { write_header(base, bytes, given_bytes) })
+    let block = NonNull::new(unsafe { alloc::alloc::alloc(layout) })?;
+    let bytes_before = block.addr().get().wrapping_neg() & (DATA_ALIGN - 1);
+    // SAFETY: the block is fresh and aligned to 16, so the next cache line is at most 48 bytes on; these, the data and
+    // the header are all that it has.
+    Some(unsafe { write_header(block.add(bytes_before), bytes, data_bytes_within(bytes), bytes_before) })
 }
 
 /// Frees a chain of chunks linked by `next` from `first` to `last`.
@@ -142,11 +145,10 @@ pub(crate) fn take_global(bytes: usize) -> Option<NonNull<ChunkHeader>> {
 pub(crate) unsafe fn give_back_global(first: NonNull<ChunkHeader>, last: NonNull<ChunkHeader>) {
     let mut chunk = first;
     loop {
-        // SAFETY: by the caller's promise the header is live and ours; it stands at the end of its block.
+        // SAFETY: by the caller's promise the header is live and ours; its block begins so far before the data.
         let (next, block, given_bytes) = unsafe {
-            let given_bytes = (*chunk.as_ptr()).bytes - GLOBAL_PREFIX_BYTES;
-            let block = chunk.as_ptr().cast::<u8>().sub(given_bytes - HEADER_BYTES);
-            ((*chunk.as_ptr()).next, block, given_bytes)
+            let header = &*chunk.as_ptr();
+            (header.next, header.base.sub(header.bytes_before), header.bytes - GLOBAL_PREFIX_BYTES)
         };
         // SAFETY: allocated in `take_global` with this very layout, freed once by the caller's promise.
         unsafe { alloc::alloc::dealloc(block, global_layout(given_bytes)) };
@@ -161,21 +163,31 @@ fn global_layout(given_bytes: usize) -> Layout {
     Layout::from_size_align(given_bytes, 16).expect("chunk sizes are at most isize::MAX")
 }
 
-/// Writes the header of a fresh chunk at its end.
+/// Writes the header of a fresh chunk of a reservoir.
 ///
 /// # Safety
-/// `base` begins `given_bytes` writable bytes that nobody else uses; `base` and `given_bytes` are multiples of 16.
-pub(crate) unsafe fn write_header(
+/// `base` begins `bytes` writable bytes that nobody else uses; both are multiples of 64.
+pub(crate) unsafe fn write_reserved_header(base: NonNull<u8>, bytes: usize) -> NonNull<ChunkHeader> {
+    // SAFETY: by the caller's promise.
+    unsafe { write_header(base, bytes, bytes - HEADER_BYTES, 0) }
+}
+
+/// Writes the header of a fresh chunk behind its data.
+///
+/// # Safety
+/// `base` begins `data_bytes` writable bytes and those of a header behind them, which nobody else uses; both are
+/// multiples of 64.
+unsafe fn write_header(
     base: NonNull<u8>,
     bytes: usize,
-    given_bytes: usize,
+    data_bytes: usize,
+    bytes_before: usize,
 ) -> NonNull<ChunkHeader> {
-    let base = base.as_ptr();
-    // SAFETY: the header lies within the chunk, at a multiple of 16.
+    // SAFETY: the header lies within the chunk, at a multiple of 64.
     unsafe {
-        let header = base.add(given_bytes - HEADER_BYTES).cast::<ChunkHeader>();
-        header.write(ChunkHeader::of(base.add(base.align_offset(DATA_ALIGN)), bytes));
-        NonNull::new_unchecked(header)
+        let header = base.add(data_bytes).cast::<ChunkHeader>();
+        header.write(ChunkHeader::of(base.as_ptr(), bytes, bytes_before));
+        header
     }
 }
 
@@ -201,6 +213,21 @@ mod tests {
             assert!(down == 0 || round_chunk_up(down) == Some(down));
             assert!(round_chunk_up(bytes).unwrap() >= bytes);
         }
+    }
+
+    /// Aim: a chunk of a size holds as much at one address as at another, or what a statement takes would differ from
+    /// run to run.
+    #[test]
+    fn chunks_of_a_size_hold_the_same() {
+        let chunks = [(); 9].map(|()| take_global(2048).unwrap());
+        for chunk in chunks {
+            // SAFETY: the chunk is ours.
+            let base = unsafe { (*chunk.as_ptr()).base };
+            assert!(base.addr().is_multiple_of(DATA_ALIGN));
+            assert_eq!(chunk.as_ptr().addr() - base.addr(), data_bytes_within(2048));
+        }
+        // SAFETY: each is ours, and given back once.
+        chunks.into_iter().for_each(|chunk| unsafe { give_back_global(chunk, chunk) });
     }
 
     #[test]

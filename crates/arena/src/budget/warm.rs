@@ -35,7 +35,7 @@ impl Tree {
                 self.tell();
                 match taken {
                     // SAFETY: the reservoir gives `bytes` bytes, aligned to at least 1,024, to one taker.
-                    Ok(base) => Ok(unsafe { chunk::write_header(base, bytes, bytes) }),
+                    Ok(base) => Ok(unsafe { chunk::write_reserved_header(base, bytes) }),
                     Err(crate::reservoir::Shortage::Budget { bytes }) => Err(NoChunk::Budget(bytes as u64)),
                     Err(crate::reservoir::Shortage::Addresses) => Err(NoChunk::System),
                 }
@@ -174,7 +174,7 @@ mod account {
             let base = reservoir.take_with_charge(self, bytes, transfer)?;
             self.tell();
             // SAFETY: the reservoir gives `bytes` bytes, aligned to at least 1,024, to one taker.
-            Some(unsafe { chunk::write_header(base, bytes, bytes) })
+            Some(unsafe { chunk::write_reserved_header(base, bytes) })
         }
 
         /// Asks the reclaimers of the whole tree until the root has `bytes` free; false where it never has.

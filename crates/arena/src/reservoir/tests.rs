@@ -116,7 +116,7 @@ impl Chunk {
     fn write_header(&self, next: *mut ChunkHeader) -> NonNull<ChunkHeader> {
         // SAFETY: the test holds the chunk, which has at least 1 KiB and is aligned to it.
         unsafe {
-            let header = crate::chunk::write_header(self.base, self.bytes, self.bytes);
+            let header = crate::chunk::write_reserved_header(self.base, self.bytes);
             (*header.as_ptr()).next = next;
             header
         }
