@@ -142,7 +142,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
     }
 
     fn build(&self) -> Builder<'a> {
-        Builder { arena: self.arena, parameters: self.parameters }
+        Builder::new(self.arena, self.parameters)
     }
 
     /// Goes into a query in an expression or into a view, if that is not too deep.

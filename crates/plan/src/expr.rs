@@ -19,6 +19,7 @@ use cofferdam_types::{Type, Value};
 
 use crate::Span;
 
+pub(crate) mod fails;
 pub(crate) mod names;
 pub(crate) mod print;
 pub(crate) mod same;

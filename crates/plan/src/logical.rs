@@ -167,8 +167,10 @@ pub(crate) struct Cte<'a> {
     pub(crate) columns: &'a [ColumnId],
     /// How many scans read it.
     pub(crate) scans: u32,
-    /// Whether it is computed once whatever reads it (`MATERIALIZED`, recursion).
+    /// Whether it is computed once whatever reads it (`MATERIALIZED`).
     pub(crate) is_fenced: bool,
+    /// Whether it is a recursion.
+    pub(crate) is_recursive: bool,
 }
 
 /// A column of the answer.

@@ -23,7 +23,7 @@
 
 use std::io;
 
-use cofferdam_arena::{AllocError, Budget, Buffer, Growing};
+use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, Growing};
 use cofferdam_store::crc32c;
 use cofferdam_store::directory::{Charge, FILE_HANDLE_BYTES};
 use cofferdam_vfs::{File, OpenMode};
@@ -88,6 +88,7 @@ impl SpillIo {
     ) -> Result<SpillIo, AllocError> {
         let scratch = Buffer::filling(budget, block_bytes)?;
         let _table_charge = Charge::new(budget, TABLE_BYTES)?;
+        BudgetAlloc::count_taken();
         Ok(SpillIo { owner: owner.clone(), scratch, table: CompressTable::small(), _table_charge })
     }
 

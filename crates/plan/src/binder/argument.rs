@@ -27,7 +27,7 @@ pub(crate) fn bind<'a, 'q: 'a>(
     parameters: Parameters<'a>,
     arena: &'a Arena,
 ) -> Result<&'a [&'a Expr<'a>], Error<'a>> {
-    let build = Builder { arena, parameters };
+    let build = Builder::new(arena, parameters);
     let mut row: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(types.len(), arena)?;
     for (value, ty) in values.zip(types) {
         let span = value.span();

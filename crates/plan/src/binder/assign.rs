@@ -102,7 +102,7 @@ pub(super) fn bind_default<'a, 'q: 'a>(
             span,
             ..
         }) => Err(Error::Definition { problem: DefinitionProblem::ColumnInDefault, name, table: "", span }),
-        bound => target.assign(Builder { arena, parameters: NONE }, bound?, true),
+        bound => target.assign(Builder::new(arena, NONE), bound?, true),
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) fn bind_check<'a, 'q: 'a>(
     let numbered = columns.iter().enumerate().map(|(index, column)| (index as u32, *column));
     scope.add_relation(table, numbered, condition.span())?;
     let bound = Binder::bind_alone(arena, &scratch, scope, "check constraints", condition, NONE)?;
-    Builder { arena, parameters: NONE }.coerce(bound, Type::Boolean, "CHECK")
+    Builder::new(arena, NONE).coerce(bound, Type::Boolean, "CHECK")
 }
 
 /// The defaults of a table's columns, NULL where there is none. They stand at `span` of the statement that uses them.
@@ -130,7 +130,7 @@ pub(super) fn stored_defaults<'a>(
     table: &StoredTable<'a>,
     span: Span,
 ) -> Result<&'a [&'a Expr<'a>], Error<'a>> {
-    let build = Builder { arena, parameters: NONE };
+    let build = Builder::new(arena, NONE);
     let mut defaults = cofferdam_arena::collections::Vec::with_capacity_in(table.columns.len(), arena)?;
     for (column, rule) in table.columns.iter().zip(table.rules) {
         let default = match rule.default {

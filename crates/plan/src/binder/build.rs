@@ -18,9 +18,16 @@ pub(super) struct Builder<'a> {
     pub(super) arena: &'a Arena,
     /// Those of the statement.
     pub(super) parameters: Parameters<'a>,
+    /// Whether what is built is an argument of an aggregate, which hands on a number of digits for all of its values.
+    pub(super) is_aggregated: bool,
 }
 
 impl<'a> Builder<'a> {
+    /// For what is no argument of an aggregate.
+    pub(super) fn new(arena: &'a Arena, parameters: Parameters<'a>) -> Builder<'a> {
+        Builder { arena, parameters, is_aggregated: false }
+    }
+
     /// A node, or the constant that it is worth.
     pub(super) fn node(self, kind: ExprKind<'a>, ty: Type, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
         let expr = Expr { kind, ty, span };
@@ -98,9 +105,9 @@ impl<'a> Builder<'a> {
         let among_decimals = exprs.clone().any(is_decimal);
         let has_open_parameter = exprs.clone().any(is_open_parameter);
         // What is compared only may get more digits; what comes out keeps those that it has.
-        let is_result = !matches!(construct, "JOIN/USING" | "IN" | "CASE/WHEN" | "BETWEEN");
-        // In a choice a whole constant takes the digits of the others: `CASE … THEN price ELSE 0 END` stays a column's decimal.
-        let is_choice = matches!(construct, "CASE" | "COALESCE" | "GREATEST" | "LEAST");
+        let is_result = !matches!(construct, "IN" | "CASE/WHEN" | "BETWEEN");
+        // In what is summed a whole constant takes the digits of the others: `sum(CASE … THEN price ELSE 0 END)` adds decimals.
+        let is_choice = matches!(construct, "CASE" | "COALESCE" | "GREATEST" | "LEAST") && self.is_aggregated;
         let is_whole = |expr: &Expr<'a>| is_choice && among_decimals && is_whole_constant(expr);
         let mut common = Type::Unknown;
         let mut was_whole = true;
@@ -108,9 +115,7 @@ impl<'a> Builder<'a> {
             common = match (common, type_among(expr, among_decimals)) {
                 (common, Type::Unknown) => common,
                 (Type::Unknown, ty) => ty,
-                (Type::Decimal { scale: one, .. }, Type::Decimal { scale: other, .. })
-                    if one != other && is_result && !is_whole(expr) && !was_whole =>
-                {
+                (common, ty) if is_result && !is_whole(expr) && !was_whole && differ_in_scale(common, ty) => {
                     Type::Numeric
                 }
                 (common, ty) => super::build::common(common, ty).ok_or(Error::TypesDiffer {
@@ -424,6 +429,16 @@ pub(super) fn common(left: Type, right: Type) -> Option<Type> {
 /// A constant that is a whole number and no decimal.
 fn is_whole_constant(expr: &Expr<'_>) -> bool {
     matches!(expr.kind, ExprKind::Literal(Value::Integer(_) | Value::BigInt(_)))
+}
+
+/// Whether both are exact numbers, one of them with digits behind the point that the other one does not have.
+pub(super) fn differ_in_scale(left: Type, right: Type) -> bool {
+    let scale = |ty: Type| match ty {
+        Type::Decimal { scale, .. } => Some(scale),
+        ty if ty.is_integer() => Some(0),
+        _ => None,
+    };
+    matches!((scale(left), scale(right)), (Some(left), Some(right)) if left != right)
 }
 
 /// A parameter that nothing has told the type of.

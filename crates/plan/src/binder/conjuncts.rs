@@ -96,7 +96,7 @@ fn split_disjunction<'a>(
     for part in &common {
         list.push(part.expr)?;
     }
-    let build = Builder { arena, parameters: Parameters::NONE };
+    let build = Builder::new(arena, Parameters::NONE);
     let mut rests = Vec::with_capacity_in(branches.len(), &scratch)?;
     for branch in 0..branches.len() {
         let mut rest = Vec::new_in(&scratch);

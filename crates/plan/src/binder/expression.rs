@@ -16,10 +16,10 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{self, IsTest, LikeKind};
 use cofferdam_sql::{Form, Node, NodeKind, Visit, Walk};
-use cofferdam_types::Type;
+use cofferdam_types::{Type, Value};
 
 use super::aggregate::aggregate_named;
-use super::build::undefined_operator;
+use super::build::{Builder, undefined_operator};
 use super::scope::{ColumnName, Scope};
 use super::{Binder, functions, literal, type_name};
 use crate::Span;
@@ -67,10 +67,16 @@ impl Place {
 type Operands<'s, 'a> = Vec<'s, &'a Expr<'a>>;
 
 /// The walk over one expression.
-struct Position<'p> {
+struct Position<'p, 's> {
     place: &'p Place,
+    /// How many joins of the select have waited when an operand was bound, for each that waits.
+    joins: Vec<'s, usize>,
+    /// How many had waited before the first.
+    joins_before: usize,
     /// How many aggregates it is inside of.
     in_aggregates: u32,
+    /// How many of these are sums and means.
+    in_sums: u32,
     /// How many window functions.
     in_windows: u32,
 }
@@ -104,7 +110,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         }
         let scratch = Arena::new(self.arena.budget());
         let mut done: Operands<'_, 'a> = Vec::new_in(&scratch);
-        let mut position = Position { place, in_aggregates: 0, in_windows: 0 };
+        let (joins, joins_before) = (Vec::new_in(&scratch), self.block().pending.len());
+        let mut position =
+            Position { place, joins, joins_before, in_aggregates: 0, in_sums: 0, in_windows: 0 };
         let mut walk = Walk::new(expr.node());
         while let Some(visit) = walk.next() {
             match visit {
@@ -113,7 +121,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                         walk.skip_children(node);
                     }
                 }
-                Visit::Leave(node) => self.leave_node(node, &mut position, &mut done)?,
+                Visit::Leave(node) => {
+                    self.leave_node(node, &mut position, &mut done)?;
+                    position.joins.truncate(done.len().saturating_sub(1));
+                    if !done.is_empty() {
+                        position.joins.push(self.block().pending.len())?;
+                    }
+                }
             }
         }
         Ok(done.pop().expect("leaving the root pushes it"))
@@ -139,7 +153,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         parameters: Parameters<'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         if let views::Expr::Literal(literal) = expr {
-            return literal::bind(super::Builder { arena, parameters }, literal);
+            return literal::bind(Builder::new(arena, parameters), literal);
         }
         let visible = 0..scope.relations.len() as u32;
         let mut binder = Binder::new(&crate::EmptyCatalog, parameters, arena, scratch);
@@ -151,7 +165,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     fn enter_node<'q: 'a>(
         &mut self,
         node: &'q Node<'q>,
-        position: &mut Position<'_>,
+        position: &mut Position<'_, '_>,
     ) -> Result<bool, Error<'a>> {
         let unsupported = |what| Err(Error::NotSupported { what, span: node.span() });
         match node.kind() {
@@ -183,7 +197,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     return unsupported("VARIADIC");
                 }
                 position.in_windows += u32::from(call.over().is_some());
-                position.in_aggregates += u32::from(call.over().is_none() && aggregate_named(call));
+                let is_aggregate = call.over().is_none() && aggregate_named(call);
+                position.in_aggregates += u32::from(is_aggregate);
+                position.in_sums += u32::from(is_aggregate && is_sum(call));
                 Ok(true)
             }
             _ => Ok(true),
@@ -194,22 +210,29 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     fn leave_node<'q: 'a>(
         &mut self,
         node: &'q Node<'q>,
-        position: &mut Position<'_>,
+        position: &mut Position<'_, '_>,
         done: &mut Operands<'_, 'a>,
     ) -> Result<(), Error<'a>> {
         let span = node.span();
-        let build = self.build();
+        let build = Builder { is_aggregated: position.in_sums > 0, ..self.build() };
         let result = match views::Expr::of(node) {
             views::Expr::Column(column) => self.column(column, position.place)?,
             views::Expr::Literal(literal) => literal::bind(build, literal)?,
             views::Expr::Parameter(parameter) => self.parameter(parameter)?,
             views::Expr::Unary(unary) => self.unary(unary, take(done))?,
             views::Expr::Binary(binary) => self.binary(binary, take(done))?,
-            views::Expr::And(and) => take_list(done, and.operands().len(), |operands| {
-                build.junction(BinaryOp::And, operands, span)
-            })?,
+            views::Expr::And(and) => {
+                let count = and.operands().len();
+                // A condition of its own is taken apart, and what has no query is tested first.
+                if done.len() > count || !matches!(position.place.clause, "WHERE" | "HAVING" | "JOIN/ON") {
+                    self.guard_operands(BinaryOp::And, count, position, done)?;
+                }
+                take_list(done, count, |operands| build.junction(BinaryOp::And, operands, span))?
+            }
             views::Expr::Or(or) => {
-                take_list(done, or.operands().len(), |operands| build.junction(BinaryOp::Or, operands, span))?
+                let count = or.operands().len();
+                self.guard_operands(BinaryOp::Or, count, position, done)?;
+                take_list(done, count, |operands| build.junction(BinaryOp::Or, operands, span))?
             }
             views::Expr::Not(_) => {
                 let [arg] = take(done);
@@ -244,7 +267,10 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 let has_operand = case.operand().is_some();
                 let count =
                     usize::from(has_operand) + 2 * case.whens().count() + case.otherwise().iter().count();
-                take_list(done, count, |parts| build.case(parts, has_operand, span))?
+                let made = build.case(&done[done.len() - count..], has_operand, span)?;
+                self.guard_branches(made, count, position, done)?;
+                done.truncate(done.len() - count);
+                made
             }
             views::Expr::Cast(cast) => {
                 let [arg] = take(done);
@@ -542,7 +568,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     fn quantifier<'q: 'a>(
         &mut self,
         quantified: views::Quantified<'q>,
-        position: &Position<'_>,
+        position: &Position<'_, '_>,
         done: &mut Operands<'_, 'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = quantified.span();
@@ -570,12 +596,16 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     fn call<'q: 'a>(
         &mut self,
         call: views::Call<'q>,
-        position: &mut Position<'_>,
+        position: &mut Position<'_, '_>,
         done: &mut Operands<'_, 'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let (count, span, build) = (call.args().len(), call.span(), self.build());
+        let (count, span) = (call.args().len(), call.span());
+        let build = Builder { is_aggregated: position.in_sums > 0, ..self.build() };
         let first = done.len() - count;
         let args = self.arena.alloc_slice_copy(&done[first..])?;
+        if call.name() == "coalesce" && call.schema().is_none() {
+            self.guard_later(args, position, done)?;
+        }
         done.truncate(first);
         if let Some(row) = args.iter().find(|arg| matches!(arg.kind, ExprKind::Row(_))) {
             return Err(Error::NotSupported { what: "a row value", span: row.span });
@@ -586,6 +616,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         }
         if aggregate_named(call) {
             position.in_aggregates -= 1;
+            position.in_sums -= u32::from(is_sum(call));
             return self.aggregate_call(call, args, position.place);
         }
         if call.within_group().is_some() && super::window::is_window_function(call) {
@@ -611,6 +642,121 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             return Ok(set);
         }
         functions::bind(build, call, args)
+    }
+
+    /// The joins that have come to wait while the operand at `index` of the stack was bound.
+    fn joins_of(position: &Position<'_, '_>, index: usize) -> Range<usize> {
+        let before = index.checked_sub(1).and_then(|index| position.joins.get(index).copied());
+        before.unwrap_or(position.joins_before)..position.joins[index]
+    }
+
+    /// Those of the operands from `first` up to `end`.
+    fn joins_between(position: &Position<'_, '_>, first: usize, end: usize) -> Range<usize> {
+        match first < end {
+            true => Self::joins_of(position, first).start..Self::joins_of(position, end - 1).end,
+            false => 0..0,
+        }
+    }
+
+    /// Queries in branches of a `CASE` are asked where the branch is reached.
+    fn guard_branches(
+        &mut self,
+        made: &'a Expr<'a>,
+        count: usize,
+        position: &Position<'_, '_>,
+        done: &Operands<'_, 'a>,
+    ) -> Result<(), Error<'a>> {
+        let first = done.len() - count;
+        let ExprKind::Case { operand, whens, .. } = made.kind else { return Ok(()) };
+        if Self::joins_between(position, first, done.len()).is_empty() {
+            return Ok(());
+        }
+        let build = self.build();
+        let mut taken: Vec<'_, (&'a Expr<'a>, Option<&'a Expr<'a>>)> = Vec::new_in(self.arena);
+        for (index, when) in whens.iter().enumerate() {
+            let at = first + usize::from(operand.is_some()) + 2 * index;
+            let (condition, result) = (Self::joins_of(position, at), Self::joins_of(position, at + 1));
+            if !condition.is_empty() && !taken.is_empty() {
+                let reached = self.choice(&taken, true)?;
+                self.guard(condition, reached)?;
+            }
+            let test = match operand {
+                Some(operand) => {
+                    build.compare(BinaryOp::Equal, operand, when.condition, when.condition.span)?
+                }
+                None => when.condition,
+            };
+            if !result.is_empty() {
+                let truth = build.literal(Value::Boolean(true), Type::Boolean, test.span)?;
+                taken.push((test, Some(truth)))?;
+                let reached = self.choice(&taken, false)?;
+                self.guard(result, reached)?;
+                taken.pop();
+            }
+            taken.push((test, None))?;
+        }
+        let last = first + usize::from(operand.is_some()) + 2 * whens.len();
+        if last < done.len() && !Self::joins_of(position, last).is_empty() {
+            let reached = self.choice(&taken, true)?;
+            self.guard(Self::joins_of(position, last), reached)?;
+        }
+        Ok(())
+    }
+
+    /// Queries in later arguments of `COALESCE` are asked where those before are NULL.
+    fn guard_later(
+        &mut self,
+        args: &[&'a Expr<'a>],
+        position: &Position<'_, '_>,
+        done: &Operands<'_, 'a>,
+    ) -> Result<(), Error<'a>> {
+        let (first, build) = (done.len() - args.len(), self.build());
+        if Self::joins_between(position, first, done.len()).is_empty() {
+            return Ok(());
+        }
+        let mut taken: Vec<'_, (&'a Expr<'a>, Option<&'a Expr<'a>>)> = Vec::new_in(self.arena);
+        for (index, arg) in args.iter().enumerate() {
+            let waiting = Self::joins_of(position, first + index);
+            if !waiting.is_empty() && !taken.is_empty() {
+                let reached = self.choice(&taken, true)?;
+                self.guard(waiting, reached)?;
+            }
+            if arg.ty != Type::Unknown {
+                taken.push((build.is(UnaryOp::IsNotNull, arg, None, arg.span)?, None))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queries in later operands of `AND` and `OR` are asked where those before have not decided.
+    fn guard_operands(
+        &mut self,
+        op: BinaryOp,
+        count: usize,
+        position: &Position<'_, '_>,
+        done: &Operands<'_, 'a>,
+    ) -> Result<(), Error<'a>> {
+        let (first, build) = (done.len() - count, self.build());
+        if Self::joins_between(position, first, done.len()).is_empty() {
+            return Ok(());
+        }
+        let mut taken: Vec<'_, (&'a Expr<'a>, Option<&'a Expr<'a>>)> = Vec::new_in(self.arena);
+        for index in first..done.len() {
+            let waiting = Self::joins_of(position, index);
+            if !waiting.is_empty() && !taken.is_empty() {
+                let reached = self.choice(&taken, true)?;
+                self.guard(waiting, reached)?;
+            }
+            let operand = done[index];
+            if operand.ty == Type::Boolean {
+                let decides = match op {
+                    BinaryOp::And => build.not(operand, operand.span)?,
+                    _ => operand,
+                };
+                taken.push((decides, None))?;
+            }
+        }
+        Ok(())
     }
 
     /// A set-returning function in the select list.
@@ -654,13 +800,18 @@ pub(super) enum Stage {
     Groups,
 }
 
-impl Position<'_> {
+impl Position<'_, '_> {
     fn stage(&self) -> Stage {
         match self.place.allows.aggregates && self.in_aggregates == 0 {
             true => Stage::Groups,
             false => Stage::Rows,
         }
     }
+}
+
+/// Whether a call adds numbers up.
+fn is_sum(call: views::Call<'_>) -> bool {
+    matches!(call.name(), "sum" | "avg")
 }
 
 /// The comparison that an operator is.

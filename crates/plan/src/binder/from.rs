@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
 use cofferdam_sql::views::{
     self, Alias, CallForm, Derived, FileRef, Join as JoinView, JoinCondition, JoinKind as ViewKind, RowsFrom,
     Select, TableExpr, TableFunction, TableRef,
@@ -23,7 +23,7 @@ use super::{Binder, functions, type_name};
 use crate::Span;
 use crate::catalog::{Catalog, FileRequest};
 use crate::error::{Error, NameProblem};
-use crate::expr::{BinaryOp, Column, Expr, Function};
+use crate::expr::{BinaryOp, Column, Expr, ExprKind, Function, walk};
 use crate::logical::{Call, ColumnId, Join, LogicalId, LogicalKind, Named, for_each_column};
 use crate::physical::{JoinKind, TableFunctionKind};
 use crate::table::{EngineSource, EngineTable, StoredTable, TableSource};
@@ -142,19 +142,18 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             return Err(Error::NotSupported { what, span: typed });
         }
         if table.schema().is_none()
-            && let Some(cte) = self.scan_cte(name, span)?
+            && let Some(cte) = self.scan_cte(name, table.node(), span)?
         {
             return self.add_bound(cte, name, table.alias(), span);
+        }
+        if table.schema().is_none() {
+            self.refuse_itself(name, table.node(), span)?;
         }
         let found = self.catalog.table(name, self.arena);
         match found.map_err(|error| Error::from_catalog(error, span))? {
             Some(source) => {
                 self.note_read(name)?;
                 self.add_source(source, name, table.alias(), span)
-            }
-            None if self.reads_itself(name) => {
-                let what = "a recursive query that reads itself outside of the right side of a UNION";
-                Err(Error::NotSupported { what, span })
             }
             None => {
                 let view = self.catalog.view(name, self.arena);
@@ -433,6 +432,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             ViewKind::Right => JoinKind::Right,
             ViewKind::Full => JoinKind::Full,
         };
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            self.refuse_lateral(left, right, span)?;
+        }
         let (mut left_node, mut right_node) = (left.node, right.node);
         let mut merged: Vec<'a, (u32, u32)> = Vec::new_in(self.arena);
         let mut conjuncts: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
@@ -480,6 +482,42 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         self.join_alias(join, node, left)
     }
 
+    /// The right side of a join that keeps its rows may not read the left one.
+    fn refuse_lateral(&self, left: &Item, right: &Item, span: Span) -> Result<(), Error<'a>> {
+        let scratch = Arena::new(self.arena.budget());
+        let scope = &self.block().scope;
+        let mut found: Option<(u32, Span)> = None;
+        let mut note = |id: ColumnId, span: Span| {
+            let Some(position) = scope.position_of(id) else { return };
+            let relation = scope.columns[position as usize].relation;
+            if found.is_none() && left.relations.contains(&relation) {
+                found = Some((relation, span));
+            }
+        };
+        for id in self.plan.post_order(right.node, &scratch)? {
+            let kind = self.plan.kind(id);
+            kind.for_each_expr(|expr| {
+                let mut walk = walk::PostOrder::new_in(expr, &scratch)?;
+                while let Some(expr) = walk.next()? {
+                    if let ExprKind::Column(id) = expr.kind {
+                        note(id, expr.span);
+                    }
+                }
+                Ok::<_, AllocError>(())
+            })?;
+            kind.for_each_read(&scratch, |id| {
+                note(id, span);
+                Ok(())
+            })?;
+        }
+        let Some((relation, span)) = found else { return Ok(()) };
+        let name = scope.relations[relation as usize].alias;
+        let message = self
+            .arena
+            .alloc_fmt(format_args!("invalid reference to FROM-clause entry for table \"{name}\": the join must be INNER or LEFT for a LATERAL reference"))?;
+        Err(Error::Source { sqlstate: "42P10", message, span })
+    }
+
     fn read_position(&self, position: u32, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
         let column = &self.block().scope.columns[position as usize];
         Ok(self.build().column(column.id, column.ty, span)?)
@@ -503,7 +541,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         };
         for pending in &self.block().pending {
             let scope = &self.block().scope;
-            for conjunct in pending.conjuncts {
+            for conjunct in pending.conjuncts.iter().chain(&pending.guard) {
                 for_each_column(conjunct, &scratch, |id| {
                     note(id, scope);
                     Ok(())

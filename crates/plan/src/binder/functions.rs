@@ -5,7 +5,7 @@ use cofferdam_sql::views::{Call, CallForm};
 use cofferdam_types::datetime::Field;
 use cofferdam_types::{Type, Value};
 
-use super::build::{Builder, common, is_implicit};
+use super::build::{Builder, common, differ_in_scale, is_implicit};
 pub(super) use super::calls::{ResolvedAggregate, aggregate, range_offset, set_returning, window};
 use super::suggest::Suggestion;
 use crate::Span;
@@ -268,6 +268,8 @@ fn null_if<'a>(build: Builder<'a>, args: &[&'a Expr<'a>], span: Span) -> Bound<'
         right: right.ty,
         span,
     })?;
+    // Where they are not equal the first comes out as it is.
+    let ty = if ty.is_exact_fraction() && differ_in_scale(left.ty, ty) { Type::Numeric } else { ty };
     let args = build.cast_all(args, ty)?;
     build.call(Function::NullIf, args, ty, span).map(Some)
 }

@@ -62,7 +62,12 @@ impl<'a> Binder<'_, 'a, '_> {
                 *conjunct = self.over_groups(&grouping, conjunct, &mut dependent)?;
             }
             self.check_nested(pending, groups)?;
+            let guard = match pending.guard {
+                Some(guard) => Some(self.over_groups(&grouping, guard, &mut dependent)?),
+                None => None,
+            };
             self.block_mut().pending[index].conjuncts = conjuncts;
+            self.block_mut().pending[index].guard = guard;
         }
         let having = match having {
             Some(having) => Some(self.over_groups(&grouping, having, &mut dependent)?),

@@ -133,7 +133,7 @@ impl<'a> InsertTarget<'a> {
     where
         'a: 'p,
     {
-        let build = Builder { arena, parameters: self.parameters };
+        let build = Builder::new(arena, self.parameters);
         let defaults: &[&'p Expr<'p>] = self.defaults;
         let row = arena.alloc_slice_copy(defaults)?;
         let count = values.len();

@@ -9,10 +9,11 @@
 //! WITH RECURSIVE r AS (A UNION ALL B) …       enter, A, r means the rows added last, B, the union, r is visible
 //! ```
 
-use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
 use cofferdam_sql::views::{
-    Cte as CteView, Derived, Materialized, Query, QueryBody, SetOperation, SetOperator, With,
+    Cte as CteView, Derived, JoinKind, Materialized, Query, QueryBody, SetOperation, SetOperator, TableExpr,
+    With,
 };
 use cofferdam_sql::{Node, NodeKind, Visit, Walk};
 use cofferdam_types::Type;
@@ -244,7 +245,11 @@ impl<'a> Binder<'_, 'a, '_> {
             return Ok(());
         }
         let left = self.bound_query(union.left());
-        let left = self.settle(left)?;
+        // Each round may give more digits than the rows that it began with.
+        let left = self.cast_columns(left, |_, ty| match ty {
+            Type::Decimal { .. } => Type::Numeric,
+            ty => ty,
+        })?;
         let Recursion { name, names, span, .. } = recursion;
         let columns = self.rename(left.columns, name, names.iter().copied(), span)?;
         let working = self.plan.workings;
@@ -267,9 +272,9 @@ impl<'a> Binder<'_, 'a, '_> {
         let columns = self.rename(bound.columns, cte.name(), names.iter().copied(), cte.span())?;
         let ids: &'a [ColumnId] = self.arena.alloc_slice_from_iter(columns.iter().map(|column| column.id))?;
         let is_recursive = recursion.is_some_and(|recursion| recursion.is_read);
-        let is_fenced = is_recursive || cte.materialized() == Materialized::Yes;
+        let is_fenced = cte.materialized() == Materialized::Yes;
         let number = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte { node: bound.node, columns: ids, scans: 0, is_fenced })?;
+        self.plan.ctes.push(Cte { node: bound.node, columns: ids, scans: 0, is_fenced, is_recursive })?;
         Ok(self.ctes.push(VisibleCte { name: cte.name(), columns, source: CteSource::Cte(number) })?)
     }
 
@@ -277,7 +282,12 @@ impl<'a> Binder<'_, 'a, '_> {
     ///
     /// # Errors
     /// 42P19 where a round of a recursion reads the rows added last a second time, which would give more of them each time.
-    pub(super) fn scan_cte(&mut self, name: &str, span: Span) -> Result<Option<Bound<'a>>, Error<'a>> {
+    pub(super) fn scan_cte<'q: 'a>(
+        &mut self,
+        name: &str,
+        node: &'q Node<'q>,
+        span: Span,
+    ) -> Result<Option<Bound<'a>>, Error<'a>> {
         let Some(found) = self.ctes.iter().rev().find(|cte| cte.name == name).copied() else {
             return Ok(None);
         };
@@ -296,13 +306,15 @@ impl<'a> Binder<'_, 'a, '_> {
                 let is_its = |recursion: &&mut Recursion<'_>| {
                     recursion.working.is_some_and(|(_, number)| number == working)
                 };
-                if let Some(recursion) = self.recursions.iter_mut().find(is_its)
-                    && std::mem::replace(&mut recursion.is_read, true)
-                {
-                    let message = self.arena.alloc_fmt(format_args!(
-                        "recursive reference to query \"{name}\" must not appear more than once"
-                    ))?;
-                    return Err(Error::Source { sqlstate: "42P19", message, span });
+                if let Some(recursion) = self.recursions.iter_mut().find(is_its) {
+                    let is_read = std::mem::replace(&mut recursion.is_read, true);
+                    let problem = misplaced(node, recursion.query).or(is_read.then_some("more than once"));
+                    if let Some(problem) = problem {
+                        return Err(self.recursive_reference(name, problem, span)?);
+                    }
+                }
+                if let Some(block) = self.blocks.last_mut() {
+                    block.reads_round = true;
                 }
                 LogicalKind::WorkingScan { working, columns: ids }
             }
@@ -310,9 +322,35 @@ impl<'a> Binder<'_, 'a, '_> {
         Ok(Some(Bound { node: self.plan.push(kind)?, columns }))
     }
 
-    /// Whether a recursive query reads itself where it may not: not on the right side of a union.
-    pub(super) fn reads_itself(&self, name: &str) -> bool {
-        self.recursions.iter().any(|recursion| recursion.name == name)
+    /// Refuses a recursive query that reads itself elsewhere than on the right side of its union.
+    ///
+    /// # Errors
+    /// 42P19.
+    pub(super) fn refuse_itself<'q: 'a>(
+        &self,
+        name: &str,
+        node: &'q Node<'q>,
+        span: Span,
+    ) -> Result<(), Error<'a>> {
+        let is_it = |recursion: &&Recursion<'_>| recursion.name == name;
+        let Some(recursion) = self.recursions.iter().rev().find(is_it) else { return Ok(()) };
+        let whole = std::iter::successors(node.parent(), |node| node.parent())
+            .find(|node| place_of(node) == recursion.query);
+        let union = whole.and_then(SetOperation::of);
+        if union.is_some_and(|union| union.operator() == SetOperator::Union) {
+            return Err(self.recursive_reference(name, "within its non-recursive term", span)?);
+        }
+        let message = self.arena.alloc_fmt(format_args!(
+            "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
+        ))?;
+        Err(Error::Source { sqlstate: "42P19", message, span: recursion.span })
+    }
+
+    fn recursive_reference(&self, name: &str, place: &str, span: Span) -> Result<Error<'a>, AllocError> {
+        let message = self
+            .arena
+            .alloc_fmt(format_args!("recursive reference to query \"{name}\" must not appear {place}"))?;
+        Ok(Error::Source { sqlstate: "42P19", message, span })
     }
 
     fn bind_set_operation<'q: 'a>(&mut self, operation: SetOperation<'q>) -> Result<Bound<'a>, Error<'a>> {
@@ -500,6 +538,42 @@ impl<'a> Binder<'_, 'a, '_> {
             }
         }
     }
+}
+
+/// Where a round of the recursive `query` reads its rows at `node`, if it may not there: each row added must give rows of its own.
+fn misplaced<'q>(node: &'q Node<'q>, query: *const ()) -> Option<&'static str> {
+    let (mut found, mut below) = (None, node);
+    while let Some(node) = below.parent().filter(|_| place_of(below) != query) {
+        if let Some(TableExpr::Join(join)) = TableExpr::of(node) {
+            let is_right = join.right().is_some_and(|right| place_of(right.node()) == place_of(below));
+            let may_be_missing = match join.kind() {
+                JoinKind::Inner | JoinKind::Cross => false,
+                JoinKind::Left => is_right,
+                JoinKind::Right => !is_right,
+                JoinKind::Full => true,
+            };
+            found = if may_be_missing { Some("within an outer join") } else { found };
+        }
+        if let Some(operation) = SetOperation::of(node) {
+            let is_right = place_of(operation.right().node()) == place_of(below);
+            found = match operation.operator() {
+                SetOperator::Intersect if operation.is_all() => Some("within INTERSECT"),
+                SetOperator::Except if operation.is_all() || is_right => Some("within EXCEPT"),
+                _ => found,
+            };
+        }
+        let is_nested = matches!(
+            node.kind(),
+            NodeKind::Exists
+                | NodeKind::Subquery
+                | NodeKind::InQuery
+                | NodeKind::ArrayQuery
+                | NodeKind::QuantifiedQuery
+        );
+        found = if is_nested { Some("within a subquery") } else { found };
+        below = node;
+    }
+    found
 }
 
 /// Whether a value of a recursive term's column becomes one of the non-recursive term's as it is.

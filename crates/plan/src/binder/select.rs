@@ -73,6 +73,8 @@ pub(super) struct Block<'s, 'a> {
     pub(super) pending: Vec<'s, Pending<'a>>,
     pub(super) items: Vec<'s, Item<'a>>,
     pub(super) keys: Vec<'s, OrderKey<'a>>,
+    /// Whether FROM has the rows that a recursion has added last.
+    pub(super) reads_round: bool,
 }
 
 impl Block<'_, '_> {
@@ -98,6 +100,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             pending: Vec::new_in(scratch),
             items: Vec::new_in(scratch),
             keys: Vec::new_in(scratch),
+            reads_round: false,
         })?)
     }
 
@@ -360,6 +363,10 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             Distinct::On(exprs) => Some(self.bind_distinct_on(exprs)?),
             _ => None,
         };
+        if let (true, Some(named)) = (self.block().reads_round, self.block().aggregates.first()) {
+            let message = "aggregate functions are not allowed in a recursive query's recursive term";
+            return Err(Error::Source { sqlstate: "42P19", message, span: named.aggregate.span });
+        }
         let mut node = self.attach(Stage::Rows, node)?;
         let is_grouped = !groups.is_empty() || sets.is_some() || having.is_some();
         if is_grouped || !self.block().aggregates.is_empty() {

@@ -1,4 +1,7 @@
 //! Puts common table expressions that are read once in the place where they are read.
+//!
+//! A recursion too: then whoever reads it decides how many rounds there are, and one without an end may stand below a LIMIT. Of several
+//! recursions each is computed once: one may stand in a round of another, which would begin it again each time.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
@@ -11,7 +14,8 @@ pub(super) fn inline<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result
     for index in 0..plan.nodes.len() {
         let LogicalKind::CteScan { cte, columns } = plan.nodes[index] else { continue };
         let found = plan.ctes[cte as usize];
-        if found.scans != 1 || found.is_fenced {
+        let is_fenced = found.is_fenced || found.is_recursive && plan.workings > 1;
+        if found.scans != 1 || is_fenced {
             continue;
         }
         let mut exprs: Vec<'a, Named<'a>> = Vec::with_capacity_in(columns.len(), arena)?;

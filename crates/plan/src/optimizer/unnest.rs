@@ -64,6 +64,9 @@ fn unnest_below<'a>(
             let scratch = Arena::new(arena.budget());
             let tree = Tree::new(plan, id, &scratch)?;
             let columns = correlated(plan, &tree, join, &scratch)?;
+            if columns.is_empty() && join.kind == JoinKind::Mark && join.conjuncts.is_empty() {
+                want_one_row(plan, id, join, arena)?;
+            }
             if !columns.is_empty() {
                 let columns: &'a [ColumnId] = arena.alloc_slice_copy(&columns)?;
                 let mut pass = Pass { plan, arena, id, join, columns };
@@ -79,6 +82,20 @@ fn unnest_below<'a>(
         outcome?;
     }
     Ok(root)
+}
+
+/// Whether a query gives a row is known with its first one: it need not come to its end.
+fn want_one_row<'a>(
+    plan: &mut LogicalPlan<'a>,
+    id: LogicalId,
+    join: Join<'a>,
+    arena: &'a Arena,
+) -> Result<(), AllocError> {
+    let (kind, ty, span) = (ExprKind::Literal(Value::BigInt(1)), Type::BigInt, Span::default());
+    let count = Some(&*arena.alloc(Expr { kind, ty, span })?);
+    let right = plan.push(LogicalKind::Limit { input: join.right, count, offset: None, ties: None })?;
+    plan.nodes[id.index()] = LogicalKind::Join(Join { right, ..join });
+    Ok(())
 }
 
 /// The columns of the left side that the right one reads.
@@ -287,7 +304,7 @@ impl<'a> Pass<'_, 'a> {
     fn group_aggregate(&mut self, tree: &Tree<'_>) -> Result<bool, Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
         if !matches!(self.join.kind, JoinKind::Single | JoinKind::Inner | JoinKind::Left)
-            || (self.join.kind == JoinKind::Left && !self.join.conjuncts.is_empty())
+            || (self.join.kind != JoinKind::Inner && !self.join.conjuncts.is_empty())
         {
             return Ok(false);
         }
@@ -415,7 +432,13 @@ impl<'a> Pass<'_, 'a> {
         )?;
         let columns: &'a [ColumnId] = columns.into_slice();
         let cte = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte { node: self.join.left, columns, scans: 2, is_fenced: true })?;
+        self.plan.ctes.push(Cte {
+            node: self.join.left,
+            columns,
+            scans: 2,
+            is_fenced: true,
+            is_recursive: false,
+        })?;
         self.plan.push(LogicalKind::CteScan { cte, columns })
     }
 
@@ -436,7 +459,7 @@ impl<'a> Pass<'_, 'a> {
         let input = self.plan.push(LogicalKind::CteScan { cte: kept, columns: scanned })?;
         let node = self.plan.push(LogicalKind::Distinct { input, columns })?;
         let values = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte { node, columns, scans: 0, is_fenced: true })?;
+        self.plan.ctes.push(Cte { node, columns, scans: 0, is_fenced: true, is_recursive: false })?;
         Ok(values)
     }
 
