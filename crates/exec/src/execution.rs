@@ -6,6 +6,9 @@
 //!   └ Batch      the rows of the root's columns                        good until the next batch is asked for
 //! ```
 //!
+//! A plan that looks for one row by its key has no pipelines: see [`lookup`](crate::lookup). What is large of an execution stands in the
+//! workspace, so that it is moved quickly.
+//!
 //! How a plan is cut and what operators are asked is told in [`pipeline`](crate::pipeline).
 //!
 //! The budgets form a subtree of the statement's: `exec` with a child for each operator, named after it and its number
@@ -16,7 +19,7 @@ use core::fmt::Write as _;
 use core::num::NonZeroUsize;
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena, Budget, BudgetOptions, InlineText, Stage};
+use cofferdam_arena::{AllocError, Arena, ArenaBox, Budget, BudgetOptions, InlineText, Stage};
 use cofferdam_plan::explain::Measured;
 use cofferdam_plan::expr::Column;
 use cofferdam_plan::physical::{Change, FileSource, Operator, OperatorId, OperatorKind, PhysicalPlan, Scan};
@@ -25,9 +28,11 @@ use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
 use crate::admission::Needs;
+use crate::answer::{AnswerRows, Batch};
 use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
 use crate::exchange::{Asker, Feed, Workers};
+use crate::lookup::{Lookup, Seek};
 use crate::measure::Timing;
 use crate::operators::{Sink, name};
 use crate::pipeline::{
@@ -39,7 +44,7 @@ use crate::statement::Statement;
 use crate::tables::{Changes, EngineRows, Tables};
 
 static OPEN: Stage = Stage::new("open");
-static EXECUTE: Stage = Stage::new("execute");
+pub(crate) static EXECUTE: Stage = Stage::new("execute");
 
 /// What a batch takes of a table of the engine, which is small.
 const ENGINE_ROWS: usize = 64;
@@ -58,6 +63,8 @@ pub struct Workspace<'s> {
     /// One per operator, in the order of the plan, and one for what they share.
     arenas: Vec<'s, Arena>,
     schedule: Schedule<'s>,
+    /// Where no pipeline is needed.
+    lookup: Option<Lookup<'s>>,
     spill: Option<SpillSpace>,
     engine: Option<&'s dyn EngineRows>,
     progress: Option<&'s Progress>,
@@ -89,10 +96,12 @@ impl<'s> Workspace<'s> {
         }
         arenas.push(Arena::new(&budget))?;
         let schedule = Schedule::cut(plan.operators, arena)?;
+        let lookup = Lookup::of(plan, arena)?;
         Ok(Workspace {
             budget,
             arenas,
             schedule,
+            lookup,
             spill: None,
             engine: None,
             progress: None,
@@ -122,6 +131,12 @@ impl<'s> Workspace<'s> {
     /// Has pipelines run by so many threads at most, the caller's among them.
     pub fn run_by(mut self, threads: NonZeroUsize) -> Workspace<'s> {
         self.threads_count = threads.get();
+        self
+    }
+
+    /// Has every plan run by pipelines, which can be measured.
+    pub fn by_pipelines(mut self) -> Workspace<'s> {
+        self.lookup = None;
         self
     }
 
@@ -180,10 +195,47 @@ impl<'s> Workspace<'s> {
         if let Some(progress) = self.progress {
             progress.expect(plan);
         }
+        if let Some(enough) = self.enough_bytes {
+            enough.set(0);
+        }
+        let way = match (&self.lookup, arenas) {
+            (Some(lookup), [arena, ..]) => {
+                let terms = self.terms(plan);
+                let noted = (self.progress, is_cancelled);
+                let seek = lookup.seek(plan, parameters, tables, noted, arena);
+                let row = seek.and_then(|seek| arena.alloc_box(ByKey { seek, terms }));
+                Way::Row(row.inspect_err(|_| Admission::new(&terms).tell_enough())?)
+            }
+            _ => {
+                let pipelines = self.pipelines(plan, parameters, tables, is_cancelled)?;
+                Way::Pipelines(shared.alloc_box(pipelines)?)
+            }
+        };
+        Ok(Execution { way, columns: plan.columns() })
+    }
+
+    /// What is known of the plan's memory before it runs.
+    fn terms<'a>(&'a self, plan: &PhysicalPlan<'a>) -> Terms<'a> {
+        Terms {
+            plan: *plan,
+            schedule: self.schedule,
+            has_files: self.spill.as_ref().is_some_and(SpillSpace::is_enabled),
+            budget: &self.budget,
+            threads_count: self.threads_count,
+            enough_bytes: self.enough_bytes,
+        }
+    }
+
+    fn pipelines<'a>(
+        &'a self,
+        plan: &PhysicalPlan<'a>,
+        parameters: &'a [Value<'a>],
+        tables: Tables<'a>,
+        is_cancelled: &'a dyn Fn() -> bool,
+    ) -> Result<Pipelines<'a>, Error<'a>> {
+        let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
         let schedule = self.schedule;
-        let has_files = self.spill.as_ref().is_some_and(SpillSpace::is_enabled);
-        let threads = (self.threads_count, self.enough_bytes);
-        let admission = Admission::new(plan, schedule, has_files, &self.budget, threads);
+        let admission = Admission::new(&self.terms(plan));
         admission.admit()?;
         let target = match plan.change() {
             Some(change) => Some(Target::new(change, shared)?),
@@ -210,13 +262,25 @@ impl<'s> Workspace<'s> {
             problems: Problems::new(plan, &schedule, shared)?,
         };
         let columns = plan.columns();
-        Ok(Execution { runner, answer: None, columns, target, current: None, is_done: false, admission })
+        Ok(Pipelines { runner, answer: None, columns, target, current: None, is_done: false, admission })
     }
 }
 
 /// What the arenas of a statement may take more under a larger limit: they double, and one of them may be new.
 const OTHERS_GROWTH_BYTES: u64 = 8 << 10;
 const OTHERS_GROWTH_BYTES_MAX: u64 = 64 << 10;
+
+/// What the memory that a query needs follows from.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    plan: PhysicalPlan<'a>,
+    schedule: Schedule<'a>,
+    /// Whether rows that are kept can go to files.
+    has_files: bool,
+    budget: &'a Budget,
+    threads_count: usize,
+    enough_bytes: Option<&'a Cell<u64>>,
+}
 
 /// What is known of the memory that a query needs.
 struct Admission<'a> {
@@ -230,18 +294,10 @@ struct Admission<'a> {
 }
 
 impl<'a> Admission<'a> {
-    fn new(
-        plan: &PhysicalPlan<'a>,
-        schedule: Schedule<'a>,
-        has_files: bool,
-        budget: &'a Budget,
-        (threads_count, enough_bytes): (usize, Option<&'a Cell<u64>>),
-    ) -> Admission<'a> {
+    fn new(terms: &Terms<'a>) -> Admission<'a> {
+        let &Terms { plan, schedule, has_files, budget, threads_count, enough_bytes } = terms;
         let needs = Needs { operators: plan.operators, schedule, capacity: rows_per_batch, threads_count };
         let limit = budget.limit_on_path();
-        if let Some(enough) = enough_bytes {
-            enough.set(0);
-        }
         let is_bounded = plan.change().is_none() && (has_files || !needs.keeps_rows());
         Admission {
             budget,
@@ -310,6 +366,25 @@ fn rows_per_batch(operators: &[Operator<'_>], limit_bytes: u64) -> usize {
 ///
 /// **Memory.** All of it is the workspace's; see the operators for what each holds at its peak.
 pub struct Execution<'a> {
+    way: Way<'a>,
+    columns: &'a [Column<'a>],
+}
+
+/// How it runs.
+enum Way<'a> {
+    Pipelines(ArenaBox<'a, Pipelines<'a>>),
+    Row(ArenaBox<'a, ByKey<'a>>),
+}
+
+/// One row is looked for by its key.
+struct ByKey<'a> {
+    seek: Seek<'a>,
+    /// For the limit that a refusal names.
+    terms: Terms<'a>,
+}
+
+/// A plan's pipelines, run one after the other.
+struct Pipelines<'a> {
     runner: Runner<'a>,
     /// The last pipeline, once those before it have run.
     answer: Option<Answer<'a>>,
@@ -660,38 +735,42 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// Whatever the query raises; after that there are no more rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch<'_, 'a>>, Error<'a>> {
-        self.current = None;
-        if self.is_done {
-            return Ok(None);
+        match &mut self.way {
+            Way::Pipelines(pipelines) => pipelines.next_batch()?,
+            Way::Row(row) => row.next_batch()?,
         }
-        let outcome = self.run();
-        self.is_done = !matches!(outcome, Ok(Some(_)));
-        if matches!(outcome, Err(Error::OutOfMemory(_))) {
-            self.admission.tell_enough();
-        }
-        self.current = outcome?;
         Ok(self.batch())
     }
 
     /// The batch that [`Execution::next_batch`] gave last, as long as it is good.
     pub fn batch(&self) -> Option<Batch<'_, 'a>> {
-        let Answer { store, ids, .. } = self.answer.as_ref()?;
-        let rows = self.current?;
-        Some(Batch { store, ids, columns: self.columns, rows })
+        match &self.way {
+            Way::Pipelines(pipelines) => pipelines.batch(),
+            Way::Row(row) => {
+                let (places, values) = row.seek.row()?;
+                Some(Batch { columns: self.columns, rows: AnswerRows::Row { places, values } })
+            }
+        }
     }
 
-    /// What each operator of the plan did so far.
+    /// What each operator of the plan did so far; nothing where one row is looked for.
     pub fn counters(&self) -> &[Counters] {
-        self.runner.counters
+        match &self.way {
+            Way::Pipelines(pipelines) => pipelines.runner.counters,
+            Way::Row(_) => &[],
+        }
     }
 
-    /// Measures from now on what operators take; to be called before rows are asked for.
+    /// Measures from now on what operators take; to be called before rows are asked for. Needs a workspace
+    /// [by pipelines](Workspace::by_pipelines): otherwise there may be nothing to measure.
     ///
     /// # Errors
     /// There is no room for the figures.
     pub fn measure(&mut self) -> Result<(), AllocError> {
-        let runner = &mut self.runner;
-        runner.timing = Some(Timing::start(runner.operators.len(), runner.arenas.home)?);
+        if let Way::Pipelines(pipelines) = &mut self.way {
+            let runner = &mut pipelines.runner;
+            runner.timing = Some(Timing::start(runner.operators.len(), runner.arenas.home)?);
+        }
         Ok(())
     }
 
@@ -700,7 +779,8 @@ impl<'a> Execution<'a> {
     /// # Errors
     /// There is no room for it.
     pub fn measured<'m>(&self, arena: &'m Arena) -> Result<&'m [Measured], AllocError> {
-        let Runner { operators, arenas, counters, timing, .. } = &self.runner;
+        let Way::Pipelines(pipelines) = &self.way else { return Ok(&[]) };
+        let Runner { operators, arenas, counters, timing, .. } = &pipelines.runner;
         let Some(timing) = timing else { return Ok(&[]) };
         let bytes = |index: usize| {
             let budget = arenas.of_operators[index].budget();
@@ -718,6 +798,48 @@ impl<'a> Execution<'a> {
     /// # Panics
     /// If the root changes no table.
     pub fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
+        match &mut self.way {
+            Way::Pipelines(pipelines) => pipelines.run_into(changes),
+            Way::Row(_) => unreachable!("the root changes a table"),
+        }
+    }
+}
+
+impl<'a> ByKey<'a> {
+    fn next_batch(&mut self) -> Result<(), Error<'a>> {
+        let outcome = self.seek.next();
+        if matches!(outcome, Err(Error::OutOfMemory(_))) {
+            Admission::new(&self.terms).tell_enough();
+        }
+        outcome.map(drop)
+    }
+}
+
+impl<'a> Pipelines<'a> {
+    fn next_batch(&mut self) -> Result<(), Error<'a>> {
+        self.current = None;
+        if self.is_done {
+            return Ok(());
+        }
+        let outcome = self.run();
+        self.is_done = !matches!(outcome, Ok(Some(_)));
+        if matches!(outcome, Err(Error::OutOfMemory(_))) {
+            self.admission.tell_enough();
+        }
+        self.current = outcome?;
+        Ok(())
+    }
+
+    fn current_rows(&self) -> Option<(&Answer<'a>, BatchRows)> {
+        Some((self.answer.as_ref()?, self.current?))
+    }
+
+    fn batch(&self) -> Option<Batch<'_, 'a>> {
+        let (Answer { store, ids, .. }, rows) = self.current_rows()?;
+        Some(Batch { columns: self.columns, rows: AnswerRows::Vectors { store, ids, rows } })
+    }
+
+    fn run_into(&mut self, changes: &Changes<'_>) -> Result<u64, Error<'a>> {
         let change = self.target.as_ref().expect("the root changes a table").change;
         let mut scratch = Arena::new(self.runner.arenas.home.budget());
         let mut rows = Loaded { execution: self, next: 0, row: 0 };
@@ -820,7 +942,7 @@ impl<'a> Target<'a> {
 
 /// The rows of an execution, for a change of a table.
 struct Loaded<'e, 'a> {
-    execution: &'e mut Execution<'a>,
+    execution: &'e mut Pipelines<'a>,
     /// The place in the batch of the row that comes next.
     next: usize,
     /// Where the row of now is in the vectors.
@@ -831,24 +953,21 @@ impl<'a> RowSource for Loaded<'_, 'a> {
     type Error = Error<'a>;
 
     fn advance(&mut self) -> Result<bool, Error<'a>> {
-        let is_batch_over = |execution: &Execution<'_>, next| {
-            execution.batch().is_none_or(|batch| next >= batch.rows_count())
-        };
-        if is_batch_over(self.execution, self.next) {
+        if self.execution.batch().is_none_or(|batch| self.next >= batch.rows_count()) {
             self.next = 0;
-            if self.execution.next_batch()?.is_none() {
-                return Ok(false);
-            }
+            self.execution.next_batch()?;
         }
-        let Some(batch) = self.execution.batch() else { return Ok(false) };
-        self.row = batch.store.rows(batch.rows).nth(self.next);
+        let Some((Answer { store, .. }, rows)) = self.execution.current_rows() else { return Ok(false) };
+        self.row = store.rows(rows).nth(self.next);
         self.next += 1;
         Ok(true)
     }
 
     fn value(&self, column: usize) -> Value<'_> {
-        match self.execution.batch() {
-            Some(batch) => batch.store.value(batch.ids[column], self.row, batch.columns[column].ty),
+        match self.execution.current_rows() {
+            Some((Answer { store, ids, .. }, _)) => {
+                store.value(ids[column], self.row, self.execution.columns[column].ty)
+            }
             None => Value::Null,
         }
     }
@@ -856,46 +975,13 @@ impl<'a> RowSource for Loaded<'_, 'a> {
 
 impl core::fmt::Debug for Execution<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Execution")
-            .field("operators", &self.runner.operators.len())
-            .field("is_done", &self.is_done)
-            .finish()
-    }
-}
-
-/// Some rows of an answer, borrowed from the execution.
-#[derive(Clone, Copy)]
-pub struct Batch<'e, 'a> {
-    store: &'e Store<'a>,
-    ids: &'a [VectorId],
-    columns: &'a [Column<'a>],
-    rows: BatchRows,
-}
-
-impl<'e, 'a> Batch<'e, 'a> {
-    /// The number of rows, at least one.
-    pub fn rows_count(&self) -> usize {
-        self.store.rows(self.rows).len()
-    }
-
-    /// The columns of the answer.
-    pub fn columns(&self) -> &'a [Column<'a>] {
-        self.columns
-    }
-
-    /// The value in a row and column, both from 0.
-    ///
-    /// # Panics
-    /// If there is no such row or column.
-    pub fn value(&self, row: usize, column: usize) -> Value<'e> {
-        let store: &'e Store<'a> = self.store;
-        assert!(row < self.rows_count(), "row {row} of a batch of {} rows", self.rows_count());
-        store.value(self.ids[column], store.rows(self.rows).nth(row), self.columns[column].ty)
-    }
-}
-
-impl core::fmt::Debug for Batch<'_, '_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Batch").field("rows", &self.rows_count()).field("columns", &self.ids.len()).finish()
+        match &self.way {
+            Way::Pipelines(pipelines) => f
+                .debug_struct("Execution")
+                .field("operators", &pipelines.runner.operators.len())
+                .field("is_done", &pipelines.is_done)
+                .finish(),
+            Way::Row(_) => f.write_str("Execution(one row)"),
+        }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `execution` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
+//! | `execution`, `answer` | [`Workspace`], [`Execution`], [`Batch`]: the loop that carries batches between operators |
+//! | `lookup` | plans that look for one row by its key, without all that |
 //! | `admission` | what a plan needs at least, and what is enough for it |
 //! | `exchange` | several threads at the begin of a pipeline |
 //! | `operators/` | scans, filter and project, joins, aggregate and distinct, sort and top-N, limit, values, insert |
@@ -41,6 +42,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_types))]
 
 mod admission;
+mod answer;
 mod batch;
 mod canonical;
 mod csv;
@@ -48,6 +50,7 @@ mod error;
 mod exchange;
 mod execution;
 mod expr;
+mod lookup;
 mod measure;
 mod operators;
 mod parameter;
@@ -61,12 +64,13 @@ mod spill;
 mod statement;
 mod tables;
 
+pub use answer::Batch;
 pub use csv::sniff::{SniffOptions, sniff_file};
 pub use error::{
     ArgumentProblem, Error, FileProblem, FileProblemKind, Hint, Place, Remedy, RowError, StoreProblem,
     Violation, ViolationKind,
 };
-pub use execution::{Batch, Execution, Workspace};
+pub use execution::{Execution, Workspace};
 pub use parameter::{ParameterError, parameter};
 pub use pipeline::Counters;
 pub use progress::Progress;

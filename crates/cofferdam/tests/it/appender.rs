@@ -148,7 +148,7 @@ fn little_memory_is_enough_for_rows_one_by_one() {
     assert_eq!(block_rows.first(), Some(&1), "{block_rows:?}");
     assert!(block_rows.is_sorted(), "{block_rows:?}");
     let rows = block_rows.iter().filter(|rows| **rows == 1).count() as u64;
-    directory.database.budget().set_limit(limit_bytes - (8 << 10) * (rows / 2 + 1));
+    directory.database.budget().set_limit(limit_bytes - (8 << 10) * (rows / 4 + 1));
     let mut appender = connection.appender("t").unwrap();
     for id in 0..20 {
         appender.append((id, "little")).unwrap();

@@ -389,3 +389,108 @@ fn rows_by_whole_keys_satisfy_every_condition() {
     }
     assert!(found > 8, "{found}");
 }
+
+/// Aim: a row that is looked for by its key alone is that of a scan, whatever the types. Method: all types, NULLs and a long text; whole
+/// rows and some columns in another order, by parameters and by constants; in memory, in a segment, in a transaction that has
+/// just written them.
+#[test]
+fn rows_that_are_looked_for_are_those_of_scans() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().unwrap();
+    let run = |sql: &str| connection.execute(sql).unwrap();
+    let create = |name: &str| {
+        run(&format!(
+            "CREATE TABLE {name} (b boolean, s smallint, d numeric(10,2), n numeric, r real, f double precision, name text, v varchar(5), c char(4), y bytea, day date, at time, ts timestamp, tz timestamptz, span interval, id integer, u uuid, j json, jb jsonb, ia integer[], ta text[], l bigint, PRIMARY KEY (name, id))"
+        ))
+    };
+    create("small");
+    run(
+        "INSERT INTO small VALUES (true, 1, 4.5, 6.789, 0.1, 0.2, 'one', 'vary', 'ab', '\\x00ff', '2024-02-29', '12:34:56.789', '2024-02-29 12:34:56', '2024-02-29 12:34:56+02', '1 month 2 days 03:04:05', 1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\":  1}', '{\"b\": 1, \"a\": [2, 3]}', '{1,NULL,3}', '{a,\"b c\",NULL}', 3), \
+         (false, -1, -4.5, 1e20, 'NaN', 'Infinity', 'one', '', 'ab  ', '', '0001-01-01 BC', '00:00', 'infinity', '-infinity', '-1 day', -2, '00000000-0000-0000-0000-000000000000', '[]', 'null', '{}', '{}', 1), \
+         (NULL, NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL)",
+    );
+    run(
+        "INSERT INTO small (name, id, v, ta) VALUES (repeat('n', 200), 7, 'long', array[repeat('t', 30000)])",
+    );
+    run("BEGIN");
+    create("stored");
+    run("INSERT INTO stored SELECT * FROM small");
+    run("COMMIT");
+    run("BEGIN");
+    create("own");
+    run("INSERT INTO own SELECT * FROM small");
+    let long = "n".repeat(200);
+    for table in ["small", "stored", "own"] {
+        let mut found = 0;
+        for (columns, end) in [
+            ("*", ""),
+            ("jb, id, ia, id AS again, d, u", "LIMIT 1"),
+            ("name, ta", "LIMIT 2 OFFSET 0"),
+            ("count(*)", ""),
+            ("id", "LIMIT 0"),
+            ("id", "OFFSET 1"),
+            ("", ""),
+            ("l + 1, f", ""),
+        ] {
+            let by_key = format!("SELECT {columns} FROM {table} WHERE name = $1 AND $2 = id {end}");
+            let scanned =
+                format!("SELECT {columns} FROM {table} WHERE name || '' = $1 AND id + 0 = $2 {end}");
+            for (name, id) in [("one", 1), ("one", -2), ("", 0), (long.as_str(), 7), ("one", 7), ("two", 1)] {
+                let rows = answer(&connection, &by_key, (name, id)).unwrap();
+                assert_eq!(rows, answer(&connection, &scanned, (name, id)).unwrap(), "{by_key} {name} {id}");
+                let written = by_key.replace("$1", &format!("'{name}'")).replace("$2", &id.to_string());
+                assert_eq!(rows, answer(&connection, &written, ()).unwrap(), "{written}");
+                found += rows.lines().count();
+            }
+            let none: Option<i32> = None;
+            let rows = answer(&connection, &by_key, ("one", none)).unwrap();
+            assert_eq!(rows, answer(&connection, &scanned, ("one", none)).unwrap(), "{by_key}");
+        }
+        assert!(found >= 22, "{table}: {found}");
+    }
+    run("ROLLBACK");
+}
+
+/// Aim: what a row takes that is looked for by its key is charged before it is taken, and a refusal names a limit that is enough.
+#[test]
+fn a_row_that_is_looked_for_and_does_not_fit_is_refused() {
+    let directory = Directory::new(16 << 20);
+    let connection = directory.database.connect().unwrap();
+    connection.execute("CREATE TABLE t (id bigint PRIMARY KEY, s text)").unwrap();
+    connection.execute("INSERT INTO t VALUES (1, repeat('x', 100000)), (2, 'short')").unwrap();
+    let mut get = connection.prepare("SELECT s FROM t WHERE id = $1").unwrap();
+    let length = |row: cofferdam::Row<'_>| Ok(row.get::<&str>(0)?.len());
+    assert_eq!(get.query_row([1], length).unwrap(), 100_000);
+    let limit = get.budget().used() + (64 << 10);
+    get.budget().set_limit(limit);
+    for _ in 0..3 {
+        let refused = get.query_row([1], length).unwrap_err();
+        let record = refused.out_of_memory().expect("a refusal");
+        assert!(record.used_bytes() <= limit && record.limit_bytes() == limit, "{record:?}");
+        assert_eq!(get.query_row([2], length).unwrap(), 5);
+    }
+    get.budget().set_limit(u64::MAX);
+    assert_eq!(get.query_row([1], length).unwrap(), 100_000);
+    for _ in 0..100 {
+        get.query_row([1], length).unwrap();
+        // A budget that is asked again and again has credit of up to 1 MiB.
+        assert!(get.budget().used() < (1 << 20) + (64 << 10), "{}", get.budget().memory_tree());
+    }
+    drop(get);
+    let mut first = connection.prepare("SELECT s FROM t WHERE id = $1").unwrap();
+    let mut limit = first.budget().used();
+    let enough = loop {
+        first.budget().set_limit(limit);
+        let refused = first.query_row([2], length).unwrap_err();
+        // The values of parameters come first, of which nothing is known.
+        match refused.out_of_memory().expect("a refusal").sufficient_bytes() {
+            Some(enough) => break enough,
+            None => limit += 1 << 10,
+        }
+    };
+    first.budget().set_limit(enough);
+    assert_eq!(first.query_row([2], length).unwrap(), 5);
+    drop(first);
+    let db = directory.database.budget();
+    assert!(db.walk().all(|node| node.name.as_str() != "prepared"), "{}", db.memory_tree());
+}

@@ -94,8 +94,8 @@ impl State {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a pipeline has one of them, in place")]
 pub(crate) enum Source<'a> {
-    Scan(scan::Scan<'a>),
-    StoredScan(stored_scan::StoredScan<'a>),
+    Scan(ArenaBox<'a, scan::Scan<'a>>),
+    StoredScan(ArenaBox<'a, stored_scan::StoredScan<'a>>),
     EngineScan(engine_scan::EngineScan<'a>),
     Values(values::Values<'a>),
     /// One row of no columns.
@@ -104,7 +104,7 @@ pub(crate) enum Source<'a> {
     },
     Groups(ArenaBox<'a, aggregate::AggregateSource<'a>>),
     Sorted(sort::SortedSource<'a>),
-    Window(window::WindowSource<'a>),
+    Window(ArenaBox<'a, window::WindowSource<'a>>),
     Kept(kept::KeptSource<'a>),
     Recursion(kept::RecursionSource<'a>),
     Set(set_operation::SetSource<'a>),
@@ -148,11 +148,11 @@ impl<'a> Source<'a> {
                 TableSource::File(file) => {
                     let (notes_lines, sources) = (opening.notes_lines, opening.sources_count);
                     let (scan, columns) = scan::Scan::open(scan, file, notes_lines, sources, store, arena)?;
-                    (Source::Scan(scan), columns)
+                    (Source::Scan(arena.alloc_box(scan)?), columns)
                 }
                 TableSource::Stored(table) => {
                     let (scan, columns) = stored_scan::StoredScan::open(scan, table, cx, store, arena)?;
-                    (Source::StoredScan(scan), columns)
+                    (Source::StoredScan(arena.alloc_box(scan)?), columns)
                 }
                 TableSource::Engine(source) => {
                     let (scan, columns) = engine_scan::EngineScan::open(scan, source, store, cx, arena)?;
@@ -173,7 +173,7 @@ impl<'a> Source<'a> {
             }
             OperatorKind::Window(plan) => {
                 let (window, columns) = window::WindowSource::open(plan, opening, store, cx)?;
-                (Source::Window(window), columns)
+                (Source::Window(arena.alloc_box(window)?), columns)
             }
             OperatorKind::CteScan { cte } => {
                 let (kept, columns) = kept::KeptSource::open_cte(*cte, opening, store)?;
