@@ -317,7 +317,7 @@ impl<'a> RowEncoder<'a> {
         }
         let total = self.starts[count];
         self.bytes.clear();
-        self.bytes.resize(total, 0)
+        self.bytes.resize_zeroed(total)
     }
 
     fn mark_valid(&mut self, index: usize, vector: &Vector<'_>, rows: Rows<'_>) {

@@ -113,6 +113,22 @@ fn elements_are_dropped_once_even_when_a_closure_panics() {
     assert_eq!(*arena.alloc(3).unwrap(), 3, "the arena goes on");
 }
 
+/// Aim: zeros stand behind what was there, wherever the length goes, also in room that held something else.
+#[test]
+fn bytes_are_filled_with_zeros() {
+    let budget = budget(4 * KIB);
+    let arena = Arena::new(&budget);
+    let mut bytes = Vec::new_in(&arena);
+    bytes.resize_zeroed(0).unwrap();
+    assert_eq!(bytes.capacity(), 0);
+    bytes.extend_from_slice(&[7; 9]).unwrap();
+    bytes.resize_zeroed(2).unwrap();
+    bytes.resize_zeroed(100).unwrap();
+    assert_eq!((&bytes[..2], &bytes[2..]), (&[7, 7][..], &[0; 98][..]));
+    assert!(bytes.resize_zeroed(5000).is_err() && bytes.resize_zeroed(usize::MAX).is_err());
+    assert_eq!((bytes.len(), bytes[1]), (100, 7));
+}
+
 #[test]
 fn the_rest_of_the_vector_works() {
     let budget = budget(64 * KIB);

@@ -227,6 +227,24 @@ impl<'a, T> Vec<'a, T> {
     }
 }
 
+impl Vec<'_, u8> {
+    /// Changes the length to `len`, filling with zeros: what [`Vec::resize`] does for any value and byte by byte, unless a
+    /// compiler that optimizes sees through it.
+    ///
+    /// # Errors
+    /// As [`Vec::resize`].
+    pub fn resize_zeroed(&mut self, len: usize) -> Result<(), AllocError> {
+        if let Some(more) = len.checked_sub(self.len) {
+            self.reserve(more)?;
+            // SAFETY: there is room for so many bytes behind the length; the place of a vector without room is dangling,
+            // and then nothing is written.
+            unsafe { ptr::write_bytes(self.place.as_ptr().add(self.len), 0, more) };
+        }
+        self.len = len;
+        Ok(())
+    }
+}
+
 /// What doubling gives, at least so much that the first growths of small elements are not all in vain.
 #[inline]
 fn grown_capacity<T>(capacity: usize) -> usize {

@@ -151,7 +151,7 @@ impl Reader {
             if wanted > WINDOW_BYTES_MAX {
                 return Err(ReadProblem::TooLong);
             }
-            window.resize(wanted, 0)?;
+            window.resize_zeroed(wanted)?;
         }
         Ok(())
     }

@@ -253,7 +253,7 @@ impl<'a> RowReader<'a> {
                 }
                 if self.scratch.len() == written {
                     let size = (self.scratch.len() * 2).max(256);
-                    self.scratch.resize(size, 0)?;
+                    self.scratch.resize_zeroed(size)?;
                 }
                 let (result, read, output) =
                     self.quoted.read_field(&live[at..], &mut self.scratch[written..]);
@@ -359,7 +359,7 @@ impl<'a> RowReader<'a> {
     fn put_byte(&mut self, written: &mut usize, byte: u8) -> Result<(), AllocError> {
         if self.scratch.len() == *written {
             let size = (self.scratch.len() * 2).max(256);
-            self.scratch.resize(size, 0)?;
+            self.scratch.resize_zeroed(size)?;
         }
         self.scratch[*written] = byte;
         *written += 1;

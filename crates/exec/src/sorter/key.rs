@@ -231,7 +231,7 @@ impl<'a> KeyEncoder<'a> {
         }
         // The last element counted a key that is not there.
         self.bytes.clear();
-        self.bytes.resize(self.starts[count], 0)?;
+        self.bytes.resize_zeroed(self.starts[count])?;
         self.ends.clear();
         self.ends.extend_from_slice(&self.starts[..count])
     }
