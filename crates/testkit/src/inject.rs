@@ -106,6 +106,15 @@ impl Injection {
         Injection::default()
     }
 
+    /// Tries so many as [`Injection::bounds`] says, or those of [`Injection::new`] with `EVERY_CHARGE=1` in the environment: for work whose
+    /// every charge takes too long for every day.
+    pub fn sampled(every_max: u64, strata_count: u64) -> Injection {
+        match std::env::var_os("EVERY_CHARGE") {
+            Some(_) => Injection::new(),
+            None => Injection::new().bounds(every_max, strata_count),
+        }
+    }
+
     /// Tries every n up to `every_max`, and `strata_count` beyond.
     pub fn bounds(mut self, every_max: u64, strata_count: u64) -> Injection {
         (self.every_max, self.strata_count) = (every_max, strata_count);
