@@ -337,7 +337,8 @@ impl crate::Observer for Logging {
 fn an_observer_may_use_the_arena_that_grows() {
     let rounds = if cfg!(miri) { &[1, 3][..] } else { &[1, 2, 3, 8] };
     for first_bytes in rounds.iter().map(|kib| kib * KIB) {
-        let root = Budget::root("process", 64 * KIB as u64).unwrap();
+        let limit = if cfg!(miri) { 24 * KIB } else { 64 * KIB };
+        let root = Budget::root("process", limit as u64).unwrap();
         root.set_observer(Some(std::sync::Arc::new(Logging)));
         let budget = root.child("log", u64::MAX).unwrap();
         let part = Arena::new(&root.child("part", u64::MAX).unwrap());

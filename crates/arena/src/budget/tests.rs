@@ -185,7 +185,7 @@ fn what_is_kept_makes_way_before_anything_is_refused() {
 /// that keeps their chunks; its figures, how often it asked its parent, and limits on the way.
 #[test]
 fn chunks_of_children_change_to_the_next_child() {
-    for root in roots(MIB * 4) {
+    for root in roots(if cfg!(miri) { 2 * MIB } else { 4 * MIB }) {
         let db = root.child_with("db", BudgetOptions::unlimited().keeps_chunks_of_children()).unwrap();
         let trips_count = || db.node().cold.refills_count.get();
         let run = |limit_bytes: u64| {
@@ -211,7 +211,7 @@ fn chunks_of_children_change_to_the_next_child() {
         assert_eq!((run(taken), db.used()), (Ok(taken), 0));
         db.inject_refusal(2);
         assert!(run(u64::MAX).is_err(), "what is taken so is counted as charges are");
-        let large: Vec<_> = (0..80)
+        let large: Vec<_> = (0..if cfg!(miri) { 36 } else { 80 })
             .map(|_| crate::Arena::with_capacity(&db.child("s", u64::MAX).unwrap(), 800).unwrap())
             .collect();
         drop(large);

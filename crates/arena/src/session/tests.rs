@@ -19,8 +19,10 @@ fn compile(session: &Session<'_>, stage_bytes: [usize; 4]) -> Result<StageReport
         } else {
             session.code()
         };
-        for _ in 0..bytes.div_ceil(100) {
-            arena.alloc_zeroed_slice::<u8>(100).map_err(|error| session.explain(error))?;
+        // An interpreter needs long for each.
+        let each = if cfg!(miri) { 500 } else { 100 };
+        for _ in 0..bytes.div_ceil(each) {
+            arena.alloc_zeroed_slice::<u8>(each).map_err(|error| session.explain(error))?;
         }
         last = Some(session.finish_stage(0)?);
     }
