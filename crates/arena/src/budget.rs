@@ -16,7 +16,7 @@
 //!
 //! What a charge costs: one compare-and-swap while the node has credit; otherwise a walk up the path under the tree's
 //! lock, which fetches more at a time for a node that keeps coming. What a node costs: 256 bytes, in pages of 4 KiB
-//! that the root is charged for.
+//! that the root is charged for; those that no node stands in go back before the root refuses anything.
 //!
 //! Small chunks that come back may be kept for the next taker below the same budget, charged to it
 //! ([`BudgetOptions::keeps_chunks`], [`BudgetOptions::keeps_chunks_of_children`]; decision 0022).
@@ -149,7 +149,7 @@ impl Budget {
     ///
     /// Chunks that are given back stay warm, charged to the node `warm` below the root, until others need the room.
     /// The root pays for the reservoir's tables: about 16 KiB with the first chunk, then 8 KiB for each 8 MiB of
-    /// addresses in use.
+    /// addresses in use, and 4 KiB for each 512 KiB that have chunks below 64 KiB. They go back when what they tell of does.
     ///
     /// # Errors
     /// The limit is below 4 KiB, or the global allocator has no memory for the tree.

@@ -109,7 +109,7 @@ impl BudgetAlloc {
     }
 
     /// How often such allocators have taken something from the global allocator, in the whole process: pieces, 64 bytes for each
-    /// allocator that was made, and what [`BudgetAlloc::count_taken`] was told of.
+    /// allocator that was made, and what [`BudgetAlloc::charge`] and [`BudgetAlloc::count_taken`] were told of.
     pub fn taken_count() -> u64 {
         TAKEN_COUNT.load(Ordering::Relaxed)
     }
@@ -121,11 +121,16 @@ impl BudgetAlloc {
     }
 
     /// Charges for something of so many bytes that is not a piece of this allocator, such as a boxed handle. It is released by
-    /// [`BudgetAlloc::release`], or when the allocator and all its clones are gone.
+    /// [`BudgetAlloc::release`], or when the allocator and all its clones are gone. It counts in [`BudgetAlloc::taken_count`].
     ///
     /// # Errors
     /// The budget refuses.
     pub fn charge(&self, bytes: usize) -> Result<(), crate::AllocError> {
+        BudgetAlloc::count_taken();
+        self.charge_quietly(bytes)
+    }
+
+    fn charge_quietly(&self, bytes: usize) -> Result<(), crate::AllocError> {
         let bytes = bytes as u64 + PIECE_OVERHEAD_BYTES;
         let mut held = self.account.bytes.lock();
         let mut surplus = 0;
@@ -196,10 +201,13 @@ impl fmt::Debug for BudgetAlloc {
 // allocator, since it has no state but the budget that counts.
 unsafe impl Allocator for BudgetAlloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.charge(layout.size())?;
+        self.charge_quietly(layout.size())?;
         let bytes = layout.size() as u64;
         let now = PIECES_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        PIECES_BYTES_PEAK.fetch_max(now, Ordering::Relaxed);
+        // Mostly it is no new peak, and then nobody writes what all threads read.
+        if now > PIECES_BYTES_PEAK.load(Ordering::Relaxed) {
+            PIECES_BYTES_PEAK.fetch_max(now, Ordering::Relaxed);
+        }
         TAKEN_COUNT.fetch_add(1, Ordering::Relaxed);
         Global.allocate(layout).inspect_err(|_| self.give_back(layout))
     }

@@ -40,7 +40,8 @@ pub(crate) struct ChunkHeader {
     pub(crate) used_before: usize,
     /// The same for bytes that those chunks could not use.
     pub(crate) wasted_before: usize,
-    /// In the first chunk of an arena's chain: how many chunks the chain has.
+    /// In the first chunk of an arena's chain: how many chunks the chain has. In a page of a tree of budgets: how many of its blocks are in
+    /// use.
     pub(crate) chunks_count: usize,
     /// How far the data begins from the block that the global allocator gave; 0 from a reservoir.
     pub(crate) bytes_before: usize,

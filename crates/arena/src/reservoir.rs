@@ -73,8 +73,10 @@ pub(crate) trait Account {
     fn charge_warm(&self, bytes: usize) -> bool;
     /// Releases `bytes` of warm memory.
     fn release_warm(&self, bytes: usize);
-    /// Charges `bytes` of tables, which are held as long as the reservoir lives; false when there is no room.
+    /// Charges `bytes` of tables; false when there is no room.
     fn charge_tables(&self, bytes: usize) -> bool;
+    /// Releases `bytes` of tables.
+    fn release_tables(&self, bytes: usize);
 }
 
 /// Why a chunk was not given.

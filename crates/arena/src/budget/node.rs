@@ -74,13 +74,22 @@ pub(crate) struct Cold {
     pub(crate) first_child: Cell<*const Node>,
     pub(crate) next_sibling: Cell<*const Node>,
     pub(crate) previous_sibling: Cell<*const Node>,
+    /// The page of the tree that the node stands in.
+    pub(crate) page: Cell<*mut ChunkHeader>,
     /// Where refusals of this node and the nodes below are recorded; null: ask the parent.
-    pub(crate) slot: Cell<*mut OutOfMemory>,
+    pub(crate) slot: Cell<*mut Slot>,
     pub(crate) slot_is_filled: Cell<bool>,
     pub(crate) name: InlineText<31>,
     /// Chunks that nodes below gave back, by [`kept_list`], linked by `next`.
     pub(crate) kept: [Cell<*mut ChunkHeader>; KEPT_LISTS],
     pub(crate) reclaimer: RefCell<Option<Arc<dyn Reclaim>>>,
+}
+
+/// Where the refusals of a node are recorded.
+pub(crate) struct Slot {
+    pub(crate) record: OutOfMemory,
+    /// The page of the tree that it stands in.
+    pub(crate) page: *mut ChunkHeader,
 }
 
 /// Sizes of chunks that are kept for the nodes below: 1, 2 and 4 KiB.
@@ -134,6 +143,7 @@ impl Node {
                 first_child: Cell::new(ptr::null()),
                 next_sibling: Cell::new(ptr::null()),
                 previous_sibling: Cell::new(ptr::null()),
+                page: Cell::new(ptr::null_mut()),
                 slot: Cell::new(ptr::null_mut()),
                 slot_is_filled: Cell::new(false),
                 name: InlineText::new(name),

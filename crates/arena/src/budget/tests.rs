@@ -53,6 +53,33 @@ fn many_budgets_are_paid_by_the_page() {
     assert_eq!(small.used(), 8 * KIB);
 }
 
+/// Aim: pages that no node stands in go back before the root refuses anything, and no others. Method: budgets with a record of refusals and
+/// without, of which some in the middle stay; then all that there is is charged.
+#[test]
+fn pages_without_nodes_are_given_back() {
+    let root = root(MIB);
+    let first = root.child("first", u64::MAX).unwrap();
+    let least = root.used();
+    for kept_index in [0, 20, 99] {
+        let options = BudgetOptions::unlimited();
+        let make = |index: u64| if index.is_multiple_of(3) { options.keeps_refusals() } else { options };
+        let mut many: Vec<Budget> =
+            (0..100).map(|index| root.child_with("many", make(index)).unwrap()).collect();
+        assert!(root.used() >= least + 24 * KIB);
+        let kept = many.swap_remove(kept_index);
+        drop(many);
+        assert!(first.charge(root.limit()).is_err(), "all pages that are empty are given up");
+        assert!((least..=least + 8 * KIB).contains(&root.used()), "{}", root.used());
+        assert_eq!(kept.name(), "many");
+        drop(kept);
+        first.charge(root.limit() - least).expect("no page is needed any more");
+        assert_eq!(root.used(), root.limit());
+        first.release(first.used());
+        assert_eq!(root.used(), least);
+    }
+    assert_eq!(root.walk().count(), 2);
+}
+
 #[test]
 fn every_limit_of_the_path_holds() {
     let root = root(MIB);
@@ -272,6 +299,9 @@ fn what_is_kept_is_nobodys_loss_under_contention() {
             }
         });
         keeper.give_up_kept();
+        // Credit that a budget keeps for its next charges is swept back.
+        db.charge(64 * KIB).expect("nobody holds anything");
+        db.release(64 * KIB);
         assert_eq!((keeper.used(), db.used()), (0, 0));
     }
 }

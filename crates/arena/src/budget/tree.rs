@@ -22,9 +22,10 @@
 //! charge is tried again under totals that are exact; the seals are broken. Only then, and outside the lock,
 //! reclaimers are asked, and only when those have nothing left is the refusal final.
 
-use super::node::{Node, kept_list};
+use super::node::{Node, Slot, kept_list};
 use super::walk::revive;
 use super::word::{Word, bytes_of};
+use crate::budget_alloc::BudgetAlloc;
 use crate::chunk::{self, CHUNK_BYTES_MIN, ChunkHeader, HEADER_BYTES, Source};
 use crate::error::{AllocError, Holder, OutOfMemory, Reason};
 use crate::pressure::{Observer, Pressure, PressureEvent};
@@ -84,17 +85,26 @@ pub(crate) struct Tree {
 /// What the lock guards beside the cold parts of the nodes.
 pub(crate) struct State {
     observer: Option<Arc<dyn Observer>>,
+    /// The page that blocks are cut from, and behind it those that were cut before; the last one has the tree itself.
     pages: *mut ChunkHeader,
     cursor: *mut u8,
-    nodes_free: *mut u8,
-    slots_free: *mut u8,
+    nodes_free: *mut FreeBlock,
+    slots_free: *mut FreeBlock,
     pub(crate) nodes_count: u32,
+    /// Pages without a block in use.
+    empty_pages_count: u32,
+}
+
+/// What stands in a block that nobody uses.
+struct FreeBlock {
+    next: *mut FreeBlock,
+    page: *mut ChunkHeader,
 }
 
 /// The node whose limit stands in the way.
 pub(super) struct Blocked(*const Node);
 
-const SLOT_BYTES: usize = size_of::<OutOfMemory>().next_multiple_of(128);
+const SLOT_BYTES: usize = size_of::<Slot>().next_multiple_of(128);
 
 impl Tree {
     /// Makes a tree with a root of `limit` units; the root has one handle.
@@ -115,7 +125,9 @@ impl Tree {
                 nodes_free: ptr::null_mut(),
                 slots_free: ptr::null_mut(),
                 nodes_count: 0,
+                empty_pages_count: 1,
             };
+            (*page.as_ptr()).chunks_count = 0;
             tree_at.write(Tree {
                 lock: Mutex::new(state),
                 reclaiming: Turn::new(),
@@ -126,15 +138,14 @@ impl Tree {
                 untold: AtomicBool::new(false),
             });
             let mut state = (*tree_at).lock.lock();
-            let root =
-                (*tree_at).take_block(&mut state, BlockKind::Node).expect("a page has room for the root");
-            let slot =
-                (*tree_at).take_block(&mut state, BlockKind::Slot).expect("a page has room for a slot");
+            let (root, _) = state.take_block(BlockKind::Node).expect("a page has room for the root");
+            let (slot, _) = state.take_block(BlockKind::Slot).expect("a page has room for a slot");
             drop(state);
-            let root = root.cast::<Node>();
+            let (root, slot) = (root.cast::<Node>(), slot.cast::<Slot>());
             root.write(Node::new(tree_at, ptr::null(), name, limit, 0));
-            slot.cast::<OutOfMemory>().write(OutOfMemory::NONE);
-            (*root).cold.slot.set(slot.cast());
+            slot.write(Slot { record: OutOfMemory::NONE, page: page.as_ptr() });
+            (*root).cold.page.set(page.as_ptr());
+            (*root).cold.slot.set(slot);
             (*root).word.store(Word::new(PAGE_UNITS, 0).0, Ordering::Release);
             (*root).note_peak(PAGE_UNITS);
             (*tree_at).root = root;
@@ -172,23 +183,6 @@ impl Tree {
     // ---------------------------------------------------------------------------------------------------------
     // Memory of the tree itself
 
-    /// Cuts a block from the current page, or reuses a freed one; takes a page, charged to the root, where needed.
-    fn take_block(&self, state: &mut State, kind: BlockKind) -> Option<*mut u8> {
-        let free = *kind.free_list(state);
-        if !free.is_null() {
-            // SAFETY: a freed block holds the address of the next free one in its first bytes.
-            *kind.free_list(state) = unsafe { free.cast::<*mut u8>().read() };
-            return Some(free);
-        }
-        let end = state.pages.addr();
-        if state.cursor.addr() + kind.bytes() > end {
-            return None;
-        }
-        let block = state.cursor;
-        state.cursor = state.cursor.wrapping_add(kind.bytes());
-        Some(block)
-    }
-
     /// Adds a page of blocks, charged to the root. Takes the lock only to link the page: a source may have to charge
     /// this very tree while it takes.
     fn add_page(&self) -> Result<(), AllocError> {
@@ -199,20 +193,41 @@ impl Tree {
             self.record(root, u64::from(PAGE_UNITS), root, Reason::System);
             return Err(AllocError);
         };
+        BudgetAlloc::count_taken();
         let mut state = self.lock();
         // SAFETY: the page is fresh and ours; its header links it to the others.
         unsafe {
             (*page.as_ptr()).next = state.pages;
+            (*page.as_ptr()).chunks_count = 0;
+            state.empty_pages_count += 1;
             state.pages = page.as_ptr();
             state.cursor = align_up((*page.as_ptr()).base, 128);
         }
         Ok(())
     }
 
-    fn free_block(state: &mut State, kind: BlockKind, block: *mut u8) {
-        // SAFETY: the block was taken by `take_block`, nobody uses it any more, and it holds at least a pointer.
-        unsafe { block.cast::<*mut u8>().write(*kind.free_list(state)) };
-        *kind.free_list(state) = block;
+    /// Gives back the pages that no node stands in, and what the root was charged for them; returns their bytes. They are kept for nodes
+    /// to come until the root is asked for memory.
+    fn give_up_pages(&self) -> u64 {
+        let (mut gone, count) = {
+            let mut state = self.lock();
+            let count = state.empty_pages_count;
+            if count == 0 {
+                return 0;
+            }
+            state.forget_empty_blocks();
+            (state.unlink_empty_pages(), count)
+        };
+        while let Some(page) = NonNull::new(gone) {
+            // SAFETY: the page is ours alone now: none of its blocks is in use or in a list.
+            unsafe {
+                gone = page.as_ref().next;
+                chunk::give_back_global(page, page);
+            }
+        }
+        let units = count * PAGE_UNITS;
+        self.release_slow(self.root(), units);
+        bytes_of(units)
     }
 
     // ---------------------------------------------------------------------------------------------------------
@@ -274,14 +289,16 @@ impl Tree {
         limit: u32,
         keeps_refusals: bool,
     ) -> Option<NonNull<Node>> {
-        let block = self.take_block(state, BlockKind::Node)?;
-        let mut slot: *mut OutOfMemory = ptr::null_mut();
+        let (block, page) = state.take_block(BlockKind::Node)?;
+        let mut slot: *mut Slot = ptr::null_mut();
         if keeps_refusals {
-            let Some(block_of_slot) = self.take_block(state, BlockKind::Slot) else {
-                Tree::free_block(state, BlockKind::Node, block);
+            let Some((block_of_slot, page_of_slot)) = state.take_block(BlockKind::Slot) else {
+                state.free_block(BlockKind::Node, block, page);
                 return None;
             };
             slot = block_of_slot.cast();
+            // SAFETY: the block is fresh, aligned and large enough.
+            unsafe { slot.write(Slot { record: OutOfMemory::NONE, page: page_of_slot }) };
         }
         let block_of_parent = parent.as_ptr();
         // SAFETY: live by the caller's promise.
@@ -290,14 +307,12 @@ impl Tree {
         let node = Node::new(self, block_of_parent, name, limit, depth);
         node.level.store(parent.level.load(Ordering::Relaxed), Ordering::Relaxed);
         node.cold.slot.set(slot);
+        node.cold.page.set(page);
         let first = parent.cold.first_child.get();
         node.cold.next_sibling.set(first);
         let block = block.cast::<Node>();
-        // SAFETY: the blocks are fresh, aligned and large enough; `first` is a live child of a live parent (I5).
+        // SAFETY: the block is fresh, aligned and large enough; `first` is a live child of a live parent (I5).
         unsafe {
-            if !slot.is_null() {
-                slot.write(OutOfMemory::NONE);
-            }
             block.write(node);
             if let Some(first) = first.as_ref() {
                 first.cold.previous_sibling.set(block);
@@ -366,9 +381,10 @@ impl Tree {
             self.pass_surplus_up(&*this.parent);
             self.settle_path(&*this.parent);
         }
-        let slot = this.cold.slot.get();
-        if !slot.is_null() {
-            Tree::free_block(&mut state, BlockKind::Slot, slot.cast());
+        let (slot, page) = (this.cold.slot.get(), this.cold.page.get());
+        // SAFETY: a node's slot lives as long as the node.
+        if let Some(page) = unsafe { slot.as_ref() }.map(|slot| slot.page) {
+            state.free_block(BlockKind::Slot, slot.cast(), page);
         }
         // SAFETY: unlinked and without handles: nobody reads the node any more. The reclaimer's `Arc` is taken out so
         // that foreign code (its drop) runs outside the lock.
@@ -377,7 +393,7 @@ impl Tree {
             node.as_ptr().drop_in_place();
             reclaimer
         };
-        Tree::free_block(&mut state, BlockKind::Node, node.as_ptr().cast());
+        state.free_block(BlockKind::Node, node.as_ptr().cast(), page);
         state.nodes_count -= 1;
         drop(state);
         drop(reclaimer);
@@ -961,7 +977,8 @@ impl Tree {
         let bytes = (u64::from(units) - free) * super::word::UNIT;
         let mut freed_bytes = self.give_up_kept_below(blocked, bytes);
         if ptr::eq(blocked, self.root) {
-            freed_bytes += self.trim_warm(bytes);
+            freed_bytes += self.give_up_pages();
+            freed_bytes += self.trim_warm(bytes.saturating_sub(freed_bytes));
         }
         for index in 0.. {
             if freed_bytes >= bytes {
@@ -1068,7 +1085,7 @@ impl Tree {
         record.needed_bytes = used.saturating_add(asked).saturating_add(reserve);
         record.holders = largest_holders(blocked);
         // SAFETY: a slot lives as long as its node, which is the asker or above it; the lock is held (I3).
-        unsafe { slot_owner.cold.slot.get().write(record) };
+        unsafe { (*slot_owner.cold.slot.get()).record = record };
         slot_owner.cold.slot_is_filled.set(true);
     }
 
@@ -1076,7 +1093,7 @@ impl Tree {
         let _state = self.lock();
         let owner = nearest_slot(node);
         // SAFETY: as in `record`.
-        owner.cold.slot_is_filled.get().then(|| unsafe { owner.cold.slot.get().read() })
+        owner.cold.slot_is_filled.get().then(|| unsafe { (*owner.cold.slot.get()).record })
     }
 
     pub(crate) fn clear_refusal(&self, node: &Node) {
@@ -1194,11 +1211,93 @@ impl BlockKind {
         }
     }
 
-    fn free_list(self, state: &mut State) -> &mut *mut u8 {
+    fn free_list(self, state: &mut State) -> &mut *mut FreeBlock {
         match self {
             BlockKind::Node => &mut state.nodes_free,
             BlockKind::Slot => &mut state.slots_free,
         }
+    }
+}
+
+impl State {
+    /// Reuses a block that was freed, or cuts one from the current page; gives its page too. `None` where there is no room.
+    fn take_block(&mut self, kind: BlockKind) -> Option<(*mut u8, *mut ChunkHeader)> {
+        let free = *kind.free_list(self);
+        // SAFETY: what is in a list is a free block, which nobody else uses.
+        let (block, page) = match unsafe { free.as_ref() } {
+            Some(&FreeBlock { next, page }) => {
+                *kind.free_list(self) = next;
+                (free.cast(), page)
+            }
+            None if self.cursor.addr() + kind.bytes() > self.pages.addr() => return None,
+            None => {
+                let block = self.cursor;
+                self.cursor = self.cursor.wrapping_add(kind.bytes());
+                (block, self.pages)
+            }
+        };
+        // SAFETY: the page of a block is live, and the lock of this state guards its header.
+        unsafe {
+            self.empty_pages_count -= u32::from((*page).chunks_count == 0);
+            (*page).chunks_count += 1;
+        }
+        Some((block, page))
+    }
+
+    /// Puts a block that [`State::take_block`] gave, and that nobody uses any more, into its list.
+    fn free_block(&mut self, kind: BlockKind, block: *mut u8, page: *mut ChunkHeader) {
+        let list = kind.free_list(self);
+        let free = block.cast::<FreeBlock>();
+        // SAFETY: the block is free, aligned and large enough; its page is live, and the lock of this state guards its header.
+        unsafe {
+            free.write(FreeBlock { next: *list, page });
+            *list = free;
+            (*page).chunks_count -= 1;
+            self.empty_pages_count += u32::from((*page).chunks_count == 0);
+        }
+    }
+
+    /// Takes the blocks of pages without a block in use out of the lists.
+    fn forget_empty_blocks(&mut self) {
+        for kind in [BlockKind::Node, BlockKind::Slot] {
+            let mut place: *mut *mut FreeBlock = kind.free_list(self);
+            // SAFETY: `place` is a list's begin or the link of a free block in it; pages of free blocks are live.
+            unsafe {
+                while let Some(free) = (*place).as_mut() {
+                    if (*free.page).chunks_count == 0 {
+                        *place = free.next;
+                    } else {
+                        place = &raw mut free.next;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the pages without a block in use out of the chain, and gives them as one of their own.
+    fn unlink_empty_pages(&mut self) -> *mut ChunkHeader {
+        let mut gone: *mut ChunkHeader = ptr::null_mut();
+        let current = self.pages;
+        let mut place: *mut *mut ChunkHeader = &raw mut self.pages;
+        // SAFETY: `place` is the chain's begin or the link of a page in it; pages in the chain are live.
+        unsafe {
+            while let Some(page) = (*place).as_mut() {
+                if page.chunks_count == 0 {
+                    let empty = *place;
+                    *place = page.next;
+                    page.next = gone;
+                    gone = empty;
+                } else {
+                    place = &raw mut page.next;
+                }
+            }
+        }
+        if self.pages != current {
+            // What is the first page now was cut to its end.
+            self.cursor = self.pages.cast();
+        }
+        self.empty_pages_count = 0;
+        gone
     }
 }
 

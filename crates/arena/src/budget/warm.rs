@@ -227,6 +227,14 @@ mod account {
         fn charge_tables(&self, bytes: usize) -> bool {
             self.charge_quietly(self.root(), bytes)
         }
+
+        fn release_tables(&self, bytes: usize) {
+            let units = units_of(bytes as u64).expect("what is released was charged");
+            let _state = self.lock();
+            self.take_back_locked(self.root(), units);
+            self.pass_surplus_up(self.root());
+            self.settle_path(self.root());
+        }
     }
 }
 

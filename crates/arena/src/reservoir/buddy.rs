@@ -96,6 +96,16 @@ impl Buddy {
         run
     }
 
+    /// How many entries of a region may have been written, and how many of them need to stay.
+    pub(super) fn written(&self, region_index: usize) -> (u32, u32) {
+        (self.highest[region_index], self.frontiers[region_index])
+    }
+
+    /// Notes that the entries of a region from its frontier on are zeroes again.
+    pub(super) fn forget_written(&mut self, region_index: usize) {
+        self.highest[region_index] = self.frontiers[region_index];
+    }
+
     /// Takes back a run, whose pages are no longer committed, and joins it with its cold buddies.
     pub(super) fn free(&mut self, entries: &mut Entries, run: Granule, order: u32) {
         let (region_index, mut local, mut order) = (run.region_index(), run.local(), order);

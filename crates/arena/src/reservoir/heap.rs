@@ -126,6 +126,12 @@ impl Context<'_> {
         add(&self.counters.tables, bytes);
         Ok(())
     }
+
+    fn release_tables(&self, bytes: usize) {
+        add(&self.counters.tables, bytes.wrapping_neg());
+        self.account.release_tables(bytes);
+        add(&self.counters.releases, 1);
+    }
 }
 
 /// A chunk's place: its granule and the distance from its start in bytes.
@@ -331,7 +337,7 @@ impl Heap {
     fn add_slot_granule(&mut self, cx: &Context<'_>, class: SlotClass) -> Result<Granule, Shortage> {
         let page_bytes = cx.space.page_bytes();
         let granule = self.addresses(cx, 0)?;
-        let mark = layout::unit_stamps_page(granule, page_bytes);
+        let (mark, _) = layout::unit_stamps_page(granule, page_bytes);
         if !self.entries[mark].unit_stamps_charged {
             if let Err(shortage) = cx.charge_tables(page_bytes) {
                 self.buddy.free(&mut self.entries, granule, 0);
@@ -494,11 +500,24 @@ impl Heap {
         if whole {
             cx.space.clear_owner(granule, 0, GRANULE_BYTES);
             self.entries[granule].granules = 1;
+            self.trim_unit_stamps(cx, granule);
             self.cool(cx, granule);
         }
         let bytes = gone.count_ones() as usize * class.bytes();
         cx.release_warm(bytes);
         Some(bytes)
+    }
+
+    /// Gives back the page with the unit stamps of a granule that is not cut into slots any more, if it was the last one there.
+    fn trim_unit_stamps(&mut self, cx: &Context<'_>, granule: Granule) {
+        let page_bytes = cx.space.page_bytes();
+        let (mark, count) = layout::unit_stamps_page(granule, page_bytes);
+        let count = count.min(cx.space.granules(mark) - mark.local());
+        let is_used = (0..count).any(|index| self.entries[mark.offset(index)].state == State::Slots);
+        if !is_used && self.entries[mark].unit_stamps_charged && cx.space.decommit_unit_stamps(mark) {
+            self.entries[mark].unit_stamps_charged = false;
+            cx.release_tables(page_bytes);
+        }
     }
 
     /// Makes the addresses of a run without pages available again. They are lost if the system would still put huge
@@ -508,7 +527,36 @@ impl Heap {
         self.entries[run].state = State::Live;
         if cx.space.forbid_huge(run, 1 << order) {
             self.buddy.free(&mut self.entries, run, order);
+            self.trim_tables(cx, run.region_index());
         }
+    }
+
+    /// Gives back the tables of a region behind its frontier.
+    fn trim_tables(&mut self, cx: &Context<'_>, region_index: usize) {
+        let (written, needed) = self.buddy.written(region_index);
+        let page_bytes = cx.space.page_bytes();
+        let bytes_of = |granules| RegionLayout::tables_bytes(granules, page_bytes);
+        let bytes = bytes_of(written) - bytes_of(needed);
+        if bytes == 0 || self.has_stamps_behind(cx, region_index, needed, written) {
+            return;
+        }
+        // SAFETY: 1: behind the frontier entries are in no list (buddy.rs B2), and say what zeroes say but for marks, of which there are
+        // none, as was just looked at. 2: these granules are cold.
+        if unsafe { cx.space.decommit_tables(region_index, needed, written) } {
+            self.buddy.forget_written(region_index);
+            cx.release_tables(bytes);
+        }
+    }
+
+    /// Whether pages of unit stamps are still charged that the entries `from..to` of a region tell of: the system did not take them back.
+    fn has_stamps_behind(&self, cx: &Context<'_>, region_index: usize, from: u32, to: u32) -> bool {
+        let is_mark = |local: &u32| {
+            layout::unit_stamps_page(Granule::new(region_index, *local), cx.space.page_bytes()).0.local()
+                == *local
+        };
+        (from..to)
+            .filter(is_mark)
+            .any(|local| self.entries[Granule::new(region_index, local)].unit_stamps_charged)
     }
 }
 

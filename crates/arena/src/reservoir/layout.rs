@@ -197,16 +197,28 @@ impl RegionLayout {
             + round_up(frontier as usize * STAMP_BYTES, page_bytes)
     }
 
+    /// The pages of entries, and those of stamps, that `from` granules touch and `to` granules do not: where each begins in the mapping, and
+    /// its bytes.
+    pub(super) fn tables_between(&self, to: u32, from: u32, page_bytes: usize) -> [(usize, usize); 2] {
+        let pages = |table_at: usize, bytes: usize| {
+            let [end, begin] = [from, to].map(|granules| round_up(granules as usize * bytes, page_bytes));
+            (table_at + begin, end - begin)
+        };
+        [pages(0, ENTRY_BYTES), pages(self.stamps_at, STAMP_BYTES)]
+    }
+
     fn tables_end(granules: u32, page_bytes: usize) -> usize {
         let unit_stamps = round_up(granules as usize * UNIT_STAMPS_BYTES, page_bytes);
         RegionLayout::tables_bytes(granules, page_bytes) + unit_stamps
     }
 }
 
-/// The granule whose entry remembers whether the page with `granule`'s unit stamps has been paid for.
-pub(super) fn unit_stamps_page(granule: Granule, page_bytes: usize) -> Granule {
+/// The granule whose entry remembers whether the page with `granule`'s unit stamps has been paid for, and how many granules
+/// share that page with it, itself included.
+pub(super) fn unit_stamps_page(granule: Granule, page_bytes: usize) -> (Granule, u32) {
     let granules_per_page = (page_bytes / UNIT_STAMPS_BYTES).max(1) as u32;
-    Granule::new(granule.region_index(), granule.local() / granules_per_page * granules_per_page)
+    let first = granule.local() / granules_per_page * granules_per_page;
+    (Granule::new(granule.region_index(), first), granules_per_page)
 }
 
 // Numbers only: the interpreter has nothing to find here.
@@ -325,10 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn the_pages_between_two_frontiers_are_those_that_one_touches_more() {
+        for page_bytes in PAGES {
+            let layout = RegionLayout::at(0, 3000, page_bytes, GRANULE_BYTES);
+            for (to, from) in (0..3000).step_by(97).flat_map(|to| [(to, to), (to, to + 1), (to, 2999)]) {
+                let [entries, stamps] = layout.tables_between(to, from, page_bytes);
+                let bytes =
+                    RegionLayout::tables_bytes(from, page_bytes) - RegionLayout::tables_bytes(to, page_bytes);
+                assert_eq!(entries.1 + stamps.1, bytes);
+                assert!(entries.0 >= to as usize * ENTRY_BYTES && entries.0 + entries.1 <= layout.stamps_at);
+                assert!(stamps.0 >= layout.stamps_at + to as usize * STAMP_BYTES);
+                assert!(stamps.0 + stamps.1 <= layout.unit_stamps_at);
+            }
+        }
+    }
+
+    #[test]
     fn granules_of_one_page_of_unit_stamps_share_their_mark() {
         for page_bytes in PAGES {
             for local in 0..400 {
-                let mark = unit_stamps_page(Granule::new(3, local), page_bytes).local();
+                let (mark, count) = unit_stamps_page(Granule::new(3, local), page_bytes);
+                let mark = mark.local();
+                assert!((mark..mark + count).contains(&local));
                 let page = |local: u32| local as usize * UNIT_STAMPS_BYTES / page_bytes;
                 assert!(mark <= local && page(mark) == page(local));
                 assert!(mark == 0 || page(mark - 1) != page(mark));

@@ -9,7 +9,7 @@
 
 use super::layout::{
     GRANULE_BYTES, Granule, HUGE_BYTES, HUGE_GRANULES, REGION_GRANULES_MAX, REGIONS_MAX, RegionLayout,
-    UNIT_BYTES,
+    UNIT_BYTES, UNIT_STAMPS_BYTES,
 };
 use super::system::{self, Mapping};
 use super::table::Entry;
@@ -88,6 +88,13 @@ impl Region {
         unsafe {
             self.mapping.start().add(self.layout.unit_stamps_at).cast::<AtomicU64>().add(unit_index).as_ref()
         }
+    }
+
+    /// Gives pages of stamps back that are all zero: whoever reads them meanwhile reads zero. The interpreter, which would have them
+    /// written beside these readers, has no pages.
+    fn decommit_stamps(&self, start: usize, bytes: usize) -> bool {
+        // SAFETY: the stamps are zeroes, as the pages that take their place are.
+        cfg!(miri) || unsafe { self.mapping.decommit(start, bytes) }
     }
 
     fn owner_at(&self, offset: usize) -> Option<u64> {
@@ -171,6 +178,11 @@ impl Space {
         }
     }
 
+    /// How many granules the region of `granule` has.
+    pub(super) fn granules(&self, granule: Granule) -> u32 {
+        self.region(granule).layout.granules
+    }
+
     /// The address `offset` bytes behind the start of `granule`.
     pub(super) fn pointer(&self, granule: Granule, offset: usize) -> NonNull<u8> {
         self.region(granule).pointer(granule.local(), offset)
@@ -220,6 +232,29 @@ impl Space {
         );
         // SAFETY: 1: by our own condition; the assert keeps the range off the tables and inside the mapping.
         unsafe { region.mapping.decommit(start, bytes) }
+    }
+
+    /// Gives back the page with the unit stamps of `first` and those behind it, none of which is cut into slots; false when the
+    /// system refuses. The stamps are zeroes before and after.
+    pub(super) fn decommit_unit_stamps(&self, first: Granule) -> bool {
+        let region = self.region(first);
+        let start = region.layout.unit_stamps_at + first.local() as usize * UNIT_STAMPS_BYTES;
+        region.decommit_stamps(start, self.page_bytes)
+    }
+
+    /// Gives back the pages of entries and stamps that `from` granules of a region touch and `to` do not; false when the system
+    /// refuses one of them.
+    ///
+    /// # Safety
+    /// 1. Nobody relies on what the entries from `to` on hold: zeroes do as well.
+    /// 2. Granules from `to` on belong to nobody.
+    pub(super) unsafe fn decommit_tables(&self, region_index: usize, to: u32, from: u32) -> bool {
+        let Some(region) = self.regions[region_index].get() else { return false };
+        let [entries, stamps] = region.layout.tables_between(to, from, self.page_bytes);
+        region.frontier.store(to, Relaxed);
+        // SAFETY: 1: by our own condition.
+        let entries_are_gone = entries.1 == 0 || unsafe { region.mapping.decommit(entries.0, entries.1) };
+        entries_are_gone && (stamps.1 == 0 || region.decommit_stamps(stamps.0, stamps.1))
     }
 
     /// Allows huge pages where a run of `granules` is charged for whole ones.

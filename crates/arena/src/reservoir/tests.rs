@@ -69,6 +69,11 @@ impl Account for Bank {
         }
         charged
     }
+
+    fn release_tables(&self, bytes: usize) {
+        assert!(self.tables.fetch_sub(bytes, AcqRel) >= bytes, "more tables are released than were charged");
+        self.release(bytes);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -280,6 +285,38 @@ fn trimming_gives_back_what_was_asked_for_and_memory_comes_back_zeroed() {
     assert_eq!(setup.trim_all(), 0);
     setup.check(0);
     assert!(setup.take(64 * KIB).unwrap().holds(0), "trimmed pages read as zero");
+}
+
+/// Aim: tables that tell of nothing go back, those of small chunks and those of addresses far away, and come again. Method: as many chunks
+/// as have a page of small chunks' tables, several times, and a large one behind them; a small one in the middle stays, and then goes.
+#[test]
+fn tables_go_back_with_what_they_tell_of() {
+    let setup = Setup::roomy();
+    let first = setup.take(KIB).unwrap();
+    let least = setup.bank.tables.load(Acquire);
+    let large = if cfg!(miri) { 512 * KIB } else { 3 << 20 };
+    let some = || (0..8).map(|_| 64 * KIB).chain((0..33).map(|_| 2 * KIB));
+    for _ in 0..3 {
+        let mut many: Vec<Chunk> =
+            (0..3).flat_map(|_| some()).chain([large]).map(|bytes| setup.take(bytes).unwrap()).collect();
+        let most = setup.bank.tables.load(Acquire);
+        assert!(most >= least + 2 * 4 * KIB, "{most} after {least}");
+        let stays = many.swap_remove(70);
+        setup.give_back(&many);
+        setup.trim_all();
+        let with_one = setup.bank.tables.load(Acquire);
+        assert!(with_one < most && with_one > least, "{with_one}");
+        stays.fill(7);
+        assert!(stays.holds(7));
+        setup.check(first.bytes + stays.bytes);
+        setup.give_back(&[stays]);
+        setup.trim_all();
+        assert_eq!(setup.bank.tables.load(Acquire), least);
+        setup.check(first.bytes);
+    }
+    setup.give_back(&[first]);
+    setup.trim_all();
+    setup.check(0);
 }
 
 #[test]
