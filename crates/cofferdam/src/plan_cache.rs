@@ -180,7 +180,7 @@ impl Drop for Checkout {
 
 impl PlanCache {
     pub(crate) fn new(db: &Budget, definitions: &Arc<Definitions>, size_bytes: u64) -> PlanCache {
-        PlanCache(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             db: db.clone(),
             definitions: Arc::clone(definitions),
             size_bytes: AtomicU64::new(size_bytes),
@@ -188,7 +188,13 @@ impl PlanCache {
             hits_count: AtomicU64::new(0),
             misses_count: AtomicU64::new(0),
             kept: OnceLock::new(),
-        }))
+        });
+        // Its budget is made beside those of the database: made with the first plan it might be the only one to stay of a page of budgets
+        // that were made for a statement. Without room it is made with a plan all the same.
+        if shared.limit_bytes() >= LIMIT_BYTES_MIN {
+            let _ = shared.open();
+        }
+        PlanCache(shared)
     }
 
     /// The setting `plan_cache_size`.
@@ -288,6 +294,8 @@ impl Shared {
             let list = List { plans: Vec::new_in(BudgetAlloc::new(&budget)), clock: 0 };
             Kept { budget, list: Mutex::new(list) }
         });
+        // One of the handles that a database has for its life.
+        BudgetAlloc::count_taken();
         kept.budget.set_reclaimer(Some(Arc::new(Reclaimer(Arc::downgrade(self)))));
         Some(kept)
     }

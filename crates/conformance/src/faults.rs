@@ -30,11 +30,11 @@ use std::time::{Duration, Instant};
 use cofferdam::{Budget, Connection, Database, Error, Options, Rows};
 use cofferdam_arena::BudgetAlloc;
 use cofferdam_testkit::Failure;
-use cofferdam_testkit::counting::{Counting, Counts};
+use cofferdam_testkit::counting::{Counts, Everywhere};
 use cofferdam_testkit::inject::{self, FindingKind, Injected, Injection, charges_left};
 use cofferdam_testkit::simfs::{Fault, Op, Rule, SimDisk};
 use cofferdam_testkit::sweep::{self, Sweep};
-use cofferdam_vfs::Vfs;
+use cofferdam_vfs::{OsVfs, Vfs};
 use tempfile::TempDir;
 
 use crate::tpch::load;
@@ -200,8 +200,7 @@ impl World {
         &self.connection
     }
 
-    /// Whether every budget holds what it held when the database was opened, after all that can be given up has been; of the root, what it
-    /// holds itself: see [`World::root_growth_bytes`].
+    /// Whether every budget, the root too, holds what it held when the database was opened, after all that can be given up has been.
     ///
     /// # Errors
     /// Those that do not.
@@ -209,7 +208,7 @@ impl World {
         let now = self.held_after_reclaim();
         let mut differences = String::new();
         let names: BTreeSet<&String> = self.settled.keys().chain(now.keys()).collect();
-        for name in names.into_iter().filter(|name| name.contains('/')) {
+        for name in names {
             let bytes = |held: &BTreeMap<String, u64>| held.get(name).copied().unwrap_or(0);
             let (before, after) = (bytes(&self.settled), bytes(&now));
             if before != after {
@@ -220,20 +219,6 @@ impl World {
             Some(differences) => Err(Finding(differences.to_owned())),
             None => Ok(()),
         }
-    }
-
-    /// What the root holds itself beyond what it held when the database was opened: pages of the tree of budgets, which had more nodes
-    /// since. They stay for the nodes to come.
-    pub fn root_growth_bytes(&self) -> i64 {
-        let own = |held: &BTreeMap<String, u64>| -> i64 {
-            let at = |depth: usize| {
-                held.iter()
-                    .filter(move |(path, _)| path.matches('/').count() == depth)
-                    .map(|(_, bytes)| *bytes)
-            };
-            at(0).sum::<u64>() as i64 - at(1).sum::<u64>() as i64
-        };
-        own(&self.held_after_reclaim()) - own(&self.settled)
     }
 
     /// What each budget holds after a charge that nobody can grant has had everybody give up what they can.
@@ -520,10 +505,12 @@ impl World {
 /// What a statement took from the global allocator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outside {
-    /// What was taken, and what of that the budgets had been charged for.
+    /// What was taken.
     pub counts: Counts,
     /// Allocations that were charged to a budget before.
     pub charged_count: u64,
+    /// Allocations of calls on directories, for the length of the call, which nobody is charged for.
+    pub transient_count: u64,
     /// Files that the statement wrote.
     pub files_count: u64,
 }
@@ -533,24 +520,29 @@ impl fmt::Display for Outside {
         let (counts, charged) = (&self.counts, self.charged_count);
         write!(
             f,
-            "{} allocations, {charged} of them charged, {} bytes at most, {} left, {} files",
-            counts.allocations_count, counts.bytes_peak, counts.bytes_left, self.files_count
+            "{} allocations, {charged} of them charged, {} for a call, {} bytes at most, {} left, {} files",
+            counts.allocations_count,
+            self.transient_count,
+            counts.bytes_peak,
+            counts.bytes_left,
+            self.files_count
         )
     }
 }
 
 impl World {
-    /// What the statement under `limit_bytes` takes from the global allocator, which has to be [`CountingAllocator`]; on a disk in
-    /// memory the files are counted too.
+    /// What the statement under `limit_bytes` and its threads take from the global allocator, which has to be [`CountingAllocator`].
+    /// Nothing else may go on in the program, and a disk in memory is no place for it: its files are counted too.
     ///
     /// [`CountingAllocator`]: cofferdam_testkit::counting::CountingAllocator
     ///
     /// # Errors
-    /// The statement fails.
+    /// The statement fails, or takes something that nobody was charged for.
     pub fn bytes_outside(&self, sql: &str, limit_bytes: u64) -> Result<Outside, Finding> {
         let charged_before = BudgetAlloc::taken_count();
+        let transient_before = OsVfs::transient_count();
         let files_before = self.database.temporary_counts().files_total;
-        let counting = Counting::start();
+        let counting = Everywhere::start();
         let outcome = self.connection.statement(sql).and_then(|mut statement| {
             statement.budget().set_limit(limit_bytes);
             statement.prepare().and_then(|query| answer(&mut query.rows()?))
@@ -559,7 +551,13 @@ impl World {
         outcome.map_err(|error| Finding(format!("{}: {error}", error.sqlstate())))?;
         let charged_count = BudgetAlloc::taken_count() - charged_before;
         let files_count = self.database.temporary_counts().files_total - files_before;
-        Ok(Outside { counts, charged_count, files_count })
+        let transient_count = OsVfs::transient_count() - transient_before;
+        let outside = Outside { counts, charged_count, transient_count, files_count };
+        // Not fewer either: what was counted and not taken would hide something else.
+        if outside.counts.allocations_count != charged_count + transient_count {
+            return Err(Finding(format!("what is taken is not what is charged: {outside}")));
+        }
+        Ok(outside)
     }
 }
 

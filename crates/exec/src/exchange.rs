@@ -59,6 +59,8 @@ const WORKER_BYTES_MAX: u64 = 4 << 20;
 /// The stack of a worker, and what the system's library takes for a thread.
 const STACK_BYTES: usize = 256 << 10;
 const THREAD_BYTES: u64 = 4 << 10;
+/// In how many pieces the standard library takes a part of it from the global allocator.
+const THREAD_PIECES: usize = 3;
 /// Packets for each worker: one is filled while the other waits.
 const PACKETS_PER_WORKER: usize = 2;
 /// How long somebody waits before asking whether the statement was cancelled.
@@ -608,11 +610,14 @@ impl<'a> Workers<'a> {
     pub(crate) fn help<T>(self, carry: impl FnOnce(&mut Feed<'_, 'a>) -> T) -> T {
         let Workers { exchange, task, steps_count, ids, heaps, selection, problem, budgets } = self;
         let (exchange, task) = (&exchange, &task);
+        // What the workers of a scope share: the first one's charge has room for it.
+        BudgetAlloc::count_taken();
         thread::scope(|scope| {
             let _stop = StopWhenDropped(exchange);
             for (number, paid) in budgets.iter().enumerate() {
                 exchange.lock().working += 1;
                 let worker = move || task.run(number as u64 + 1, &paid.0, exchange);
+                (0..THREAD_PIECES).for_each(|_| BudgetAlloc::count_taken());
                 if thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker).is_err() {
                     // The system has no more of them.
                     exchange.lock().working -= 1;

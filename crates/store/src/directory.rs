@@ -22,7 +22,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use cofferdam_arena::Budget;
+use cofferdam_arena::{Budget, BudgetAlloc};
 use cofferdam_vfs as vfs;
 use cofferdam_vfs::{Lock, OpenMode, Vfs};
 
@@ -216,6 +216,7 @@ impl Directory {
     /// [`Error::Corrupt`] where the file is missing; [`Error::OutOfMemory`], [`Error::Io`].
     pub fn open_file(&self, id: FileId, mode: OpenMode, budget: &Budget) -> Result<OpenFile, Error> {
         let charge = Charge::new(budget, FILE_HANDLE_BYTES)?;
+        BudgetAlloc::count_taken();
         match self.inner.open(id.name().as_str(), mode) {
             Ok(file) => Ok(OpenFile::new(id, file, charge)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -21,8 +21,11 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// How many sizes of allocations a guard records.
 pub const SIZES_MAX: usize = 256;
@@ -72,6 +75,39 @@ thread_local! {
     };
 }
 
+/// Whether what an [`Everywhere`] counts is told on standard error too, unless a function of this name led to it.
+static TOLD_BUT: OnceLock<&'static str> = OnceLock::new();
+
+thread_local! {
+    /// Whether the thread is telling: what that takes is not counted.
+    static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has each allocation that an [`Everywhere`] counts told on standard error from now on, with the calls that led to it, unless a function
+/// of the name `known` is among them: to find out where what nobody is charged for comes from.
+pub fn tell_all_but(known: &'static str) {
+    // Whoever was first is obeyed.
+    let _ = TOLD_BUT.set(known);
+}
+
+/// Tells of an allocation.
+#[cold]
+fn tell(bytes: usize, known: &str) {
+    let _ = IS_TELLING.try_with(|is_telling| {
+        is_telling.set(true);
+        let trace = Backtrace::force_capture().to_string();
+        if !trace.contains(known) {
+            eprintln!("{bytes} bytes from the global allocator:\n{trace}");
+        }
+        drop(trace);
+        is_telling.set(false);
+    });
+}
+
+fn is_telling() -> bool {
+    TOLD_BUT.get().is_some() && IS_TELLING.try_with(Cell::get).unwrap_or(false)
+}
+
 impl Tally {
     fn took(&self, asked_bytes: usize, more_bytes: i64) {
         let index = self.allocations_count.get();
@@ -118,6 +154,23 @@ fn while_counting(count: impl FnOnce(&Tally)) {
     });
 }
 
+fn took(asked_bytes: usize, more_bytes: i64) {
+    if SUM.is_active.load(Ordering::Relaxed) && !is_telling() {
+        SUM.took(more_bytes);
+        if let Some(known) = TOLD_BUT.get() {
+            tell(asked_bytes, known);
+        }
+    }
+    while_counting(|tally| tally.took(asked_bytes, more_bytes));
+}
+
+fn gave_back(bytes: usize) {
+    if SUM.is_active.load(Ordering::Relaxed) && !is_telling() {
+        SUM.gave_back(bytes);
+    }
+    while_counting(|tally| tally.gave_back(bytes));
+}
+
 // SAFETY: every call goes to the system's allocator with the caller's own arguments, and what it returns is returned
 // unchanged; counting touches integers of this thread only, and neither allocates nor panics.
 unsafe impl GlobalAlloc for CountingAllocator {
@@ -125,7 +178,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
         // SAFETY: the caller keeps the contract of `alloc`, which is the same one.
         let memory = unsafe { System.alloc(layout) };
         if !memory.is_null() {
-            while_counting(|tally| tally.took(layout.size(), layout.size() as i64));
+            took(layout.size(), layout.size() as i64);
         }
         memory
     }
@@ -134,7 +187,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
         // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same one.
         let memory = unsafe { System.alloc_zeroed(layout) };
         if !memory.is_null() {
-            while_counting(|tally| tally.took(layout.size(), layout.size() as i64));
+            took(layout.size(), layout.size() as i64);
         }
         memory
     }
@@ -142,16 +195,89 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the contract of `dealloc`, and the block came from the system's allocator.
         unsafe { System.dealloc(memory, layout) };
-        while_counting(|tally| tally.gave_back(layout.size()));
+        gave_back(layout.size());
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `realloc`, and the block came from the system's allocator.
         let moved = unsafe { System.realloc(memory, layout, new_size) };
         if !moved.is_null() {
-            while_counting(|tally| tally.took(new_size, new_size as i64 - layout.size() as i64));
+            took(new_size, new_size as i64 - layout.size() as i64);
         }
         moved
+    }
+}
+
+/// What all threads of the program take while an [`Everywhere`] is held.
+struct Sum {
+    is_active: AtomicBool,
+    allocations_count: AtomicU64,
+    frees_count: AtomicU64,
+    bytes_left: AtomicI64,
+    bytes_peak: AtomicI64,
+}
+
+static SUM: Sum = Sum {
+    is_active: AtomicBool::new(false),
+    allocations_count: AtomicU64::new(0),
+    frees_count: AtomicU64::new(0),
+    bytes_left: AtomicI64::new(0),
+    bytes_peak: AtomicI64::new(0),
+};
+
+impl Sum {
+    fn took(&self, more_bytes: i64) {
+        self.allocations_count.fetch_add(1, Ordering::Relaxed);
+        let now = self.bytes_left.fetch_add(more_bytes, Ordering::Relaxed) + more_bytes;
+        self.bytes_peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn gave_back(&self, bytes: usize) {
+        self.frees_count.fetch_add(1, Ordering::Relaxed);
+        self.bytes_left.fetch_sub(bytes as i64, Ordering::Relaxed);
+    }
+}
+
+/// While this guard is held, the allocations of all threads are counted: for programs that do one thing at a time.
+#[must_use = "counting ends when the guard is dropped"]
+#[derive(Debug)]
+pub struct Everywhere(());
+
+impl Everywhere {
+    /// Starts counting from zero.
+    ///
+    /// # Panics
+    /// Somebody is counting so already, or [`CountingAllocator`] is not the program's global allocator.
+    pub fn start() -> Everywhere {
+        SUM.allocations_count.store(0, Ordering::Relaxed);
+        assert!(!SUM.is_active.swap(true, Ordering::SeqCst), "somebody is counting everywhere already");
+        let everywhere = Everywhere(());
+        drop(std::hint::black_box(Box::new(0u64)));
+        let is_counted = SUM.allocations_count.load(Ordering::Relaxed) > 0;
+        assert!(is_counted, "CountingAllocator is not this program's global allocator");
+        SUM.allocations_count.store(0, Ordering::Relaxed);
+        SUM.frees_count.store(0, Ordering::Relaxed);
+        SUM.bytes_left.store(0, Ordering::Relaxed);
+        SUM.bytes_peak.store(0, Ordering::Relaxed);
+        everywhere
+    }
+
+    /// Ends counting and returns the figures; those of sizes and of all bytes that were taken are left out.
+    pub fn finish(self) -> Counts {
+        SUM.is_active.store(false, Ordering::SeqCst);
+        Counts {
+            allocations_count: SUM.allocations_count.load(Ordering::Relaxed),
+            frees_count: SUM.frees_count.load(Ordering::Relaxed),
+            bytes_peak: SUM.bytes_peak.load(Ordering::Relaxed).unsigned_abs(),
+            bytes_left: SUM.bytes_left.load(Ordering::Relaxed),
+            ..Counts::default()
+        }
+    }
+}
+
+impl Drop for Everywhere {
+    fn drop(&mut self) {
+        SUM.is_active.store(false, Ordering::SeqCst);
     }
 }
 
@@ -251,6 +377,22 @@ mod tests {
         assert_eq!(before, Counts::default());
         assert!(!counts.sizes.contains(&12_345), "{counts:?}");
         assert_eq!(Counting::start().finish(), Counts::default(), "a new guard starts from zero");
+    }
+
+    /// Aim: what another thread takes counts for who counts everywhere, and no more when that has ended. Method: more than the other tests of
+    /// this program take, which may run beside this one.
+    #[test]
+    fn all_threads_are_counted_everywhere() {
+        const BYTES: usize = 64 << 20;
+        let everywhere = Everywhere::start();
+        let taken = std::thread::spawn(|| black_box(Vec::<u8>::with_capacity(BYTES))).join().unwrap();
+        drop(taken);
+        let counts = everywhere.finish();
+        assert!(counts.allocations_count > 0 && counts.frees_count > 0, "{counts:?}");
+        assert!(counts.bytes_peak >= BYTES as u64 && counts.bytes_left < BYTES as i64, "{counts:?}");
+        drop(black_box(Vec::<u8>::with_capacity(2 * BYTES)));
+        let later = Everywhere::start().finish();
+        assert!(later.bytes_peak < BYTES as u64, "{later:?}");
     }
 
     #[test]

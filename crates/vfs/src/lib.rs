@@ -17,9 +17,9 @@
 //! | `memory` | [`MemoryVfs`]: files in memory, under a budget |
 //! | `counting` | [`CountingVfs`]: counts what goes to another one: syncs, writes, bytes |
 //!
-//! **Memory.** An open directory holds its path and a descriptor, an open file or lock a descriptor; opening, renaming,
-//! removing and listing take the bytes of a path for the length of the call. Reads and writes take nothing. These come
-//! from the program's allocator: whoever keeps many handles charges them.
+//! **Memory.** An open directory holds its path and a descriptor, an open file or lock a descriptor. These come
+//! from the program's allocator: whoever keeps handles charges them. Reads and writes take nothing; opening, renaming and
+//! removing neither, where paths are no longer than usual; what a listing takes for its length is in `os`.
 //!
 //! **Neighbours.** Below: `arena`, which pays for files in memory. Above: `store`, which keeps tables, and `testkit`, which
 //! simulates disks.

@@ -10,6 +10,7 @@ mod directories;
 mod documented;
 mod examples;
 mod explain;
+mod given_back;
 mod guards;
 mod index_reads;
 mod introspect;

@@ -272,6 +272,7 @@ impl SpillSpace {
         }
         let failed = |error: io::Error| SpillProblem::io(SpillOp::OpenDirectory, &error);
         let Some(path) = &state.path else { return Err(failed(io::ErrorKind::NotFound.into())) };
+        BudgetAlloc::count_taken();
         let home = Arc::new(Home::open(&*self.0.vfs, path)?);
         state.home = Some(Arc::clone(&home));
         Ok(home)
@@ -281,6 +282,9 @@ impl SpillSpace {
 impl Home {
     fn open(vfs: &dyn Vfs, path: &Path) -> Result<Home, SpillProblem> {
         let failed = |error: io::Error| SpillProblem::io(SpillOp::OpenDirectory, &error);
+        // The handle of the directory and its path, which the home's charge is for, too.
+        BudgetAlloc::count_taken();
+        BudgetAlloc::count_taken();
         let directory = vfs.directory(path, true).map_err(failed)?;
         if directory.is_in_memory() {
             return Err(SpillProblem::InMemory);
@@ -289,6 +293,7 @@ impl Home {
         sweep(&*directory);
         loop {
             let random = vfs.random_u64();
+            BudgetAlloc::count_taken();
             match directory.lock(lock_name(&prefix(random)).as_str()) {
                 Ok(lock) => return Ok(Home { directory, random, lock: Some(lock) }),
                 // The same number twice: another one.
@@ -300,6 +305,7 @@ impl Home {
 
     /// Opens a file that was made before.
     pub(super) fn open_file(&self, number: u64, mode: OpenMode) -> Result<Box<dyn File>, SpillProblem> {
+        BudgetAlloc::count_taken();
         let opened = self.directory.open(file_name(self.random, number).as_str(), mode);
         opened.map_err(|error| SpillProblem::io(SpillOp::Open, &error))
     }
@@ -336,6 +342,7 @@ fn lock_name(prefix: &Name) -> Name {
 /// such lock, as in a directory that somebody else began with, nobody has it.
 fn take_turn(vfs: &dyn Vfs, directory: &dyn Directory) -> Option<Box<dyn Lock>> {
     let begin = vfs.now_ns();
+    BudgetAlloc::count_taken();
     loop {
         match directory.lock(COMMON_LOCK) {
             Ok(lock) => return Some(lock),
@@ -399,6 +406,7 @@ fn insert_sorted(names: &mut [Name; NAMES_COUNT], count: &mut usize, name: &str)
 /// Removes the files of a prefix, if nobody holds its lock.
 fn remove_dead(directory: &dyn Directory, prefix: &Name) -> u64 {
     let lock_name = lock_name(prefix);
+    BudgetAlloc::count_taken();
     let Ok(_lock) = directory.lock(lock_name.as_str()) else { return 0 };
     let mut removed = 0;
     loop {
@@ -488,6 +496,7 @@ impl SpillOwner {
         // From here on dropping it undoes everything.
         let registered = Registered { owner: self.clone(), home, slot, number, bytes: 0 };
         let name = file_name(registered.home.random, number);
+        BudgetAlloc::count_taken();
         let file = registered.home.directory.open(name.as_str(), OpenMode::CreateNew);
         let file = file.map_err(|error| SpillProblem::io(SpillOp::Create, &error))?;
         Ok((registered, file))

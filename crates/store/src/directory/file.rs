@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cofferdam_arena::{AllocError, Budget};
+use cofferdam_arena::{AllocError, Budget, BudgetAlloc};
 use cofferdam_vfs::File;
 
 use crate::error::Error;
@@ -55,6 +55,7 @@ impl OpenFile {
 
     /// Itself, shared; the count of its sharers is in the handle's charge.
     pub(crate) fn shared(self) -> Arc<OpenFile> {
+        BudgetAlloc::count_taken();
         Arc::new(self)
     }
 

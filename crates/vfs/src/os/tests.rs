@@ -138,11 +138,30 @@ fn what_is_no_directory_is_not_opened_as_one() {
     }
 }
 
+/// Aim: paths that are too long for the stack are paths all the same. Method: files whose paths have a byte less than fits, as many, and more.
+#[test]
+fn paths_of_any_length_name_their_files() {
+    let place = Place::new("long");
+    let below = place.0.join("f".repeat(150));
+    let directory = OsVfs.directory(&below, true).unwrap();
+    let room = STACK_PATH_BYTES - 1 - below.as_os_str().len() - 1;
+    for len in [room - 1, room, room + 1, 255] {
+        let (name, other) = ("n".repeat(len), "o".repeat(len));
+        let before = OsVfs::transient_count();
+        directory.open(&name, OpenMode::CreateNew).unwrap().write_all_at(b"text", 0).unwrap();
+        assert!(len <= room || OsVfs::transient_count() >= before + 2);
+        directory.rename(&name, &other).unwrap();
+        assert_eq!(fs::read(below.join(&other)).unwrap(), b"text");
+        drop(directory.lock(&other).unwrap());
+        directory.remove(&other).unwrap();
+        assert!(!below.join(&other).exists());
+    }
+}
+
 #[test]
 fn names_that_are_no_text_are_not_listed() {
-    use std::os::unix::ffi::OsStrExt as _;
     let place = Place::new("text");
-    let name = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    let name = OsStr::from_bytes(b"\xff\xfe");
     if fs::write(place.0.join(name), b"").is_err() {
         return; // This file system knows only text.
     }
