@@ -855,7 +855,13 @@ impl<'v> Generator<'v> {
                 Takes::Type(ty) => *ty,
                 Takes::Any => any,
             };
-            args.push(self.expr(ty, depth.saturating_sub(1), scope));
+            let arg = self.expr(ty, depth.saturating_sub(1), scope);
+            // A quoted literal has no type of its own, which what takes any type asks for.
+            let is_open = *takes == Takes::Any && arg.args.is_empty() && arg.template.starts_with('\'');
+            args.push(match is_open {
+                true => Expr::new(ty, format!("CAST({{}} AS {})", info(ty).name), vec![arg]),
+                false => arg,
+            });
         }
         Expr::new(ty, function.template, args)
     }

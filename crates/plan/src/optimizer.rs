@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | `inline` | the bound plan | common table expressions that are read once in their place | |
 //! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
+//! | `late` | that | above the joins that leave rows out, what may fail | leaves to root |
 //! | `push_filters` | that | every conjunct as far down as it may stand; outer and mark joins made simpler | root to leaves |
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
@@ -24,6 +25,7 @@ mod join_search;
 mod key_filters;
 pub(crate) mod key_range;
 mod known;
+mod late;
 mod lower;
 mod needs;
 mod order;
@@ -71,6 +73,14 @@ pub(crate) fn optimize<'a>(
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     inline::inline(&mut plan, arena)?;
     unnest::unnest(&mut plan, arena)?;
+    let root = plan.root;
+    late::compute_late(&mut plan, root, arena)?;
+    for index in 0..plan.ctes.len() {
+        let Cte { node, scans, .. } = plan.ctes[index];
+        if scans > 0 {
+            late::compute_late(&mut plan, node, arena)?;
+        }
+    }
     let scratch = Arena::new(arena.budget());
     let mut filters = Vec::new_in(&scratch);
     let root = plan.root;

@@ -141,10 +141,20 @@ pub(super) fn set_returning<'a, 'q: 'a>(
     if !schema || call.form() != CallForm::Plain {
         return Ok(None);
     }
-    let resolved = match cofferdam_functions::resolve_table_function(call.name(), types_of(build, args)?) {
+    set_named(build, call.name(), args, call.span())
+}
+
+/// A function that gives rows, by its name.
+pub(super) fn set_named<'a>(
+    build: Builder<'a>,
+    name: &'a str,
+    args: &[&'a Expr<'a>],
+    span: Span,
+) -> Result<Option<ResolvedSet<'a>>, Error<'a>> {
+    let resolved = match cofferdam_functions::resolve_table_function(name, types_of(build, args)?) {
         Ok(resolved) => resolved,
         Err(NotResolved::NoSuchName) => return Ok(None),
-        Err(error) => return Err(not_resolved(build, error, call.name(), args, call.span())),
+        Err(error) => return Err(not_resolved(build, error, name, args, span)),
     };
     let mut cast = Vec::with_capacity_in(args.len(), build.arena)?;
     for (index, arg) in args.iter().enumerate() {

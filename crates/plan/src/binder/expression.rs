@@ -25,6 +25,7 @@ use super::{Binder, functions, literal, type_name};
 use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, CountProblem, Error, NameProblem};
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
+use crate::logical::LogicalKind;
 use crate::parameter::Parameters;
 
 /// Where an expression stands, and so what it may use.
@@ -572,18 +573,21 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         done: &mut Operands<'_, 'a>,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = quantified.span();
-        let unsupported = Error::NotSupported { what: "this operator with ANY or ALL", span };
         let op = quantified.operator_text().and_then(comparison);
+        let (stage, place) = (position.stage(), position.place);
         match quantified.query() {
             Some(query) => {
                 let [operand] = take(done);
-                let op = op.ok_or(unsupported)?;
-                let (stage, place) = (position.stage(), position.place);
-                self.quantified(operand, op, quantified.is_all(), query, stage, place, span)
+                match op {
+                    Some(op) => self.quantified(operand, op, quantified.is_all(), query, stage, place, span),
+                    None => self.matched_rows(quantified, operand, query, stage, place),
+                }
             }
             None => {
                 let [operand, array] = take(done);
-                let op = op.ok_or(unsupported)?;
+                let Some(op) = op else {
+                    return self.matched_elements(quantified, operand, array, stage, place);
+                };
                 let function = match quantified.is_all() {
                     true => Function::AllElements(op),
                     false => Function::AnyElement(op),
@@ -591,6 +595,118 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 functions::over_elements(self.build(), function, op, operand, array, span)
             }
         }
+    }
+
+    /// What the operator of `x op ANY (…)` says of one pair, if it is none that compares.
+    fn matches<'q: 'a>(
+        &self,
+        quantified: views::Quantified<'q>,
+        operand: &'a Expr<'a>,
+        other: &'a Expr<'a>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (build, span, negated) = (self.build(), quantified.span(), quantified.is_negated());
+        let found = match (quantified.like(), quantified.operator_text()) {
+            (Some(LikeKind::ILike), _) => functions::ilike(build, [operand, other], None, negated, span)?,
+            (Some(_), _) => build.like([operand, other], Some('\\'), negated, span)?,
+            (None, Some(operator)) => functions::operator(build, operator, Some(operand), other, span)?,
+            (None, None) => {
+                return Err(Error::NotSupported { what: "this operator with ANY or ALL", span });
+            }
+        };
+        if found.ty != Type::Boolean {
+            let message = "op ANY/ALL (array) requires operator to yield boolean";
+            return Err(Error::Source { sqlstate: "42809", message, span });
+        }
+        Ok(found)
+    }
+
+    /// `x LIKE ANY (query)` and the like.
+    fn matched_rows<'q: 'a>(
+        &mut self,
+        quantified: views::Quantified<'q>,
+        operand: &'a Expr<'a>,
+        query: views::Query<'q>,
+        stage: Stage,
+        place: &Place,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let span = quantified.span();
+        let bound = self.column_of_query(query, place, span)?;
+        let column = self.plan.read(bound.columns[0].id, bound.columns[0].span, self.arena)?;
+        let found = self.matches(quantified, operand, column)?;
+        self.marked(bound.node, found, quantified.is_all(), stage, span)
+    }
+
+    /// `x LIKE ANY (array)` and the like: of a constant array each element, of others the rows that it unnests to.
+    fn matched_elements<'q: 'a>(
+        &mut self,
+        quantified: views::Quantified<'q>,
+        operand: &'a Expr<'a>,
+        array: &'a Expr<'a>,
+        stage: Stage,
+        place: &Place,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (build, span, all) = (self.build(), quantified.span(), quantified.is_all());
+        let array = match array.ty {
+            Type::Unknown => {
+                let element = if operand.ty == Type::Unknown { Type::Text } else { operand.ty };
+                let Some(elements) = element.array() else { return self.matches(quantified, operand, array) };
+                build.cast(array, elements, array.span)?
+            }
+            Type::Array(_) => array,
+            _ => {
+                let message = "op ANY/ALL (array) requires array on right side";
+                return Err(Error::Source { sqlstate: "42809", message, span });
+            }
+        };
+        let mut found: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
+        match array.kind {
+            ExprKind::Call { function: Function::Array, args } => {
+                for element in args {
+                    found.push(self.matches(quantified, operand, element)?)?;
+                }
+            }
+            ExprKind::Literal(Value::Array(elements)) => {
+                let ty = elements.element().ty();
+                for element in elements.iter() {
+                    let element = build.literal(element, ty, array.span)?;
+                    found.push(self.matches(quantified, operand, element)?)?;
+                }
+            }
+            ExprKind::Literal(_) => return Ok(build.literal(Value::Null, Type::Boolean, span)?),
+            _ => return self.matched_unnested(quantified, operand, array, stage, place),
+        }
+        match found.is_empty() {
+            true => Ok(build.literal(Value::Boolean(all), Type::Boolean, span)?),
+            false => build.junction(if all { BinaryOp::And } else { BinaryOp::Or }, &found, span),
+        }
+    }
+
+    fn matched_unnested<'q: 'a>(
+        &mut self,
+        quantified: views::Quantified<'q>,
+        operand: &'a Expr<'a>,
+        array: &'a Expr<'a>,
+        stage: Stage,
+        place: &Place,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (build, span) = (self.build(), quantified.span());
+        let set = functions::set_named(build, "unnest", &[array], span)?;
+        let (Some(set), true) = (set, place.allows.queries) else {
+            return Err(Error::NoQuery { clause: place.clause, span });
+        };
+        let id = self.plan.column("unnest", set.columns[0])?;
+        let columns = self.arena.alloc_slice_copy(&[id])?;
+        let call = crate::logical::Call { function: set.function, args: set.args, columns, span };
+        let calls = self.arena.alloc_slice_copy(&[call])?;
+        let (input, ordinality, keeps_empty) = (None, None, false);
+        let node = self.plan.push(LogicalKind::TableFunction { input, calls, ordinality, keeps_empty })?;
+        let element = self.plan.read(id, array.span, self.arena)?;
+        let found = self.matches(quantified, operand, element)?;
+        let found = self.marked(node, found, quantified.is_all(), stage, span)?;
+        // Of no array nothing is known.
+        let missing = build.is(UnaryOp::IsNull, array, None, span)?;
+        let unknown = build.literal(Value::Null, Type::Boolean, span)?;
+        build.case(&[missing, unknown, found], false, span)
     }
 
     fn call<'q: 'a>(

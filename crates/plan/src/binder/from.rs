@@ -260,9 +260,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if let Some(table) = engine_table(function) {
             return self.bind_engine_table(table, function);
         }
-        let (call, names) = self.bind_call(function, function.alias())?;
+        let (calls, names) = self.bind_calls(function, function.alias())?;
         self.push_calls(
-            &[call],
+            &calls,
             &names,
             function.has_ordinality(),
             function.alias(),
@@ -298,11 +298,43 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 let what = "a function of the engine in ROWS FROM";
                 return Err(Error::NotSupported { what, span: function.span() });
             }
-            let (call, own) = self.bind_call(function, None)?;
-            calls.push(call)?;
+            let (made, own) = self.bind_calls(function, None)?;
+            calls.extend_from_slice(&made)?;
             names.extend_from_slice(&own)?;
         }
         self.push_calls(&calls, &names, rows.has_ordinality(), rows.alias(), "", rows.span())
+    }
+
+    /// A call in FROM; `unnest` of several arrays is a call for each, side by side.
+    #[allow(clippy::type_complexity, reason = "calls, and names of columns")]
+    fn bind_calls<'q: 'a>(
+        &mut self,
+        function: TableFunction<'q>,
+        alias: Option<Alias<'q>>,
+    ) -> Result<(Vec<'a, Call<'a>>, Vec<'a, &'a str>), Error<'a>> {
+        let (mut calls, mut names) = (Vec::new_in(self.arena), Vec::new_in(self.arena));
+        if let views::Expr::Call(call) = function.call()
+            && call.name() == "unnest"
+            && call.schema().is_none()
+            && call.args().len() > 1
+        {
+            let span = function.span();
+            let place = Place::of_rows("functions in FROM", self.visible());
+            for arg in call.args() {
+                let arg = self.bind_expr(&place, arg)?;
+                let set = functions::set_named(self.build(), call.name(), &[arg], span)?;
+                let Some(set) = set else { continue };
+                let id = self.plan.column(call.name(), set.columns[0])?;
+                let columns = self.arena.alloc_slice_copy(&[id])?;
+                calls.push(Call { function: set.function, args: set.args, columns, span })?;
+                names.push(call.name())?;
+            }
+            return Ok((calls, names));
+        }
+        let (call, own) = self.bind_call(function, alias)?;
+        calls.push(call)?;
+        names.extend_from_slice(&own)?;
+        Ok((calls, names))
     }
 
     /// A call in FROM, and what its columns are called without an alias.

@@ -6,7 +6,7 @@ use cofferdam_types::datetime::Field;
 use cofferdam_types::{Type, Value};
 
 use super::build::{Builder, common, differ_in_scale, is_implicit};
-pub(super) use super::calls::{ResolvedAggregate, aggregate, range_offset, set_returning, window};
+pub(super) use super::calls::{ResolvedAggregate, aggregate, range_offset, set_named, set_returning, window};
 use super::suggest::Suggestion;
 use crate::Span;
 use crate::error::{Error, NameProblem};

@@ -191,6 +191,37 @@ impl<'a> Binder<'_, 'a, '_> {
         if all { self.build().not(found, span) } else { Ok(found) }
     }
 
+    /// A query of one column, in an expression of the innermost select.
+    pub(super) fn column_of_query<'q: 'a>(
+        &mut self,
+        query: Query<'q>,
+        place: &Place,
+        span: Span,
+    ) -> Result<Bound<'a>, Error<'a>> {
+        let bound = self.bind_nested(query, place)?;
+        if bound.columns.len() != 1 {
+            let (problem, found) = (CountProblem::Subquery, bound.columns.len() as u64);
+            return Err(Error::Count { problem, name: "", expected: 1, found, span });
+        }
+        self.settle(bound)
+    }
+
+    /// Whether a condition holds for one of the rows, or for all.
+    pub(super) fn marked(
+        &mut self,
+        node: LogicalId,
+        condition: &'a Expr<'a>,
+        all: bool,
+        stage: Stage,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        // It holds for all if it fails for none.
+        let condition = if all { self.build().not(condition, span)? } else { condition };
+        let conjuncts = self.arena.alloc_slice_copy(&[condition])?;
+        let found = self.mark(node, conjuncts, stage, span)?;
+        if all { self.build().not(found, span) } else { Ok(found) }
+    }
+
     /// A mark of whether the query has a row for which all conjuncts are true.
     fn mark(
         &mut self,

@@ -11,6 +11,18 @@ use super::{BinaryOp, Expr, ExprKind, Function, UnaryOp, walk};
 /// # Errors
 /// `AllocError` when the budget has no room for the walk.
 pub(crate) fn may_fail(expr: &Expr<'_>, scratch: &Arena) -> Result<bool, AllocError> {
+    fails(expr, true, scratch)
+}
+
+/// Whether an expression may end in an error for other values than very large ones.
+///
+/// # Errors
+/// `AllocError` when the budget has no room for the walk.
+pub(crate) fn fails_by_value(expr: &Expr<'_>, scratch: &Arena) -> Result<bool, AllocError> {
+    fails(expr, false, scratch)
+}
+
+fn fails(expr: &Expr<'_>, overflow: bool, scratch: &Arena) -> Result<bool, AllocError> {
     let local = Arena::new(scratch.budget());
     let mut walk = walk::PostOrder::new_in(expr, &local)?;
     while let Some(expr) = walk.next()? {
@@ -18,7 +30,7 @@ pub(crate) fn may_fail(expr: &Expr<'_>, scratch: &Arena) -> Result<bool, AllocEr
             ExprKind::Binary { op: BinaryOp::Divide | BinaryOp::Modulo, right, .. } => !is_not_zero(right),
             ExprKind::Binary { op: BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply, .. }
             | ExprKind::Unary { op: UnaryOp::Negate, .. } => {
-                expr.ty.is_integer() || matches!(expr.ty, Type::Date | Type::Interval)
+                overflow && (expr.ty.is_integer() || matches!(expr.ty, Type::Date | Type::Interval))
             }
             ExprKind::Cast(arg) => cast_may_fail(arg.ty, expr.ty),
             ExprKind::Call { function, .. } => matches!(
@@ -87,6 +99,9 @@ mod tests {
         assert!(!fails(ExprKind::Column(0), Type::Integer));
         assert!(!fails(ExprKind::Cast(&int), Type::BigInt));
         assert!(fails(ExprKind::Cast(&int), Type::SmallInt));
+        let sum = ExprKind::Binary { op: BinaryOp::Add, left: &int, right: &two };
+        assert!(fails(sum, Type::Integer));
+        assert!(!fails_by_value(&expr(sum, Type::Integer), &arena).unwrap());
         let quotient = expr(divide(&int), Type::Integer);
         assert!(fails(ExprKind::Unary { op: UnaryOp::IsNull, arg: &quotient }, Type::Boolean));
     }
