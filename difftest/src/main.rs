@@ -53,7 +53,7 @@ struct Arguments {
     round: u64,
 
     /// The memory limit of Cofferdam.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
     memory: u64,
 
     /// How many threads a statement of Cofferdam may use at most.
@@ -86,10 +86,6 @@ enum Oracle {
     Postgres,
     Sqlite,
     Identities,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "write a number and a unit, such as 64MiB".to_owned())
 }
 
 /// Who judges, opened.

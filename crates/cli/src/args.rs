@@ -76,7 +76,7 @@ impl Cli {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// All memory that may be taken, such as 16MiB; the setting memory_limit.
-    #[arg(long, value_name = "SIZE", value_parser = size, global = true)]
+    #[arg(long, value_name = "SIZE", value_parser = cofferdam::parse_bytes, global = true)]
     pub memory: Option<u64>,
 
     /// How many threads a statement may use at most; the setting threads.
@@ -305,10 +305,6 @@ pub(crate) enum Mode {
 fn tables() -> impl TypedValueParser<Value = Table> {
     PossibleValuesParser::new(Table::ALL.map(Table::name))
         .try_map(|name| Table::named(&name).ok_or("there is no such table"))
-}
-
-fn size(text: &str) -> Result<u64, &'static str> {
-    cofferdam::parse_bytes(text).ok_or("write a number and a unit, such as 16MiB")
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {

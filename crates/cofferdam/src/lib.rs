@@ -105,7 +105,7 @@ pub use database::Database;
 pub use error::{Error, Fault, Remedy};
 pub use from_value::{ColumnIndex, FromValue, Mismatch};
 pub use guard::{Savepoint, Transaction};
-pub use options::{Options, parse_bytes};
+pub use options::{NotBytes, Options, parse_bytes};
 pub use params::{Params, ToValue};
 pub use plan_cache::PlanCacheCounts;
 pub use prepared::Prepared;

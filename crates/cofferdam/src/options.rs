@@ -1,5 +1,6 @@
 //! What a database is opened with.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -261,15 +262,38 @@ impl Options {
 }
 
 /// Bytes as people write them: `16MiB`, `1.5 GB`, `65536`. Units are those of DuckDB: KB, MB, GB, TB are powers of 1,000,
-/// KiB, MiB, GiB, TiB of 1,024, in any case; a fraction of a byte is dropped. `None` for anything else.
+/// KiB, MiB, GiB, TiB of 1,024, in any case; a fraction of a byte is dropped. Programs take it for their arguments.
+///
+/// # Errors
+/// It is something else.
 ///
 /// ```
-/// use cofferdam::parse_bytes;
+/// use cofferdam::{NotBytes, parse_bytes};
 ///
-/// assert_eq!((parse_bytes("1.5 MiB"), parse_bytes("64kb"), parse_bytes("7")), (Some(3 << 19), Some(64_000), Some(7)));
-/// assert_eq!(parse_bytes("much"), None);
+/// assert_eq!((parse_bytes("1.5 MiB"), parse_bytes("64kb"), parse_bytes("7")), (Ok(3 << 19), Ok(64_000), Ok(7)));
+/// assert_eq!(parse_bytes("much"), Err(NotBytes));
 /// ```
-pub fn parse_bytes(text: &str) -> Option<u64> {
+pub fn parse_bytes(text: &str) -> Result<u64, NotBytes> {
+    bytes_of(text).ok_or(NotBytes)
+}
+
+/// A text that [`parse_bytes`] does not read as a number of bytes; says what to write.
+///
+/// ```
+/// assert_eq!(cofferdam::NotBytes.to_string(), "write a number and a unit, such as 16MiB");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotBytes;
+
+impl fmt::Display for NotBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("write a number and a unit, such as 16MiB")
+    }
+}
+
+impl std::error::Error for NotBytes {}
+
+fn bytes_of(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -321,12 +345,12 @@ mod tests {
             ("7b", 7),
             ("0.0000000019 GB", 1),
         ] {
-            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for text in
             ["", "MiB", "-1", "1e3", "1.2.3", "1.", ".5", "16 MiBs", "99999999999 TiB", "१", "1 MiB 2"]
         {
-            assert_eq!(parse_bytes(text), None, "{text}");
+            assert_eq!(parse_bytes(text), Err(NotBytes), "{text}");
         }
     }
 }

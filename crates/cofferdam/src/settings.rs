@@ -265,7 +265,7 @@ impl Setting {
     }
 
     fn bytes(self, value: SettingValue<'_>, hint: &str) -> Result<u64, Error> {
-        parse_bytes(value.text).ok_or_else(|| self.invalid(value).with_hint(hint))
+        parse_bytes(value.text).map_err(|_| self.invalid(value).with_hint(hint))
     }
 
     fn bytes_or_none(self, value: SettingValue<'_>) -> Result<u64, Error> {
@@ -336,7 +336,7 @@ fn write_bytes(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
     const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
     let mut text: InlineText<32> = InlineText::EMPTY;
     write!(text, "{}", human_bytes(bytes))?;
-    if bytes == u64::MAX || parse_bytes(text.as_str()) == Some(bytes) {
+    if bytes == u64::MAX || parse_bytes(text.as_str()) == Ok(bytes) {
         return f.write_str(text.as_str());
     }
     let unit = (bytes.trailing_zeros() as usize / 10).min(UNITS.len() - 1);

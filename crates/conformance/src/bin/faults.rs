@@ -40,11 +40,11 @@ struct Arguments {
     scale: f64,
 
     /// The memory limit of the database.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
     memory: u64,
 
     /// The limit of the statement in `charges`, `writes`, `cancels` and `bytes`; by default little more than the least.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     statement_memory: Option<u64>,
 
     /// Only this query; may be given several times.
@@ -83,10 +83,6 @@ enum Trial {
     Writes,
     Cancels,
     Bytes,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "write a number and a unit, such as 16MiB".to_owned())
 }
 
 fn main() -> ExitCode {

@@ -28,7 +28,7 @@ struct Arguments {
     paths: Vec<PathBuf>,
 
     /// The memory limit of each database, such as 64MiB.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
     memory: u64,
 
     /// How many threads a statement may use at most.
@@ -54,10 +54,6 @@ struct Arguments {
     /// Shows the failures in groups by SQLSTATE and message, the largest first, in place of each.
     #[arg(long)]
     summary: bool,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "write a number and a unit, such as 64MiB".to_owned())
 }
 
 fn main() -> ExitCode {

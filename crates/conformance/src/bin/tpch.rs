@@ -26,7 +26,7 @@ struct Arguments {
     scale: f64,
 
     /// The memory limit of the database.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes)]
     memory: u64,
 
     /// How many threads a statement may use at most.
@@ -48,10 +48,6 @@ struct Arguments {
     /// A query that takes longer is cancelled and has failed.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "write a number and a unit, such as 16MiB".to_owned())
 }
 
 fn main() -> ExitCode {
