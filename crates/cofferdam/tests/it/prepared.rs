@@ -290,6 +290,9 @@ fn explain_takes_parameters() {
     let connection = directory.database.connect().unwrap();
     let plan = answer(&connection, "EXPLAIN (COSTS off) SELECT * FROM t WHERE name = $1", ["x"]).unwrap();
     assert_eq!(plan, "Seq Scan on t\n  Filter: (name = $1)\n");
+    let sql = "EXPLAIN (COSTS off) SELECT * FROM t WHERE name = $wanted";
+    let plan = answer(&connection, sql, cofferdam::named_params! { "wanted": "x" }).unwrap();
+    assert_eq!(plan, "Seq Scan on t\n  Filter: (name = $wanted)\n");
 }
 
 /// Aim: a statement that is run and explained takes values as well, changes what it says, and may run again.

@@ -47,6 +47,11 @@ impl<'a> Names<'a> {
         Names { plan, from, is_qualified: scans.count() > 1, is_nested: false }
     }
 
+    /// The name of a parameter, where it has one.
+    pub(crate) fn parameter(&self, number: u32) -> Option<&'a str> {
+        self.plan.parameter_names.get(number.checked_sub(1)? as usize).copied()
+    }
+
     /// Columns of an operator's output.
     pub(crate) fn of_output(plan: PhysicalPlan<'a>, id: OperatorId) -> Names<'a> {
         Names::new(plan, Source::Output(id))

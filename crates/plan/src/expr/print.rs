@@ -190,7 +190,10 @@ fn write_node<'a>(
     match expr.kind {
         ExprKind::Column(position) => push_origin(names.origin(position), pieces),
         ExprKind::Literal(value) => write_literal(out, value, expr.ty),
-        ExprKind::Parameter(number) => append(out, format_args!("${number}")),
+        ExprKind::Parameter(number) => match names.parameter(number) {
+            Some(name) => append(out, format_args!("${name}")),
+            None => append(out, format_args!("${number}")),
+        },
         ExprKind::Row(values) => {
             pieces.push(Text("ROW("))?;
             push_list(pieces, values, names)?;

@@ -388,7 +388,8 @@ impl<'a> Pass<'_, 'a> {
             let (ty, span) = (named.aggregate.ty, named.aggregate.span);
             let zero = match named.aggregate.function {
                 F::Count | F::CountRows | F::RegrCount => Value::BigInt(0),
-                F::Grouping => Value::Integer(0),
+                // No argument is grouped by.
+                F::Grouping => Value::Integer(((1_u64 << named.aggregate.args.len()) - 1) as i32),
                 _ => continue,
             };
             let id = self.plan.column("", ty)?;
@@ -786,10 +787,12 @@ impl<'a> Pass<'_, 'a> {
         let LogicalKind::Aggregate { groups, aggregates, .. } = self.mapped(kind, map)? else {
             unreachable!("mapping keeps the kind")
         };
-        let is_whole = matches!(sets, [[]]);
-        if !is_whole && sets.iter().any(|set| set.is_empty()) {
-            return Err(unsupported("grouping sets with () in a query that reads columns around it"));
-        }
+        // A set of nothing has a row whether there are rows or not.
+        let is_whole = match sets.iter().filter(|set| set.is_empty()).count() {
+            0 => false,
+            1 => true,
+            _ => return Err(unsupported("more than one set () in a query that reads columns around it")),
+        };
         let (aggregates, counts) = match is_whole {
             true => self.raw_counts(aggregates)?,
             false => (aggregates, &[][..]),
@@ -980,7 +983,8 @@ impl<'a> Pass<'_, 'a> {
             }
             JoinKind::Full => {
                 if reads || left.map.is_some() || right.map.is_some() {
-                    return Err(unsupported("FULL JOIN in a query that reads columns around it"));
+                    left = self.with_map(left, values)?;
+                    right = self.with_map(right, values)?;
                 }
             }
             _ => {
@@ -1004,8 +1008,33 @@ impl<'a> Pass<'_, 'a> {
             self.push_equal(left, right, &mut conjuncts)?;
         }
         let conjuncts = conjuncts.into_slice();
+        let sides = (left.map, right.map);
         let join = Join { left: left.node, right: right.node, conjuncts, ..join };
-        Ok(Given { node: self.plan.push(LogicalKind::Join(join))?, map })
+        let node = self.plan.push(LogicalKind::Join(join))?;
+        match (join.kind, sides) {
+            (JoinKind::Full, (Some(left), Some(right))) => self.either(node, left, right),
+            _ => Ok(Given { node, map }),
+        }
+    }
+
+    /// The values beside rows of which each has those of one side, or the same of both.
+    fn either(
+        &mut self,
+        node: LogicalId,
+        left: &[ColumnId],
+        right: &[ColumnId],
+    ) -> Result<Given<'a>, Error<'a>> {
+        let map = self.fresh(self.columns)?;
+        let mut exprs: Vec<'a, Named<'a>> = Vec::with_capacity_in(map.len(), self.arena)?;
+        for (id, (left, right)) in map.iter().zip(left.iter().zip(right)) {
+            let (ty, span) = (self.plan.ty(*id), Span::default());
+            let args = [self.plan.read(*left, span, self.arena)?, self.plan.read(*right, span, self.arena)?];
+            let args = self.arena.alloc_slice_copy(&args)?;
+            let kind = ExprKind::Call { function: Function::Coalesce, args };
+            exprs.push(Named { id: *id, expr: self.arena.alloc(Expr { kind, ty, span })? })?;
+        }
+        let node = self.plan.push(LogicalKind::Extend { input: node, exprs: exprs.into_slice() })?;
+        Ok(Given { node, map: Some(map) })
     }
 
     fn joined(&self, a: &[ColumnId], b: &[ColumnId]) -> Result<&'a [ColumnId], AllocError> {
