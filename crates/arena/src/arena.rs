@@ -548,9 +548,15 @@ impl Arena {
         // SAFETY: as in `enter_chunk_for`.
         let last = self.current_chunk().map_or(0, |current| unsafe { (*current.as_ptr()).bytes });
         let total = self.charged_kib.get() as usize * CHUNK_BYTES_MIN;
-        let share = usize::try_from(self.budget.limit_on_path() / 16).unwrap_or(usize::MAX);
-        let proposed = self.growth.next_bytes(total, last).min(share).max(CHUNK_BYTES_MIN);
-        let proposed = round_chunk_down(proposed).max(needed);
+        let grown = self.growth.next_bytes(total, last);
+        let proposed = if grown <= CHUNK_BYTES_MIN {
+            // No limit makes it less.
+            CHUNK_BYTES_MIN
+        } else {
+            let share = usize::try_from(self.budget.limit_on_path() / 16).unwrap_or(usize::MAX);
+            round_chunk_down(grown.min(share).max(CHUNK_BYTES_MIN))
+        };
+        let proposed = proposed.max(needed);
         if proposed == needed {
             return self.take_chunk_of(needed, false);
         }

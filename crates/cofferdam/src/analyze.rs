@@ -57,7 +57,7 @@ impl<'s> Analyze<'s> {
         statement: &'s Statement<'s>,
     ) -> Result<Analyze<'s>, Error> {
         let empty = explained.empty_answer(statement.arena()).map_err(|_| statement.refused())?;
-        let workspace = statement.admit(&explained.plan)?.by_pipelines();
+        let workspace = statement.admit_measured(&explained.plan)?;
         let answer = statement.admit(&empty)?;
         Ok(Analyze { explained, planning, workspace, answer, columns: empty.columns() })
     }

@@ -394,9 +394,22 @@ impl<'c> Statement<'c> {
     /// # Errors
     /// It leaves none.
     pub(crate) fn admit(&self, plan: &PhysicalPlan<'_>) -> Result<Workspace<'_>, Error> {
+        self.admit_to(plan, Workspace::new)
+    }
+
+    /// The same for a plan whose operators are measured.
+    pub(crate) fn admit_measured(&self, plan: &PhysicalPlan<'_>) -> Result<Workspace<'_>, Error> {
+        self.admit_to(plan, Workspace::of_pipelines)
+    }
+
+    fn admit_to<'s>(
+        &'s self,
+        plan: &PhysicalPlan<'_>,
+        make: fn(&PhysicalPlan<'_>, &Budget, &'s Arena) -> Result<Workspace<'s>, AllocError>,
+    ) -> Result<Workspace<'s>, Error> {
         self.budget.set_stage(&ADMIT);
         self.budget.admit(plan.bytes_estimate()).map_err(|_| self.refused())?;
-        let workspace = Workspace::new(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
+        let workspace = make(plan, &self.budget, &self.plan).map_err(|_| self.refused())?;
         let database = self.connection.database();
         let workspace = workspace.spill_to(database.spill_space()).run_by(database.threads());
         let workspace = workspace.tell_of(self.connection).report_to(self.connection.progress_now());

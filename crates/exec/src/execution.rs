@@ -12,7 +12,7 @@
 //! How a plan is cut and what operators are asked is told in [`pipeline`](crate::pipeline).
 //!
 //! The budgets form a subtree of the statement's: `exec` with a child for each operator, named after it and its number
-//! in the plan. When the workspace is dropped all of them are back at zero, whatever happened before.
+//! in the plan; one row that is looked for is paid by `exec` itself. When the workspace is dropped all of them are back at zero, whatever happened before.
 
 use core::cell::Cell;
 use core::fmt::Write as _;
@@ -60,7 +60,7 @@ const KEPT_BYTES: usize = 12 << 10;
 #[derive(Debug)]
 pub struct Workspace<'s> {
     budget: Budget,
-    /// One per operator, in the order of the plan, and one for what they share.
+    /// One per operator, in the order of the plan, and one for what they share; where no pipeline is needed, this one alone.
     arenas: Vec<'s, Arena>,
     schedule: Schedule<'s>,
     /// Where no pipeline is needed.
@@ -84,6 +84,27 @@ impl<'s> Workspace<'s> {
         statement: &Budget,
         arena: &'s Arena,
     ) -> Result<Workspace<'s>, AllocError> {
+        match Lookup::of(plan, arena)? {
+            Some(lookup) => {
+                let budget = statement.child_with("exec", BudgetOptions::unlimited().keeps_chunks())?;
+                let mut arenas = Vec::with_capacity_in(1, arena)?;
+                arenas.push(Arena::new(&budget))?;
+                let schedule = Schedule::EMPTY;
+                Ok(Workspace { lookup: Some(lookup), ..Workspace::with(budget, arenas, schedule) })
+            }
+            None => Workspace::of_pipelines(plan, statement, arena),
+        }
+    }
+
+    /// The same where every plan is run by pipelines, which can be measured.
+    ///
+    /// # Errors
+    /// As [`Workspace::new`].
+    pub fn of_pipelines(
+        plan: &PhysicalPlan<'_>,
+        statement: &Budget,
+        arena: &'s Arena,
+    ) -> Result<Workspace<'s>, AllocError> {
         // Operators have small arenas for what they compute on the way.
         let options = BudgetOptions::unlimited().keeps_chunks();
         let budget = statement.child_with("exec", options)?;
@@ -96,18 +117,21 @@ impl<'s> Workspace<'s> {
         }
         arenas.push(Arena::new(&budget))?;
         let schedule = Schedule::cut(plan.operators, arena)?;
-        let lookup = Lookup::of(plan, arena)?;
-        Ok(Workspace {
+        Ok(Workspace::with(budget, arenas, schedule))
+    }
+
+    fn with(budget: Budget, arenas: Vec<'s, Arena>, schedule: Schedule<'s>) -> Workspace<'s> {
+        Workspace {
             budget,
             arenas,
             schedule,
-            lookup,
+            lookup: None,
             spill: None,
             engine: None,
             progress: None,
             threads_count: 1,
             enough_bytes: None,
-        })
+        }
     }
 
     /// Has operators that run out of memory write rows to temporary files. Without it they fail with [`Error::OutOfMemory`].
@@ -131,12 +155,6 @@ impl<'s> Workspace<'s> {
     /// Has pipelines run by so many threads at most, the caller's among them.
     pub fn run_by(mut self, threads: NonZeroUsize) -> Workspace<'s> {
         self.threads_count = threads.get();
-        self
-    }
-
-    /// Has every plan run by pipelines, which can be measured.
-    pub fn by_pipelines(mut self) -> Workspace<'s> {
-        self.lookup = None;
         self
     }
 
@@ -189,8 +207,7 @@ impl<'s> Workspace<'s> {
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error<'a>> {
         self.budget.set_stage(&OPEN);
-        let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
-        assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
+        let shared = self.arenas.last().expect("made with one that is shared");
         assert!(parameters.len() >= plan.parameters.len(), "every parameter has a value");
         if let Some(progress) = self.progress {
             progress.expect(plan);
@@ -198,15 +215,15 @@ impl<'s> Workspace<'s> {
         if let Some(enough) = self.enough_bytes {
             enough.set(0);
         }
-        let way = match (&self.lookup, arenas) {
-            (Some(lookup), [arena, ..]) => {
+        let way = match &self.lookup {
+            Some(lookup) => {
                 let terms = self.terms(plan);
                 let noted = (self.progress, is_cancelled);
-                let seek = lookup.seek(plan, parameters, tables, noted, arena);
-                let row = seek.and_then(|seek| arena.alloc_box(ByKey { seek, terms }));
+                let seek = lookup.seek(plan, parameters, tables, noted, shared);
+                let row = seek.and_then(|seek| shared.alloc_box(ByKey { seek, terms }));
                 Way::Row(row.inspect_err(|_| Admission::new(&terms).tell_enough())?)
             }
-            _ => {
+            None => {
                 let pipelines = self.pipelines(plan, parameters, tables, is_cancelled)?;
                 Way::Pipelines(shared.alloc_box(pipelines)?)
             }
@@ -234,6 +251,7 @@ impl<'s> Workspace<'s> {
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Pipelines<'a>, Error<'a>> {
         let (shared, arenas) = self.arenas.split_last().expect("made with one arena more than operators");
+        assert_eq!(arenas.len(), plan.operators.len(), "a workspace is for one plan");
         let schedule = self.schedule;
         let admission = Admission::new(&self.terms(plan));
         admission.admit()?;
@@ -762,7 +780,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Measures from now on what operators take; to be called before rows are asked for. Needs a workspace
-    /// [by pipelines](Workspace::by_pipelines): otherwise there may be nothing to measure.
+    /// [of pipelines](Workspace::of_pipelines): otherwise there may be nothing to measure.
     ///
     /// # Errors
     /// There is no room for the figures.

@@ -343,6 +343,9 @@ impl<'a> Pipeline<'a> {
 }
 
 impl<'a> Schedule<'a> {
+    /// No pipelines.
+    pub(crate) const EMPTY: Schedule<'static> = Schedule { pipelines: &[], lists: &[] };
+
     /// Cuts a plan. All of it in `arena`.
     ///
     /// # Errors

@@ -93,6 +93,8 @@ pub(crate) struct Binder<'s, 'a, 'c> {
     nesting: usize,
     /// The view that the query is for.
     new_view: Option<NewView<'s, 'a>>,
+    /// The stacks of the walk over an expression, where no walk has them.
+    stacks: Option<expression::Stacks<'s, 'a>>,
 }
 
 impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
@@ -131,6 +133,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
             bound: Vec::new_in(scratch),
             nesting: 0,
             new_view: None,
+            stacks: None,
         }
     }
 

@@ -180,6 +180,9 @@ pub(crate) struct Output<'a> {
     pub(crate) name: &'a str,
 }
 
+/// So many nodes are walked without lists that grow.
+const FEW_NODES: usize = 8;
+
 /// Logical nodes and the columns that they make.
 #[derive(Debug)]
 pub(crate) struct LogicalPlan<'a> {
@@ -259,7 +262,9 @@ impl<'a> LogicalPlan<'a> {
         root: LogicalId,
         scratch: &'s Arena,
     ) -> Result<Vec<'s, LogicalId>, AllocError> {
-        let (mut order, mut open) = (Vec::new_in(scratch), Vec::new_in(scratch));
+        let expected = self.nodes.len().min(FEW_NODES);
+        let mut order = Vec::with_capacity_in(expected, scratch)?;
+        let mut open = Vec::with_capacity_in(expected, scratch)?;
         open.push(root)?;
         // A node before its inputs, the last one first: backwards that is every node behind its inputs.
         while let Some(id) = open.pop() {

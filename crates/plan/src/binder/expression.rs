@@ -67,6 +67,9 @@ impl Place {
 /// Operands that are bound and wait for the node above them.
 type Operands<'s, 'a> = Vec<'s, &'a Expr<'a>>;
 
+/// What the walk over one expression keeps, to be used for the next one: the operands, and the joins of a [`Position`].
+pub(super) type Stacks<'s, 'a> = (Operands<'s, 'a>, Vec<'s, usize>);
+
 /// The walk over one expression.
 struct Position<'p, 's> {
     place: &'p Place,
@@ -109,9 +112,10 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if let views::Expr::Literal(literal) = expr {
             return literal::bind(self.build(), literal);
         }
-        let scratch = Arena::new(self.arena.budget());
-        let mut done: Operands<'_, 'a> = Vec::new_in(&scratch);
-        let (joins, joins_before) = (Vec::new_in(&scratch), self.block().pending.len());
+        let scratch = self.scratch;
+        let new = || (Vec::new_in(scratch), Vec::new_in(scratch));
+        let (mut done, joins): Stacks<'s, 'a> = self.stacks.take().unwrap_or_else(new);
+        let joins_before = self.block().pending.len();
         let mut position =
             Position { place, joins, joins_before, in_aggregates: 0, in_sums: 0, in_windows: 0 };
         let mut walk = Walk::new(expr.node());
@@ -131,7 +135,10 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 }
             }
         }
-        Ok(done.pop().expect("leaving the root pushes it"))
+        let bound = done.pop().expect("leaving the root pushes it");
+        position.joins.clear();
+        self.stacks = Some((done, position.joins));
+        Ok(bound)
     }
 
     /// The typed form of a condition.

@@ -89,8 +89,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
 
     /// Binds one element of FROM with the joins in it.
     pub(super) fn bind_table_expr<'q: 'a>(&mut self, table: TableExpr<'q>) -> Result<LogicalId, Error<'a>> {
-        let scratch = Arena::new(self.arena.budget());
-        let mut items: Vec<'_, Item> = Vec::new_in(&scratch);
+        let mut items: Vec<'_, Item> = Vec::new_in(self.scratch);
         let mut walk = Walk::new(table.node());
         while let Some(visit) = walk.next() {
             match visit {

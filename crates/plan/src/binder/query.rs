@@ -92,8 +92,7 @@ impl<'a> Binder<'_, 'a, '_> {
 
     /// Binds the queries that a part of FROM, or a query, is made of.
     pub(super) fn bind_within<'q: 'a>(&mut self, node: &'q Node<'q>) -> Result<(), Error<'a>> {
-        let scratch = Arena::new(self.arena.budget());
-        let mut frames: Vec<'_, usize> = Vec::new_in(&scratch);
+        let mut frames: Vec<'_, usize> = Vec::new_in(self.scratch);
         let mut walk = Walk::new(node);
         while let Some(visit) = walk.next() {
             match visit {

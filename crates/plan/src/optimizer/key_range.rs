@@ -225,13 +225,17 @@ pub fn ranges_of_run<'a>(
     let is_empty = scan.conjuncts.iter().any(|conjunct| compares_with_null(conjunct, given));
     let key = scan.index.map_or(table.key, |used| used.index.key);
     let ranges = key_ranges(key, scan.conjuncts, given, arena)?;
-    // Rows that are looked for by their whole keys are left out by nothing else.
-    let is_by_key = !ranges.is_empty() && ranges.iter().all(|range| range.prefix.len() == key.len());
     let column_ranges = match scan.index {
-        None if !is_by_key => column_ranges(table, scan.conjuncts, given, arena)?,
+        None if !is_by_key(ranges, table) => column_ranges(table, scan.conjuncts, given, arena)?,
         _ => &[],
     };
     Ok(RunRanges { ranges, column_ranges, is_empty })
+}
+
+/// Whether ranges of a table's key are whole keys: such rows are left out by nothing else.
+pub(super) fn is_by_key(ranges: &[KeyRange<'_>], table: &StoredTable<'_>) -> bool {
+    let is_whole = |range: &KeyRange<'_>| range.prefix.len() == table.key.len();
+    !table.key.is_empty() && !ranges.is_empty() && ranges.iter().all(is_whole)
 }
 
 /// Whether it is a comparison that is true for no row, since what it compares with is NULL.

@@ -11,7 +11,7 @@ use cofferdam_types::{Type, Value};
 use super::access::WayToRead;
 use super::estimate;
 use super::key_filters::key_filters;
-use super::key_range::{Given, column_ranges};
+use super::key_range::{Given, column_ranges, is_by_key};
 use super::known::Known;
 use super::needs::{Needs, needs};
 use super::push_filters::Filters;
@@ -534,7 +534,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             ranges: way.ranges,
             rows_max: way.rows_max,
             column_ranges: match (source, way.index) {
-                (TableSource::Stored(table), None) => {
+                (TableSource::Stored(table), None) if !is_by_key(way.ranges, table) => {
                     column_ranges(table, conjuncts, Given::planning(first), self.arena)?
                 }
                 _ => &[],
