@@ -477,24 +477,32 @@ pub(crate) struct Asker<'p> {
 impl<'a> Workers<'a> {
     /// Workers for a pipeline that is open, if it can be helped and there is room for one at least. From then on its source shares the
     /// table with them.
+    ///
+    /// # Errors
+    /// The source's, when it begins with its first piece. It may have forgotten its range by then, so the pipeline is to be opened
+    /// again.
     pub(crate) fn new(
         asker: &Asker<'a>,
         tables: &Tables<'_>,
         flow: &mut Flow<'a>,
         store: &mut Store<'a>,
-    ) -> Option<Workers<'a>> {
+    ) -> Result<Option<Workers<'a>>, Error<'a>> {
         if asker.threads_count < 2 {
-            return None;
+            return Ok(None);
         }
-        let Tables::Snapshot(snapshot) = tables else { return None };
+        let Tables::Snapshot(snapshot) = tables else { return Ok(None) };
         // Where there is no room, the statement's own thread does without.
-        Workers::prepare(asker, (tables, snapshot), flow, store).unwrap_or(None)
+        let Ok(Some(workers)) = Workers::prepare(asker, (tables, snapshot), flow, store) else {
+            return Ok(None);
+        };
+        flow.share(workers.task.morsels)?;
+        Ok(Some(workers))
     }
 
     fn prepare(
         asker: &Asker<'a>,
         (tables, snapshot): (&Tables<'_>, &Snapshot),
-        flow: &mut Flow<'a>,
+        flow: &Flow<'a>,
         store: &mut Store<'a>,
     ) -> Result<Option<Workers<'a>>, AllocError> {
         let Asker { operators, home, threads_count, .. } = *asker;
@@ -574,7 +582,6 @@ impl<'a> Workers<'a> {
         let Statement { began_us, parameters, .. } = store.statement;
         let seed = store.statement.random.next_u64();
         let Ok(snapshot) = snapshot.again() else { return Ok(None) };
-        flow.share(morsels).map_err(|_| AllocError)?;
         Ok(Some(Workers {
             exchange: Exchange {
                 is_stopped: AtomicBool::new(false),

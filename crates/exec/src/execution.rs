@@ -555,8 +555,6 @@ impl<'a> Runner<'a> {
         let mut cx = self.context();
         let mut flow = Flow::open(pipeline, schedule, operators, arenas, false, &mut store, &mut cx)?;
         let mut sink = flow.open_sink(role, &mut store, &mut cx)?;
-        self.is_opening = false;
-        budget.set_stage(&EXECUTE);
         let workers = Workers::new(
             &Asker {
                 pipeline,
@@ -569,7 +567,9 @@ impl<'a> Runner<'a> {
             &self.tables,
             &mut flow,
             &mut store,
-        );
+        )?;
+        self.is_opening = false;
+        budget.set_stage(&EXECUTE);
         let mut carry = |feed: Option<&mut Feed<'_, 'p>>| {
             self.carry((&mut flow, &mut sink, role), depth, &mut store, feed)
         };

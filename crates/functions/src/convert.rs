@@ -48,7 +48,7 @@ pub fn convert(
     let given = value.heap_bytes().unwrap_or(&[]);
     let mut tail = Tail { sink: &mut *sink, start, refused: None };
     let made = cast::cast_in(value, to, session, &mut tail).map(|value| match value.heap_bytes() {
-        None => Made::Fixed(fixed(value)),
+        None => Made::Fixed(value.without_bytes().unwrap_or_default()),
         // The cast gave a part of what it was given, or what it has made.
         Some(bytes) if given.as_ptr_range().contains(&bytes.as_ptr()) => {
             let from = bytes.as_ptr() as usize - given.as_ptr() as usize;
@@ -86,32 +86,6 @@ enum Made {
     Part(usize, usize),
     /// So many bytes at the end of the sink.
     Bytes(usize),
-}
-
-/// A value that is no bytes of somebody else, for as long as one likes.
-fn fixed(value: Value<'_>) -> Value<'static> {
-    match value {
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::SmallInt(value) => Value::SmallInt(value),
-        Value::Integer(value) => Value::Integer(value),
-        Value::BigInt(value) => Value::BigInt(value),
-        Value::Decimal(value) => Value::Decimal(value),
-        Value::Real(value) => Value::Real(value),
-        Value::Double(value) => Value::Double(value),
-        Value::Date(value) => Value::Date(value),
-        Value::Time(value) => Value::Time(value),
-        Value::Timestamp(value) => Value::Timestamp(value),
-        Value::TimestampTz(value) => Value::TimestampTz(value),
-        Value::Interval(value) => Value::Interval(value),
-        Value::Uuid(value) => Value::Uuid(value),
-        Value::Null
-        | Value::Text(_)
-        | Value::Char(_)
-        | Value::Bytea(_)
-        | Value::Json(_)
-        | Value::Jsonb(_)
-        | Value::Array(_) => Value::Null,
-    }
 }
 
 #[cfg(test)]

@@ -195,3 +195,28 @@ fn what_helpers_have_no_room_for_is_read_by_the_statement() {
     }
     assert_eq!(workers(&connection, sql), 1);
 }
+
+/// Aim: a refused charge, wherever it comes while threads are begun, leaves the right answer or is 53200. Method: the n-th charge is
+/// refused, for each n of those that a statement makes before it reads.
+#[test]
+fn a_refused_charge_gives_no_wrong_answer() {
+    let database = database(64 << 20);
+    let connection = database.connect().unwrap();
+    set_threads(&connection, 3);
+    let sql = "SELECT count(*), sum(v) FROM t WHERE v > 0";
+    let expected = connection.query(sql, table).unwrap();
+    let mut errors_count = 0;
+    for nth in 1..=80 {
+        database.budget().inject_refusal(nth);
+        let outcome = connection.query(sql, table);
+        database.budget().inject_refusal(0);
+        match outcome {
+            Ok(rows) => assert_eq!(rows, expected, "charge {nth}"),
+            Err(error) => {
+                assert_eq!(error.sqlstate(), "53200", "charge {nth}: {error}");
+                errors_count += 1;
+            }
+        }
+    }
+    assert!(errors_count > 1);
+}

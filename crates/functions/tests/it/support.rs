@@ -249,23 +249,7 @@ fn kept<'a>(value: Value<'_>, arena: &'a Arena) -> Value<'a> {
 
 /// A value of fixed size, which borrows nothing.
 fn unborrowed<'a>(value: Value<'_>) -> Value<'a> {
-    match value {
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::SmallInt(value) => Value::SmallInt(value),
-        Value::Integer(value) => Value::Integer(value),
-        Value::BigInt(value) => Value::BigInt(value),
-        Value::Decimal(value) => Value::Decimal(value),
-        Value::Real(value) => Value::Real(value),
-        Value::Double(value) => Value::Double(value),
-        Value::Date(value) => Value::Date(value),
-        Value::Time(value) => Value::Time(value),
-        Value::Timestamp(value) => Value::Timestamp(value),
-        Value::TimestampTz(value) => Value::TimestampTz(value),
-        Value::Interval(value) => Value::Interval(value),
-        Value::Uuid(value) => Value::Uuid(value),
-        other => panic!("{other} borrows"),
-    }
+    value.without_bytes().unwrap_or_else(|| panic!("{value} borrows"))
 }
 
 /// A buffer that grows.

@@ -131,20 +131,7 @@ fn keep<'a>(value: Value<'_>, arena: &'a Arena) -> Result<Value<'a>, AllocError>
             let bytes = arena.alloc_slice_copy(array.as_bytes())?;
             ArrayRef::new(bytes, array.element()).map_or(Value::Null, Value::Array)
         }
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::SmallInt(value) => Value::SmallInt(value),
-        Value::Integer(value) => Value::Integer(value),
-        Value::BigInt(value) => Value::BigInt(value),
-        Value::Decimal(value) => Value::Decimal(value),
-        Value::Real(value) => Value::Real(value),
-        Value::Double(value) => Value::Double(value),
-        Value::Date(value) => Value::Date(value),
-        Value::Time(value) => Value::Time(value),
-        Value::Timestamp(value) => Value::Timestamp(value),
-        Value::TimestampTz(value) => Value::TimestampTz(value),
-        Value::Interval(value) => Value::Interval(value),
-        Value::Uuid(value) => Value::Uuid(value),
+        other => other.without_bytes().unwrap_or_default(),
     })
 }
 
