@@ -27,7 +27,7 @@ use crate::batch::Kind;
 use crate::csv::reader::window_bytes;
 use crate::exchange::workers_bytes;
 use crate::operators::minimum_bytes;
-use crate::pipeline::{Schedule, headroom_bytes};
+use crate::pipeline::{Schedule, headroom_bytes, keeps_as_step};
 
 /// What a text in a batch counts.
 const TEXT_BYTES: u64 = 64;
@@ -89,7 +89,8 @@ impl Needs<'_> {
         let pipelines = 0..self.schedule.pipelines.len();
         let of_roles = pipelines.clone().map(|index| {
             let lists = PIPELINE_BYTES + self.operators.len() as u64 * OPERATOR_BYTES;
-            let steps = self.schedule.roles(index).filter(|id| self.keeps_rows_itself(*id));
+            let steps =
+                self.schedule.roles(index).filter(|id| keeps_as_step(&self.operators[id.index()].kind));
             let lists = lists + steps.map(kept).sum::<u64>();
             let limit = limit / self.schedule.pipelines[index].sources_count();
             let capacity = (self.capacity)(self.operators, limit) as u64;
@@ -103,11 +104,6 @@ impl Needs<'_> {
             false => of_roles.zip(of_slots).map(|(roles, slots)| roles + slots).max().unwrap_or(0),
         };
         coexisting + headroom_bytes(limit) + workers_bytes(limit, self.threads_count)
-    }
-
-    /// Whether the operator keeps rows while it has a role, and leaves none behind.
-    fn keeps_rows_itself(&self, id: OperatorId) -> bool {
-        matches!(self.operators[id.index()].kind, OperatorKind::Distinct { .. })
     }
 
     /// Whether the operator as a source has columns of its own.

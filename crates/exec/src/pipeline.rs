@@ -438,8 +438,9 @@ impl<'a> Schedule<'a> {
         operators: &[Operator<'_>],
         arena: &'s Arena,
     ) -> Result<Vec<'s, Slot>, AllocError> {
-        let is_kept =
+        let is_sink =
             |id: &OperatorId| self.pipelines.iter().any(|p| p.sink.is_some_and(|sink| sink.operator == *id));
+        let is_kept = |id: &OperatorId| keeps_as_step(&operators[id.index()].kind) || is_sink(id);
         let kept = || (0..operators.len() as u32).map(OperatorId::new).filter(is_kept);
         let mut slots = Vec::with_capacity_in(kept().count(), arena)?;
         for operator in kept() {
@@ -447,6 +448,11 @@ impl<'a> Schedule<'a> {
         }
         Ok(slots)
     }
+}
+
+/// Whether an operator has a slot, although it is the sink of no pipeline: where others ask it for memory while its own runs.
+pub(crate) fn keeps_as_step(kind: &OperatorKind<'_>) -> bool {
+    matches!(kind, OperatorKind::Distinct { .. })
 }
 
 /// The slots that pipelines fill, each once.
@@ -761,6 +767,12 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
                         OperatorKind::HashJoin(_) | OperatorKind::NestedLoopJoin(_)
                     )
                 });
+                for step in chain.steps {
+                    let slot = (step.operator, index as u32);
+                    if keeps_as_step(&self.operators[step.operator.index()].kind) && !last.contains(&slot) {
+                        last.push(slot)?;
+                    }
+                }
                 for slot in source.into_iter().chain(joins) {
                     let Some(reader) = self.outermost_reader(slot, index as u32) else { continue };
                     match last.iter_mut().find(|(known, _)| *known == slot) {

@@ -7,7 +7,9 @@
 //! | `inline` | the bound plan | common table expressions that are read once in their place | |
 //! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
 //! | `late` | that | above the joins that leave rows out, what may fail | leaves to root |
+//! | `sink_scalars` | joins | values that are one for all rows at the table that they are compared with | |
 //! | `push_filters` | that | every conjunct as far down as it may stand; outer and mark joins made simpler | root to leaves |
+//! | `narrow` | where they stand | what all scans of a common table expression ask for, as conjuncts of it | readers first |
 //! | `needs` | filters in place | which columns of each node anyone reads | root to leaves |
 //! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
 //! | `key_filters` | operators | what scans may leave out when joins above know their keys | root to leaves |
@@ -27,10 +29,12 @@ pub(crate) mod key_range;
 mod known;
 mod late;
 mod lower;
+mod narrow;
 mod needs;
 mod order;
 mod push_filters;
 pub mod selectivity;
+mod sink_scalars;
 mod tree;
 mod unnest;
 
@@ -81,15 +85,18 @@ pub(crate) fn optimize<'a>(
             late::compute_late(&mut plan, node, arena)?;
         }
     }
+    sink_scalars::sink_scalars(&mut plan, arena)?;
     let scratch = Arena::new(arena.budget());
     let mut filters = Vec::new_in(&scratch);
     let root = plan.root;
     push_filters::push_filters(&mut plan, root, &mut filters, arena, &scratch)?;
-    for index in 0..plan.ctes.len() {
+    // Each reads only those before it.
+    for index in (0..plan.ctes.len()).rev() {
         let Cte { node, scans, .. } = plan.ctes[index];
         if scans == 0 {
             continue;
         }
+        narrow::narrow(&plan, index, &mut filters, arena)?;
         push_filters::push_filters(&mut plan, node, &mut filters, arena, &scratch)?;
     }
     let known = Known::new(&plan, catalog, arena, &scratch)?;

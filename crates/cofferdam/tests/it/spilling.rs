@@ -269,3 +269,24 @@ fn failures_of_the_disk_end_a_window() {
         assert!(failures > 1, "{op:?} {fault:?}: {failures}");
     }
 }
+
+/// Aim: what one DISTINCT holds is given to the other, and to the join behind both. Method: limits at which all three go to disk.
+#[test]
+fn rows_that_passed_once_make_room_for_others() {
+    let database = Database::open_in_memory(Options::new().memory_limit(64 << 20)).unwrap();
+    let connection = database.connect().unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE t (k integer PRIMARY KEY, s text);
+             INSERT INTO t SELECT i, 'text number ' || i FROM generate_series(1, 8000) AS i",
+        )
+        .unwrap();
+    let sql = "SELECT count(*), sum(k), max(s)
+               FROM (SELECT k, s FROM t UNION SELECT k + 1, s FROM t UNION SELECT k, s || 'x' FROM t) AS u
+               JOIN (SELECT k AS k2, s AS s2 FROM t) AS v ON u.k = v.k2";
+    for mib in [4, 5] {
+        connection.execute(&format!("SET statement_memory_limit = '{mib}MiB'")).unwrap();
+        let row = connection.query(sql, crate::support::table).unwrap();
+        assert_eq!(row.lines().last(), Some("23999|96011999|text number 9x"), "{mib} MiB");
+    }
+}

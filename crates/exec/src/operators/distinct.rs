@@ -2,12 +2,14 @@
 //!
 //! Rows pass in columns of their own, so that those that have waited in files come in the same ones.
 //!
-//! **Ladder, peak bytes**: those of [`super::aggregate::dedup`]; beside it 16 KiB of rows that have waited.
+//! **Ladder, peak bytes**: those of [`super::aggregate::dedup`]; beside it 16 KiB of rows that have waited. The keys are in the operator's
+//! slot between two batches, where others that need memory can ask for them ([`State::Distinct`]).
 
 use cofferdam_arena::AllocError;
 use cofferdam_arena::collections::Vec;
 use cofferdam_plan::physical::OperatorId;
 
+use super::State;
 use super::aggregate::dedup::{Dedup, Drained, Passing};
 use super::aggregate::partitions::Partitions;
 use super::aggregate::table::hash_of;
@@ -38,7 +40,6 @@ pub(crate) struct Distinct<'a> {
     layout: RowLayout<'a>,
     encoder: RowEncoder<'a>,
     selection: SelectionId,
-    dedup: Dedup,
     waited: Vec<'a, u8>,
     /// Where each row that has waited begins, and where the last one ends.
     starts: Vec<'a, usize>,
@@ -50,8 +51,10 @@ impl<'a> Distinct<'a> {
         input: &'a [VectorId],
         opening: &Opening<'_, 'a>,
         store: &mut Store<'a>,
+        cx: &mut Context<'_>,
     ) -> Result<(Distinct<'a>, &'a [VectorId]), Error<'a>> {
         let arena = opening.arena;
+        *cx.state(opening.id) = State::Distinct(Dedup::new(opening.budget()));
         let columns = opening.add_columns(store)?;
         let mut canonicals = Vec::new_in(arena);
         let mut key_columns = Vec::with_capacity_in(input.len(), arena)?;
@@ -77,7 +80,6 @@ impl<'a> Distinct<'a> {
             layout: RowLayout::new(opening.kinds_of(opening.id), arena)?,
             encoder: RowEncoder::new(arena),
             selection: store.add_selection(arena)?,
-            dedup: Dedup::new(opening.budget()),
             waited: Vec::new_in(arena),
             starts: Vec::new_in(arena),
         };
@@ -90,12 +92,16 @@ impl<'a> Distinct<'a> {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<Passed, Error<'a>> {
+        let mut dedup = self.take(cx);
         let disk = cx.disk(self.name);
-        if self.dedup.table_bytes() as u64 >= Partitions::held_bytes_before(self.dedup.budget(), 1) {
-            self.dedup.prepare(&disk);
+        if dedup.table_bytes() as u64 >= Partitions::held_bytes_before(dedup.budget(), 1) {
+            while !dedup.prepare(&disk) && cx.relieve(Some(self.id), 1)? {}
         }
         while let Err(refused) = self.encode(batch, store) {
-            self.make_room(refused, cx)?;
+            // Others that hold rows write theirs first.
+            if !cx.relieve(Some(self.id), 1)? {
+                dedup.evict(refused, &disk)?;
+            }
         }
         let mut selection = store.take_selection(self.selection);
         let rows = store.rows(batch);
@@ -106,7 +112,7 @@ impl<'a> Distinct<'a> {
             let hash = hash_of(key);
             selection.rows[selection.count] = rows.nth(i) as u16;
             let passing = loop {
-                match self.dedup.pass(hash, key, &disk) {
+                match dedup.pass(hash, key, &disk) {
                     Err(SpillFailure::OutOfMemory(_)) if cx.relieve(Some(self.id), 1)? => {}
                     outcome => break outcome?,
                 }
@@ -119,15 +125,16 @@ impl<'a> Distinct<'a> {
                         match self.encoder.encode(&self.layout, self.input, rows, store) {
                             Ok(()) => is_encoded = true,
                             Err(_) if cx.relieve(Some(self.id), 1)? => {}
-                            Err(refused) => self.dedup.evict(refused, &disk)?,
+                            Err(refused) => dedup.evict(refused, &disk)?,
                         }
                     }
-                    self.dedup.wait(hash, key, &[self.encoder.row(i), &[], &[]], &disk)?;
+                    dedup.wait(hash, key, &[self.encoder.row(i), &[], &[]], &disk)?;
                 }
             }
         }
         let count = selection.count;
         store.put_selection_back(self.selection, selection);
+        *cx.state(self.id) = State::Distinct(dedup);
         if count == 0 {
             return Ok(Passed::Nothing);
         }
@@ -138,12 +145,12 @@ impl<'a> Distinct<'a> {
         Ok(Passed::Batch(BatchRows::all(count)))
     }
 
-    /// Others that hold rows write theirs first.
-    fn make_room(&mut self, refused: AllocError, cx: &mut Context<'_>) -> Result<(), Error<'a>> {
-        if !cx.relieve(Some(self.id), 1)? {
-            self.dedup.evict(refused, &cx.disk(self.name))?;
-        }
-        Ok(())
+    /// The keys, out of the slot until the batch is done.
+    fn take(&self, cx: &mut Context<'_>) -> Dedup {
+        let State::Distinct(dedup) = cx.take_state(self.id) else {
+            unreachable!("it is there from the begin")
+        };
+        dedup
     }
 
     fn encode(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), AllocError> {
@@ -159,8 +166,9 @@ impl<'a> Distinct<'a> {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<Output, Error<'a>> {
+        let mut dedup = self.take(cx);
         let disk = cx.disk(self.name);
-        let Distinct { waited, starts, dedup, .. } = self;
+        let Distinct { waited, starts, .. } = self;
         waited.clear();
         starts.clear();
         starts.push(0)?;
@@ -180,22 +188,20 @@ impl<'a> Distinct<'a> {
         counters.partitions_parted = counts.parted;
         let count = self.starts.len() - 1;
         if count == 0 {
-            return match drained {
-                Drained::All => Ok(Output::End),
-                Drained::More => Ok(Output::Again),
-                Drained::Refused(refused) => {
-                    self.dedup.evict(refused, &disk)?;
-                    Ok(Output::Again)
-                }
-            };
+            if let Drained::Refused(refused) = drained {
+                dedup.evict(refused, &disk)?;
+            }
+            *cx.state(self.id) = State::Distinct(dedup);
+            return Ok(if matches!(drained, Drained::All) { Output::End } else { Output::Again });
         }
         let rows = (0..count).map(|row| &self.waited[self.starts[row]..self.starts[row + 1]]);
         for (index, (&column, &heap)) in self.columns.iter().zip(self.heaps).enumerate() {
             store.vector_mut(column).heap = heap;
             while let Err(refused) = self.layout.decode(index, rows.clone(), column, store) {
-                self.dedup.evict(refused, &disk)?;
+                dedup.evict(refused, &disk)?;
             }
         }
+        *cx.state(self.id) = State::Distinct(dedup);
         Ok(Output::Batch(BatchRows::all(count)))
     }
 }

@@ -8,7 +8,7 @@
 //! | `scan`, `stored_scan`, `engine_scan`, `values` | rows | | | |
 //! | `filter` (and projection), `limit`, `insert`, `distinct_on`, `concat` | | as rows pass | | |
 //! | `aggregate` | groups | | rows | [`State::Groups`] |
-//! | `distinct` | | as rows pass, and what has waited | | |
+//! | `distinct` | | as rows pass, and what has waited | | [`State::Distinct`], while its pipeline runs |
 //! | `table_function` | | as rows pass | | |
 //! | `set_operation` | rows | | rows of both inputs | [`State::Counted`] |
 //! | `sort` | rows in order | | rows | [`State::Sorted`] |
@@ -62,6 +62,7 @@ pub(crate) enum State {
     Join(join::Build),
     Kept(kept::OwnedKept),
     Counted(set_operation::Counted),
+    Distinct(aggregate::dedup::Dedup),
 }
 
 impl State {
@@ -73,6 +74,7 @@ impl State {
             State::Kept(kept) => kept.yieldable_bytes(),
             State::Groups(groups) => groups.yieldable_bytes(),
             State::Counted(counted) => counted.yieldable_bytes(),
+            State::Distinct(dedup) => dedup.yieldable_bytes(),
             State::Empty => 0,
         }
     }
@@ -85,6 +87,7 @@ impl State {
             State::Kept(kept) => Ok(kept.yield_memory(is_cancelled)?),
             State::Groups(groups) => groups.yield_memory(is_cancelled),
             State::Counted(counted) => counted.yield_memory(is_cancelled),
+            State::Distinct(dedup) => Ok(dedup.yield_memory(is_cancelled)?),
             State::Empty => Ok(false),
         }
     }
@@ -261,7 +264,7 @@ impl<'a> Step<'a> {
             }
             OperatorKind::Distinct { input } => {
                 let columns = opening.columns_of(*input);
-                let (distinct, columns) = distinct::Distinct::open(columns, opening, store)?;
+                let (distinct, columns) = distinct::Distinct::open(columns, opening, store, cx)?;
                 (Step::Distinct(arena.alloc_box(distinct)?), columns)
             }
             OperatorKind::DistinctOn { input, columns: keys } => {

@@ -31,7 +31,7 @@ use crate::logical::{ColumnId, Join, LogicalId, LogicalKind, LogicalPlan, Named,
 use crate::physical::JoinKind;
 
 /// Of how many parts a disjunction may be at most for what it says of one side of a join to be looked for.
-const IMPLIED_PARTS_MAX: usize = 64;
+pub(super) const IMPLIED_PARTS_MAX: usize = 64;
 
 /// By node: the conjuncts over its output that are tested behind it. A filter keeps none: all have moved.
 pub(super) type Filters<'s, 'a> = Vec<'s, Vec<'s, &'a Expr<'a>>>;
@@ -316,30 +316,13 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
             let mut all = None;
             for term in &terms {
                 if self.reads_only(term, holds)? && !calls(term, &local)? {
-                    all = Some(self.junction(BinaryOp::And, all, term)?);
+                    all = Some(junction(BinaryOp::And, all, term, self.arena)?);
                 }
             }
             let Some(all) = all else { return Ok(None) };
             implied.push(all)?;
         }
-        if let Some(list) = one_of(&implied, conjunct, self.arena)? {
-            return Ok(Some(list));
-        }
-        let mut any = None;
-        for part in implied {
-            any = Some(self.junction(BinaryOp::Or, any, part)?);
-        }
-        Ok(any)
-    }
-
-    fn junction(
-        &self,
-        op: BinaryOp,
-        left: Option<&'a Expr<'a>>,
-        right: &'a Expr<'a>,
-    ) -> Result<&'a Expr<'a>, AllocError> {
-        let Some(left) = left else { return Ok(right) };
-        Ok(self.arena.alloc(Expr { kind: ExprKind::Binary { op, left, right }, ..*right })?)
+        any_of(&implied, conjunct, self.arena)
     }
 
     /// The side of an inner join that is all there is to it: the other one is one row of no columns.
@@ -485,6 +468,35 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         }
         Ok(done.pop().is_some_and(|root| root.1))
     }
+}
+
+/// The disjunction of conditions, which stands where `conjunct` does; nothing where there are none.
+pub(super) fn any_of<'a>(
+    parts: &[&'a Expr<'a>],
+    conjunct: &'a Expr<'a>,
+    arena: &'a Arena,
+) -> Result<Option<&'a Expr<'a>>, AllocError> {
+    if parts.len() > 1
+        && let Some(list) = one_of(parts, conjunct, arena)?
+    {
+        return Ok(Some(list));
+    }
+    let mut any = None;
+    for part in parts {
+        any = Some(junction(BinaryOp::Or, any, part, arena)?);
+    }
+    Ok(any)
+}
+
+/// `left op right`, or `right` where there is nothing else yet.
+pub(super) fn junction<'a>(
+    op: BinaryOp,
+    left: Option<&'a Expr<'a>>,
+    right: &'a Expr<'a>,
+    arena: &'a Arena,
+) -> Result<&'a Expr<'a>, AllocError> {
+    let Some(left) = left else { return Ok(right) };
+    Ok(arena.alloc(Expr { kind: ExprKind::Binary { op, left, right }, ..*right })?)
 }
 
 /// Whether an expression calls functions, which may be dear, or give something else each time.

@@ -80,12 +80,42 @@ impl Dedup {
         if self.table.is_empty() { 0 } else { self.table.charged_bytes() }
     }
 
-    /// Takes what writing takes, while there is memory; see [`Partitions::held_bytes_before`].
-    pub(crate) fn prepare(&mut self, disk: &Disk<'_>) {
-        if let (Some(space), None) = (disk.space, &self.partitions) {
-            // A refusal is none of the statement's concern as long as the table may grow.
-            self.partitions = Partitions::new(space, disk.name, &self.budget, disk.share).ok();
+    /// What [`Dedup::yield_memory`] would give back.
+    pub(crate) fn yieldable_bytes(&self) -> u64 {
+        match &self.partitions {
+            Some(partitions) if !(self.is_reading && self.is_worth_nothing(partitions)) => {
+                self.table_bytes() as u64
+            }
+            _ => 0,
         }
+    }
+
+    /// Gives the memory of the table to others; false if there is none, or the files are not prepared.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub(crate) fn yield_memory(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
+        if self.yieldable_bytes() == 0 {
+            return Ok(false);
+        }
+        self.is_full = true;
+        self.write_table(is_cancelled)?;
+        Ok(true)
+    }
+
+    /// So few keys are no reason to write the rest of a file once more.
+    fn is_worth_nothing(&self, partitions: &Partitions) -> bool {
+        partitions.is_exhausted() || self.table.len() < KEYS_MIN
+    }
+
+    /// Takes what writing takes, while there is memory; see [`Partitions::held_bytes_before`]. False if it is not to be had now, which
+    /// is none of the statement's concern as long as the table may grow.
+    pub(crate) fn prepare(&mut self, disk: &Disk<'_>) -> bool {
+        if let (Some(space), None) = (disk.space, &self.partitions) {
+            self.partitions = Partitions::new(space, disk.name, &self.budget, disk.share).ok();
+            return self.partitions.is_some();
+        }
+        true
     }
 
     /// Whether a key passes now.
@@ -141,15 +171,19 @@ impl Dedup {
             return Err(refused.into());
         }
         self.fill_up(refused, disk)?;
+        if self.yieldable_bytes() == 0 {
+            return Err(refused.into());
+        }
+        self.write_table(disk.is_cancelled)
+    }
+
+    /// Writes the keys of the table as seen.
+    fn write_table(&mut self, is_cancelled: IsCancelled<'_>) -> Result<(), SpillFailure> {
         if let Some(partitions) = &mut self.partitions {
-            // So few keys are no reason to write the rest of a file once more.
-            if self.is_reading && (partitions.is_exhausted() || self.table.len() < KEYS_MIN) {
-                return Err(refused.into());
-            }
-            write_seen(&self.table, partitions.writing(), disk.is_cancelled)?;
+            write_seen(&self.table, partitions.writing(), is_cancelled)?;
             if self.is_reading {
                 // What is still to be read of the file meets the keys that were seen in the next level.
-                partitions.part_rest(disk.is_cancelled)?;
+                partitions.part_rest(is_cancelled)?;
             }
         }
         self.table.release();
