@@ -65,6 +65,8 @@ pub(crate) enum Order {
     Kind,
     /// Intervals by their span.
     Interval,
+    /// Texts of `char(n)`, without the blanks at their ends.
+    Padded,
     /// One by one.
     Values(Type),
 }
@@ -74,7 +76,8 @@ impl Order {
     pub(crate) const fn of(ty: Type) -> Order {
         match ty {
             Type::Interval => Order::Interval,
-            Type::Numeric | Type::Char | Type::Json | Type::Jsonb | Type::Array(_) => Order::Values(ty),
+            Type::Char => Order::Padded,
+            Type::Numeric | Type::Json | Type::Jsonb | Type::Array(_) => Order::Values(ty),
             _ => Order::Kind,
         }
     }

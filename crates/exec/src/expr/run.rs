@@ -332,6 +332,7 @@ fn compare(
     match order {
         Order::Kind => compare_kinds(store, op, rows, a, b, dst),
         Order::Interval => compare_intervals(op, rows, a, b, dst),
+        Order::Padded => compare_texts(store, op, rows, [a, b], without_padding, bool::write(&mut dst.data)),
         Order::Values(ty) => compare_values(store, op, ty, rows, [a, b], dst),
     }
 }
@@ -359,30 +360,34 @@ fn compare_kinds(
             kernel::map2(rows, a, b, out, |a, b| op.holds(SqlOrd::order(a, i128::from(b))));
         }
         (Data::F64(_), _) => kernel::compare(op, rows, a.values::<f64>(), b.values(), out),
-        (Data::Text(_), _) => compare_texts(store, op, rows, a, b, out),
+        (Data::Text(_), _) => compare_texts(store, op, rows, [a, b], |bytes| bytes, out),
     }
 }
 
+/// Compares texts by what `part` gives of their bytes.
 fn compare_texts(
     store: &Store<'_>,
     op: Comparison,
     rows: Rows<'_>,
-    a: &Vector<'_>,
-    b: &Vector<'_>,
+    [a, b]: [&Vector<'_>; 2],
+    part: impl Fn(&[u8]) -> &[u8],
     out: &mut [bool],
 ) {
     let (heap_a, heap_b) = (store.heap(a.heap), store.heap(b.heap));
     let (a, b) = (a.values::<TextView>(), b.values::<TextView>());
+    let (left, right) = (|view: TextView| part(view.of(heap_a)), |view: TextView| part(view.of(heap_b)));
     match op {
-        // Lengths settle most inequalities without a look at the bytes.
-        Comparison::Equal => {
-            kernel::map2(rows, a, b, out, |a, b| a.len == b.len && a.of(heap_a) == b.of(heap_b))
-        }
-        Comparison::NotEqual => {
-            kernel::map2(rows, a, b, out, |a, b| a.len != b.len || a.of(heap_a) != b.of(heap_b))
-        }
-        _ => kernel::map2(rows, a, b, out, |a, b| op.holds(a.of(heap_a).cmp(b.of(heap_b)))),
+        // Lengths settle most inequalities without a look at the bytes: slices are compared so.
+        Comparison::Equal => kernel::map2(rows, a, b, out, |a, b| left(a) == right(b)),
+        Comparison::NotEqual => kernel::map2(rows, a, b, out, |a, b| left(a) != right(b)),
+        _ => kernel::map2(rows, a, b, out, |a, b| op.holds(left(a).cmp(right(b)))),
     }
+}
+
+/// The bytes up to the blanks at their end.
+fn without_padding(bytes: &[u8]) -> &[u8] {
+    let padding = bytes.iter().rev().take_while(|byte| **byte == b' ').count();
+    &bytes[..bytes.len() - padding]
 }
 
 fn distinct(

@@ -18,8 +18,8 @@
 //!
 //! A disjunction that reads both sides of an inner join stays there, and what it says of each side alone is handed on too.
 //!
-//! On the way a conjunct that no row without a match passes makes an inner join of an outer one, and a mark that is asked for by
-//! a conjunct alone makes a semi or an anti join.
+//! On the way a conjunct that no row without a match passes makes an inner join of an outer one, one that no other row passes an anti
+//! join, and a mark that is asked for by a conjunct alone makes a semi or an anti join.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
@@ -228,7 +228,7 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
             return Ok(());
         }
         if join.kind == JoinKind::Mark {
-            join = self.without_mark(join, &mut arrived)?;
+            join = self.without_mark(id, join, &mut arrived)?;
         }
         for conjunct in &arrived {
             let (refuses_left, refuses_right) =
@@ -242,6 +242,9 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
                 JoinKind::Full if refuses_right => JoinKind::Right,
                 kind => kind,
             };
+        }
+        if join.kind == JoinKind::Left && self.wants_no_match(id, &join, &mut arrived, &on_right)? {
+            join.kind = JoinKind::Anti;
         }
         let mut own = Vec::new_in(self.arena);
         for conjunct in join.conjuncts {
@@ -338,6 +341,7 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
     /// A mark join whose mark is a conjunct is a semi join; where `NOT` of it is one, and it cannot be unknown, an anti join.
     fn without_mark(
         &self,
+        id: LogicalId,
         join: Join<'a>,
         arrived: &mut Vec<'s, &'a Expr<'a>>,
     ) -> Result<Join<'a>, AllocError> {
@@ -355,7 +359,7 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
             return Ok(join);
         }
         // Whoever else reads the mark stands above, and finds no column then: so nobody may.
-        if self.is_read_above(join.mark)? {
+        if self.is_read_above(id, &|column| column == join.mark)? {
             return Ok(join);
         }
         let certain = join.conjuncts.iter().all(|conjunct| never_null(conjunct));
@@ -380,30 +384,70 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         Ok(join)
     }
 
-    /// Whether a node of the tree, or the answer, reads a column; filters that have moved do not count.
-    fn is_read_above(&self, wanted: ColumnId) -> Result<bool, AllocError> {
-        if self.plan.output.iter().any(|output| output.id == wanted) {
+    /// Whether only the rows of an outer join that have no match are wanted, and nobody reads the other side: a column of that is asked
+    /// for being NULL, which is not so in a match. The conjuncts that ask for that are taken away.
+    fn wants_no_match(
+        &self,
+        id: LogicalId,
+        join: &Join<'a>,
+        arrived: &mut Vec<'s, &'a Expr<'a>>,
+        on_right: &dyn Fn(ColumnId) -> bool,
+    ) -> Result<bool, AllocError> {
+        let missing = |conjunct: &Expr<'_>| match conjunct.kind {
+            ExprKind::Unary { op: UnaryOp::IsNull, arg } => match arg.kind {
+                ExprKind::Column(column) if on_right(column) => Some(column),
+                _ => None,
+            },
+            _ => None,
+        };
+        let (mut is_certain, mut is_read) = (false, false);
+        for asked in arrived.iter() {
+            match missing(asked) {
+                Some(column) => {
+                    for conjunct in join.conjuncts {
+                        is_certain |= self.refuses_null(conjunct, &|other| other == column)?;
+                    }
+                }
+                None => for_each_column(asked, self.scratch, |column| {
+                    is_read |= on_right(column);
+                    Ok(())
+                })?,
+            }
+        }
+        if !is_certain || is_read || self.is_read_above(id, on_right)? {
+            return Ok(false);
+        }
+        arrived.retain(|conjunct| missing(conjunct).is_none());
+        Ok(true)
+    }
+
+    /// Whether a node of the tree that is not below this one, or the answer, reads such a column; filters that have moved do not count.
+    fn is_read_above(&self, below: LogicalId, holds: &dyn Fn(ColumnId) -> bool) -> Result<bool, AllocError> {
+        if self.plan.output.iter().any(|output| holds(output.id)) {
             return Ok(true);
         }
         let mut found = false;
-        for id in &self.tree.order {
+        let Tree { order, .. } = self.tree;
+        let end = self.tree.place(below) + 1;
+        let begin = end - self.tree.below(below).len();
+        for id in order[..begin].iter().chain(&order[end..]) {
             let kind = self.plan.kind(*id);
             // Conjuncts of filters are on their way down, and are those that arrived or are kept.
             if !matches!(kind, LogicalKind::Filter { .. }) {
                 kind.for_each_read(self.scratch, |column| {
-                    found |= column == wanted;
+                    found |= holds(column);
                     Ok(())
                 })?;
             }
             for conjunct in &self.filters[id.index()] {
                 for_each_column(conjunct, self.scratch, |column| {
-                    found |= column == wanted;
+                    found |= holds(column);
                     Ok(())
                 })?;
             }
         }
         for cte in &self.plan.ctes {
-            found |= cte.columns.contains(&wanted);
+            found |= cte.columns.iter().any(|column| holds(*column));
         }
         Ok(found)
     }
