@@ -12,9 +12,10 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 
 use super::push_filters::{Filters, IMPLIED_PARTS_MAX, any_of, junction};
+use crate::expr::fails::may_fail;
 use crate::expr::same::same;
-use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp, walk};
-use crate::logical::{ColumnId, LogicalKind, LogicalPlan};
+use crate::expr::{BinaryOp, Expr, ExprKind, walk};
+use crate::logical::{ColumnId, LogicalKind, LogicalPlan, for_each_column};
 
 /// Adds what all scans of an expression ask for to the conjuncts of its node. Those of the scans have arrived there.
 pub(super) fn narrow<'a>(
@@ -79,22 +80,12 @@ fn has_same<'a>(parts: &[&'a Expr<'a>], wanted: &'a Expr<'a>, scratch: &Arena) -
 
 /// The column that a condition reads, if it is one alone and the condition cannot fail.
 fn only_column(conjunct: &Expr<'_>, scratch: &Arena) -> Result<Option<ColumnId>, AllocError> {
-    let mut walk = walk::PostOrder::new_in(conjunct, scratch)?;
-    let mut found = None;
-    while let Some(expr) = walk.next()? {
-        match expr.kind {
-            ExprKind::Column(column) if found.is_none_or(|known| known == column) => found = Some(column),
-            ExprKind::Literal(_)
-            | ExprKind::Parameter(_)
-            | ExprKind::Between { .. }
-            | ExprKind::InList { .. } => {}
-            ExprKind::Unary { op, .. } if op != UnaryOp::Negate => {}
-            ExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, .. } => {}
-            ExprKind::Binary { op, .. } if op.is_comparison() => {}
-            _ => return Ok(None),
-        }
-    }
-    Ok(found)
+    let (mut found, mut is_only) = (None, true);
+    for_each_column(conjunct, scratch, |column| {
+        is_only &= *found.get_or_insert(column) == column;
+        Ok(())
+    })?;
+    Ok(if is_only && !may_fail(conjunct, scratch)? { found } else { None })
 }
 
 /// The condition over another column.

@@ -40,6 +40,13 @@ pub(super) fn sink_scalars(plan: &mut LogicalPlan<'_>, arena: &Arena) -> Result<
                     }
                     Some(join.left)
                 }
+                // Other queries of the condition.
+                LogicalKind::Join(Join { kind, left, .. })
+                    if kind != JoinKind::Inner && kind != JoinKind::Right && kind != JoinKind::Full =>
+                {
+                    Some(left)
+                }
+                LogicalKind::Filter { input, .. } => Some(input),
                 _ => None,
             };
         }
