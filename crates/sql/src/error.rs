@@ -174,6 +174,7 @@ impl Error {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Error::Syntax(SyntaxError { mistake: Mistake::FloatPrecision, .. }) => "22023",
+            Error::Syntax(SyntaxError { mistake: Mistake::FrameStart | Mistake::FrameEnd, .. }) => "42P20",
             Error::Syntax(_) => "42601",
             Error::Unsupported(_) => "0A000",
             Error::NulByte { .. } => "22021",
