@@ -412,12 +412,16 @@ pub(crate) fn put_value(vector: &mut Vector<'_>, at: usize, value: Value<'_>) {
     vector.data.put(at, value);
 }
 
-/// Rows per batch under a limit, for rows of at most `columns` columns: a batch stays below an eighth of it.
-pub(crate) fn batch_rows(limit_bytes: u64, columns: usize) -> usize {
+/// Rows per batch under a limit, for rows of at most `columns` columns, of which `texts` are texts: a batch stays below an eighth of it.
+pub(crate) fn batch_rows(limit_bytes: u64, columns: usize, texts: usize) -> usize {
     const ROW_BYTES_COMMON: u64 = 256;
     // A value, its validity, and its place in the file.
     const COLUMN_BYTES: u64 = 24;
-    let row_bytes = (columns as u64).saturating_mul(COLUMN_BYTES).max(ROW_BYTES_COMMON);
+    // Steps of a pipeline copy them, and what keeps rows has them encoded beside.
+    const TEXT_BYTES: u64 = 64;
+    let texts_bytes = (texts as u64).saturating_mul(TEXT_BYTES);
+    let row_bytes = (columns as u64).saturating_mul(COLUMN_BYTES).saturating_add(texts_bytes);
+    let row_bytes = row_bytes.max(ROW_BYTES_COMMON);
     let affordable = limit_bytes / 8 / row_bytes;
     let rows = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
     // A power of two, so that few sizes exist to be tested.

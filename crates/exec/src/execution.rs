@@ -29,7 +29,7 @@ use cofferdam_types::Value;
 
 use crate::admission::Needs;
 use crate::answer::{AnswerRows, Batch};
-use crate::batch::{BATCH_ROWS_MAX, BatchRows, Store, VectorId, batch_rows};
+use crate::batch::{BATCH_ROWS_MAX, BatchRows, Kind, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
 use crate::exchange::{Asker, Feed, Workers};
 use crate::lookup::{Lookup, Seek};
@@ -362,9 +362,11 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants and of single rows can give.
 fn rows_per_batch(operators: &[Operator<'_>], limit_bytes: u64) -> usize {
-    let (mut constant_rows, mut columns) = (1usize, 0);
+    let (mut constant_rows, mut columns, mut texts) = (1usize, 0, 0);
     for operator in operators {
         columns = columns.max(operator.columns.len());
+        let texts_here = operator.columns.iter().filter(|column| Kind::of(column.ty) == Kind::Text);
+        texts = texts.max(texts_here.count());
         match &operator.kind {
             OperatorKind::Scan(Scan { source: TableSource::Engine(_), .. }) => {
                 constant_rows = constant_rows.saturating_mul(ENGINE_ROWS);
@@ -377,7 +379,7 @@ fn rows_per_batch(operators: &[Operator<'_>], limit_bytes: u64) -> usize {
             _ => {}
         }
     }
-    constant_rows.min(batch_rows(limit_bytes, columns))
+    constant_rows.min(batch_rows(limit_bytes, columns, texts))
 }
 
 /// A query that runs.
