@@ -49,10 +49,15 @@ impl Wide {
         (rest == [0; LIMBS - 2]).then_some(u128::from(high) << 64 | u128::from(low))
     }
 
+    /// How many limbs are needed.
+    fn len(self) -> usize {
+        self.limbs.iter().rposition(|&limb| limb != 0).map_or(0, |top| top + 1)
+    }
+
     /// How many bits are needed.
     fn bits(self) -> usize {
-        let top = self.limbs.iter().rposition(|&limb| limb != 0);
-        top.map_or(0, |top| top * 64 + 64 - self.limbs[top].leading_zeros() as usize)
+        let len = self.len();
+        if len == 0 { 0 } else { len * 64 - self.limbs[len - 1].leading_zeros() as usize }
     }
 
     pub(super) fn checked_add(self, other: Wide) -> Option<Wide> {
@@ -78,14 +83,15 @@ impl Wide {
 
     pub(super) fn checked_mul(self, other: Wide) -> Option<Wide> {
         let mut product = [0u64; LIMBS * 2];
-        for (i, &a) in self.limbs.iter().enumerate() {
+        let (len, other_len) = (self.len(), other.len());
+        for (i, &a) in self.limbs[..len].iter().enumerate() {
             let mut carry = 0u128;
-            for (j, &b) in other.limbs.iter().enumerate() {
+            for (j, &b) in other.limbs[..other_len].iter().enumerate() {
                 let sum = u128::from(a) * u128::from(b) + u128::from(product[i + j]) + carry;
                 product[i + j] = sum as u64;
                 carry = sum >> 64;
             }
-            product[i + LIMBS] = carry as u64;
+            product[i + other_len] = carry as u64;
         }
         let (low, high) = product.split_at(LIMBS);
         let mut limbs = [0; LIMBS];
@@ -113,9 +119,42 @@ impl Wide {
         doubled
     }
 
+    /// The number without its last bits.
+    fn without_low(self, bits: usize) -> Wide {
+        let (skipped, shift) = (bits / 64, bits % 64);
+        let limb = |at: usize| self.limbs.get(at).map_or(0, |&limb| u128::from(limb));
+        let mut shorter = Wide::ZERO;
+        for (i, short) in shorter.limbs.iter_mut().enumerate() {
+            *short = ((limb(i + skipped + 1) << 64 | limb(i + skipped)) >> shift) as u64;
+        }
+        shorter
+    }
+
+    /// The number with so many zeros behind its bits; those that have no room are lost.
+    fn with_low(self, bits: usize) -> Wide {
+        let (skipped, shift) = (bits / 64, bits % 64);
+        let mut longer = Wide::ZERO;
+        for i in skipped..LIMBS {
+            let below = if i > skipped { self.limbs[i - skipped - 1] } else { 0 };
+            let part = u128::from(self.limbs[i - skipped]) << 64 | u128::from(below);
+            longer.limbs[i] = (part >> (64 - shift)) as u64;
+        }
+        longer
+    }
+
     /// Quotient and remainder; the divisor is not zero and has at most 511 bits.
     fn div_rem(self, divisor: Wide) -> (Wide, Wide) {
         let (mut quotient, mut rest) = (Wide::ZERO, Wide::ZERO);
+        if divisor.len() == 1 {
+            // Nearly always: limb by limb.
+            let (small, mut left) = (u128::from(divisor.limbs[0]), 0);
+            for (digit, &limb) in quotient.limbs.iter_mut().zip(&self.limbs).rev() {
+                let part = left << 64 | u128::from(limb);
+                (*digit, left) = ((part / small) as u64, part % small);
+            }
+            rest.limbs[0] = left as u64;
+            return (quotient, rest);
+        }
         for bit in (0..self.bits()).rev() {
             rest = rest.doubled(self.limbs[bit / 64] >> (bit % 64) & 1 == 1);
             if let Some(less) = rest.checked_sub(divisor) {
@@ -135,8 +174,11 @@ impl Wide {
 
     /// The square root, rounded down.
     fn sqrt(self) -> Wide {
-        let mut root = Wide::ZERO;
-        for bit in (0..self.bits().div_ceil(2)).rev() {
+        // The first half of the number's bits gives the first half of the root's.
+        let low_bits = self.bits().saturating_sub(128).div_ceil(2);
+        let first = self.without_low(2 * low_bits).to_u128().map_or(0, u128::isqrt);
+        let mut root = Wide::new(first).with_low(low_bits);
+        for bit in (0..low_bits).rev() {
             let mut candidate = root;
             candidate.limbs[bit / 64] |= 1 << (bit % 64);
             if candidate.checked_mul(candidate).is_some_and(|square| self.checked_sub(square).is_some()) {
@@ -290,6 +332,26 @@ mod tests {
             let mut bytes = [0; Wide::BYTES];
             product.store(&mut bytes);
             prop_assert_eq!(Wide::load(&bytes), product);
+        }
+
+        /// Aim: roots and quotients of any length are those that multiplication gives back.
+        #[test]
+        fn roots_and_quotients_multiply_back(limbs in any::<[u64; 3]>(), divisor in any::<[u64; 3]>(), cut in 0..190usize) {
+            let wide = |limbs: [u64; 3]| {
+                let mut wide = Wide::ZERO;
+                wide.limbs[..3].copy_from_slice(&limbs);
+                wide
+            };
+            let one = Wide::new(1);
+            let root = wide(limbs).without_low(cut).checked_add(one).unwrap();
+            let square = root.checked_mul(root).unwrap();
+            prop_assert_eq!(square.sqrt(), root);
+            prop_assert_eq!(square.checked_sub(one).unwrap().sqrt(), root.checked_sub(one).unwrap());
+            let divisor = wide(divisor).without_low(190 - cut).checked_add(one).unwrap();
+            let (quotient, rest) = square.div_rem(divisor);
+            prop_assert!(rest.checked_sub(divisor).is_none());
+            prop_assert_eq!(quotient.checked_mul(divisor).unwrap().checked_add(rest), Some(square));
+            prop_assert_eq!(root.with_low(cut).without_low(cut), root);
         }
     }
 }
