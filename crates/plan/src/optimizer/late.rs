@@ -29,7 +29,8 @@ pub(super) fn compute_late<'a>(
 ) -> Result<(), AllocError> {
     let scratch = Arena::new(arena.budget());
     let is_extend = |kind: &LogicalKind<'_>| matches!(kind, LogicalKind::Extend { .. });
-    if !plan.nodes.iter().any(is_extend) {
+    let is_join = |kind: &LogicalKind<'_>| matches!(kind, LogicalKind::Join(_));
+    if !plan.nodes.iter().any(is_extend) || !plan.nodes.iter().any(is_join) {
         return Ok(());
     }
     for id in plan.post_order(root, &scratch)? {
