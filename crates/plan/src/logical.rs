@@ -246,6 +246,11 @@ impl<'a> LogicalPlan<'a> {
         self.push(LogicalKind::Values { rows: &[&[]], width: 0, first: 0 })
     }
 
+    /// Whether there is a join.
+    pub(crate) fn has_joins(&self) -> bool {
+        self.nodes.iter().any(|kind| matches!(kind, LogicalKind::Join(_)))
+    }
+
     /// An expression that reads a column.
     pub(crate) fn read(
         &self,

@@ -43,6 +43,7 @@ use cofferdam_arena::collections::Vec;
 
 pub(crate) use self::estimate::source_rows;
 use self::known::Known;
+use self::tree::Tree;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::logical::{Cte, LogicalPlan};
@@ -88,8 +89,9 @@ pub(crate) fn optimize<'a>(
     sink_scalars::sink_scalars(&mut plan, arena)?;
     let scratch = Arena::new(arena.budget());
     let mut filters = Vec::new_in(&scratch);
-    let root = plan.root;
-    push_filters::push_filters(&mut plan, root, &mut filters, arena, &scratch)?;
+    let has_joins = plan.has_joins();
+    let mut tree = Tree::new(&plan, plan.root, &scratch)?;
+    push_filters::push_filters(&mut plan, &tree, &mut filters, arena, &scratch)?;
     // Each reads only those before it.
     for index in (0..plan.ctes.len()).rev() {
         let Cte { node, scans, .. } = plan.ctes[index];
@@ -97,8 +99,13 @@ pub(crate) fn optimize<'a>(
             continue;
         }
         narrow::narrow(&plan, index, &mut filters, arena)?;
-        push_filters::push_filters(&mut plan, node, &mut filters, arena, &scratch)?;
+        let local = Arena::new(scratch.budget());
+        let tree = Tree::new(&plan, node, &local)?;
+        push_filters::push_filters(&mut plan, &tree, &mut filters, arena, &scratch)?;
+    }
+    if has_joins {
+        tree = Tree::new(&plan, plan.root, &scratch)?;
     }
     let known = Known::new(&plan, catalog, arena, &scratch)?;
-    Ok(lower::lower(&plan, &filters, &known, sink, arena, &scratch)?)
+    Ok(lower::lower(&plan, &tree, &filters, &known, sink, arena, &scratch)?)
 }

@@ -29,8 +29,7 @@ pub(super) fn compute_late<'a>(
 ) -> Result<(), AllocError> {
     let scratch = Arena::new(arena.budget());
     let is_extend = |kind: &LogicalKind<'_>| matches!(kind, LogicalKind::Extend { .. });
-    let is_join = |kind: &LogicalKind<'_>| matches!(kind, LogicalKind::Join(_));
-    if !plan.nodes.iter().any(is_extend) || !plan.nodes.iter().any(is_join) {
+    if !plan.nodes.iter().any(is_extend) || !plan.has_joins() {
         return Ok(());
     }
     for id in plan.post_order(root, &scratch)? {

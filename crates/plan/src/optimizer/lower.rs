@@ -62,9 +62,10 @@ pub(super) struct Lowering<'p, 's, 'a> {
     positions: &'s mut [u32],
 }
 
-/// The physical plan.
+/// The physical plan; `tree` is that of the answer.
 pub(super) fn lower<'s, 'a>(
     plan: &LogicalPlan<'a>,
+    tree: &Tree<'s>,
     filters: &Filters<'s, 'a>,
     known: &Known<'s, 'a>,
     sink: Option<Sink<'a>>,
@@ -95,11 +96,10 @@ pub(super) fn lower<'s, 'a>(
         };
         kept[index] = Some(placed);
     }
-    let tree = Tree::new(plan, plan.root, scratch)?;
     let wanted = scratch.alloc_slice_from_iter(plan.output.iter().map(|output| output.id))?;
-    let needs = needs(plan, &tree, filters, wanted, scratch)?;
+    let needs = needs(plan, tree, filters, wanted, scratch)?;
     let mut lowering =
-        Lowering::new(plan, &tree, &needs, filters, known, &mut operators, &kept, arena, scratch)?;
+        Lowering::new(plan, tree, &needs, filters, known, &mut operators, &kept, arena, scratch)?;
     let placed = lowering.place_all()?;
     lowering.finish(placed, sink)?;
     let operators = operators.into_slice();

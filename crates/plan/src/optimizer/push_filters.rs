@@ -36,10 +36,11 @@ pub(super) const IMPLIED_PARTS_MAX: usize = 64;
 /// By node: the conjuncts over its output that are tested behind it. A filter keeps none: all have moved.
 pub(super) type Filters<'s, 'a> = Vec<'s, Vec<'s, &'a Expr<'a>>>;
 
-/// Moves the conjuncts below a root; those of scans and joins are left in their nodes, the rest is noted in `filters`.
+/// Moves the conjuncts below the root of a tree; those of scans and joins are left in their nodes, the rest is noted in `filters`. Where
+/// there are joins the tree is another one then.
 pub(super) fn push_filters<'s, 'a>(
     plan: &mut LogicalPlan<'a>,
-    root: LogicalId,
+    tree: &Tree<'_>,
     filters: &mut Filters<'s, 'a>,
     arena: &'a Arena,
     scratch: &'s Arena,
@@ -47,9 +48,7 @@ pub(super) fn push_filters<'s, 'a>(
     while filters.len() < plan.nodes.len() {
         filters.push(Vec::new_in(scratch))?;
     }
-    let local = Arena::new(scratch.budget());
-    let tree = Tree::new(plan, root, &local)?;
-    let mut pass = Pass { plan, tree: &tree, arena, scratch, filters };
+    let mut pass = Pass { plan, tree, arena, scratch, filters };
     for id in tree.order.iter().rev() {
         pass.visit(*id)?;
     }

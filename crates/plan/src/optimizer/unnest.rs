@@ -53,8 +53,7 @@ fn unnest_below<'a>(
 ) -> Result<LogicalId, Error<'a>> {
     let outer = Arena::new(arena.budget());
     let mut open: Vec<'_, LogicalId> = Vec::new_in(&outer);
-    let has_joins = plan.nodes.iter().any(|kind| matches!(kind, LogicalKind::Join(_)));
-    if !has_joins {
+    if !plan.has_joins() {
         return Ok(root);
     }
     open.push(root)?;
