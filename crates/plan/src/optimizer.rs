@@ -44,6 +44,7 @@ use cofferdam_arena::collections::Vec;
 pub(crate) use self::estimate::source_rows;
 use self::known::Known;
 use self::tree::Tree;
+use crate::binder::SCRATCH_BYTES;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::logical::{Cte, LogicalPlan};
@@ -87,7 +88,7 @@ pub(crate) fn optimize<'a>(
         }
     }
     sink_scalars::sink_scalars(&mut plan, arena)?;
-    let scratch = Arena::new(arena.budget());
+    let scratch = Arena::with_capacity(arena.budget(), SCRATCH_BYTES)?;
     let mut filters = Vec::new_in(&scratch);
     let has_joins = plan.has_joins();
     let mut tree = Tree::new(&plan, plan.root, &scratch)?;
