@@ -81,13 +81,14 @@ pub(crate) fn optimize<'a>(
     unnest::unnest(&mut plan, arena)?;
     let root = plan.root;
     late::compute_late(&mut plan, root, arena)?;
+    sink_scalars::sink_scalars(&mut plan, root, arena)?;
     for index in 0..plan.ctes.len() {
         let Cte { node, scans, .. } = plan.ctes[index];
         if scans > 0 {
             late::compute_late(&mut plan, node, arena)?;
+            sink_scalars::sink_scalars(&mut plan, node, arena)?;
         }
     }
-    sink_scalars::sink_scalars(&mut plan, arena)?;
     let scratch = Arena::with_capacity(arena.budget(), SCRATCH_BYTES)?;
     let mut filters = Vec::new_in(&scratch);
     let has_joins = plan.has_joins();

@@ -19,10 +19,19 @@ use super::tree::Tree;
 use crate::logical::{ColumnId, Join, LogicalId, LogicalKind, LogicalPlan, for_each_column};
 use crate::physical::JoinKind;
 
-/// The pass; no side of a join reads columns of the other.
-pub(super) fn sink_scalars(plan: &mut LogicalPlan<'_>, arena: &Arena) -> Result<(), AllocError> {
-    for index in 0..plan.nodes.len() {
-        let LogicalKind::Filter { input, conjuncts } = plan.nodes[index] else { continue };
+/// The pass over the nodes below a root; no side of a join reads columns of the other. Nodes that have been replaced are not looked at:
+/// they share nodes with those that came for them.
+pub(super) fn sink_scalars(
+    plan: &mut LogicalPlan<'_>,
+    root: LogicalId,
+    arena: &Arena,
+) -> Result<(), AllocError> {
+    if !plan.nodes.iter().any(|kind| matches!(kind, LogicalKind::Join(join) if is_scalar(join))) {
+        return Ok(());
+    }
+    let scratch = Arena::new(arena.budget());
+    for filter in plan.post_order(root, &scratch)? {
+        let LogicalKind::Filter { input, conjuncts } = plan.kind(filter) else { continue };
         let mut next = Some(input);
         while let Some(id) = next {
             next = match plan.kind(id) {
