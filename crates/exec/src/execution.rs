@@ -491,11 +491,15 @@ impl<'a> Runner<'a> {
                 Err(error) => return Err(self.problems.keep(error, self.operators)),
             }
         }
-        for &operator in pipeline.releases {
-            let mut cx = self.context();
-            cx.take_state(operator);
-        }
+        self.release(pipeline);
         Ok(())
+    }
+
+    /// Gives back what nobody reads behind a pipeline.
+    fn release(&mut self, pipeline: &Pipeline<'_>) {
+        for &operator in pipeline.releases {
+            self.context().take_state(operator);
+        }
     }
 
     /// Arenas of operators for one pipeline.
@@ -507,12 +511,12 @@ impl<'a> Runner<'a> {
         Ok(arenas)
     }
 
-    /// Has operators give memory back that those of the pipeline that runs may need for a batch.
-    fn leave_headroom(&mut self) -> Result<(), Error<'a>> {
+    /// Has operators give memory back that those of the pipeline that runs may need for a batch; not this one.
+    fn leave_headroom(&mut self, asker: Option<OperatorId>) -> Result<(), Error<'a>> {
         let budget = self.arenas.home.budget();
         let headroom = headroom_bytes(budget.limit_on_path());
         let could_yield = |slots: &[Slot]| slots.iter().any(|slot| slot.state.yieldable_bytes() > 0);
-        while could_yield(&self.slots) && !has_room(budget, headroom) && self.context().relieve(None, 0)? {}
+        while could_yield(&self.slots) && !has_room(budget, headroom) && self.context().relieve(asker, 0)? {}
         Ok(())
     }
 
@@ -583,11 +587,17 @@ impl<'a> Runner<'a> {
         } else {
             return outcome;
         }
-        let mut cx = self.context();
-        while !sink.finish(&mut store, &mut cx)? {
+        // What the steps read is of no more use.
+        self.release(pipeline);
+        loop {
+            self.leave_headroom(Some(role.operator))?;
+            let mut cx = self.context();
+            if sink.finish(&mut store, &mut cx)? {
+                cx.lap(role.operator);
+                break;
+            }
             cx.check()?;
         }
-        cx.lap(role.operator);
         self.statement.random = store.statement.random;
         Ok(Ok(()))
     }
@@ -604,7 +614,7 @@ impl<'a> Runner<'a> {
         'a: 'p,
     {
         loop {
-            self.leave_headroom()?;
+            self.leave_headroom(None)?;
             let mut cx = self.context();
             match flow.next(store, &mut cx, feed.as_deref_mut())? {
                 Given::Batch(batch) => {
@@ -905,7 +915,7 @@ impl<'a> Pipelines<'a> {
         let Some(Answer { flow, store, .. }) = &mut self.answer else { return Ok(None) };
         loop {
             let runner = &mut self.runner;
-            runner.leave_headroom()?;
+            runner.leave_headroom(None)?;
             let mut cx = runner.context();
             match flow.next(store, &mut cx, None)? {
                 Given::Batch(batch) => return Ok(Some(batch)),

@@ -290,3 +290,24 @@ fn rows_that_passed_once_make_room_for_others() {
         assert_eq!(row.lines().last(), Some("23999|96011999|text number 9x"), "{mib} MiB");
     }
 }
+
+/// Aim: what an aggregate holds of distinct or ordered arguments is given to a join in the same pipeline, whose rows are long. Method: all
+/// limits between little and enough.
+#[test]
+fn distinct_and_ordered_arguments_make_room_for_others() {
+    let database = Database::open_in_memory(Options::new().memory_limit(64 << 20)).unwrap();
+    let connection = database.connect().unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE t (k integer PRIMARY KEY, s text);
+             INSERT INTO t SELECT i, 'text number ' || i FROM generate_series(1, 6000) AS i",
+        )
+        .unwrap();
+    let sql = "SELECT count(DISTINCT a.s || b.s), max(length(b.s)), length(string_agg(a.s, '' ORDER BY a.s))
+               FROM t AS a JOIN t AS b ON a.k = b.k + 1";
+    for quarter in (16..32).step_by(3) {
+        connection.execute(&format!("SET statement_memory_limit = '{}KiB'", quarter * 256)).unwrap();
+        let row = connection.query(sql, crate::support::table).unwrap();
+        assert_eq!(row.lines().last(), Some("5999|16|94880"), "{quarter} quarters of a MiB");
+    }
+}

@@ -86,6 +86,8 @@ pub(crate) struct Disk<'d> {
     /// How many structures of the operator go to disk, each in files of its own.
     pub(crate) share: u64,
     pub(crate) is_cancelled: IsCancelled<'d>,
+    /// Has another operator give memory back; false if none has any.
+    pub(crate) others: Option<&'d dyn Fn() -> bool>,
 }
 
 /// The groups of an aggregate.
@@ -200,15 +202,28 @@ impl Groups {
         })
     }
 
-    /// How many bytes [`Groups::yield_memory`] gives back.
+    /// How many bytes [`Groups::yield_memory`] gives back: those of its largest part.
     pub(crate) fn yieldable_bytes(&self) -> u64 {
-        if self.is_given { 0 } else { self.ladder.yieldable_bytes() }
+        if self.is_given {
+            return 0;
+        }
+        let dedups = self.dedups.iter().map(Dedup::yieldable_bytes);
+        let sorters = self.sorters.iter().map(Sorter::yieldable_bytes);
+        dedups.chain(sorters).fold(self.ladder.yieldable_bytes(), u64::max)
     }
 
-    /// Writes all groups to files; false if there are none, or they are handed out.
+    /// Writes all groups to files, or the distinct or ordered arguments of one aggregate if these are more; false if there are none, or the
+    /// groups are handed out.
     pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
-        if self.yieldable_bytes() == 0 {
+        let most = self.yieldable_bytes();
+        if most == 0 {
             return Ok(false);
+        }
+        if let Some(dedup) = self.dedups.iter_mut().find(|dedup| dedup.yieldable_bytes() == most) {
+            return Ok(dedup.yield_memory(is_cancelled)?);
+        }
+        if let Some(sorter) = self.sorters.iter_mut().find(|sorter| sorter.yieldable_bytes() == most) {
+            return Ok(sorter.spill(is_cancelled)?);
         }
         self.ladder.yield_all(&self.states, is_cancelled)?;
         Ok(true)
@@ -229,8 +244,23 @@ impl Groups {
         }
     }
 
-    /// Makes the largest holder go to disk.
+    /// Makes the largest holder go to disk, or asks others where there is none.
     fn make_room(
+        &mut self,
+        states: &[State],
+        refused: AllocError,
+        disk: &Disk<'_>,
+    ) -> Result<(), LadderError> {
+        match (self.make_own_room(states, refused, disk), disk.others) {
+            (
+                Err(LadderError::TooLarge(..) | LadderError::Spill(SpillFailure::OutOfMemory(_))),
+                Some(ask),
+            ) if ask() => Ok(()),
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn make_own_room(
         &mut self,
         states: &[State],
         refused: AllocError,

@@ -292,7 +292,7 @@ mod tests {
         let process = Budget::root("process", u64::MAX).unwrap();
         let budget = process.child("test", limit).unwrap();
         let space = space(&process);
-        let disk = Disk { space: Some(&space), name: "test_0", share: 1, is_cancelled: &never };
+        let disk = Disk { space: Some(&space), name: "test_0", share: 1, is_cancelled: &never, others: None };
         let mut dedup = Dedup::new(&budget);
         let (mut passed, mut oracle) = (Vec::new(), std::collections::HashSet::new());
         for (index, number) in numbers.iter().enumerate() {
@@ -377,7 +377,7 @@ mod tests {
     fn without_files_it_is_refused() {
         let budget = Budget::unlimited("root").unwrap().child("test", 8 << 10).unwrap();
         let mut dedup = Dedup::new(&budget);
-        let disk = Disk { space: None, name: "test_0", share: 1, is_cancelled: &never };
+        let disk = Disk { space: None, name: "test_0", share: 1, is_cancelled: &never, others: None };
         let outcome = (0..1000u32).try_for_each(|number| {
             let key = number.to_le_bytes();
             dedup.pass(hash_of(&key), &key, &disk).map(|_| ())

@@ -1,5 +1,7 @@
 //! What pipelines ask of an aggregate: its sink, which fills the groups in its slot, and its source.
 
+use core::cell::{Cell, RefCell};
+
 use cofferdam_plan::physical::{HashAggregate, OperatorId};
 
 use super::source::{Given, GroupsSource};
@@ -15,7 +17,7 @@ impl<'c> Context<'c> {
     where
         'c: 'd,
     {
-        Disk { space: self.spill, name, share: 1, is_cancelled: self.is_cancelled }
+        Disk { space: self.spill, name, share: 1, is_cancelled: self.is_cancelled, others: None }
     }
 }
 
@@ -52,13 +54,37 @@ impl<'a> AggregateSink<'a> {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
-        let disk = cx.disk(self.name);
-        self.sink.take(batch, groups_of(cx.state(self.id)), store, &disk)
+        self.work(cx, |sink, groups, disk| sink.take(batch, groups, store, disk))
     }
 
     pub(crate) fn finish(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
+        self.work(cx, |sink, groups, disk| sink.finish(groups, store, disk))
+    }
+
+    /// Does something with the groups, which are out of their slot until it is done, so that others can be asked for memory.
+    fn work<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(&mut GroupsSink<'a>, &mut Groups, &Disk<'_>) -> Result<T, Error<'a>>,
+    ) -> Result<T, Error<'a>> {
+        let State::Groups(mut groups) = cx.take_state(self.id) else {
+            unreachable!("it is there from the begin")
+        };
         let disk = cx.disk(self.name);
-        self.sink.finish(groups_of(cx.state(self.id)), store, &disk)
+        let (asking, failure) = (RefCell::new(&mut *cx), Cell::new(None));
+        let others = || {
+            let outcome: Result<bool, Error<'static>> = asking.borrow_mut().relieve(Some(self.id), 1);
+            outcome.unwrap_or_else(|error| {
+                failure.set(Some(error));
+                false
+            })
+        };
+        let outcome = work(&mut self.sink, &mut groups, &Disk { others: Some(&others), ..disk });
+        *cx.state(self.id) = State::Groups(groups);
+        match failure.take() {
+            Some(error) => Err(error),
+            None => outcome,
+        }
     }
 }
 

@@ -318,7 +318,7 @@ mod tests {
             let process = Budget::unlimited("process").unwrap();
             let space = space(&process);
             let budget = process.child("aggregate_1", limit).unwrap();
-            let disk = Disk { space: Some(&space), name: "aggregate_1", share: 1, is_cancelled: &never };
+            let disk = Disk { space: Some(&space), name: "aggregate_1", share: 1, is_cancelled: &never, others: None };
             let mut selector = Selector::new(&budget);
             for &word in &words {
                 selector.put(word, &disk).unwrap();
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn failures_are_told() {
         let budget = Budget::unlimited("process").unwrap().child("aggregate_1", 32 << 10).unwrap();
-        let disk = Disk { space: None, name: "aggregate_1", share: 1, is_cancelled: &never };
+        let disk = Disk { space: None, name: "aggregate_1", share: 1, is_cancelled: &never, others: None };
         let mut selector = Selector::new(&budget);
         let refused = (0..100_000).find_map(|word| selector.put(word, &disk).err());
         assert!(matches!(refused, Some(SpillFailure::OutOfMemory(_))));

@@ -140,7 +140,7 @@ fn run_in<'b>(
     is_cancelled: IsCancelled<'_>,
 ) -> Result<Seen, String> {
     const BATCH_ROWS: usize = 64;
-    let disk = Disk { space: Some(space), name: "aggregate_1", share: 1, is_cancelled };
+    let disk = Disk { space: Some(space), name: "aggregate_1", share: 1, is_cancelled, others: None };
     let describe = |error: Error<'_>| format!("{} {error}", error.sqlstate());
     let mut groups = {
         // The vectors of the input are others'.
