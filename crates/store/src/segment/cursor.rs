@@ -413,8 +413,9 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         let Some(reader) = self.reader(SYSTEM_COLUMNS) else { return Ok(false) };
         let page = self.page(reader)?;
         let is_bigint = reader.ty == Type::BigInt;
-        if shape.skip != 1 || page.nulls() > 0 || !(is_bigint || (shape.is_exact && page.kind() == Kind::I32))
-        {
+        // Of two bytes, as a smallint's, the prefix is another.
+        let has_four_bytes = shape.is_exact && page.kind() == Kind::I32 && reader.ty != Type::SmallInt;
+        if shape.skip != 1 || page.nulls() > 0 || !(is_bigint || has_four_bytes) {
             return Ok(false);
         }
         let turned = if part.order.descending { u64::MAX } else { 0 };
