@@ -491,15 +491,7 @@ impl<'a> Runner<'a> {
                 Err(error) => return Err(self.problems.keep(error, self.operators)),
             }
         }
-        self.release(pipeline);
         Ok(())
-    }
-
-    /// Gives back what nobody reads behind a pipeline.
-    fn release(&mut self, pipeline: &Pipeline<'_>) {
-        for &operator in pipeline.releases {
-            self.context().take_state(operator);
-        }
     }
 
     /// Arenas of operators for one pipeline.
@@ -587,8 +579,10 @@ impl<'a> Runner<'a> {
         } else {
             return outcome;
         }
-        // What the steps read is of no more use.
-        self.release(pipeline);
+        // What the steps read is of no more use, and the sink may need room to complete its rows.
+        for &operator in pipeline.releases {
+            self.context().take_state(operator);
+        }
         loop {
             self.leave_headroom(Some(role.operator))?;
             let mut cx = self.context();

@@ -16,11 +16,10 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
-use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind};
+use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, copy_value};
 use cofferdam_plan::physical::{Limit, Operator, OperatorKind, PhysicalPlan, Scan};
 use cofferdam_plan::table::{StoredTable, TableSource};
 use cofferdam_store::{RowReader, TableId};
-use cofferdam_types::row::decode_bytes;
 use cofferdam_types::{Type, Value};
 
 use crate::error::{Error, StoreProblem};
@@ -219,7 +218,7 @@ impl<'a> Seek<'a> {
             let mut rows = RowReader::new(&view.table(lookup.table)?, arena);
             let found = rows.get(view, key, |row| {
                 row.each(lookup.columns, |place, value| {
-                    values[place] = kept(value, arena)?;
+                    values[place] = copy_value(value, arena)?;
                     Ok(())
                 })
             })?;
@@ -249,20 +248,4 @@ impl<'a> Seek<'a> {
             }
         }
     }
-}
-
-/// The value with its bytes in the arena.
-fn kept<'a>(value: Value<'_>, arena: &'a Arena) -> Result<Value<'a>, AllocError> {
-    Ok(match value {
-        Value::Text(text) => Value::Text(arena.alloc_str(text)?),
-        Value::Char(text) => Value::Char(arena.alloc_str(text)?),
-        Value::Json(text) => Value::Json(arena.alloc_str(text)?),
-        Value::Jsonb(text) => Value::Jsonb(arena.alloc_str(text)?),
-        Value::Bytea(bytes) => Value::Bytea(arena.alloc_slice_copy(bytes)?),
-        Value::Array(array) => {
-            let bytes = &*arena.alloc_slice_copy(array.as_bytes())?;
-            decode_bytes(bytes, value.ty()).expect("a copy of an array is one")
-        }
-        value => value.without_bytes().expect("all values with bytes are above"),
-    })
 }

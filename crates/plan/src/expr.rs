@@ -14,8 +14,9 @@
 //! - **X5** Depth is bounded by memory only: whoever walks an expression does so with an explicit stack
 //!   (`Expr::children`), never by native recursion.
 
+use cofferdam_arena::{AllocError, Arena};
 use cofferdam_functions::FunctionId;
-use cofferdam_types::{Type, Value};
+use cofferdam_types::{ArrayRef, Type, Value};
 
 use crate::Span;
 
@@ -282,6 +283,25 @@ pub enum DateField {
     Week,
     /// The year.
     Year,
+}
+
+/// The value with its bytes in `arena`, which pays for them.
+///
+/// # Errors
+/// `AllocError` when the arena's budget has no room.
+pub fn copy_value<'a>(value: Value<'_>, arena: &'a Arena) -> Result<Value<'a>, AllocError> {
+    Ok(match value {
+        Value::Text(text) => Value::Text(arena.alloc_str(text)?),
+        Value::Char(text) => Value::Char(arena.alloc_str(text)?),
+        Value::Json(text) => Value::Json(arena.alloc_str(text)?),
+        Value::Jsonb(text) => Value::Jsonb(arena.alloc_str(text)?),
+        Value::Bytea(bytes) => Value::Bytea(arena.alloc_slice_copy(bytes)?),
+        Value::Array(array) => {
+            let bytes = arena.alloc_slice_copy(array.as_bytes())?;
+            Value::Array(ArrayRef::new(bytes, array.element()).expect("a copy of an array is one"))
+        }
+        value => value.without_bytes().expect("all values with bytes are above"),
+    })
 }
 
 impl BinaryOp {

@@ -270,44 +270,37 @@ fn failures_of_the_disk_end_a_window() {
     }
 }
 
-/// Aim: what one DISTINCT holds is given to the other, and to the join behind both. Method: limits at which all three go to disk.
-#[test]
-fn rows_that_passed_once_make_room_for_others() {
+/// The answer to a query over so many rows, under each of these limits for a statement.
+fn answers_below(rows: u64, sql: &str, expected: &str, limits_kib: &[u64]) {
     let database = Database::open_in_memory(Options::new().memory_limit(64 << 20)).unwrap();
     let connection = database.connect().unwrap();
     connection
-        .execute_batch(
+        .execute_batch(&format!(
             "CREATE TABLE t (k integer PRIMARY KEY, s text);
-             INSERT INTO t SELECT i, 'text number ' || i FROM generate_series(1, 8000) AS i",
-        )
+             INSERT INTO t SELECT i, 'text number ' || i FROM generate_series(1, {rows}) AS i",
+        ))
         .unwrap();
-    let sql = "SELECT count(*), sum(k), max(s)
-               FROM (SELECT k, s FROM t UNION SELECT k + 1, s FROM t UNION SELECT k, s || 'x' FROM t) AS u
-               JOIN (SELECT k AS k2, s AS s2 FROM t) AS v ON u.k = v.k2";
-    for mib in [4, 5] {
-        connection.execute(&format!("SET statement_memory_limit = '{mib}MiB'")).unwrap();
+    for kib in limits_kib {
+        connection.execute(&format!("SET statement_memory_limit = '{kib}KiB'")).unwrap();
         let row = connection.query(sql, crate::support::table).unwrap();
-        assert_eq!(row.lines().last(), Some("23999|96011999|text number 9x"), "{mib} MiB");
+        assert_eq!(row.lines().last(), Some(expected), "{kib} KiB");
     }
 }
 
-/// Aim: what an aggregate holds of distinct or ordered arguments is given to a join in the same pipeline, whose rows are long. Method: all
+/// Aim: what one DISTINCT holds is given to the other, and to the join behind both. Method: limits at which all three go to disk.
+#[test]
+fn rows_that_passed_once_make_room_for_others() {
+    let sql = "SELECT count(*), sum(k), max(s)
+               FROM (SELECT k, s FROM t UNION SELECT k + 1, s FROM t UNION SELECT k, s || 'x' FROM t) AS u
+               JOIN (SELECT k AS k2, s AS s2 FROM t) AS v ON u.k = v.k2";
+    answers_below(8000, sql, "23999|96011999|text number 9x", &[4 << 10, 5 << 10]);
+}
+
+/// Aim: what an aggregate holds of distinct or ordered arguments is given to a join in the same pipeline, whose rows are long. Method:
 /// limits between little and enough.
 #[test]
 fn distinct_and_ordered_arguments_make_room_for_others() {
-    let database = Database::open_in_memory(Options::new().memory_limit(64 << 20)).unwrap();
-    let connection = database.connect().unwrap();
-    connection
-        .execute_batch(
-            "CREATE TABLE t (k integer PRIMARY KEY, s text);
-             INSERT INTO t SELECT i, 'text number ' || i FROM generate_series(1, 6000) AS i",
-        )
-        .unwrap();
     let sql = "SELECT count(DISTINCT a.s || b.s), max(length(b.s)), length(string_agg(a.s, '' ORDER BY a.s))
                FROM t AS a JOIN t AS b ON a.k = b.k + 1";
-    for quarter in (16..32).step_by(3) {
-        connection.execute(&format!("SET statement_memory_limit = '{}KiB'", quarter * 256)).unwrap();
-        let row = connection.query(sql, crate::support::table).unwrap();
-        assert_eq!(row.lines().last(), Some("5999|16|94880"), "{quarter} quarters of a MiB");
-    }
+    answers_below(6000, sql, "5999|16|94880", &[4096, 4864, 5632, 6400, 7168, 7936]);
 }

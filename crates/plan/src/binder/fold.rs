@@ -7,13 +7,12 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_functions::{Clock, Context, FunctionId, Output, Problem, Random, Site, Volatility};
 use cofferdam_types::row::decode_bytes;
-use cofferdam_types::{
-    ArithmeticOp, ArrayRef, Date, Decimal, Interval, Session, TextBuffer, Timestamp, Type, Value,
-};
+use cofferdam_types::{ArithmeticOp, Date, Decimal, Interval, Session, TextBuffer, Timestamp, Type, Value};
 
 use super::build::arithmetic_op;
 use crate::Span;
 use crate::error::Error;
+use crate::expr::copy_value;
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
 
 /// A constant as a value of another type; text that is made lies in `arena`.
@@ -83,7 +82,7 @@ fn keep_output<'a>(
         },
         (value, _) => value,
     };
-    keep(value, arena).map(Some)
+    copy_value(value, arena).map(Some)
 }
 
 /// What an immutable function gives for constants; nothing if it fails, which is left to run time, or gives much.
@@ -117,22 +116,6 @@ fn call<'a>(
         Ok(output) if made.len() <= BYTES_MAX => keep_output(output, &made, ty, arena),
         _ => Ok(None),
     }
-}
-
-/// The value with its bytes in `arena`.
-fn keep<'a>(value: Value<'_>, arena: &'a Arena) -> Result<Value<'a>, AllocError> {
-    Ok(match value {
-        Value::Text(text) => Value::Text(arena.alloc_str(text)?),
-        Value::Char(text) => Value::Char(arena.alloc_str(text)?),
-        Value::Json(text) => Value::Json(arena.alloc_str(text)?),
-        Value::Jsonb(text) => Value::Jsonb(arena.alloc_str(text)?),
-        Value::Bytea(bytes) => Value::Bytea(arena.alloc_slice_copy(bytes)?),
-        Value::Array(array) => {
-            let bytes = arena.alloc_slice_copy(array.as_bytes())?;
-            ArrayRef::new(bytes, array.element()).map_or(Value::Null, Value::Array)
-        }
-        other => other.without_bytes().unwrap_or_default(),
-    })
 }
 
 /// The value of a node whose operands are constants; `None` if they are not, or if it is better computed at run time.
