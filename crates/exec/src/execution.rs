@@ -508,7 +508,10 @@ impl<'a> Runner<'a> {
         let budget = self.arenas.home.budget();
         let headroom = headroom_bytes(budget.limit_on_path());
         let could_yield = |slots: &[Slot]| slots.iter().any(|slot| slot.state.yieldable_bytes() > 0);
-        while could_yield(&self.slots) && !has_room(budget, headroom) && self.context().relieve(asker, 0)? {}
+        while could_yield(&self.slots)
+            && !has_room(budget, headroom)
+            && self.context().relieve_for_batches(asker)?
+        {}
         Ok(())
     }
 

@@ -153,11 +153,23 @@ impl Context<'_> {
     /// # Errors
     /// A file cannot be written.
     pub(crate) fn relieve<'e>(&mut self, asker: Option<OperatorId>, bytes: u64) -> Result<bool, Error<'e>> {
+        self.relieve_of(|slot| Some(slot.operator) != asker, bytes)
+    }
+
+    /// As [`Context::relieve`], for what a batch may have. Whoever hands rows out that have room as they are keeps them.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(crate) fn relieve_for_batches<'e>(&mut self, asker: Option<OperatorId>) -> Result<bool, Error<'e>> {
+        self.relieve_of(|slot| Some(slot.operator) != asker && !slot.state.is_handed_out(), 0)
+    }
+
+    fn relieve_of<'e>(&mut self, may: impl Fn(&Slot) -> bool, bytes: u64) -> Result<bool, Error<'e>> {
         let mut asked = u64::MAX;
         loop {
             let candidates = self.slots.iter_mut().filter(|slot| {
                 let could = slot.state.yieldable_bytes();
-                Some(slot.operator) != asker && could >= bytes.max(1) && could < asked
+                may(slot) && could >= bytes.max(1) && could < asked
             });
             let Some(largest) = candidates.max_by_key(|slot| slot.state.yieldable_bytes()) else {
                 return Ok(bytes <= 1 && self.give_up_filters());

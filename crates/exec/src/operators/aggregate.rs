@@ -62,6 +62,7 @@ use self::ladder::{Ladder, LadderError};
 use self::ordered::{OrderedInput, SortedRows};
 use self::partitions::{PartitionCounts, Partitions};
 use self::select::{Selected, Selector};
+use self::source::At;
 use self::table::hash_of;
 use super::state::cells::{Places, Taken};
 use super::state::{State, StateError, Stopped};
@@ -86,8 +87,8 @@ pub(crate) struct Disk<'d> {
     /// How many structures of the operator go to disk, each in files of its own.
     pub(crate) share: u64,
     pub(crate) is_cancelled: IsCancelled<'d>,
-    /// Has another operator give memory back; false if none has any.
-    pub(crate) others: Option<&'d dyn Fn() -> bool>,
+    /// Has another operator that holds at least so many bytes give memory back; false if none does.
+    pub(crate) others: Option<&'d dyn Fn(u64) -> bool>,
 }
 
 /// The groups of an aggregate.
@@ -96,8 +97,8 @@ pub(crate) struct Groups {
     ladder: Ladder,
     /// What the groups' states are, for whoever has them written.
     states: OwnedVec<State, BudgetAlloc>,
-    /// Whether groups are handed out: then they stay where they are.
-    is_given: bool,
+    /// How far they are handed out, if they are.
+    handed_out: Option<At>,
     /// Of the aggregates that take distinct arguments, in their order.
     dedups: OwnedVec<Dedup, BudgetAlloc>,
     /// Of those that take rows in an order.
@@ -180,7 +181,7 @@ impl Groups {
         Ok(Groups {
             ladder: Ladder::new(budget, states.bytes),
             states: kept,
-            is_given: false,
+            handed_out: None,
             dedups: list,
             sorters,
             selectors,
@@ -204,20 +205,27 @@ impl Groups {
 
     /// How many bytes [`Groups::yield_memory`] gives back: those of its largest part.
     pub(crate) fn yieldable_bytes(&self) -> u64 {
-        if self.is_given {
-            return 0;
+        match self.handed_out {
+            None => {}
+            Some(At::Groups(_)) => return self.ladder.yieldable_behind_bytes(),
+            Some(_) => return 0,
         }
         let dedups = self.dedups.iter().map(Dedup::yieldable_bytes);
         let sorters = self.sorters.iter().map(Sorter::yieldable_bytes);
         dedups.chain(sorters).fold(self.ladder.yieldable_bytes(), u64::max)
     }
 
-    /// Writes all groups to files, or the distinct or ordered arguments of one aggregate if these are more; false if there are none, or the
-    /// groups are handed out.
+    /// Writes all groups to files, or the distinct or ordered arguments of one aggregate if these are more; of groups that are handed out,
+    /// those that are still to come. False if there are none.
     pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
         let most = self.yieldable_bytes();
         if most == 0 {
             return Ok(false);
+        }
+        if let Some(At::Groups(given)) = self.handed_out {
+            self.ladder.yield_behind(given, &self.states, is_cancelled)?;
+            self.handed_out = Some(At::File);
+            return Ok(true);
         }
         if let Some(dedup) = self.dedups.iter_mut().find(|dedup| dedup.yieldable_bytes() == most) {
             return Ok(dedup.yield_memory(is_cancelled)?);
@@ -227,6 +235,11 @@ impl Groups {
         }
         self.ladder.yield_all(&self.states, is_cancelled)?;
         Ok(true)
+    }
+
+    /// Whether they are handed out: whoever needs room for a batch does not have them go to files because of it.
+    pub(crate) const fn is_handed_out(&self) -> bool {
+        self.handed_out.is_some()
     }
 
     /// Takes what writing takes, for all of them together, once they hold a part of the memory.
@@ -255,7 +268,7 @@ impl Groups {
             (
                 Err(LadderError::TooLarge(..) | LadderError::Spill(SpillFailure::OutOfMemory(_))),
                 Some(ask),
-            ) if ask() => Ok(()),
+            ) if ask(1) => Ok(()),
             (outcome, _) => outcome,
         }
     }

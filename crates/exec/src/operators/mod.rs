@@ -79,6 +79,15 @@ impl State {
         }
     }
 
+    /// Whether they are groups, or counted rows, that are handed out.
+    pub(crate) const fn is_handed_out(&self) -> bool {
+        match self {
+            State::Groups(groups) => groups.is_handed_out(),
+            State::Counted(counted) => counted.is_handed_out(),
+            _ => false,
+        }
+    }
+
     /// Gives some of them back; false if it cannot.
     pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
         match self {

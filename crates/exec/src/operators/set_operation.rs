@@ -25,7 +25,7 @@ use super::state;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::pipeline::{Context, Opening, Output};
-use crate::spill::IsCancelled;
+use crate::spill::{IsCancelled, SpillFailure};
 
 const COUNT_BYTES: usize = 8;
 
@@ -33,22 +33,38 @@ const COUNT_BYTES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Counted {
     ladder: Ladder,
-    /// Whether rows are handed out: then they stay where they are.
-    is_given: bool,
+    /// How far they are handed out, if they are.
+    handed_out: Option<At>,
 }
 
 impl Counted {
     /// How many bytes [`Counted::yield_memory`] gives back.
     pub(crate) fn yieldable_bytes(&self) -> u64 {
-        if self.is_given { 0 } else { self.ladder.yieldable_bytes() }
+        match self.handed_out {
+            None => self.ladder.yieldable_bytes(),
+            Some(At::Rows(from)) if is_whole(from) => self.ladder.yieldable_behind_bytes(),
+            Some(_) => 0,
+        }
     }
 
-    /// Writes all rows to files; false if there are none, or they are handed out.
+    /// Whether they are handed out.
+    pub(crate) const fn is_handed_out(&self) -> bool {
+        self.handed_out.is_some()
+    }
+
+    /// Writes all rows to files, or those that are still to be handed out; false if there are none.
     pub(crate) fn yield_memory<'e>(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, Error<'e>> {
         if self.yieldable_bytes() == 0 {
             return Ok(false);
         }
-        self.ladder.yield_all(&states(), is_cancelled)?;
+        match self.handed_out {
+            Some(At::Rows(from)) => {
+                let given = from.map(|(place, _)| place);
+                self.ladder.yield_behind(given, &states(), is_cancelled)?;
+                self.handed_out = Some(At::File);
+            }
+            _ => self.ladder.yield_all(&states(), is_cancelled)?,
+        }
         Ok(true)
     }
 }
@@ -87,7 +103,7 @@ impl<'a> SetSink<'a> {
     ) -> Result<SetSink<'a>, Error<'a>> {
         if !is_right {
             let ladder = Ladder::new(opening.budget(), 2 * COUNT_BYTES);
-            *cx.state(opening.id) = State::Counted(Counted { ladder, is_given: false });
+            *cx.state(opening.id) = State::Counted(Counted { ladder, handed_out: None });
         }
         let types = opening.operator().columns.iter().map(|column| column.ty);
         let keys = Keys::of_columns(opening.columns_of(input), types, store, opening.arena)?;
@@ -102,8 +118,7 @@ impl<'a> SetSink<'a> {
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
         let disk = cx.disk(self.name);
-        let ladder = &mut counted(cx.state(self.id)).ladder;
-        ladder.prepare_in_time(&disk);
+        counted(cx.state(self.id)).ladder.prepare_in_time(&disk);
         loop {
             let encoded = match self.keys.run(batch, store) {
                 Ok(()) => self.keys.encode(0, batch, store).map_err(Error::from),
@@ -111,12 +126,13 @@ impl<'a> SetSink<'a> {
             };
             match encoded {
                 Ok(()) => break,
-                Err(Error::OutOfMemory(refused)) => flush(ladder, refused, &disk)?,
+                Err(Error::OutOfMemory(refused)) => self.make_room(refused, cx)?,
                 Err(error) => return Err(error),
             }
         }
         let offset = COUNT_BYTES * usize::from(self.is_right);
         let rows = store.rows(batch);
+        let ladder = &mut counted(cx.state(self.id)).ladder;
         if self.is_right && !ladder.has_files() {
             for position in 0..rows.len() {
                 let (hash, key, _) = self.keys.rows.row(position);
@@ -128,6 +144,7 @@ impl<'a> SetSink<'a> {
         }
         let mut position = 0;
         while position < rows.len() {
+            let ladder = &mut counted(cx.state(self.id)).ladder;
             let table = &mut ladder.table;
             let (end, refused) = self.keys.rows.find(position..rows.len(), rows, table, self.places);
             for at in position..end {
@@ -136,10 +153,23 @@ impl<'a> SetSink<'a> {
             }
             position = end;
             if let Some(refused) = refused {
-                flush(ladder, refused, &disk)?;
+                self.make_room(refused, cx)?;
             }
         }
         Ok(())
+    }
+
+    /// Has the rows go to files, or others give memory back where these hold none.
+    fn make_room(&self, refused: AllocError, cx: &mut Context<'_>) -> Result<(), Error<'a>> {
+        let disk = cx.disk(self.name);
+        match counted(cx.state(self.id)).ladder.flush(&states(), refused, &disk) {
+            Err(LadderError::TooLarge(..) | LadderError::Spill(SpillFailure::OutOfMemory(_)))
+                if cx.relieve(Some(self.id), 1)? =>
+            {
+                Ok(())
+            }
+            outcome => outcome.map_err(failed),
+        }
     }
 
     pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
@@ -152,8 +182,9 @@ impl<'a> SetSink<'a> {
     }
 }
 
-fn flush<'e>(ladder: &mut Ladder, refused: AllocError, disk: &Disk<'_>) -> Result<(), Error<'e>> {
-    ladder.flush(&states(), refused, disk).map_err(failed)
+/// Whether all of the row at a place was given, and not only some of those that are equal to it.
+fn is_whole(from: Option<(Place, u64)>) -> bool {
+    from.is_none_or(|(_, left)| left == 0)
 }
 
 fn count(ladder: &mut Ladder, place: Place, offset: usize) {
@@ -179,7 +210,6 @@ pub(crate) struct SetSource<'a> {
     columns: &'a [VectorId],
     /// The rows of a batch.
     places: &'a mut [u64],
-    at: At,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +239,6 @@ impl<'a> SetSource<'a> {
             shape: KeyShape::new(types, false, arena)?,
             columns,
             places: arena.alloc_slice_fill(store.capacity, 0)?,
-            at: At::Rows(None),
         };
         Ok((source, columns))
     }
@@ -227,38 +256,40 @@ impl<'a> SetSource<'a> {
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
         let disk = cx.disk(self.name);
-        let Counted { ladder, is_given } = counted(cx.state(self.id));
-        *is_given = true;
-        match self.at {
+        let Counted { ladder, handed_out } = counted(cx.state(self.id));
+        let mut output = Output::Again;
+        let next = match *handed_out.get_or_insert(At::Rows(None)) {
             At::End => return Ok(Output::End),
-            At::Rows(from) => {
-                let count = self.pick(from, ladder, store.capacity);
-                if count > 0 {
-                    return self.give(from, count, ladder, store, &disk);
+            At::Rows(from) => match self.pick(from, ladder, store.capacity) {
+                (0, _) if ladder.has_files() => At::File,
+                (0, _) => At::End,
+                (count, next) => {
+                    let (next, given) = self.give(from, (count, next), ladder, store, &disk)?;
+                    output = given;
+                    next
                 }
-                self.at = if ladder.has_files() { At::File } else { At::End };
-            }
-            At::File => {
-                let has_file = ladder.next_file(disk.is_cancelled).map_err(failed)?;
-                self.at = if has_file { At::Loading } else { At::End };
-            }
-            At::Loading => {
-                if ladder.load(&states(), disk.is_cancelled).map_err(failed)? {
-                    self.at = At::Rows(None);
-                }
-            }
-        }
+            },
+            At::File => match ladder.next_file(disk.is_cancelled).map_err(failed)? {
+                true => At::Loading,
+                false => At::End,
+            },
+            At::Loading => match ladder.load(&states(), &disk).map_err(failed)? {
+                true => At::Rows(None),
+                false => At::Loading,
+            },
+        };
+        *handed_out = Some(next);
         let counts = ladder.counts();
         let counters = cx.counters(self.id);
         counters.spilled_bytes = counts.bytes;
         counters.spilled_files = counts.files;
         counters.partitions_spilled = counts.files;
         counters.partitions_parted = counts.parted;
-        Ok(Output::Again)
+        Ok(output)
     }
 
-    /// Finds the next rows and gives how many there are.
-    fn pick(&mut self, from: Option<(Place, u64)>, ladder: &Ladder, capacity: usize) -> usize {
+    /// Finds the next rows, and gives how many there are and where to go on.
+    fn pick(&mut self, from: Option<(Place, u64)>, ladder: &Ladder, capacity: usize) -> (usize, At) {
         let mut count = 0;
         let mut current = from;
         loop {
@@ -277,36 +308,32 @@ impl<'a> SetSource<'a> {
                 break;
             }
         }
-        self.at = At::Rows(current);
-        count
+        (count, At::Rows(current))
     }
 
-    /// Writes the rows that were found behind `from`; fewer, where there is no room for all.
+    /// Writes the rows that were found behind `from`, and gives what comes `next`; fewer, where there is no room for all.
     fn give(
         &mut self,
         from: Option<(Place, u64)>,
-        mut count: usize,
+        (mut count, mut next): (usize, At),
         ladder: &mut Ladder,
         store: &mut Store<'a>,
         disk: &Disk<'_>,
-    ) -> Result<Output, Error<'a>> {
+    ) -> Result<(At, Output), Error<'a>> {
         while let Err(refused) = self.write(count, ladder, store) {
             if count > 1 {
-                count /= 2;
-                self.pick(from, ladder, count);
+                (count, next) = self.pick(from, ladder, count / 2);
                 continue;
             }
             // A row that was given in part is written with all its counts: there is no way to give the rest later.
-            let is_whole = from.is_none_or(|(_, left)| left == 0);
-            if !is_whole {
+            if !is_whole(from) {
                 return Err(refused.into());
             }
             let given = from.map(|(place, _)| place);
             ladder.flush_behind(given, &states(), refused, disk).map_err(failed)?;
-            self.at = At::File;
-            return Ok(Output::Again);
+            return Ok((At::File, Output::Again));
         }
-        Ok(Output::Batch(BatchRows::all(count)))
+        Ok((next, Output::Batch(BatchRows::all(count))))
     }
 
     fn write(&self, count: usize, ladder: &Ladder, store: &mut Store<'a>) -> Result<(), AllocError> {

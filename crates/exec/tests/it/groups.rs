@@ -1,6 +1,10 @@
 //! Grouping, set operations and calls in FROM as SQL, against the answers of PostgreSQL.
 
-use super::support::{Files, run_sql};
+use cofferdam_plan::physical::AggregateFunction::CountRows;
+use cofferdam_plan::physical::{OperatorKind, SetOperationKind};
+use cofferdam_types::Type;
+
+use super::support::{Files, Query, TempFile, never, run_sql, run_with_files};
 
 const NO_TABLES: Files<'_> = Files { tables: &[] };
 
@@ -14,9 +18,7 @@ fn check(cases: &[(&str, &[&str])]) {
             rows.sort();
             expected.sort_unstable();
         }
-        if rows != expected {
-            eprintln!("DIFF {text}\n  {rows:?}\n  {expected:?}");
-        }
+        assert_eq!(rows, expected, "{text}");
     }
 }
 
@@ -188,4 +190,43 @@ fn aggregates_take_rows_in_order() {
             &["NULL"],
         ),
     ]);
+}
+
+/// Aim: groups, and rows of a set operation, that are handed out go to files when an operator above is short of memory, so that
+/// a larger limit never fails where a smaller one is enough. Method: a sort above them, at rising limits.
+#[test]
+fn what_is_handed_out_makes_room_for_operators_above() {
+    let numbers: String = (0..3500).map(|k| format!("{k},name of {k:030}\n")).collect();
+    let file = TempFile::new("csv", numbers);
+    for is_set in [false, true] {
+        let mut query = Query::new();
+        let source = query.plans.source(file.path(), Some(&[("k", Type::BigInt), ("t", Type::Text)]));
+        let scan = query.scan_all(source);
+        let given = if is_set {
+            let other = query.scan_all(source);
+            let right = query.less(other, 0);
+            let (kind, columns) = (SetOperationKind::Except, query.columns_of(scan));
+            query.push(OperatorKind::SetOperation { kind, all: false, left: scan, right }, columns)
+        } else {
+            let groups = [query.col(scan, 0), query.col(scan, 1)];
+            query.aggregate(scan, &groups, &[(CountRows, None, false, Type::BigInt)])
+        };
+        query.sort(given, &[(1, true, false)], None);
+        let expected = run_with_files(&query, given, u64::MAX, None, &never).outcome.unwrap();
+        assert_eq!(expected.len(), 3500);
+        let (mut works, mut spilled) = (0, 0);
+        for limit in (6..20).map(|step| step * (48 << 10)) {
+            let ran = run_with_files(&query, given, limit, None, &never);
+            match ran.outcome {
+                Ok(rows) => assert!(rows == expected, "at {limit}"),
+                Err(code) => {
+                    assert_eq!((code.as_str(), works), ("53200", 0), "at {limit}: {}", ran.refusal);
+                    continue;
+                }
+            }
+            works += 1;
+            spilled += u32::from(ran.counters.spilled_files > 0);
+        }
+        assert!(works > 12 && spilled > 2, "{is_set}: {works} {spilled}");
+    }
 }

@@ -189,6 +189,32 @@ impl Ladder {
         }
     }
 
+    /// What writing the groups gives back that are still to be handed out, if that can be done without a charge.
+    pub(crate) fn yieldable_behind_bytes(&self) -> u64 {
+        let can_write =
+            self.partitions.as_ref().is_some_and(|partitions| !self.is_loading || !partitions.is_exhausted());
+        if can_write && !self.table.is_empty() { self.table.charged_bytes() as u64 } else { 0 }
+    }
+
+    /// Writes the groups behind one that was handed out, for somebody else who needs the memory, and forgets them all.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub(crate) fn yield_behind(
+        &mut self,
+        given: Option<Place>,
+        states: &[State],
+        is_cancelled: IsCancelled<'_>,
+    ) -> Result<(), SpillFailure> {
+        self.is_loading = true;
+        if let Some(partitions) = &mut self.partitions {
+            write_groups(&self.table, given, states, partitions.writing(), is_cancelled)?;
+        }
+        self.table.release();
+        self.current = None;
+        Ok(())
+    }
+
     /// What writing all groups gives back, if that can be done without a charge.
     pub(crate) fn yieldable_bytes(&self) -> u64 {
         let can_write = self.partitions.is_some() && !self.is_loading && !self.table.is_empty();
@@ -260,16 +286,13 @@ impl Ladder {
         }
     }
 
-    /// Merges some rows of the file into the table, and gives whether all of them are there. Where they do not fit, the file is
-    /// parted: then the table is empty and the next file is to be asked for.
+    /// Merges some rows of the file into the table, and gives whether all of them are there. Where they do not fit, whoever holds
+    /// more than they makes room, or else the file is parted: then the table is empty and the next file is to be asked for.
     ///
     /// # Errors
     /// Those of files and states; one group does not fit.
-    pub(crate) fn load(
-        &mut self,
-        states: &[State],
-        is_cancelled: IsCancelled<'_>,
-    ) -> Result<bool, LadderError> {
+    pub(crate) fn load(&mut self, states: &[State], disk: &Disk<'_>) -> Result<bool, LadderError> {
+        let is_cancelled = disk.is_cancelled;
         let Ladder { table, partitions: Some(partitions), current, .. } = self else { return Ok(true) };
         for _ in 0..STEP_ROWS {
             let is_exhausted = partitions.is_exhausted();
@@ -281,7 +304,13 @@ impl Ladder {
                 Err(LadderError::Spill(SpillFailure::OutOfMemory(refused))) => (None, refused),
                 Err(error) => return Err(error),
             };
-            if table.len() <= 1 || is_exhausted {
+            let is_stuck = table.len() <= 1 || is_exhausted;
+            let less_bytes = if is_stuck { 1 } else { table.charged_bytes() as u64 };
+            if disk.others.is_some_and(|ask| ask(less_bytes)) {
+                partitions.hold_back();
+                continue;
+            }
+            if is_stuck {
                 return Err(LadderError::TooLarge(number, refused));
             }
             // The file is parted: first what is in the table, then this row and the rest.

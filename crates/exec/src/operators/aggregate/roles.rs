@@ -21,11 +21,6 @@ impl<'c> Context<'c> {
     }
 }
 
-fn groups_of(state: &mut State) -> &mut Groups {
-    let State::Groups(groups) = state else { unreachable!("the sink of the aggregate made it") };
-    groups
-}
-
 /// Groups rows and aggregates each group.
 #[derive(Debug)]
 pub(crate) struct AggregateSink<'a> {
@@ -54,37 +49,39 @@ impl<'a> AggregateSink<'a> {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
-        self.work(cx, |sink, groups, disk| sink.take(batch, groups, store, disk))
+        let AggregateSink { id, name, sink } = self;
+        work((*id, name), cx, |groups, disk| sink.take(batch, groups, store, disk))
     }
 
     pub(crate) fn finish(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
-        self.work(cx, |sink, groups, disk| sink.finish(groups, store, disk))
+        let AggregateSink { id, name, sink } = self;
+        work((*id, name), cx, |groups, disk| sink.finish(groups, store, disk))
     }
+}
 
-    /// Does something with the groups, which are out of their slot until it is done, so that others can be asked for memory.
-    fn work<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        work: impl FnOnce(&mut GroupsSink<'a>, &mut Groups, &Disk<'_>) -> Result<T, Error<'a>>,
-    ) -> Result<T, Error<'a>> {
-        let State::Groups(mut groups) = cx.take_state(self.id) else {
-            unreachable!("it is there from the begin")
-        };
-        let disk = cx.disk(self.name);
-        let (asking, failure) = (RefCell::new(&mut *cx), Cell::new(None));
-        let others = || {
-            let outcome: Result<bool, Error<'static>> = asking.borrow_mut().relieve(Some(self.id), 1);
-            outcome.unwrap_or_else(|error| {
-                failure.set(Some(error));
-                false
-            })
-        };
-        let outcome = work(&mut self.sink, &mut groups, &Disk { others: Some(&others), ..disk });
-        *cx.state(self.id) = State::Groups(groups);
-        match failure.take() {
-            Some(error) => Err(error),
-            None => outcome,
-        }
+/// Does something with the groups of an operator, which are out of their slot until it is done, so that others can be asked for memory.
+fn work<'a, T>(
+    (id, name): (OperatorId, &str),
+    cx: &mut Context<'_>,
+    work: impl FnOnce(&mut Groups, &Disk<'_>) -> Result<T, Error<'a>>,
+) -> Result<T, Error<'a>> {
+    let State::Groups(mut groups) = cx.take_state(id) else {
+        unreachable!("the sink of the aggregate made it")
+    };
+    let disk = cx.disk(name);
+    let (asking, failure) = (RefCell::new(&mut *cx), Cell::new(None));
+    let others = |bytes: u64| {
+        let outcome: Result<bool, Error<'static>> = asking.borrow_mut().relieve(Some(id), bytes);
+        outcome.unwrap_or_else(|error| {
+            failure.set(Some(error));
+            false
+        })
+    };
+    let outcome = work(&mut groups, &Disk { others: Some(&others), ..disk });
+    *cx.state(id) = State::Groups(groups);
+    match failure.take() {
+        Some(error) => Err(error),
+        None => outcome,
     }
 }
 
@@ -108,11 +105,10 @@ impl<'a> AggregateSource<'a> {
     }
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
-        let disk = cx.disk(self.name);
-        let groups = groups_of(cx.state(self.id));
-        let given = self.source.next(groups, store, &disk)?;
-        let counts = groups.counts();
-        let counters = cx.counters(self.id);
+        let AggregateSource { id, name, source } = self;
+        let (given, counts) =
+            work((*id, name), cx, |groups, disk| Ok((source.next(groups, store, disk)?, groups.counts())))?;
+        let counters = cx.counters(*id);
         counters.spilled_bytes = counts.bytes;
         counters.spilled_files = counts.files;
         counters.partitions_spilled = counts.files;

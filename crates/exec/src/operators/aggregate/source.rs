@@ -1,4 +1,7 @@
 //! The groups of an aggregate as rows: from the table, then from one file of states after the other.
+//!
+//! Between two batches others may be short of memory. Then the groups of the table that are still to be given go to files
+//! ([`Groups::yield_memory`]), so how far they are given is noted beside them.
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
@@ -28,12 +31,11 @@ pub(crate) struct GroupsSource<'a> {
     /// The groups of a batch.
     places: &'a mut [u64],
     choosers: Vec<'a, Chooser<'a>>,
-    at: At,
 }
 
 /// What comes next.
 #[derive(Clone, Copy, Debug)]
-enum At {
+pub(super) enum At {
     /// The groups of the table behind this one, or from the first on.
     Groups(Option<Place>),
     /// The next file.
@@ -86,7 +88,6 @@ impl<'a> GroupsSource<'a> {
             keys_count: plan.groups.len(),
             columns,
             places: arena.alloc_slice_fill(store.capacity, 0)?,
-            at: At::Choosing(0),
         })
     }
 
@@ -97,51 +98,50 @@ impl<'a> GroupsSource<'a> {
         store: &mut Store<'a>,
         disk: &Disk<'_>,
     ) -> Result<Given, Error<'a>> {
-        groups.is_given = true;
-        match self.at {
-            At::End => Ok(Given::End),
+        let at = *groups.handed_out.get_or_insert(At::Choosing(0));
+        let (next, given) = match at {
+            At::End => (At::End, Given::End),
             At::Groups(after) => match self.pick(after, groups, store.capacity) {
-                0 => {
-                    self.at = if groups.ladder.has_files() { At::File } else { At::End };
-                    Ok(Given::Nothing)
-                }
-                count => self.give(after, count, groups, store, disk),
+                0 if groups.ladder.has_files() => (At::File, Given::Nothing),
+                0 => (At::End, Given::Nothing),
+                count => self.give(after, count, groups, store, disk)?,
             },
             At::File => {
                 let has_file = groups.ladder.next_file(disk.is_cancelled);
                 let has_file = has_file.map_err(|error| self.states.error(error))?;
-                self.at = if has_file { At::Loading } else { At::End };
-                Ok(Given::Nothing)
+                (if has_file { At::Loading } else { At::End }, Given::Nothing)
             }
             At::Loading => {
-                let is_loaded = groups.ladder.load(self.states.list, disk.is_cancelled);
-                if is_loaded.map_err(|error| self.states.error(error))? {
-                    self.at = At::Choosing(0);
-                }
-                Ok(Given::Nothing)
+                let is_loaded = groups.ladder.load(self.states.list, disk);
+                let is_loaded = is_loaded.map_err(|error| self.states.error(error))?;
+                (if is_loaded { At::Choosing(0) } else { At::Loading }, Given::Nothing)
             }
             // All groups went to files when the input was read.
-            At::Choosing(_) if groups.ladder.is_unread() => {
-                self.at = At::File;
-                Ok(Given::Nothing)
-            }
-            At::Choosing(index) => {
-                let Some(chooser) = self.choosers.get_mut(index) else {
-                    self.at = At::Groups(None);
-                    return Ok(Given::Nothing);
-                };
-                let Groups { ladder, sorters, selectors, .. } = groups;
-                let rows = (&mut sorters[..], &mut selectors[..]);
-                let states = (&self.states.list[chooser.aggregate], self.states.list);
-                let chosen = chooser.run(rows, ladder, states, &self.shape, store, disk);
-                match chosen.map_err(|error| self.states.error(error))? {
-                    Chosen::More => {}
-                    Chosen::All => self.at = At::Choosing(index + 1),
-                    Chosen::Flushed => self.at = At::File,
-                }
-                Ok(Given::Nothing)
-            }
-        }
+            At::Choosing(_) if groups.ladder.is_unread() => (At::File, Given::Nothing),
+            At::Choosing(index) => (self.choose(index, groups, store, disk)?, Given::Nothing),
+        };
+        groups.handed_out = Some(next);
+        Ok(given)
+    }
+
+    /// Lets a chooser go on, and gives what comes next.
+    fn choose(
+        &mut self,
+        index: usize,
+        groups: &mut Groups,
+        store: &mut Store<'a>,
+        disk: &Disk<'_>,
+    ) -> Result<At, Error<'a>> {
+        let Some(chooser) = self.choosers.get_mut(index) else { return Ok(At::Groups(None)) };
+        let Groups { ladder, sorters, selectors, .. } = groups;
+        let rows = (&mut sorters[..], &mut selectors[..]);
+        let states = (&self.states.list[chooser.aggregate], self.states.list);
+        let chosen = chooser.run(rows, ladder, states, &self.shape, store, disk);
+        Ok(match chosen.map_err(|error| self.states.error(error))? {
+            Chosen::More => At::Choosing(index),
+            Chosen::All => At::Choosing(index + 1),
+            Chosen::Flushed => At::File,
+        })
     }
 
     /// Finds the next groups and gives how many there are.
@@ -154,11 +154,11 @@ impl<'a> GroupsSource<'a> {
             count += 1;
             last = Some(place);
         }
-        self.at = At::Groups(last);
         count
     }
 
-    /// Gives the groups that were found behind `after`; fewer, where there is no room for all. For the first one room is made.
+    /// Gives the groups that were found behind `after`, and what comes next; fewer, where there is no room for all. For the first
+    /// one room is made.
     fn give(
         &mut self,
         after: Option<Place>,
@@ -166,22 +166,22 @@ impl<'a> GroupsSource<'a> {
         groups: &mut Groups,
         store: &mut Store<'a>,
         disk: &Disk<'_>,
-    ) -> Result<Given, Error<'a>> {
+    ) -> Result<(At, Given), Error<'a>> {
         loop {
             match self.write(count, groups, store) {
                 Ok(()) => break,
                 Err(Error::OutOfMemory(_)) if count > 1 => count /= 2,
                 Err(Error::OutOfMemory(refused)) => {
-                    let flushed = groups.ladder.flush_behind(after, self.states.list, refused, disk);
-                    flushed.map_err(|error| self.states.error(error))?;
-                    self.at = At::File;
-                    return Ok(Given::Nothing);
+                    match (groups.ladder.flush_behind(after, self.states.list, refused, disk), disk.others) {
+                        (Ok(()), _) => return Ok((At::File, Given::Nothing)),
+                        (Err(LadderError::TooLarge(..)), Some(ask)) if ask(1) => {}
+                        (Err(error), _) => return Err(self.states.error(error)),
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.at = At::Groups(Place::from_bits(self.places[count - 1]));
-        Ok(Given::Groups(count))
+        Ok((At::Groups(Place::from_bits(self.places[count - 1])), Given::Groups(count)))
     }
 
     /// Writes the groups that were found into the columns.

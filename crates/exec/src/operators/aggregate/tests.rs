@@ -112,9 +112,25 @@ fn run<'b>(
     let process = Budget::root("process", u64::MAX).unwrap();
     let space = space(&process);
     let operator = process.child("aggregate_1", limit).unwrap();
-    let outcome = run_in(plan, input, rows, output, &operator, &process, &space, is_cancelled);
+    let outcome = run_in((plan, false), input, rows, output, &operator, &process, &space, is_cancelled);
     assert_eq!((operator.used(), space.counts().files_now), (0, 0), "everything is given back");
     outcome
+}
+
+/// What [`run`] sees, of an aggregation whose groups are given to others again and again while they are handed out.
+fn run_asked<'b>(
+    plan: &HashAggregate<'b>,
+    input: &[Type],
+    rows: &[Vec<Value<'_>>],
+    output: &[Type],
+    limit: u64,
+) -> Vec<Vec<String>> {
+    let process = Budget::root("process", u64::MAX).unwrap();
+    let space = space(&process);
+    let operator = process.child("aggregate_1", limit).unwrap();
+    let seen = run_in((plan, true), input, rows, output, &operator, &process, &space, &never).unwrap();
+    assert_eq!((operator.used(), space.counts().files_now), (0, 0), "everything is given back");
+    seen.rows
 }
 
 /// The rows of an aggregation that nobody cancels.
@@ -130,7 +146,7 @@ pub(crate) fn run_plain<'b>(
 
 #[expect(clippy::too_many_arguments)]
 fn run_in<'b>(
-    plan: &HashAggregate<'b>,
+    (plan, is_asked): (&HashAggregate<'b>, bool),
     input: &[Type],
     rows: &[Vec<Value<'_>>],
     output: &[Type],
@@ -164,7 +180,15 @@ fn run_in<'b>(
     let mut seen = Vec::new();
     loop {
         match source.next(&mut groups, &mut store, &disk).map_err(describe)? {
-            Given::Groups(count) => texts(count, ids, output, &store, &mut seen),
+            Given::Groups(count) => {
+                texts(count, ids, output, &store, &mut seen);
+                let yieldable_bytes = groups.yieldable_bytes();
+                if is_asked && yieldable_bytes > 0 {
+                    let used_bytes = operator.used();
+                    assert!(groups.yield_memory(is_cancelled).map_err(describe)?);
+                    assert!(used_bytes - operator.used() >= yieldable_bytes / 2, "{yieldable_bytes}");
+                }
+            }
             Given::Nothing => {}
             Given::End => break,
         }
@@ -323,6 +347,9 @@ fn check(rows: &[Row], has_sets: bool, limit: u64) -> PartitionCounts {
     let values: Vec<_> = rows.iter().map(Row::values).collect();
     let seen = run(&plan, &TYPES, &values, &output, limit, &never).unwrap();
     assert_eq!(seen.rows, model_groups(rows, has_sets));
+    if limit < u64::MAX {
+        assert_eq!(run_asked(&plan, &TYPES, &values, &output, limit), seen.rows);
+    }
     seen.counts
 }
 
@@ -520,6 +547,9 @@ fn check_ordered(rows: &[Row], limit: u64) -> PartitionCounts {
     let input = [&TYPES[..], &[Type::Double]].concat();
     let output = [&[Type::Integer][..], &types].concat();
     let seen = run(&plan, &input, &values, &output, limit, &never).unwrap();
+    if limit < u64::MAX {
+        assert_eq!(run_asked(&plan, &input, &values, &output, limit), seen.rows);
+    }
     let mut groups: BTreeMap<Option<u32>, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         groups.entry(row.key).or_default().push(row);

@@ -268,9 +268,11 @@ impl<'a> Partition<'a> {
         self.peers += u64::from(flags & NEW_PEERS != 0);
         let (row, is_cancelled) = (loader.encoder.row(loader.at), cx.is_cancelled);
         while let Err(failure) = self.log.push(self.peers, row, is_cancelled) {
-            // Rows that are still to come make room for those that are there.
+            // Rows that are still to come make room for those that are there, and so do others.
             let is_short = matches!(failure, SpillFailure::OutOfMemory(_));
-            if !is_short || !sorter_of(cx.state(loader.id)).spill(is_cancelled)? {
+            let is_made = is_short
+                && (sorter_of(cx.state(loader.id)).spill(is_cancelled)? || cx.relieve(Some(loader.id), 1)?);
+            if !is_made {
                 return Err(failure.into());
             }
         }
