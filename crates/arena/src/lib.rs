@@ -35,6 +35,7 @@
 //! | [`CompilerArenas`], [`Session`] | a compilation in three arenas under one limit, checked stage by stage |
 //! | [`collections`] | vector, string, map, set |
 //! | [`Buffer`], [`Growing`] | slices that are owned: given back one by one, moved between threads |
+//! | [`prefetch`] | memory that will be read soon |
 //! | [`BudgetAlloc`] | the global allocator behind a budget, for lists and maps that live long and change piece by piece |
 //! | [`Interner`], [`Overlay`] | names as symbols: shared by all threads, and a statement's own over them |
 //! | `Reservoir` | the operating system's memory: addresses reserved once, commits exactly what is charged |
@@ -60,6 +61,7 @@ mod double_buffer;
 mod error;
 mod intern;
 mod pool;
+mod prefetch;
 mod pressure;
 mod reclaim;
 #[cfg(all(feature = "std", unix, not(loom)))]
@@ -83,6 +85,7 @@ pub use double_buffer::{BothPins, DoubleBuffer, DoubleBufferError};
 pub use error::{AllocError, HOLDERS_MAX, Holder, OutOfMemory, Reason, Stage};
 pub use intern::{Frozen, Identifier, Interner, InternerStats, Names, Overlay, Pin, Symbol, SymbolRef};
 pub use pool::{POOL_CHUNK_OBJECTS, Pool, PoolBox, PoolStats, Shared, SharedPool};
+pub use prefetch::prefetch;
 pub use pressure::{Observer, Pressure, PressureEvent, THRESHOLDS_PERCENT};
 pub use reclaim::Reclaim;
 #[cfg(all(feature = "std", unix, not(loom)))]

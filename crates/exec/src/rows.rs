@@ -100,30 +100,32 @@ impl<'a> RowLayout<'a> {
         vector: &mut Vector<'_>,
         store: &mut Store<'_>,
     ) -> Result<(), AllocError> {
-        let nulls = rows.clone().filter(|row| !RowLayout::is_valid(row, column)).count();
-        vector.all_valid = nulls == 0;
-        if nulls > 0 {
-            for (row, valid) in rows.clone().zip(vector.valid.iter_mut()) {
-                *valid = RowLayout::is_valid(row, column);
-            }
-        }
         let at = self.columns[column].offset;
+        let mut all_valid = true;
+        let mut note = |row: &[u8]| all_valid &= RowLayout::is_valid(row, column);
+        let to_write = rows.clone().inspect(|row| note(row));
         match &mut vector.data {
-            Data::Bool(out) => fixed(rows, out, |row| row[at] != 0),
-            Data::I32(out) => fixed(rows, out, |row| i32::from_le_bytes(bytes_at(row, at))),
-            Data::I64(out) => fixed(rows, out, |row| i64::from_le_bytes(bytes_at(row, at))),
-            Data::I128(out) => fixed(rows, out, |row| i128::from_le_bytes(bytes_at(row, at))),
-            Data::F64(out) => fixed(rows, out, |row| f64::from_le_bytes(bytes_at(row, at))),
+            Data::Bool(out) => fixed(to_write, out, |row| row[at] != 0),
+            Data::I32(out) => fixed(to_write, out, |row| i32::from_le_bytes(bytes_at(row, at))),
+            Data::I64(out) => fixed(to_write, out, |row| i64::from_le_bytes(bytes_at(row, at))),
+            Data::I128(out) => fixed(to_write, out, |row| i128::from_le_bytes(bytes_at(row, at))),
+            Data::F64(out) => fixed(to_write, out, |row| f64::from_le_bytes(bytes_at(row, at))),
             Data::Text(out) => {
                 let heap = store.heap_mut(vector.heap);
                 heap.clear();
                 // At once, since an arena keeps what a growing heap leaves behind.
                 heap.reserve(rows.clone().map(|row| self.text(row, column).len()).sum())?;
-                for (row, view) in rows.zip(out.iter_mut()) {
+                for (row, view) in to_write.zip(out.iter_mut()) {
                     let text = self.text(row, column);
                     *view = TextView { start: heap.len() as u32, len: text.len() as u32 };
                     heap.extend_from_slice(text)?;
                 }
+            }
+        }
+        vector.all_valid = all_valid;
+        if !all_valid {
+            for (row, valid) in rows.zip(vector.valid.iter_mut()) {
+                *valid = RowLayout::is_valid(row, column);
             }
         }
         Ok(())
@@ -201,11 +203,13 @@ fn fixed<'r, T>(rows: impl Iterator<Item = &'r [u8]>, out: &mut [T], read: impl 
     }
 }
 
+/// So many bytes of a row. In this form the compiler knows how many, and calls nobody to copy them.
+///
+/// # Panics
+/// There are fewer.
 #[inline(always)]
-fn bytes_at<const N: usize>(row: &[u8], at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&row[at..at + N]);
-    bytes
+pub(crate) fn bytes_at<const N: usize>(row: &[u8], at: usize) -> [u8; N] {
+    *row[at..].first_chunk().expect("what is read of a row was written to it")
 }
 
 /// The rows of one batch as bytes. Made once per operator; the memory is reused for every batch.

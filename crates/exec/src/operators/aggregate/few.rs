@@ -201,8 +201,14 @@ impl<'a> FewGroups<'a> {
                     packed.fold(true, |fits, (i, packed)| {
                         let text = views[at(i)].of(heap);
                         let start = &text[..slot.text_bytes.min(text.len())];
-                        let add = |word, &byte: &u8| word << 8 | u128::from(byte);
-                        *packed |= start.iter().fold(start.len() as u128, add) << slot.shift;
+                        let word = if slot.text_bytes < size_of::<u64>() {
+                            let add = |word, &byte: &u8| word << 8 | u64::from(byte);
+                            u128::from(start.iter().fold(start.len() as u64, add))
+                        } else {
+                            let add = |word, &byte: &u8| word << 8 | u128::from(byte);
+                            start.iter().fold(start.len() as u128, add)
+                        };
+                        *packed |= word << slot.shift;
                         fits && start.len() == text.len()
                     })
                 }

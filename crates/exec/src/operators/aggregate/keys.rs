@@ -184,6 +184,9 @@ impl<'a> RowKeys<'a> {
         table: &mut GroupTable,
         places: &mut [u64],
     ) -> (usize, Option<AllocError>) {
+        if self.form != KeyForm::One {
+            table.prefetch(&self.hashes[positions.clone()]);
+        }
         match self.form {
             KeyForm::One => {
                 let (hash, key, rest) = self.row(positions.start);

@@ -5,7 +5,7 @@
 //! what is asked for is tried.
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer};
+use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, prefetch};
 
 const PAGE_BYTES_MIN: usize = 1 << 10;
 const PAGE_BYTES_MAX: usize = 64 << 10;
@@ -119,6 +119,12 @@ impl Pages {
     #[inline(always)]
     pub(crate) fn at(&self, place: Place) -> &[u8] {
         &self.list[place.page()].bytes[place.offset()..]
+    }
+
+    /// Has the bytes at a place brought near.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: Place) {
+        prefetch(&self.list[place.page()].bytes[place.offset()]);
     }
 
     /// The bytes from a place to the end of its page, to be written.

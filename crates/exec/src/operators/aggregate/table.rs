@@ -14,15 +14,20 @@
 
 use core::hash::{BuildHasher, Hasher};
 
-use cofferdam_arena::{AllocError, Budget, Buffer};
+use cofferdam_arena::{AllocError, Budget, Buffer, prefetch};
 use foldhash::fast::FixedState;
 
 use super::pages::{ALIGN, Pages, Place};
+use crate::rows::bytes_at;
 
 const HASH_BYTES: usize = 8;
 /// Before the states: hash, length of the key, length of the rest.
 pub(crate) const HEAD_BYTES: usize = 16;
 const SLOTS_BYTES_MIN: usize = 1 << 10;
+/// What a processor core keeps near, about.
+const FAR_BYTES: usize = 256 << 10;
+/// So many groups get their slots at once.
+const MOVED_GROUPS: usize = 32;
 const PLACE_BITS: u32 = 48;
 const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
 
@@ -70,16 +75,12 @@ pub(crate) struct GroupTable {
 
 #[inline(always)]
 fn word(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(word)
+    u64::from_le_bytes(bytes_at(bytes, at))
 }
 
 #[inline(always)]
 fn half(bytes: &[u8], at: usize) -> usize {
-    let mut half = [0; 4];
-    half.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(half) as usize
+    u32::from_le_bytes(bytes_at(bytes, at)) as usize
 }
 
 /// A group's row, taken apart.
@@ -175,6 +176,23 @@ impl GroupTable {
         }
     }
 
+    /// Has what will be looked at for some hashes brought near, if there is so much of it that this waits for memory.
+    pub(crate) fn prefetch(&self, hashes: &[u64]) {
+        if self.charged_bytes() < FAR_BYTES || self.slots.is_empty() {
+            return;
+        }
+        hashes.iter().for_each(|&hash| prefetch(&self.slots[self.slot_of(hash)]));
+        for &hash in hashes {
+            let slot = self.slots[self.slot_of(hash)];
+            // Most groups stand in their first slot.
+            if slot >> PLACE_BITS == (hash >> 32) & 0xFFFF
+                && let Some(place) = Place::from_bits(slot & PLACE_MASK)
+            {
+                self.rows.prefetch(place);
+            }
+        }
+    }
+
     /// The group with this key, if there is one.
     pub(crate) fn get(&self, hash: u64, key: &[u8]) -> Option<Place> {
         if self.slots.is_empty() {
@@ -259,14 +277,25 @@ impl GroupTable {
             Err(refused) => return Err(refused),
         }
         let mut next = self.next(None);
-        while let Some(place) = next {
-            let hash = word(self.rows.at(place), 0);
-            let mut at = self.slot_of(hash);
-            while self.slots[at] != 0 {
-                at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+        let mut moved = [(0, 0); MOVED_GROUPS];
+        while next.is_some() {
+            let mut count = 0;
+            while let Some(place) = next
+                && count < MOVED_GROUPS
+            {
+                let hash = word(self.rows.at(place), 0);
+                let at = self.slot_of(hash);
+                prefetch(&self.slots[at]);
+                moved[count] = (at, GroupTable::tagged(hash, place));
+                count += 1;
+                next = self.next(Some(place));
             }
-            self.slots[at] = GroupTable::tagged(hash, place);
-            next = self.next(Some(place));
+            for &(mut at, slot) in &moved[..count] {
+                while self.slots[at] != 0 {
+                    at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+                }
+                self.slots[at] = slot;
+            }
         }
         Ok(())
     }

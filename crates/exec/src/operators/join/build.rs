@@ -10,7 +10,7 @@
 //! a file, and rows that come for it go there too.
 
 use allocator_api2::vec::Vec;
-use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, InlineText};
+use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, InlineText, prefetch};
 
 use super::key_filter::KeyFilter;
 use super::keys::KeyMode;
@@ -35,6 +35,8 @@ pub(super) const LOADED: u8 = u8::MAX - 1;
 /// Rows that are linked in one go: a small part of a second.
 const LINKED_ROWS: usize = 1 << 20;
 const SLOTS_MIN: usize = 16;
+/// What a processor core keeps near, about.
+const FAR_BYTES: u64 = 256 << 10;
 const PLACE_BITS: u32 = 48;
 const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
 /// Below this limit there are eight partitions, from it on sixteen.
@@ -105,6 +107,14 @@ impl Table {
         }
         let slot = self.slots[hash as usize & (self.slots_count - 1)];
         if slot & bloom(hash) == 0 { 0 } else { slot & PLACE_MASK }
+    }
+
+    /// Has the slot of a hash brought near.
+    #[inline(always)]
+    fn prefetch_chain(&self, hash: u64) {
+        if self.slots_count > 0 {
+            prefetch(&self.slots[hash as usize & (self.slots_count - 1)]);
+        }
     }
 
     /// The row behind another one in its chain, packed.
@@ -264,6 +274,17 @@ impl Build {
     #[inline(always)]
     pub(super) fn partition_of(&self, hash: u64) -> usize {
         if self.bits == 0 { 0 } else { (hash >> (u64::BITS - self.bits)) as usize }
+    }
+
+    /// Whether there is so much that a look at any place waits for memory.
+    pub(super) fn is_far(&self) -> bool {
+        self.partitions.iter().map(|part| part.table.held_bytes()).sum::<u64>() >= FAR_BYTES
+    }
+
+    /// Has the slot of a hash brought near.
+    #[inline(always)]
+    pub(super) fn prefetch_chain(&self, hash: u64) {
+        self.partitions[self.partition_of(hash)].table.prefetch_chain(hash);
     }
 
     /// The table of a match.

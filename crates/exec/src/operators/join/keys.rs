@@ -22,7 +22,7 @@ use crate::batch::{BatchRows, Data, Kind, Rows, Store, Vector, VectorId};
 use crate::canonical::Canonical;
 use crate::error::Error;
 use crate::expr::{Program, Registers, compile};
-use crate::rows::{RowEncoder, RowLayout};
+use crate::rows::{RowEncoder, RowLayout, bytes_at};
 
 const LENGTH_BYTES: usize = 4;
 
@@ -122,9 +122,7 @@ fn compare_grouped(a: &[u8], b: &[u8]) -> Compared {
 }
 
 fn length_at(bytes: &[u8], at: usize) -> usize {
-    let mut length = [0; LENGTH_BYTES];
-    length.copy_from_slice(&bytes[at..at + LENGTH_BYTES]);
-    u32::from_le_bytes(length) as usize
+    u32::from_le_bytes(bytes_at(bytes, at)) as usize
 }
 
 /// The key expressions of one side, and the keys of a batch.

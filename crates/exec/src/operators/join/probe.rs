@@ -180,6 +180,10 @@ impl<'a> Join<'a> {
         let count = store.rows(batch).len();
         let mut gone = store.take_selection(self.selection);
         gone.count = 0;
+        let is_far = build.is_far();
+        if is_far {
+            self.keys.hashes[..count].iter().for_each(|hash| build.prefetch_chain(*hash));
+        }
         for i in 0..count {
             let hash = self.keys.hashes[i];
             (self.flags[i], self.candidates[i]) = (0, 0);
@@ -192,7 +196,11 @@ impl<'a> Join<'a> {
             let part = &build.partitions[at];
             self.tables[i] = at as u8;
             if part.build.is_no() {
-                self.candidates[i] = part.table.chain(hash);
+                let candidate = part.table.chain(hash);
+                if is_far && candidate != 0 {
+                    part.table.rows.prefetch(unpacked(candidate));
+                }
+                self.candidates[i] = candidate;
             } else {
                 self.flags[i] = GONE;
                 gone.rows[gone.count] = i as u16;

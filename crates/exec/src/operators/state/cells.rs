@@ -7,6 +7,7 @@ use super::wide::Wide;
 use crate::batch::{Element, Rows, Source, Vector};
 use crate::operators::aggregate::pages::Place;
 use crate::operators::aggregate::table::GroupTable;
+use crate::rows::bytes_at;
 
 /// A number in a state.
 pub(super) trait Field: Copy {
@@ -21,13 +22,11 @@ macro_rules! fields {
             const BYTES: usize = size_of::<$ty>();
             #[inline(always)]
             fn load(bytes: &[u8]) -> $ty {
-                let mut own = [0; size_of::<$ty>()];
-                own.copy_from_slice(&bytes[..size_of::<$ty>()]);
-                <$ty>::from_le_bytes(own)
+                <$ty>::from_le_bytes(bytes_at(bytes, 0))
             }
             #[inline(always)]
             fn store(self, bytes: &mut [u8]) {
-                bytes[..size_of::<$ty>()].copy_from_slice(&self.to_le_bytes());
+                *bytes.first_chunk_mut().expect("a state has room for its numbers") = self.to_le_bytes();
             }
         }
     )*};
