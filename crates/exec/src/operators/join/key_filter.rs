@@ -2,16 +2,20 @@
 //!
 //! ```text
 //! build rows ──> least and greatest value                 always
+//!            ├─> a bit for each number between them       rows are left out by it, where these are no more than it has room for
 //!            ├─> each value, as long as they are few      pages are left out by it
-//!            └─> four bits of one word of a bit map       rows are left out by it (a blocked Bloom filter)
+//!            └─> four bits of one word of a bit map       else rows are left out by it (a blocked Bloom filter)
 //! ```
 //!
-//! Made while rows are kept, since rows that go to files are not seen again. The bit map is made for the planner's guess of how many rows
-//! there are, or for some more, and made anew where values turn out to be few; one that is too full in the end says too little and is given back. So is each part that memory is refused for:
-//! without any of them the scan reads what it would have read.
+//! Made while rows are kept, since rows that go to files are not seen again. Keys that are counted up have their bits in a map that grows
+//! with the range of the values. It leaves out every row without a match, needs no hash, and rows in the order of the key read it from
+//! its begin to its end. Where the values lie too far apart for that, their bits are moved to the other map. That one is made for the
+//! planner's guess of how many rows there are, or for some more, and made anew where values turn out to be few; one that is too full in
+//! the end says too little and is given back. So is each part that memory is refused for: without any of them the scan reads what it
+//! would have read.
 //!
-//! **Memory**, of the join: at most 17 KiB for the values and a thirty-second of the limit for the bit map, until the join's rows are
-//! given back or memory is short and nothing else is to be had.
+//! **Memory**, of the join: at most 17 KiB for the values and a thirty-second of the limit for a map, and half of that more while it
+//! grows, until the join's rows are given back or memory is short and nothing else is to be had.
 //!
 //! **Source**: F. Putze, P. Sanders, J. Singler, *Cache-, Hash- and Space-Efficient Bloom Filters*, 2007, section 3.
 
@@ -29,6 +33,89 @@ const NO_VALUE: i64 = i64::MIN;
 const PLACES_LIMIT_BYTES: u64 = 2 << 20;
 /// Bits for each row that is expected.
 const BITS_PER_ROW: u64 = 12;
+/// How much larger than the bit map of hashes the one of numbers may be: nothing is left to chance in it, and it is read with less work.
+const EXACT_FACTOR: u64 = 4;
+/// Of few values a larger map than this is not worth its place in the caches.
+const EXACT_FEW_BYTES: usize = 32 << 10;
+
+/// Numbers as the bits of words.
+#[derive(Debug)]
+struct BitMap {
+    words: Buffer<u64>,
+    /// How many words before the first one are left out.
+    first: u64,
+}
+
+impl BitMap {
+    fn new(budget: &Budget) -> BitMap {
+        BitMap { words: Buffer::empty(budget), first: 0 }
+    }
+
+    /// A number's word, counted from the least number's.
+    #[inline(always)]
+    fn word_of(value: i64) -> u64 {
+        (value as u64 ^ 1 << 63) >> 6
+    }
+
+    /// Adds a number; false if it has no word.
+    #[inline(always)]
+    fn add(&mut self, value: i64) -> bool {
+        let at = BitMap::word_of(value).wrapping_sub(self.first);
+        let is_in = at < self.words.len() as u64;
+        if is_in {
+            self.words[at as usize] |= 1 << (value & 63);
+        }
+        is_in
+    }
+
+    /// Whether a number was added.
+    #[inline(always)]
+    fn has(words: &[u64], first: u64, value: i64) -> bool {
+        let at = BitMap::word_of(value).wrapping_sub(first);
+        let is_in = at < words.len() as u64;
+        is_in & (words[if is_in { at as usize } else { 0 }] >> (value & 63) & 1 != 0)
+    }
+
+    /// The numbers that were added, ascending.
+    fn values(&self) -> impl Iterator<Item = i64> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let start = (((self.first + at as u64) << 6) ^ 1 << 63) as i64;
+            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| start + bit)
+        })
+    }
+
+    /// Makes words for all numbers from `least` to `greatest`, of which one has none; false if that takes too much. Then nothing has changed.
+    fn grow(&mut self, least: i64, greatest: i64, bytes_max: u64) -> bool {
+        let (low, high) = (BitMap::word_of(least), BitMap::word_of(greatest));
+        let needed = high - low + 1;
+        if needed > bytes_max / 8 {
+            return false;
+        }
+        let mut bytes = (needed * 8).next_power_of_two().max(1 << 10);
+        if (Buffer::<u64>::len_filling(bytes as usize) as u64) < needed {
+            bytes *= 2;
+        }
+        let bytes = bytes.min(bytes_max);
+        let budget = self.words.budget();
+        let len = Buffer::<u64>::len_filling(bytes as usize) as u64;
+        if len < needed || !has_room(budget, bytes + headroom_bytes(budget.limit_on_path())) {
+            return false;
+        }
+        let Ok(mut words) = Buffer::<u64>::filling(budget, bytes as usize) else { return false };
+        // What is more than needed is for values that go on as these did.
+        let first =
+            if !self.words.is_empty() && low < self.first { (high + 1).saturating_sub(len) } else { low };
+        for (at, &word) in self.words.iter().enumerate().filter(|(_, word)| **word != 0) {
+            words[(self.first + at as u64 - first) as usize] = word;
+        }
+        *self = BitMap { words, first };
+        true
+    }
+
+    fn release(&mut self) {
+        *self = BitMap::new(&self.words.budget().clone());
+    }
+}
 
 /// What is known of the values of one key.
 #[derive(Debug)]
@@ -37,40 +124,59 @@ pub(crate) struct KeyFilter {
     pub(crate) key: u32,
     least: i64,
     greatest: i64,
-    /// A hash table of values without order, then those values ascending; empty if there are too many.
+    /// A bit for each value, as long as there is room for it.
+    exact: BitMap,
+    is_exact: bool,
+    /// A hash table of values without order, then those values ascending; empty if there are too many, and as long as there is a bit for each.
     values: Buffer<i64>,
     values_count: usize,
-    /// The bit map; empty if there is none.
+    /// The bit map of hashes; empty if there is none.
     words: Buffer<u64>,
+    words_bytes: u64,
+    exact_bytes_max: u64,
     /// No more rows come.
     is_complete: bool,
 }
 
 impl KeyFilter {
-    /// Knows no value yet. Takes what the budget gives.
+    /// Knows no value yet, and takes nothing. Will take what the budget gives.
     pub(super) fn new(key: u32, rows_estimate: u64, budget: &Budget) -> KeyFilter {
         let limit_bytes = budget.limit_on_path();
         let wanted = rows_estimate.saturating_mul(BITS_PER_ROW) / 8;
         let (least, most) =
             ((limit_bytes / 64).clamp(1 << 10, 256 << 10), (limit_bytes / 32).clamp(2 << 10, 64 << 20));
         let bytes = wanted.clamp(least, most.max(least));
-        let has_place = has_room(budget, bytes + headroom_bytes(limit_bytes));
-        let words = if has_place { Buffer::filling(budget, bytes as usize).ok() } else { None };
-        let values = match limit_bytes < PLACES_LIMIT_BYTES {
-            true => None,
-            false => Buffer::zeroed(budget, PLACES).ok(),
-        };
-        let mut filter = KeyFilter {
+        KeyFilter {
             key,
             least: i64::MAX,
             greatest: i64::MIN,
-            values: values.unwrap_or_else(|| Buffer::empty(budget)),
+            exact: BitMap::new(budget),
+            is_exact: true,
+            values: Buffer::empty(budget),
             values_count: 0,
-            words: words.unwrap_or_else(|| Buffer::empty(budget)),
+            words: Buffer::empty(budget),
+            words_bytes: bytes,
+            exact_bytes_max: bytes.saturating_mul(EXACT_FACTOR).min(most.max(least)),
             is_complete: false,
-        };
-        filter.values.fill(NO_VALUE);
-        filter
+        }
+    }
+
+    /// Goes on with hashes: what has a bit is noted again.
+    #[cold]
+    fn begin_hashes(&mut self) {
+        self.is_exact = false;
+        let budget = self.words.budget().clone();
+        let limit_bytes = budget.limit_on_path();
+        if has_room(&budget, self.words_bytes + headroom_bytes(limit_bytes)) {
+            self.words = Buffer::filling(&budget, self.words_bytes as usize)
+                .unwrap_or_else(|_| Buffer::empty(&budget));
+        }
+        if limit_bytes >= PLACES_LIMIT_BYTES {
+            self.values = Buffer::zeroed(&budget, PLACES).unwrap_or_else(|_| Buffer::empty(&budget));
+            self.values.fill(NO_VALUE);
+        }
+        let exact = core::mem::replace(&mut self.exact, BitMap::new(&budget));
+        exact.values().for_each(|value| self.note_hash(value));
     }
 
     /// Notes the values of rows; NULL is none.
@@ -91,15 +197,36 @@ impl KeyFilter {
             let value = number(vector.at(row));
             self.least = self.least.min(value);
             self.greatest = self.greatest.max(value);
-            let hash = hash_integer(value as u64);
-            if !self.words.is_empty() {
-                let at = word_of(hash, self.words.len());
-                self.words[at] |= bits_of(hash);
-            }
-            if !self.values.is_empty() {
-                self.note_value(value, hash);
+            if !self.is_exact {
+                self.note_hash(value);
+            } else if !self.exact.add(value) {
+                self.note_beyond(value);
             }
         });
+    }
+
+    /// Notes a value that has no bit yet.
+    #[cold]
+    fn note_beyond(&mut self, value: i64) {
+        if self.exact.grow(self.least, self.greatest, self.exact_bytes_max) {
+            let is_in = self.exact.add(value);
+            debug_assert!(is_in, "there are bits for all values from the least to the greatest one");
+        } else {
+            self.begin_hashes();
+            self.note_hash(value);
+        }
+    }
+
+    #[inline(always)]
+    fn note_hash(&mut self, value: i64) {
+        let hash = hash_integer(value as u64);
+        if !self.words.is_empty() {
+            let at = word_of(hash, self.words.len());
+            self.words[at] |= bits_of(hash);
+        }
+        if !self.values.is_empty() {
+            self.note_value(value, hash);
+        }
     }
 
     /// Adds a value to the few, or gives these up.
@@ -126,6 +253,11 @@ impl KeyFilter {
 
     /// After the last row.
     pub(super) fn finish(&mut self) {
+        self.is_complete = true;
+        if self.is_exact {
+            self.list_values();
+            return;
+        }
         let mut kept = 0;
         for at in 0..self.values.len() {
             let value = self.values[at];
@@ -142,14 +274,31 @@ impl KeyFilter {
         if ones > self.words.len() as u64 * 64 / 3 * 2 {
             self.give_up_words();
         }
-        self.is_complete = true;
+    }
+
+    /// Lists the values that have a bit, if they are few; then a large map is made a smaller one.
+    fn list_values(&mut self) {
+        let count = self.exact.words.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        let budget = self.values.budget().clone();
+        if count == 0 || count > PLACES / 4 * 3 || budget.limit_on_path() < PLACES_LIMIT_BYTES {
+            return;
+        }
+        let Ok(values) = Buffer::zeroed(&budget, count) else { return };
+        (self.values, self.values_count) = (values, count);
+        self.values.iter_mut().zip(self.exact.values()).for_each(|(place, value)| *place = value);
+        if self.exact.words.charged_bytes() > EXACT_FEW_BYTES {
+            self.fit_words(count);
+            if !self.words.is_empty() {
+                self.exact.release();
+            }
+        }
     }
 
     /// Makes a smaller bit map of few values: guesses of how many rows come are often wrong.
     fn fit_words(&mut self, values_count: usize) {
         let bytes = (values_count * 4).next_power_of_two().max(1 << 10);
         let budget = self.words.budget().clone();
-        if values_count == 0 || self.words.charged_bytes() <= bytes {
+        if values_count == 0 || (!self.words.is_empty() && self.words.charged_bytes() <= bytes) {
             return;
         }
         let Ok(mut words) = Buffer::<u64>::filling(&budget, bytes) else { return };
@@ -168,7 +317,7 @@ impl KeyFilter {
 
     /// The bytes that could be given back.
     pub(super) fn held_bytes(&self) -> u64 {
-        (self.words.charged_bytes() + self.values.charged_bytes()) as u64
+        (self.exact.words.charged_bytes() + self.words.charged_bytes() + self.values.charged_bytes()) as u64
     }
 
     /// Gives the bit map back.
@@ -178,6 +327,8 @@ impl KeyFilter {
 
     /// Gives everything back that takes memory.
     pub(super) fn give_up(&mut self) {
+        self.exact.release();
+        self.is_exact = false;
         self.give_up_words();
         self.give_up_values();
     }
@@ -196,35 +347,59 @@ impl KeyFilter {
     /// Writes the rows whose value may be one of the key's to `passed`, and gives how many there are.
     pub(crate) fn passing(&self, vector: &Vector<'_>, rows: Rows<'_>, passed: &mut [u16]) -> usize {
         match &vector.data {
-            Data::I32(numbers) => self.passing_numbers(vector, rows, passed, |at| i64::from(numbers[at])),
-            Data::I64(numbers) => self.passing_numbers(vector, rows, passed, |at| numbers[at]),
+            Data::I32(numbers) => self.passing_numbers(numbers, vector, rows, passed),
+            Data::I64(numbers) => self.passing_numbers(numbers, vector, rows, passed),
             _ => unreachable!("the plan has filters for numbers only"),
         }
     }
 
     #[inline(always)]
-    fn passing_numbers(
+    fn passing_numbers<T: Copy + Into<i64>>(
         &self,
+        numbers: &[T],
         vector: &Vector<'_>,
         rows: Rows<'_>,
         passed: &mut [u16],
-        number: impl Fn(usize) -> i64,
     ) -> usize {
-        let mut count = 0;
         let (least, greatest, words) = (self.least, self.greatest, &self.words[..]);
-        rows.for_each(|row| {
-            let value = number(vector.at(row));
-            let mut is_passed = (least <= value) & (value <= greatest);
-            if !words.is_empty() {
+        let is_between = |value: i64| (least <= value) & (value <= greatest);
+        let (exact, first) = (&self.exact.words[..], self.exact.first);
+        if !exact.is_empty() {
+            keep(numbers, vector, rows, passed, |value| BitMap::has(exact, first, value))
+        } else if !words.is_empty() {
+            keep(numbers, vector, rows, passed, |value| {
                 let hash = hash_integer(value as u64);
                 let bits = bits_of(hash);
-                is_passed &= words[word_of(hash, words.len())] & bits == bits;
-            }
-            passed[count] = row as u16;
-            count += usize::from(is_passed && vector.is_valid(row));
-        });
-        count
+                is_between(value) & (words[word_of(hash, words.len())] & bits == bits)
+            })
+        } else {
+            keep(numbers, vector, rows, passed, is_between)
+        }
     }
+}
+
+/// Writes the rows whose number passes to `passed`, and gives how many there are; NULL does not pass.
+#[inline(always)]
+fn keep<T: Copy + Into<i64>>(
+    numbers: &[T],
+    vector: &Vector<'_>,
+    rows: Rows<'_>,
+    passed: &mut [u16],
+    is_passed: impl Fn(i64) -> bool,
+) -> usize {
+    let mut count = 0;
+    // Without a branch for what passes: nobody can guess it.
+    let mut put = |row: usize, is_passed: bool| {
+        passed[count] = row as u16;
+        count += usize::from(is_passed);
+    };
+    match rows {
+        Rows::All(all) if vector.all_valid && !vector.is_constant => {
+            numbers[..all].iter().enumerate().for_each(|(row, &number)| put(row, is_passed(number.into())));
+        }
+        _ => rows.for_each(|row| put(row, is_passed(numbers[vector.at(row)].into()) & vector.is_valid(row))),
+    }
+    count
 }
 
 /// The word that a hash has its bits in.
@@ -268,36 +443,77 @@ mod tests {
         filter.finish();
     }
 
-    /// No value that was noted is left out, few others pass, and NULL never does.
-    #[test]
-    fn what_was_noted_passes_and_little_else() {
-        let budget = Budget::root("test", LIMIT).unwrap();
-        let arena = Arena::new(&budget);
-        let numbers: Vec<i64> = (0..20_000).map(|number| number * 3 - 30_000).collect();
-        let mut filter = KeyFilter::new(0, 20_000, &budget);
-        noted(&mut filter, &numbers);
-        assert!(filter.is_complete() && filter.values().is_none());
-        assert_eq!(filter.bounds(), (-30_000, 29_997));
+    /// What passes of the numbers from `first` on: every noted one, no NULL. Gives how many others there were, and how many of these passed.
+    fn others_of(
+        filter: &KeyFilter,
+        range: core::ops::Range<i64>,
+        is_noted: impl Fn(i64) -> bool,
+        arena: &Arena,
+    ) -> (u32, u32) {
         let mut passed = [0; 2048];
         let (mut others, mut others_passed) = (0, 0);
-        for first in (-40_000..40_000).step_by(2048) {
-            let vector = vector(first.., &arena);
+        for first in range.step_by(2048) {
+            let vector = vector(first.., arena);
             let count = filter.passing(&vector, Rows::All(2048), &mut passed);
             let mut rest = &passed[..count];
             for row in 0..2048u16 {
                 let number = first + i64::from(row);
                 let is_passed = rest.first() == Some(&row);
                 rest = &rest[usize::from(is_passed)..];
-                let is_noted = (-30_000..30_000).contains(&number) && number % 3 == 0;
-                match (row % 7 != 3, is_noted) {
+                match (row % 7 != 3, is_noted(number)) {
                     (false, _) => assert!(!is_passed, "NULL passed"),
                     (true, true) => assert!(is_passed, "{number} was noted"),
                     (true, false) => {
-                        (others, others_passed) = (others + 1, others_passed + i32::from(is_passed))
+                        (others, others_passed) = (others + 1, others_passed + u32::from(is_passed))
                     }
                 }
             }
         }
+        (others, others_passed)
+    }
+
+    /// No value that was noted is left out, no other one passes, and NULL never does, in whatever order the values come.
+    #[test]
+    fn numbers_that_lie_together_pass_and_no_other() {
+        let budget = Budget::root("test", LIMIT).unwrap();
+        let arena = Arena::new(&budget);
+        for turn in [1, -1, 7_919] {
+            let mut filter = KeyFilter::new(0, 20_000, &budget);
+            let numbers: Vec<i64> =
+                (0..20_000i64).map(|number| (number * turn).rem_euclid(20_000) * 3 - 30_000).collect();
+            noted(&mut filter, &numbers);
+            assert!(filter.is_complete() && filter.values().is_none() && filter.words.is_empty());
+            assert_eq!(filter.bounds(), (-30_000, 29_997));
+            let is_noted = |number: i64| (-30_000..30_000).contains(&number) && number % 3 == 0;
+            assert_eq!(others_of(&filter, -40_000..40_000, is_noted, &arena).1, 0);
+        }
+        // At both ends of all numbers.
+        for end in [i64::MIN, i64::MAX - 5_000] {
+            let mut filter = KeyFilter::new(0, 20_000, &budget);
+            let numbers: Vec<i64> = (0..5_000).rev().map(|number| end + number).collect();
+            noted(&mut filter, &numbers);
+            assert!(filter.words.is_empty() && filter.held_bytes() > 0);
+            let vector =
+                vector([i64::MIN, 0, i64::MAX, 7, end, end + 4_999, end + 5_000].into_iter(), &arena);
+            let mut passed = [0; 2048];
+            let count = filter.passing(&vector, Rows::Some(&[1, 2, 4, 5, 6]), &mut passed);
+            assert_eq!(passed[..count], [4, 5]);
+        }
+    }
+
+    /// Values that turn out to lie far apart: none that was noted is left out, few others pass.
+    #[test]
+    fn what_was_noted_passes_and_little_else() {
+        let budget = Budget::root("test", LIMIT).unwrap();
+        let arena = Arena::new(&budget);
+        let mut numbers: Vec<i64> = (0..20_000).map(|number| number * 3 - 30_000).collect();
+        numbers.insert(15_000, 1 << 40);
+        let mut filter = KeyFilter::new(0, 20_000, &budget);
+        noted(&mut filter, &numbers);
+        assert!(filter.is_complete() && filter.values().is_none() && !filter.words.is_empty());
+        assert_eq!(filter.bounds(), (-30_000, 1 << 40));
+        let is_noted = |number: i64| (-30_000..30_000).contains(&number) && number % 3 == 0;
+        let (others, others_passed) = others_of(&filter, -40_000..40_000, is_noted, &arena);
         assert!(others_passed * 20 < others, "{others_passed} of {others} passed");
     }
 
@@ -315,6 +531,14 @@ mod tests {
         let mut filter = KeyFilter::new(0, 10, &budget);
         noted(&mut filter, &(0..PLACES as i64).collect::<Vec<_>>());
         assert_eq!(filter.values(), None);
+        // Few that lie apart, but not too far, need no large map.
+        let mut filter = KeyFilter::new(0, 10, &budget);
+        let numbers: Vec<i64> = (0..500).map(|number| number * 4_000).collect();
+        noted(&mut filter, &numbers);
+        assert_eq!(filter.values(), Some(&numbers[..]));
+        assert!(filter.held_bytes() < 16 << 10, "{}", filter.held_bytes());
+        let (others, others_passed) = others_of(&filter, 0..8_000, |number| number % 4_000 == 0, &arena);
+        assert!(others_passed * 100 < others, "{others_passed} of {others} passed");
         // None at all are few.
         let mut filter = KeyFilter::new(0, 10, &budget);
         noted(&mut filter, &[]);
@@ -327,16 +551,37 @@ mod tests {
     fn a_bit_map_that_is_too_full_or_refused_is_none() {
         let budget = Budget::root("test", 1 << 20).unwrap();
         let arena = Arena::new(&Budget::unlimited("vectors").unwrap());
+        // Too far apart for a bit each.
+        const STEP: i64 = 1 << 20;
         let mut filter = KeyFilter::new(0, 1, &budget);
-        assert!(filter.held_bytes() > 0);
-        noted(&mut filter, &(0..100_000).collect::<Vec<_>>());
+        noted(&mut filter, &(0..100_000).map(|number| number * STEP).collect::<Vec<_>>());
         assert_eq!(filter.held_bytes(), 0);
-        let vector = vector(99_000.., &arena);
+        let vector = vector((99_000..).map(|number| number * STEP), &arena);
         let passed = filter.passing(&vector, Rows::All(2048), &mut [0; 2048]);
         assert_eq!(passed, (0..1000).filter(|row| row % 7 != 3).count());
+        // Refused from the begin, or when the map is to grow.
         let rest = budget.available();
-        budget.charge(rest).unwrap();
-        assert_eq!(KeyFilter::new(0, 1, &budget).held_bytes(), 0);
-        budget.release(rest);
+        for left in [0, 64 << 10] {
+            budget.charge(rest - left).unwrap();
+            let mut filter = KeyFilter::new(0, 1, &budget);
+            noted(&mut filter, &(0..100_000).map(|number| number * 7).collect::<Vec<_>>());
+            assert_eq!((filter.held_bytes(), filter.bounds()), (0, (0, 699_993)));
+            assert!(filter.passing(&vector, Rows::All(2048), &mut [0; 2048]) == 0);
+            budget.release(rest - left);
+        }
+    }
+
+    /// What is given up while rows come is not begun anew.
+    #[test]
+    fn what_was_given_up_stays_so() {
+        let budget = Budget::root("test", LIMIT).unwrap();
+        let mut filter = KeyFilter::new(0, 100, &budget);
+        let arena = Arena::new(&Budget::unlimited("vectors").unwrap());
+        filter.note(&vector(0.., &arena), Rows::All(2048));
+        assert!(filter.held_bytes() > 0);
+        filter.give_up();
+        filter.note(&vector(2048.., &arena), Rows::All(2048));
+        filter.finish();
+        assert_eq!((filter.held_bytes(), filter.bounds(), filter.values()), (0, (0, 4094), None));
     }
 }
