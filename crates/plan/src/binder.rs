@@ -6,10 +6,11 @@
 //! | `select` | a select: its clauses in the order in which they may refer to each other |
 //! | `group_by`, `grouped` | groups and grouping sets; what stands over them |
 //! | `from` | tables, joins and what `*` means |
+//! | `outer_join` | queries in the conditions of outer joins |
 //! | `scope` | names to columns |
 //! | `expression` | expressions, by a walk with an explicit stack |
 //! | `subquery` | queries in expressions, to joins |
-//! | `literal`, `type_name`, `functions`, `calls`, `aggregate`, `window` | what expressions consist of |
+//! | `literal`, `type_name`, `functions`, `calls`, `named_argument`, `aggregate`, `window` | what expressions consist of |
 //! | `build` | typed nodes: operators by type, casts made explicit |
 //! | `fold` | constants |
 //! | `insert`, `copy` | rows for a table |
@@ -45,6 +46,8 @@ mod grouped;
 pub(crate) mod index;
 pub(crate) mod insert;
 mod literal;
+mod named_argument;
+mod outer_join;
 mod output_name;
 mod query;
 mod scope;
@@ -91,6 +94,8 @@ pub(crate) struct Binder<'s, 'a, 'c> {
     bound: Vec<'s, Bound<'a>>,
     /// Queries in expressions and views around the place that is being bound.
     nesting: usize,
+    /// What `DEFAULT` means in the rows of `INSERT` that are to be bound next, by column.
+    defaults: &'a [&'a crate::expr::Expr<'a>],
     /// The view that the query is for.
     new_view: Option<NewView<'s, 'a>>,
     /// The stacks of the walk over an expression, where no walk has them.
@@ -135,6 +140,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
             recursions: Vec::new_in(scratch),
             bound: Vec::new_in(scratch),
             nesting: 0,
+            defaults: &[],
             new_view: None,
             stacks: None,
         }

@@ -124,7 +124,7 @@ pub struct StoredIndex<'a> {
 pub struct ColumnRule<'a> {
     /// Whether NULL is a value.
     pub is_nullable: bool,
-    /// The most characters of a text, for `varchar(n)`.
+    /// The most characters of a text, for `varchar(n)`; the digits of seconds, for `timestamp(n)` and the like.
     pub characters_max: Option<u32>,
     /// The expression whose value a row gets that names none, as SQL; NULL without one.
     pub default: Option<&'a str>,

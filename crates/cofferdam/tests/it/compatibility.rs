@@ -77,6 +77,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("`TABLESAMPLE`", "SELECT * FROM a TABLESAMPLE BERNOULLI (10)"),
             ("`FOR UPDATE`", "SELECT * FROM a FOR UPDATE"),
             ("whole rows as values", "SELECT a FROM a"),
+            ("whole rows counted and tested", "SELECT count(a) FILTER (WHERE a IS NOT NULL) FROM a"),
             ("files as tables", "SELECT count(*) FROM 'tests/data/people.csv'"),
             ("sort by an operator", "SELECT * FROM a ORDER BY id USING <"),
         ],

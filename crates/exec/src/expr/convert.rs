@@ -92,9 +92,30 @@ fn to_decimal(from: Type, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Ve
     done.map_err(|_| out_of_range(to))
 }
 
-/// `dst` = a field of the date `a`, as a decimal of type `to` or a double; the validity of `dst` is set.
-pub(super) fn extract(field: DateField, to: Type, a: &Vector<'_>, rows: Rows<'_>, dst: &mut Vector<'_>) {
+/// `dst` = a field of the date `a`, as a decimal of type `to` or a double; the validity of `dst` is set. Of an infinite date, fields
+/// that grow are infinite, which no number is here, and the others are NULL.
+pub(super) fn extract(
+    field: DateField,
+    to: Type,
+    a: &Vector<'_>,
+    rows: Rows<'_>,
+    dst: &mut Vector<'_>,
+) -> Outcome {
     let days: Source<'_, i32> = a.values();
+    let is_endless = |row| Date::from_days(i64::from(days.get(row))).is_ok_and(Date::is_infinite);
+    let mut is_any_endless = false;
+    rows.for_each(|row| is_any_endless |= a.is_valid(row) && is_endless(row));
+    if is_any_endless {
+        let grows = matches!(
+            field,
+            DateField::Century | DateField::Decade | DateField::Epoch | DateField::IsoYear | DateField::Year
+        );
+        if grows {
+            return Err(out_of_range(Type::Numeric));
+        }
+        dst.spell_out_validity(dst.valid.len());
+        rows.for_each(|row| dst.valid[row] &= !is_endless(row));
+    }
     // A row that is NULL may hold any number of days.
     let value = |days: i32| Date::from_days(i64::from(days)).map_or(0, |date| date_field(date, field));
     let power = match to {
@@ -108,6 +129,7 @@ pub(super) fn extract(field: DateField, to: Type, a: &Vector<'_>, rows: Rows<'_>
         Data::F64(out) => map1(rows, days, out, |d| value(d) as f64),
         Data::Bool(_) | Data::Text(_) => unreachable!("a field of a date is a number"),
     }
+    Ok(())
 }
 
 fn date_field(date: Date, field: DateField) -> i64 {

@@ -226,7 +226,7 @@ fn compute(store: &Store<'_>, level: BatchRows, inst: &Inst<'_>, dst: &mut Vecto
         }
         Op::Extract { field, to } => {
             validity1(rows, a, dst);
-            convert::extract(field, to, a, rows, dst);
+            convert::extract(field, to, a, rows, dst)?;
         }
         Op::Length => {
             validity1(rows, a, dst);

@@ -2,7 +2,7 @@
 
 use cofferdam_types::{Timestamp, Value, datetime as calendar};
 
-use super::zone::from_zone;
+use super::zone::{from_zone, numeric_zone};
 use super::{DAY_US, EPOCH_US, SECOND_US, timestamp_of};
 use crate::args::{Answer, double, give, int, text};
 use crate::context::{Context, Problem};
@@ -82,7 +82,14 @@ fn make_timestamp<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
 
 fn make_timestamptz<'v>(args: &[Value<'v>], cx: &mut Context<'_>) -> Answer<'v> {
     let zone = (args.len() > 6).then(|| text(args, 6));
-    give(Value::TimestampTz(from_zone(timestamp(args)?, zone, cx)?))
+    let local = timestamp(args)?;
+    give(Value::TimestampTz(match zone.and_then(numeric_zone) {
+        Some(seconds) if seconds.abs() >= 16 * 3600 => {
+            return Err(Problem::about("22023", "numeric time zone \"%\" out of range", text(args, 6)));
+        }
+        Some(seconds) => local.add_micros(-seconds * SECOND_US)?,
+        None => from_zone(local, zone, cx)?,
+    }))
 }
 
 fn make_interval<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {

@@ -114,6 +114,11 @@ fn posix_offset(name: &str) -> Option<i64> {
     Some(sign * seconds)
 }
 
+/// Seconds east of UTC of a zone that is a distance alone, which counts to the east where a time is made: `+2`, `-05:30`.
+pub(super) fn numeric_zone(name: &str) -> Option<i64> {
+    if name.starts_with(['+', '-']) { posix_offset(name).map(|west| -west) } else { None }
+}
+
 /// How many seconds the session's zone is east of UTC at a moment.
 pub(crate) fn local_offset_seconds(moment: Timestamp, cx: &Context<'_>) -> i32 {
     cx.session.conversions.zones.offset_at(None, moment).unwrap_or(0)

@@ -551,9 +551,15 @@ fn write_of_date(parts: &Parts, word: Word, case: Case, out: &mut Out<'_>) -> Re
         }
         Word::Year(digits) => write_year(parts.shown_year(), digits, out),
         Word::IsoYear(digits) => write_year(parts.iso_year(), digits, out),
-        Word::Roman if parts.month == 0 => Ok(()),
+        // An interval of whole years ends with the twelfth month, one that goes back with the first; none has no month.
+        Word::Roman if parts.month == 0 && parts.year == 0 => Ok(()),
         Word::Roman => {
-            let month = if parts.month < 0 { parts.month + 13 } else { parts.month };
+            let month = match parts.month {
+                0 if parts.year < 0 => 1,
+                0 => 12,
+                month if month < 0 => month + 13,
+                month => month,
+            };
             let roman = name(&ROMAN, month - 1);
             out.cased(roman, upper_or_lower(case), 4)
         }

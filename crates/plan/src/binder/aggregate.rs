@@ -130,6 +130,10 @@ impl<'a> Binder<'_, 'a, '_> {
             let problem = CallProblem::NoWindowFunction;
             return Err(Error::Call { problem, name, span });
         };
+        if function == AggregateFunction::Count && args.is_empty() {
+            let message = "count(*) must be used to call a parameterless aggregate function";
+            return Err(Error::Source { sqlstate: "42809", message, span });
+        }
         let inner = Place {
             allows: Allows { queries: place.allows.queries, ..Allows::default() },
             clause: "an aggregate's clause",

@@ -1,4 +1,4 @@
-//! Values on their way into a column: PostgreSQL's assignment casts, and the length of `varchar(n)`.
+//! Values on their way into a column: PostgreSQL's assignment casts, the length of `varchar(n)`, the digits of `timestamp(n)`.
 //!
 //! | from \ to | number | text | any other type |
 //! |---|---|---|---|
@@ -59,6 +59,9 @@ impl<'a> Target<'a> {
         match self.characters_max {
             Some(count) if self.ty == Type::Char || !is_at_most(value, count) => {
                 let function = match self.ty {
+                    Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval => {
+                        Function::RoundSeconds
+                    }
                     Type::Char => Function::FitCharacters,
                     _ => Function::LimitCharacters,
                 };

@@ -59,6 +59,9 @@ impl<'a> Builder<'a> {
         if arg.ty == to {
             return Ok(arg);
         }
+        if let ExprKind::Row(_) = arg.kind {
+            return Err(Error::NotSupported { what: "a row value", span: arg.span });
+        }
         if let (ExprKind::Literal(value), Type::Unknown) = (arg.kind, arg.ty) {
             if fold::depends_on_now(value, to) {
                 let text = self.literal(value, Type::Text, arg.span)?;

@@ -682,7 +682,12 @@ fn collate<'a>(collation: ColumnCollation<'_>) -> Result<(), Error<'a>> {
     }
 }
 
-/// The type that a stored column has, and the most characters of its texts.
+/// Whether values of a type have seconds, of which a column may keep fewer digits.
+fn has_seconds(ty: Type) -> bool {
+    matches!(ty, Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval)
+}
+
+/// The type that a stored column has, and the most characters of its texts or digits of its seconds.
 fn column_type<'a, 'q: 'a>(name: TypeName<'q>) -> Result<(Type, Option<u32>), Error<'a>> {
     let span = name.span();
     let refused = |name: &'static str, instead| Err(Error::ColumnType { name, instead, span });
@@ -702,8 +707,9 @@ fn column_type<'a, 'q: 'a>(name: TypeName<'q>) -> Result<(Type, Option<u32>), Er
     });
     let ty = type_name::bind(name)?;
     match (ty, name.name(), modifier) {
-        (Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval, _, Some(0..6)) => {
-            let what = "a column of times with fewer than 6 digits of seconds";
+        (ty, _, Some(digits @ 0..6)) if has_seconds(ty) => Ok((ty, Some(digits))),
+        (Type::Array(element), _, Some(0..6)) if has_seconds(element.ty()) => {
+            let what = "a column of arrays of times with fewer than 6 digits of seconds";
             Err(Error::NotSupported { what, span })
         }
         (Type::Array(element), _, Some(_)) if element.ty().is_text() => {

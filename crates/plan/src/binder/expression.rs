@@ -181,7 +181,6 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             // Bound when the expression around it is left.
             NodeKind::Select | NodeKind::Values | NodeKind::SetOperation => Ok(false),
             NodeKind::Star => unsupported("a table's row as a value"),
-            NodeKind::NamedArgument => unsupported("an argument with a name"),
             // Order, filter and window of a call are bound with the call.
             NodeKind::OrderBy => Ok(false),
             NodeKind::Default => Err(Error::MisplacedDefault { span: node.span() }),
@@ -224,7 +223,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let span = node.span();
         let build = Builder { is_aggregated: position.in_sums > 0, ..self.build() };
         let result = match views::Expr::of(node) {
-            views::Expr::Column(column) => self.column(column, position.place)?,
+            views::Expr::Column(column) => {
+                let found = self.column(column, position.place)?;
+                if matches!(found.kind, ExprKind::Row(_)) && !takes_whole_row(node) {
+                    return Err(Error::NotSupported { what: "a row value", span });
+                }
+                found
+            }
             views::Expr::Literal(literal) => literal::bind(build, literal)?,
             views::Expr::Parameter(parameter) => self.parameter(parameter)?,
             views::Expr::Unary(unary) => self.unary(unary, take(done))?,
@@ -375,7 +380,61 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 Err(error) => return Err(error),
             }
         }
-        Err(innermost.unwrap_or(super::scope::name_error(NameProblem::UndefinedColumn, wanted)))
+        match self.whole_row(wanted, place)? {
+            Some(row) => Ok(row),
+            None => Err(innermost.unwrap_or(super::scope::name_error(NameProblem::UndefinedColumn, wanted))),
+        }
+    }
+
+    /// The row of a table whose name stands where a column's could: of a function of one column, its value.
+    fn whole_row(&self, wanted: ColumnName<'a>, place: &Place) -> Result<Option<&'a Expr<'a>>, Error<'a>> {
+        if wanted.table.is_some() {
+            return Ok(None);
+        }
+        for (index, block) in self.blocks.iter().rev().enumerate() {
+            let scope = &block.scope;
+            let visible = if index == 0 { place.visible.clone() } else { 0..scope.relations.len() as u32 };
+            let Ok(found) = scope.resolve_relation(wanted.name, wanted.span, visible) else { continue };
+            let relation = scope.relations[found as usize];
+            let columns = &scope.columns[relation.first_column as usize..][..relation.columns_count as usize];
+            if let ([column], true) = (columns, relation.is_value) {
+                return Ok(Some(self.build().column(column.id, column.ty, wanted.span)?));
+            }
+            let mut values: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(columns.len(), self.arena)?;
+            for column in columns {
+                values.push(self.build().column(column.id, column.ty, wanted.span)?)?;
+            }
+            let (kind, ty) = (ExprKind::Row(values.into_slice()), Type::Unknown);
+            return Ok(Some(self.arena.alloc(Expr { kind, ty, span: wanted.span })?));
+        }
+        Ok(None)
+    }
+
+    /// `count(t)` counts the rows of `t` that are there, and so does a column of `t` that is never NULL in them.
+    fn counted_row<'q: 'a>(
+        &self,
+        call: views::Call<'q>,
+        args: &'a [&'a Expr<'a>],
+    ) -> Result<&'a [&'a Expr<'a>], Error<'a>> {
+        let ([row], Some(views::Expr::Column(_))) = (args, call.args().next()) else { return Ok(args) };
+        let ExprKind::Row(values) = row.kind else { return Ok(args) };
+        if call.name() != "count" || !aggregate_named(call) || call.is_distinct() {
+            return Ok(args);
+        }
+        let is_never_null = |value: &&&'a Expr<'a>| {
+            let ExprKind::Column(id) = value.kind else { return false };
+            self.blocks.iter().rev().any(|block| {
+                let Some(position) = block.scope.position_of(id) else { return false };
+                let relation =
+                    block.scope.relations[block.scope.columns[position as usize].relation as usize];
+                let rules = relation.table.map_or(&[][..], |table| table.rules);
+                rules.get((position - relation.first_column) as usize).is_some_and(|rule| !rule.is_nullable)
+            })
+        };
+        match values.iter().find(is_never_null) {
+            Some(value) => Ok(self.arena.alloc_slice_copy(&[*value])?),
+            None => Ok(args),
+        }
     }
 
     fn parameter<'q: 'a>(&self, parameter: views::Parameter<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
@@ -730,6 +789,8 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             self.guard_later(args, position, done)?;
         }
         done.truncate(first);
+        let args = super::named_argument::arranged(build, call, args)?;
+        let args = self.counted_row(call, args)?;
         if let Some(row) = args.iter().find(|arg| matches!(arg.kind, ExprKind::Row(_))) {
             return Err(Error::NotSupported { what: "a row value", span: row.span });
         }
@@ -968,6 +1029,16 @@ fn take<'a, const N: usize>(done: &mut Operands<'_, 'a>) -> [&'a Expr<'a>; N] {
     let taken = std::array::from_fn(|index| done[first + index]);
     done.truncate(first);
     taken
+}
+
+/// Whether the row of a table may stand here: where it is tested for NULL, and where it is counted. Compared, it would not be as its
+/// columns are.
+fn takes_whole_row(node: &Node<'_>) -> bool {
+    match node.parent().map(views::Expr::of) {
+        Some(views::Expr::Is(_)) => true,
+        Some(views::Expr::Call(call)) => call.name() == "count",
+        _ => false,
+    }
 }
 
 /// The operator of an `IS` test, and what errors call it when it tests a boolean.

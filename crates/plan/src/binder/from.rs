@@ -24,7 +24,7 @@ use crate::Span;
 use crate::catalog::{Catalog, FileRequest};
 use crate::error::{Error, NameProblem};
 use crate::expr::{BinaryOp, Column, Expr, ExprKind, Function, walk};
-use crate::logical::{Call, ColumnId, Join, LogicalId, LogicalKind, Named, for_each_column};
+use crate::logical::{Call, ColumnId, Join, LogicalId, LogicalKind, Named};
 use crate::physical::{JoinKind, TableFunctionKind};
 use crate::table::{EngineSource, EngineTable, StoredTable, TableSource};
 
@@ -37,9 +37,9 @@ fn engine_table(function: TableFunction<'_>) -> Option<EngineTable> {
 
 /// Neighbouring tables that are joined already.
 #[derive(Clone, Debug)]
-struct Item {
-    node: LogicalId,
-    relations: Range<u32>,
+pub(super) struct Item {
+    pub(super) node: LogicalId,
+    pub(super) relations: Range<u32>,
     /// Where its columns begin in the list of `*`; they end where the next item's begin.
     star_start: usize,
 }
@@ -353,16 +353,17 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 for arg in call.args() {
                     args.push(self.bind_expr(&place, arg)?)?;
                 }
-                functions::set_returning(self.build(), call, args.into_slice())?.map(|set| (set, call.name()))
+                let args = super::named_argument::arranged(self.build(), call, args.into_slice())?;
+                functions::set_returning(self.build(), call, args)?.map(|set| (set, call.name()))
             }
             _ => None,
         };
         if let Some((set, name)) = resolved {
             for (index, ty) in set.columns.iter().enumerate() {
                 let own = set.names.get(index).copied();
-                // A function of one column gives it its own name, or that of the alias.
-                let name = match (own, set.columns.len()) {
-                    (_, 1) => alias_name.unwrap_or(own.unwrap_or(name)),
+                // A function of one column gives it the name of the alias, or the function's, unless the column has one of its own.
+                let name = match (own.filter(|own| *own != name), set.columns.len()) {
+                    (None, 1) => alias_name.unwrap_or(own.unwrap_or(name)),
                     (Some(own), _) => own,
                     (None, _) => name,
                 };
@@ -416,6 +417,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let node = self.plan.push(kind)?;
         let alias_name = alias.map(Alias::name).filter(|alias| !alias.is_empty()).unwrap_or(name);
         self.add_relation(alias_name, columns, None, span)?;
+        if let Some(relation) = self.block_mut().scope.relations.last_mut() {
+            relation.is_value = columns.len() == 1;
+        }
         Ok(node)
     }
 
@@ -482,7 +486,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                         let node = self.push_filter(node, condition)?;
                         return self.join_alias(join, node, left);
                     }
-                    (left_node, right_node) = self.attach_to_sides(left, right, span)?;
+                    match self.attach_to_sides(left, right)? {
+                        Some(sides) => (left_node, right_node) = sides,
+                        None => {
+                            let node = self.join_by_queries(kind, left, right, condition, span)?;
+                            return self.join_alias(join, node, left);
+                        }
+                    }
                 }
                 super::conjuncts::split(condition, &mut conjuncts)?;
             }
@@ -552,47 +562,6 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     fn read_position(&self, position: u32, span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
         let column = &self.block().scope.columns[position as usize];
         Ok(self.build().column(column.id, column.ty, span)?)
-    }
-
-    /// Puts the queries of an outer join's condition above the side whose columns they read.
-    fn attach_to_sides(
-        &mut self,
-        left: &Item,
-        right: &Item,
-        span: Span,
-    ) -> Result<(LogicalId, LogicalId), Error<'a>> {
-        let (mut reads_left, mut reads_right) = (false, false);
-        let scratch = Arena::new(self.arena.budget());
-        let mut note = |id: ColumnId, scope: &super::scope::Scope<'s, 'a>| {
-            if let Some(position) = scope.position_of(id) {
-                let relation = scope.columns[position as usize].relation;
-                reads_left |= left.relations.contains(&relation);
-                reads_right |= right.relations.contains(&relation);
-            }
-        };
-        for pending in &self.block().pending {
-            let scope = &self.block().scope;
-            for conjunct in pending.conjuncts.iter().chain(&pending.guard) {
-                for_each_column(conjunct, &scratch, |id| {
-                    note(id, scope);
-                    Ok(())
-                })?;
-            }
-            for id in self.plan.post_order(pending.node, &scratch)? {
-                self.plan.kind(id).for_each_read(&scratch, |id| {
-                    note(id, scope);
-                    Ok(())
-                })?;
-            }
-        }
-        match (reads_left, reads_right) {
-            (true, true) => {
-                let what = "a query over both sides in the condition of an outer join";
-                Err(Error::NotSupported { what, span })
-            }
-            (true, false) => Ok((self.attach(Stage::Rows, left.node)?, right.node)),
-            (false, _) => Ok((left.node, self.attach(Stage::Rows, right.node)?)),
-        }
     }
 
     /// The columns of the right side that have a namesake on the left, with it.

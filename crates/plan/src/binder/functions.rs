@@ -367,7 +367,13 @@ fn by_table<'a>(
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     match cofferdam_functions::resolve(name, types_of(build, args)?) {
         Ok(resolved) => scalar(build, resolved, args, span),
-        Err(error) => Err(not_resolved(build, error, name, args, span)),
+        Err(error) => match *args {
+            [arg] => match super::type_name::cast_by_call(build, name, arg, span)? {
+                Some(cast) => Ok(cast),
+                None => Err(not_resolved(build, error, name, args, span)),
+            },
+            _ => Err(not_resolved(build, error, name, args, span)),
+        },
     }
 }
 
@@ -471,7 +477,18 @@ pub(super) fn subscript<'a>(
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     match value.ty {
-        Type::Jsonb => operator(build, "->", Some(value), index, span),
+        Type::Jsonb => {
+            let Some(ty) = Type::Text
+                .array()
+                .filter(|_| index.ty.is_integer() || index.ty.is_text() || index.ty == Type::Unknown)
+            else {
+                let message = "subscript type is not supported: a jsonb subscript must be coercible to either integer or text";
+                return Err(Error::Source { sqlstate: "42804", message, span: index.span });
+            };
+            let index = build.cast(index, Type::Text, index.span)?;
+            let path = build.call(Function::Array, &[index], ty, span)?;
+            operator(build, "#>", Some(value), path, span)
+        }
         Type::Array(element) => {
             let index = build.coerce(index, Type::Integer, "array subscript")?;
             build.call(Function::Subscript, &[value, index], element.ty(), span)

@@ -320,6 +320,8 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
             Source::Rows(values) => match binder.bind_insert_rows(values, target) {
                 // A value that is a query makes a query of the list, whose columns have types of their own.
                 Err(Error::NoQuery { .. }) => {
+                    let defaults = target.given_columns().map(|column| target.defaults[column as usize]);
+                    binder.defaults = arena.alloc_slice_from_iter(defaults)?;
                     let bound = binder.bind_query(values.query())?;
                     binder.push_target(bound, target)?
                 }

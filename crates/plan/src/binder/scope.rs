@@ -33,6 +33,8 @@ pub(super) struct Relation<'a> {
     pub(super) alias: &'a str,
     /// The stored table that its columns are, if they are one's.
     pub(super) table: Option<&'a StoredTable<'a>>,
+    /// Whether it is a function of one column, whose value its name means too.
+    pub(super) is_value: bool,
     /// The position of its first column.
     pub(super) first_column: u32,
     /// How many columns it has.
@@ -116,7 +118,7 @@ impl<'s, 'a> Scope<'s, 'a> {
             ));
         }
         let (first_column, columns_count) = (self.columns_count(), columns.len() as u32);
-        self.relations.push(Relation { alias, table: None, first_column, columns_count })?;
+        self.relations.push(Relation { alias, table: None, is_value: false, first_column, columns_count })?;
         self.columns.reserve(columns.len())?;
         for (id, column) in columns {
             self.add_column(id, column, relation)?;

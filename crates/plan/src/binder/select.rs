@@ -11,7 +11,7 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{
-    Distinct, Expr as ExprView, Literal, Query, Select, SelectItem, Unary, UnaryOp, Values,
+    self, Distinct, Expr as ExprView, Literal, Query, Select, SelectItem, Unary, UnaryOp, Values,
 };
 use cofferdam_types::{Type, Value};
 
@@ -171,13 +171,17 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let mut rows: Vec<'_, Vec<'_, &'a Expr<'a>>> = Vec::new_in(&scratch);
         let mut waiting: Vec<'_, Vec<'_, Pending<'a>>> = Vec::new_in(&scratch);
         let mut has_queries = false;
+        let defaults = std::mem::take(&mut self.defaults);
         self.push_block(Scope::new_in(self.scratch))?;
         for row in values.rows() {
             let mut bound = Vec::with_capacity_in(row.len(), &scratch)?;
             let mut span = values.span();
-            for expr in row {
+            for (index, expr) in row.enumerate() {
                 span = expr.span();
-                bound.push(self.bind_expr(&place, expr)?)?;
+                bound.push(match (expr, defaults.get(index)) {
+                    (views::Expr::Default(_), Some(default)) => default,
+                    _ => self.bind_expr(&place, expr)?,
+                })?;
             }
             if let Some(first) = rows.first().filter(|first| first.len() != bound.len()) {
                 let (expected, found) = (first.len() as u64, bound.len() as u64);

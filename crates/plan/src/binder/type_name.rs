@@ -107,6 +107,23 @@ pub(super) fn cast<'a, 'q: 'a>(
     }
 }
 
+/// The cast that a call like `float8(x)` means, of a type that is called so; nothing where there is none.
+///
+/// # Errors
+/// The cause's code when a quoted literal is no value of the type.
+pub(super) fn cast_by_call<'a>(
+    build: Builder<'a>,
+    name: &str,
+    arg: &'a Expr<'a>,
+    span: Span,
+) -> Result<Option<&'a Expr<'a>>, Error<'a>> {
+    let Ok(to) = Type::from_name(name, &[]) else { return Ok(None) };
+    if name.contains(' ') || !can_cast(arg.ty, to) || matches!(arg.kind, ExprKind::Row(_)) {
+        return Ok(None);
+    }
+    build.cast(arg, to, span).map(Some)
+}
+
 /// What a cast to a type takes away or adds that is no part of the type.
 enum Narrowing {
     /// All characters but the first so many.

@@ -63,6 +63,7 @@ fn unnest_below<'a>(
             let scratch = Arena::new(arena.budget());
             let tree = Tree::new(plan, id, &scratch)?;
             let columns = correlated(plan, &tree, join, &scratch)?;
+            refuse_kept(plan, &tree, join, &scratch)?;
             if columns.is_empty() && join.kind == JoinKind::Mark && join.conjuncts.is_empty() {
                 want_one_row(plan, id, join, arena)?;
             }
@@ -114,6 +115,55 @@ fn correlated<'s>(
         })?;
     }
     Ok(columns)
+}
+
+/// What is kept for several scans of the right side may not read columns of the left one.
+///
+/// # Errors
+/// 0A000.
+fn refuse_kept<'a>(
+    plan: &LogicalPlan<'a>,
+    tree: &Tree<'_>,
+    join: Join<'_>,
+    scratch: &Arena,
+) -> Result<(), Error<'a>> {
+    if plan.ctes.is_empty() {
+        return Ok(());
+    }
+    let mut seen: Vec<'_, u32> = Vec::new_in(scratch);
+    for id in tree.below(join.right) {
+        if let LogicalKind::CteScan { cte, .. } = plan.kind(*id)
+            && !seen.contains(&cte)
+        {
+            seen.push(cte)?;
+        }
+    }
+    let mut index = 0;
+    while index < seen.len() {
+        let nodes = plan.post_order(plan.ctes[seen[index] as usize].node, scratch)?;
+        index += 1;
+        let mut made: Vec<'_, ColumnId> = Vec::new_in(scratch);
+        for id in &nodes {
+            plan.kind(*id).for_each_made(|column| made.push(column))?;
+        }
+        let mut is_refused = false;
+        for id in &nodes {
+            let kind = plan.kind(*id);
+            if let LogicalKind::CteScan { cte, .. } = kind
+                && !seen.contains(&cte)
+            {
+                seen.push(cte)?;
+            }
+            kind.for_each_read(scratch, |column| {
+                is_refused |= tree.is_made_below(column, join.left) && !made.contains(&column);
+                Ok(())
+            })?;
+        }
+        if is_refused {
+            return Err(unsupported("a query of WITH that reads columns around it and is read twice"));
+        }
+    }
+    Ok(())
 }
 
 /// One join whose right side reads columns of the left one.
