@@ -12,7 +12,7 @@
 //! | figure | of a role | of what is left behind | used |
 //! |---|---|---|---|
 //! | [`Needs::least_bytes`] | the columns and the window that its source has as soon as it is open | nothing | a plan is refused before it starts if they are not to be had |
-//! | [`Needs::enough_bytes`] | columns, texts, registers, the window of a file | what files need, and as much for rows | the limit that a refusal names |
+//! | [`Needs::enough_bytes`] | columns, texts, encoded rows, the window of a file | what files need, and as much for rows | the limit that a refusal names |
 //!
 //! Most sizes follow the limit, so the second is the least limit below which its own figure fits. From there on operators that keep
 //! rows go to files, whatever their number.
@@ -133,11 +133,20 @@ impl Needs<'_> {
                 self.operators[id.index()].columns.iter().filter(|column| Kind::of(column.ty) == Kind::Text);
             self.columns_bytes(id, capacity) + texts.count() as u64 * capacity * TEXT_BYTES
         };
-        // Programs have registers for what they compute on the way; rows are encoded; and arenas double.
-        let columns = of_columns(id) + inputs.iter().map(of_columns).sum::<u64>();
+        // Some pass columns on as they are, or have registers for as much as they compute on the way.
+        let made = match operator.kind {
+            OperatorKind::Limit(_) | OperatorKind::Distinct { .. } | OperatorKind::DistinctOn { .. } => 0,
+            OperatorKind::Filter { .. } => self.columns_bytes(id, capacity),
+            _ => of_columns(id),
+        };
+        // Others have rows encoded beside.
+        let encoded = match operator.kind {
+            OperatorKind::Filter { .. } | OperatorKind::Project { .. } | OperatorKind::Limit(_) => 0,
+            _ => inputs.iter().map(of_columns).sum::<u64>(),
+        };
         // Selections, hashes and matches.
         let rows = capacity * 32;
-        ROLE_BYTES + 3 * columns + rows + 2 * self.window_bytes(id, limit)
+        ROLE_BYTES + made + encoded + rows + 2 * self.window_bytes(id, limit)
     }
 
     /// The part of a file that is in memory.

@@ -113,7 +113,7 @@ impl Kept {
     }
 
     fn reserve_bytes(&self) -> u64 {
-        minimum_bytes(self.seen.is_some(), self.budget.limit_on_path())
+        reserve_bytes(self.seen.is_some(), self.budget.limit_on_path(), self.block_bytes)
     }
 
     fn held_bytes(&self) -> u64 {
@@ -134,6 +134,16 @@ impl Kept {
     /// Those of files.
     pub(crate) fn yield_memory(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
         if self.yieldable_bytes() == 0 { Ok(false) } else { self.evict(is_cancelled) }
+    }
+
+    /// As [`Kept::prepare`], with the smallest blocks, where there is no room for those that are wanted.
+    fn prepare_least(&mut self) -> Result<(), AllocError> {
+        let wanted = core::mem::replace(&mut self.block_bytes, block_bytes(0));
+        let prepared = self.prepare();
+        if prepared.is_err() {
+            self.block_bytes = wanted;
+        }
+        prepared
     }
 
     /// Takes what files need.
@@ -176,7 +186,7 @@ impl Kept {
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
         let is_made = cx.relieve(Some(id), self.held_bytes())?
-            || (self.prepare().is_ok() && self.evict(cx.is_cancelled)?)
+            || ((self.prepare().is_ok() || self.prepare_least().is_ok()) && self.evict(cx.is_cancelled)?)
             || cx.relieve(Some(id), 1)?;
         if is_made { Ok(()) } else { Err(refused.into()) }
     }
@@ -227,8 +237,12 @@ fn files(is_distinct: bool, limit_bytes: u64) -> (usize, usize) {
 
 /// What files need under a limit.
 pub(super) fn minimum_bytes(is_distinct: bool, limit_bytes: u64) -> u64 {
+    reserve_bytes(is_distinct, limit_bytes, block_bytes(limit_bytes))
+}
+
+fn reserve_bytes(is_distinct: bool, limit_bytes: u64, block_bytes: usize) -> u64 {
     let prepared = if is_distinct { seen::prepared_bytes(limit_bytes) } else { 0 };
-    Reserve::charged_bytes(files(is_distinct, limit_bytes).0, block_bytes(limit_bytes)) + prepared
+    Reserve::charged_bytes(files(is_distinct, limit_bytes).0, block_bytes) + prepared
 }
 
 fn kept<'c>(cx: &'c mut Context<'_>, id: OperatorId) -> &'c mut Kept {

@@ -39,7 +39,7 @@ use crate::batch::{BatchRows, Data, Kind, SelectionId, Store, Vector, VectorId};
 use crate::error::{Error, StoreProblem};
 use crate::exchange::{Morsels, piece_rows};
 use crate::expr::Registers;
-use crate::pipeline::{Context, Output};
+use crate::pipeline::{Context, Output, has_room, headroom_bytes};
 use crate::tables::{Ends, Tables};
 
 /// Reads the needed columns of a stored table.
@@ -63,7 +63,15 @@ pub(crate) struct StoredScan<'a> {
     /// How many of them were left out because a join above has no match for them.
     pub(crate) rows_filtered: usize,
     is_done: bool,
+    /// What it held when it was opened, and what it may take beside that to read pages.
+    opened_bytes: u64,
+    reading_bytes: u64,
 }
+
+/// What a page takes that is read, of a column.
+const PAGE_BYTES: u64 = 64 << 10;
+/// Pages are left a part of the limit at most.
+const READING_SHARE: u64 = 4;
 
 /// A vector and its heap, out of their table.
 #[derive(Debug)]
@@ -120,15 +128,18 @@ impl<'a> StoredScan<'a> {
             rows_read: 0,
             rows_filtered: 0,
             is_done,
+            opened_bytes: arena.budget().used(),
+            reading_bytes: (plan.projection.len() + table.key.len()) as u64 * PAGE_BYTES,
         };
         Ok((scan, output))
     }
 
-    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &Context<'_>) -> Result<Output, Error<'a>> {
+    pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
         (self.rows_read, self.rows_filtered) = (0, 0);
         if self.is_done {
             return Ok(Output::End);
         }
+        self.leave_room(cx)?;
         let first = self.first;
         let mut is_whole = true;
         let rows = self.with_columns(store, true, |way, columns, rows_max| {
@@ -159,6 +170,19 @@ impl<'a> StoredScan<'a> {
     #[cold]
     fn describe(&mut self, error: cofferdam_store::Error) -> Error<'a> {
         describe(self.problem.take().expect("the first error ends the statement"), error)
+    }
+
+    /// Has others give memory back that reading may take: a scan that was refused memory within a batch cannot go on.
+    fn leave_room(&self, cx: &mut Context<'_>) -> Result<(), Error<'a>> {
+        let budget = self.scratch.budget();
+        let limit = budget.limit_on_path();
+        let taken_bytes = budget.used().saturating_sub(self.opened_bytes);
+        let missing_bytes = self.reading_bytes.min(limit / READING_SHARE).saturating_sub(taken_bytes);
+        if missing_bytes > 0 {
+            let needed_bytes = missing_bytes + headroom_bytes(limit);
+            while !has_room(budget, needed_bytes) && cx.relieve_for_batches(None)? {}
+        }
+        Ok(())
     }
 
     /// Cuts the table into pieces for several threads, if it has rows enough and is read in one range.

@@ -47,10 +47,9 @@ pub(crate) type IsCancelled<'c> = &'c dyn Fn() -> bool;
 pub(crate) fn block_bytes(limit_bytes: u64) -> usize {
     const BYTES_MIN: u64 = 4 << 10;
     const BYTES_MAX: u64 = 64 << 10;
-    // Plans with several joins are run below this limit too, and each has 17 blocks for its files.
-    const HALVED_BELOW: u64 = 16 << 20;
-    let bytes_max = if limit_bytes < HALVED_BELOW { BYTES_MAX / 2 } else { BYTES_MAX };
-    let bytes = (limit_bytes / 128).clamp(BYTES_MIN, bytes_max);
+    // Sizes double at powers of two. A plan may have several joins, each of which has 17 blocks for its files: this small a part of
+    // the limit, doubled, is had by whoever has what is below the step.
+    let bytes = (limit_bytes / 256).clamp(BYTES_MIN, BYTES_MAX);
     1 << bytes.ilog2()
 }
 

@@ -408,9 +408,14 @@ fn every_charge_may_be_refused() {
 
 #[test]
 fn blocks_follow_the_limit() {
-    for (limit, bytes) in
-        [(0, 4 << 10), (1 << 20, 8 << 10), (8 << 20, 32 << 10), (16 << 20, 64 << 10), (u64::MAX, 64 << 10)]
-    {
+    for (limit, bytes) in [
+        (0, 4 << 10),
+        (1 << 20, 4 << 10),
+        (2 << 20, 8 << 10),
+        (8 << 20, 32 << 10),
+        (16 << 20, 64 << 10),
+        (u64::MAX, 64 << 10),
+    ] {
         assert_eq!(block_bytes(limit), bytes);
     }
 }

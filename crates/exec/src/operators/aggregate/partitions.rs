@@ -127,8 +127,8 @@ impl Partitions {
         }
     }
 
-    /// Takes all that writing and reading takes, for an operator that may have `share` of them. With less memory there are fewer files
-    /// a level, two at least.
+    /// Takes all that writing and reading takes, for an operator that may have `share` of them. With less memory blocks are smaller, then
+    /// there are fewer files a level, two at least.
     ///
     /// # Errors
     /// The budget refuses even that.
@@ -139,9 +139,10 @@ impl Partitions {
         share: u64,
     ) -> Result<OwnedPartitions, AllocError> {
         let limit = budget.limit_on_path() / share;
-        let mut bits = fan_out_bits(limit);
+        let (mut bits, mut block) = (fan_out_bits(limit), block_bytes(limit));
         loop {
-            match Partitions::with_fan_out(bits, block_bytes(limit), space, name, budget) {
+            match Partitions::with_fan_out(bits, block, space, name, budget) {
+                Err(_) if block > block_bytes(0) => block = block_bytes(0),
                 Err(_) if bits > 1 => bits -= 1,
                 made => {
                     return Box::try_new_in(made?, BudgetAlloc::new(budget)).map_err(|_| AllocError);

@@ -39,8 +39,10 @@ const SLOTS_MIN: usize = 16;
 const FAR_BYTES: u64 = 256 << 10;
 const PLACE_BITS: u32 = 48;
 const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
-/// Below this limit there are eight partitions, from it on sixteen.
-const FEW_PARTITIONS_BYTES: u64 = 4 << 20;
+/// Below this limit there are eight partitions, from it on sixteen. It is none at which blocks double too.
+const FEW_PARTITIONS_BYTES: u64 = 6 << 20;
+/// Four partitions, where there is no room for more.
+const BITS_LEAST: u32 = 2;
 /// The bits of a hash that partitions of partitions are told apart by.
 const PARTED_BITS_MAX: u32 = 40;
 
@@ -363,7 +365,19 @@ impl Build {
     /// Gives memory back, whatever it takes; false if there is nothing to give.
     fn make_room(&mut self, is_cancelled: IsCancelled<'_>) -> Result<bool, SpillFailure> {
         if let Spilling::Possible { .. } = self.spilling {
-            self.prepare()?;
+            if self.prepare().is_err() {
+                // Smaller blocks and fewer partitions serve as well.
+                let (wanted, bits, bytes) =
+                    (self.bits_wanted, self.bits_wanted.min(BITS_LEAST), self.block_bytes);
+                if bits == wanted && bytes == block_bytes(0) {
+                    return Err(AllocError.into());
+                }
+                (self.bits_wanted, self.block_bytes) = (bits, block_bytes(0));
+                if let Err(refused) = self.prepare() {
+                    (self.bits_wanted, self.block_bytes) = (wanted, bytes);
+                    return Err(refused.into());
+                }
+            }
             // Once there is a table over all rows they stay together; their file may be parted.
             if !self.is_built {
                 self.part(is_cancelled)?;

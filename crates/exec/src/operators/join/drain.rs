@@ -435,7 +435,7 @@ impl<'a> Join<'a> {
         let mut rows = self.drain.rows.take().expect("there are files");
         if self.is_through() {
             self.save(&mut active, &rows, build, is_cancelled)?;
-            self.read_batch(&mut active, &mut rows, build, store, is_cancelled)?;
+            self.read_batch(&mut active, &mut rows, build, store, cx)?;
         }
         let output = if rows.count == 0 {
             self.end_pass(active, build, is_cancelled)?;
@@ -478,8 +478,9 @@ impl<'a> Join<'a> {
         rows: &mut FileRows<'_>,
         build: &mut Build,
         store: &mut Store<'a>,
-        is_cancelled: IsCancelled<'_>,
+        cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
+        let is_cancelled = cx.is_cancelled;
         rows.pages.clear();
         rows.count = 0;
         let Some(reading) = &mut active.probe else { return Ok(()) };
@@ -506,7 +507,11 @@ impl<'a> Join<'a> {
             &row[mode.key_bytes(row)..]
         });
         for (index, &target) in self.spilled_sources.iter().enumerate() {
-            self.layout.decode(index, payloads.clone(), target, store)?;
+            while let Err(refused) = self.layout.decode(index, payloads.clone(), target, store) {
+                if !cx.relieve(Some(self.id), 1)? {
+                    return Err(refused.into());
+                }
+            }
         }
         self.begin_file_batch(&rows.pages, places, build);
         active.is_unsaved = true;

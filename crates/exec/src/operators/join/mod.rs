@@ -149,9 +149,17 @@ impl<'a> BuildSink<'a> {
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
         let is_cancelled = cx.is_cancelled;
-        self.keys.compute(batch, store)?;
+        loop {
+            let encoded = self.keys.compute(batch, store).and_then(|()| {
+                Ok(self.encoder.encode(&self.layout, self.kept_columns, store.rows(batch), store)?)
+            });
+            match encoded {
+                Err(Error::OutOfMemory(_))
+                    if cx.relieve(Some(self.id), 1)? || build.yield_memory(is_cancelled)? => {}
+                outcome => break outcome?,
+            }
+        }
         let rows = store.rows(batch);
-        self.encoder.encode(&self.layout, self.kept_columns, rows, store)?;
         build.rows_count += rows.len() as u64;
         for filter in build.filters.iter_mut() {
             filter.note(store.vector(self.keys.column(filter.key)), rows);

@@ -173,8 +173,12 @@ impl<'a> Join<'a> {
         store: &mut Store<'a>,
         cx: &mut Context<'_>,
     ) -> Result<Passed, Error<'a>> {
-        self.keys.compute(batch, store)?;
-        let is_cancelled = cx.is_cancelled;
+        loop {
+            match self.keys.compute(batch, store) {
+                Err(Error::OutOfMemory(_)) if cx.relieve(None, 1)? => {}
+                outcome => break outcome?,
+            }
+        }
         let build = build_of(cx.state(self.id));
         (self.batch, self.phase, self.at, self.place) = (batch, Phase::Pairs, 0, RowRef::default());
         let count = store.rows(batch).len();
@@ -209,7 +213,7 @@ impl<'a> Join<'a> {
         }
         let outcome = match gone.count {
             0 => Ok(()),
-            _ => self.send_away(&gone.rows[..gone.count], build, store, is_cancelled),
+            _ => self.send_away(&gone.rows[..gone.count], store, cx),
         };
         store.put_selection_back(self.selection, gone);
         outcome?;
@@ -217,15 +221,17 @@ impl<'a> Join<'a> {
     }
 
     /// Writes probe rows to the files of their partitions.
-    fn send_away(
-        &mut self,
-        gone: &[u16],
-        build: &mut Build,
-        store: &Store<'a>,
-        is_cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), Error<'a>> {
+    fn send_away(&mut self, gone: &[u16], store: &Store<'a>, cx: &mut Context<'_>) -> Result<(), Error<'a>> {
+        while let Err(refused) =
+            self.encoder.encode(&self.layout, self.sources, store.rows(self.batch), store)
+        {
+            if !cx.relieve(Some(self.id), 1)? {
+                return Err(refused.into());
+            }
+        }
+        let is_cancelled = cx.is_cancelled;
+        let build = build_of(cx.state(self.id));
         let (budget, block_bytes) = (build.budget.clone(), build.block_bytes);
-        self.encoder.encode(&self.layout, self.sources, store.rows(self.batch), store)?;
         let (reserve, partitions, _) = build.reserve();
         for &i in gone {
             let i = usize::from(i);

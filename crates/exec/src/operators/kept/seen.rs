@@ -27,7 +27,7 @@ use crate::pipeline::{has_room, headroom_bytes};
 use crate::spill::{IsCancelled, Reserve, SpillFailure, SpillFile, SpillReader, Spilled};
 
 /// Below this limit there are eight partitions, from it on sixteen.
-const FEW_PARTITIONS_BYTES: u64 = 4 << 20;
+const FEW_PARTITIONS_BYTES: u64 = 6 << 20;
 /// What a row in the table has beside its key: whether it was met.
 const STATE_BYTES: usize = 8;
 /// A filter is such a part of the limit, within bounds.
