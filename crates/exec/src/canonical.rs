@@ -110,8 +110,7 @@ impl Canonical {
             let view = views.get(row);
             let bytes = store.text(source, row);
             if self.ty == Type::Char {
-                let len = bytes.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
-                out[row] = TextView { start: view.start, len: len as u32 };
+                out[row] = TextView { start: view.start, len: trimmed_bytes(bytes) as u32 };
                 return Ok(());
             }
             let start = heap.len();
@@ -138,6 +137,19 @@ impl Canonical {
             Err(_) => heap.extend_from_slice(bytes),
         }
     }
+}
+
+/// The length of a text without the blanks at its end, of which columns of fixed width have many.
+#[inline]
+fn trimmed_bytes(text: &[u8]) -> usize {
+    const WORD: [u8; 16] = [b' '; 16];
+    let mut rest = text;
+    while let Some((start, end)) = rest.split_last_chunk::<16>()
+        && *end == WORD
+    {
+        rest = start;
+    }
+    rest.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1)
 }
 
 /// Columns as they are compared: beside those that need it stand canonical ones.
@@ -170,5 +182,20 @@ impl<'a> ComparedColumns<'a> {
     /// Computes the canonical values of a batch.
     pub(crate) fn run(&self, batch: BatchRows, store: &mut Store<'_>) -> Result<(), AllocError> {
         self.canonicals.iter().try_for_each(|canonical| canonical.run(batch, store))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_at_the_end_do_not_count() {
+        for (blanks, start) in (0..50)
+            .flat_map(|blanks| ["", "a", "a b", " ", "0123456789abcdef", "é  ü"].map(|start| (blanks, start)))
+        {
+            let text = format!("{start}{:blanks$}", "");
+            assert_eq!(trimmed_bytes(text.as_bytes()), text.trim_end_matches(' ').len(), "{text:?}");
+        }
     }
 }
