@@ -11,6 +11,8 @@ mod documented;
 mod examples;
 mod explain;
 mod given_back;
+mod grouping_sets;
+mod groups_below_joins;
 mod guards;
 mod index_reads;
 mod introspect;

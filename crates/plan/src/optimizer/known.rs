@@ -25,6 +25,8 @@ struct Column<'a> {
     statistics: &'a ColumnStatistics<'a>,
     /// The rows of its table.
     rows: f64,
+    /// Its table, by the first of the columns.
+    table: ColumnId,
 }
 
 /// What is known of a plan's columns, by their numbers.
@@ -85,7 +87,8 @@ impl<'s, 'a> Known<'s, 'a> {
                 Err(CatalogError::OutOfMemory(error)) => return Err(error),
             };
             for (position, statistics) in found.columns {
-                columns[(first + position) as usize] = Some(Column { statistics, rows: found.rows });
+                columns[(first + position) as usize] =
+                    Some(Column { statistics, rows: found.rows, table: *first });
             }
         }
         // Names of names of columns are few: each turn finds those of one more level.
@@ -137,16 +140,29 @@ impl<'s, 'a> Known<'s, 'a> {
     }
 
     /// How many groups so many rows make by some expressions.
-    pub(super) fn groups<'e>(&self, groups: impl ExactSizeIterator<Item = &'e Expr<'e>>, rows: f64) -> f64 {
+    pub(super) fn groups<'e>(
+        &self,
+        groups: impl ExactSizeIterator<Item = &'e Expr<'e>> + Clone,
+        rows: f64,
+    ) -> f64 {
         let count = groups.len();
         let (mut product, mut unknown) = (1.0, 0);
-        for group in groups {
-            match group.kind {
-                ExprKind::Column(column) => match self.distinct(column, rows) {
-                    Some(distinct) => product *= distinct.max(1.0),
-                    None => unknown += 1,
-                },
-                _ => unknown += 1,
+        let known = groups.map(|group| match group.kind {
+            ExprKind::Column(column) => Some((self.columns[column as usize]?, self.distinct(column, rows)?)),
+            _ => None,
+        });
+        for (at, group) in known.clone().enumerate() {
+            let Some((Column { table, rows: table_rows, .. }, _)) = group else {
+                unknown += 1;
+                continue;
+            };
+            // Columns of a table have no more values together than it has rows.
+            let of_table =
+                |(column, distinct): (Column<'_>, f64)| (column.table == table).then_some(distinct);
+            if known.clone().take(at).flatten().all(|before| of_table(before).is_none()) {
+                let together: f64 =
+                    known.clone().flatten().filter_map(of_table).map(|own| own.max(1.0)).product();
+                product *= together.min(table_rows).max(1.0);
             }
         }
         match unknown {

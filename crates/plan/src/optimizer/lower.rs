@@ -241,9 +241,12 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             LogicalKind::Filter { input, .. } => Ok(self.placed(input)),
             LogicalKind::Extend { input, exprs } => self.extend(self.placed(input), exprs, needed),
             LogicalKind::Join(join) if join.kind == JoinKind::Inner => self.inner_joins(id, needed),
-            LogicalKind::Join(join) => self.outer_join(join, needed),
+            LogicalKind::Join(join) => {
+                let (left, right) = (self.placed(join.left), self.placed(join.right));
+                self.outer_join_of(join, left, right, needed)
+            }
             LogicalKind::Aggregate { input, groups, sets, aggregates } => {
-                self.aggregate(self.placed(input), groups, sets, aggregates, needed)
+                self.aggregate(input, groups, sets, aggregates, needed)
             }
             LogicalKind::Window { input, partition, order, functions } => {
                 self.window(self.placed(input), partition, order, functions, needed)
@@ -311,14 +314,23 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         Ok(id)
     }
 
+    /// Takes the operator back that was made last; false if it is another one.
+    pub(super) fn take_back(&mut self, operator: OperatorId) -> bool {
+        let is_last = operator.index() + 1 == self.operators.len();
+        if is_last {
+            self.operators.pop();
+        }
+        is_last
+    }
+
     /// Names and types of columns.
-    fn described(&self, columns: &[ColumnId]) -> Result<&'a [Column<'a>], AllocError> {
+    pub(super) fn described(&self, columns: &[ColumnId]) -> Result<&'a [Column<'a>], AllocError> {
         let plan = self.plan;
         Ok(self.arena.alloc_slice_from_iter(columns.iter().map(|column| plan.columns[*column as usize]))?)
     }
 
     /// Expressions over an operator's output.
-    fn placed_exprs(
+    pub(super) fn placed_exprs(
         &mut self,
         exprs: &[&'a Expr<'a>],
         layout: &[ColumnId],
@@ -628,8 +640,14 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         super::join_order::join(self, relations.into_slice(), &conjuncts, needed)
     }
 
-    fn outer_join(&mut self, join: Join<'a>, needed: &[ColumnId]) -> Result<Placed<'s>, AllocError> {
-        let (left, right) = (self.placed(join.left), self.placed(join.right));
+    /// A join of sides that are placed.
+    pub(super) fn outer_join_of(
+        &mut self,
+        join: Join<'a>,
+        left: Placed<'s>,
+        right: Placed<'s>,
+        needed: &[ColumnId],
+    ) -> Result<Placed<'s>, AllocError> {
         let mark = (join.kind == JoinKind::Mark).then_some(join.mark);
         let bytes = |placed: Placed<'s>| placed.rows * estimate::held_bytes(self.columns(placed.operator));
         // The smaller side is held, where it may be.
@@ -775,12 +793,19 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
 
     fn aggregate(
         &mut self,
-        input: Placed<'s>,
+        input: LogicalId,
         groups: &'a [Named<'a>],
         sets: &'a [&'a [u32]],
         aggregates: &'a [NamedAggregate<'a>],
         needed: &[ColumnId],
     ) -> Result<Placed<'s>, AllocError> {
+        let mut wanted: Vec<'s, &NamedAggregate<'a>> = Vec::new_in(self.scratch);
+        wanted.extend(aggregates.iter().filter(|named| needed.contains(&named.id)))?;
+        let below = self.placed(input);
+        if let Some(placed) = self.groups_below_join(input, below, groups, sets, &wanted)? {
+            return Ok(placed);
+        }
+        let input = below;
         let mut layout: Vec<'s, ColumnId> = Vec::new_in(self.scratch);
         let mut exprs: Vec<'s, &'a Expr<'a>> = Vec::new_in(self.scratch);
         // Groups decide which rows there are, so they stay whether or not anyone reads them.
@@ -790,7 +815,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         }
         let placed_groups = self.placed_exprs(&exprs, input.layout, 0)?;
         let mut kept: Vec<'a, Aggregate<'a>> = Vec::new_in(self.arena);
-        for named in aggregates.iter().filter(|named| needed.contains(&named.id)) {
+        for named in &wanted {
             layout.push(named.id)?;
             kept.push(self.placed_aggregate(&named.aggregate, input.layout)?)?;
         }
@@ -799,15 +824,21 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             _ => input,
         };
         let columns = self.described(&layout)?;
-        let rows = self.known.groups(groups.iter().map(|group| group.expr), input.rows) * sets.len() as f64;
-        let bytes = rows * estimate::held_bytes(columns);
-        let kind = OperatorKind::HashAggregate(HashAggregate {
+        let finest = self.known.groups(groups.iter().map(|group| group.expr), input.rows);
+        let rows = finest * sets.len() as f64;
+        let plan = HashAggregate {
             input: input.operator,
             groups: placed_groups,
             sets,
             aggregates: kept.into_slice(),
-        });
-        let operator = self.push(kind, columns, rows, bytes)?;
+        };
+        let operator = match self.sets_of_groups(&plan, columns, input.rows, finest)? {
+            Some(operator) => operator,
+            None => {
+                let bytes = rows * estimate::held_bytes(columns);
+                self.push(OperatorKind::HashAggregate(plan), columns, rows, bytes)?
+            }
+        };
         Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
     }
 
@@ -844,7 +875,7 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
         self.operators[operator.index()].kind = OperatorKind::Scan(scan);
     }
 
-    fn placed_aggregate(
+    pub(super) fn placed_aggregate(
         &mut self,
         aggregate: &Aggregate<'a>,
         layout: &[ColumnId],
