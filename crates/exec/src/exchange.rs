@@ -81,6 +81,7 @@ pub(crate) fn takes_any_order(sink: &OperatorKind<'_>) -> bool {
                 AggregateFunction::StringAgg
                     | AggregateFunction::ArrayAgg
                     | AggregateFunction::JsonAgg
+                    | AggregateFunction::JsonAggRows
                     | AggregateFunction::JsonObjectAgg
             );
             !collects || !aggregate.order_by.is_empty()

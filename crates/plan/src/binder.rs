@@ -10,6 +10,7 @@
 //! | `scope` | names to columns |
 //! | `expression` | expressions, by a walk with an explicit stack |
 //! | `subquery` | queries in expressions, to joins |
+//! | `whole_row` | rows of tables as arguments: counted, and as JSON |
 //! | `literal`, `type_name`, `functions`, `calls`, `named_argument`, `aggregate`, `window` | what expressions consist of |
 //! | `build` | typed nodes: operators by type, casts made explicit |
 //! | `fold` | constants |
@@ -57,6 +58,7 @@ mod suggest;
 pub(crate) mod transaction;
 mod type_name;
 pub(crate) mod view;
+mod whole_row;
 mod window;
 
 use cofferdam_arena::Arena;

@@ -762,6 +762,8 @@ pub enum AggregateFunction {
     ArrayAgg,
     /// `(any)`: a JSON array of the arguments, NULLs among them; NULL without rows.
     JsonAgg,
+    /// The same of rows, each on a line of its own.
+    JsonAggRows,
     /// `(key, value)`: a JSON object.
     JsonObjectAgg,
     /// Of doubles or numerics, with the divisor n.
@@ -1057,7 +1059,7 @@ impl AggregateFunction {
             AggregateFunction::AnyValue => "any_value",
             AggregateFunction::StringAgg => "string_agg",
             AggregateFunction::ArrayAgg => "array_agg",
-            AggregateFunction::JsonAgg => "json_agg",
+            AggregateFunction::JsonAgg | AggregateFunction::JsonAggRows => "json_agg",
             AggregateFunction::JsonObjectAgg => "json_object_agg",
             AggregateFunction::VarPop => "var_pop",
             AggregateFunction::VarSamp => "var_samp",

@@ -87,7 +87,7 @@ impl IntervalUnit {
             ),
             (Decade, &["decade", "decades", "dec", "decs"]),
             (Century, &["century", "centuries", "cent", "c"]),
-            (Millennium, &["millennium", "millennia", "mil", "mils"]),
+            (Millennium, &["millennium", "millennia", "millenniums", "mil", "mils"]),
         ];
         let last = name.split_ascii_whitespace().next_back().unwrap_or(name);
         let found =

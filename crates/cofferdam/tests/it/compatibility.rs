@@ -78,6 +78,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("`FOR UPDATE`", "SELECT * FROM a FOR UPDATE"),
             ("whole rows as values", "SELECT a FROM a"),
             ("whole rows counted and tested", "SELECT count(a) FILTER (WHERE a IS NOT NULL) FROM a"),
+            ("whole rows as JSON", "SELECT row_to_json(a), to_jsonb(a) FROM a"),
             ("files as tables", "SELECT count(*) FROM 'tests/data/people.csv'"),
             ("sort by an operator", "SELECT * FROM a ORDER BY id USING <"),
         ],

@@ -106,7 +106,11 @@ fn doubles(
         BinaryOp::Add => try2(rows, a, b, dst, |a, b| finite(a + b, a, b)),
         BinaryOp::Subtract => try2(rows, a, b, dst, |a, b| finite(a - b, a, b)),
         BinaryOp::Multiply => try2(rows, a, b, dst, |a, b| finite(a * b, a, b)),
-        BinaryOp::Divide => try2(rows, a, b, dst, |a, b| if b == 0.0 { None } else { finite(a / b, a, b) }),
+        // What is no number is none over zero too.
+        BinaryOp::Divide => {
+            let divided = |a: f64, b: f64| if b == 0.0 && !a.is_nan() { None } else { finite(a / b, a, b) };
+            try2(rows, a, b, dst, divided)
+        }
         _ => try2(rows, a, b, dst, |a, b| (b != 0.0).then_some(a % b)),
     };
     let divides = matches!(op, BinaryOp::Divide | BinaryOp::Modulo);

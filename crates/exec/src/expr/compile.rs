@@ -413,7 +413,7 @@ impl<'a> Compiler<'a, '_, '_> {
         let mut compiled = Pattern::new(self.arena);
         let mut constant = false;
         if let Some(Value::Text(text)) = self.given(pattern) {
-            compiled.set(text, escape).map_err(|error| pattern_error(error, expr.span))?;
+            compiled.set(text, escape)?;
             constant = true;
         }
         self.patterns.push(compiled)?;

@@ -16,9 +16,12 @@ pub(crate) struct Pattern<'a> {
     bytes: Vec<'a, u8>,
     /// Where each piece ends in `bytes`.
     ends: Vec<'a, u32>,
+    /// Whether an escape character with nothing behind it follows the last piece: no text matches, and one that goes on there is an
+    /// error.
+    ends_in_escape: bool,
 }
 
-/// Why a pattern cannot be compiled.
+/// Why a pattern cannot be compiled, or not be matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PatternError {
     EndsInEscape,
@@ -34,20 +37,21 @@ impl From<AllocError> for PatternError {
 impl<'a> Pattern<'a> {
     /// A pattern that [`Pattern::set`] has yet to fill.
     pub(crate) fn new(arena: &'a Arena) -> Pattern<'a> {
-        Pattern { bytes: Vec::new_in(arena), ends: Vec::new_in(arena) }
+        Pattern { bytes: Vec::new_in(arena), ends: Vec::new_in(arena), ends_in_escape: false }
     }
 
     /// Compiles `pattern` in place of what was there before, reusing its memory.
-    pub(crate) fn set(&mut self, pattern: &str, escape: Option<char>) -> Result<(), PatternError> {
+    pub(crate) fn set(&mut self, pattern: &str, escape: Option<char>) -> Result<(), AllocError> {
         self.bytes.clear();
         self.ends.clear();
+        self.ends_in_escape = false;
         let mut characters = pattern.chars();
         while let Some(character) = characters.next() {
             match character {
-                c if Some(c) == escape => {
-                    let literal = characters.next().ok_or(PatternError::EndsInEscape)?;
-                    self.push_literal(literal)?;
-                }
+                c if Some(c) == escape => match characters.next() {
+                    Some(literal) => self.push_literal(literal)?,
+                    None => self.ends_in_escape = true,
+                },
                 '%' => self.ends.push(self.bytes.len() as u32)?,
                 '_' => self.bytes.push(ANY_CHARACTER)?,
                 c => self.push_literal(c)?,
@@ -67,19 +71,37 @@ impl<'a> Pattern<'a> {
     }
 
     /// Whether the pattern matches the whole of `text`, which is UTF-8.
-    pub(crate) fn matches(&self, text: &[u8]) -> bool {
+    ///
+    /// # Errors
+    /// [`PatternError::EndsInEscape`] where the text goes on where the pattern has an escape character and nothing else.
+    pub(crate) fn matches(&self, text: &[u8]) -> Result<bool, PatternError> {
         let last = self.ends.len() - 1;
+        if self.ends_in_escape {
+            return if self.reaches_end(text) { Err(PatternError::EndsInEscape) } else { Ok(false) };
+        }
         if last == 0 {
-            return match_at(self.piece(0), text) == Some(text.len());
+            return Ok(match_at(self.piece(0), text) == Some(text.len()));
         }
-        let Some(mut at) = match_at(self.piece(0), text) else { return false };
-        for index in 1..last {
-            match find(self.piece(index), &text[at..]) {
-                Some(end) => at += end,
-                None => return false,
-            }
+        Ok(self.behind_middle(text).is_some_and(|at| match_at_end(self.piece(last), &text[at..])))
+    }
+
+    /// Where all pieces but the last of several are behind.
+    fn behind_middle(&self, text: &[u8]) -> Option<usize> {
+        let mut at = match_at(self.piece(0), text)?;
+        for index in 1..self.ends.len() - 1 {
+            at += find(self.piece(index), &text[at..])?;
         }
-        match_at_end(self.piece(last), &text[at..])
+        Some(at)
+    }
+
+    /// Whether a part of the text that is not all of it has all pieces.
+    fn reaches_end(&self, text: &[u8]) -> bool {
+        let last = self.ends.len() - 1;
+        let end = match last {
+            0 => match_at(self.piece(0), text),
+            _ => self.behind_middle(text).and_then(|at| Some(at + find(self.piece(last), &text[at..])?)),
+        };
+        end.is_some_and(|end| end < text.len())
     }
 }
 
@@ -152,7 +174,7 @@ mod tests {
         let arena = Arena::new(&budget);
         let mut compiled = Pattern::new(&arena);
         compiled.set(pattern, escape)?;
-        Ok(compiled.matches(text.as_bytes()))
+        compiled.matches(text.as_bytes())
     }
 
     /// The textbook definition, exponential and right.
@@ -185,7 +207,14 @@ mod tests {
         for (text, pattern, expected) in cases {
             assert_eq!(like(text, pattern, Some('\\')), Ok(expected), "{text} LIKE {pattern}");
         }
-        assert_eq!(like("a", "a\\", Some('\\')), Err(PatternError::EndsInEscape));
+        assert_eq!(like("ab", "a\\", Some('\\')), Err(PatternError::EndsInEscape));
+        assert_eq!(like("xab", "%a\\", Some('\\')), Err(PatternError::EndsInEscape));
+        assert_eq!(like("x", "%\\", Some('\\')), Err(PatternError::EndsInEscape));
+        for (text, pattern) in
+            [("a", "a\\"), ("b", "a\\"), ("xa", "%a\\"), ("", "%\\"), ("xb", "%a\\"), ("b", "a%b\\")]
+        {
+            assert_eq!(like(text, pattern, Some('\\')), Ok(false), "{text} LIKE {pattern}");
+        }
         assert_eq!(like("a\\", "a\\", None), Ok(true));
     }
 

@@ -203,9 +203,10 @@ pub(super) fn like<'a>(
         }
         if let Some(escape) = escape {
             let text = utf8(store.text(b, row));
-            pattern.set(text, escape).map_err(|error| pattern_error(error, inst.span))?;
+            pattern.set(text, escape)?;
         }
-        out[row] = pattern.matches(store.text(a, row)) != negated;
+        let found = pattern.matches(store.text(a, row)).map_err(|error| pattern_error(error, inst.span))?;
+        out[row] = found != negated;
         Ok(())
     });
     store.put_back(inst.dst, dst);

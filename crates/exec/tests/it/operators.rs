@@ -341,7 +341,7 @@ fn errors_of_values_carry_their_sqlstate() {
     let args = |p: Plans| [p.text("abc"), p.int(1), p.int(-1)];
     assert_eq!(sqlstate(|p| p.call(Function::Substring, &args(p), Type::Text)), "22011");
     let like = |p: Plans| ExprKind::Like {
-        text: p.text("a"),
+        text: p.text("ab"),
         pattern: p.text("a\\"),
         escape: Some('\\'),
         negated: false,

@@ -185,8 +185,15 @@ impl<'a> Binder<'_, 'a, '_> {
         distinct &= !matches!(function, F::Min | F::Max | F::BoolAnd | F::BoolOr | F::BitAnd | F::BitOr);
         // And for these it is the same in which order they are taken.
         let is_ordered = is_ordered_set
-            || matches!(function, F::StringAgg | F::ArrayAgg | F::JsonAgg | F::JsonObjectAgg | F::AnyValue);
+            || matches!(
+                function,
+                F::StringAgg | F::ArrayAgg | F::JsonAgg | F::JsonAggRows | F::JsonObjectAgg | F::AnyValue
+            );
         let order_by = if is_ordered { order_by } else { &[] };
+        let function = match function {
+            F::JsonAgg if name == "json_agg" && self.is_of_row(call, place) => F::JsonAggRows,
+            function => function,
+        };
         Ok(Aggregate { function, args, distinct, filter, order_by, ty, span })
     }
 

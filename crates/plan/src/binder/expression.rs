@@ -21,6 +21,7 @@ use cofferdam_types::{Type, Value};
 use super::aggregate::aggregate_named;
 use super::build::{Builder, undefined_operator};
 use super::scope::{ColumnName, Scope};
+use super::whole_row::RowCall;
 use super::{Binder, functions, literal, type_name};
 use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, CountProblem, Error, NameProblem};
@@ -345,7 +346,11 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     }
 
     /// A column of the innermost select that has one of the name.
-    fn column<'q: 'a>(&self, column: views::ColumnRef<'q>, place: &Place) -> Result<&'a Expr<'a>, Error<'a>> {
+    pub(super) fn column<'q: 'a>(
+        &self,
+        column: views::ColumnRef<'q>,
+        place: &Place,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
         let span = column.span();
         if column.outer().next().is_some_and(|schema| schema != "public") {
             return Err(Error::NotSupported { what: "a column with a schema", span });
@@ -391,50 +396,30 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if wanted.table.is_some() {
             return Ok(None);
         }
-        for (index, block) in self.blocks.iter().rev().enumerate() {
-            let scope = &block.scope;
-            let visible = if index == 0 { place.visible.clone() } else { 0..scope.relations.len() as u32 };
-            let Ok(found) = scope.resolve_relation(wanted.name, wanted.span, visible) else { continue };
-            let relation = scope.relations[found as usize];
-            let columns = &scope.columns[relation.first_column as usize..][..relation.columns_count as usize];
-            if let ([column], true) = (columns, relation.is_value) {
-                return Ok(Some(self.build().column(column.id, column.ty, wanted.span)?));
-            }
-            let mut values: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(columns.len(), self.arena)?;
-            for column in columns {
-                values.push(self.build().column(column.id, column.ty, wanted.span)?)?;
-            }
-            let (kind, ty) = (ExprKind::Row(values.into_slice()), Type::Unknown);
-            return Ok(Some(self.arena.alloc(Expr { kind, ty, span: wanted.span })?));
+        let Some((level, found)) = self.named_table(wanted, place) else { return Ok(None) };
+        let scope = &self.blocks[level].scope;
+        let relation = scope.relations[found as usize];
+        let columns = &scope.columns[relation.first_column as usize..][..relation.columns_count as usize];
+        if let ([column], true) = (columns, relation.is_value) {
+            return Ok(Some(self.build().column(column.id, column.ty, wanted.span)?));
         }
-        Ok(None)
+        let mut values: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(columns.len(), self.arena)?;
+        for column in columns {
+            values.push(self.build().column(column.id, column.ty, wanted.span)?)?;
+        }
+        let (kind, ty) = (ExprKind::Row(values.into_slice()), Type::Unknown);
+        Ok(Some(self.arena.alloc(Expr { kind, ty, span: wanted.span })?))
     }
 
-    /// `count(t)` counts the rows of `t` that are there, and so does a column of `t` that is never NULL in them.
-    fn counted_row<'q: 'a>(
-        &self,
-        call: views::Call<'q>,
-        args: &'a [&'a Expr<'a>],
-    ) -> Result<&'a [&'a Expr<'a>], Error<'a>> {
-        let ([row], Some(views::Expr::Column(_))) = (args, call.args().next()) else { return Ok(args) };
-        let ExprKind::Row(values) = row.kind else { return Ok(args) };
-        if call.name() != "count" || !aggregate_named(call) || call.is_distinct() {
-            return Ok(args);
-        }
-        let is_never_null = |value: &&&'a Expr<'a>| {
-            let ExprKind::Column(id) = value.kind else { return false };
-            self.blocks.iter().rev().any(|block| {
-                let Some(position) = block.scope.position_of(id) else { return false };
-                let relation =
-                    block.scope.relations[block.scope.columns[position as usize].relation as usize];
-                let rules = relation.table.map_or(&[][..], |table| table.rules);
-                rules.get((position - relation.first_column) as usize).is_some_and(|rule| !rule.is_nullable)
-            })
-        };
-        match values.iter().find(is_never_null) {
-            Some(value) => Ok(self.arena.alloc_slice_copy(&[*value])?),
-            None => Ok(args),
-        }
+    /// The table of a name: its select, and its number there.
+    pub(super) fn named_table(&self, wanted: ColumnName<'a>, place: &Place) -> Option<(usize, u32)> {
+        let innermost = self.blocks.len() - 1;
+        (0..=innermost).rev().find_map(|level| {
+            let scope = &self.blocks[level].scope;
+            let all = 0..scope.relations.len() as u32;
+            let visible = if level == innermost { place.visible.clone() } else { all };
+            Some((level, scope.resolve_relation(wanted.name, wanted.span, visible).ok()?))
+        })
     }
 
     fn parameter<'q: 'a>(&self, parameter: views::Parameter<'q>) -> Result<&'a Expr<'a>, Error<'a>> {
@@ -790,7 +775,11 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         }
         done.truncate(first);
         let args = super::named_argument::arranged(build, call, args)?;
-        let args = self.counted_row(call, args)?;
+        let args = match self.row_call(call, args, position.place)? {
+            Some(RowCall::Value(value)) => return Ok(value),
+            Some(RowCall::Arguments(args)) => args,
+            None => args,
+        };
         if let Some(row) = args.iter().find(|arg| matches!(arg.kind, ExprKind::Row(_))) {
             return Err(Error::NotSupported { what: "a row value", span: row.span });
         }
@@ -1036,7 +1025,7 @@ fn take<'a, const N: usize>(done: &mut Operands<'_, 'a>) -> [&'a Expr<'a>; N] {
 fn takes_whole_row(node: &Node<'_>) -> bool {
     match node.parent().map(views::Expr::of) {
         Some(views::Expr::Is(_)) => true,
-        Some(views::Expr::Call(call)) => call.name() == "count",
+        Some(views::Expr::Call(call)) => super::whole_row::takes_row(call),
         _ => false,
     }
 }

@@ -470,6 +470,26 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if matches!(kind, JoinKind::Right | JoinKind::Full) {
             self.refuse_lateral(left, right, span)?;
         }
+        let join_node = self.bind_condition_of_join(join, kind, left, right)?;
+        // In the condition itself the rows are there.
+        let padded = [
+            matches!(kind, JoinKind::Right | JoinKind::Full).then(|| left.relations.clone()),
+            matches!(kind, JoinKind::Left | JoinKind::Full).then(|| right.relations.clone()),
+        ];
+        for relation in padded.into_iter().flatten().flatten() {
+            self.block_mut().scope.relations[relation as usize].is_padded = true;
+        }
+        self.join_alias(join, join_node, left)
+    }
+
+    fn bind_condition_of_join<'q: 'a>(
+        &mut self,
+        join: JoinView<'q>,
+        kind: JoinKind,
+        left: &Item,
+        right: &Item,
+    ) -> Result<LogicalId, Error<'a>> {
+        let span = join.span();
         let (mut left_node, mut right_node) = (left.node, right.node);
         let mut merged: Vec<'a, (u32, u32)> = Vec::new_in(self.arena);
         let mut conjuncts: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
@@ -483,15 +503,11 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     if kind == JoinKind::Inner {
                         let node = self.cross(left.node, right.node)?;
                         let node = self.attach(Stage::Rows, node)?;
-                        let node = self.push_filter(node, condition)?;
-                        return self.join_alias(join, node, left);
+                        return self.push_filter(node, condition);
                     }
                     match self.attach_to_sides(left, right)? {
                         Some(sides) => (left_node, right_node) = sides,
-                        None => {
-                            let node = self.join_by_queries(kind, left, right, condition, span)?;
-                            return self.join_alias(join, node, left);
-                        }
+                        None => return self.join_by_queries(kind, left, right, condition, span),
                     }
                 }
                 super::conjuncts::split(condition, &mut conjuncts)?;
@@ -520,7 +536,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if is_merged {
             node = self.merge_columns(node, kind, &merged, left, join.using_alias(), span)?;
         }
-        self.join_alias(join, node, left)
+        Ok(node)
     }
 
     /// The right side of a join that keeps its rows may not read the left one.

@@ -359,7 +359,7 @@ pub(super) fn types_of<'a>(build: Builder<'a>, args: &[&'a Expr<'a>]) -> Result<
 }
 
 /// A call by name of an entry of the table of functions.
-fn by_table<'a>(
+pub(super) fn by_table<'a>(
     build: Builder<'a>,
     name: &'a str,
     args: &[&'a Expr<'a>],

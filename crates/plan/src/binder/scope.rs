@@ -35,6 +35,8 @@ pub(super) struct Relation<'a> {
     pub(super) table: Option<&'a StoredTable<'a>>,
     /// Whether it is a function of one column, whose value its name means too.
     pub(super) is_value: bool,
+    /// Whether an outer join may have put NULLs in the place of its row.
+    pub(super) is_padded: bool,
     /// The position of its first column.
     pub(super) first_column: u32,
     /// How many columns it has.
@@ -118,7 +120,14 @@ impl<'s, 'a> Scope<'s, 'a> {
             ));
         }
         let (first_column, columns_count) = (self.columns_count(), columns.len() as u32);
-        self.relations.push(Relation { alias, table: None, is_value: false, first_column, columns_count })?;
+        self.relations.push(Relation {
+            alias,
+            table: None,
+            is_value: false,
+            is_padded: false,
+            first_column,
+            columns_count,
+        })?;
         self.columns.reserve(columns.len())?;
         for (id, column) in columns {
             self.add_column(id, column, relation)?;

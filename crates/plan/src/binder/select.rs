@@ -287,11 +287,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     self.note_star(span, first)?;
                 }
                 SelectItem::Star { qualifier: Some(table), span } => {
-                    let visible = self.visible();
-                    let relation = self.block().scope.resolve_relation(table, span, visible)?;
+                    let (level, relation) = self.table_of_star(table, span)?;
                     let first = self.block().items.len();
-                    for position in self.block().scope.relations[relation as usize].positions() {
-                        self.add_column(position, span)?;
+                    for position in self.blocks[level].scope.relations[relation as usize].positions() {
+                        let column = &self.blocks[level].scope.columns[position as usize];
+                        let (id, name, ty) = (column.id, column.name, column.ty);
+                        let expr = self.build().column(id, ty, span)?;
+                        self.add_item(Item { expr, name }, span)?;
                     }
                     self.note_star(span, first)?;
                 }
@@ -303,6 +305,20 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The select, the innermost one that has it, and the table of `t.*`.
+    fn table_of_star(&self, table: &'a str, span: Span) -> Result<(usize, u32), Error<'a>> {
+        let innermost = self.blocks.len() - 1;
+        let found = self.block().scope.resolve_relation(table, span, self.visible());
+        let Err(missing) = found else { return Ok((innermost, found?)) };
+        for level in (0..innermost).rev() {
+            let scope = &self.blocks[level].scope;
+            if let Ok(relation) = scope.resolve_relation(table, span, 0..scope.relations.len() as u32) {
+                return Ok((level, relation));
+            }
+        }
+        Err(missing)
     }
 
     /// Adds columns of `*`, by their position in it.

@@ -1,8 +1,9 @@
 //! Makes ordinary joins of joins whose right side reads columns of the left one: of queries in expressions that refer to
 //! the query around them, and of LATERAL.
 //!
-//! Three ways are tried, in this order:
+//! Four ways are tried, in this order:
 //!
+//! 0. **Functions are fed.** A function in FROM that reads columns of what stands before it is called for each of its rows.
 //! 1. **Conditions move up.** Where the columns are read by conditions alone, and nothing stands between these and the join
 //!    that would change what they mean, they become conditions of the join.
 //! 2. **Aggregates are grouped.** Where the conditions stand below an aggregate of all rows and are equalities, the aggregate is
@@ -185,7 +186,7 @@ struct Given<'a> {
 
 impl<'a> Pass<'_, 'a> {
     fn rewrite(&mut self, tree: &Tree<'_>) -> Result<(), Error<'a>> {
-        if self.move_conditions_up(tree)? || self.group_aggregate(tree)? {
+        if self.feed_function()? || self.move_conditions_up(tree)? || self.group_aggregate(tree)? {
             return Ok(());
         }
         self.push_values_down(tree)
@@ -305,6 +306,43 @@ impl<'a> Pass<'_, 'a> {
             }
         }
         Ok(kept.into_slice())
+    }
+
+    /// The way for functions: what is computed of their rows and asked of them stands above.
+    fn feed_function(&mut self) -> Result<bool, Error<'a>> {
+        let Join { kind, left, right, conjuncts, .. } = self.join;
+        let keeps_empty = match kind {
+            JoinKind::Inner => false,
+            JoinKind::Left if conjuncts.is_empty() => true,
+            _ => return Ok(false),
+        };
+        let scratch = Arena::new(self.arena.budget());
+        let mut above: Vec<'_, LogicalId> = Vec::new_in(&scratch);
+        let mut node = right;
+        let (calls, ordinality) = loop {
+            match self.plan.kind(node) {
+                LogicalKind::Extend { input, .. } | LogicalKind::Filter { input, .. } if !keeps_empty => {
+                    above.push(node)?;
+                    node = input;
+                }
+                LogicalKind::TableFunction { input: None, calls, ordinality, keeps_empty: false } => {
+                    break (calls, ordinality);
+                }
+                _ => return Ok(false),
+            }
+        };
+        let fed = LogicalKind::TableFunction { input: Some(left), calls, ordinality, keeps_empty };
+        let mut input = self.plan.push(fed)?;
+        for id in above.iter().rev() {
+            let kind = match self.plan.kind(*id) {
+                LogicalKind::Extend { exprs, .. } => LogicalKind::Extend { input, exprs },
+                LogicalKind::Filter { conjuncts, .. } => LogicalKind::Filter { input, conjuncts },
+                kind => kind,
+            };
+            input = self.plan.push(kind)?;
+        }
+        self.plan.nodes[self.id.index()] = LogicalKind::Filter { input, conjuncts };
+        Ok(true)
     }
 
     /// The first way.

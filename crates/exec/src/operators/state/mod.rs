@@ -470,7 +470,13 @@ impl State {
             }
             Form::JsonArray => {
                 json::write_value(&value, &mut Text(scratch)).map_err(|_| AllocError)?;
-                (&b", "[..], &scratch[..])
+                // Arrays and rows have lines of their own.
+                let has_line = match value {
+                    Value::Null => false,
+                    Value::Array(_) => true,
+                    _ => self.function == AggregateFunction::JsonAggRows,
+                };
+                (if has_line { &b", \n "[..] } else { &b", "[..] }, &scratch[..])
             }
             _ => {
                 let problem = match value {
@@ -568,7 +574,7 @@ fn form_of(function: AggregateFunction, argument: Type, result: Type) -> Form {
         F::AnyValue => Form::First,
         F::StringAgg => Form::Text,
         F::ArrayAgg => Form::Array,
-        F::JsonAgg => Form::JsonArray,
+        F::JsonAgg | F::JsonAggRows => Form::JsonArray,
         F::JsonObjectAgg => Form::JsonObject,
         F::VarPop | F::VarSamp | F::StddevPop | F::StddevSamp => match kind {
             Kind::F64 => Form::Moments,
