@@ -169,8 +169,6 @@ pub(crate) struct Cte<'a> {
     pub(crate) scans: u32,
     /// Whether it is computed once whatever reads it (`MATERIALIZED`).
     pub(crate) is_fenced: bool,
-    /// Whether it is a recursion.
-    pub(crate) is_recursive: bool,
 }
 
 /// A column of the answer.

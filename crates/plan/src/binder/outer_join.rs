@@ -114,7 +114,7 @@ impl<'a> Binder<'_, 'a, '_> {
         }
         let matching: &'a [ColumnId] = matching.into_slice();
         let cte = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte { node, columns, scans: 2, is_fenced: true, is_recursive: false })?;
+        self.plan.ctes.push(Cte { node, columns, scans: 2, is_fenced: true })?;
 
         let renamed = |column: ColumnId| {
             columns.iter().position(|known| *known == column).map_or(column, |index| matching[index])

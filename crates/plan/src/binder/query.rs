@@ -261,19 +261,17 @@ impl<'a> Binder<'_, 'a, '_> {
 
     fn leave_cte<'q: 'a>(&mut self, cte: CteView<'q>) -> Result<(), Error<'a>> {
         let Some(query) = cte.query() else { return Ok(()) };
-        let recursion = match self.recursions.last() {
-            Some(recursion) if recursion.query == place_of(query.node()) => self.recursions.pop(),
-            _ => None,
-        };
+        if self.recursions.last().is_some_and(|recursion| recursion.query == place_of(query.node())) {
+            self.recursions.pop();
+        }
         let bound = self.bound_query(query);
         let bound = self.settle(bound)?;
         let names = list_of_names(cte, self.arena)?;
         let columns = self.rename(bound.columns, cte.name(), names.iter().copied(), cte.span())?;
         let ids: &'a [ColumnId] = self.arena.alloc_slice_from_iter(columns.iter().map(|column| column.id))?;
-        let is_recursive = recursion.is_some_and(|recursion| recursion.is_read);
         let is_fenced = cte.materialized() == Materialized::Yes;
         let number = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte { node: bound.node, columns: ids, scans: 0, is_fenced, is_recursive })?;
+        self.plan.ctes.push(Cte { node: bound.node, columns: ids, scans: 0, is_fenced })?;
         Ok(self.ctes.push(VisibleCte { name: cte.name(), columns, source: CteSource::Cte(number) })?)
     }
 

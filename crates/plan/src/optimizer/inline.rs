@@ -1,7 +1,7 @@
 //! Puts common table expressions that are read once in the place where they are read.
 //!
-//! A recursion too: then whoever reads it decides how many rounds there are, and one without an end may stand below a LIMIT. Of several
-//! recursions each is computed once: one may stand in a round of another, which would begin it again each time.
+//! A recursion too: then whoever reads it decides how many rounds there are, and one without an end may stand below a LIMIT. One that is
+//! read in the rounds of another is computed once: each round would begin it again.
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
@@ -11,10 +11,12 @@ use crate::logical::{LogicalKind, LogicalPlan, Named};
 
 /// The pass: scans of such an expression become new names for its columns.
 pub(super) fn inline<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result<(), AllocError> {
+    let scratch = Arena::new(arena.budget());
+    let begun_again = read_in_rounds(plan, &scratch)?;
     for index in 0..plan.nodes.len() {
         let LogicalKind::CteScan { cte, columns } = plan.nodes[index] else { continue };
         let found = plan.ctes[cte as usize];
-        let is_fenced = found.is_fenced || found.is_recursive && plan.workings > 1;
+        let is_fenced = found.is_fenced || begun_again.get(cte as usize).is_some_and(|is_so| *is_so);
         if found.scans != 1 || is_fenced {
             continue;
         }
@@ -27,4 +29,33 @@ pub(super) fn inline<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result
         plan.ctes[cte as usize].scans = 0;
     }
     Ok(())
+}
+
+/// By common table expression: whether it is or has a recursion, and a round of another one reads it. Nothing where there is one recursion
+/// at most: it does not read itself so.
+fn read_in_rounds<'s>(plan: &LogicalPlan<'_>, scratch: &'s Arena) -> Result<&'s [bool], AllocError> {
+    if plan.workings < 2 {
+        return Ok(&[]);
+    }
+    // Each reads only those before it.
+    let recursive = scratch.alloc_slice_fill(plan.ctes.len(), false)?;
+    for (index, cte) in plan.ctes.iter().enumerate() {
+        for id in plan.post_order(cte.node, scratch)? {
+            recursive[index] |= match plan.kind(id) {
+                LogicalKind::Recursive { .. } => true,
+                LogicalKind::CteScan { cte, .. } => recursive[cte as usize],
+                _ => false,
+            };
+        }
+    }
+    let found = scratch.alloc_slice_fill(plan.ctes.len(), false)?;
+    for kind in plan.nodes.iter() {
+        let LogicalKind::Recursive { inputs: [_, round], .. } = kind else { continue };
+        for id in plan.post_order(*round, scratch)? {
+            if let LogicalKind::CteScan { cte, .. } = plan.kind(id) {
+                found[cte as usize] |= recursive[cte as usize];
+            }
+        }
+    }
+    Ok(found)
 }

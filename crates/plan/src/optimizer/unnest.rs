@@ -520,13 +520,7 @@ impl<'a> Pass<'_, 'a> {
         )?;
         let columns: &'a [ColumnId] = columns.into_slice();
         let cte = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte {
-            node: self.join.left,
-            columns,
-            scans: 2,
-            is_fenced: true,
-            is_recursive: false,
-        })?;
+        self.plan.ctes.push(Cte { node: self.join.left, columns, scans: 2, is_fenced: true })?;
         self.plan.push(LogicalKind::CteScan { cte, columns })
     }
 
@@ -547,7 +541,7 @@ impl<'a> Pass<'_, 'a> {
         let input = self.plan.push(LogicalKind::CteScan { cte: kept, columns: scanned })?;
         let node = self.plan.push(LogicalKind::Distinct { input, columns })?;
         let values = self.plan.ctes.len() as u32;
-        self.plan.ctes.push(Cte { node, columns, scans: 0, is_fenced: true, is_recursive: false })?;
+        self.plan.ctes.push(Cte { node, columns, scans: 0, is_fenced: true })?;
         Ok(values)
     }
 
