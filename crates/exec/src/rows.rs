@@ -101,27 +101,28 @@ impl<'a> RowLayout<'a> {
         store: &mut Store<'_>,
     ) -> Result<(), AllocError> {
         let at = self.columns[column].offset;
-        let mut all_valid = true;
-        let mut note = |row: &[u8]| all_valid &= RowLayout::is_valid(row, column);
-        let to_write = rows.clone().inspect(|row| note(row));
-        match &mut vector.data {
-            Data::Bool(out) => fixed(to_write, out, |row| row[at] != 0),
-            Data::I32(out) => fixed(to_write, out, |row| i32::from_le_bytes(bytes_at(row, at))),
-            Data::I64(out) => fixed(to_write, out, |row| i64::from_le_bytes(bytes_at(row, at))),
-            Data::I128(out) => fixed(to_write, out, |row| i128::from_le_bytes(bytes_at(row, at))),
-            Data::F64(out) => fixed(to_write, out, |row| f64::from_le_bytes(bytes_at(row, at))),
+        let to_write = rows.clone();
+        let all_valid = match &mut vector.data {
+            Data::Bool(out) => fixed(to_write, column, out, |row| row[at] != 0),
+            Data::I32(out) => fixed(to_write, column, out, |row| i32::from_le_bytes(bytes_at(row, at))),
+            Data::I64(out) => fixed(to_write, column, out, |row| i64::from_le_bytes(bytes_at(row, at))),
+            Data::I128(out) => fixed(to_write, column, out, |row| i128::from_le_bytes(bytes_at(row, at))),
+            Data::F64(out) => fixed(to_write, column, out, |row| f64::from_le_bytes(bytes_at(row, at))),
             Data::Text(out) => {
+                let mut all_valid = true;
                 let heap = store.heap_mut(vector.heap);
                 heap.clear();
                 // At once, since an arena keeps what a growing heap leaves behind.
                 heap.reserve(rows.clone().map(|row| self.text(row, column).len()).sum())?;
                 for (row, view) in to_write.zip(out.iter_mut()) {
                     let text = self.text(row, column);
+                    all_valid &= RowLayout::is_valid(row, column);
                     *view = TextView { start: heap.len() as u32, len: text.len() as u32 };
                     heap.extend_from_slice(text)?;
                 }
+                all_valid
             }
-        }
+        };
         vector.all_valid = all_valid;
         if !all_valid {
             for (row, valid) in rows.zip(vector.valid.iter_mut()) {
@@ -196,11 +197,20 @@ impl<'a> RowLayout<'a> {
     }
 }
 
+/// Reads a column of rows, and gives whether all of them have a value there.
 #[inline(always)]
-fn fixed<'r, T>(rows: impl Iterator<Item = &'r [u8]>, out: &mut [T], read: impl Fn(&[u8]) -> T) {
+fn fixed<'r, T>(
+    rows: impl Iterator<Item = &'r [u8]>,
+    column: usize,
+    out: &mut [T],
+    read: impl Fn(&[u8]) -> T,
+) -> bool {
+    let mut all_valid = true;
     for (row, out) in rows.zip(out.iter_mut()) {
+        all_valid &= RowLayout::is_valid(row, column);
         *out = read(row);
     }
+    all_valid
 }
 
 /// So many bytes of a row. In this form the compiler knows how many, and calls nobody to copy them.

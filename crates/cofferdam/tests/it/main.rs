@@ -17,6 +17,7 @@ mod guards;
 mod index_reads;
 mod introspect;
 mod key_filters;
+mod large_joins;
 mod memory;
 mod named;
 mod plan_cache;

@@ -332,7 +332,10 @@ fn compare(
     match order {
         Order::Kind => compare_kinds(store, op, rows, a, b, dst),
         Order::Interval => compare_intervals(op, rows, a, b, dst),
-        Order::Padded => compare_texts(store, op, rows, [a, b], without_padding, bool::write(&mut dst.data)),
+        Order::Padded => {
+            let out = bool::write(&mut dst.data);
+            compare_texts(store, op, rows, [a, b], (equal_padded, without_padding), out);
+        }
         Order::Values(ty) => compare_values(store, op, ty, rows, [a, b], dst),
     }
 }
@@ -360,28 +363,35 @@ fn compare_kinds(
             kernel::map2(rows, a, b, out, |a, b| op.holds(SqlOrd::order(a, i128::from(b))));
         }
         (Data::F64(_), _) => kernel::compare(op, rows, a.values::<f64>(), b.values(), out),
-        (Data::Text(_), _) => compare_texts(store, op, rows, [a, b], |bytes| bytes, out),
+        (Data::Text(_), _) => compare_texts(store, op, rows, [a, b], (|a, b| a == b, |bytes| bytes), out),
     }
 }
 
-/// Compares texts by what `part` gives of their bytes.
+/// Compares texts by what `part` gives of their bytes, and whether they are equal by `is_equal`.
 fn compare_texts(
     store: &Store<'_>,
     op: Comparison,
     rows: Rows<'_>,
     [a, b]: [&Vector<'_>; 2],
-    part: impl Fn(&[u8]) -> &[u8],
+    (is_equal, part): (impl Fn(&[u8], &[u8]) -> bool, impl Fn(&[u8]) -> &[u8]),
     out: &mut [bool],
 ) {
     let (heap_a, heap_b) = (store.heap(a.heap), store.heap(b.heap));
     let (a, b) = (a.values::<TextView>(), b.values::<TextView>());
-    let (left, right) = (|view: TextView| part(view.of(heap_a)), |view: TextView| part(view.of(heap_b)));
+    let (left, right) = (|view: TextView| view.of(heap_a), |view: TextView| view.of(heap_b));
     match op {
         // Lengths settle most inequalities without a look at the bytes: slices are compared so.
-        Comparison::Equal => kernel::map2(rows, a, b, out, |a, b| left(a) == right(b)),
-        Comparison::NotEqual => kernel::map2(rows, a, b, out, |a, b| left(a) != right(b)),
-        _ => kernel::map2(rows, a, b, out, |a, b| op.holds(left(a).cmp(right(b)))),
+        Comparison::Equal => kernel::map2(rows, a, b, out, |a, b| is_equal(left(a), right(b))),
+        Comparison::NotEqual => kernel::map2(rows, a, b, out, |a, b| !is_equal(left(a), right(b))),
+        _ => kernel::map2(rows, a, b, out, |a, b| op.holds(part(left(a)).cmp(part(right(b))))),
     }
+}
+
+/// Whether texts are equal but for blanks at their ends. Those that differ mostly do so in the first byte.
+fn equal_padded(a: &[u8], b: &[u8]) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    let (start, end) = long.split_at(short.len());
+    short.first() == start.first() && short == start && end.iter().all(|&byte| byte == b' ')
 }
 
 /// The bytes up to the blanks at their end.
@@ -525,5 +535,22 @@ pub(super) fn view<'a>(start: usize, end: usize, span: Span) -> Result<TextView,
     match u32::try_from(end) {
         Ok(_) => Ok(TextView { start: start as u32, len: (end - start) as u32 }),
         Err(_) => Err(Error::too_much_text(span)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padded_texts_are_equal_without_their_blanks() {
+        let texts = [
+            "", " ", "    ", "a", "a ", "a   ", "a b", "a  b", "b", "ab", "ab ", " a", "é", "é ", "\0",
+            "a\0", "a\t",
+        ];
+        for (a, b) in texts.iter().flat_map(|a| texts.map(|b| (*a, b))) {
+            let expected = a.trim_end_matches(' ') == b.trim_end_matches(' ');
+            assert_eq!(equal_padded(a.as_bytes(), b.as_bytes()), expected, "{a:?} {b:?}");
+        }
     }
 }

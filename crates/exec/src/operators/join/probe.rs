@@ -29,6 +29,9 @@ use crate::spill::{RowPages, RowRef, SpillWriter, Spilled};
 
 /// A probe row that went to a file: it is decided there.
 const GONE: u8 = 128;
+/// So many probe rows have their chains brought near at once, and so much of each.
+const NEAR_ROWS: usize = 64;
+const NEAR_STEPS: usize = 16;
 /// Fewer build rows than that are not worth a batch for each probe row.
 const BLOCK_ROWS_MIN: u64 = 512;
 
@@ -56,6 +59,10 @@ pub(crate) struct Join<'a> {
     tables: &'a mut [u8],
     /// The candidate that is compared next, packed.
     candidates: &'a mut [u64],
+    /// Whether chains are brought near before they are compared: the build side is large, and so many rows were compared in so many chains.
+    is_far: bool,
+    chains_count: u64,
+    compared_count: u64,
     /// The row whose candidates are compared.
     at: usize,
     /// Of a nested loop: the build row that comes next.
@@ -154,6 +161,9 @@ impl<'a> Join<'a> {
             flags: arena.alloc_slice_fill(store.capacity, 0)?,
             tables: arena.alloc_slice_fill(store.capacity, 0)?,
             candidates: arena.alloc_slice_fill(store.capacity, 0)?,
+            is_far: false,
+            chains_count: 0,
+            compared_count: 0,
             at: 0,
             place: RowRef::default(),
             drain: Drain::new(build, has_files, store.capacity, arena)?,
@@ -185,6 +195,7 @@ impl<'a> Join<'a> {
         let mut gone = store.take_selection(self.selection);
         gone.count = 0;
         let is_far = build.is_far();
+        self.is_far = is_far;
         if is_far {
             self.keys.hashes[..count].iter().for_each(|hash| build.prefetch_chain(*hash));
         }
@@ -288,6 +299,7 @@ impl<'a> Join<'a> {
         let count = rows.len();
         (self.batch, self.phase, self.at, self.place) =
             (BatchRows::all(count), Phase::Pairs, 0, RowRef::default());
+        self.is_far = false;
         self.tables[..count].fill(LOADED);
         for (i, &row) in rows.iter().enumerate() {
             self.flags[i] = pages.get(row)[0];
@@ -373,10 +385,15 @@ impl<'a> Join<'a> {
         let count = store.rows(self.batch).len();
         // Without conjuncts a match is one at once.
         let is_decided = !self.joined.has_conjuncts();
+        let has_long_chains = self.is_far && self.compared_count > 2 * self.chains_count;
         while self.at < count {
             let i = self.at;
             let mut candidate = self.candidates[i];
+            if has_long_chains && i.is_multiple_of(NEAR_ROWS) {
+                self.bring_near(i..count.min(i + NEAR_ROWS), build);
+            }
             if candidate != 0 {
+                self.chains_count += 1;
                 let table = build.table(self.tables[i]);
                 let key = match from {
                     Origin::Input => self.keys.key(i),
@@ -388,6 +405,7 @@ impl<'a> Join<'a> {
                         self.candidates[i] = candidate;
                         return Ok(false);
                     }
+                    self.compared_count += 1;
                     let place = unpacked(candidate);
                     let row = table.rows.get(place);
                     candidate = Table::next_in_chain(row);
@@ -408,6 +426,29 @@ impl<'a> Join<'a> {
             self.at += 1;
         }
         Ok(true)
+    }
+
+    /// Goes along the chains of some rows side by side. One after the other each step would wait for memory, since it is known by the last one.
+    fn bring_near(&self, rows: core::ops::Range<usize>, build: &Build) {
+        let mut places = [0; NEAR_ROWS];
+        let (first, count) = (rows.start, rows.len());
+        places[..count].copy_from_slice(&self.candidates[rows]);
+        for _ in 0..NEAR_STEPS {
+            let mut is_done = true;
+            for (place, &table) in places[..count].iter_mut().zip(&self.tables[first..]) {
+                if *place != 0 {
+                    let rows = &build.table(table).rows;
+                    *place = Table::next_in_chain(rows.get(unpacked(*place)));
+                    if *place != 0 {
+                        rows.prefetch(unpacked(*place));
+                        is_done = false;
+                    }
+                }
+            }
+            if is_done {
+                return;
+            }
+        }
     }
 
     /// Whether all build rows are candidates and many, and no build row notes its match.
