@@ -176,13 +176,17 @@ impl Arena {
 
     /// An empty arena whose chunks grow as given.
     pub fn with_growth(budget: &Budget, growth: Growth) -> Arena {
+        Arena::owning(budget.clone(), growth)
+    }
+
+    fn owning(budget: Budget, growth: Growth) -> Arena {
         Arena {
             position: Cell::new(NOWHERE),
             current: Cell::new(NOWHERE.cast()),
             head: Cell::new(None),
             head_base: Cell::new(NOWHERE),
             tail: Cell::new(NOWHERE.cast()),
-            budget: budget.clone(),
+            budget,
             stamp: Cell::new(Stamp::fresh()),
             charged_kib: Cell::new(0),
             growth,
@@ -908,6 +912,13 @@ fn data_bytes_of(chunk: NonNull<ChunkHeader>) -> usize {
     // SAFETY: called for chunks of a live chain.
     let base = unsafe { (*chunk.as_ptr()).base };
     chunk.addr().get() - base.addr()
+}
+
+impl From<Budget> for Arena {
+    /// As [`Arena::new`], for who needs the budget no more.
+    fn from(budget: Budget) -> Arena {
+        Arena::owning(budget, Growth::STATEMENT)
+    }
 }
 
 impl Drop for Arena {

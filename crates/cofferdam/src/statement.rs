@@ -253,7 +253,7 @@ impl<'c> Statement<'c> {
         let plan = budget.child_with("plan", BudgetOptions::unlimited().keeps_chunks());
         let plan = plan.map_err(|_| refused(&budget))?;
         let text = text(&parse).map_err(|_| refused(&budget))?;
-        let (parse, plan, deadline) = (Arena::new(&parse), Arena::new(&plan), Deadline::default());
+        let (parse, plan, deadline) = (Arena::from(parse), Arena::from(plan), Deadline::default());
         let limit_bytes = Cell::new(limit_bytes);
         Ok(Statement {
             connection,

@@ -132,7 +132,7 @@ fn is_log(name: &str) -> bool {
 pub(crate) fn sizes(db: &Budget) -> cofferdam_store::Options {
     let limit = db.limit_on_path();
     let left = db.available().clamp(limit / 8, limit);
-    cofferdam_store::Options::new().sized_for(left, left / 2)
+    cofferdam_store::Options::new().sized_for(left, left / 2).cache_bytes(left / 2)
 }
 
 #[cfg(test)]

@@ -296,7 +296,7 @@ pub fn describe<'a>(
     arena: &'a Arena,
 ) -> Result<&'a StoredTable<'a>, PropertiesError> {
     // With the plan that is made of it: one chunk costs less than two.
-    arena.reserve(1900)?;
+    arena.reserve(3940)?;
     let mut columns = Vec::with_capacity_in(table.columns().len(), arena)?;
     for column in table.columns() {
         columns.push(Column { name: arena.alloc_str(column.name)?, ty: column.ty })?;

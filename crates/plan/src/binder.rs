@@ -104,11 +104,8 @@ pub(crate) struct Binder<'s, 'a, 'c> {
     stacks: Option<expression::Stacks<'s, 'a>>,
 }
 
-/// What small statements need of a scratch arena: a chunk of two KiB, which costs less than two of one.
-pub(crate) const SCRATCH_BYTES: usize = 1900;
-
 impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
-    /// The logical plan of a query.
+    /// The logical plan of a query, in `arena`; what lies in `scratch` is not asked for afterwards.
     ///
     /// # Errors
     /// Whatever is wrong with the query, with its place; `OutOfMemory` when the arena's budget has no room.
@@ -117,9 +114,9 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
         catalog: &'c dyn Catalog,
         parameters: Parameters<'a>,
         arena: &'a Arena,
+        scratch: &'s Arena,
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
-        let scratch = Arena::with_capacity(arena.budget(), SCRATCH_BYTES)?;
-        let mut binder = Binder::new(catalog, parameters, arena, &scratch);
+        let mut binder = Binder::new(catalog, parameters, arena, scratch);
         let bound = binder.bind_query(query)?;
         let bound = binder.settle(bound)?;
         binder.finish(bound)

@@ -46,7 +46,6 @@ use cofferdam_arena::collections::Vec;
 pub(crate) use self::estimate::source_rows;
 use self::known::Known;
 use self::tree::Tree;
-use crate::binder::SCRATCH_BYTES;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::logical::{Cte, LogicalPlan};
@@ -69,7 +68,7 @@ pub(crate) enum SinkKind {
     Delete,
 }
 
-/// The physical plan of a bound query, in `arena`.
+/// The physical plan of a bound query, in `arena`. What lies in `scratch` is not asked for afterwards.
 ///
 /// # Errors
 /// `OutOfMemory` when the budget of `arena` has no room; 0A000 for a correlated query of a form that cannot be run.
@@ -78,6 +77,7 @@ pub(crate) fn optimize<'a>(
     sink: Option<Sink<'a>>,
     catalog: &dyn Catalog,
     arena: &'a Arena,
+    scratch: &Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     inline::inline(&mut plan, arena)?;
     unnest::unnest(&mut plan, arena)?;
@@ -91,11 +91,10 @@ pub(crate) fn optimize<'a>(
             sink_scalars::sink_scalars(&mut plan, node, arena)?;
         }
     }
-    let scratch = Arena::with_capacity(arena.budget(), SCRATCH_BYTES)?;
-    let mut filters = Vec::new_in(&scratch);
+    let mut filters = Vec::new_in(scratch);
     let has_joins = plan.has_joins();
-    let mut tree = Tree::new(&plan, plan.root, &scratch)?;
-    push_filters::push_filters(&mut plan, &tree, &mut filters, arena, &scratch)?;
+    let mut tree = Tree::new(&plan, plan.root, scratch)?;
+    push_filters::push_filters(&mut plan, &tree, &mut filters, arena, scratch)?;
     // Each reads only those before it.
     for index in (0..plan.ctes.len()).rev() {
         let Cte { node, scans, .. } = plan.ctes[index];
@@ -105,11 +104,11 @@ pub(crate) fn optimize<'a>(
         narrow::narrow(&plan, index, &mut filters, arena)?;
         let local = Arena::new(scratch.budget());
         let tree = Tree::new(&plan, node, &local)?;
-        push_filters::push_filters(&mut plan, &tree, &mut filters, arena, &scratch)?;
+        push_filters::push_filters(&mut plan, &tree, &mut filters, arena, scratch)?;
     }
     if has_joins {
-        tree = Tree::new(&plan, plan.root, &scratch)?;
+        tree = Tree::new(&plan, plan.root, scratch)?;
     }
-    let known = Known::new(&plan, catalog, arena, &scratch)?;
-    Ok(lower::lower(&plan, &tree, &filters, &known, sink, arena, &scratch)?)
+    let known = Known::new(&plan, catalog, arena, scratch)?;
+    Ok(lower::lower(&plan, &tree, &filters, &known, sink, arena, scratch)?)
 }

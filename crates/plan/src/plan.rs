@@ -25,6 +25,9 @@ use crate::parameter::Parameters;
 use crate::physical::{CopyTarget, Operator, OperatorKind, PhysicalPlan};
 use crate::table::{CreateIndex, CreateTable, CreateView, DropIndexes, DropTables, TransactionStatement};
 
+/// What small statements need of a scratch arena: a chunk of four KiB, which costs less than several.
+const SCRATCH_BYTES: usize = 3940;
+
 static BIND: Stage = Stage::new("bind");
 static OPTIMIZE: Stage = Stage::new("optimize");
 static EXPLAIN: Stage = Stage::new("explain");
@@ -44,8 +47,11 @@ pub fn plan_query<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let parameters =
         Parameters::of(query.node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
-    let logical = Binder::bind(query, catalog, parameters, arena)?;
-    finish(logical, None, parameters, catalog, arena)
+    // What binding needed no more serves the optimizer.
+    let mut scratch = Arena::with_capacity(arena.budget(), SCRATCH_BYTES)?;
+    let logical = Binder::bind(query, catalog, parameters, arena, &scratch)?;
+    scratch.reset_keeping(4 << 10);
+    finish(logical, None, parameters, catalog, (arena, &scratch))
 }
 
 /// The physical plan of an `INSERT`, in `arena`: its root gives the rows that the table takes.
@@ -63,7 +69,7 @@ pub fn plan_insert<'a, 'q: 'a>(
         Parameters::of(insert.form().node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let target = InsertTarget::bind(insert, catalog, parameters, arena)?;
     let logical = Binder::bind_insert(insert, &target, catalog, arena)?;
-    finish(logical, Some(target.sink()), parameters, catalog, arena)
+    finish(logical, Some(target.sink()), parameters, catalog, (arena, &Arena::new(arena.budget())))
 }
 
 /// The physical plan of a `COPY … FROM`, in `arena`: its root gives the rows that the table takes.
@@ -78,7 +84,7 @@ pub fn plan_copy<'a, 'q: 'a>(
     arena.budget().set_stage(&BIND);
     let (logical, target) = Binder::bind_copy(copy, catalog, arena)?;
     arena.budget().set_stage(&OPTIMIZE);
-    optimize(logical, Some(target.sink()), catalog, arena)
+    optimize(logical, Some(target.sink()), catalog, arena, &Arena::new(arena.budget()))
 }
 
 /// The physical plan of a `COPY … TO`, in `arena`: a query, and where its rows go.
@@ -92,7 +98,7 @@ pub fn plan_copy_to<'a, 'q: 'a>(
 ) -> Result<(PhysicalPlan<'a>, CopyTarget<'a>), Error<'a>> {
     arena.budget().set_stage(&BIND);
     let (logical, target) = Binder::bind_copy_to(copy, catalog, arena)?;
-    Ok((finish(logical, None, Parameters::NONE, catalog, arena)?, target))
+    Ok((finish(logical, None, Parameters::NONE, catalog, (arena, &Arena::new(arena.budget())))?, target))
 }
 
 /// The physical plan of an `UPDATE`, in `arena`: its root gives the rows as they are to be.
@@ -108,7 +114,7 @@ pub fn plan_update<'a, 'q: 'a>(
     let parameters =
         Parameters::of(update.form().node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let (logical, sink) = Binder::bind_update(update, catalog, parameters, arena)?;
-    finish(logical, Some(sink), parameters, catalog, arena)
+    finish(logical, Some(sink), parameters, catalog, (arena, &Arena::new(arena.budget())))
 }
 
 /// The physical plan of a `DELETE`, in `arena`: its root gives what tells the rows that go.
@@ -124,7 +130,7 @@ pub fn plan_delete<'a, 'q: 'a>(
     let parameters =
         Parameters::of(delete.form().node(), catalog.takes_parameters(), catalog.parameter_types(), arena)?;
     let (logical, sink) = Binder::bind_delete(delete, catalog, parameters, arena)?;
-    finish(logical, Some(sink), parameters, catalog, arena)
+    finish(logical, Some(sink), parameters, catalog, (arena, &Arena::new(arena.budget())))
 }
 
 /// The plan of the values of an `EXECUTE`, in `arena`: one row, whose columns are of these types.
@@ -174,11 +180,11 @@ fn finish<'a>(
     sink: Option<Sink<'a>>,
     parameters: Parameters<'a>,
     catalog: &dyn Catalog,
-    arena: &'a Arena,
+    (arena, scratch): (&'a Arena, &Arena),
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     let (parameters, parameter_names) = (parameters.decided(arena)?, parameters.names());
     arena.budget().set_stage(&OPTIMIZE);
-    Ok(PhysicalPlan { parameters, parameter_names, ..optimize(logical, sink, catalog, arena)? })
+    Ok(PhysicalPlan { parameters, parameter_names, ..optimize(logical, sink, catalog, arena, scratch)? })
 }
 
 /// A checked `CREATE TABLE`, in `arena`.
@@ -367,7 +373,7 @@ impl<'p> InsertPiece<'p> {
         let arena = self.rows.arena();
         let target = &self.pieces.target;
         let logical = Binder::plan_of_rows(target, self.rows.into_slice(), arena)?;
-        optimize(logical, Some(target.sink()), &crate::EmptyCatalog, arena)
+        optimize(logical, Some(target.sink()), &crate::EmptyCatalog, arena, &Arena::new(arena.budget()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The names that an expression may use: the tables of one FROM and their columns.
 //!
 //! All columns of all tables stand in one list, each with its number in the plan. Columns of the same name are chained, so a
-//! lookup costs one hash and a step for each namesake:
+//! lookup costs one hash and a step for each namesake; a list of few is looked through and has no map:
 //!
 //! ```text
 //! FROM orders o, customer c             newest ─┐
@@ -25,6 +25,9 @@ use crate::table::StoredTable;
 
 /// The most columns of one FROM; positions beyond are kept free for the results of aggregates.
 const COLUMNS_MAX: usize = 1 << 20;
+
+/// So many columns, or tables, are looked through one by one: maps of so few would cost more than they save.
+const FEW: usize = 8;
 
 /// A table of FROM.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +72,11 @@ pub(super) struct ScopeColumn<'a> {
 pub(super) struct Scope<'s, 'a> {
     pub(super) relations: Vec<'s, Relation<'a>>,
     pub(super) columns: Vec<'s, ScopeColumn<'a>>,
+    /// Tables by alias, where they are more than a few.
     aliases: Map<'s, &'a str, u32>,
-    /// The newest column of each name.
+    /// The newest column of each name, where there are more than a few.
     names: Map<'s, &'a str, u32>,
-    /// Positions by number in the plan.
+    /// Positions by number in the plan, where there are more than a few.
     ids: Map<'s, ColumnId, u32>,
 }
 
@@ -113,7 +117,7 @@ impl<'s, 'a> Scope<'s, 'a> {
             return Err(Error::Count { problem: CountProblem::Columns, name: alias, expected, found, span });
         }
         let relation = self.relations.len() as u32;
-        if !alias.is_empty() && self.aliases.insert(alias, relation)?.is_some() {
+        if self.aliased(alias).is_some() {
             return Err(name_error(
                 NameProblem::DuplicateAlias,
                 ColumnName { table: None, name: alias, span },
@@ -128,6 +132,12 @@ impl<'s, 'a> Scope<'s, 'a> {
             first_column,
             columns_count,
         })?;
+        let unmapped = if self.relations.len() == FEW + 1 { 0 } else { FEW.max(self.relations.len() - 1) };
+        for (place, relation) in self.relations.iter().enumerate().skip(unmapped) {
+            if !relation.alias.is_empty() {
+                self.aliases.insert(relation.alias, place as u32)?;
+            }
+        }
         self.columns.reserve(columns.len())?;
         for (id, column) in columns {
             self.add_column(id, column, relation)?;
@@ -143,16 +153,40 @@ impl<'s, 'a> Scope<'s, 'a> {
         relation: u32,
     ) -> Result<u32, AllocError> {
         let position = self.columns_count();
-        let previous = self.names.insert(column.name, position)?;
-        self.ids.insert(id, position)?;
+        let previous = self.newest(column.name);
         let (name, ty) = (column.name, column.ty);
         self.columns.push(ScopeColumn { id, name, ty, relation, previous, is_merged: false })?;
+        let unmapped = if self.columns.len() == FEW + 1 { 0 } else { FEW.max(self.columns.len() - 1) };
+        for (place, column) in self.columns.iter().enumerate().skip(unmapped) {
+            self.names.insert(column.name, place as u32)?;
+            self.ids.insert(column.id, place as u32)?;
+        }
         Ok(position)
+    }
+
+    /// The newest column of a name.
+    fn newest(&self, name: &str) -> Option<u32> {
+        if self.columns.len() > FEW {
+            return self.names.get(name).copied();
+        }
+        self.columns.iter().rposition(|column| column.name == name).map(|place| place as u32)
+    }
+
+    /// The table that goes by an alias.
+    fn aliased(&self, alias: &str) -> Option<u32> {
+        if self.relations.len() > FEW {
+            return self.aliases.get(alias).copied();
+        }
+        let is_it = |relation: &Relation<'_>| !alias.is_empty() && relation.alias == alias;
+        self.relations.iter().position(is_it).map(|place| place as u32)
     }
 
     /// The position of a column of the plan, if it is one of these.
     pub(super) fn position_of(&self, id: ColumnId) -> Option<u32> {
-        self.ids.get(&id).copied()
+        if self.columns.len() > FEW {
+            return self.ids.get(&id).copied();
+        }
+        self.columns.iter().rposition(|column| column.id == id).map(|place| place as u32)
     }
 
     /// Hides tables with all of their columns, which go by other names from here on.
@@ -208,7 +242,7 @@ impl<'s, 'a> Scope<'s, 'a> {
         span: Span,
         visible: Range<u32>,
     ) -> Result<u32, Error<'a>> {
-        if let Some(relation) = self.aliases.get(alias).copied().filter(|found| visible.contains(found)) {
+        if let Some(relation) = self.aliased(alias).filter(|found| visible.contains(found)) {
             return Ok(relation);
         }
         let mut suggestion = Suggestion::new(alias);
@@ -221,12 +255,12 @@ impl<'s, 'a> Scope<'s, 'a> {
 
     /// Whether an unqualified name has a column at all.
     pub(super) fn has_column(&self, name: &str) -> bool {
-        self.names.get(name).is_some()
+        self.newest(name).is_some()
     }
 
     /// Positions of the columns of a name, newest first.
     fn namesakes(&self, name: &str) -> impl Iterator<Item = u32> + '_ {
-        let newest = self.names.get(name).copied();
+        let newest = self.newest(name);
         std::iter::successors(newest, |position| self.columns[*position as usize].previous)
     }
 

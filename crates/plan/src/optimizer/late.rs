@@ -27,11 +27,11 @@ pub(super) fn compute_late<'a>(
     root: LogicalId,
     arena: &'a Arena,
 ) -> Result<(), AllocError> {
-    let scratch = Arena::new(arena.budget());
     let is_extend = |kind: &LogicalKind<'_>| matches!(kind, LogicalKind::Extend { .. });
     if !plan.nodes.iter().any(is_extend) || !plan.has_joins() {
         return Ok(());
     }
+    let scratch = Arena::new(arena.budget());
     for id in plan.post_order(root, &scratch)? {
         let LogicalKind::Join(mut join) = plan.kind(id) else { continue };
         let mut layers: Vec<'_, &'a [Named<'a>]> = Vec::new_in(&scratch);

@@ -52,11 +52,11 @@ fn unnest_below<'a>(
     root: LogicalId,
     arena: &'a Arena,
 ) -> Result<LogicalId, Error<'a>> {
-    let outer = Arena::new(arena.budget());
-    let mut open: Vec<'_, LogicalId> = Vec::new_in(&outer);
     if !plan.has_joins() {
         return Ok(root);
     }
+    let outer = Arena::new(arena.budget());
+    let mut open: Vec<'_, LogicalId> = Vec::new_in(&outer);
     open.push(root)?;
     // Rewritten joins may have become other nodes: they are changed in place, so that what reads them need not know.
     while let Some(id) = open.pop() {

@@ -261,7 +261,7 @@ impl Segment {
             let ty = schema.columns.get(usize::from(part.column)).map_or(Type::Unknown, |column| column.ty);
             let physical = SYSTEM_COLUMNS + place;
             let Scratch { pages, text, symbols } = scratch;
-            let symbols_place = self.symbols_place(range, physical, source, pages)?;
+            let symbols_place = self.symbols_place(range, (physical, ty), source, pages)?;
             let table = symbols.load(&self.file, symbols_place, source, &mut pages.bytes)?;
             let page = self.page(schema, range, physical, source, pages)?;
             let found = narrow(&self.parse(&page)?, narrowed.rows, rest, (ty, part.order), table, text);
@@ -328,7 +328,7 @@ impl Segment {
         }
         let physical = physical_column(schema, column);
         let Scratch { pages, text, symbols } = scratch;
-        let symbols_place = self.symbols_place(&found.range, physical, source, pages)?;
+        let symbols_place = self.symbols_place(&found.range, (physical, ty), source, pages)?;
         let table = symbols.load(&self.file, symbols_place, source, &mut pages.bytes)?;
         let place = self.page(schema, &found.range, physical, source, pages)?;
         let (page, offset) = (self.parse(&place)?, place.offset);

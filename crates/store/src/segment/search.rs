@@ -386,11 +386,11 @@ impl Segment {
     pub(super) fn symbols_place(
         &self,
         range: &RangePlace,
-        physical: usize,
+        (physical, ty): (usize, Type),
         source: PageSource<'_>,
         scratch: &mut PageScratch<'_>,
     ) -> Result<Option<(u64, usize)>, Error> {
-        if range.group_flags & HAS_SYMBOLS == 0 {
+        if range.group_flags & HAS_SYMBOLS == 0 || Kind::of(ty) != Kind::Text {
             return Ok(None);
         }
         Ok(self.column_location(range, physical, source, scratch)?.symbols())
