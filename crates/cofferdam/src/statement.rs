@@ -1021,10 +1021,12 @@ impl<'s> Query<'s> {
     ) -> Result<Execution<'r>, Error> {
         let (statement, transaction) = (self.statement, self.statement.connection.state());
         transaction.admit()?;
-        let is_cancelled = self.run.alloc(|| statement.ends());
+        // Without values there is no chunk in this query's own arena, and needs not be one.
+        let arena = if values.is_empty() { workspace.arena() } else { &self.run };
+        let is_cancelled = arena.alloc(|| statement.ends());
         let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
         let tables = match plan.reads_stored_tables() {
-            true => transaction.tables(&self.run)?,
+            true => transaction.tables(arena)?,
             false => Tables::None,
         };
         guarded(|| {

@@ -86,11 +86,11 @@ impl<'s> Workspace<'s> {
     ) -> Result<Workspace<'s>, AllocError> {
         match Lookup::of(plan, arena)? {
             Some(lookup) => {
-                let budget = statement.child_with("exec", BudgetOptions::unlimited().keeps_chunks())?;
+                // A row is over before a budget of its own would tell anything, and costs about as much as it.
                 let mut arenas = Vec::with_capacity_in(1, arena)?;
-                arenas.push(Arena::new(&budget))?;
-                let schedule = Schedule::EMPTY;
-                Ok(Workspace { lookup: Some(lookup), ..Workspace::with(budget, arenas, schedule) })
+                arenas.push(Arena::new(statement))?;
+                let workspace = Workspace::with(statement.clone(), arenas, Schedule::EMPTY);
+                Ok(Workspace { lookup: Some(lookup), ..workspace })
             }
             None => Workspace::of_pipelines(plan, statement, arena),
         }
@@ -175,6 +175,11 @@ impl<'s> Workspace<'s> {
         self.arenas.iter_mut().for_each(|arena| arena.reset_keeping(KEPT_BYTES));
     }
 
+    /// Where something may lie that an execution of the plan refers to.
+    pub fn arena(&self) -> &Arena {
+        self.arenas.last().expect("made with one that is shared")
+    }
+
     /// Begins the plan that this workspace was made for. Nothing is opened before the first batch is asked for. Scans of
     /// stored tables read `tables`; `is_cancelled` is asked before each batch.
     ///
@@ -207,7 +212,7 @@ impl<'s> Workspace<'s> {
         is_cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Execution<'a>, Error<'a>> {
         self.budget.set_stage(&OPEN);
-        let shared = self.arenas.last().expect("made with one that is shared");
+        let shared = self.arena();
         assert!(parameters.len() >= plan.parameters.len(), "every parameter has a value");
         if let Some(progress) = self.progress {
             progress.expect(plan);

@@ -275,9 +275,9 @@ impl<'r> View<'r> {
         let version = self.inner.versions.current();
         let own = self.own.map_or(&[][..], |own| own.runs.segments());
         let own = own.iter().filter(|run| run.info.table == table);
-        let stored = version.table(table).map_or(&[][..], |entry| entry.segments());
-        let rows: u64 = own.chain(stored).map(|segment| net_rows(&segment.reader)).sum();
-        rows + self.rows_in_memory(table)
+        let rows: u64 = own.map(|segment| net_rows(&segment.reader)).sum();
+        let stored = version.table(table).map_or(0, |entry| entry.net_rows());
+        rows + stored + self.rows_in_memory(table)
     }
 
     /// Bytes of the files that have a table's rows; those in memory and in logs are not in it.

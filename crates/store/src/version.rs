@@ -20,6 +20,7 @@ use crate::level::Extent;
 use crate::manifest::{self, KEY_BOUND_BYTES_MAX, SegmentId};
 use crate::schema::TableId;
 use crate::segment::{self, Location, SegmentFile};
+use crate::statistics::net_rows;
 use crate::table::Table;
 
 /// A segment of an open database.
@@ -122,6 +123,7 @@ impl Extent for Arc<Segment> {
 pub(crate) struct TableSegments {
     pub(crate) table: Arc<Table>,
     segments: Vec<Arc<Segment>, BudgetAlloc>,
+    net_rows: u64,
 }
 
 /// What an entry takes beside its list, and the table's own handle.
@@ -137,6 +139,11 @@ impl TableSegments {
     /// By level; level 0 newest first, the others by key.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
+    }
+
+    /// About how many rows they have: each without its tombstones and what these take away.
+    pub(crate) fn net_rows(&self) -> u64 {
+        self.net_rows
     }
 
     /// Rows of all segments, versions and tombstones counted.
@@ -265,7 +272,8 @@ fn table_segments(
     segments.extend(added.cloned());
     sort_segments(&mut segments);
     alloc.charge(TABLE_BYTES)?;
-    Ok(Arc::new(TableSegments { table: Arc::clone(table), segments }))
+    let net_rows = segments.iter().map(|segment| net_rows(&segment.reader)).sum();
+    Ok(Arc::new(TableSegments { table: Arc::clone(table), segments, net_rows }))
 }
 
 /// Puts segments of a table into the order of their levels: level 0 newest first, the others by key.

@@ -26,8 +26,11 @@ pub(super) fn cast<'a>(
     arena: &'a Arena,
 ) -> Result<Value<'a>, Error<'a>> {
     // A text that stays one lies where it lay.
-    if let (Value::Text(_), Type::Text) = (value, to) {
-        return Ok(value);
+    match (value, to) {
+        (Value::Text(_), Type::Text) => return Ok(value),
+        // Whole numbers stand in most queries, and none of these is too large.
+        (Value::Integer(number), Type::BigInt) => return Ok(Value::BigInt(number.into())),
+        _ => {}
     }
     let scratch = Arena::new(arena.budget());
     let mut made = Vec::new_in(&scratch);
