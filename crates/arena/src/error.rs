@@ -93,6 +93,8 @@ pub struct OutOfMemory {
     pub(crate) limit_bytes: u64,
     pub(crate) needed_bytes: u64,
     pub(crate) sufficient_bytes: u64,
+    pub(crate) value_of: &'static str,
+    pub(crate) value_bytes: u64,
     pub(crate) holders: [Holder; HOLDERS_MAX],
 }
 
@@ -107,6 +109,8 @@ impl OutOfMemory {
         limit_bytes: 0,
         needed_bytes: 0,
         sufficient_bytes: 0,
+        value_of: "",
+        value_bytes: 0,
         holders: [Holder { name: InlineText::EMPTY, bytes: 0 }; HOLDERS_MAX],
     };
 
@@ -162,6 +166,18 @@ impl OutOfMemory {
         self
     }
 
+    /// The one value that took a large part of the memory: what it is a result of, and how many bytes it had come to when more was
+    /// refused. Only where the asker knows it.
+    pub fn value(&self) -> Option<(&'static str, u64)> {
+        (self.value_bytes != 0).then_some((self.value_of, self.value_bytes))
+    }
+
+    /// The same record with the one value that does not fit. A limit that would suffice is not known then.
+    pub fn with_value(mut self, what: &'static str, bytes: u64) -> OutOfMemory {
+        (self.value_of, self.value_bytes, self.sufficient_bytes) = (what, bytes, 0);
+        self
+    }
+
     /// The largest holders below the refusing limit, largest first.
     pub fn holders(&self) -> impl Iterator<Item = (&str, u64)> {
         self.holders
@@ -192,6 +208,9 @@ impl fmt::Display for OutOfMemory {
         }
         if self.reason == Reason::Pressure {
             f.write_str("; the pressure is critical and large statements are not started")?;
+        }
+        if let Some((what, bytes)) = self.value() {
+            write!(f, "; one value of {what} had come to {}", human_bytes(bytes))?;
         }
         for (index, (name, bytes)) in self.holders().enumerate() {
             f.write_str(if index == 0 { "; largest holders: " } else { ", " })?;

@@ -187,6 +187,9 @@ fn notes(record: &OutOfMemory) -> Vec<String> {
         human_bytes(record.used_bytes()),
         human_bytes(record.limit_bytes()),
     )];
+    if let Some((what, bytes)) = record.value() {
+        notes.push(format!("one value of {what} had come to {}", human_bytes(bytes)));
+    }
     let holders: Vec<String> =
         record.holders().map(|(name, bytes)| format!("{name} {}", human_bytes(bytes))).collect();
     if !holders.is_empty() {

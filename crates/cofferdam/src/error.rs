@@ -266,6 +266,11 @@ impl Error {
     pub(crate) fn from_exec(error: cofferdam_exec::Error<'_>, refused: impl FnOnce() -> Error) -> Error {
         let fault = Fault::new(error.sqlstate(), error.span(), error);
         let fault = Error::with_remedy(error.remedy(), fault, refused);
+        if let (Error::OutOfMemory(record), cofferdam_exec::Error::ValueTooLarge { what, bytes, .. }) =
+            (fault, error)
+        {
+            return record.with_value(what, bytes).into();
+        }
         match (error.hint(), error) {
             (Some(hint), _) => fault.with_hint(hint),
             (None, cofferdam_exec::Error::Store(problem)) => fault.with_hint(store_hint(&problem.error)),
@@ -425,6 +430,11 @@ fn memory_hint(record: &OutOfMemory) -> InlineText<HINT_BYTES_MAX> {
         "statement" => "statement_memory_limit",
         _ => "memory_limit",
     };
+    if record.value().is_some() {
+        return text(format_args!(
+            "raise {setting} to several times the size of the value, or make shorter values"
+        ));
+    }
     match record.sufficient_bytes() {
         Some(bytes) => {
             text(format_args!("raise {setting} to {}, which is known to suffice", human_bytes(bytes)))

@@ -27,10 +27,12 @@ use crate::batch::Kind;
 use crate::csv::reader::window_bytes;
 use crate::exchange::workers_bytes;
 use crate::operators::minimum_bytes;
-use crate::pipeline::{Schedule, headroom_bytes, keeps_as_step};
+use crate::pipeline::{Pipeline, Schedule, headroom_bytes, keeps_as_step};
 
 /// What a text in a batch counts.
 const TEXT_BYTES: u64 = 64;
+/// What a short one has at least.
+const SHORT_TEXT_BYTES: u64 = 16;
 /// What a role has beside its columns: lists, programs, the rest of chunks.
 const ROLE_BYTES: u64 = 4 << 10;
 /// What a pipeline has for its lists.
@@ -45,8 +47,8 @@ const ENOUGH_BYTES_MAX: u64 = 1 << 40;
 pub(crate) struct Needs<'p> {
     pub(crate) operators: &'p [Operator<'p>],
     pub(crate) schedule: Schedule<'p>,
-    /// Rows in a batch under a limit.
-    pub(crate) capacity: fn(&[Operator<'_>], u64) -> usize,
+    /// Rows in a batch of a pipeline under a limit.
+    pub(crate) capacity: fn(&Pipeline<'_>, &[Operator<'_>], u64) -> usize,
     pub(crate) threads_count: usize,
 }
 
@@ -59,8 +61,8 @@ impl Needs<'_> {
     /// What the plan cannot begin without under a limit.
     pub(crate) fn least_bytes(&self, limit: u64) -> u64 {
         let of_pipeline = |index: usize| {
+            let capacity = self.capacity(index, limit);
             let limit = limit / self.schedule.pipelines[index].sources_count();
-            let capacity = (self.capacity)(self.operators, limit) as u64;
             let source = self.schedule.first_source(index).filter(|id| self.has_columns(*id));
             source.map_or(0, |id| self.columns_bytes(id, capacity) + self.window_bytes(id, limit))
         };
@@ -92,8 +94,8 @@ impl Needs<'_> {
             let steps =
                 self.schedule.roles(index).filter(|id| keeps_as_step(&self.operators[id.index()].kind));
             let lists = lists + steps.map(kept).sum::<u64>();
+            let capacity = self.capacity(index, limit);
             let limit = limit / self.schedule.pipelines[index].sources_count();
-            let capacity = (self.capacity)(self.operators, limit) as u64;
             let role = |id: OperatorId| self.role_bytes(id, limit, capacity);
             lists + self.schedule.roles(index).map(role).sum::<u64>()
         });
@@ -104,6 +106,10 @@ impl Needs<'_> {
             false => of_roles.zip(of_slots).map(|(roles, slots)| roles + slots).max().unwrap_or(0),
         };
         coexisting + headroom_bytes(limit) + workers_bytes(limit, self.threads_count)
+    }
+
+    fn capacity(&self, pipeline: usize, limit: u64) -> u64 {
+        (self.capacity)(&self.schedule.pipelines[pipeline], self.operators, limit) as u64
     }
 
     /// Whether the operator as a source has columns of its own.
@@ -163,6 +169,21 @@ impl Needs<'_> {
     fn kept_bytes(&self, id: OperatorId, limit: u64) -> u64 {
         2 * minimum_bytes(&self.operators[id.index()].kind, limit)
     }
+}
+
+/// What an operator has for a row of a batch: the columns that it makes.
+pub(crate) fn made_bytes(operator: &Operator<'_>) -> u64 {
+    if matches!(
+        operator.kind,
+        OperatorKind::Filter { .. }
+            | OperatorKind::Limit(_)
+            | OperatorKind::Distinct { .. }
+            | OperatorKind::DistinctOn { .. }
+    ) {
+        return 0;
+    }
+    let bytes = |kind: Kind| width(kind) + 1 + if kind == Kind::Text { SHORT_TEXT_BYTES } else { 0 };
+    operator.columns.iter().map(|column| bytes(Kind::of(column.ty))).sum()
 }
 
 fn width(kind: Kind) -> u64 {

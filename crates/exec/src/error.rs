@@ -6,13 +6,16 @@
 
 use core::fmt;
 
-use cofferdam_arena::{AllocError, InlineText};
+use cofferdam_arena::{AllocError, Budget, InlineText, human_bytes};
 use cofferdam_functions::{Problem, Refusal};
 use cofferdam_plan::Span;
 pub use cofferdam_store::Remedy;
 use cofferdam_types::{Excerpt, Type};
 
 use crate::spill::SpillProblem;
+
+/// From this part of the limit on a value is said to be what memory was refused for.
+const VALUE_SHARE: u64 = 8;
 
 /// An error of a running query.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +51,13 @@ pub enum Error<'a> {
     Spill(SpillProblem),
     /// Give more memory; the details are in the budget's last refusal.
     OutOfMemory(AllocError),
-    /// Give more memory: one value is larger than all that there is.
+    /// Give more memory: one value takes a large part of what there is. The details are in the budget's last refusal.
     ValueTooLarge {
-        /// The expression that the value is the result of.
+        /// What the value is the result of: a function, an aggregate, an operator.
+        what: &'static str,
+        /// How many bytes it had when more were refused.
+        bytes: u64,
+        /// Its expression.
         span: Span,
     },
     /// Retry if you like: the statement was cancelled.
@@ -271,8 +278,7 @@ impl Error<'_> {
             },
             Error::Store(problem) => problem.error.sqlstate(),
             Error::Spill(problem) => problem.sqlstate(),
-            Error::OutOfMemory(_) => "53200",
-            Error::ValueTooLarge { .. } => "54000",
+            Error::OutOfMemory(_) | Error::ValueTooLarge { .. } => "53200",
             Error::Cancelled => "57014",
             Error::ManyRows => "21000",
             Error::TooDeep => "54001",
@@ -309,7 +315,7 @@ impl Error<'_> {
             Error::Value { span, .. }
             | Error::Argument { span, .. }
             | Error::Refused { span, .. }
-            | Error::ValueTooLarge { span } => Some(*span),
+            | Error::ValueTooLarge { span, .. } => Some(*span),
             Error::File(_)
             | Error::Violation(_)
             | Error::Store(_)
@@ -346,6 +352,27 @@ impl Error<'_> {
         }
     }
 
+    /// Whether memory was refused: the same may be asked for again when somebody has made room.
+    pub(crate) const fn refusal(&self) -> Option<AllocError> {
+        match self {
+            Error::OutOfMemory(_) | Error::ValueTooLarge { .. } => Some(AllocError),
+            _ => None,
+        }
+    }
+
+    /// The error where memory was refused for a value of so many bytes: it is to blame if these are a part of the limit that leaves
+    /// little room for what is made of it.
+    #[cold]
+    pub(crate) fn for_value(self, what: &'static str, bytes: usize, span: Span, budget: &Budget) -> Self {
+        let bytes = bytes as u64;
+        match self {
+            Error::OutOfMemory(_) if bytes >= budget.limit_on_path() / VALUE_SHARE => {
+                Error::ValueTooLarge { what, bytes, span }
+            }
+            error => error,
+        }
+    }
+
     /// What a call of the expression at `span` has run into.
     #[cold]
     pub(crate) fn of_call(problem: Problem, span: Span) -> Self {
@@ -370,7 +397,7 @@ impl Error<'_> {
             Error::Argument { problem, span } => Error::Argument { problem, span },
             Error::Refused { refusal, span } => Error::Refused { refusal, span },
             Error::OutOfMemory(error) => Error::OutOfMemory(error),
-            Error::ValueTooLarge { span } => Error::ValueTooLarge { span },
+            Error::ValueTooLarge { what, bytes, span } => Error::ValueTooLarge { what, bytes, span },
             Error::Cancelled => Error::Cancelled,
             Error::ManyRows => Error::ManyRows,
             Error::TooDeep => Error::TooDeep,
@@ -558,7 +585,9 @@ impl fmt::Display for Error<'_> {
             Error::Store(problem) => problem.fmt(f),
             Error::Spill(problem) => problem.fmt(f),
             Error::OutOfMemory(error) => error.fmt(f),
-            Error::ValueTooLarge { .. } => f.write_str("a value is larger than the memory that there is"),
+            Error::ValueTooLarge { what, bytes, .. } => {
+                write!(f, "one value of {what} had come to {} when memory ran out", human_bytes(*bytes))
+            }
             Error::Cancelled => f.write_str("canceling statement due to user request"),
             Error::ManyRows => f.write_str("more than one row returned by a subquery used as an expression"),
             Error::TooDeep => f.write_str("recursive queries are nested too deep"),

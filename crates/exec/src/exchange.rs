@@ -684,8 +684,12 @@ impl Task<'_> {
         let mut shared = exchange.lock();
         match outcome {
             // The statement's own thread has more room than a worker.
-            Err(Error::OutOfMemory(_)) if done.piece != usize::MAX => shared.leftovers.push(done),
-            Ok(()) | Err(Error::OutOfMemory(_)) => {}
+            Err(error) if error.refusal().is_some() => {
+                if done.piece != usize::MAX {
+                    shared.leftovers.push(done);
+                }
+            }
+            Ok(()) => {}
             Err(_) if exchange.is_stopped() => {}
             Err(Error::Store(problem)) => drop(shared.failure.get_or_insert(Failure::Store(problem.error))),
             Err(error) => drop(shared.failure.get_or_insert(Failure::Other(error.detached()))),

@@ -27,9 +27,9 @@ use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
-use crate::admission::Needs;
+use crate::admission::{Needs, made_bytes};
 use crate::answer::{AnswerRows, Batch};
-use crate::batch::{BATCH_ROWS_MAX, BatchRows, Kind, Store, VectorId, batch_rows};
+use crate::batch::{BATCH_ROWS_MAX, BATCH_ROWS_MIN, BatchRows, Kind, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
 use crate::exchange::{Asker, Feed, Workers};
 use crate::lookup::{Lookup, Seek};
@@ -319,7 +319,7 @@ struct Admission<'a> {
 impl<'a> Admission<'a> {
     fn new(terms: &Terms<'a>) -> Admission<'a> {
         let &Terms { plan, schedule, has_files, budget, threads_count, enough_bytes } = terms;
-        let needs = Needs { operators: plan.operators, schedule, capacity: rows_per_batch, threads_count };
+        let needs = Needs { operators: plan.operators, schedule, capacity: rows_in_pipeline, threads_count };
         let limit = budget.limit_on_path();
         let is_bounded = plan.change().is_none() && (has_files || !needs.keeps_rows());
         Admission {
@@ -363,6 +363,15 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
     };
     matches!(plan.change(), Some(Change::Insert(_)))
         && plan.operators.iter().all(|operator| is_on_the_way(&operator.kind))
+}
+
+/// How many rows a batch of a pipeline has. Each of its operators that makes columns has a copy of the batch, and together these stay
+/// below an eighth of the limit.
+fn rows_in_pipeline(pipeline: &Pipeline<'_>, operators: &[Operator<'_>], limit_bytes: u64) -> usize {
+    let rows = rows_per_batch(operators, limit_bytes / pipeline.sources_count());
+    let row_bytes = pipeline.roles().map(|id| made_bytes(&operators[id.index()])).sum::<u64>();
+    let affordable = usize::try_from(limit_bytes / 8 / row_bytes.max(1)).unwrap_or(usize::MAX);
+    rows.min(1 << affordable.max(BATCH_ROWS_MIN).ilog2())
 }
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants and of single rows can give.
@@ -458,7 +467,7 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     /// Rows in a batch of a pipeline at most.
     fn capacity(&self, pipeline: &Pipeline<'_>) -> usize {
-        rows_per_batch(self.operators, self.limit_bytes / pipeline.sources_count())
+        rows_in_pipeline(pipeline, self.operators, self.limit_bytes)
     }
 
     /// What operators have at hand.
@@ -840,7 +849,7 @@ impl<'a> Execution<'a> {
 impl<'a> ByKey<'a> {
     fn next_batch(&mut self) -> Result<(), Error<'a>> {
         let outcome = self.seek.next();
-        if matches!(outcome, Err(Error::OutOfMemory(_))) {
+        if outcome.as_ref().is_err_and(|error| error.refusal().is_some()) {
             Admission::new(&self.terms).tell_enough();
         }
         outcome.map(drop)
@@ -855,7 +864,7 @@ impl<'a> Pipelines<'a> {
         }
         let outcome = self.run();
         self.is_done = !matches!(outcome, Ok(Some(_)));
-        if matches!(outcome, Err(Error::OutOfMemory(_))) {
+        if outcome.as_ref().is_err_and(|error| error.refusal().is_some()) {
             self.admission.tell_enough();
         }
         self.current = outcome?;

@@ -317,6 +317,25 @@ pub(crate) struct Beginning<'a> {
 }
 
 impl<'a> Pipeline<'a> {
+    /// The operators that have a role in it, each as often as it has one.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = OperatorId> + use<'a> {
+        let Pipeline { chains, sink, .. } = *self;
+        let sources = chains.iter().filter_map(|chain| match chain.source {
+            ChainSource::Operator(id) | ChainSource::Nothing(id) => Some(id),
+            ChainSource::OneRow => None,
+        });
+        let steps = chains.iter().enumerate().flat_map(move |(at, chain)| {
+            let before = if at > 0 { chains.get(at - 1) } else { None };
+            // What several chains flow into is there once.
+            let is_new = move |role: &&StepRole| match before {
+                Some(_) => role.input.is_none() && !is_on(before, **role),
+                None => true,
+            };
+            chain.steps.iter().filter(is_new).map(|role| role.operator)
+        });
+        sources.chain(steps).chain(sink.map(|sink| sink.operator))
+    }
+
     /// The source with the steps that do nothing but compute, if several threads may run that and the rest takes rows in any order.
     ///
     /// # Errors
@@ -415,21 +434,7 @@ impl<'a> Schedule<'a> {
 
     /// The operators that have a role in a pipeline, each as often as it has one.
     pub(crate) fn roles(&self, index: usize) -> impl Iterator<Item = OperatorId> + use<'a> {
-        let Pipeline { chains, sink, .. } = self.pipelines[index];
-        let sources = chains.iter().filter_map(|chain| match chain.source {
-            ChainSource::Operator(id) | ChainSource::Nothing(id) => Some(id),
-            ChainSource::OneRow => None,
-        });
-        let steps = chains.iter().enumerate().flat_map(move |(at, chain)| {
-            let before = if at > 0 { chains.get(at - 1) } else { None };
-            // What several chains flow into is there once.
-            let is_new = move |role: &&StepRole| match before {
-                Some(_) => role.input.is_none() && !is_on(before, **role),
-                None => true,
-            };
-            chain.steps.iter().filter(is_new).map(|role| role.operator)
-        });
-        sources.chain(steps).chain(sink.map(|sink| sink.operator))
+        self.pipelines[index].roles()
     }
 
     /// Slots that are full while a pipeline runs, or are filled by it.

@@ -857,6 +857,13 @@ fn refusals_are_kept_by_the_statement() {
         "out of memory in process/one/sort at stage plan: asked 11.0 KiB, one uses 0 B of its limit 10.0 KiB; \
          a limit of 12.0 KiB is known to suffice"
     );
+    let refusal = refusal.with_sufficient_bytes(12 * KIB).with_value("repeat", 9 * KIB);
+    assert_eq!((refusal.value(), refusal.sufficient_bytes()), (Some(("repeat", 9 * KIB)), None));
+    assert_eq!(
+        refusal.to_string(),
+        "out of memory in process/one/sort at stage plan: asked 11.0 KiB, one uses 0 B of its limit 10.0 KiB; \
+         one value of repeat had come to 9.0 KiB"
+    );
     one.clear_refusal();
     assert_eq!(sort.last_refusal(), None);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cofferdam::{Budget, Connection, Database, Error, Options};
+use cofferdam::{Budget, Connection, Database, Error, Options, Remedy};
 
 use crate::support::{database, table};
 
@@ -24,6 +24,38 @@ fn insert(from: u64, count: u64) -> String {
         sql.push_str("')");
     }
     sql
+}
+
+/// Aim: where memory is refused for one value, the error says which, how large it had become and what would help, and does not for
+/// many small ones. Method: values of functions, operators and aggregates that are larger than the limit.
+#[test]
+fn a_value_that_does_not_fit_is_told() {
+    let connection = database(512 << 10).connect().unwrap();
+    let numbers = "FROM generate_series(1, 150000) AS t(i)";
+    for (what, sql) in [
+        ("repeat", "SELECT length(repeat('x', 5000000))".to_owned()),
+        ("lpad", "SELECT length(lpad('a', 4000000, 'b'))".to_owned()),
+        ("||", "SELECT length(repeat('x', 150000) || repeat('y', 150000))".to_owned()),
+        ("replace", "SELECT max(length(replace(repeat('x', 100000), 'x', 'abcdefgh')))".to_owned()),
+        ("string_agg", format!("SELECT length(string_agg(i::text, ',')) {numbers}")),
+        ("string_agg", format!("SELECT i % 2, length(string_agg(i::text, ',')) {numbers} GROUP BY 1")),
+        ("array_agg", format!("SELECT array_length(array_agg(i), 1) {numbers}")),
+        ("json_agg", format!("SELECT json_agg(i) {numbers}")),
+    ] {
+        let Err(error) = connection.query(&sql, table) else { panic!("{sql}: 512 KiB are enough") };
+        assert_eq!((error.sqlstate(), error.remedy()), ("53200", Remedy::GiveMemory), "{sql}: {error}");
+        let record = error.out_of_memory().unwrap();
+        let (name, bytes) = record.value().unwrap_or_else(|| panic!("{sql}: {error}"));
+        assert_eq!(name, what, "{sql}: {error}");
+        assert!((64 << 10..8 << 20).contains(&bytes) && record.sufficient_bytes().is_none(), "{error}");
+        assert!(error.to_string().contains(&format!("one value of {what} had come to ")), "{error}");
+        let hint = error.hint().unwrap().to_string();
+        assert!(hint.ends_with("to several times the size of the value, or make shorter values"), "{hint}");
+    }
+    let short = database(64 << 10).connect().unwrap();
+    let sql = "SELECT a.i + b.i FROM generate_series(1, 99) a(i), generate_series(1, 99) b(i) ORDER BY 1";
+    let Err(error) = short.query(sql, table) else { panic!("64 KiB are enough") };
+    assert_eq!((error.sqlstate(), error.out_of_memory().unwrap().value()), ("53200", None), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! the register's heap, which is emptied first.
 
 use cofferdam_arena::collections::Vec;
-use cofferdam_arena::{AllocError, Arena};
+use cofferdam_arena::{AllocError, Arena, Budget};
 use cofferdam_functions::{ARGUMENTS_MAX, Clock, Context, FunctionId, Output, Problem, Site};
 use cofferdam_plan::Span;
 use cofferdam_types::cast::{self, CastContext};
@@ -51,6 +51,17 @@ pub(crate) enum Work {
     },
 }
 
+impl Work {
+    /// What it is called in errors.
+    fn name(self) -> &'static str {
+        match self {
+            Work::Function(id) => id.function().name(),
+            Work::Array => "an array",
+            _ => "a cast",
+        }
+    }
+}
+
 /// One place of a program that calls something.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
@@ -74,6 +85,7 @@ pub(super) fn call<'a>(
     let mut heap = if is_bytes { store.take_heap(dst.heap) } else { store.no_heap() };
     heap.clear();
     let mut statement = store.statement;
+    let budget = heap.arena().budget();
     let outcome = match call.work {
         Work::Array => arrays(store, level, inst.span, call, &mut dst, &mut heap),
         work => {
@@ -93,7 +105,7 @@ pub(super) fn call<'a>(
                 site,
                 is_cancelled: statement.is_cancelled,
             };
-            each(store, level, inst.span, (work, inputs, *ty), &mut dst, &mut cx)
+            each(store, level, inst.span, (work, inputs, *ty), &mut dst, &mut cx, budget)
         }
     };
     store.statement.random = statement.random;
@@ -112,6 +124,7 @@ fn each<'a>(
     (work, inputs, ty): (Work, &[Input], Type),
     dst: &mut Vector<'a>,
     cx: &mut Context<'_>,
+    budget: &Budget,
 ) -> Result<(), Error<'a>> {
     let mut args = [Value::Null; ARGUMENTS_MAX];
     let args = args.get_mut(..inputs.len()).unwrap_or_default();
@@ -122,8 +135,16 @@ fn each<'a>(
         }
         let start = cx.sink.len();
         let output = compute(work, args, ty, cx).and_then(|output| shaped(output, ty));
-        match output.map_err(|problem| Error::of_call(problem, span))? {
-            Output::Value(value) => put(value, row, dst, cx).map_err(Error::OutOfMemory)?,
+        let refused = |error: Error<'a>, written: usize| {
+            // What is asked for as a whole is more than what is there twice.
+            let asked = budget.last_refusal().map_or(0, |refusal| refusal.asked_bytes() as usize);
+            let bytes = if asked > 2 * (start + written) { asked } else { written };
+            error.for_value(work.name(), bytes, span, budget)
+        };
+        let output = output.map_err(|problem| Error::of_call(problem, span));
+        match output.map_err(|error| refused(error, cx.sink.len() - start))? {
+            Output::Value(value) => put(value, row, dst, cx)
+                .map_err(|error| refused(Error::OutOfMemory(error), cx.sink.len() - start))?,
             Output::Written => dst.valid[row] = true,
         }
         if let (Data::Text(views), true) = (&mut dst.data, dst.valid[row]) {

@@ -53,8 +53,12 @@ fn transform_into<'a>(
         let text = store.text(a, row);
         match inst.op {
             Op::Concat => {
-                heap.extend_from_slice(text)?;
-                heap.extend_from_slice(store.text(b, row))?;
+                let other = store.text(b, row);
+                let joined = heap.extend_from_slice(text).and_then(|()| heap.extend_from_slice(other));
+                joined.map_err(|refused| {
+                    let bytes = text.len() + other.len();
+                    Error::from(refused).for_value("||", bytes, inst.span, heap.arena().budget())
+                })?;
             }
             Op::Lower => change_case(text, heap, false)?,
             Op::Upper => change_case(text, heap, true)?,

@@ -108,6 +108,9 @@ pub(crate) struct Groups {
     scratch: Growing<u8>,
 }
 
+/// Among so many groups the one is looked for whose value takes most of the memory.
+const BLAMED_GROUPS_MAX: usize = 1024;
+
 /// The states of a plan's aggregates, and where they stand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct States<'a> {
@@ -135,12 +138,36 @@ impl<'a> States<'a> {
 
     /// Makes room for what was refused; other errors are the statement's.
     fn make_room<'e>(&self, error: Error<'e>, groups: &mut Groups, disk: &Disk<'_>) -> Result<(), Error<'e>> {
-        let Error::OutOfMemory(refused) = error else { return Err(error) };
-        groups.make_room(self.list, refused, disk).map_err(|error| self.error(error))
+        let Some(refused) = error.refusal() else { return Err(error) };
+        groups.make_room(self.list, refused, disk).map_err(|failure| match failure {
+            // What was refused first knows more.
+            LadderError::TooLarge(_) | LadderError::Spill(SpillFailure::OutOfMemory(_)) => error,
+            failure => self.error(failure),
+        })
     }
 
     fn error<'e>(&self, error: LadderError) -> Error<'e> {
         error.into_error(|state| self.spans.get(state).copied().unwrap_or_default())
+    }
+
+    /// The error of the statement, which says so where memory was refused and one group's value has a large part of it.
+    fn blamed<'e>(&self, error: Error<'e>, groups: &Groups) -> Error<'e> {
+        let Error::OutOfMemory(_) = error else { return error };
+        let table = &groups.ladder.table;
+        let (mut next, mut most) = (table.next(None), (0, 0));
+        for _ in 0..BLAMED_GROUPS_MAX {
+            let Some(place) = next else { break };
+            let row = table.row(place);
+            for (number, state) in self.list.iter().enumerate() {
+                let bytes = state.blobs(row.states, table.blobs()).map(<[u8]>::len).sum();
+                most = most.max((bytes, number));
+            }
+            next = table.next(next);
+        }
+        let (bytes, number) = most;
+        let Some(state) = self.list.get(number) else { return error };
+        let span = self.spans.get(number).copied().unwrap_or_default();
+        error.for_value(state.function().name(), bytes, span, groups.scratch.budget())
     }
 }
 
@@ -485,6 +512,11 @@ impl<'a> GroupsSink<'a> {
         Ok(())
     }
 
+    /// The states that it fills.
+    const fn states(&self) -> &States<'a> {
+        &self.states
+    }
+
     /// Computes keys and arguments for the rows of a batch; may be done again.
     fn compute(&mut self, batch: BatchRows, store: &mut Store<'a>) -> Result<(), Error<'a>> {
         self.keys.run(batch, store)?;
@@ -674,7 +706,7 @@ impl<'a> Work<'_, 'a> {
                 if found - start == 1 {
                     // The table has the one group; what else there is can go.
                     let Some(dedup) = groups.dedups.iter_mut().find(|dedup| dedup.table_bytes() > 0) else {
-                        return Err(LadderError::TooLarge(Some(aggregate), refused));
+                        return Err(LadderError::TooLarge(refused));
                     };
                     dedup.evict(refused, disk)?;
                 }

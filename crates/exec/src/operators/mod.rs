@@ -343,8 +343,18 @@ impl<'a> Step<'a> {
         cx: &mut Context<'_>,
     ) -> Result<Passed, Error<'a>> {
         match self {
-            Step::Filter(filter) => filter.push(batch, store),
-            Step::Project(project) => project.push(batch, store),
+            Step::Filter(_) | Step::Project(_) => loop {
+                let passed = match self {
+                    Step::Filter(filter) => filter.push(batch, store),
+                    Step::Project(project) => project.push(batch, store),
+                    _ => unreachable!("it is one of these"),
+                };
+                match passed {
+                    // Nothing is kept of a batch that was computed in part.
+                    Err(error) if error.refusal().is_some() && cx.relieve(None, 1)? => {}
+                    passed => return passed,
+                }
+            },
             Step::Limit(limit) => limit.push(batch, store),
             Step::Distinct(distinct) => distinct.push(batch, store, cx),
             Step::DistinctOn(distinct) => distinct.push(batch, store),

@@ -126,8 +126,10 @@ impl<'a> SetSink<'a> {
             };
             match encoded {
                 Ok(()) => break,
-                Err(Error::OutOfMemory(refused)) => self.make_room(refused, cx)?,
-                Err(error) => return Err(error),
+                Err(error) => match error.refusal() {
+                    Some(refused) => self.make_room(refused, cx)?,
+                    None => return Err(error),
+                },
             }
         }
         let offset = COUNT_BYTES * usize::from(self.is_right);

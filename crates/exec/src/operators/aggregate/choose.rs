@@ -345,7 +345,7 @@ impl<'a> Chooser<'a> {
                 Ok(true)
             }
             Err(StateError::OutOfMemory(refused)) if ladder.table.len() == 1 => {
-                Err(LadderError::TooLarge(Some(aggregate), refused))
+                Err(LadderError::TooLarge(refused))
             }
             Err(StateError::OutOfMemory(refused)) => {
                 ladder.flush_behind(None, states, refused, disk)?;

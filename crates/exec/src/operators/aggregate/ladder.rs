@@ -54,8 +54,8 @@ pub(crate) enum LadderError {
     Spill(SpillFailure),
     /// A state with this number.
     State(usize, StateError),
-    /// One group needs more memory than there is: the state with this number, if one is to blame.
-    TooLarge(Option<usize>, AllocError),
+    /// One group needs more memory than there is.
+    TooLarge(AllocError),
 }
 
 impl From<SpillFailure> for LadderError {
@@ -82,8 +82,7 @@ impl LadderError {
             LadderError::State(state, StateError::Argument(problem)) => {
                 Error::Argument { problem, span: span_of(state) }
             }
-            LadderError::TooLarge(Some(state), _) => Error::ValueTooLarge { span: span_of(state) },
-            LadderError::TooLarge(None, error) => Error::OutOfMemory(error),
+            LadderError::TooLarge(error) => Error::OutOfMemory(error),
         }
     }
 }
@@ -149,7 +148,7 @@ impl Ladder {
     ) -> Result<(), LadderError> {
         let is_exhausted = self.partitions.as_ref().is_some_and(|partitions| partitions.is_exhausted());
         if self.table.is_empty() || (self.is_loading && is_exhausted) {
-            return Err(LadderError::TooLarge(None, refused));
+            return Err(LadderError::TooLarge(refused));
         }
         if self.partitions.is_none() {
             let held_bytes = self.table.charged_bytes();
@@ -177,7 +176,7 @@ impl Ladder {
         self.is_loading = true;
         let first = self.table.next(given);
         if first.is_none_or(|first| given.is_none() && self.table.next(Some(first)).is_none()) {
-            return Err(LadderError::TooLarge(None, refused));
+            return Err(LadderError::TooLarge(refused));
         }
         self.flush_from(given, states, refused, disk)
     }
@@ -298,10 +297,12 @@ impl Ladder {
             let is_exhausted = partitions.is_exhausted();
             let Some((record, writing)) = partitions.next(is_cancelled)? else { return Ok(true) };
             let merged = merge_record(table, record.hash, record.bytes, states, current);
-            let (number, refused) = match merged {
+            let refused = match merged {
                 Ok(()) => continue,
-                Err(LadderError::State(number, StateError::OutOfMemory(refused))) => (Some(number), refused),
-                Err(LadderError::Spill(SpillFailure::OutOfMemory(refused))) => (None, refused),
+                Err(
+                    LadderError::State(_, StateError::OutOfMemory(refused))
+                    | LadderError::Spill(SpillFailure::OutOfMemory(refused)),
+                ) => refused,
                 Err(error) => return Err(error),
             };
             let is_stuck = table.len() <= 1 || is_exhausted;
@@ -311,7 +312,7 @@ impl Ladder {
                 continue;
             }
             if is_stuck {
-                return Err(LadderError::TooLarge(number, refused));
+                return Err(LadderError::TooLarge(refused));
             }
             // The file is parted: first what is in the table, then this row and the rest.
             write_groups(table, None, states, writing, is_cancelled)?;

@@ -50,12 +50,16 @@ impl<'a> AggregateSink<'a> {
         cx: &mut Context<'_>,
     ) -> Result<(), Error<'a>> {
         let AggregateSink { id, name, sink } = self;
-        work((*id, name), cx, |groups, disk| sink.take(batch, groups, store, disk))
+        work((*id, name), cx, |groups, disk| {
+            sink.take(batch, groups, store, disk).map_err(|error| sink.states().blamed(error, groups))
+        })
     }
 
     pub(crate) fn finish(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
         let AggregateSink { id, name, sink } = self;
-        work((*id, name), cx, |groups, disk| sink.finish(groups, store, disk))
+        work((*id, name), cx, |groups, disk| {
+            sink.finish(groups, store, disk).map_err(|error| sink.states().blamed(error, groups))
+        })
     }
 }
 
@@ -106,8 +110,10 @@ impl<'a> AggregateSource<'a> {
 
     pub(crate) fn next(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Output, Error<'a>> {
         let AggregateSource { id, name, source } = self;
-        let (given, counts) =
-            work((*id, name), cx, |groups, disk| Ok((source.next(groups, store, disk)?, groups.counts())))?;
+        let (given, counts) = work((*id, name), cx, |groups, disk| {
+            let given = source.next(groups, store, disk);
+            Ok((given.map_err(|error| source.states().blamed(error, groups))?, groups.counts()))
+        })?;
         let counters = cx.counters(*id);
         counters.spilled_bytes = counts.bytes;
         counters.spilled_files = counts.files;

@@ -91,6 +91,11 @@ impl<'a> GroupsSource<'a> {
         })
     }
 
+    /// The states that results are made of.
+    pub(super) const fn states(&self) -> &States<'a> {
+        &self.states
+    }
+
     /// The next groups.
     pub(crate) fn next(
         &mut self,
@@ -170,8 +175,8 @@ impl<'a> GroupsSource<'a> {
         loop {
             match self.write(count, groups, store) {
                 Ok(()) => break,
-                Err(Error::OutOfMemory(_)) if count > 1 => count /= 2,
-                Err(Error::OutOfMemory(refused)) => {
+                Err(error) if error.refusal().is_some() && count > 1 => count /= 2,
+                Err(error) if let Some(refused) = error.refusal() => {
                     match (groups.ladder.flush_behind(after, self.states.list, refused, disk), disk.others) {
                         (Ok(()), _) => return Ok((At::File, Given::Nothing)),
                         (Err(LadderError::TooLarge(..)), Some(ask)) if ask(1) => {}

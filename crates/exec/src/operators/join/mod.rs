@@ -154,8 +154,9 @@ impl<'a> BuildSink<'a> {
                 Ok(self.encoder.encode(&self.layout, self.kept_columns, store.rows(batch), store)?)
             });
             match encoded {
-                Err(Error::OutOfMemory(_))
-                    if cx.relieve(Some(self.id), 1)? || build.yield_memory(is_cancelled)? => {}
+                Err(error)
+                    if error.refusal().is_some()
+                        && (cx.relieve(Some(self.id), 1)? || build.yield_memory(is_cancelled)?) => {}
                 outcome => break outcome?,
             }
         }

@@ -185,7 +185,7 @@ impl<'a> Join<'a> {
     ) -> Result<Passed, Error<'a>> {
         loop {
             match self.keys.compute(batch, store) {
-                Err(Error::OutOfMemory(_)) if cx.relieve(None, 1)? => {}
+                Err(error) if error.refusal().is_some() && cx.relieve(None, 1)? => {}
                 outcome => break outcome?,
             }
         }
@@ -319,7 +319,7 @@ impl<'a> Join<'a> {
     ) -> Result<Made, Error<'a>> {
         loop {
             match self.try_go_on(build, from, is_last, store) {
-                Err(Error::OutOfMemory(_)) if cx.relieve(Some(self.id), 1)? => {}
+                Err(error) if error.refusal().is_some() && cx.relieve(Some(self.id), 1)? => {}
                 outcome => return outcome,
             }
         }

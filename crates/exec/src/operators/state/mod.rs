@@ -118,6 +118,11 @@ pub(crate) struct State {
 
 impl State {
     /// The state of an aggregate that stands `offset` bytes behind the first one's.
+    /// Whose state it is.
+    pub(crate) const fn function(&self) -> AggregateFunction {
+        self.function
+    }
+
     pub(crate) fn new(function: AggregateFunction, args: &[Type], result: Type, offset: usize) -> State {
         let first = args.first().copied().unwrap_or(Type::Unknown);
         let second = args.get(1).copied().unwrap_or(Type::Unknown);
