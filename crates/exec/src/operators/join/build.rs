@@ -580,7 +580,7 @@ impl Build {
         if rows.held_bytes() != held {
             // Batches of both sides come on top. Where there is little, half of that is for them: many tiny blocks help nobody.
             self.is_loaded_full = !has_room(&self.budget, 2 * self.headroom_bytes)
-                && self.loaded.held_bytes() >= self.budget.available();
+                && 2 * self.loaded.held_bytes() >= self.budget.available();
         }
         Ok(())
     }
