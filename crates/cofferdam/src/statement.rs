@@ -413,6 +413,7 @@ impl<'c> Statement<'c> {
         let database = self.connection.database();
         let workspace = workspace.spill_to(database.spill_space()).run_by(database.threads());
         let workspace = workspace.tell_of(self.connection).report_to(self.connection.progress_now());
+        let workspace = workspace.in_transaction_since(self.connection.state().began_us());
         Ok(workspace.tell_enough(&self.enough_bytes))
     }
 

@@ -19,8 +19,9 @@
 //! **Memory.** Changes, buffers and the names of savepoints, charged to `transaction` below the database's budget as they come, given
 //! back when the transaction ends. Outside of a transaction the statement pays.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc};
@@ -49,6 +50,8 @@ pub(crate) struct TransactionState {
     definitions: Arc<Definitions>,
     /// The open transaction has changed some.
     has_defined: AtomicBool,
+    /// When the open transaction began, in microseconds since 1970; 0 outside of one.
+    began_us: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,8 @@ impl TransactionState {
         let budget = database.child("transaction", u64::MAX).map_err(|_| Error::refused(database))?;
         let inner = Mutex::new(Inner::new(&BudgetAlloc::new(&budget)));
         let has_defined = AtomicBool::new(false);
-        Ok(TransactionState { store: store.clone(), budget, inner, definitions, has_defined })
+        let began_us = AtomicI64::new(0);
+        Ok(TransactionState { store: store.clone(), budget, inner, definitions, has_defined, began_us })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -120,6 +124,11 @@ impl TransactionState {
 
     fn failure(&self, error: cofferdam_store::Error) -> Error {
         Error::from_store(error, || Error::refused(&self.budget))
+    }
+
+    /// When the open transaction began, in microseconds since 1970; 0 outside of one.
+    pub(crate) fn began_us(&self) -> &AtomicI64 {
+        &self.began_us
     }
 
     // --------------------------------------------------------------------------------------------- statements
@@ -459,6 +468,8 @@ impl TransactionState {
         let begin = |store: &Store| store.begin(&self.budget).map_err(|error| self.failure(error));
         inner.transaction = self.store.get().map(begin).transpose()?;
         inner.phase = Phase::Open;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.began_us.store(i64::try_from(since.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
         inner.dependencies = None;
         inner.is_read_only = read_only;
         Ok(())
@@ -473,10 +484,12 @@ impl TransactionState {
             }
             (TransactionStatement::Begin { .. }, Phase::Open) => Ok("BEGIN"),
             (TransactionStatement::Commit, Phase::Failed) | (TransactionStatement::Rollback, _) => {
+                self.began_us.store(0, Ordering::Relaxed);
                 inner.end();
                 Ok("ROLLBACK")
             }
             (TransactionStatement::Commit, _) => {
+                self.began_us.store(0, Ordering::Relaxed);
                 if let Some(transaction) = inner.end() {
                     transaction.commit(Durability::Full).map_err(|error| self.failure(error))?;
                 }

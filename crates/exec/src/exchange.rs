@@ -427,6 +427,7 @@ struct Task<'t> {
     morsels: &'t Morsels<'t>,
     parameters: &'t [Value<'t>],
     began_us: i64,
+    transaction_us: i64,
     seed: u64,
     capacity: usize,
     progress: Option<&'t Progress>,
@@ -580,7 +581,7 @@ impl<'a> Workers<'a> {
         let selection = store.add_selection(home)?;
         let problem = home.alloc(StoreProblem { error: cofferdam_store::Error::Cancelled, place: None })?;
         let morsels = &*home.alloc(Morsels::new(pieces))?;
-        let Statement { began_us, parameters, .. } = store.statement;
+        let Statement { began_us, transaction_us, parameters, .. } = store.statement;
         let seed = store.statement.random.next_u64();
         let Ok(snapshot) = snapshot.again() else { return Ok(None) };
         Ok(Some(Workers {
@@ -601,6 +602,7 @@ impl<'a> Workers<'a> {
                 morsels,
                 parameters,
                 began_us,
+                transaction_us,
                 seed,
                 capacity: store.capacity,
                 progress: asker.progress,
@@ -708,6 +710,7 @@ impl Task<'_> {
         let mut store = Store::new(self.capacity, arenas.home);
         store.statement = Statement {
             began_us: self.began_us,
+            transaction_us: self.transaction_us,
             random: Random::new(self.seed.wrapping_add(number)),
             parameters: self.parameters,
             is_cancelled: is_stopped,

@@ -17,6 +17,7 @@
 use core::cell::Cell;
 use core::fmt::Write as _;
 use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicI64, Ordering};
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, ArenaBox, Budget, BudgetOptions, InlineText, Stage};
@@ -71,6 +72,8 @@ pub struct Workspace<'s> {
     threads_count: usize,
     /// Where a limit is told that is enough.
     enough_bytes: Option<&'s Cell<u64>>,
+    /// When the transaction began that runs are part of; 0 where each is one of its own.
+    transaction_us: Option<&'s AtomicI64>,
 }
 
 impl<'s> Workspace<'s> {
@@ -131,6 +134,7 @@ impl<'s> Workspace<'s> {
             progress: None,
             threads_count: 1,
             enough_bytes: None,
+            transaction_us: None,
         }
     }
 
@@ -162,6 +166,13 @@ impl<'s> Workspace<'s> {
     /// and what aggregates collect. 0 where none is known.
     pub fn tell_enough(mut self, bytes: &'s Cell<u64>) -> Workspace<'s> {
         self.enough_bytes = Some(bytes);
+        self
+    }
+
+    /// Has runs be part of the transaction that began at so many microseconds since 1970, which may change between runs; with 0 each run is
+    /// one of its own.
+    pub fn in_transaction_since(mut self, transaction_us: &'s AtomicI64) -> Workspace<'s> {
+        self.transaction_us = Some(transaction_us);
         self
     }
 
@@ -236,6 +247,10 @@ impl<'s> Workspace<'s> {
         Ok(Execution { way, columns: plan.columns() })
     }
 
+    fn transaction_began(&self) -> Option<i64> {
+        self.transaction_us.map(|began_us| began_us.load(Ordering::Relaxed)).filter(|began_us| *began_us != 0)
+    }
+
     /// What is known of the plan's memory before it runs.
     fn terms<'a>(&'a self, plan: &PhysicalPlan<'a>) -> Terms<'a> {
         Terms {
@@ -278,7 +293,7 @@ impl<'s> Workspace<'s> {
             progress: self.progress,
             threads_count: self.threads_count,
             is_cancelled,
-            statement: Statement::begin(parameters, is_cancelled),
+            statement: Statement::begin(parameters, is_cancelled, self.transaction_began()),
             limit_bytes: self.budget.limit_on_path(),
             notes_lines: is_file_to_table(plan),
             is_opening: false,

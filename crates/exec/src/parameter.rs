@@ -49,7 +49,7 @@ pub fn parameter<'a>(value: Value<'_>, ty: Type, arena: &'a Arena) -> Result<Val
         return Err(ParameterError::Type { expected: ty, found });
     }
     let mut made = Vec::new_in(arena);
-    let session = Statement::begin(&[], &|| false).conversions();
+    let session = Statement::begin(&[], &|| false, None).conversions();
     let output = convert(value, ty, &session, &mut made).map_err(|problem| match problem {
         Problem::OutOfMemory(error) => ParameterError::OutOfMemory(error),
         Problem::Value(error) => ParameterError::Value(error),

@@ -12,6 +12,8 @@ use cofferdam_types::{Timestamp, Value};
 pub(crate) struct Statement<'a> {
     /// When it began, in microseconds since 1970.
     pub(crate) began_us: i64,
+    /// When its transaction began.
+    pub(crate) transaction_us: i64,
     pub(crate) random: Random,
     /// The values of parameters, by number from 1; each of the type that the plan says.
     pub(crate) parameters: &'a [Value<'a>],
@@ -25,15 +27,22 @@ impl core::fmt::Debug for Statement<'_> {
 }
 
 impl<'a> Statement<'a> {
-    /// A statement that begins now.
-    pub(crate) fn begin(parameters: &'a [Value<'a>], is_cancelled: &'a dyn Fn() -> bool) -> Statement<'a> {
+    /// A statement that begins now, in a transaction that began then, or with it.
+    pub(crate) fn begin(
+        parameters: &'a [Value<'a>],
+        is_cancelled: &'a dyn Fn() -> bool,
+        transaction_us: Option<i64>,
+    ) -> Statement<'a> {
         let seed = RandomState::new().build_hasher().finish();
-        Statement { began_us: now_us(), random: Random::new(seed), parameters, is_cancelled }
+        let began_us = now_us();
+        let transaction_us = transaction_us.unwrap_or(began_us);
+        Statement { began_us, transaction_us, random: Random::new(seed), parameters, is_cancelled }
     }
 
     /// A statement at the start of 1970 that is never cancelled: for what depends on neither.
     pub(crate) fn at_epoch() -> Statement<'a> {
-        Statement { began_us: 0, random: Random::new(0), parameters: &[], is_cancelled: &|| false }
+        let random = Random::new(0);
+        Statement { began_us: 0, transaction_us: 0, random, parameters: &[], is_cancelled: &|| false }
     }
 
     /// The value of a parameter.
@@ -46,7 +55,7 @@ impl<'a> Statement<'a> {
 
     /// What conversions of values depend on.
     pub(crate) fn conversions(&self) -> cofferdam_types::Session<'static> {
-        let now = Timestamp::UNIX_EPOCH.add_micros(self.began_us).unwrap_or(Timestamp::UNIX_EPOCH);
+        let now = Timestamp::UNIX_EPOCH.add_micros(self.transaction_us).unwrap_or(Timestamp::UNIX_EPOCH);
         cofferdam_types::Session { now, ..cofferdam_types::Session::UTC }
     }
 

@@ -90,7 +90,7 @@ pub(super) fn call<'a>(
         Work::Array => arrays(store, level, inst.span, call, &mut dst, &mut heap),
         work => {
             let clock = Clock {
-                transaction_us: statement.began_us,
+                transaction_us: statement.transaction_us,
                 statement_us: statement.began_us,
                 now_us: &now_us,
             };

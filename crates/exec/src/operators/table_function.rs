@@ -207,8 +207,8 @@ impl<'a> TableFunction<'a> {
     ) -> Result<(), Error<'a>> {
         let rows = store.rows(self.batch);
         let session = statement.session();
-        let began_us = statement.began_us;
-        let clock = Clock { transaction_us: began_us, statement_us: began_us, now_us: &now_us };
+        let Statement { began_us: statement_us, transaction_us, .. } = *statement;
+        let clock = Clock { transaction_us, statement_us, now_us: &now_us };
         let ordinality = self.with_ordinality.then_some(self.outs.len() - 1);
         while *count < store.capacity && self.position < rows.len() {
             let row = rows.nth(self.position);

@@ -100,9 +100,9 @@ impl<'a> Binder<'_, 'a, '_> {
         aggregate.for_each_expr(|expr| {
             for_each_column(expr, self.arena, |id| {
                 let block = &self.blocks[level];
-                if block.aggregates.iter().any(|known| known.id == id) {
-                    nested =
-                        nested.or(Some(Error::MisplacedAggregate { place: AggregatePlace::Aggregate, span }));
+                if let Some(inner) = block.aggregates.iter().find(|known| known.id == id) {
+                    let (place, span) = (AggregatePlace::Aggregate, inner.aggregate.span);
+                    nested = nested.or(Some(Error::MisplacedAggregate { place, span }));
                 }
                 if block.windows.iter().any(|known| known.id == id) {
                     let (problem, name) = (CallProblem::WindowInAggregate, "");

@@ -103,6 +103,9 @@ fn type_name<'q>(name: TypeName<'q>) -> &'q str {
         "decimal" | "dec" => "numeric",
         "character varying" => "varchar",
         "character" | "char" => "bpchar",
+        "timestamp with time zone" => "timestamptz",
+        "timestamp without time zone" => "timestamp",
+        "time without time zone" => "time",
         name => name,
     }
 }
