@@ -123,16 +123,24 @@ impl Interval {
     /// # Errors
     /// [`Error::InvalidText`], [`Error::DatetimeOverflow`].
     pub fn parse(text: &str) -> Result<Interval, Error> {
-        parse_with(text, None)
+        parse_with(text, None, false)
     }
 
     /// Reads the text of `interval '3' month`: a number takes the unit that stands behind the quotes, and text with
-    /// units of its own keeps them.
+    /// units of its own keeps them. Nothing below the unit is left, but digits of seconds.
     ///
     /// # Errors
     /// [`Error::InvalidText`], [`Error::DatetimeOverflow`].
     pub fn parse_unit(text: &str, unit: IntervalUnit) -> Result<Interval, Error> {
-        parse_with(text, Some(unit))
+        parse_with(text, Some(unit), false)
+    }
+
+    /// As [`Interval::parse_unit`] for `interval '2:03' minute to second`, whose two numbers are no hours.
+    ///
+    /// # Errors
+    /// As [`Interval::parse_unit`].
+    pub fn parse_minutes_and_seconds(text: &str) -> Result<Interval, Error> {
+        parse_with(text, Some(IntervalUnit::Second), true)
     }
 
     /// The sum, each part for itself.
@@ -314,7 +322,7 @@ impl Sum {
     }
 
     /// Adds `hh:mm`, `hh:mm:ss` or `mm:ss.fff` with a sign before it.
-    fn add_clock(&mut self, text: &[u8]) -> Result<(), &'static str> {
+    fn add_clock(&mut self, text: &[u8], is_from_minutes: bool) -> Result<(), &'static str> {
         const WRONG: &str = "expected hours, minutes and seconds";
         const GREAT: &str = "minutes and seconds run to 59";
         let is_negative = text.first() == Some(&b'-');
@@ -335,7 +343,7 @@ impl Sum {
                 .ok_or(TOO_LONG)?;
             count += 1;
         }
-        if count == 2 && fraction.is_some() {
+        if count == 2 && (fraction.is_some() || is_from_minutes) {
             parts = [0, parts[0], parts[1]];
         }
         let [hours, minutes, seconds] = parts;
@@ -370,13 +378,13 @@ impl Sum {
 
 const TOO_LONG: &str = "an interval holds 2^31 months and 2^31 days";
 
-fn parse_with(text: &str, default: Option<IntervalUnit>) -> Result<Interval, Error> {
+fn parse_with(text: &str, default: Option<IntervalUnit>, is_from_minutes: bool) -> Result<Interval, Error> {
     let bytes = text.as_bytes();
     let mut sum = Sum::default();
     let start = bytes.len() - bytes.trim_ascii_start().len();
     let outcome = match bytes.get(start) {
         Some(b'P' | b'p') => iso(bytes, start, &mut sum),
-        _ => fields(bytes, default, &mut sum),
+        _ => fields(bytes, default, is_from_minutes, &mut sum),
     };
     outcome.map_err(|(at, reason)| match at {
         Some(at) => Error::invalid(Type::Interval, bytes, at, reason),
@@ -392,7 +400,12 @@ fn parse_with(text: &str, default: Option<IntervalUnit>) -> Result<Interval, Err
 type Wrong = (Option<usize>, &'static str);
 
 /// `1 year 2 mons -3 days 04:05:06`, `1-2`, `3 4:05`, with `ago` behind it.
-fn fields(text: &[u8], default: Option<IntervalUnit>, sum: &mut Sum) -> Result<(), Wrong> {
+fn fields(
+    text: &[u8],
+    default: Option<IntervalUnit>,
+    is_from_minutes: bool,
+    sum: &mut Sum,
+) -> Result<(), Wrong> {
     let mut at = 0;
     let mut fields_count = 0;
     // A bit for each unit that was given.
@@ -428,7 +441,7 @@ fn fields(text: &[u8], default: Option<IntervalUnit>, sum: &mut Sum) -> Result<(
             let len = rest.iter().take_while(|byte| !is_space(**byte) && !byte.is_ascii_alphabetic()).count();
             let clock = rest.get(..len).unwrap_or(&[]);
             take(&[IntervalUnit::Hour, IntervalUnit::Minute, IntervalUnit::Second], at)?;
-            sum.add_clock(clock).map_err(|reason| match reason {
+            sum.add_clock(clock, is_from_minutes).map_err(|reason| match reason {
                 "expected hours, minutes and seconds" => (Some(at), reason),
                 _ => (None, reason),
             })?;
@@ -508,7 +521,7 @@ fn iso(text: &[u8], start: usize, sum: &mut Sum) -> Result<(), Wrong> {
         }
         let rest = text.get(at..).unwrap_or(&[]);
         if is_time && is_clock(rest) {
-            sum.add_clock(rest).map_err(|reason| (Some(at), reason))?;
+            sum.add_clock(rest, false).map_err(|reason| (Some(at), reason))?;
             return Ok(());
         }
         let (amount, used) = Amount::read(rest).ok_or((None, TOO_LONG))?;
@@ -595,6 +608,10 @@ mod tests {
         assert_eq!(Interval::parse_unit("3", IntervalUnit::Month).map(parts), Ok((3, 0)));
         assert_eq!(Interval::parse_unit(" -90 ", IntervalUnit::Day).map(parts), Ok((0, -90)));
         assert_eq!(Interval::parse_unit("1 year", IntervalUnit::Day).map(parts), Ok((12, 0)));
+        let micros = |text| Interval::parse_minutes_and_seconds(text).map(|interval| interval.micros);
+        assert_eq!(micros("2:03"), Ok(123_000_000));
+        assert_eq!(micros("1:02:03"), Ok(3_723_000_000));
+        assert_eq!(micros("3"), Ok(3_000_000));
     }
 
     #[test]

@@ -210,17 +210,40 @@ impl<'a> Binder<'_, 'a, '_> {
         Ok(AggregateKey { expr, descending: key.is_descending(), nulls_first: key.nulls_first() })
     }
 
-    /// The select whose aggregate it is: the innermost one of which it reads a column; the innermost of all if it reads none.
+    /// The select whose aggregate it is: the innermost one of which it reads a column, in a query in it too; the innermost of all if it
+    /// reads none.
     fn level_of(&self, aggregate: &Aggregate<'a>) -> Result<usize, Error<'a>> {
-        let mut level = None;
+        let innermost = self.blocks.len() - 1;
+        let owner = |id| self.blocks.iter().rposition(|block| block.makes(id));
+        let (mut level, mut query) = (None, None);
         aggregate.for_each_expr(|expr| {
             for_each_column(expr, self.arena, |id| {
-                let owner = self.blocks.iter().rposition(|block| block.makes(id));
-                level = level.max(owner);
+                level = level.max(owner(id));
+                let Some(pending) = self.block().pending.iter().find(|pending| pending.mark == id) else {
+                    return Ok(());
+                };
+                query = Some(pending.span);
+                let mut read = |id| {
+                    level = level.max(owner(id));
+                    Ok(())
+                };
+                for conjunct in pending.conjuncts {
+                    for_each_column(conjunct, self.scratch, &mut read)?;
+                }
+                for node in self.plan.post_order(pending.node, self.scratch)?.iter() {
+                    self.plan.kind(*node).for_each_read(self.scratch, &mut read)?;
+                }
                 Ok(())
             })
         })?;
-        Ok(level.unwrap_or(self.blocks.len() - 1))
+        match (level.unwrap_or(innermost), query) {
+            // The query is joined to the select that it stands in.
+            (level, Some(span)) if level < innermost => {
+                let what = "a query in an aggregate of an outer query";
+                Err(Error::NotSupported { what, span })
+            }
+            (level, _) => Ok(level),
+        }
     }
 
     /// The column of an aggregate of a select; equal ones are computed once.

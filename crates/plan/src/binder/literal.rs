@@ -33,10 +33,6 @@ fn bind_typed<'a, 'q: 'a>(
 ) -> Result<&'a Expr<'a>, Error<'a>> {
     let span = typed.span();
     let name = typed.type_name();
-    if !name.interval_fields().is_empty() {
-        let value = type_name::interval(typed.text(), name, span)?;
-        return Ok(build.literal(value, Type::Interval, span)?);
-    }
     let text = build.literal(Value::Text(typed.text()), Type::Unknown, span)?;
     type_name::cast(build, text, name, span)
 }

@@ -5,6 +5,7 @@ use cofferdam_types::cast::can_cast;
 use cofferdam_types::{Interval, IntervalUnit, Type, Value};
 
 use super::build::Builder;
+use super::functions;
 use crate::Span;
 use crate::error::{Error, NameProblem};
 use crate::expr::{Expr, ExprKind, Function};
@@ -95,7 +96,10 @@ pub(super) fn cast<'a, 'q: 'a>(
         return Err(Error::Value { cause, span });
     }
     let narrowing = Narrowing::of(name, to);
-    let whole = build.cast(arg, to, span)?;
+    let whole = match name.interval_fields() {
+        "" => build.cast(arg, to, span)?,
+        _ => of_fields(build, arg, name, span)?,
+    };
     match narrowing {
         Some(_) if matches!(to, Type::Array(_)) => {
             Err(Error::NotSupported { what: "a cast to an array of a type with a length", span })
@@ -180,17 +184,36 @@ fn first_characters<'a>(
     build.call(Function::Substring, &[text, start, count], Type::Text, span)
 }
 
-/// The value of `INTERVAL '…' unit`.
-pub(super) fn interval<'a, 'q: 'a>(
-    text: &'q str,
+/// An interval of the fields that its type names: a quoted one is read as these say, and nothing below the last of them is left.
+fn of_fields<'a, 'q: 'a>(
+    build: Builder<'a>,
+    arg: &'a Expr<'a>,
     name: TypeName<'q>,
     span: Span,
-) -> Result<Value<'a>, Error<'a>> {
-    let Some(unit) = IntervalUnit::from_name(name.interval_fields()) else {
-        return Err(Error::NotSupported {
-            what: "an interval with hours, minutes, seconds or a range of fields",
-            span,
-        });
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    let fields = name.interval_fields();
+    let not_here = |what| Err(Error::NotSupported { what, span });
+    let Some(unit) = IntervalUnit::from_name(fields) else { return not_here("an interval of these fields") };
+    if name.array_dimensions() > 0 {
+        return not_here("a cast to an array of intervals of some fields");
+    }
+    if let (ExprKind::Literal(Value::Text(text)), Type::Unknown) = (arg.kind, arg.ty) {
+        let value = match fields {
+            "minute to second" => Interval::parse_minutes_and_seconds(text),
+            _ => Interval::parse_unit(text, unit),
+        };
+        let value = value.map_err(|cause| Error::Value { cause, span: arg.span })?;
+        return Ok(build.literal(Value::Interval(value), Type::Interval, span)?);
+    }
+    let whole = build.cast(arg, Type::Interval, span)?;
+    let field = match unit {
+        IntervalUnit::Year => "year",
+        IntervalUnit::Month => "month",
+        IntervalUnit::Day => "day",
+        IntervalUnit::Hour => "hour",
+        IntervalUnit::Minute => "minute",
+        _ => return Ok(whole),
     };
-    Interval::parse_unit(text, unit).map(Value::Interval).map_err(|cause| Error::Value { cause, span })
+    let field = build.literal(Value::Text(field), Type::Text, span)?;
+    functions::by_table(build, "date_trunc", &[field, whole], span)
 }
