@@ -35,7 +35,7 @@
 //! | [`CompilerArenas`], [`Session`] | a compilation in three arenas under one limit, checked stage by stage |
 //! | [`collections`] | vector, string, map, set |
 //! | [`Buffer`], [`Growing`] | slices that are owned: given back one by one, moved between threads |
-//! | [`prefetch`] | memory that will be read soon |
+//! | [`prefetch()`] | memory that will be read soon |
 //! | [`BudgetAlloc`] | the global allocator behind a budget, for lists and maps that live long and change piece by piece |
 //! | [`Interner`], [`Overlay`] | names as symbols: shared by all threads, and a statement's own over them |
 //! | `Reservoir` | the operating system's memory: addresses reserved once, commits exactly what is charged |
