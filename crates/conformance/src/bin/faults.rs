@@ -108,6 +108,9 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     if arguments.trial == Trial::Bytes && arguments.dir.is_none() {
         return Err(io::Error::other("a disk in memory takes memory itself: name a folder with --dir"));
     }
+    if arguments.trial == Trial::Writes && arguments.dir.is_some() {
+        return Err(io::Error::other("only a disk in memory can be made to fail: leave out --dir"));
+    }
     let set = format!("SET threads = {}", arguments.threads);
     world.connection().execute(&set).map_err(io::Error::other)?;
     let all: Vec<u8> = (1..=QUERIES_COUNT).collect();
