@@ -128,11 +128,12 @@ fn is_log(name: &str) -> bool {
 }
 
 /// Sizes of a store for what others leave of the limit, a half of which is for statements. Where others take much just now, an
-/// eighth of the limit all the same.
+/// eighth of the limit all the same. The cache gives way to everybody and may have three eighths: of its pieces, what does not fill
+/// pages of the system stays with the process for a while when others take their memory, so it is not all.
 pub(crate) fn sizes(db: &Budget) -> cofferdam_store::Options {
     let limit = db.limit_on_path();
     let left = db.available().clamp(limit / 8, limit);
-    cofferdam_store::Options::new().sized_for(left, left / 2).cache_bytes(left / 2)
+    cofferdam_store::Options::new().sized_for(left, left / 2).cache_bytes(left / 8 * 3)
 }
 
 #[cfg(test)]
