@@ -39,7 +39,7 @@ pub(crate) mod conjuncts;
 mod copy;
 pub(crate) mod define;
 mod expression;
-mod fold;
+pub(crate) mod fold;
 mod from;
 mod functions;
 mod group_by;

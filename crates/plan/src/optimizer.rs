@@ -4,6 +4,7 @@
 //!
 //! | pass | needs | gives | direction |
 //! |---|---|---|---|
+//! | `simplify` | the bound plan | expressions without what constants decide | |
 //! | `inline` | the bound plan | common table expressions that are read once in their place | |
 //! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
 //! | `late` | that | above the joins that leave rows out, what may fail | leaves to root |
@@ -36,6 +37,7 @@ mod needs;
 mod order;
 mod push_filters;
 pub mod selectivity;
+mod simplify;
 mod sink_scalars;
 mod tree;
 mod unnest;
@@ -79,6 +81,7 @@ pub(crate) fn optimize<'a>(
     arena: &'a Arena,
     scratch: &Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    simplify::simplify(&mut plan, arena)?;
     inline::inline(&mut plan, arena)?;
     unnest::unnest(&mut plan, arena)?;
     let root = plan.root;

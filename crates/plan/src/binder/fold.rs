@@ -122,7 +122,7 @@ fn call<'a>(
 }
 
 /// The value of a node whose operands are constants; `None` if they are not, or if it is better computed at run time.
-pub(super) fn constant<'a>(expr: &Expr<'a>, arena: &'a Arena) -> Result<Option<Value<'a>>, AllocError> {
+pub(crate) fn constant<'a>(expr: &Expr<'a>, arena: &'a Arena) -> Result<Option<Value<'a>>, AllocError> {
     Ok(match expr.kind {
         ExprKind::Unary { op, arg } => value(arg).and_then(|arg| unary(op, arg)),
         ExprKind::Binary { op: BinaryOp::Concat, left, right } => match (value(left), value(right)) {
@@ -151,7 +151,8 @@ pub(super) fn constant<'a>(expr: &Expr<'a>, arena: &'a Arena) -> Result<Option<V
     })
 }
 
-fn value<'a>(expr: &Expr<'a>) -> Option<Value<'a>> {
+/// The value of a literal.
+pub(crate) fn value<'a>(expr: &Expr<'a>) -> Option<Value<'a>> {
     match expr.kind {
         ExprKind::Literal(value) => Some(value),
         _ => None,
@@ -159,7 +160,7 @@ fn value<'a>(expr: &Expr<'a>) -> Option<Value<'a>> {
 }
 
 /// What a conjunction or disjunction with a constant comes down to; `None` if nothing gets simpler.
-pub(super) fn junction<'a>(op: BinaryOp, left: &'a Expr<'a>, right: &'a Expr<'a>) -> Option<&'a Expr<'a>> {
+pub(crate) fn junction<'a>(op: BinaryOp, left: &'a Expr<'a>, right: &'a Expr<'a>) -> Option<&'a Expr<'a>> {
     let decides = op == BinaryOp::Or;
     let is = |expr: &Expr<'a>, wanted| matches!(expr.kind, ExprKind::Literal(Value::Boolean(found)) if found == wanted);
     if is(left, decides) || is(right, !decides) {
@@ -234,7 +235,8 @@ fn is_same(left: Value<'_>, right: Value<'_>) -> bool {
     }
 }
 
-fn compare<'a>(op: BinaryOp, left: Value<'a>, right: Value<'a>) -> Option<Value<'a>> {
+/// What a comparison gives; `None` for another operator.
+pub(crate) fn compare<'a>(op: BinaryOp, left: Value<'a>, right: Value<'a>) -> Option<Value<'a>> {
     let Some(order) = left.compare(&right) else { return Some(Value::Null) };
     Some(Value::Boolean(match op {
         BinaryOp::Equal => order.is_eq(),

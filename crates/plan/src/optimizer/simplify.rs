@@ -1,0 +1,220 @@
+//! Computes what constants decide of an expression whose other operands are not known.
+//!
+//! ```text
+//! n / m * NULL                                  NULL
+//! CASE 1 WHEN 2 THEN a WHEN 1 THEN b END        b
+//! COALESCE(NULL, 7, 1 / n)                      7
+//! ```
+//!
+//! What is left out is not computed, so it cannot fail: PostgreSQL does the same before it runs a query, and no error is
+//! raised for a divisor of 0 there. A constant that fails by itself (`1 / 0 * NULL`) stays, since there it is one. Expressions are bound and grouped by then: names and groups are checked in
+//! what is left out, too.
+
+use cofferdam_arena::collections::Vec;
+use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::Value;
+
+use crate::binder::fold;
+use crate::expr::walk::{self, rewrite};
+use crate::expr::{BinaryOp, Expr, ExprKind, Function, When};
+use crate::logical::{Join, LogicalKind, LogicalPlan};
+use crate::physical::JoinKind;
+
+/// The pass over all nodes, in any order. A plan without NULL, `CASE`, `COALESCE` and `NULLIF` is left as it is.
+pub(super) fn simplify<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result<(), AllocError> {
+    for kind in &mut plan.nodes {
+        let has_expressions = match *kind {
+            LogicalKind::Filter { .. } | LogicalKind::Extend { .. } | LogicalKind::Aggregate { .. } => true,
+            // The others tell NULL from false.
+            LogicalKind::Join(Join { kind, .. }) => {
+                matches!(kind, JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full)
+            }
+            _ => false,
+        };
+        if !has_expressions {
+            continue;
+        }
+        let mut is_open = false;
+        kind.for_each_expr(|expr| walk::for_each(expr, arena, |part| is_open |= may_decide(part)))?;
+        if !is_open {
+            continue;
+        }
+        match kind {
+            LogicalKind::Filter { conjuncts, .. } | LogicalKind::Join(Join { conjuncts, .. }) => {
+                *conjuncts = all_simple(conjuncts, arena)?;
+            }
+            LogicalKind::Extend { exprs, .. } => {
+                let simple = arena.alloc_slice_copy(exprs)?;
+                for named in simple.iter_mut() {
+                    named.expr = simple_of(named.expr, arena)?;
+                }
+                *exprs = simple;
+            }
+            LogicalKind::Aggregate { aggregates, .. } => {
+                let simple = arena.alloc_slice_copy(aggregates)?;
+                for named in simple.iter_mut() {
+                    named.aggregate.args = all_simple(named.aggregate.args, arena)?;
+                    let filter = named.aggregate.filter;
+                    named.aggregate.filter = filter.map(|filter| simple_of(filter, arena)).transpose()?;
+                }
+                *aggregates = simple;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node is one that a constant may decide, or such a constant.
+fn may_decide(expr: &Expr<'_>) -> bool {
+    matches!(
+        expr.kind,
+        ExprKind::Literal(Value::Null)
+            | ExprKind::Case { .. }
+            | ExprKind::Call { function: Function::Coalesce | Function::NullIf, .. }
+    )
+}
+
+fn all_simple<'a>(exprs: &[&'a Expr<'a>], arena: &'a Arena) -> Result<&'a [&'a Expr<'a>], AllocError> {
+    let simple = arena.alloc_slice_copy(exprs)?;
+    for expr in simple.iter_mut() {
+        *expr = simple_of(expr, arena)?;
+    }
+    Ok(simple)
+}
+
+fn simple_of<'a>(expr: &'a Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, AllocError> {
+    rewrite(expr, arena, |original, rebuilt| {
+        if !core::ptr::eq(original, rebuilt)
+            && let Some(value) = fold::constant(rebuilt, arena)?
+        {
+            return literal(value, rebuilt, arena);
+        }
+        match rebuilt.kind {
+            ExprKind::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => {
+                Ok(fold::junction(op, left, right).unwrap_or(rebuilt))
+            }
+            ExprKind::Case { operand, whens, otherwise } => case(rebuilt, operand, whens, otherwise, arena),
+            ExprKind::Call { function: Function::Coalesce, args } => coalesce(rebuilt, args, arena),
+            ExprKind::Call { function: Function::NullIf, args: [left, right] } => {
+                match (fold::value(left), fold::value(right)) {
+                    (Some(Value::Null), _) | (_, Some(Value::Null)) => Ok(*left),
+                    (Some(one), Some(other)) => match fold::compare(BinaryOp::Equal, one, other) {
+                        Some(Value::Boolean(true)) => literal(Value::Null, rebuilt, arena),
+                        Some(_) => Ok(*left),
+                        None => Ok(rebuilt),
+                    },
+                    _ => Ok(rebuilt),
+                }
+            }
+            _ if is_null(rebuilt, arena)? => literal(Value::Null, rebuilt, arena),
+            _ => Ok(rebuilt),
+        }
+    })
+}
+
+fn literal<'a>(value: Value<'a>, of: &Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, AllocError> {
+    Ok(arena.alloc(Expr { kind: ExprKind::Literal(value), ..*of })?)
+}
+
+/// Without the branches that are never taken.
+fn case<'a>(
+    expr: &'a Expr<'a>,
+    operand: Option<&'a Expr<'a>>,
+    whens: &'a [When<'a>],
+    otherwise: Option<&'a Expr<'a>>,
+    arena: &'a Arena,
+) -> Result<&'a Expr<'a>, AllocError> {
+    let decided = |when: &When<'a>| match operand {
+        None => fold::value(when.condition),
+        Some(operand) => match (fold::value(operand)?, fold::value(when.condition)?) {
+            (Value::Null, _) | (_, Value::Null) => Some(Value::Null),
+            (operand, wanted) => fold::compare(BinaryOp::Equal, operand, wanted),
+        },
+    };
+    if whens.iter().all(|when| decided(when).is_none()) {
+        return Ok(expr);
+    }
+    let mut kept: Vec<'a, When<'a>> = Vec::new_in(arena);
+    let mut otherwise = otherwise;
+    for when in whens {
+        match decided(when) {
+            Some(Value::Boolean(true)) => {
+                otherwise = Some(when.result);
+                break;
+            }
+            Some(_) => {}
+            None => kept.push(*when)?,
+        }
+    }
+    match (otherwise, kept.is_empty()) {
+        (Some(otherwise), true) => Ok(otherwise),
+        (None, true) => literal(Value::Null, expr, arena),
+        (_, false) => {
+            let kind = ExprKind::Case { operand, whens: kept.into_slice(), otherwise };
+            Ok(arena.alloc(Expr { kind, ..*expr })?)
+        }
+    }
+}
+
+/// Without NULLs, and without what follows a constant.
+fn coalesce<'a>(
+    expr: &'a Expr<'a>,
+    args: &'a [&'a Expr<'a>],
+    arena: &'a Arena,
+) -> Result<&'a Expr<'a>, AllocError> {
+    let is_null = |arg: &&Expr<'a>| fold::value(arg) == Some(Value::Null);
+    let last = args.iter().position(|arg| fold::value(arg).is_some_and(|value| !value.is_null()));
+    let reached = &args[..last.map_or(args.len(), |last| last + 1)];
+    let count = reached.iter().filter(|arg| !is_null(arg)).count();
+    match (count, reached.iter().find(|arg| !is_null(arg))) {
+        (_, None) => literal(Value::Null, expr, arena),
+        (1, Some(only)) => Ok(only),
+        _ if count == args.len() => Ok(expr),
+        _ => {
+            let mut kept: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(count, arena)?;
+            kept.extend(reached.iter().filter(|arg| !is_null(arg)).copied())?;
+            let kind = ExprKind::Call { function: Function::Coalesce, args: kept.into_slice() };
+            Ok(arena.alloc(Expr { kind, ..*expr })?)
+        }
+    }
+}
+
+/// Whether an expression is NULL because an operand is, whatever the others are.
+fn is_null(expr: &Expr<'_>, arena: &Arena) -> Result<bool, AllocError> {
+    let is_strict = match expr.kind {
+        ExprKind::Binary { op, .. } => !matches!(
+            op,
+            BinaryOp::And | BinaryOp::Or | BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom
+        ),
+        ExprKind::Like { .. } => true,
+        ExprKind::Call { function: Function::Scalar(id), .. } => id.function().is_strict(),
+        ExprKind::Call { function, .. } => matches!(
+            function,
+            Function::Substring
+                | Function::TrimBoth
+                | Function::TrimLeading
+                | Function::TrimTrailing
+                | Function::LimitCharacters
+                | Function::PadCharacters
+                | Function::FitCharacters
+                | Function::RoundSeconds
+        ),
+        _ => false,
+    };
+    let mut children = (0..expr.child_count()).filter_map(|index| expr.child(index));
+    if !is_strict || !children.clone().any(|child| fold::value(child) == Some(Value::Null)) {
+        return Ok(false);
+    }
+    children.try_fold(true, |is_sound, child| Ok(is_sound && !has_failing_constant(child, arena)?))
+}
+
+/// Whether some part has only constants for operands and was not computed, since it fails.
+fn has_failing_constant(expr: &Expr<'_>, arena: &Arena) -> Result<bool, AllocError> {
+    let mut found = false;
+    walk::for_each(expr, arena, |part| {
+        let mut children = (0..part.child_count()).filter_map(|index| part.child(index));
+        found |= part.child_count() > 0 && children.all(|child| fold::value(child).is_some());
+    })?;
+    Ok(found)
+}
