@@ -355,7 +355,10 @@ impl<'a> Pipeline<'a> {
             matches!(kind(role.operator), OperatorKind::Filter { .. } | OperatorKind::Project { .. })
         };
         let keeps_any_order = |role: &StepRole| {
-            !matches!(kind(role.operator), OperatorKind::Limit(_) | OperatorKind::DistinctOn { .. })
+            !matches!(
+                kind(role.operator),
+                OperatorKind::Limit(_) | OperatorKind::DistinctOn { .. } | OperatorKind::HashAggregate(_)
+            )
         };
         if self.list != ListId(0)
             || !matches!(kind(source), OperatorKind::Scan(scan) if scan.key_filters.is_empty())
@@ -469,7 +472,11 @@ impl<'a> Schedule<'a> {
 
 /// Whether an operator has a slot, although it is the sink of no pipeline: where others ask it for memory while its own runs.
 pub(crate) fn keeps_as_step(kind: &OperatorKind<'_>) -> bool {
-    matches!(kind, OperatorKind::Distinct { .. })
+    match kind {
+        OperatorKind::Distinct { .. } => true,
+        OperatorKind::HashAggregate(plan) => plan.gives_as_rows_come(),
+        _ => false,
+    }
 }
 
 /// The slots that pipelines fill, each once.
@@ -563,6 +570,7 @@ impl<'a, 's> Cutter<'_, 'a, 's> {
             | OperatorKind::Distinct { input }
             | OperatorKind::DistinctOn { input, .. }
             | OperatorKind::TableFunction(TableFunction { input: Some(input), .. }) => self.step(id, input),
+            OperatorKind::HashAggregate(ref plan) if plan.gives_as_rows_come() => self.step(id, plan.input),
             OperatorKind::Insert(ref insert) => self.step(id, insert.input),
             OperatorKind::Update(ref update) => self.step(id, update.input),
             OperatorKind::Delete(ref delete) => self.step(id, delete.input),

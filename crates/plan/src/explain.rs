@@ -189,7 +189,7 @@ impl<'a> Explain<'a, '_> {
             }
             OperatorKind::HashJoin(join) => self.hash_join(join),
             OperatorKind::NestedLoopJoin(join) => self.nested_loop_join(join),
-            OperatorKind::HashAggregate(HashAggregate { input, groups, sets, aggregates }) => {
+            OperatorKind::HashAggregate(HashAggregate { input, groups, sets, aggregates, .. }) => {
                 let (arena, names) = (self.arena, self.names(*input));
                 self.exprs("Group Key", groups, names)?;
                 if let [_, _, ..] = sets {
@@ -688,6 +688,7 @@ fn write_title(line: &mut String<'_>, operator: &Operator<'_>, id: OperatorId) -
             kind => append(line, format_args!("Nested Loop {}Join", join_word(kind))),
         },
         OperatorKind::HashAggregate(HashAggregate { groups: [], .. }) => line.push_str("Aggregate"),
+        OperatorKind::HashAggregate(plan) if plan.gives_as_rows_come() => line.push_str("GroupAggregate"),
         OperatorKind::HashAggregate(_) => line.push_str("HashAggregate"),
         OperatorKind::Window(_) => line.push_str("WindowAgg"),
         OperatorKind::DistinctOn { .. } => line.push_str("Unique"),
@@ -758,6 +759,7 @@ fn node_type(kind: &OperatorKind<'_>) -> &'static str {
 fn strategy(kind: &OperatorKind<'_>) -> &'static str {
     match kind {
         OperatorKind::HashAggregate(HashAggregate { groups: [], .. }) => "Plain",
+        OperatorKind::HashAggregate(plan) if plan.gives_as_rows_come() => "Sorted",
         OperatorKind::HashAggregate(_)
         | OperatorKind::SetOperation { .. }
         | OperatorKind::Distinct { .. }

@@ -151,7 +151,7 @@ pub enum OperatorKind<'a> {
     HashJoin(HashJoin<'a>),
     /// A join by any condition; the build side is held.
     NestedLoopJoin(NestedLoopJoin<'a>),
-    /// Groups rows by equal keys (NULL equals NULL) and aggregates each group. Its output is the groups, then the aggregates.
+    /// Groups rows by equal keys (NULL equals NULL) and aggregates each group. Its output is the groups, then the aggregates, in any order.
     HashAggregate(HashAggregate<'a>),
     /// Computes window functions. Its output is the input's columns, then the functions' results, in any order of rows.
     Window(Window<'a>),
@@ -696,6 +696,16 @@ pub struct HashAggregate<'a> {
     pub sets: &'a [&'a [u32]],
     /// What is computed for each group.
     pub aggregates: &'a [Aggregate<'a>],
+    /// Columns of the input, all of them groups of the only set: rows that are equal in these come one behind the other, so that groups
+    /// are whole as soon as one of these changes. Empty where that is not known.
+    pub together: &'a [u32],
+}
+
+impl HashAggregate<'_> {
+    /// Whether groups are given while rows still come.
+    pub const fn gives_as_rows_come(&self) -> bool {
+        !self.together.is_empty()
+    }
 }
 
 /// One aggregate of a grouping, or of a window.
@@ -808,6 +818,16 @@ pub enum AggregateFunction {
     /// `GROUPING(…)`: each argument is an integer literal, the position of a group; the result, an integer, has a bit for each, the last
     /// one lowest, which is set if the grouping set of the row lacks the group.
     Grouping,
+}
+
+impl AggregateFunction {
+    /// Whether it chooses from the values of a group in their order, of which it has to know how many there are.
+    pub const fn is_chosen(self) -> bool {
+        matches!(
+            self,
+            AggregateFunction::PercentileCont | AggregateFunction::PercentileDisc | AggregateFunction::Mode
+        )
+    }
 }
 
 impl<'a> Aggregate<'a> {

@@ -13,6 +13,7 @@ mod explain;
 mod given_back;
 mod grouping_sets;
 mod groups_below_joins;
+mod groups_in_order;
 mod guards;
 mod index_reads;
 mod introspect;

@@ -22,6 +22,7 @@
 //! | `choose` | percentiles and the mode |
 //! | `select` | percentiles of all rows |
 //! | `source` | groups as rows |
+//! | `passing` | groups of rows that come together, handed out as rows come |
 //! | `roles` | what pipelines ask |
 //!
 //! The states are in [`super::state`].
@@ -38,6 +39,7 @@ pub(crate) mod ladder;
 mod ordered;
 pub(crate) mod pages;
 pub(crate) mod partitions;
+mod passing;
 mod roles;
 mod select;
 mod source;
@@ -75,6 +77,7 @@ use crate::rows::{RowEncoder, RowLayout};
 use crate::sorter::Sorter;
 use crate::spill::{IsCancelled, SpillFailure, SpillSpace};
 
+pub(crate) use self::passing::AggregateStep;
 pub(crate) use self::roles::{AggregateSink, AggregateSource};
 
 /// What operators that go to disk have at hand.
@@ -555,6 +558,27 @@ impl<'a> GroupsSink<'a> {
         let completed = groups.ladder.complete(self.states.list, disk.is_cancelled);
         completed.map_err(|error| self.states.error(error))?;
         Ok(true)
+    }
+
+    /// Forgets all groups, which were handed out, for others. None of the aggregates chooses.
+    fn begin_again(&mut self, groups: &mut Groups, disk: &Disk<'_>) -> Result<(), AllocError> {
+        debug_assert!(groups.selectors.is_empty());
+        (self.draining, self.is_sorting) = (0, false);
+        let budget = groups.scratch.budget();
+        for input in self.inputs.iter() {
+            if let Some(ordered) = &input.ordered {
+                let sorter = &mut groups.sorters[ordered.index];
+                let budget = sorter.budget().clone();
+                *sorter = ordered.sorter(&budget, disk);
+            }
+            if input.distinct.is_some() {
+                groups.dedups.try_reserve(1).map_err(|_| AllocError)?;
+                groups.dedups.push(Dedup::new(budget));
+            }
+        }
+        groups.ladder.begin_again();
+        groups.handed_out = None;
+        Ok(())
     }
 
     /// Lets an aggregate take sorted rows; gives whether there are no more.

@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|
 //! | `scan`, `stored_scan`, `engine_scan`, `values` | rows | | | |
 //! | `filter` (and projection), `limit`, `insert`, `distinct_on`, `concat` | | as rows pass | | |
-//! | `aggregate` | groups | | rows | [`State::Groups`] |
+//! | `aggregate` | groups | as rows come, if they come together | rows | [`State::Groups`] |
 //! | `distinct` | | as rows pass, and what has waited | | [`State::Distinct`], while its pipeline runs |
 //! | `table_function` | | as rows pass | | |
 //! | `set_operation` | rows | | rows of both inputs | [`State::Counted`] |
@@ -129,6 +129,7 @@ pub(crate) enum Step<'a> {
     Project(filter::Project<'a>),
     Limit(limit::Limit<'a>),
     Distinct(ArenaBox<'a, distinct::Distinct<'a>>),
+    Groups(ArenaBox<'a, aggregate::AggregateStep<'a>>),
     DistinctOn(distinct_on::DistinctOn<'a>),
     Join(ArenaBox<'a, join::Join<'a>>),
     Concat(concat::Concat<'a>),
@@ -276,6 +277,10 @@ impl<'a> Step<'a> {
                 let (distinct, columns) = distinct::Distinct::open(columns, opening, store, cx)?;
                 (Step::Distinct(arena.alloc_box(distinct)?), columns)
             }
+            OperatorKind::HashAggregate(plan) => {
+                let (groups, columns) = aggregate::AggregateStep::open(plan, opening, store, cx)?;
+                (Step::Groups(arena.alloc_box(groups)?), columns)
+            }
             OperatorKind::DistinctOn { input, columns: keys } => {
                 let columns = opening.columns_of(*input);
                 (
@@ -357,6 +362,7 @@ impl<'a> Step<'a> {
             },
             Step::Limit(limit) => limit.push(batch, store),
             Step::Distinct(distinct) => distinct.push(batch, store, cx),
+            Step::Groups(groups) => groups.push(batch, store, cx),
             Step::DistinctOn(distinct) => distinct.push(batch, store),
             Step::Join(join) => join.push(batch, store, cx),
             Step::Concat(concat) => concat.push(batch, store),
@@ -369,6 +375,7 @@ impl<'a> Step<'a> {
     pub(crate) fn more(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<Passed, Error<'a>> {
         match self {
             Step::Join(join) => join.more(store, cx),
+            Step::Groups(groups) => groups.more(store, cx),
             Step::TableFunction(function) => function.more(store),
             _ => unreachable!("the step never says that it has more"),
         }
@@ -382,6 +389,7 @@ impl<'a> Step<'a> {
     ) -> Result<Output, Error<'a>> {
         match self {
             Step::Distinct(distinct) => distinct.finish(store, cx),
+            Step::Groups(groups) => groups.finish(store, cx),
             Step::Join(join) => join.finish(store, cx),
             _ => Ok(Output::End),
         }

@@ -513,6 +513,11 @@ impl Sorter {
         self.segments.iter().map(Segment::held_bytes).sum()
     }
 
+    /// Who pays.
+    pub(crate) const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// What its files have and had.
     pub(crate) fn spilled(&self) -> SpillCounts {
         match &self.spilling {

@@ -260,7 +260,10 @@ impl Query {
         let groups = self.plans.list(groups);
         let set: &'static [u32] = self.plans.list(&(0..groups.len() as u32).collect::<Vec<_>>());
         let sets = self.plans.list(&[set]);
-        self.push(OperatorKind::HashAggregate(HashAggregate { input, groups, sets, aggregates }), columns)
+        self.push(
+            OperatorKind::HashAggregate(HashAggregate { input, groups, sets, aggregates, together: &[] }),
+            columns,
+        )
     }
 
     pub(crate) fn join(

@@ -134,6 +134,7 @@ impl<'s, 'a> Lowering<'_, 's, 'a> {
             groups,
             sets: self.arena.alloc_slice_copy(&[all])?,
             aggregates: parts.into_slice(),
+            together: self.groups_together(right, key_exprs, groups)?,
         };
         let columns = self.described(&layout)?;
         let bytes = rows * estimate::held_bytes(columns);
@@ -212,6 +213,7 @@ impl<'s, 'a> Lowering<'_, 's, 'a> {
             groups: placed_groups,
             sets,
             aggregates: wholes.into_slice(),
+            together: &[],
         };
         let operator = self.push(OperatorKind::HashAggregate(plan), columns, rows, bytes)?;
         Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })

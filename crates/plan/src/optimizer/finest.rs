@@ -204,6 +204,7 @@ impl<'s, 'a> Lowering<'_, 's, 'a> {
             groups: key_columns,
             sets: plan.sets,
             aggregates: steps.wholes.into_slice(),
+            together: &[],
         };
         let whole_columns = match steps.are_computed {
             true => arena.alloc_slice_copy(&steps.whole_columns)?,

@@ -259,8 +259,14 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                 let input = self.only(self.placed(input), columns)?;
                 let described = self.columns(input.operator);
                 let rows = estimate::group_rows(input.rows, columns.len());
-                let bytes = rows * estimate::held_bytes(described);
-                let kind = OperatorKind::Distinct { input: input.operator };
+                let all = &*self.arena.alloc_slice_from_iter(0..described.len() as u32)?;
+                let (kind, bytes) = match self.are_together(input, all)? {
+                    true => (OperatorKind::DistinctOn { input: input.operator, columns: all }, 0.0),
+                    false => {
+                        let bytes = rows * estimate::held_bytes(described);
+                        (OperatorKind::Distinct { input: input.operator }, bytes)
+                    }
+                };
                 let operator = self.push(kind, described, rows, bytes)?;
                 Ok(Placed { operator, rows, ..input })
             }
@@ -823,23 +829,89 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             ([], [aggregate]) => self.least_first(input, aggregate)?,
             _ => input,
         };
+        let input = match groups {
+            [] => self.distinct_first(input, &mut kept)?,
+            _ => input,
+        };
         let columns = self.described(&layout)?;
         let finest = self.known.groups(groups.iter().map(|group| group.expr), input.rows);
         let rows = finest * sets.len() as f64;
+        let is_chosen = |aggregate: &Aggregate<'_>| aggregate.function.is_chosen();
+        let together = match sets {
+            [set] if set.len() == groups.len() && !kept.iter().any(is_chosen) => {
+                self.groups_together(input, &exprs, placed_groups)?
+            }
+            _ => &[],
+        };
         let plan = HashAggregate {
             input: input.operator,
             groups: placed_groups,
             sets,
             aggregates: kept.into_slice(),
+            together,
         };
         let operator = match self.sets_of_groups(&plan, columns, input.rows, finest)? {
             Some(operator) => operator,
             None => {
-                let bytes = rows * estimate::held_bytes(columns);
+                let held_rows = if together.is_empty() { rows } else { rows.min(GROUPS_OF_A_BATCH) };
+                let bytes = held_rows * estimate::held_bytes(columns);
                 self.push(OperatorKind::HashAggregate(plan), columns, rows, bytes)?
             }
         };
         Ok(Placed { operator, layout: layout.into_slice(), rows, base_rows: rows })
+    }
+
+    /// The columns of the input, all of them groups, that say when groups are whole.
+    pub(super) fn groups_together(
+        &self,
+        input: Placed<'_>,
+        groups: &[&'a Expr<'a>],
+        placed: &[&'a Expr<'a>],
+    ) -> Result<&'a [u32], AllocError> {
+        let wanted = placed.iter().zip(groups).map(|(placed, numbered)| (placed.kind, *numbered));
+        Ok(self.together(input, wanted)?.map_or(&[], |together| together.columns))
+    }
+
+    /// Whether rows that are equal in some columns of the input stand one behind the other.
+    fn are_together(&self, input: Placed<'_>, columns: &[u32]) -> Result<bool, AllocError> {
+        let mut wanted: Vec<'_, (ExprKind<'a>, &'a Expr<'a>)> = Vec::new_in(self.scratch);
+        for &column in columns {
+            let id = input.layout[column as usize];
+            let numbered = Expr { kind: ExprKind::Column(id), ty: self.plan.ty(id), span: Span::default() };
+            wanted.push((ExprKind::Column(column), self.arena.alloc(numbered)?))?;
+        }
+        let together = self.together(input, wanted.iter().copied())?;
+        Ok(together.is_some_and(|together| together.are_equal_together))
+    }
+
+    /// Where all that is asked for of all rows is of the distinct values of one column, and equal ones stand one behind the other: the first
+    /// of each, of which nothing has to be kept.
+    fn distinct_first(
+        &mut self,
+        input: Placed<'s>,
+        aggregates: &mut [Aggregate<'a>],
+    ) -> Result<Placed<'s>, AllocError> {
+        let column_of = |aggregate: &Aggregate<'_>| match (aggregate.args, aggregate.filter) {
+            ([Expr { kind: ExprKind::Column(column), .. }], None) => Some(*column),
+            _ => None,
+        };
+        let Some(column) = aggregates.first().and_then(column_of) else { return Ok(input) };
+        let is_once = |aggregate: &Aggregate<'_>| {
+            aggregate.distinct
+                || matches!(aggregate.function, AggregateFunction::Min | AggregateFunction::Max)
+        };
+        if !aggregates.iter().all(|aggregate| is_once(aggregate) && column_of(aggregate) == Some(column))
+            || !aggregates.iter().any(|aggregate| aggregate.distinct)
+            || !self.are_together(input, &[column])?
+        {
+            return Ok(input);
+        }
+        aggregates.iter_mut().for_each(|aggregate| aggregate.distinct = false);
+        let columns = &*self.arena.alloc_slice_copy(&[column])?;
+        let kind = OperatorKind::DistinctOn { input: input.operator, columns };
+        let rows = estimate::group_rows(input.rows, 1);
+        let operator = self.push(kind, self.columns(input.operator), rows, 0.0)?;
+        Ok(Placed { operator, rows, ..input })
     }
 
     /// Where all that is asked for is the least or the greatest value of a column and rows come in its order: the first row.
@@ -1069,6 +1141,8 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
     }
 }
 
+/// About so many groups are held where they are given as rows come.
+const GROUPS_OF_A_BATCH: f64 = 2_048.0;
 /// A guess of the rows that a round of a recursion adds.
 const ROWS_OF_A_ROUND: f64 = 100.0;
 /// A guess of the rows of a set-returning function.

@@ -11,16 +11,34 @@
 //! ```
 //!
 //! Where the table is read as a whole, an index is taken for its order if few rows are wanted, or if it has all columns.
+//!
+//! **Groups** of rows that come by a key whose first columns are among the groups come one behind the other, or some of them together
+//! (decision 0025). They are given as rows come where these columns have many values; else several threads had better share the scan.
 
 use cofferdam_arena::AllocError;
+use cofferdam_arena::collections::Vec;
 
 use super::access::{FETCH, START, has_all};
 use super::estimate;
 use super::key_range::{Given, equal_to};
-use super::lower::Lowering;
-use crate::expr::ExprKind;
+use super::lower::{Lowering, Placed};
+use crate::expr::{Expr, ExprKind};
 use crate::physical::{OperatorId, OperatorKind, Scan, ScanIndex, SortKey};
 use crate::table::{KeyColumn, StoredTable, TableSource};
+
+/// So few rows are read by one thread in any case.
+const ROWS_OF_ONE_THREAD: f64 = 65_536.0;
+/// With more rows for each value there is less to be gained by giving groups as rows come than by reading them with several threads.
+const ROWS_PER_VALUE_MAX: f64 = 64.0;
+
+/// Columns whose values say where rows stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Together<'a> {
+    /// Rows that are equal in these stand one behind the other; at least one.
+    pub(super) columns: &'a [u32],
+    /// Whether those do that are equal in all columns that were asked for.
+    pub(super) are_equal_together: bool,
+}
 
 impl<'a> Lowering<'_, '_, 'a> {
     /// Whether the rows of an operator come in the order of these keys, of which `limit` are wanted at most; so many `rows` it will give.
@@ -59,12 +77,53 @@ impl<'a> Lowering<'_, '_, 'a> {
         Ok(false)
     }
 
+    /// What is known of the order of rows in some columns of the input, which are given by number as well; `None` where it is better
+    /// not to build on it.
+    pub(super) fn together(
+        &self,
+        input: Placed<'_>,
+        wanted: impl Iterator<Item = (ExprKind<'a>, &'a Expr<'a>)>,
+    ) -> Result<Option<Together<'a>>, AllocError> {
+        let mut known: Vec<'_, (u32, u32, &'a Expr<'a>)> = Vec::new_in(self.scratch);
+        let (mut below, mut others) = (None, 0);
+        for (placed, numbered) in wanted {
+            let column = if let ExprKind::Column(column) = placed { column } else { u32::MAX };
+            let mut key = [SortKey { column, descending: false, nulls_first: false }];
+            match self.scan_below(input.operator, &mut key) {
+                Some((_, scan)) if column != u32::MAX => {
+                    known.push((key[0].column, column, numbered))?;
+                    below = Some(scan);
+                }
+                _ => others += 1,
+            }
+        }
+        let Some(scan) = below else { return Ok(None) };
+        let TableSource::Stored(table) = scan.source else { return Ok(None) };
+        let (mut columns, mut exprs) = (Vec::new_in(self.arena), Vec::new_in(self.scratch));
+        let mut parts = open_parts(&scan, scan.index.map_or(table.key, |used| used.index.key)).peekable();
+        while let Some(part) = parts.peek()
+            && let Some((_, column, numbered)) = known.iter().find(|known| known.0 == part.column)
+        {
+            columns.push(*column)?;
+            exprs.push(*numbered)?;
+            parts.next();
+        }
+        let values = self.known.groups(exprs.iter().copied(), input.rows);
+        if columns.is_empty() || input.rows > ROWS_OF_ONE_THREAD && values * ROWS_PER_VALUE_MAX < input.rows {
+            return Ok(None);
+        }
+        let is_said =
+            |known: &(u32, u32, &Expr<'_>)| is_constant(known.0, &scan) || columns.contains(&known.1);
+        let are_equal_together = parts.peek().is_none() || others == 0 && known.iter().all(is_said);
+        Ok(Some(Together { columns: columns.into_slice(), are_equal_together }))
+    }
+
     /// The scan whose rows an operator passes on in their order; `keys`, over the operator's columns, become those of the table.
     fn scan_below(&self, input: OperatorId, keys: &mut [SortKey]) -> Option<(OperatorId, Scan<'a>)> {
         let mut at = input;
         loop {
             match self.kind_of(at) {
-                OperatorKind::Filter { input, .. } => at = input,
+                OperatorKind::Filter { input, .. } | OperatorKind::DistinctOn { input, .. } => at = input,
                 OperatorKind::Project { input, exprs } => {
                     for key in keys.iter_mut() {
                         let ExprKind::Column(column) = exprs.get(key.column as usize)?.kind else {
@@ -87,11 +146,20 @@ impl<'a> Lowering<'_, '_, 'a> {
     }
 }
 
+/// Whether a condition has a column of the table equal a constant.
+fn is_constant(column: u32, scan: &Scan<'_>) -> bool {
+    equal_to(column, scan.conjuncts, Given::reading(scan.projection)).is_some()
+}
+
+/// The columns of a key that make a difference to the order of a scan's rows.
+fn open_parts<'k>(scan: &'k Scan<'_>, key: &'k [KeyColumn]) -> impl Iterator<Item = &'k KeyColumn> {
+    key.iter().filter(|part| !is_constant(part.column, scan))
+}
+
 /// Whether rows that come by a key are in an order.
 fn is_in_order(scan: &Scan<'_>, table: &StoredTable<'_>, key: &[KeyColumn], wanted: &[SortKey]) -> bool {
-    let given = Given::reading(scan.projection);
-    let is_constant = |column: u32| equal_to(column, scan.conjuncts, given).is_some();
-    let mut parts = key.iter().filter(|part| !is_constant(part.column));
+    let is_constant = |column: u32| is_constant(column, scan);
+    let mut parts = open_parts(scan, key);
     for (place, one) in wanted.iter().enumerate() {
         let is_said = wanted[..place].iter().any(|before| before.column == one.column);
         if is_said || is_constant(one.column) {

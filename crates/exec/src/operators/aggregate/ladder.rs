@@ -271,6 +271,18 @@ impl Ladder {
         !self.is_loading && self.has_files()
     }
 
+    /// Forgets all groups, so that others may come; what is small and will be needed again is kept.
+    pub(crate) fn begin_again(&mut self) {
+        if self.has_files() {
+            self.partitions = None;
+            self.table.release();
+        } else {
+            self.table.clear();
+        }
+        self.is_loading = false;
+        self.current = None;
+    }
+
     /// Goes on to the next file, whose groups replace those of the table. Gives whether there is one.
     ///
     /// # Errors

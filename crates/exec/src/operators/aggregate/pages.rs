@@ -87,6 +87,21 @@ impl Pages {
         Ok(place)
     }
 
+    /// What was added, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.list.last().map_or(0, |last| self.bytes - last.bytes.charged_bytes() + last.used)
+    }
+
+    /// Forgets what was added, and keeps the last page, which is the largest.
+    pub(crate) fn clear(&mut self) {
+        let Some(mut last) = self.list.pop() else { return };
+        last.bytes[..last.used].fill(0);
+        last.used = 0;
+        self.list.clear();
+        self.bytes = last.bytes.charged_bytes();
+        self.list.push(last);
+    }
+
     /// Bytes that can be added to the last page.
     fn free_bytes(&self) -> usize {
         self.list.last().map_or(0, |page| page.bytes.len() - page.used)

@@ -4,12 +4,13 @@ use core::cell::{Cell, RefCell};
 
 use cofferdam_plan::physical::{HashAggregate, OperatorId};
 
+use super::partitions::PartitionCounts;
 use super::source::{Given, GroupsSource};
 use super::{Disk, Groups, GroupsSink};
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
 use crate::operators::State;
-use crate::pipeline::{Context, Opening, Output};
+use crate::pipeline::{Context, Counters, Opening, Output};
 
 impl<'c> Context<'c> {
     /// What goes to disk is told here where.
@@ -64,7 +65,7 @@ impl<'a> AggregateSink<'a> {
 }
 
 /// Does something with the groups of an operator, which are out of their slot until it is done, so that others can be asked for memory.
-fn work<'a, T>(
+pub(super) fn work<'a, T>(
     (id, name): (OperatorId, &str),
     cx: &mut Context<'_>,
     work: impl FnOnce(&mut Groups, &Disk<'_>) -> Result<T, Error<'a>>,
@@ -86,6 +87,16 @@ fn work<'a, T>(
     match failure.take() {
         Some(error) => Err(error),
         None => outcome,
+    }
+}
+
+impl Counters {
+    /// Says what an operator with partitions did on disk.
+    pub(super) fn note_partitions(&mut self, counts: PartitionCounts) {
+        self.spilled_bytes = counts.bytes;
+        self.spilled_files = counts.files;
+        self.partitions_spilled = counts.files;
+        self.partitions_parted = counts.parted;
     }
 }
 
@@ -114,11 +125,7 @@ impl<'a> AggregateSource<'a> {
             let given = source.next(groups, store, disk);
             Ok((given.map_err(|error| source.states().blamed(error, groups))?, groups.counts()))
         })?;
-        let counters = cx.counters(*id);
-        counters.spilled_bytes = counts.bytes;
-        counters.spilled_files = counts.files;
-        counters.partitions_spilled = counts.files;
-        counters.partitions_parted = counts.parted;
+        cx.counters(*id).note_partitions(counts);
         Ok(match given {
             Given::Groups(count) => Output::Batch(BatchRows::all(count)),
             Given::Nothing => Output::Again,

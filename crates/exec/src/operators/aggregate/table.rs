@@ -60,6 +60,10 @@ pub(crate) fn hash_of_fixed<const N: usize>(key: &[u8; N]) -> u64 {
     mix(hash ^ u64::from_le_bytes(last), 0xE703_7ED1_A0B4_28DB)
 }
 
+/// What a table keeps when its groups are forgotten, at most, of the limit too.
+const CLEARED_BYTES_MAX: u64 = 512 << 10;
+const CLEARED_SHARE: u64 = 16;
+
 /// The groups of an aggregation, or the keys of a set.
 #[derive(Debug)]
 pub(crate) struct GroupTable {
@@ -139,6 +143,23 @@ impl GroupTable {
     pub(crate) fn release(&mut self) {
         let releases = self.releases + 1;
         *self = GroupTable { releases, ..GroupTable::new(&self.budget, self.state_bytes) };
+    }
+
+    /// Forgets all groups, and keeps room for about as many if that is little.
+    pub(crate) fn clear(&mut self) {
+        let kept_bytes = CLEARED_BYTES_MAX.min(self.budget.limit_on_path() / CLEARED_SHARE);
+        if self.blobs.charged_bytes() > 0 || self.charged_bytes() as u64 > kept_bytes {
+            return self.release();
+        }
+        self.rows.clear();
+        self.slots.fill(0);
+        self.len = 0;
+        self.releases += 1;
+    }
+
+    /// What its groups take, without what tells where they are.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.rows.held_bytes() + self.blobs.held_bytes()
     }
 
     /// How often all groups were forgotten: as long as that stays the same, so do their places.
@@ -420,6 +441,34 @@ mod tests {
         assert!(count > 400 && table.len() as u64 == count, "{count}");
         assert!((0..count).all(|key| table.get(hash_of(&key.to_le_bytes()), &key.to_le_bytes()).is_some()));
         table.release();
+        assert_eq!(budget.used(), 0);
+    }
+
+    /// Aim: a table that was cleared has nothing of what it had, and keeps its memory if that is little.
+    #[test]
+    fn cleared_tables_are_as_new() {
+        let budget = Budget::unlimited("root").unwrap().child("test", 1 << 20).unwrap();
+        let mut table = GroupTable::new(&budget, 8);
+        let mut kept_bytes = Vec::new();
+        for number in 0..20u64 {
+            let count = if number == 10 { 9000 } else { 40 };
+            for key in number..number + count {
+                let key = key.to_le_bytes();
+                let (place, is_new) = table.find_or_add(hash_of(&key), &key, &[]).unwrap();
+                assert!(is_new && *table.state(place, 0).first_chunk::<8>().unwrap() == [0; 8], "{number}");
+                table.state_mut(place, 0)[..8].fill(7);
+            }
+            table.clear();
+            assert!(table.is_empty() && table.next(None).is_none() && table.held_bytes() == 0);
+            assert!(table.get(hash_of(&number.to_le_bytes()), &number.to_le_bytes()).is_none());
+            assert_eq!(table.releases(), number + 1);
+            kept_bytes.push(table.charged_bytes());
+        }
+        assert!(
+            kept_bytes[0] > 0 && kept_bytes[10] == 0 && kept_bytes[19] == kept_bytes[0],
+            "{kept_bytes:?}"
+        );
+        drop(table);
         assert_eq!(budget.used(), 0);
     }
 }

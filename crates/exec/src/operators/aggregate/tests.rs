@@ -58,6 +58,7 @@ impl Bench {
             groups: self.list(groups),
             sets: self.list(&sets),
             aggregates: self.list(aggregates),
+            together: &[],
         }
     }
 }
