@@ -116,7 +116,7 @@ fn reads(expr: &Expr<'_>, columns: &[ColumnId], scratch: &Arena) -> Result<bool,
 }
 
 /// Whether an expression gives something else each time, so that it matters for how many rows it is computed.
-fn is_volatile(expr: &Expr<'_>, scratch: &Arena) -> Result<bool, AllocError> {
+pub(super) fn is_volatile(expr: &Expr<'_>, scratch: &Arena) -> Result<bool, AllocError> {
     let local = Arena::new(scratch.budget());
     let mut walk = walk::PostOrder::new_in(expr, &local)?;
     while let Some(expr) = walk.next()? {

@@ -23,6 +23,7 @@
 
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
+use cofferdam_types::Value;
 
 use super::tree::Tree;
 use crate::binder::conjuncts::{one_of, operands};
@@ -55,6 +56,18 @@ pub(super) fn push_filters<'s, 'a>(
     Ok(())
 }
 
+/// Leaves nothing but what no row passes, where there is such a conjunct: the others may fail.
+fn keep_never<'a>(conjuncts: &mut Vec<'_, &'a Expr<'a>>) -> Result<(), AllocError> {
+    let is_never = |conjunct: &&Expr<'a>| {
+        matches!(conjunct.kind, ExprKind::Literal(Value::Null | Value::Boolean(false)))
+    };
+    if let Some(never) = conjuncts.iter().copied().find(is_never) {
+        conjuncts.clear();
+        conjuncts.push(never)?;
+    }
+    Ok(())
+}
+
 struct Pass<'p, 's, 'a> {
     plan: &'p mut LogicalPlan<'a>,
     tree: &'p Tree<'p>,
@@ -66,9 +79,11 @@ struct Pass<'p, 's, 'a> {
 impl<'s, 'a> Pass<'_, 's, 'a> {
     fn visit(&mut self, id: LogicalId) -> Result<(), AllocError> {
         let mut arrived = core::mem::replace(&mut self.filters[id.index()], Vec::new_in(self.scratch));
+        keep_never(&mut arrived)?;
         match self.plan.kind(id) {
             LogicalKind::Scan { source, alias, first, conjuncts } => {
                 arrived.extend_from_slice(conjuncts)?;
+                keep_never(&mut arrived)?;
                 let conjuncts = self.arena.alloc_slice_copy(&arrived)?;
                 self.plan.nodes[id.index()] = LogicalKind::Scan { source, alias, first, conjuncts };
             }
@@ -158,7 +173,8 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
         only_these: bool,
     ) -> Result<(), AllocError> {
         for conjunct in arrived {
-            let (mut any, mut may_pass) = (false, true);
+            // What is computed of no column may fail, and where there are no rows below, it is not computed above them; a literal is one.
+            let (mut any, mut may_pass) = (matches!(conjunct.kind, ExprKind::Literal(_)), true);
             for_each_column(conjunct, self.arena, |column| {
                 any = true;
                 may_pass &= match exprs.iter().find(|named| named.id == column) {

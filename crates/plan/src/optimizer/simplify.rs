@@ -4,6 +4,8 @@
 //! n / m * NULL                                  NULL
 //! CASE 1 WHEN 2 THEN a WHEN 1 THEN b END        b
 //! COALESCE(NULL, 7, 1 / n)                      7
+//! WHERE n / m BETWEEN NULL AND 7                WHERE false
+//! a IN (1, b, 1 / c)                            a = 1 OR a = b OR a = 1 / c
 //! ```
 //!
 //! What is left out is not computed, so it cannot fail: PostgreSQL does the same before it runs a query, and no error is
@@ -14,13 +16,19 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
+use super::late::is_volatile;
 use crate::binder::fold;
+use crate::expr::fails::may_fail;
 use crate::expr::walk::{self, rewrite};
-use crate::expr::{BinaryOp, Expr, ExprKind, Function, When};
+use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, When};
 use crate::logical::{Join, LogicalKind, LogicalPlan};
 use crate::physical::JoinKind;
 
-/// The pass over all nodes, in any order. A plan without NULL, `CASE`, `COALESCE` and `NULLIF` is left as it is.
+/// Of how many items a list may be at most to be tested one by one.
+const ITEMS_MAX: usize = 16;
+
+/// The pass over all nodes, in any order. A plan without NULL, `CASE`, `COALESCE`, `NULLIF` and lists of what is computed is left as
+/// it is.
 pub(super) fn simplify<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Result<(), AllocError> {
     for kind in &mut plan.nodes {
         let has_expressions = match *kind {
@@ -42,6 +50,10 @@ pub(super) fn simplify<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Resu
         match kind {
             LogicalKind::Filter { conjuncts, .. } | LogicalKind::Join(Join { conjuncts, .. }) => {
                 *conjuncts = all_simple(conjuncts, arena)?;
+                if let Some(never) = conjuncts.iter().position(|conjunct| is_never_true(conjunct)) {
+                    let literal = literal(Value::Boolean(false), conjuncts[never], arena)?;
+                    *conjuncts = arena.alloc_slice_copy(&[literal])?;
+                }
             }
             LogicalKind::Extend { exprs, .. } => {
                 let simple = arena.alloc_slice_copy(exprs)?;
@@ -67,12 +79,30 @@ pub(super) fn simplify<'a>(plan: &mut LogicalPlan<'a>, arena: &'a Arena) -> Resu
 
 /// Whether a node is one that a constant may decide, or such a constant.
 fn may_decide(expr: &Expr<'_>) -> bool {
-    matches!(
-        expr.kind,
-        ExprKind::Literal(Value::Null)
-            | ExprKind::Case { .. }
-            | ExprKind::Call { function: Function::Coalesce | Function::NullIf, .. }
-    )
+    match expr.kind {
+        ExprKind::Literal(value) => value.is_null(),
+        ExprKind::Case { .. } | ExprKind::Call { function: Function::Coalesce | Function::NullIf, .. } => {
+            true
+        }
+        ExprKind::InList { list, .. } => list.iter().any(|item| item.child_count() > 0),
+        _ => false,
+    }
+}
+
+/// Whether a condition is not true for any row because one of its parts is not.
+fn is_never_true(condition: &Expr<'_>) -> bool {
+    let mut rest = condition;
+    loop {
+        match rest.kind {
+            ExprKind::Literal(value) => return value != Value::Boolean(true),
+            // What two bounds became: the constant stands first.
+            ExprKind::Binary { op: BinaryOp::And, left, right } => match fold::value(left) {
+                Some(value) if value != Value::Boolean(true) => return true,
+                _ => rest = right,
+            },
+            _ => return false,
+        }
+    }
 }
 
 fn all_simple<'a>(exprs: &[&'a Expr<'a>], arena: &'a Arena) -> Result<&'a [&'a Expr<'a>], AllocError> {
@@ -90,9 +120,17 @@ fn simple_of<'a>(expr: &'a Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, A
         {
             return literal(value, rebuilt, arena);
         }
+        if is_null(rebuilt, arena)? {
+            return literal(Value::Null, rebuilt, arena);
+        }
         match rebuilt.kind {
             ExprKind::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => {
                 Ok(fold::junction(op, left, right).unwrap_or(rebuilt))
+            }
+            ExprKind::Unary { op: UnaryOp::Not, arg } => Ok(negated(arg, arena)?.unwrap_or(rebuilt)),
+            ExprKind::Between { arg, low, high, negated: false } => between(rebuilt, [arg, low, high], arena),
+            ExprKind::InList { arg, list, negated } => {
+                Ok(one_by_one(rebuilt, arg, list, negated, arena)?.unwrap_or(rebuilt))
             }
             ExprKind::Case { operand, whens, otherwise } => case(rebuilt, operand, whens, otherwise, arena),
             ExprKind::Call { function: Function::Coalesce, args } => coalesce(rebuilt, args, arena),
@@ -107,7 +145,6 @@ fn simple_of<'a>(expr: &'a Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, A
                     _ => Ok(rebuilt),
                 }
             }
-            _ if is_null(rebuilt, arena)? => literal(Value::Null, rebuilt, arena),
             _ => Ok(rebuilt),
         }
     })
@@ -115,6 +152,78 @@ fn simple_of<'a>(expr: &'a Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, A
 
 fn literal<'a>(value: Value<'a>, of: &Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, AllocError> {
     Ok(arena.alloc(Expr { kind: ExprKind::Literal(value), ..*of })?)
+}
+
+/// The negation of what can be written with `NOT` inside.
+fn negated<'a>(arg: &'a Expr<'a>, arena: &'a Arena) -> Result<Option<&'a Expr<'a>>, AllocError> {
+    let kind = match arg.kind {
+        ExprKind::Between { arg: tested, low, high, negated: true } => {
+            let positive = arena
+                .alloc(Expr { kind: ExprKind::Between { arg: tested, low, high, negated: false }, ..*arg })?;
+            return between(positive, [tested, low, high], arena).map(Some);
+        }
+        ExprKind::InList { arg: tested, list, negated } => {
+            ExprKind::InList { arg: tested, list, negated: !negated }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(arena.alloc(Expr { kind, ..*arg })?))
+}
+
+/// A comparison with one bound where the other one is NULL: `NULL AND` that.
+fn between<'a>(
+    expr: &'a Expr<'a>,
+    [arg, low, high]: [&'a Expr<'a>; 3],
+    arena: &'a Arena,
+) -> Result<&'a Expr<'a>, AllocError> {
+    let is_null = |bound: &Expr<'a>| fold::value(bound) == Some(Value::Null);
+    let (op, bound) = match (is_null(low), is_null(high)) {
+        (true, false) => (BinaryOp::LessEqual, high),
+        (false, true) => (BinaryOp::GreaterEqual, low),
+        _ => return Ok(expr),
+    };
+    let test = arena.alloc(Expr { kind: ExprKind::Binary { op, left: arg, right: bound }, ..*expr })?;
+    let null = literal(Value::Null, expr, arena)?;
+    let kind = ExprKind::Binary { op: BinaryOp::And, left: null, right: test };
+    Ok(arena.alloc(Expr { kind, ..*expr })?)
+}
+
+/// A list with items that may fail, as comparisons of which each is made where those before it have not decided; first those with
+/// constants.
+fn one_by_one<'a>(
+    expr: &'a Expr<'a>,
+    arg: &'a Expr<'a>,
+    list: &'a [&'a Expr<'a>],
+    negated: bool,
+    arena: &'a Arena,
+) -> Result<Option<&'a Expr<'a>>, AllocError> {
+    let mut fails = false;
+    for item in list {
+        fails |= item.child_count() > 0 && may_fail(item, arena)?;
+    }
+    // What is compared is computed for each item.
+    if !fails || list.len() > ITEMS_MAX || is_volatile(arg, arena)? {
+        return Ok(None);
+    }
+    let (compare, join) = match negated {
+        true => (BinaryOp::NotEqual, BinaryOp::And),
+        false => (BinaryOp::Equal, BinaryOp::Or),
+    };
+    let is_constant = |item: &&&Expr<'a>| fold::value(item).is_some();
+    let items = list.iter().filter(is_constant).chain(list.iter().filter(|item| !is_constant(item)));
+    let mut all: Option<&'a Expr<'a>> = None;
+    for item in items {
+        let kind = ExprKind::Binary { op: compare, left: arg, right: item };
+        let one: &'a Expr<'a> = arena.alloc(Expr { kind, ..*expr })?;
+        all = Some(match all {
+            Some(before) => {
+                let kind = ExprKind::Binary { op: join, left: before, right: one };
+                arena.alloc(Expr { kind, ..*expr })?
+            }
+            None => one,
+        });
+    }
+    Ok(all)
 }
 
 /// Without the branches that are never taken.
@@ -188,6 +297,12 @@ fn is_null(expr: &Expr<'_>, arena: &Arena) -> Result<bool, AllocError> {
             BinaryOp::And | BinaryOp::Or | BinaryOp::IsDistinctFrom | BinaryOp::IsNotDistinctFrom
         ),
         ExprKind::Like { .. } => true,
+        // Of a list and of two bounds the first operand alone decides; without items there is nothing to compare with.
+        ExprKind::InList { arg, list: [_, ..], .. } => fold::value(arg) == Some(Value::Null),
+        ExprKind::Between { arg, low, high, .. } => {
+            let is_null = |operand| fold::value(operand) == Some(Value::Null);
+            is_null(arg) || is_null(low) && is_null(high)
+        }
         ExprKind::Call { function: Function::Scalar(id), .. } => id.function().is_strict(),
         ExprKind::Call { function, .. } => matches!(
             function,
