@@ -10,7 +10,7 @@
 //! | `scope` | names to columns |
 //! | `expression` | expressions, by a walk with an explicit stack |
 //! | `subquery` | queries in expressions, to joins |
-//! | `whole_row` | rows of tables as arguments: counted, and as JSON |
+//! | `whole_row` | rows as values: as text and as JSON, counted, compared |
 //! | `literal`, `type_name`, `functions`, `calls`, `named_argument`, `aggregate`, `window` | what expressions consist of |
 //! | `build` | typed nodes: operators by type, casts made explicit |
 //! | `fold` | constants |
@@ -100,6 +100,8 @@ pub(crate) struct Binder<'s, 'a, 'c> {
     defaults: &'a [&'a crate::expr::Expr<'a>],
     /// The view that the query is for.
     new_view: Option<NewView<'s, 'a>>,
+    /// Columns that are texts of rows.
+    row_texts: Vec<'s, crate::logical::ColumnId>,
     /// The stacks of the walk over an expression, where no walk has them.
     stacks: Option<expression::Stacks<'s, 'a>>,
 }
@@ -141,6 +143,7 @@ impl<'s, 'a, 'c> Binder<'s, 'a, 'c> {
             nesting: 0,
             defaults: &[],
             new_view: None,
+            row_texts: Vec::new_in(scratch),
             stacks: None,
         }
     }

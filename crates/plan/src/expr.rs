@@ -248,6 +248,10 @@ pub enum Function {
     Array,
     /// `(array, integer) -> element`: the element at a position from 1; NULL where there is none.
     Subscript,
+    /// `(array, integer, integer) -> array`: the elements between two positions, both included.
+    Slice,
+    /// `(text, char or boolean) -> text`: a field in the text of a row, as PostgreSQL quotes it; of NULL the empty text.
+    Field,
     /// `(any value, array)`: whether the comparison holds for one element, as `OR` of all.
     AnyElement(BinaryOp),
     /// `(any value, array)`: whether the comparison holds for all elements, as `AND` of all.

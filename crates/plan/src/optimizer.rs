@@ -5,7 +5,8 @@
 //! | pass | needs | gives | direction |
 //! |---|---|---|---|
 //! | `simplify` | the bound plan | expressions without what constants decide | |
-//! | `inline` | the bound plan | common table expressions that are read once in their place | |
+//! | `copies` | the bound plan | common table expressions that read columns around them once for each reader | |
+//! | `inline` | that | common table expressions that are read once in their place | |
 //! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
 //! | `late` | that | above the joins that leave rows out, what may fail | leaves to root |
 //! | `sink_scalars` | joins | values that are one for all rows at the table that they are compared with | |
@@ -21,6 +22,7 @@
 //! the same budget and are given back when the plan is done.
 
 mod access;
+mod copies;
 mod eager;
 mod estimate;
 mod finest;
@@ -82,6 +84,9 @@ pub(crate) fn optimize<'a>(
     scratch: &Arena,
 ) -> Result<PhysicalPlan<'a>, Error<'a>> {
     simplify::simplify(&mut plan, arena)?;
+    if !plan.ctes.is_empty() {
+        copies::copy_correlated(&mut plan, arena)?;
+    }
     inline::inline(&mut plan, arena)?;
     unnest::unnest(&mut plan, arena)?;
     let root = plan.root;

@@ -77,6 +77,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("`TABLESAMPLE`", "SELECT * FROM a TABLESAMPLE BERNOULLI (10)"),
             ("`FOR UPDATE`", "SELECT * FROM a FOR UPDATE"),
             ("whole rows as values", "SELECT a FROM a"),
+            ("rows in order", "SELECT r FROM (SELECT a AS r FROM a) AS x ORDER BY r"),
             ("whole rows counted and tested", "SELECT count(a) FILTER (WHERE a IS NOT NULL) FROM a"),
             ("whole rows as JSON", "SELECT row_to_json(a), to_jsonb(a) FROM a"),
             ("files as tables", "SELECT count(*) FROM 'tests/data/people.csv'"),

@@ -35,6 +35,10 @@ pub(crate) enum Work {
     Array,
     /// The element of the first operand at the position that is the second, from 1.
     Subscript,
+    /// The elements of the first operand from the position that is the second to the one that is the third.
+    Slice,
+    /// The operand as a field in the text of a row: nothing for NULL, quoted where its text needs that.
+    Field,
     /// Whether the comparison holds between the first operand and an element, or with `all` each element, of the second.
     Elements {
         op: Comparison,
@@ -56,7 +60,8 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Work::Function(id) => id.function().name(),
-            Work::Array => "an array",
+            Work::Array | Work::Slice => "an array",
+            Work::Field => "a row",
             _ => "a cast",
         }
     }
@@ -167,11 +172,16 @@ fn compute<'v>(
         Work::Elements { op, all } => {
             Ok(Output::Value(over_elements(first, args.get(1).copied().unwrap_or_default(), op, all)))
         }
+        Work::Field => field(first, cx),
         _ if first.is_null() => Ok(Output::NULL),
         Work::Cast => cofferdam_functions::convert(first, ty, &cx.session.conversions, cx.sink),
         Work::RoundSeconds { digits } => Ok(Output::Value(cast::round_seconds(first, digits)?)),
         Work::Pad { count, context } => pad(first, count, context, cx),
         Work::Subscript => Ok(Output::Value(element(first, args.get(1).copied().unwrap_or_default()))),
+        Work::Slice => {
+            let bound = |index: usize| args.get(index).copied().unwrap_or_default();
+            slice(first, bound(1), bound(2), cx)
+        }
         Work::Array => Ok(Output::NULL),
     }
 }
@@ -180,6 +190,52 @@ fn element<'v>(array: Value<'v>, position: Value<'_>) -> Value<'v> {
     let (Value::Array(array), Value::Integer(position)) = (array, position) else { return Value::Null };
     let index = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
     index.and_then(|index| array.iter().nth(index)).unwrap_or_default()
+}
+
+/// The elements between two positions, both included; an array without elements where there are none.
+fn slice<'v>(
+    array: Value<'v>,
+    low: Value<'_>,
+    high: Value<'_>,
+    cx: &mut Context<'_>,
+) -> Result<Output<'v>, Problem> {
+    let (Value::Array(array), Value::Integer(low), Value::Integer(high)) = (array, low, high) else {
+        return Ok(Output::NULL);
+    };
+    let skipped = usize::try_from(low).unwrap_or(0).saturating_sub(1);
+    let end = usize::try_from(high).unwrap_or(0);
+    let count = array.len().min(end).saturating_sub(skipped);
+    let mut elements = array.iter().skip(skipped);
+    let elements = (0..count).map(|_| elements.next().unwrap_or_default());
+    let sink = &mut *cx.sink;
+    array::encode(elements, &mut |bytes: &[u8]| sink.append(bytes))?;
+    Ok(Output::Written)
+}
+
+/// A field in the text of a row, as PostgreSQL writes it.
+fn field<'v>(value: Value<'v>, cx: &mut Context<'_>) -> Result<Output<'v>, Problem> {
+    let text = match value {
+        Value::Boolean(true) => "t",
+        Value::Boolean(false) => "f",
+        Value::Text(text) | Value::Char(text) => text,
+        _ => return Ok(Output::Written),
+    };
+    let is_special = |byte: u8| {
+        matches!(byte, b'"' | b'\\' | b'(' | b')' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+    };
+    if !text.is_empty() && !text.bytes().any(is_special) {
+        cx.sink.append(text.as_bytes())?;
+        return Ok(Output::Written);
+    }
+    cx.sink.append(b"\"")?;
+    for piece in text.split_inclusive(['"', '\\']) {
+        cx.sink.append(piece.as_bytes())?;
+        if let Some(last @ (b'"' | b'\\')) = piece.as_bytes().last() {
+            cx.sink.append(&[*last])?;
+        }
+    }
+    cx.sink.append(b"\"")?;
+    Ok(Output::Written)
 }
 
 /// `value op ANY (array)`: true if one element is; NULL if none is and one is unknown. With `all` the other way round.

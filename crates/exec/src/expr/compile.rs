@@ -546,6 +546,8 @@ impl<'a> Compiler<'a, '_, '_> {
             Function::Scalar(id) => self.emit_call_of(Work::Function(id), args, expr),
             Function::Array => self.emit_call_of(Work::Array, args, expr),
             Function::Subscript => self.emit_call_of(Work::Subscript, args, expr),
+            Function::Slice => self.emit_call_of(Work::Slice, args, expr),
+            Function::Field => self.emit_call_of(Work::Field, args, expr),
             Function::AnyElement(op) => self.over_elements(op, false, args, expr),
             Function::AllElements(op) => self.over_elements(op, true, args, expr),
             Function::Coalesce | Function::Greatest | Function::Least => {

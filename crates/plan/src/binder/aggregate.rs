@@ -17,13 +17,14 @@ use cofferdam_sql::views::{Call, CallForm, SortKey};
 use cofferdam_types::Type;
 
 use super::expression::{Allows, Place};
+use super::group_by::Group;
 use super::{Binder, functions};
 use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, Error};
 use crate::expr::same::{Fingerprint, same};
 use crate::expr::walk::PostOrder;
 use crate::expr::{Expr, ExprKind};
-use crate::logical::{ColumnId, Named, NamedAggregate, for_each_column};
+use crate::logical::{ColumnId, NamedAggregate, for_each_column};
 use crate::physical::{Aggregate, AggregateFunction, AggregateKey};
 
 /// Whether a call names an aggregate.
@@ -302,7 +303,7 @@ fn same_aggregate<'a>(a: &Aggregate<'a>, b: &Aggregate<'a>, arena: &Arena) -> Re
 
 /// Rewrites expressions over the rows of FROM to expressions over groups.
 pub(super) struct Grouping<'b, 'a> {
-    groups: &'b [Named<'a>],
+    groups: &'b [Group<'a>],
     fingerprints: Vec<'a, Fingerprint>,
     arena: &'a Arena,
 }
@@ -318,7 +319,7 @@ struct Rewritten<'a> {
 }
 
 impl<'b, 'a> Grouping<'b, 'a> {
-    pub(super) fn new(groups: &'b [Named<'a>], arena: &'a Arena) -> Result<Grouping<'b, 'a>, Error<'a>> {
+    pub(super) fn new(groups: &'b [Group<'a>], arena: &'a Arena) -> Result<Grouping<'b, 'a>, Error<'a>> {
         let mut fingerprints = Vec::with_capacity_in(groups.len(), arena)?;
         for group in groups {
             fingerprints.push(Fingerprint::of_tree(group.expr, arena)?)?;
@@ -362,20 +363,32 @@ impl<'b, 'a> Grouping<'b, 'a> {
         Ok(root.ungrouped.map_or(Ok(root.expr), Err))
     }
 
-    /// The group that computes the same.
+    /// The group that computes the same; of several the one that comes first in the select list.
     fn group_of(&self, expr: &'a Expr<'a>, fingerprint: Fingerprint) -> Result<Option<ColumnId>, Error<'a>> {
+        // A constant is one everywhere, whatever a set leaves out.
+        if expr.is_literal() {
+            return Ok(None);
+        }
+        let mut found: Option<&Group<'a>> = None;
         for (group, print) in self.groups.iter().zip(&self.fingerprints[..]) {
-            if *print == fingerprint && same(group.expr, expr, self.arena)? {
-                return Ok(Some(group.id));
+            if *print == fingerprint
+                && found.is_none_or(|found| group.item < found.item)
+                && same(group.expr, expr, self.arena)?
+            {
+                found = Some(group);
+            }
+        }
+        Ok(found.map(|group| group.id))
+    }
+
+    /// The position of the first group that computes the same.
+    pub(super) fn position_of(&self, expr: &'a Expr<'a>) -> Result<Option<u32>, Error<'a>> {
+        let print = Fingerprint::of_tree(expr, self.arena)?;
+        for (index, group) in self.groups.iter().enumerate() {
+            if self.fingerprints[index] == print && same(group.expr, expr, self.arena)? {
+                return Ok(Some(index as u32));
             }
         }
         Ok(None)
-    }
-
-    /// The position of the group that computes the same.
-    pub(super) fn position_of(&self, expr: &'a Expr<'a>) -> Result<Option<u32>, Error<'a>> {
-        let print = Fingerprint::of_tree(expr, self.arena)?;
-        let found = self.group_of(expr, print)?;
-        Ok(found.and_then(|id| self.groups.iter().position(|group| group.id == id)).map(|index| index as u32))
     }
 }

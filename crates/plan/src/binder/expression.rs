@@ -74,6 +74,8 @@ pub(super) type Stacks<'s, 'a> = (Operands<'s, 'a>, Vec<'s, usize>);
 /// The walk over one expression.
 struct Position<'p, 's> {
     place: &'p Place,
+    /// Whether the node that is left is the whole expression.
+    is_root: bool,
     /// How many joins of the select have waited when an operand was bound, for each that waits.
     joins: Vec<'s, usize>,
     /// How many had waited before the first.
@@ -117,8 +119,15 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let new = || (Vec::new_in(scratch), Vec::new_in(scratch));
         let (mut done, joins): Stacks<'s, 'a> = self.stacks.take().unwrap_or_else(new);
         let joins_before = self.block().pending.len();
-        let mut position =
-            Position { place, joins, joins_before, in_aggregates: 0, in_sums: 0, in_windows: 0 };
+        let mut position = Position {
+            place,
+            is_root: false,
+            joins,
+            joins_before,
+            in_aggregates: 0,
+            in_sums: 0,
+            in_windows: 0,
+        };
         let mut walk = Walk::new(expr.node());
         while let Some(visit) = walk.next() {
             match visit {
@@ -128,6 +137,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     }
                 }
                 Visit::Leave(node) => {
+                    position.is_root = std::ptr::eq(node, expr.node());
                     self.leave_node(node, &mut position, &mut done)?;
                     position.joins.truncate(done.len().saturating_sub(1));
                     if !done.is_empty() {
@@ -181,7 +191,6 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             NodeKind::Type | NodeKind::Name | NodeKind::TypedLiteral => Ok(false),
             // Bound when the expression around it is left.
             NodeKind::Select | NodeKind::Values | NodeKind::SetOperation => Ok(false),
-            NodeKind::Star => unsupported("a table's row as a value"),
             // Order, filter and window of a call are bound with the call.
             NodeKind::OrderBy => Ok(false),
             NodeKind::Default => Err(Error::MisplacedDefault { span: node.span() }),
@@ -189,10 +198,17 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             NodeKind::ObjectName => unsupported("an operator with a schema"),
             NodeKind::Indirection => {
                 let views::Expr::Indirection(indirection) = views::Expr::of(node) else { return Ok(true) };
-                let mut selections = indirection.selections();
-                match (selections.next(), selections.next()) {
-                    (Some(views::Selection::Index(_)), None) => Ok(true),
-                    _ => unsupported("a slice, a field or several subscripts of a value"),
+                let is_field = |selection| {
+                    !matches!(selection, views::Selection::Index(_) | views::Selection::Slice { .. })
+                };
+                match indirection.selections().filter(|selection| is_field(*selection)).count() {
+                    0 => Ok(true),
+                    _ if matches!(indirection.selections().next(), Some(views::Selection::Field(_)))
+                        && indirection.selections().count() == 1 =>
+                    {
+                        Ok(true)
+                    }
+                    _ => unsupported("a field of a value"),
                 }
             }
             NodeKind::Form => match node.form() {
@@ -226,15 +242,21 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let result = match views::Expr::of(node) {
             views::Expr::Column(column) => {
                 let found = self.column(column, position.place)?;
-                if matches!(found.kind, ExprKind::Row(_)) && !takes_whole_row(node) {
+                if matches!(found.kind, ExprKind::Row(_)) && !takes_whole_row(node, position.is_root) {
                     return Err(Error::NotSupported { what: "a row value", span });
                 }
                 found
             }
+            views::Expr::TableRow(row) => {
+                if !takes_whole_row(node, position.is_root) {
+                    return Err(Error::NotSupported { what: "a row value", span });
+                }
+                self.table_row(row)?
+            }
             views::Expr::Literal(literal) => literal::bind(build, literal)?,
             views::Expr::Parameter(parameter) => self.parameter(parameter)?,
             views::Expr::Unary(unary) => self.unary(unary, take(done))?,
-            views::Expr::Binary(binary) => self.binary(binary, take(done))?,
+            views::Expr::Binary(binary) => self.binary(binary, take(done), position.place)?,
             views::Expr::And(and) => {
                 let count = and.operands().len();
                 // A condition of its own is taken apart, and what has no query is tested first.
@@ -287,7 +309,12 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 made
             }
             views::Expr::Cast(cast) => {
-                let [arg] = take(done);
+                let [mut arg] = take(done);
+                if matches!(arg.kind, ExprKind::Row(_))
+                    && matches!(type_name::bind(cast.type_name())?, Type::Text | Type::Char)
+                {
+                    arg = self.row_text(cast.operand(), arg, position.place)?;
+                }
                 type_name::cast(build, arg, cast.type_name(), span)?
             }
             views::Expr::Call(call) => self.call(call, position, done)?,
@@ -306,8 +333,16 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             views::Expr::Row(row) => {
                 let count = row.elements().len();
                 take_list(done, count, |elements| {
-                    let elements = self.arena.alloc_slice_copy(elements)?;
-                    let (kind, ty) = (ExprKind::Row(elements), Type::Unknown);
+                    let mut values: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(count, self.arena)?;
+                    for (element, view) in elements.iter().zip(row.elements()) {
+                        match (element.kind, view) {
+                            (ExprKind::Row(columns), views::Expr::TableRow(_)) => {
+                                values.extend_from_slice(columns)?
+                            }
+                            _ => values.push(element)?,
+                        }
+                    }
+                    let (kind, ty) = (ExprKind::Row(values.into_slice()), Type::Unknown);
                     Ok(&*self.arena.alloc(Expr { kind, ty, span })?)
                 })?
             }
@@ -315,10 +350,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 let count = array.elements().len();
                 take_list(done, count, |elements| functions::array(build, elements, span))?
             }
-            views::Expr::Indirection(_) => {
-                let [value, index] = take(done);
-                functions::subscript(build, value, index, span)?
-            }
+            views::Expr::Indirection(indirection) => self.selected(indirection, position.place, done)?,
             views::Expr::Exists(exists) => {
                 self.exists(exists.query(), position.stage(), position.place, span)?
             }
@@ -343,6 +375,46 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             _ => return Ok(()),
         };
         Ok(done.push(result)?)
+    }
+
+    /// `value[…]…` or `(row).name`.
+    fn selected<'q: 'a>(
+        &self,
+        indirection: views::Indirection<'q>,
+        place: &Place,
+        done: &mut Operands<'_, 'a>,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        use views::Selection;
+        let span = indirection.span();
+        if let Some(Selection::Field(name)) = indirection.selections().next() {
+            let [row] = take(done);
+            return self.field_of_row(indirection.operand(), row, name, place);
+        }
+        let count = indirection.selections().map(|selection| match selection {
+            Selection::Slice { low, high } => usize::from(low.is_some()) + usize::from(high.is_some()),
+            _ => 1,
+        });
+        let mut next = done.len() - count.sum::<usize>();
+        let first = next - 1;
+        let value = done[first];
+        let mut subscripts: Vec<'a, functions::Subscript<'a>> = Vec::new_in(self.arena);
+        let mut operand = |is_there: bool| {
+            is_there.then(|| {
+                next += 1;
+                done[next - 1]
+            })
+        };
+        for selection in indirection.selections() {
+            subscripts.push(match selection {
+                Selection::Slice { low, high } => {
+                    let low = operand(low.is_some());
+                    functions::Subscript::Slice { low, high: operand(high.is_some()) }
+                }
+                _ => functions::Subscript::Index(operand(true).expect("a subscript has been bound")),
+            })?;
+        }
+        done.truncate(first);
+        functions::subscript(self.build(), value, &subscripts, span)
     }
 
     /// A column of the innermost select that has one of the name.
@@ -403,12 +475,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if let ([column], true) = (columns, relation.is_value) {
             return Ok(Some(self.build().column(column.id, column.ty, wanted.span)?));
         }
-        let mut values: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(columns.len(), self.arena)?;
-        for column in columns {
-            values.push(self.build().column(column.id, column.ty, wanted.span)?)?;
-        }
-        let (kind, ty) = (ExprKind::Row(values.into_slice()), Type::Unknown);
-        Ok(Some(self.arena.alloc(Expr { kind, ty, span: wanted.span })?))
+        self.row_of_table(level, found, wanted.span).map(Some)
     }
 
     /// The table of a name: its select, and its number there.
@@ -449,6 +516,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         &self,
         binary: views::Binary<'q>,
         [left, right]: [&'a Expr<'a>; 2],
+        place: &Place,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         use views::BinaryOp as Op;
         let (build, span) = (self.build(), binary.span());
@@ -462,7 +530,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             Op::Power => functions::operator(build, "^", Some(left), right, span),
             Op::Other => functions::operator(build, binary.operator_text(), Some(left), right, span),
             op => match comparison(op.symbol()) {
-                Some(op) => self.compare(op, left, right, span),
+                Some(op) => {
+                    let views = [binary.left(), binary.right()];
+                    match self.compare_tables(op, views, [left, right], place, span)? {
+                        Some(compared) => Ok(compared),
+                        None => self.compare(op, left, right, span),
+                    }
+                }
                 None => functions::operator(build, binary.operator_text(), Some(left), right, span),
             },
         }
@@ -565,7 +639,13 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
     fn is<'q: 'a>(&self, is: views::Is<'q>, arg: &'a Expr<'a>) -> Result<&'a Expr<'a>, Error<'a>> {
         let (build, span) = (self.build(), is.span());
         let (op, truth) = is_test(is)?;
-        let ExprKind::Row(values) = arg.kind else { return build.is(op, arg, truth, span) };
+        let ExprKind::Row(values) = arg.kind else {
+            // A row is NULL where all of its columns are, which its text does not say.
+            return match self.is_row_text(arg) {
+                true => Err(Error::NotSupported { what: "a test of rows as values", span }),
+                false => build.is(op, arg, truth, span),
+            };
+        };
         if truth.is_some() || values.is_empty() {
             return Err(Error::NotSupported { what: "a row value", span });
         }
@@ -1020,12 +1100,17 @@ fn take<'a, const N: usize>(done: &mut Operands<'_, 'a>) -> [&'a Expr<'a>; N] {
     taken
 }
 
-/// Whether the row of a table may stand here: where it is tested for NULL, and where it is counted. Compared, it would not be as its
-/// columns are.
-fn takes_whole_row(node: &Node<'_>) -> bool {
-    match node.parent().map(views::Expr::of) {
-        Some(views::Expr::Is(_)) => true,
-        Some(views::Expr::Call(call)) => super::whole_row::takes_row(call),
+/// Whether the row of a table may stand here: where it is shown, tested, counted, or compared with another.
+fn takes_whole_row<'q>(node: &'q Node<'q>, is_root: bool) -> bool {
+    use views::Expr as E;
+    if is_root {
+        return true;
+    }
+    let is_row = |expr| matches!(expr, E::Column(_) | E::TableRow(_));
+    match node.parent().map(E::of) {
+        Some(E::Is(_) | E::DistinctFrom(_) | E::Cast(_) | E::Call(_) | E::Indirection(_)) => true,
+        Some(E::Binary(binary)) => is_row(binary.left()) && is_row(binary.right()),
+        Some(E::Row(_)) => matches!(E::of(node), E::TableRow(_)),
         _ => false,
     }
 }

@@ -469,35 +469,79 @@ pub(super) fn array<'a>(
     build.call(Function::Array, elements, ty, span)
 }
 
-/// `value[index]`.
+/// What is taken of a value by `[…]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subscript<'a> {
+    /// One element.
+    Index(&'a Expr<'a>),
+    /// Those between two positions; from the first one, to the last one, where they are not said.
+    Slice { low: Option<&'a Expr<'a>>, high: Option<&'a Expr<'a>> },
+}
+
+/// `value[index]`, `value[low:high]`, `value[index][index]`.
+///
+/// # Errors
+/// 42804 for a value that has no elements, and for positions that are no numbers; 0A000 for several slices.
 pub(super) fn subscript<'a>(
     build: Builder<'a>,
     value: &'a Expr<'a>,
-    index: &'a Expr<'a>,
+    subscripts: &[Subscript<'a>],
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
-    match value.ty {
-        Type::Jsonb => {
-            let Some(ty) = Type::Text
-                .array()
-                .filter(|_| index.ty.is_integer() || index.ty.is_text() || index.ty == Type::Unknown)
-            else {
-                let message = "subscript type is not supported: a jsonb subscript must be coercible to either integer or text";
-                return Err(Error::Source { sqlstate: "42804", message, span: index.span });
-            };
-            let index = build.cast(index, Type::Text, index.span)?;
-            let path = build.call(Function::Array, &[index], ty, span)?;
-            operator(build, "#>", Some(value), path, span)
-        }
-        Type::Array(element) => {
+    match (value.ty, subscripts) {
+        (Type::Jsonb, _) => element_of_json(build, value, subscripts, span),
+        (Type::Array(element), [Subscript::Index(index), further @ ..]) => {
             let index = build.coerce(index, Type::Integer, "array subscript")?;
-            build.call(Function::Subscript, &[value, index], element.ty(), span)
+            for subscript in further {
+                let Subscript::Index(index) = subscript else {
+                    return Err(Error::NotSupported { what: "a slice beside a subscript", span });
+                };
+                build.coerce(index, Type::Integer, "array subscript")?;
+            }
+            match further {
+                [] => build.call(Function::Subscript, &[value, index], element.ty(), span),
+                // An array has one dimension.
+                _ => Ok(build.literal(Value::Null, element.ty(), span)?),
+            }
         }
+        (Type::Array(_), &[Subscript::Slice { low, high }]) => {
+            let bound = |bound: Option<&'a Expr<'a>>, open: i32| match bound {
+                Some(bound) => build.coerce(bound, Type::Integer, "array subscript"),
+                None => Ok(build.literal(Value::Integer(open), Type::Integer, span)?),
+            };
+            let args = [value, bound(low, i32::MIN)?, bound(high, i32::MAX)?];
+            build.call(Function::Slice, &args, value.ty, span)
+        }
+        (Type::Array(_), _) => Err(Error::NotSupported { what: "several slices of an array", span }),
         _ => {
             let message = "cannot subscript a value that is no array";
             Err(Error::Source { sqlstate: "42804", message, span })
         }
     }
+}
+
+/// `value['key'][0]`: what stands at the end of a path.
+fn element_of_json<'a>(
+    build: Builder<'a>,
+    value: &'a Expr<'a>,
+    subscripts: &[Subscript<'a>],
+    span: Span,
+) -> Result<&'a Expr<'a>, Error<'a>> {
+    let mut path = Vec::with_capacity_in(subscripts.len(), build.arena)?;
+    for subscript in subscripts {
+        let Subscript::Index(index) = subscript else {
+            let message = "jsonb subscript does not support slices";
+            return Err(Error::Source { sqlstate: "0A000", message, span });
+        };
+        if !(index.ty.is_integer() || index.ty.is_text() || index.ty == Type::Unknown) {
+            let message = "subscript type is not supported: a jsonb subscript must be coercible to either integer or text";
+            return Err(Error::Source { sqlstate: "42804", message, span: index.span });
+        }
+        path.push(build.cast(index, Type::Text, index.span)?)?;
+    }
+    let ty = Type::Text.array().ok_or(Error::NotSupported { what: "an array of this type", span })?;
+    let path = build.call(Function::Array, &path, ty, span)?;
+    operator(build, "#>", Some(value), path, span)
 }
 
 /// An array, or one without elements instead of NULL.

@@ -1,4 +1,13 @@
 //! Binds GROUP BY: expressions, and grouping sets as lists of positions of these.
+//!
+//! With grouping sets, a group is an item of the select list where it names one, else the first item that computes the same. So two
+//! items that compute the same are two groups, and each of them is NULL where a set lacks it alone:
+//!
+//! ```text
+//! SELECT a AS x, a AS y FROM t GROUP BY x, ROLLUP (y)        groups: x, y        sets: (x, y), (x)
+//! ```
+//!
+//! Without sets they have the same values, and are one group.
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
@@ -11,24 +20,36 @@ use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, CountProblem, Error};
 use crate::expr::same::same;
 use crate::expr::{Expr, ExprKind};
-use crate::logical::{Named, for_each_column};
+use crate::logical::{ColumnId, for_each_column};
 
 /// The most grouping sets of a select, as in PostgreSQL.
 const SETS_MAX: usize = 4096;
 
+/// One expression of GROUP BY.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group<'a> {
+    pub(super) id: ColumnId,
+    pub(super) expr: &'a Expr<'a>,
+    /// The item of the select list that it is; nothing where it is none, and where there are no grouping sets.
+    pub(super) item: Option<u32>,
+}
+
+/// What a select is grouped by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Groups<'a> {
+    pub(super) list: &'a [Group<'a>],
+    /// Positions of groups, where there is more than the one set of all.
+    pub(super) sets: Option<&'a [&'a [u32]]>,
+}
+
 impl<'a> Binder<'_, 'a, '_> {
-    /// The groups, and the grouping sets where there is more than the one of all groups.
-    #[allow(clippy::type_complexity, reason = "groups, and sets of positions of groups")]
-    pub(super) fn bind_group_by<'q: 'a>(
-        &mut self,
-        select: Select<'q>,
-    ) -> Result<(&'a [Named<'a>], Option<&'a [&'a [u32]]>), Error<'a>> {
-        let mut groups: Vec<'a, Named<'a>> = Vec::new_in(self.arena);
+    /// The groups, and the grouping sets.
+    pub(super) fn bind_group_by<'q: 'a>(&mut self, select: Select<'q>) -> Result<Groups<'a>, Error<'a>> {
+        let mut groups = Listed { list: Vec::new_in(self.arena), has_sets: false };
+        groups.has_sets = select.group_by().any(|grouping| matches!(grouping, GroupingView::Set(_)));
         let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
         sets.push(&[])?;
-        let mut has_sets = false;
         for grouping in select.group_by() {
-            has_sets |= matches!(grouping, GroupingView::Set(_));
             let choices = self.bind_grouping(grouping, &mut groups)?;
             // Elements are multiplied with each other.
             let mut product: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
@@ -53,14 +74,15 @@ impl<'a> Binder<'_, 'a, '_> {
             }
             sets = kept;
         }
-        Ok((groups.into_slice(), has_sets.then(|| &*sets.into_slice())))
+        let sets = groups.has_sets.then(|| &*sets.into_slice());
+        Ok(Groups { list: groups.list.into_slice(), sets })
     }
 
     /// The sets that an element of GROUP BY stands for.
     fn bind_grouping<'q: 'a>(
         &mut self,
         grouping: GroupingView<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
+        groups: &mut Listed<'a>,
     ) -> Result<&'a [&'a [u32]], Error<'a>> {
         let set = match grouping {
             GroupingView::Expr(expr) => {
@@ -110,7 +132,7 @@ impl<'a> Binder<'_, 'a, '_> {
     fn bind_sets<'q: 'a>(
         &mut self,
         set: GroupingSet<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
+        groups: &mut Listed<'a>,
     ) -> Result<&'a [&'a [u32]], Error<'a>> {
         let mut sets: Vec<'a, &'a [u32]> = Vec::new_in(self.arena);
         let mut open: Vec<'a, GroupingView<'q>> = Vec::new_in(self.arena);
@@ -141,7 +163,7 @@ impl<'a> Binder<'_, 'a, '_> {
     fn bind_group_list<'q: 'a>(
         &mut self,
         expr: ExprView<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
+        groups: &mut Listed<'a>,
     ) -> Result<&'a [u32], Error<'a>> {
         let mut list: Vec<'a, u32> = Vec::new_in(self.arena);
         match expr {
@@ -156,11 +178,7 @@ impl<'a> Binder<'_, 'a, '_> {
     }
 
     /// A column of FROM before an alias of the select list, a position in it, or any expression.
-    fn bind_group<'q: 'a>(
-        &mut self,
-        expr: ExprView<'q>,
-        groups: &mut Vec<'a, Named<'a>>,
-    ) -> Result<u32, Error<'a>> {
+    fn bind_group<'q: 'a>(&mut self, expr: ExprView<'q>, groups: &mut Listed<'a>) -> Result<u32, Error<'a>> {
         let span = expr.span();
         let by_output = match expr {
             ExprView::Column(column)
@@ -181,8 +199,13 @@ impl<'a> Binder<'_, 'a, '_> {
                 self.build().settle(bound)?
             }
         };
-        for (index, known) in groups.iter().enumerate() {
-            if same(known.expr, group, self.arena)? {
+        let item = match (groups.has_sets, by_output) {
+            (false, _) => None,
+            (true, Some(index)) => Some(index),
+            (true, None) => self.item_same_as(group)?,
+        };
+        for (index, known) in groups.list.iter().enumerate() {
+            if known.item == item && same(known.expr, group, self.arena)? {
                 return Ok(index as u32);
             }
         }
@@ -197,8 +220,18 @@ impl<'a> Binder<'_, 'a, '_> {
             pending.into_iter().for_each(|pending| pending.stage = Stage::Rows);
             Ok(())
         })?;
-        groups.push(Named { id, expr: group })?;
-        Ok(groups.len() as u32 - 1)
+        groups.list.push(Group { id, expr: group, item })?;
+        Ok(groups.list.len() as u32 - 1)
+    }
+
+    /// The first item of the select list that computes the same.
+    fn item_same_as(&self, expr: &'a Expr<'a>) -> Result<Option<u32>, Error<'a>> {
+        for (index, item) in self.block().items.iter().enumerate() {
+            if same(item.expr, expr, self.arena)? {
+                return Ok(Some(index as u32));
+            }
+        }
+        Ok(None)
     }
 
     /// Aggregates and window functions may not stand in a clause that is computed before them.
@@ -216,6 +249,13 @@ impl<'a> Binder<'_, 'a, '_> {
         })?;
         found
     }
+}
+
+/// The groups that were found up to now.
+struct Listed<'a> {
+    list: Vec<'a, Group<'a>>,
+    /// Whether there are grouping sets anywhere in the clause.
+    has_sets: bool,
 }
 
 fn grouping_span(grouping: GroupingView<'_>) -> Span {

@@ -7,6 +7,7 @@ use cofferdam_types::{Type, Value};
 use super::Binder;
 use super::aggregate::Grouping;
 use super::expression::Stage;
+use super::group_by::{Group, Groups};
 use super::select::KeyTarget;
 use super::subquery::Pending;
 use super::window::WindowCall;
@@ -21,8 +22,7 @@ impl<'a> Binder<'_, 'a, '_> {
     pub(super) fn push_grouping(
         &mut self,
         input: LogicalId,
-        groups: &'a [Named<'a>],
-        sets: Option<&'a [&'a [u32]]>,
+        Groups { list: groups, sets }: Groups<'a>,
         having: Option<&'a Expr<'a>>,
     ) -> Result<LogicalId, Error<'a>> {
         // With several sets a group is not what the column is below: where a set lacks it, it is NULL.
@@ -34,7 +34,10 @@ impl<'a> Binder<'_, 'a, '_> {
         let mut dependent: Vec<'a, NamedAggregate<'a>> = Vec::new_in(self.arena);
         for index in 0..self.block().items.len() {
             let expr = self.block().items[index].expr;
-            let expr = self.over_groups(&grouping, expr, &mut dependent)?;
+            let expr = match groups.iter().find(|group| group.item == Some(index as u32)) {
+                Some(group) => self.build().column(group.id, group.expr.ty, expr.span)?,
+                None => self.over_groups(&grouping, expr, &mut dependent)?,
+            };
             self.block_mut().items[index].expr = expr;
         }
         for index in 0..self.block().keys.len() {
@@ -61,7 +64,7 @@ impl<'a> Binder<'_, 'a, '_> {
             for conjunct in conjuncts.iter_mut() {
                 *conjunct = self.over_groups(&grouping, conjunct, &mut dependent)?;
             }
-            self.check_nested(pending, groups)?;
+            self.nested_over_groups(&grouping, pending, &mut dependent)?;
             let guard = match pending.guard {
                 Some(guard) => Some(self.over_groups(&grouping, guard, &mut dependent)?),
                 None => None,
@@ -86,6 +89,8 @@ impl<'a> Binder<'_, 'a, '_> {
                 self.arena.alloc_slice_copy(&[all])?
             }
         };
+        let named = groups.iter().map(|group| Named { id: group.id, expr: group.expr });
+        let groups = &*self.arena.alloc_slice_from_iter(named)?;
         let kind = LogicalKind::Aggregate { input, groups, sets, aggregates: aggregates.into_slice() };
         let node = self.plan.push(kind)?;
         let node = self.attach(Stage::Groups, node)?;
@@ -96,7 +101,7 @@ impl<'a> Binder<'_, 'a, '_> {
     }
 
     /// The same groups under numbers of their own.
-    fn renumbered(&mut self, groups: &'a [Named<'a>]) -> Result<&'a [Named<'a>], Error<'a>> {
+    fn renumbered(&mut self, groups: &'a [Group<'a>]) -> Result<&'a [Group<'a>], Error<'a>> {
         let renumbered = self.arena.alloc_slice_copy(groups)?;
         for group in renumbered.iter_mut() {
             if let ExprKind::Column(id) = group.expr.kind {
@@ -170,23 +175,54 @@ impl<'a> Binder<'_, 'a, '_> {
         Ok(true)
     }
 
-    /// A query in an expression may read groups, but no other columns of the rows that are grouped.
-    fn check_nested(&self, pending: Pending<'a>, groups: &[Named<'a>]) -> Result<(), Error<'a>> {
+    /// A query in an expression reads groups, and what has one value in each, in the place of the columns of rows.
+    fn nested_over_groups(
+        &mut self,
+        grouping: &Grouping<'_, 'a>,
+        pending: Pending<'a>,
+        dependent: &mut Vec<'a, NamedAggregate<'a>>,
+    ) -> Result<(), Error<'a>> {
         let scratch = Arena::new(self.arena.budget());
-        let mut ungrouped = None;
-        for id in self.plan.post_order(pending.node, &scratch)? {
-            self.plan.kind(id).for_each_read(&scratch, |column| {
-                let is_group = groups.iter().any(|group| group.id == column);
-                if let (Some(position), false) = (self.block().scope.position_of(column), is_group) {
-                    ungrouped = ungrouped.or(Some(position));
+        let nodes = self.plan.post_order(pending.node, &scratch)?;
+        let mut read: Vec<'_, ColumnId> = Vec::new_in(&scratch);
+        for id in &nodes {
+            self.plan.kind(*id).for_each_read(&scratch, |column| {
+                match self.block().scope.position_of(column).is_some() && !read.contains(&column) {
+                    true => read.push(column),
+                    false => Ok(()),
                 }
-                Ok(())
             })?;
         }
-        let Some(position) = ungrouped else { return Ok(()) };
-        let column = &self.block().scope.columns[position as usize];
-        let table = self.block().scope.relations[column.relation as usize].alias;
-        Err(Error::Ungrouped { name: column.name, table, span: pending.span })
+        let mut moved: Vec<'_, (ColumnId, ColumnId)> = Vec::new_in(&scratch);
+        for column in &read {
+            let expr = self.plan.read(*column, pending.span, self.arena)?;
+            let over = self.over_groups(grouping, expr, dependent)?;
+            if let ExprKind::Column(group) = over.kind
+                && group != *column
+            {
+                moved.push((*column, group))?;
+            }
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let arena = self.arena;
+        for id in &nodes {
+            let change = |expr: &'a Expr<'a>| {
+                crate::expr::walk::rewrite(expr, arena, |_, rebuilt| match rebuilt.kind {
+                    ExprKind::Column(found) => match moved.iter().find(|(column, _)| *column == found) {
+                        Some((_, group)) => Ok::<_, cofferdam_arena::AllocError>(
+                            &*arena.alloc(Expr { kind: ExprKind::Column(*group), ..*rebuilt })?,
+                        ),
+                        None => Ok(rebuilt),
+                    },
+                    _ => Ok(rebuilt),
+                })
+            };
+            let changed = self.plan.kind(*id).map(arena, change, |column| column)?;
+            self.plan.nodes[id.index()] = changed;
+        }
+        Ok(())
     }
 
     /// The arguments of GROUPING as positions of groups.

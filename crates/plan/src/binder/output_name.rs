@@ -12,6 +12,7 @@ pub(super) fn output_name<'q>(expr: Expr<'q>) -> &'q str {
     loop {
         expr = match expr {
             Expr::Column(column) => return column.name(),
+            Expr::TableRow(row) => return row.table().or(weak).unwrap_or("?column?"),
             Expr::Call(call) => return call_name(call),
             Expr::Extract(_) => return "extract",
             Expr::Exists(_) => return "exists",

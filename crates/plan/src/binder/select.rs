@@ -19,6 +19,7 @@ use super::Binder;
 use super::conjuncts;
 use super::expression::{Allows, Place, Stage};
 use super::fold;
+use super::group_by::Groups;
 use super::output_name::output_name;
 use super::query::{Bound, BoundColumn, columns_from};
 use super::scope::{ColumnName, Scope, name_error};
@@ -38,6 +39,8 @@ const OUTPUT_COLUMNS_MAX: usize = 1 << 16;
 pub(super) struct Item<'a> {
     pub(super) expr: &'a Expr<'a>,
     name: &'a str,
+    /// Whether it is the text of a row, which has another order than the row.
+    is_row: bool,
 }
 
 /// One key of ORDER BY.
@@ -286,29 +289,42 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     self.add_star(0..self.block().star.len(), span)?;
                     self.note_star(span, first)?;
                 }
-                SelectItem::Star { qualifier: Some(table), span } => {
-                    let (level, relation) = self.table_of_star(table, span)?;
-                    let first = self.block().items.len();
-                    for position in self.blocks[level].scope.relations[relation as usize].positions() {
-                        let column = &self.blocks[level].scope.columns[position as usize];
-                        let (id, name, ty) = (column.id, column.name, column.ty);
-                        let expr = self.build().column(id, ty, span)?;
-                        self.add_item(Item { expr, name }, span)?;
-                    }
-                    self.note_star(span, first)?;
+                SelectItem::Star { qualifier: Some(table), span } => self.add_table(table, span)?,
+                // Its columns keep their names.
+                SelectItem::Expr { expr: ExprView::TableRow(row), .. } if row.table().is_some() => {
+                    self.add_table(row.table().unwrap_or_default(), ExprView::TableRow(row).span())?;
                 }
                 SelectItem::Expr { expr, alias } => {
-                    let bound = self.bind_expr(&self.grouped("SELECT", true), expr)?;
+                    let place = self.grouped("SELECT", true);
+                    let mut bound = self.bind_row(&place, expr)?;
+                    let is_row = matches!(bound.kind, ExprKind::Row(_));
+                    if is_row {
+                        bound = self.row_text(expr, bound, &place)?;
+                    }
                     let name = alias.unwrap_or_else(|| output_name(expr));
-                    self.add_item(Item { expr: bound, name }, expr.span())?;
+                    self.add_item(Item { expr: bound, name, is_row }, expr.span())?;
                 }
             }
         }
         Ok(())
     }
 
+    /// The columns of a table, in the select or in one around it.
+    fn add_table(&mut self, table: &'a str, span: Span) -> Result<(), Error<'a>> {
+        let (level, relation) = self.table_of_star(table, span)?;
+        let first = self.block().items.len();
+        for position in self.blocks[level].scope.relations[relation as usize].positions() {
+            let column = &self.blocks[level].scope.columns[position as usize];
+            let (id, name, ty) = (column.id, column.name, column.ty);
+            let expr = self.build().column(id, ty, span)?;
+            self.add_item(Item { expr, name, is_row: false }, span)?;
+        }
+        self.note_star(span, first)?;
+        Ok(())
+    }
+
     /// The select, the innermost one that has it, and the table of `t.*`.
-    fn table_of_star(&self, table: &'a str, span: Span) -> Result<(usize, u32), Error<'a>> {
+    pub(super) fn table_of_star(&self, table: &'a str, span: Span) -> Result<(usize, u32), Error<'a>> {
         let innermost = self.blocks.len() - 1;
         let found = self.block().scope.resolve_relation(table, span, self.visible());
         let Err(missing) = found else { return Ok((innermost, found?)) };
@@ -336,7 +352,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             (column.id, column.name, column.ty)
         };
         let expr = self.build().column(id, ty, span)?;
-        self.add_item(Item { expr, name }, span)
+        self.add_item(Item { expr, name, is_row: false }, span)
     }
 
     fn add_item(&mut self, item: Item<'a>, span: Span) -> Result<(), Error<'a>> {
@@ -365,9 +381,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if !matches!(distinct, Distinct::All) {
             (0..self.block().items.len()).try_for_each(|index| self.settle_item(index).map(|_| ()))?;
         }
-        let (groups, sets) = match select {
+        let groups = match select {
             Some(select) => self.bind_group_by(select)?,
-            None => (&[][..], None),
+            None => Groups::default(),
         };
         let having = match select.and_then(|select| select.having()) {
             Some(having) => {
@@ -388,9 +404,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             return Err(Error::Source { sqlstate: "42P19", message, span: named.aggregate.span });
         }
         let mut node = self.attach(Stage::Rows, node)?;
-        let is_grouped = !groups.is_empty() || sets.is_some() || having.is_some();
+        let is_grouped = !groups.list.is_empty() || groups.sets.is_some() || having.is_some();
         if is_grouped || !self.block().aggregates.is_empty() {
-            node = self.push_grouping(node, groups, sets, having)?;
+            node = self.push_grouping(node, groups, having)?;
         } else {
             node = self.attach(Stage::Groups, node)?;
         }
@@ -404,9 +420,17 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             if key.operator().is_some() {
                 return Err(Error::NotSupported { what: "USING in ORDER BY", span: key.span() });
             }
-            let target = self.bind_key(key.expr(), "ORDER BY")?;
             let (descending, nulls_first) = (key.is_descending(), key.nulls_first());
-            self.block_mut().keys.push(OrderKey { target, descending, nulls_first, span: key.span() })?;
+            let mut push = |expr: ExprView<'q>| -> Result<(), Error<'a>> {
+                let target = self.bind_key(expr, "ORDER BY")?;
+                let key = OrderKey { target, descending, nulls_first, span: key.span() };
+                Ok(self.block_mut().keys.push(key)?)
+            };
+            match key.expr() {
+                // A row comes where its first values say, and of equal ones where the next say.
+                ExprView::Row(row) => row.elements().try_for_each(&mut push)?,
+                expr => push(expr)?,
+            }
         }
         Ok(())
     }
@@ -424,17 +448,28 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             _ => position_of(expr, self.block().items.len(), clause)?.map(|index| index as u32),
         };
         if let Some(index) = by_output {
-            self.settle_item(index as usize)?;
+            let item = self.settle_item(index as usize)?;
+            if self.block().items[index as usize].is_row || self.is_row_text(item) {
+                return Err(Error::NotSupported { what: "the order of rows as values", span: expr.span() });
+            }
             return Ok(KeyTarget::Output(index));
         }
         let bound = self.bind_expr(&self.grouped(clause, true), expr)?;
         let bound = self.build().settle(bound)?;
+        if self.is_row_text(bound) {
+            return Err(Error::NotSupported { what: "the order of rows as values", span: expr.span() });
+        }
         for (index, item) in self.block().items.iter().enumerate() {
             if same(item.expr, bound, self.arena)? {
                 return Ok(KeyTarget::Output(index as u32));
             }
         }
         Ok(KeyTarget::Expr(bound))
+    }
+
+    /// Whether a column is the text of a row.
+    pub(super) fn is_row_text(&self, expr: &Expr<'_>) -> bool {
+        matches!(expr.kind, ExprKind::Column(id) if self.row_texts.contains(&id))
     }
 
     fn bind_distinct_on<'q: 'a>(
@@ -517,7 +552,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         let mut columns: Vec<'a, BoundColumn<'a>> =
             Vec::with_capacity_in(self.block().items.len(), self.arena)?;
         for index in 0..self.block().items.len() {
-            let Item { expr, name } = self.block().items[index];
+            let Item { expr, name, is_row } = self.block().items[index];
             let (open, span) = (None, expr.span);
             let column = match expr.kind {
                 ExprKind::Column(id) if !self.is_outer(id) => BoundColumn { id, name, open, span },
@@ -530,6 +565,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     BoundColumn { id, name, open, span }
                 }
             };
+            if is_row {
+                self.row_texts.push(column.id)?;
+            }
             columns.push(column)?;
         }
         let columns: &'a [BoundColumn<'a>] = columns.into_slice();

@@ -344,6 +344,8 @@ impl Function {
             Function::Scalar(id) => id.function().signature().name(),
             Function::Array => "array",
             Function::Subscript => "subscript",
+            Function::Slice => "slice",
+            Function::Field => "row_field",
             Function::AnyElement(_) => "any",
             Function::AllElements(_) => "all",
             Function::Extract(_) => "extract",

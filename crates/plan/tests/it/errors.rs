@@ -161,7 +161,7 @@ fn sources_and_what_is_missing() {
     error_of("SELECT * FROM 'missing.csv'", |error| assert_eq!(error.remedy(), Remedy::FixSource));
     for sql in [
         "SELECT normalize(b) FROM t",
-        "SELECT t.* AS x FROM t",
+        "SELECT (t).* FROM t",
         "SELECT a INTO made FROM t",
         "SELECT a FROM t ORDER BY a USING <",
         "SELECT a FROM t FOR UPDATE",
