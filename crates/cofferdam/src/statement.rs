@@ -27,11 +27,11 @@ use cofferdam_plan::{
     Explained, InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table,
     bind_create_view, bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain,
     bind_parameter_types, bind_transaction, explain_prepared, plan_arguments, plan_copy, plan_copy_to,
-    plan_delete, plan_insert, plan_query, plan_update,
+    plan_create_table_as, plan_delete, plan_insert, plan_query, plan_update,
 };
 use cofferdam_sql::views::forms::{
-    Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateView, Deallocate, Delete, DropIndex,
-    DropTable, DropView, Execute, Explain, FormRef, Insert, Prepare, Reset, Set, Show, Update,
+    Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateTableAs, CreateView, Deallocate, Delete,
+    DropIndex, DropTable, DropView, Execute, Explain, FormRef, Insert, Prepare, Reset, Set, Show, Update,
 };
 use cofferdam_sql::{InsertRows, views};
 use cofferdam_types::row::{decode_row, encode_row, row_bytes};
@@ -470,6 +470,7 @@ enum Kind<'a> {
     Delete(Delete<'a>),
     Copy(Copy<'a>),
     CreateTable(CreateTable<'a>),
+    CreateTableAs(CreateTableAs<'a>),
     DropTable(DropTable<'a>),
     CreateView(CreateView<'a>),
     CreateRecursiveView(CreateRecursiveView<'a>),
@@ -498,6 +499,7 @@ impl<'a> Kind<'a> {
             .or_else(|| Delete::of(node).map(Kind::Delete))
             .or_else(|| Copy::of(node).map(Kind::Copy))
             .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
+            .or_else(|| CreateTableAs::of(node).map(Kind::CreateTableAs))
             .or_else(|| DropTable::of(node).map(Kind::DropTable))
             .or_else(|| CreateView::of(node).map(Kind::CreateView))
             .or_else(|| CreateRecursiveView::of(node).map(Kind::CreateRecursiveView))
@@ -592,6 +594,17 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         Kind::CreateTable(create) => {
             let table = bind_create_table(create, &catalog, arena).map_err(failed)?;
             write_of(statement, "CREATE TABLE", create.form(), Write::Create(table))
+        }
+        Kind::CreateTableAs(create) => {
+            let (table, plan) = plan_create_table_as(create, &catalog, arena).map_err(failed)?;
+            let (tag, write) = match plan {
+                None => ("CREATE TABLE AS", Write::Create(table)),
+                Some(plan) => {
+                    let workspace = statement.admit(&plan)?;
+                    ("SELECT", Write::CreateFilled { table, plan, workspace })
+                }
+            };
+            write_of(statement, tag, create.form(), write)
         }
         Kind::DropTable(drop) => {
             let tables = bind_drop_tables(drop, &catalog, arena).map_err(failed)?;

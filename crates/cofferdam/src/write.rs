@@ -33,6 +33,8 @@ pub(crate) enum Write<'s> {
     Pieces(InsertPieces<'s>),
     /// Makes a table.
     Create(CreateTable<'s>),
+    /// Makes a table and puts the rows of a plan into it.
+    CreateFilled { table: CreateTable<'s>, plan: PhysicalPlan<'s>, workspace: Workspace<'s> },
     /// Makes a view.
     CreateView(CreateView<'s>),
     /// Drops tables or views.
@@ -56,7 +58,8 @@ impl<'s> Write<'s> {
     /// What the statement is.
     pub(crate) fn kind(&self) -> StatementKind {
         match self {
-            Write::Rows { .. } | Write::Pieces(_) => StatementKind::Change,
+            // Its command tag counts rows.
+            Write::Rows { .. } | Write::Pieces(_) | Write::CreateFilled { .. } => StatementKind::Change,
             Write::Create(_)
             | Write::CreateView(_)
             | Write::Drop(_)
@@ -79,7 +82,8 @@ impl<'s> Write<'s> {
         let database = connection.database();
         let store = database.store_to_change()?;
         let definitions = database.definitions();
-        let is_definition = self.kind() == StatementKind::Definition;
+        let is_definition =
+            self.kind() == StatementKind::Definition || matches!(self, Write::CreateFilled { .. });
         let _changing = is_definition.then(|| definitions.begin());
         let depends = matches!(self, Write::CreateView(_) | Write::Drop(_));
         let publishing = match depends {
@@ -92,6 +96,10 @@ impl<'s> Write<'s> {
             Write::Rows { plan, workspace } => put(plan, workspace, values, changes, statement),
             Write::Pieces(pieces) => put_pieces(pieces, changes, statement),
             Write::Create(table) => create(table, changes, statement),
+            Write::CreateFilled { table, plan, workspace } => {
+                create(table, changes, statement)?;
+                put(plan, workspace, values, changes, statement)
+            }
             Write::CreateView(view) => create_view(view, changes, statement),
             Write::Drop(drop) => {
                 let failure = |error| Error::from_store(error, || statement.refused());
@@ -117,7 +125,7 @@ impl<'s> Write<'s> {
     /// The types of its parameters, by number from 1.
     pub(crate) fn parameter_types(&self) -> &'s [Type] {
         match self {
-            Write::Rows { plan, .. } => plan.parameters,
+            Write::Rows { plan, .. } | Write::CreateFilled { plan, .. } => plan.parameters,
             _ => &[],
         }
     }
@@ -125,14 +133,14 @@ impl<'s> Write<'s> {
     /// Their names; none where they have numbers alone.
     pub(crate) fn parameter_names(&self) -> &'s [&'s str] {
         match self {
-            Write::Rows { plan, .. } => plan.parameter_names,
+            Write::Rows { plan, .. } | Write::CreateFilled { plan, .. } => plan.parameter_names,
             _ => &[],
         }
     }
 
     /// Forgets what a run left behind.
     pub(crate) fn reset(&mut self) {
-        if let Write::Rows { workspace, .. } = self {
+        if let Write::Rows { workspace, .. } | Write::CreateFilled { workspace, .. } = self {
             workspace.reset();
         }
     }

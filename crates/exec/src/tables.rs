@@ -3,7 +3,7 @@
 //! A statement reads a snapshot, or what a transaction sees. Since a transaction changes between two reads (by this very
 //! statement, where it inserts what it reads), its view is lent for one call at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
@@ -94,13 +94,15 @@ fn no_such_table(id: u32) -> Error {
 pub struct Changes<'t> {
     transaction: RefCell<&'t mut Transaction>,
     before: Savepoint,
+    /// The table that the statement has made.
+    made: Cell<Option<TableId>>,
 }
 
 impl<'t> Changes<'t> {
     /// The changes of a statement that begins now.
     pub fn new(transaction: &'t mut Transaction) -> Changes<'t> {
         let before = transaction.savepoint();
-        Changes { transaction: RefCell::new(transaction), before }
+        Changes { transaction: RefCell::new(transaction), before, made: Cell::new(None) }
     }
 
     /// Where the statement began: what goes back to it forgets the statement.
@@ -116,7 +118,7 @@ impl<'t> Changes<'t> {
         self.transaction.borrow().view().table(id)
     }
 
-    /// Puts the rows of a source into a table, and gives their number.
+    /// Puts the rows of a source into a table, and gives their number. A table of no number yet is the one that the statement has made.
     ///
     /// # Errors
     /// Those of [`Transaction::load`].
@@ -125,6 +127,10 @@ impl<'t> Changes<'t> {
         table: TableId,
         rows: &mut S,
     ) -> Result<u64, LoadError<S::Error>> {
+        let table = match table {
+            TableId(StoredTable::OF_STATEMENT) => self.made.get().unwrap_or(table),
+            table => table,
+        };
         Transaction::load(&self.transaction, table, rows)
     }
 
@@ -202,6 +208,7 @@ impl<'t> Changes<'t> {
         let def = TableDef { name: table.name, columns: &columns, key, properties };
         let mut transaction = self.transaction.borrow_mut();
         let id = transaction.create_table(&def)?;
+        self.made.set(Some(id));
         for UniqueKey { name, columns } in table.unique_keys {
             let columns = arena.alloc_slice_from_iter(columns.iter().map(ascending))?;
             transaction.create_index(id, name, columns, true)?;

@@ -200,6 +200,27 @@ pub fn bind_create_table<'a, 'q: 'a>(
     define::create_table(create, catalog, arena)
 }
 
+/// A checked `CREATE TABLE … AS`, in `arena`: the table, and the plan whose root gives its rows. There is no plan where the table exists and
+/// may, and for `WITH NO DATA`.
+///
+/// # Errors
+/// Whatever is wrong with the query, with its place in the text; 42P07 for a name that is taken, 42701 for two columns of a name, 42601 for
+/// more names than columns; [`Error::OutOfMemory`].
+pub fn plan_create_table_as<'a, 'q: 'a>(
+    create: forms::CreateTableAs<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<(CreateTable<'a>, Option<PhysicalPlan<'a>>), Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let node = create.form().node();
+    let parameters = Parameters::of(node, catalog.takes_parameters(), catalog.parameter_types(), arena)?;
+    let define::TableOfQuery { table, rows } = define::create_table_as(create, catalog, parameters, arena)?;
+    let Some((logical, target)) = rows else { return Ok((table, None)) };
+    let scratch = Arena::new(arena.budget());
+    let plan = finish(logical, Some(target.sink()), parameters, catalog, (arena, &scratch))?;
+    Ok((table, Some(plan)))
+}
+
 /// A checked `CREATE VIEW`, in `arena`. Its query is changed: columns stand in the place of every `*`.
 ///
 /// # Errors

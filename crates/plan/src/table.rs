@@ -90,6 +90,11 @@ pub struct StoredTable<'a> {
     pub statistics: Option<&'a TableStatistics<'a>>,
 }
 
+impl StoredTable<'_> {
+    /// The number of a table that the statement itself makes for its rows: the store gives it another one.
+    pub const OF_STATEMENT: u32 = u32::MAX;
+}
+
 /// A view that the store keeps: a name for a query.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredView<'a> {

@@ -1,4 +1,4 @@
-//! Binds `CREATE TABLE`, `DROP TABLE` and `DROP VIEW`.
+//! Binds `CREATE TABLE`, `CREATE TABLE … AS`, `DROP TABLE` and `DROP VIEW`.
 //!
 //! One pass over the elements in the order of the text: columns with their types first of all, then what is said of them
 //! and of the table. Defaults and checks are bound to see that they can be, and kept as canonical SQL.
@@ -10,21 +10,24 @@ use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::forms::{
     ColumnCollation, ColumnConstraint, ColumnDefinition, ConstraintAttribute, CreateTable as CreateTableForm,
-    DropTable, DropView, KeyColumns, TableConstraint, TableElement,
+    CreateTableAs, DropTable, DropView, KeyColumns, ObjectName, TableConstraint, TableElement,
 };
 use cofferdam_sql::views::{Expr as ExprView, Literal, TypeName};
 use cofferdam_types::{Error as ValueError, Excerpt, Type};
 
+use super::Binder;
 use super::assign::{Target, bind_check, bind_default};
 use super::from::undefined_table;
 use super::index::is_taken as is_taken_by_others;
-use super::insert::plain_name;
+use super::insert::{InsertTarget, plain_name};
 use super::scope::{ColumnName, name_error};
 use super::type_name;
 use crate::Span;
 use crate::catalog::Catalog;
 use crate::error::{DefinitionProblem, Error, NameProblem};
 use crate::expr::{Column, ExprKind, walk};
+use crate::logical::LogicalPlan;
+use crate::parameter::Parameters;
 use crate::table::{
     COLUMNS_MAX, CheckRule, ColumnRule, CreateTable, DropTables, StoredTable, StoredView, TableSource,
     UniqueKey,
@@ -107,30 +110,11 @@ pub(crate) fn create_table<'a, 'q: 'a>(
     let Some(name) = form.name() else {
         return Err(Error::NotSupported { what: "a table without a name", span: form.form().span() });
     };
-    let (table, span) = (plain_name(name)?, name.span());
-    let if_not_exists = form.if_not_exists();
-    let found = catalog.table(table, arena).map_err(|error| Error::from_catalog(error, span))?;
-    let empty = CreateTable {
-        name: table,
-        span,
-        if_not_exists,
-        exists: true,
-        columns: &[],
-        rules: &[],
-        checks: &[],
-        primary_key: None,
-        unique_keys: &[],
-    };
-    match found {
-        Some(_) if if_not_exists => return Ok(empty),
-        None if if_not_exists && is_view(table, catalog, arena, span)? => return Ok(empty),
-        Some(_) => return Err(definition(DefinitionProblem::TableExists, table, table, span)),
-        // Indexes share their names with tables.
-        None if is_taken_by_others(table, catalog, arena, span)? => {
-            return Err(definition(DefinitionProblem::TableExists, table, table, span));
-        }
-        None => {}
+    let empty = new_table(name, form.if_not_exists(), catalog, arena)?;
+    if empty.exists {
+        return Ok(empty);
     }
+    let (table, span) = (empty.name, empty.span);
     let scratch = Arena::new(arena.budget());
     let mut definition = Definition {
         arena,
@@ -153,6 +137,135 @@ pub(crate) fn create_table<'a, 'q: 'a>(
         return Err(Error::NotSupported { what: "a table without columns", span });
     }
     definition.finish(empty)
+}
+
+/// A table of a name that is to be made, without columns yet; one that exists where that is no error.
+///
+/// # Errors
+/// 42P07 for a name that is taken, 0A000 for one with a schema.
+fn new_table<'a, 'q: 'a>(
+    name: ObjectName<'q>,
+    if_not_exists: bool,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<CreateTable<'a>, Error<'a>> {
+    let (table, span) = (plain_name(name)?, name.span());
+    let found = catalog.table(table, arena).map_err(|error| Error::from_catalog(error, span))?;
+    let new = CreateTable {
+        name: table,
+        span,
+        if_not_exists,
+        exists: false,
+        columns: &[],
+        rules: &[],
+        checks: &[],
+        primary_key: None,
+        unique_keys: &[],
+    };
+    match found {
+        Some(_) if if_not_exists => Ok(CreateTable { exists: true, ..new }),
+        None if if_not_exists && is_view(table, catalog, arena, span)? => {
+            Ok(CreateTable { exists: true, ..new })
+        }
+        Some(_) => Err(definition(DefinitionProblem::TableExists, table, table, span)),
+        // Indexes share their names with tables.
+        None if is_taken_by_others(table, catalog, arena, span)? => {
+            Err(definition(DefinitionProblem::TableExists, table, table, span))
+        }
+        None => Ok(new),
+    }
+}
+
+/// A table that is made for the rows of a query.
+#[derive(Debug)]
+pub(crate) struct TableOfQuery<'a> {
+    /// The table.
+    pub(crate) table: CreateTable<'a>,
+    /// The rows, and what takes them; nothing where there is such a table already, or it is to be empty.
+    pub(crate) rows: Option<(LogicalPlan<'a>, InsertTarget<'a>)>,
+}
+
+/// A checked `CREATE TABLE … AS`, in `arena`. Columns are of the types of the query's; what is computed of decimals is `numeric` of any
+/// digits, as in PostgreSQL.
+///
+/// # Errors
+/// Whatever is wrong with the query, with its place; 42P07 for a name that is taken, 42701 for two columns of a name, 42601 for more names
+/// than columns.
+pub(crate) fn create_table_as<'a, 'q: 'a>(
+    form: CreateTableAs<'q>,
+    catalog: &dyn Catalog,
+    parameters: Parameters<'a>,
+    arena: &'a Arena,
+) -> Result<TableOfQuery<'a>, Error<'a>> {
+    let span = form.form().span();
+    let says = [
+        ("a temporary table", form.temporary()),
+        ("an unlogged table", form.unlogged()),
+        ("USING in CREATE TABLE", form.access_method().is_some()),
+        ("WITH in CREATE TABLE", form.options().next().is_some()),
+        ("ON COMMIT", form.on_commit_drop() || form.on_commit_delete() || form.on_commit_preserve()),
+        ("TABLESPACE", form.tablespace().is_some()),
+        ("EXECUTE in CREATE TABLE AS", form.statement().is_some()),
+    ];
+    if let Some((what, _)) = says.into_iter().find(|(_, says)| *says) {
+        return Err(Error::NotSupported { what, span });
+    }
+    let (Some(name), Some(query)) = (form.name(), form.query()) else {
+        return Err(Error::NotSupported { what: "a table without a name", span });
+    };
+    let new = new_table(name, form.if_not_exists(), catalog, arena)?;
+    if new.exists {
+        return Ok(TableOfQuery { table: new, rows: None });
+    }
+    let scratch = Arena::new(arena.budget());
+    let mut binder = Binder::new(catalog, parameters, arena, &scratch);
+    let bound = binder.bind_query(query)?;
+    let bound = binder.settle(bound)?;
+    if form.columns().count() > bound.columns.len() {
+        let message = "too many column names were specified";
+        return Err(Error::Source { sqlstate: "42601", message, span: new.span });
+    }
+    if bound.columns.is_empty() {
+        return Err(Error::NotSupported { what: "a table without columns", span: new.span });
+    }
+    if bound.columns.len() > COLUMNS_MAX {
+        return Err(definition(DefinitionProblem::TooManyColumns, new.name, new.name, new.span));
+    }
+    let mut names = form.columns();
+    let mut columns: Vec<'a, Column<'a>> = Vec::with_capacity_in(bound.columns.len(), arena)?;
+    for column in bound.columns {
+        let name = names.next().map_or(column.name, |name| name);
+        if columns.iter().any(|known| known.name == name) {
+            return Err(definition(DefinitionProblem::ColumnTwice, name, new.name, column.span));
+        }
+        let ty = match binder.plan.ty(column.id) {
+            Type::Decimal { .. } if !binder.is_of_table(column.id) => Type::Numeric,
+            ty => ty,
+        };
+        columns.push(Column { name, ty })?;
+    }
+    let columns = &*columns.into_slice();
+    let rule = ColumnRule { is_nullable: true, characters_max: None, default: None };
+    let rules = &*arena.alloc_slice_fill(columns.len(), rule)?;
+    let stored = StoredTable {
+        id: StoredTable::OF_STATEMENT,
+        name: new.name,
+        columns,
+        rules,
+        checks: &[],
+        key: &[],
+        key_name: "",
+        indexes: &[],
+        rows_estimate: 0,
+        statistics: None,
+    };
+    let target = InsertTarget::of_new(arena.alloc(stored)?, new.span, parameters, arena)?;
+    let table = CreateTable { columns, rules, ..new };
+    if form.no_data() {
+        return Ok(TableOfQuery { table, rows: None });
+    }
+    let bound = binder.push_target(bound, &target)?;
+    Ok(TableOfQuery { table, rows: Some((binder.finish(bound)?, target)) })
 }
 
 /// What a `DROP TABLE` drops, in `arena`.

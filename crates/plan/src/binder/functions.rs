@@ -488,15 +488,20 @@ pub(super) fn subscript<'a>(
     subscripts: &[Subscript<'a>],
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
+    // As PostgreSQL assigns a number to an integer.
+    let position = |index: &'a Expr<'a>| match index.ty {
+        ty if ty.is_numeric() => build.cast(index, Type::Integer, index.span),
+        _ => build.coerce(index, Type::Integer, "array subscript"),
+    };
     match (value.ty, subscripts) {
         (Type::Jsonb, _) => element_of_json(build, value, subscripts, span),
         (Type::Array(element), [Subscript::Index(index), further @ ..]) => {
-            let index = build.coerce(index, Type::Integer, "array subscript")?;
+            let index = position(index)?;
             for subscript in further {
                 let Subscript::Index(index) = subscript else {
                     return Err(Error::NotSupported { what: "a slice beside a subscript", span });
                 };
-                build.coerce(index, Type::Integer, "array subscript")?;
+                position(index)?;
             }
             match further {
                 [] => build.call(Function::Subscript, &[value, index], element.ty(), span),
@@ -506,7 +511,7 @@ pub(super) fn subscript<'a>(
         }
         (Type::Array(_), &[Subscript::Slice { low, high }]) => {
             let bound = |bound: Option<&'a Expr<'a>>, open: i32| match bound {
-                Some(bound) => build.coerce(bound, Type::Integer, "array subscript"),
+                Some(bound) => position(bound),
                 None => Ok(build.literal(Value::Integer(open), Type::Integer, span)?),
             };
             let args = [value, bound(low, i32::MIN)?, bound(high, i32::MAX)?];

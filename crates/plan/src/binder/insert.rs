@@ -94,6 +94,16 @@ impl<'a> InsertTarget<'a> {
         InsertTarget::new(table, given, name.span(), Parameters::NONE, arena)
     }
 
+    /// The target that a statement makes for its rows.
+    pub(super) fn of_new(
+        table: &'a StoredTable<'a>,
+        span: Span,
+        parameters: Parameters<'a>,
+        arena: &'a Arena,
+    ) -> Result<InsertTarget<'a>, Error<'a>> {
+        InsertTarget::new(table, Vec::new_in(arena), span, parameters, arena)
+    }
+
     fn new(
         table: &'a StoredTable<'a>,
         mut given: Vec<'a, Given>,

@@ -59,6 +59,11 @@ pub(super) fn output_name<'q>(expr: Expr<'q>) -> &'q str {
     weak.unwrap_or("?column?")
 }
 
+/// Whether the first column of a query is one that a star stands for.
+pub(super) fn has_star(query: Query<'_>) -> bool {
+    matches!(first_column(query), Named::Unknown)
+}
+
 /// What the first column of a query is called after.
 enum Named<'q> {
     As(&'q str),

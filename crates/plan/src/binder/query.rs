@@ -139,6 +139,16 @@ impl<'a> Binder<'_, 'a, '_> {
         }
     }
 
+    /// Whether a column is one of a table as it stands there.
+    pub(super) fn is_of_table(&self, column: ColumnId) -> bool {
+        self.plan.nodes.iter().any(|kind| match kind {
+            LogicalKind::Scan { source, first, .. } => {
+                (*first..*first + source.columns().len() as u32).contains(&column)
+            }
+            _ => false,
+        })
+    }
+
     /// Gives a type to the columns that still wait for one.
     pub(super) fn settle(&mut self, bound: Bound<'a>) -> Result<Bound<'a>, Error<'a>> {
         if bound.columns.iter().all(|column| column.open.is_none()) {

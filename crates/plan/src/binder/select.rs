@@ -20,7 +20,7 @@ use super::conjuncts;
 use super::expression::{Allows, Place, Stage};
 use super::fold;
 use super::group_by::Groups;
-use super::output_name::output_name;
+use super::output_name::{has_star, output_name};
 use super::query::{Bound, BoundColumn, columns_from};
 use super::scope::{ColumnName, Scope, name_error};
 use super::subquery::Pending;
@@ -301,12 +301,28 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                     if is_row {
                         bound = self.row_text(expr, bound, &place)?;
                     }
-                    let name = alias.unwrap_or_else(|| output_name(expr));
+                    let name = match alias {
+                        Some(name) => name,
+                        None => self.name_of_star(expr).unwrap_or_else(|| output_name(expr)),
+                    };
                     self.add_item(Item { expr: bound, name, is_row }, expr.span())?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The name of the column of `(SELECT * …)`, which is not in the text.
+    fn name_of_star<'q: 'a>(&self, expr: ExprView<'q>) -> Option<&'a str> {
+        let mut expr = expr;
+        while let ExprView::Cast(cast) = expr {
+            expr = cast.operand();
+        }
+        let ExprView::Subquery(subquery) = expr else { return None };
+        match has_star(subquery.query()) {
+            true => self.bound_query(subquery.query()).columns.first().map(|column| column.name),
+            false => None,
+        }
     }
 
     /// The columns of a table, in the select or in one around it.
