@@ -17,9 +17,14 @@
 //! Most sizes follow the limit, so the second is the least limit below which its own figure fits. From there on operators that keep
 //! rows go to files, whatever their number.
 //!
-//! **What it does not know.** Texts count [`TEXT_BYTES`] each: rows that are much longer, values that aggregates collect, and what
-//! stored tables hold of changes may take more.
+//! **Long values.** Before a plan runs, texts count [`TEXT_BYTES`] each. When memory is refused while it runs, the longest one that was
+//! seen so far is known ([`Needs::value_bytes`]): a batch has as many rows then as have [`batch_bytes_max`] together, and one more,
+//! and each operator has so many of them in its hands ([`values_at_work`]) or needs room for so many beside the rows that it keeps
+//! ([`values_kept`]). Values that are still longer name a larger limit when they come.
+//!
+//! **What it does not know.** Values that aggregates collect, and what stored tables hold of changes may take more.
 
+use cofferdam_plan::expr::ExprKind;
 use cofferdam_plan::physical::{Operator, OperatorId, OperatorKind};
 use cofferdam_plan::table::TableSource;
 
@@ -27,7 +32,7 @@ use crate::batch::Kind;
 use crate::csv::reader::window_bytes;
 use crate::exchange::workers_bytes;
 use crate::operators::minimum_bytes;
-use crate::pipeline::{Pipeline, Schedule, headroom_bytes, keeps_as_step};
+use crate::pipeline::{Pipeline, Schedule, batch_bytes_max, headroom_bytes, keeps_as_step};
 
 /// What a text in a batch counts.
 const TEXT_BYTES: u64 = 64;
@@ -50,6 +55,8 @@ pub(crate) struct Needs<'p> {
     /// Rows in a batch of a pipeline under a limit.
     pub(crate) capacity: fn(&Pipeline<'_>, &[Operator<'_>], u64) -> usize,
     pub(crate) threads_count: usize,
+    /// The longest value that was seen.
+    pub(crate) value_bytes: u64,
 }
 
 impl Needs<'_> {
@@ -86,25 +93,34 @@ impl Needs<'_> {
 
     /// What the plan takes under a limit.
     fn enough_below(&self, limit: u64) -> u64 {
-        let kept = |id: OperatorId| self.kept_bytes(id, limit);
-        let has_rounds = (0..self.schedule.pipelines.len()).any(|index| !self.schedule.runs_always(index));
         let pipelines = 0..self.schedule.pipelines.len();
-        let of_roles = pipelines.clone().map(|index| {
+        let of_roles = |index: usize| {
             let lists = PIPELINE_BYTES + self.operators.len() as u64 * OPERATOR_BYTES;
             let steps =
                 self.schedule.roles(index).filter(|id| keeps_as_step(&self.operators[id.index()].kind));
-            let lists = lists + steps.map(kept).sum::<u64>();
+            let lists = lists + self.kept_together(steps, limit);
             let capacity = self.capacity(index, limit);
             let limit = limit / self.schedule.pipelines[index].sources_count();
             let role = |id: OperatorId| self.role_bytes(id, limit, capacity);
             lists + self.schedule.roles(index).map(role).sum::<u64>()
-        });
-        let of_slots = pipelines.map(|index| self.schedule.live_slots(index).map(kept).sum::<u64>());
-        // The pipelines of a round run inside of the one that asks for it.
-        let coexisting = match has_rounds {
-            true => of_roles.sum::<u64>() + self.schedule.all_slots().map(kept).sum::<u64>(),
-            false => of_roles.zip(of_slots).map(|(roles, slots)| roles + slots).max().unwrap_or(0),
         };
+        let of_slots = |index: usize| self.kept_together(self.schedule.live_slots(index), limit);
+        // The pipelines of a round run one after the other, inside of the one that asks for it.
+        let is_round = |index: &usize| !self.schedule.runs_always(*index);
+        let coexisting = match pipelines.clone().any(|index| is_round(&index)) {
+            true => {
+                let most_in = |list: u32| {
+                    let of_list = pipelines.clone().filter(|index| self.schedule.list_of(*index) == list);
+                    of_list.map(of_roles).max().unwrap_or(0)
+                };
+                let of_lists = (0..self.schedule.lists_count()).map(most_in).sum::<u64>();
+                of_lists + self.kept_together(self.schedule.all_slots(), limit)
+            }
+            false => pipelines.map(|index| of_roles(index) + of_slots(index)).max().unwrap_or(0),
+        };
+        // One row that is looked for is read, and handed on.
+        let of_row = if self.schedule.pipelines.is_empty() { 3 * self.value_bytes } else { 0 };
+        let coexisting = coexisting + of_row;
         coexisting + headroom_bytes(limit) + workers_bytes(limit, self.threads_count)
     }
 
@@ -134,11 +150,8 @@ impl Needs<'_> {
     fn role_bytes(&self, id: OperatorId, limit: u64, capacity: u64) -> u64 {
         let operator = &self.operators[id.index()];
         let inputs = operator.kind.inputs();
-        let of_columns = |id: OperatorId| {
-            let texts =
-                self.operators[id.index()].columns.iter().filter(|column| Kind::of(column.ty) == Kind::Text);
-            self.columns_bytes(id, capacity) + texts.count() as u64 * capacity * TEXT_BYTES
-        };
+        let of_columns =
+            |id: OperatorId| self.columns_bytes(id, capacity) + self.texts_bytes(id, limit, capacity);
         // Some pass columns on as they are, or have registers for as much as they compute on the way.
         let made = match operator.kind {
             OperatorKind::Limit(_) | OperatorKind::Distinct { .. } | OperatorKind::DistinctOn { .. } => 0,
@@ -152,7 +165,34 @@ impl Needs<'_> {
         };
         // Selections, hashes and matches.
         let rows = capacity * 32;
-        ROLE_BYTES + made + encoded + rows + 2 * self.window_bytes(id, limit)
+        let values = values_at_work(&operator.kind) * self.long_bytes(id, None);
+        ROLE_BYTES + made + encoded + rows + values + 2 * self.window_bytes(id, limit)
+    }
+
+    /// The texts of a batch of the operator's columns.
+    fn texts_bytes(&self, id: OperatorId, limit: u64, capacity: u64) -> u64 {
+        let columns = self.operators[id.index()].columns.iter();
+        let texts = columns.filter(|column| Kind::of(column.ty) == Kind::Text).count() as u64;
+        let long = self.value_bytes.saturating_mul(capacity).min(batch_bytes_max(limit) + self.value_bytes);
+        texts * (capacity * TEXT_BYTES).max(long)
+    }
+
+    /// The longest value, if rows of the operator or its input may have one: of one of its inputs, or of all.
+    fn long_bytes(&self, id: OperatorId, input: Option<OperatorId>) -> u64 {
+        let operator = &self.operators[id.index()];
+        let has_text = |id: OperatorId| {
+            self.operators[id.index()].columns.iter().any(|column| Kind::of(column.ty) == Kind::Text)
+        };
+        let is_any = match input {
+            Some(input) => has_text(input),
+            // A scan may read columns that it does not hand on.
+            None => {
+                matches!(operator.kind, OperatorKind::Scan(_))
+                    || has_text(id)
+                    || operator.kind.inputs().iter().any(has_text)
+            }
+        };
+        if is_any && self.value_bytes >= LONG_BYTES { self.value_bytes } else { 0 }
     }
 
     /// The part of a file that is in memory.
@@ -165,9 +205,66 @@ impl Needs<'_> {
         }
     }
 
-    /// What an operator takes for files, and as much for rows that are in memory.
-    fn kept_bytes(&self, id: OperatorId, limit: u64) -> u64 {
-        2 * minimum_bytes(&self.operators[id.index()].kind, limit)
+    /// What operators that keep rows at the same time take for files, and as much for rows that are in memory.
+    fn kept_together(&self, slots: impl Iterator<Item = OperatorId> + Clone, limit: u64) -> u64 {
+        let is_join = |id: &OperatorId| matches!(self.operators[id.index()].kind, OperatorKind::HashJoin(_));
+        // Joins have smaller files where there is no room for those that they want.
+        let joins = slots.clone().filter(is_join).count().max(1) as u64;
+        let kept = |id: OperatorId| {
+            let kind = &self.operators[id.index()].kind;
+            let limit = if is_join(&id) { limit / joins } else { limit };
+            2 * minimum_bytes(kind, limit) + values_kept(kind) * self.long_bytes(id, kept_input(kind))
+        };
+        slots.map(kept).sum()
+    }
+}
+
+/// From here on a value counts as long.
+pub(crate) const LONG_BYTES: u64 = 256;
+
+/// The input whose rows an operator keeps, if it is one of several.
+fn kept_input(kind: &OperatorKind<'_>) -> Option<OperatorId> {
+    match kind {
+        OperatorKind::HashJoin(join) => Some(join.build),
+        OperatorKind::NestedLoopJoin(join) => Some(join.build),
+        _ => None,
+    }
+}
+
+/// How many long values an operator has in its hands beside a batch of them: where texts are made or grow, in chunks that double.
+fn values_at_work(kind: &OperatorKind<'_>) -> u64 {
+    match kind {
+        OperatorKind::Scan(_) => 3,
+        OperatorKind::Values { .. } | OperatorKind::Filter { .. } => 2,
+        OperatorKind::Project { exprs, .. } => {
+            4 * exprs.iter().filter(|expr| !matches!(expr.kind, ExprKind::Column(_))).count() as u64
+        }
+        OperatorKind::Limit(_) => 0,
+        OperatorKind::TableFunction(_) | OperatorKind::Recursive { .. } => 4,
+        _ => 2,
+    }
+}
+
+/// How many long values an operator needs room for that keeps rows, once they are in files: those that are read side by side, and one
+/// that goes from file to file.
+fn values_kept(kind: &OperatorKind<'_>) -> u64 {
+    match kind {
+        OperatorKind::NestedLoopJoin(_) => 40,
+        OperatorKind::HashJoin(_) | OperatorKind::Window(_) => 16,
+        OperatorKind::Distinct { .. } => 24,
+        OperatorKind::HashAggregate(aggregate) => {
+            let ordered = aggregate.aggregates.iter().filter(|one| one.distinct || !one.order_by.is_empty());
+            6 + 16 * ordered.count() as u64
+        }
+        OperatorKind::SetOperation { .. } | OperatorKind::Sort { .. } | OperatorKind::Materialize { .. } => 6,
+        OperatorKind::Recursive { distinct, .. } => {
+            if *distinct {
+                30
+            } else {
+                8
+            }
+        }
+        _ => 0,
     }
 }
 

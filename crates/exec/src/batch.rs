@@ -385,6 +385,16 @@ impl<'a> Store<'a> {
         TextView::read(&vector.data)[vector.at(row)].of(self.heap(vector.heap))
     }
 
+    /// How long the longest of the texts is that stand in the vectors: of a batch that is there, or of one before it.
+    #[cold]
+    pub(crate) fn longest_text(&self) -> u64 {
+        let lens = |vector: &Vector<'_>| match &vector.data {
+            Data::Text(views) => views.iter().map(|view| view.len).max().unwrap_or(0),
+            _ => 0,
+        };
+        self.vectors.iter().map(lens).max().unwrap_or(0).into()
+    }
+
     /// The value of a row, as the type that the column has.
     pub(crate) fn value(&self, id: VectorId, row: usize, ty: Type) -> Value<'_> {
         value_at(self, self.vector(id), row, ty)

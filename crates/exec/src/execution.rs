@@ -28,7 +28,7 @@ use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
-use crate::admission::{Needs, made_bytes};
+use crate::admission::{LONG_BYTES, Needs, made_bytes};
 use crate::answer::{AnswerRows, Batch};
 use crate::batch::{BATCH_ROWS_MAX, BATCH_ROWS_MIN, BatchRows, Kind, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
@@ -236,8 +236,8 @@ impl<'s> Workspace<'s> {
                 let terms = self.terms(plan);
                 let noted = (self.progress, is_cancelled);
                 let seek = lookup.seek(plan, parameters, tables, noted, shared);
-                let row = seek.and_then(|seek| shared.alloc_box(ByKey { seek, terms }));
-                Way::Row(row.inspect_err(|_| Admission::new(&terms).tell_enough())?)
+                let row = seek.and_then(|seek| shared.alloc_box(ByKey { seek, terms, arena: shared }));
+                Way::Row(row.inspect_err(|_| Admission::of_lookup(&terms, shared).tell_enough(0))?)
             }
             None => {
                 let pipelines = self.pipelines(plan, parameters, tables, is_cancelled)?;
@@ -297,6 +297,7 @@ impl<'s> Workspace<'s> {
             limit_bytes: self.budget.limit_on_path(),
             notes_lines: is_file_to_table(plan),
             is_opening: false,
+            longest_bytes: 0,
             problems: Problems::new(plan, &schedule, shared)?,
         };
         let columns = plan.columns();
@@ -307,6 +308,9 @@ impl<'s> Workspace<'s> {
 /// What the arenas of a statement may take more under a larger limit: they double, and one of them may be new.
 const OTHERS_GROWTH_BYTES: u64 = 8 << 10;
 const OTHERS_GROWTH_BYTES_MAX: u64 = 64 << 10;
+
+/// What is asked for at once is a value where it is more than a part of so many of the limit.
+const ASKED_SHARE: u64 = 4;
 
 /// What the memory that a query needs follows from.
 #[derive(Clone, Copy)]
@@ -334,7 +338,8 @@ struct Admission<'a> {
 impl<'a> Admission<'a> {
     fn new(terms: &Terms<'a>) -> Admission<'a> {
         let &Terms { plan, schedule, has_files, budget, threads_count, enough_bytes } = terms;
-        let needs = Needs { operators: plan.operators, schedule, capacity: rows_in_pipeline, threads_count };
+        let capacity = rows_in_pipeline;
+        let needs = Needs { operators: plan.operators, schedule, capacity, threads_count, value_bytes: 0 };
         let limit = budget.limit_on_path();
         let is_bounded = plan.change().is_none() && (has_files || !needs.keeps_rows());
         Admission {
@@ -347,24 +352,51 @@ impl<'a> Admission<'a> {
         }
     }
 
+    /// For one row that is looked for, and was refused memory: it lies in `arena`, and has no budget of its own.
+    #[cold]
+    fn of_lookup(terms: &Terms<'a>, arena: &Arena) -> Admission<'a> {
+        let budget = terms.budget;
+        let limit = budget.limit_on_path();
+        let own = arena.stats().allocated_bytes as u64;
+        let others_bytes = (limit - budget.available().min(limit)).saturating_sub(own);
+        Admission { others_bytes, ..Admission::new(terms) }
+    }
+
     /// Refuses a query before it starts that cannot begin.
     fn admit(&self) -> Result<(), AllocError> {
         let missing = self.least_bytes.saturating_sub(self.budget.used());
         if missing == 0 || has_room(self.budget, missing) {
             return Ok(());
         }
-        self.tell_enough();
+        self.tell_enough(0);
         Err(AllocError)
     }
 
-    /// Tells which limit would have been enough.
+    /// Tells which limit would have been enough; `longest_bytes` has the longest value that was seen.
     #[cold]
-    fn tell_enough(&self) {
-        if let (Some(needs), Some(enough)) = (&self.needs, self.enough_bytes) {
+    fn tell_enough(&self, longest_bytes: u64) {
+        if let (Some(mut needs), Some(enough)) = (self.needs, self.enough_bytes) {
+            let limit = self.budget.limit_on_path();
+            let record = self.budget.last_refusal();
+            let asked = record.map_or(0, |record| record.asked_bytes());
+            // So much is asked for the first long value that comes, or line of a file, and for little else.
+            let is_line = files(needs.operators).next().is_some()
+                && record.is_some_and(|record| record.path().contains("/scan_"));
+            let is_value = asked > limit / ASKED_SHARE || is_line || needs.schedule.pipelines.is_empty();
+            needs.value_bytes = longest_bytes.max(if is_value { asked } else { 0 });
             // Under a larger limit what was taken before the plan began, as its text and the plan itself, has larger chunks.
             let others_bytes =
                 self.others_bytes + self.others_bytes.min(OTHERS_GROWTH_BYTES_MAX) + OTHERS_GROWTH_BYTES;
-            enough.set(needs.enough_bytes(others_bytes).unwrap_or(0));
+            let named = |needs: &Needs<'_>| needs.enough_bytes(others_bytes).unwrap_or(0);
+            let mut named_bytes = named(&needs);
+            // What was named for values of this length is not enough: some are longer.
+            while (LONG_BYTES..limit).contains(&needs.value_bytes)
+                && (1..limit + limit / 4).contains(&named_bytes)
+            {
+                needs.value_bytes *= 2;
+                named_bytes = named(&needs);
+            }
+            enough.set(named_bytes);
         }
     }
 }
@@ -428,8 +460,9 @@ enum Way<'a> {
 /// One row is looked for by its key.
 struct ByKey<'a> {
     seek: Seek<'a>,
-    /// For the limit that a refusal names.
+    /// For the limit that a refusal names, and what the row lies in.
     terms: Terms<'a>,
+    arena: &'a Arena,
 }
 
 /// A plan's pipelines, run one after the other.
@@ -476,6 +509,8 @@ struct Runner<'a> {
     notes_lines: bool,
     /// The pipeline that runs is being opened.
     is_opening: bool,
+    /// The longest text that stood in a pipeline when it ended.
+    longest_bytes: u64,
     problems: Problems<'a>,
 }
 
@@ -580,11 +615,27 @@ impl<'a> Runner<'a> {
         self.is_opening = true;
         let mut store = Store::new(self.capacity(pipeline), arenas.home);
         store.statement = self.statement;
+        let outcome = self.run_with(pipeline, depth, arenas, &mut store);
+        self.longest_bytes = self.longest_bytes.max(store.longest_text());
+        outcome
+    }
+
+    fn run_with<'p>(
+        &mut self,
+        pipeline: &'p Pipeline<'p>,
+        depth: u32,
+        arenas: Arenas<'p>,
+        store: &mut Store<'p>,
+    ) -> Result<Result<(), Error<'a>>, Error<'p>>
+    where
+        'a: 'p,
+    {
+        let budget = arenas.home.budget();
         let role = pipeline.sink.expect("the pipeline of the answer is not run by this");
         let (schedule, operators) = (self.schedule, self.operators);
         let mut cx = self.context();
-        let mut flow = Flow::open(pipeline, schedule, operators, arenas, false, &mut store, &mut cx)?;
-        let mut sink = flow.open_sink(role, &mut store, &mut cx)?;
+        let mut flow = Flow::open(pipeline, schedule, operators, arenas, false, store, &mut cx)?;
+        let mut sink = flow.open_sink(role, store, &mut cx)?;
         let workers = Workers::new(
             &Asker {
                 pipeline,
@@ -596,13 +647,12 @@ impl<'a> Runner<'a> {
             },
             &self.tables,
             &mut flow,
-            &mut store,
+            store,
         )?;
         self.is_opening = false;
         budget.set_stage(&EXECUTE);
-        let mut carry = |feed: Option<&mut Feed<'_, 'p>>| {
-            self.carry((&mut flow, &mut sink, role), depth, &mut store, feed)
-        };
+        let mut carry =
+            |feed: Option<&mut Feed<'_, 'p>>| self.carry((&mut flow, &mut sink, role), depth, store, feed);
         let outcome = match workers {
             Some(workers) => workers.help(|feed| carry(Some(feed))),
             None => carry(None),
@@ -618,7 +668,7 @@ impl<'a> Runner<'a> {
         loop {
             self.leave_headroom(Some(role.operator))?;
             let mut cx = self.context();
-            if sink.finish(&mut store, &mut cx)? {
+            if sink.finish(store, &mut cx)? {
                 cx.lap(role.operator);
                 break;
             }
@@ -865,7 +915,7 @@ impl<'a> ByKey<'a> {
     fn next_batch(&mut self) -> Result<(), Error<'a>> {
         let outcome = self.seek.next();
         if outcome.as_ref().is_err_and(|error| error.refusal().is_some()) {
-            Admission::new(&self.terms).tell_enough();
+            Admission::of_lookup(&self.terms, self.arena).tell_enough(0);
         }
         outcome.map(drop)
     }
@@ -880,7 +930,8 @@ impl<'a> Pipelines<'a> {
         let outcome = self.run();
         self.is_done = !matches!(outcome, Ok(Some(_)));
         if outcome.as_ref().is_err_and(|error| error.refusal().is_some()) {
-            self.admission.tell_enough();
+            let answer = self.answer.as_ref().map_or(0, |answer| answer.store.longest_text());
+            self.admission.tell_enough(self.runner.longest_bytes.max(answer));
         }
         self.current = outcome?;
         Ok(())

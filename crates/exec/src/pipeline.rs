@@ -202,6 +202,11 @@ pub(crate) fn headroom_bytes(limit_bytes: u64) -> u64 {
     (limit_bytes / 8).clamp(16 << 10, 2 << 20)
 }
 
+/// What rows of a batch may have together, where some are long; one row may have more.
+pub(crate) fn batch_bytes_max(limit_bytes: u64) -> u64 {
+    headroom_bytes(limit_bytes) / 4
+}
+
 /// Whether a budget would grant so much.
 pub(crate) fn has_room(budget: &Budget, bytes: u64) -> bool {
     // Where nobody has to be asked for it, nothing has to be charged to know.
@@ -318,7 +323,7 @@ pub(crate) struct Beginning<'a> {
 
 impl<'a> Pipeline<'a> {
     /// The operators that have a role in it, each as often as it has one.
-    pub(crate) fn roles(&self) -> impl Iterator<Item = OperatorId> + use<'a> {
+    pub(crate) fn roles(&self) -> impl Iterator<Item = OperatorId> + Clone + use<'a> {
         let Pipeline { chains, sink, .. } = *self;
         let sources = chains.iter().filter_map(|chain| match chain.source {
             ChainSource::Operator(id) | ChainSource::Nothing(id) => Some(id),
@@ -436,19 +441,29 @@ impl<'a> Schedule<'a> {
     }
 
     /// The operators that have a role in a pipeline, each as often as it has one.
-    pub(crate) fn roles(&self, index: usize) -> impl Iterator<Item = OperatorId> + use<'a> {
+    pub(crate) fn roles(&self, index: usize) -> impl Iterator<Item = OperatorId> + Clone + use<'a> {
         self.pipelines[index].roles()
     }
 
     /// Slots that are full while a pipeline runs, or are filled by it.
-    pub(crate) fn live_slots(&self, index: usize) -> impl Iterator<Item = OperatorId> + use<'a> {
+    pub(crate) fn live_slots(&self, index: usize) -> impl Iterator<Item = OperatorId> + Clone + use<'a> {
         let Schedule { pipelines, .. } = *self;
         slots_of(&pipelines[..=index])
             .filter(move |slot| !pipelines[..index].iter().any(|pipeline| pipeline.releases.contains(slot)))
     }
 
+    /// How many lists there are.
+    pub(crate) fn lists_count(&self) -> u32 {
+        self.lists.len() as u32
+    }
+
+    /// The list that a pipeline is in.
+    pub(crate) fn list_of(&self, index: usize) -> u32 {
+        self.pipelines[index].list.0
+    }
+
     /// All slots.
-    pub(crate) fn all_slots(&self) -> impl Iterator<Item = OperatorId> + use<'a> {
+    pub(crate) fn all_slots(&self) -> impl Iterator<Item = OperatorId> + Clone + use<'a> {
         slots_of(self.pipelines)
     }
 
@@ -480,7 +495,7 @@ pub(crate) fn keeps_as_step(kind: &OperatorKind<'_>) -> bool {
 }
 
 /// The slots that pipelines fill, each once.
-fn slots_of<'a>(pipelines: &'a [Pipeline<'a>]) -> impl Iterator<Item = OperatorId> + use<'a> {
+fn slots_of<'a>(pipelines: &'a [Pipeline<'a>]) -> impl Iterator<Item = OperatorId> + Clone + use<'a> {
     let sinks = pipelines.iter().enumerate().filter_map(|(at, pipeline)| Some((at, pipeline.sink?.operator)));
     sinks.filter_map(|(at, slot)| {
         let is_filled = |pipeline: &Pipeline<'_>| pipeline.sink.is_some_and(|sink| sink.operator == slot);

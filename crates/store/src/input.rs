@@ -32,6 +32,8 @@ pub(crate) struct MemoryInput<'p> {
     shape: KeyShape,
     /// Added to sequences: [`OWN_SEQUENCE`](crate::merge::OWN_SEQUENCE) for a transaction's own changes.
     base: u64,
+    /// Rows of more bytes together are not shown at once.
+    rows_bytes_max: u64,
     entries: [Option<Entry<'p>>; MEMORY_ROWS],
     prefixes: [u64; MEMORY_ROWS],
     sequences: [u64; MEMORY_ROWS],
@@ -40,12 +42,13 @@ pub(crate) struct MemoryInput<'p> {
 }
 
 impl<'p> MemoryInput<'p> {
-    /// The entries of a table from a key on, of which versions with at most `sequence`.
+    /// The entries of a table from a key on, of which versions with at most `sequence`; `rows_bytes_max` is what the rows of a window
+    /// have, but for the last of them.
     pub(crate) fn new(
         mut cursor: Cursor<'p>,
         table: TableId,
         shape: KeyShape,
-        base: u64,
+        (base, rows_bytes_max): (u64, u64),
         (key, sequence): (&[u8], u64),
         range: &EncodedRange,
     ) -> MemoryInput<'p> {
@@ -55,6 +58,7 @@ impl<'p> MemoryInput<'p> {
             table,
             shape,
             base,
+            rows_bytes_max,
             entries: [None; MEMORY_ROWS],
             prefixes: [0; MEMORY_ROWS],
             sequences: [0; MEMORY_ROWS],
@@ -68,13 +72,15 @@ impl<'p> MemoryInput<'p> {
     /// Shows the next entries; none at the end of the range.
     pub(crate) fn move_on(&mut self, range: &EncodedRange) {
         self.count = 0;
-        while self.count < MEMORY_ROWS {
+        let mut bytes = 0;
+        while self.count < MEMORY_ROWS && bytes <= self.rows_bytes_max {
             let entry = self.cursor.entry().filter(|entry| entry.table == self.table);
             let Some(entry) = entry.filter(|entry| !range.is_behind(entry.key)) else { break };
             self.entries[self.count] = Some(entry);
             self.prefixes[self.count] = self.shape.prefix(entry.key);
             self.sequences[self.count] = self.base + entry.sequence;
             self.deletes[self.count] = entry.kind == EntryKind::Delete;
+            bytes += entry.row.len() as u64;
             self.count += 1;
             self.cursor.next();
         }
@@ -132,6 +138,9 @@ pub(crate) struct SegmentInput<'a> {
     schema: Schema<'a>,
     read_ahead_bytes: usize,
     keeps_pages: bool,
+    /// Of these columns no more bytes of long texts each are in a window, but for one row's.
+    texts: &'a [u16],
+    texts_bytes_max: u64,
     arena: &'a Arena,
     /// The sequence up to which rows count whatever the filter.
     plain_until: u64,
@@ -170,6 +179,8 @@ impl<'a> SegmentInput<'a> {
             schema,
             read_ahead_bytes,
             keeps_pages: false,
+            texts: &[],
+            texts_bytes_max: u64::MAX,
             arena,
             plain_until: 0,
             limits: &[],
@@ -193,6 +204,12 @@ impl<'a> SegmentInput<'a> {
     /// The pages that it reads are kept in the cache where this has room, as they will be read again.
     pub(crate) fn keeping_pages(mut self) -> Self {
         self.keeps_pages = true;
+        self
+    }
+
+    /// Windows have rows of so many bytes of long texts in each of these columns at most, or one row.
+    pub(crate) fn bounded(mut self, texts: &'a [u16], texts_bytes_max: u64) -> Self {
+        (self.texts, self.texts_bytes_max) = (texts, texts_bytes_max);
         self
     }
 
@@ -287,6 +304,11 @@ impl<'a> SegmentInput<'a> {
             }
             if self.start < end {
                 self.count = rows_max.min(end - self.start);
+                if !self.texts.is_empty() {
+                    let (texts, rows) = (self.texts, self.start..self.start + self.count);
+                    let bytes_max = self.texts_bytes_max;
+                    self.count = self.cursor_mut().rows_within(texts, rows, bytes_max)?;
+                }
                 let plain_until = self.plain_until;
                 self.is_plain = self.cursor_mut().is_all_visible(plain_until);
                 return Ok(true);

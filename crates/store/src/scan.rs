@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, BudgetAlloc};
 use cofferdam_types::Value;
+use cofferdam_types::column::Kind;
 
 use crate::encode::{EncodedRange, KeyRange};
 use crate::error::{Error, InputKind, InputProblem};
@@ -60,6 +61,9 @@ pub struct Scan<'a> {
     /// The one input is read without the merge, which does not know its position.
     is_alone: bool,
     read_ahead_bytes: usize,
+    /// The columns that are read and are texts, and how many bytes of them are given at once.
+    texts: &'a [u16],
+    texts_bytes_max: u64,
     is_done: bool,
     arena: &'a Arena,
 }
@@ -191,6 +195,8 @@ impl<'a> Scan<'a> {
             operation: None,
             is_alone: false,
             read_ahead_bytes: (limit / 64).clamp(4 << 10, 128 << 10),
+            texts: &[],
+            texts_bytes_max: u64::MAX,
             is_done: false,
             arena,
         })
@@ -233,6 +239,24 @@ impl<'a> Scan<'a> {
         limits.push(ZoneLimits::among(column, ranges))?;
         self.limits = limits.into_slice();
         Ok(())
+    }
+
+    /// Has no more rows given at once than have so many bytes of long texts, or what one row has, for each input that is read.
+    ///
+    /// # Errors
+    /// The arena's budget refuses.
+    pub fn give_texts_of(&mut self, bytes_max: u64) -> Result<(), AllocError> {
+        let is_text = |column: &&u16| self.schema.columns[usize::from(**column)].kind() == Kind::Text;
+        let texts = self.columns.iter().filter(is_text);
+        let mut found = Vec::with_capacity_in(texts.clone().count(), self.arena)?;
+        found.extend(texts.copied())?;
+        (self.texts, self.texts_bytes_max) = (found.into_slice(), bytes_max);
+        Ok(())
+    }
+
+    /// What is given of one column that is a text.
+    fn text_bytes_max(&self) -> u64 {
+        self.texts_bytes_max / self.texts.len().max(1) as u64
     }
 
     /// Begins again, with another range. What was taken for the range before is kept and used again, and of its own transaction the scan
@@ -404,6 +428,7 @@ impl<'a> Scan<'a> {
         let mut memory: [Option<MemoryInput<'_>>; MEMORY_INPUTS_MAX] = [const { None }; MEMORY_INPUTS_MAX];
         for (input, table) in memory.iter_mut().zip(tables) {
             if let Some((table, base)) = table {
+                let base = (base, if self.texts.is_empty() { u64::MAX } else { self.texts_bytes_max });
                 *input = Some(MemoryInput::new(table.cursor(), id, shape, base, start, &self.range));
             }
         }
@@ -489,6 +514,10 @@ impl<'a> Scan<'a> {
                         None => self.segments[source - MEMORY_INPUTS_MAX].move_on(&self.range)?,
                     }
                     self.merge.moved_on(source);
+                    let bytes = || into.iter().map(|column| column.heap.len() as u64).sum::<u64>();
+                    if done > 0 && !self.texts.is_empty() && bytes() >= self.texts_bytes_max {
+                        break;
+                    }
                 }
             }
         }
@@ -578,11 +607,13 @@ impl<'a> Scan<'a> {
     /// Attaches inputs to the segments that wait: as few as can be where an input's segments do not overlap. That they are taken by
     /// their first keys makes it so.
     fn attach_chains(&mut self, view: View<'_>, plain_until: u64) -> Result<(), Error> {
+        let bytes_max = self.text_bytes_max();
         let waiting = &mut self.waiting;
         waiting.sort_unstable_by(|a, b| smallest(a).cmp(&smallest(b)));
         while !waiting.is_empty() {
             if self.attached == self.segments.len() {
                 let input = SegmentInput::new(self.schema, self.read_ahead_bytes, WINDOW_ROWS, self.arena)?;
+                let input = input.bounded(self.texts, bytes_max);
                 self.segments.push(input.keeping_pages())?;
             }
             let mut last: Option<Arc<Segment>> = None;

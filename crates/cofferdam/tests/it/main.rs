@@ -19,6 +19,7 @@ mod index_reads;
 mod introspect;
 mod key_filters;
 mod large_joins;
+mod long_values;
 mod memory;
 mod named;
 mod plan_cache;

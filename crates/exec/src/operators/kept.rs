@@ -39,7 +39,9 @@ use super::aggregate::table::hash_of;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::canonical::ComparedColumns;
 use crate::error::Error;
-use crate::pipeline::{Context, Counters, ListId, Opening, Output, has_room, headroom_bytes};
+use crate::pipeline::{
+    Context, Counters, ListId, Opening, Output, batch_bytes_max, has_room, headroom_bytes,
+};
 use crate::rows::{RowEncoder, RowLayout};
 use crate::spill::{IsCancelled, Reserve, SpillFailure, SpillSpace, block_bytes};
 
@@ -446,7 +448,7 @@ impl<'a> KeptSource<'a> {
             consumes,
             position: Position::default(),
             batch: RowEncoder::new(opening.arena),
-            batch_bytes_max: headroom_bytes(opening.budget().limit_on_path()) / 4,
+            batch_bytes_max: batch_bytes_max(opening.budget().limit_on_path()),
             layout: RowLayout::new(opening.kinds_of(opening.id), opening.arena)?,
             output,
         };

@@ -24,7 +24,7 @@ use super::aggregate::pages::Place;
 use super::state;
 use crate::batch::{BatchRows, Store, VectorId};
 use crate::error::Error;
-use crate::pipeline::{Context, Opening, Output};
+use crate::pipeline::{Context, Opening, Output, batch_bytes_max};
 use crate::spill::{IsCancelled, SpillFailure};
 
 const COUNT_BYTES: usize = 8;
@@ -212,6 +212,8 @@ pub(crate) struct SetSource<'a> {
     columns: &'a [VectorId],
     /// The rows of a batch.
     places: &'a mut [u64],
+    /// What they have together, but for the last one.
+    batch_bytes_max: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -241,6 +243,7 @@ impl<'a> SetSource<'a> {
             shape: KeyShape::new(types, false, arena)?,
             columns,
             places: arena.alloc_slice_fill(store.capacity, 0)?,
+            batch_bytes_max: batch_bytes_max(arena.budget().limit_on_path()),
         };
         Ok((source, columns))
     }
@@ -292,7 +295,7 @@ impl<'a> SetSource<'a> {
 
     /// Finds the next rows, and gives how many there are and where to go on.
     fn pick(&mut self, from: Option<(Place, u64)>, ladder: &Ladder, capacity: usize) -> (usize, At) {
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         let mut current = from;
         loop {
             let (place, left) = match current {
@@ -302,11 +305,17 @@ impl<'a> SetSource<'a> {
                     None => break,
                 },
             };
-            let now = usize::try_from(left).unwrap_or(usize::MAX).min(capacity - count);
+            let mut now = usize::try_from(left).unwrap_or(usize::MAX).min(capacity - count);
+            if now > 0 {
+                let row_bytes = ladder.table.row(place).key.len() as u64;
+                let affordable = (self.batch_bytes_max - bytes).div_ceil(row_bytes.max(1));
+                now = now.min(usize::try_from(affordable).unwrap_or(usize::MAX));
+                bytes = (bytes + row_bytes.saturating_mul(now as u64)).min(self.batch_bytes_max);
+            }
             self.places[count..count + now].fill(place.bits());
             count += now;
             current = Some((place, left - now as u64));
-            if count == capacity {
+            if count == capacity || bytes == self.batch_bytes_max {
                 break;
             }
         }

@@ -22,6 +22,7 @@
 //!
 //! **Ladder**: smaller batches under a small limit, then the typed error.
 
+use core::ops::Range;
 use std::sync::Arc;
 
 use cofferdam_arena::collections::Vec;
@@ -39,7 +40,7 @@ use crate::batch::{BatchRows, Data, Kind, SelectionId, Store, Vector, VectorId};
 use crate::error::{Error, StoreProblem};
 use crate::exchange::{Morsels, piece_rows};
 use crate::expr::Registers;
-use crate::pipeline::{Context, Output, has_room, headroom_bytes};
+use crate::pipeline::{Context, Output, batch_bytes_max, has_room, headroom_bytes};
 use crate::tables::{Ends, Tables};
 
 /// Reads the needed columns of a stored table.
@@ -378,6 +379,7 @@ impl Way<'_> {
             Way::ByKey { rows, keys } => {
                 let mut found = 0;
                 while found < rows_max
+                    && rows.has_room(into)
                     && let Some((key, rest)) = keys.split_first()
                 {
                     found += usize::from(rows.put(view, key.prefix, into, found)?);
@@ -495,6 +497,8 @@ struct Fetch<'a> {
     /// What is read, and into which of the columns that are written to.
     columns: &'a [u16],
     places: &'a [u32],
+    /// What the texts of a batch have, but for the last row's.
+    batch_bytes_max: u64,
 }
 
 impl<'a> Fetch<'a> {
@@ -507,6 +511,11 @@ impl<'a> Fetch<'a> {
         self.columns = arena.alloc_slice_from_iter(wanted.clone().map(|at| columns[at]))?;
         self.places = arena.alloc_slice_from_iter(wanted.map(|at| all[at]))?;
         Ok(())
+    }
+
+    /// Whether another row may follow those that are written.
+    fn has_room(&self, into: &[ColumnMut<'_, '_>]) -> bool {
+        into.iter().map(|column| column.heap.len() as u64).sum::<u64>() < self.batch_bytes_max
     }
 
     /// Writes the row of a key to row `at`; false if there is none.
@@ -531,6 +540,8 @@ struct Through<'a> {
     entries: Ranges<'a>,
     /// The columns of the entries that are the table's key, in its order.
     key: Vec<'a, Column<'a>>,
+    /// The entries whose rows are still to be read.
+    waiting: Range<usize>,
     rows: Fetch<'a>,
     /// How many entries are read next: few at first, since few may be wanted.
     entries_max: usize,
@@ -550,28 +561,34 @@ impl<'a> Through<'a> {
     ) -> Result<usize, cofferdam_store::Error> {
         let mut rows = 0;
         while rows == 0 {
-            let wanted = self.entries_max.min(rows_max);
-            self.entries_max = (wanted * 4).min(self.capacity);
-            self.key.iter_mut().for_each(Column::clear);
-            self.scratch.reset();
-            let entries = {
-                let mut targets = Vec::with_capacity_in(self.key.len(), &self.scratch)?;
-                for column in self.key.iter_mut() {
-                    targets.push(column.target())?;
-                }
-                self.entries.next(view, &mut targets, wanted, None)?.rows
-            };
-            if entries == 0 {
+            if self.waiting.is_empty() && !self.read_entries(view, rows_max)? {
                 break;
             }
+            self.scratch.reset();
             let mut key = Vec::with_capacity_in(self.key.len(), &self.scratch)?;
-            for entry in 0..entries {
+            while !self.waiting.is_empty() && self.rows.has_room(into) {
+                let entry = self.waiting.start;
                 key.clear();
                 key.extend(self.key.iter().map(|column| column.value(entry)))?;
                 rows += usize::from(self.rows.put(view, &key, into, rows)?);
+                self.waiting.start += 1;
             }
         }
         Ok(rows)
+    }
+
+    /// Reads the next entries; false at the end.
+    fn read_entries(&mut self, view: View<'_>, rows_max: usize) -> Result<bool, cofferdam_store::Error> {
+        let wanted = self.entries_max.min(rows_max);
+        self.entries_max = (wanted * 4).min(self.capacity);
+        self.key.iter_mut().for_each(Column::clear);
+        self.scratch.reset();
+        let mut targets = Vec::with_capacity_in(self.key.len(), &self.scratch)?;
+        for column in self.key.iter_mut() {
+            targets.push(column.target())?;
+        }
+        self.waiting = 0..self.entries.next(view, &mut targets, wanted, None)?.rows;
+        Ok(!self.waiting.is_empty())
     }
 }
 
@@ -594,6 +611,7 @@ fn begin<'a>(
             return Ok((Way::ByKey { rows: fetch(&of, columns, arena)?, keys: ranges }, is_empty));
         }
         let mut ranges = Ranges::begin(&of, columns, ranges, arena)?;
+        ranges.scan.give_texts_of(batch_bytes_max(arena.budget().limit_on_path()))?;
         let scratch = Arena::new(arena.budget());
         let limits = column_ranges.iter().map(|range| ColumnRange {
             column: range.column as u16,
@@ -626,6 +644,7 @@ fn begin<'a>(
     let through = Through {
         entries: Ranges::begin(&index, places, ranges, arena)?,
         key,
+        waiting: 0..0,
         rows: fetch(&of, columns, arena)?,
         entries_max: ENTRIES_FIRST.min(capacity),
         capacity,
@@ -636,7 +655,8 @@ fn begin<'a>(
 
 fn fetch<'a>(table: &Arc<Table>, columns: &'a [u16], arena: &'a Arena) -> Result<Fetch<'a>, AllocError> {
     let places = arena.alloc_slice_from_iter(0..columns.len() as u32)?;
-    Ok(Fetch { rows: RowReader::new(table, arena), columns, places })
+    let batch_bytes_max = batch_bytes_max(arena.budget().limit_on_path());
+    Ok(Fetch { rows: RowReader::new(table, arena), columns, places, batch_bytes_max })
 }
 
 #[cold]

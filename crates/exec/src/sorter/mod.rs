@@ -36,6 +36,7 @@ use allocator_api2::vec::Vec;
 use cofferdam_arena::{AllocError, Budget, BudgetAlloc, Buffer, Growing, append};
 
 use self::tree::LoserTree;
+use crate::pipeline::{batch_bytes_max, has_room, headroom_bytes};
 use crate::rows::RowEncoder;
 use crate::spill::{
     IoSlot, IsCancelled, RowPages, RowRef, SpillCounts, SpillFailure, SpillFile, SpillIo, SpillOwner,
@@ -58,6 +59,8 @@ const SLACK_ROWS: usize = 1024;
 /// After so many bytes of rows it is asked whether the reserve is to be taken.
 const PREPARE_BYTES: usize = 8 << 10;
 const FAN_IN_MIN: usize = 2;
+/// How often a long row is there on its way out: as it was read, in a column, and in what grows for both.
+const HANDED_OUT: u64 = 6;
 const FAN_IN_MAX: usize = 32;
 /// So many times the fan-in is the most runs that there are at once.
 const RUNS_PER_LANE: usize = 4;
@@ -756,8 +759,8 @@ impl Sorter {
         let Sorter { spilling, lanes, segments, runs, shape, limit, threshold, threshold_key, .. } = self;
         let Spilling::Ready(reserve) = spilling else { return Ok(()) };
         if !self.is_reading && runs.len() + 1 >= reserve.fan_in * RUNS_PER_LANE {
-            merge_runs(reserve, lanes, runs, *shape, *limit, is_cancelled)?;
-            self.merged_runs += reserve.fan_in as u64;
+            self.merged_runs +=
+                merge_runs(reserve, lanes, runs, (*shape, *limit), &self.budget, is_cancelled)?;
         }
         lanes.begin(segments, *shape)?;
         let slot = reserve.slots.pop().expect("no file is open");
@@ -815,9 +818,9 @@ impl Sorter {
         let Sorter { spilling, lanes, runs, shape, limit, .. } = self;
         match spilling {
             Spilling::Ready(reserve) if !runs.is_empty() => {
-                while runs.len() > reserve.fan_in {
-                    merge_runs(reserve, lanes, runs, *shape, *limit, is_cancelled)?;
-                    self.merged_runs += reserve.fan_in as u64;
+                while runs.len() > fan_in_now(reserve, runs, &self.budget) {
+                    self.merged_runs +=
+                        merge_runs(reserve, lanes, runs, (*shape, *limit), &self.budget, is_cancelled)?;
                 }
                 open_runs(reserve, lanes, runs, is_cancelled)?;
             }
@@ -838,7 +841,8 @@ impl Sorter {
         is_cancelled: IsCancelled<'_>,
     ) -> Result<usize, SpillFailure> {
         self.picks.clear();
-        let mut used = 0;
+        let (mut used, mut picked_bytes) = (0, 0);
+        let bytes_max = batch_bytes_max(self.room_bytes);
         let Sorter { spilling, lanes, segments, shape, picks, .. } = self;
         if lanes.heads.is_empty() {
             return Ok(0);
@@ -851,7 +855,9 @@ impl Sorter {
         let lanes_of_runs = lanes.readers.len();
         while let Some(lane) = lanes.winner().filter(|_| picks.len() < rows_max) {
             if lane >= lanes_of_runs {
-                picks.push([(lane - lanes_of_runs) as u64, lanes.heads[lane][1]]);
+                let place = lanes.heads[lane][1];
+                picks.push([(lane - lanes_of_runs) as u64, place]);
+                picked_bytes += segments[lane - lanes_of_runs].get(place).len() as u64;
             } else {
                 let out = &mut reserve.as_mut().expect("runs are read with it").out;
                 let row = shape.split(lanes.row(lane, segments)).1;
@@ -872,7 +878,7 @@ impl Sorter {
             }
             let io = reserve.as_mut().map(|reserve| &mut reserve.io);
             lanes.advance(lane, segments, *shape, io, is_cancelled)?;
-            if picks.last().is_some_and(|pick| pick[0] == OUT_LONG) {
+            if picked_bytes >= bytes_max || picks.last().is_some_and(|pick| pick[0] == OUT_LONG) {
                 break;
             }
         }
@@ -926,16 +932,29 @@ fn open_run(
     Ok(())
 }
 
-/// Merges as many neighbouring runs as lanes allow into one that stands in their place: those with the fewest bytes together.
+/// How many runs can be read side by side, two at least: each has room for its longest row, if that is longer than a block.
+fn fan_in_now(reserve: &Reserve, runs: &[SpillFile], budget: &Budget) -> usize {
+    let longest = runs.iter().map(SpillFile::row_bytes_max).max().unwrap_or(0);
+    if longest <= reserve.out.len() {
+        return reserve.fan_in;
+    }
+    // A row that is handed out is there a few times more, and others have something, too.
+    let others_bytes = headroom_bytes(budget.limit_on_path());
+    let fits = |lanes: &usize| has_room(budget, others_bytes + (*lanes as u64 + HANDED_OUT) * longest as u64);
+    (FAN_IN_MIN..=reserve.fan_in.min(runs.len())).rev().find(fits).unwrap_or(FAN_IN_MIN)
+}
+
+/// Merges as many neighbouring runs as lanes allow into one that stands in their place: those with the fewest bytes together. Gives how
+/// many these were.
 fn merge_runs(
     reserve: &mut Reserve,
     lanes: &mut Lanes,
     runs: &mut Vec<SpillFile, BudgetAlloc>,
-    shape: KeyShape,
-    limit: u64,
+    (shape, limit): (KeyShape, u64),
+    budget: &Budget,
     is_cancelled: IsCancelled<'_>,
-) -> Result<(), SpillFailure> {
-    let fan_in = reserve.fan_in.min(runs.len());
+) -> Result<u64, SpillFailure> {
+    let fan_in = fan_in_now(reserve, runs, budget).min(runs.len());
     let bytes = |first: usize| runs[first..first + fan_in].iter().map(SpillFile::bytes).sum::<u64>();
     let first = (0..=runs.len() - fan_in).min_by_key(|first| bytes(*first)).unwrap_or(0);
     open_runs(reserve, lanes, &runs[first..first + fan_in], is_cancelled)?;
@@ -953,5 +972,5 @@ fn merge_runs(
     }
     runs[first] = merged;
     runs.drain(first + 1..first + fan_in);
-    Ok(())
+    Ok(fan_in as u64)
 }

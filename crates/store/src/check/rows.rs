@@ -182,8 +182,8 @@ impl<'a> Versions<'a> {
     ) -> Result<(), Error> {
         let shape = self.schema.key_shape();
         let start = (&range.from[..], u64::MAX);
-        let mut memory =
-            memory.map(|memory| MemoryInput::new(memory.cursor(), self.table, shape, 0, start, range));
+        let mut memory = memory
+            .map(|memory| MemoryInput::new(memory.cursor(), self.table, shape, (0, u64::MAX), start, range));
         for (input, chain) in self.inputs.iter_mut().zip(self.chains.iter()) {
             input.attach(chain.iter().cloned(), 0, &range.from, range, self.cache)?;
             input.move_on(range)?;

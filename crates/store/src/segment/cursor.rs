@@ -274,10 +274,41 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         let page = self.page(reader)?;
         let decoded = page.decode(rows.clone(), reborrow(&mut into), at, reader.table());
         decoded.map_err(|error| reader.page_error(segment, error))?;
+        // At once, since an arena keeps what a growing heap leaves behind.
+        reserve_longs(segment, page.longs(rows.clone()), &mut into)?;
         for (row, long) in page.longs(rows.clone()) {
             read_long(segment, long, &mut into, at + row - rows.start)?;
         }
         Ok(())
+    }
+
+    /// How many of the rows of the range, from the first on, have long texts of so many bytes together in none of some columns; one
+    /// at least.
+    ///
+    /// # Errors
+    /// As [`SegmentCursor::seek_row`].
+    pub(crate) fn rows_within(
+        &mut self,
+        columns: &[u16],
+        rows: Range<usize>,
+        bytes_max: u64,
+    ) -> Result<usize, Error> {
+        let mut end = rows.end;
+        if !self.segment.has_longs {
+            return Ok(rows.len());
+        }
+        for &column in columns {
+            let Some(reader) = self.load_column(column.into())? else { continue };
+            let mut bytes = 0;
+            for (row, long) in self.page(&self.readers[reader])?.longs(rows.start..end) {
+                bytes += u64::from(long.len);
+                if bytes > bytes_max {
+                    end = row.max(rows.start + 1);
+                    break;
+                }
+            }
+        }
+        Ok(end - rows.start)
     }
 
     /// [`SegmentCursor::decode`] of some rows of the range, which ascend.
@@ -299,10 +330,11 @@ impl<'s, 'a> SegmentCursor<'s, 'a> {
         let page = self.page(reader)?;
         let gathered = page.gather(rows, reborrow(&mut into), at, reader.table());
         gathered.map_err(|error| reader.page_error(segment, error))?;
-        for (row, long) in page.longs(0..page.rows()) {
-            if let Ok(place) = rows.binary_search(&(row as u16)) {
-                read_long(segment, long, &mut into, at + place)?;
-            }
+        let place = |row: usize| rows.binary_search(&(row as u16)).ok();
+        let longs = || page.longs(0..page.rows()).filter_map(|(row, long)| Some((place(row)?, long)));
+        reserve_longs(segment, longs(), &mut into)?;
+        for (place, long) in longs() {
+            read_long(segment, long, &mut into, at + place)?;
         }
         Ok(())
     }
@@ -760,6 +792,21 @@ fn fill_null(into: ColumnMut<'_, '_>, at: usize, rows: usize) {
         *into.all_valid = false;
     }
     into.valid[at..at + rows].fill(false);
+}
+
+/// Makes room for long texts.
+fn reserve_longs(
+    segment: &Segment,
+    longs: impl Iterator<Item = (usize, LongRef)>,
+    into: &mut ColumnMut<'_, '_>,
+) -> Result<(), Error> {
+    let mut bytes = 0;
+    for (_, long) in longs {
+        // What is damaged asks for nothing.
+        segment.check_long(long)?;
+        bytes += long.len as usize;
+    }
+    Ok(into.heap.reserve(bytes)?)
 }
 
 fn read_long(segment: &Segment, at: LongRef, into: &mut ColumnMut<'_, '_>, row: usize) -> Result<(), Error> {

@@ -44,6 +44,8 @@ pub(crate) struct Segment {
     pub(super) ranges_count: u32,
     columns_count: u16,
     pub(super) height: u16,
+    /// Whether some of its texts stand beside the pages.
+    pub(super) has_longs: bool,
 }
 
 const _: () = assert!(size_of::<Segment>() <= 128);
@@ -133,6 +135,7 @@ impl Segment {
             ranges_count: footer.ranges_count,
             columns_count: columns_count as u16,
             height: footer.height,
+            has_longs: footer.long_bytes > 0,
             file,
         })
     }

@@ -192,6 +192,65 @@ fn a_scan_that_leaves_out_pages_gives_the_same_rows() {
     }
 }
 
+/// Aim: of rows with long texts a scan gives as many at once as it may, and all of them in the end. Method: texts longer and shorter than
+/// that, in segments, in the memtable and in an open transaction, and changes of them; the number of rows of each batch.
+#[test]
+fn long_texts_come_a_few_at_a_time() {
+    const TEXT_BYTES: usize = 20_000;
+    let machine = Machine::new(32 << 20);
+    let store = machine.try_open(&Options::new().memtable_bytes(4 << 20)).unwrap();
+    let table = create(&store, &machine.budget);
+    let name = |id: i64| format!("{id:05}").repeat(if id % 10 == 9 { 1 } else { TEXT_BYTES / 5 });
+    let put = |ids: std::ops::Range<i64>, step: usize| {
+        let mut transaction = store.begin(&machine.budget).unwrap();
+        for id in ids.step_by(step) {
+            transaction.put(table, &[Value::BigInt(id), Value::Null, Value::Text(&name(id))]).unwrap();
+        }
+        transaction
+    };
+    let read = |view: View<'_>, bytes_max: u64| {
+        let budget = Budget::unlimited("reader").unwrap();
+        let arena = Arena::new(&budget);
+        let mut scan =
+            Scan::new(&now(&store).table("turns").unwrap(), &[0, 2], &KeyRange::ALL, &arena).unwrap();
+        scan.give_texts_of(bytes_max).unwrap();
+        let mut columns = [Type::BigInt, Type::Text].map(|ty| Column::new(ty, 700, &arena).unwrap());
+        let (mut next, mut batches, mut bytes_most) = (0, 0, 0);
+        loop {
+            columns.iter_mut().for_each(Column::clear);
+            let rows = scan.next(view, &mut columns.each_mut().map(Column::target), 700).unwrap();
+            if rows == 0 {
+                return (next, batches, bytes_most);
+            }
+            for row in 0..rows {
+                assert_eq!(columns[0].value(row), Value::BigInt(next));
+                assert_eq!(columns[1].value(row), Value::Text(&name(next)));
+                next += 1;
+            }
+            (batches, bytes_most) = (batches + 1, columns[1].heap().len().max(bytes_most));
+        }
+    };
+    put(0..100, 1).commit(Durability::Normal).unwrap();
+    let check = |what: &str, view: View<'_>, count: i64| {
+        let (rows, batches_least, _) = read(view, u64::MAX);
+        assert_eq!(rows, count, "{what}");
+        let (rows, batches, bytes_most) = read(view, 3 * TEXT_BYTES as u64);
+        assert_eq!(rows, count, "{what}");
+        // An input may add as much, and a row, to what another one has given.
+        assert!(bytes_most <= 9 * TEXT_BYTES && batches >= batches_least.max(count as usize / 10), "{what}");
+        let (rows, batches, _) = read(view, 0);
+        assert!(rows == count && batches > count as usize * 8 / 10, "{what}: {batches}");
+    };
+    assert_eq!(read(now(&store).view(), u64::MAX).1, 1);
+    check("memtable", now(&store).view(), 100);
+    store.flush().unwrap();
+    check("segment", now(&store).view(), 100);
+    put(0..100, 7).commit(Durability::Normal).unwrap();
+    check("segment and memtable", now(&store).view(), 100);
+    let transaction = put(50..120, 1);
+    check("all and a transaction", transaction.view(), 120);
+}
+
 /// Aim: a table of one segment and one of many are cut into as many pieces as were asked for, and none is much larger than the others.
 /// Method: the rows of each piece are counted.
 #[test]

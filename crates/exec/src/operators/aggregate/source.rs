@@ -18,6 +18,7 @@ use super::table::GroupRow;
 use super::{Disk, Groups, States};
 use crate::batch::{Data, Kind, Store, VectorId};
 use crate::error::Error;
+use crate::pipeline::batch_bytes_max;
 
 /// Hands out groups: the keys, then the aggregates.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub(crate) struct GroupsSource<'a> {
     columns: &'a [VectorId],
     /// The groups of a batch.
     places: &'a mut [u64],
+    /// Whether keys may be long, and what those of a batch have, but for the last one.
+    has_texts: bool,
+    batch_bytes_max: u64,
     choosers: Vec<'a, Chooser<'a>>,
 }
 
@@ -88,6 +92,8 @@ impl<'a> GroupsSource<'a> {
             keys_count: plan.groups.len(),
             columns,
             places: arena.alloc_slice_fill(store.capacity, 0)?,
+            has_texts: columns[..plan.groups.len()].iter().any(|id| store.vector(*id).kind() == Kind::Text),
+            batch_bytes_max: batch_bytes_max(arena.budget().limit_on_path()),
         })
     }
 
@@ -151,11 +157,15 @@ impl<'a> GroupsSource<'a> {
 
     /// Finds the next groups and gives how many there are.
     fn pick(&mut self, after: Option<Place>, groups: &Groups, capacity: usize) -> usize {
-        let (mut count, mut last) = (0, after);
+        let (mut count, mut last, mut bytes) = (0, after, 0);
         while count < capacity
+            && bytes < self.batch_bytes_max
             && let Some(place) = groups.ladder.table.next(last)
         {
             self.places[count] = place.bits();
+            if self.has_texts {
+                bytes += groups.ladder.table.row(place).key.len() as u64;
+            }
             count += 1;
             last = Some(place);
         }

@@ -18,7 +18,7 @@ use super::probe::{Join, Made, Origin};
 use super::{gives_build_rows, is_given};
 use crate::batch::Store;
 use crate::error::Error;
-use crate::pipeline::{Context, Output};
+use crate::pipeline::{Context, Output, batch_bytes_max};
 use crate::spill::{
     IsCancelled, RowPages, RowRef, SpillFailure, SpillFile, SpillReader, SpillWriter, Spilled,
 };
@@ -262,11 +262,11 @@ impl<'a> Join<'a> {
     ) -> Result<Option<RowRef>, AllocError> {
         let rows = &build.table(table).rows;
         while let Some((row, next)) = rows.next(place) {
-            if self.joined.matches.len() == capacity {
+            if self.joined.is_full(capacity) {
                 return Ok(Some(place));
             }
             if is_given(self.kind, rows.get(row)[FLAGS_AT]) {
-                self.joined.matches.push(Match::build_alone(table, row))?;
+                self.joined.push(Match::build_alone(table, row), rows.get(row).len())?;
             }
             place = next;
         }
@@ -484,10 +484,13 @@ impl<'a> Join<'a> {
         rows.pages.clear();
         rows.count = 0;
         let Some(reading) = &mut active.probe else { return Ok(()) };
+        let bytes_max = batch_bytes_max(build.budget.limit_on_path());
+        let mut bytes = 0;
         reading.read(build, is_cancelled, |_, hash, row| {
-            if rows.count == rows.places.len() {
+            if rows.count == rows.places.len() || bytes >= bytes_max {
                 return Ok(false);
             }
+            bytes += row.len() as u64;
             match rows.pages.push(hash, &[row]) {
                 Ok(place) => rows.places[rows.count] = place,
                 // The batch is smaller, but not empty.

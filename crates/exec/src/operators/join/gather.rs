@@ -9,7 +9,7 @@ use crate::batch::{BatchRows, Data, Element, Kind, Rows, SelectionId, Store, Tex
 use crate::error::Error;
 use crate::expr::{Program, Registers, Test, compile, passing};
 use crate::operators::filter::flatten;
-use crate::pipeline::Opening;
+use crate::pipeline::{Opening, batch_bytes_max};
 use crate::rows::RowLayout;
 use crate::spill::RowRef;
 
@@ -17,6 +17,9 @@ use crate::spill::RowRef;
 pub(super) const NO_ROW: u16 = u16::MAX;
 /// Stands for the table of a build row that there is none of.
 pub(super) const NO_TABLE: u8 = u8::MAX;
+
+/// What a build row has before it counts as long.
+const SHORT_ROW_BYTES: usize = 128;
 
 /// A probe row and a build row that go together; one of them may be missing.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,9 @@ impl Match {
 #[derive(Debug)]
 pub(super) struct Joined<'a> {
     pub(super) matches: Vec<'a, Match>,
+    /// What the matches' build rows have beyond [`SHORT_ROW_BYTES`], and the most that they have; one row may have more.
+    long_bytes: u64,
+    long_bytes_max: u64,
     /// Where each probe column goes, if anyone reads it.
     probe_targets: &'a [Option<VectorId>],
     /// Where the kept build columns go.
@@ -111,6 +117,11 @@ impl<'a> Joined<'a> {
             arena.alloc_slice_from_iter(output.iter().map(|&position| columns[position as usize]))?;
         let joined = Joined {
             matches: Vec::with_capacity_in(store.capacity, arena)?,
+            long_bytes: 0,
+            long_bytes_max: match kept.contains(&Kind::Text) {
+                true => batch_bytes_max(arena.budget().limit_on_path()),
+                false => u64::MAX,
+            },
             probe_targets,
             build_targets: build_targets.into_slice(),
             nulls: layout.row_of_nulls(arena)?,
@@ -120,6 +131,25 @@ impl<'a> Joined<'a> {
             unknown: arena.alloc_slice_fill(store.capacity, false)?,
         };
         Ok((joined, handed_on))
+    }
+
+    /// Whether there is no room for another match in a batch of `capacity`.
+    #[inline(always)]
+    pub(super) fn is_full(&self, capacity: usize) -> bool {
+        self.matches.len() == capacity || self.long_bytes >= self.long_bytes_max
+    }
+
+    /// Adds a match with a build row of so many bytes.
+    #[inline(always)]
+    pub(super) fn push(&mut self, found: Match, row_bytes: usize) -> Result<(), AllocError> {
+        self.long_bytes += row_bytes.saturating_sub(SHORT_ROW_BYTES) as u64;
+        self.matches.push(found)
+    }
+
+    /// Forgets the matches.
+    pub(super) fn clear(&mut self) {
+        self.matches.clear();
+        self.long_bytes = 0;
     }
 
     /// The probe columns that are read, by position.

@@ -401,7 +401,7 @@ impl<'a> Join<'a> {
                 };
                 let key = &key[..self.mode.key_bytes(key)];
                 while candidate != 0 && !(self.stops_at_match() && self.flags[i] & MATCHED != 0) {
-                    if self.joined.matches.len() == store.capacity {
+                    if self.joined.is_full(store.capacity) {
                         self.candidates[i] = candidate;
                         return Ok(false);
                     }
@@ -417,7 +417,7 @@ impl<'a> Join<'a> {
                         Compared::Unknown => self.flags[i] |= UNKNOWN,
                         Compared::Equal if is_decided && self.stops_at_match() => self.flags[i] |= MATCHED,
                         Compared::Equal => {
-                            self.joined.matches.push(Match::pair(i, self.tables[i], place))?;
+                            self.joined.push(Match::pair(i, self.tables[i], place), row.len())?;
                         }
                     }
                 }
@@ -471,17 +471,17 @@ impl<'a> Join<'a> {
             let table = from.only_table();
             let rows = &build.table(table).rows;
             let mut place = self.place;
-            while self.joined.matches.len() < store.capacity
+            while !self.joined.is_full(store.capacity)
                 && let Some((row, next)) = rows.next(place)
             {
-                self.joined.matches.push(Match::pair(0, table, row))?;
+                self.joined.push(Match::pair(0, table, row), rows.get(row).len())?;
                 place = next;
             }
             if self.joined.matches.is_empty() {
                 return Ok((None, true));
             }
             if let Err(refused) = self.joined.write_block(self.payload(build), store) {
-                self.joined.matches.clear();
+                self.joined.clear();
                 return Err(refused.into());
             }
             (self.place, self.at) = (place, 0);
@@ -491,7 +491,7 @@ impl<'a> Join<'a> {
             self.at += 1;
         }
         if self.at == count {
-            self.joined.matches.clear();
+            self.joined.clear();
             return Ok((None, false));
         }
         let block = BatchRows::all(self.joined.matches.len());
@@ -514,13 +514,13 @@ impl<'a> Join<'a> {
             while self.flags[self.at] & decided == 0
                 && let Some((row, next)) = rows.next(self.place)
             {
-                if self.joined.matches.len() == store.capacity {
+                if self.joined.is_full(store.capacity) {
                     return Ok(false);
                 }
                 if is_decided && self.stops_at_match() {
                     self.flags[self.at] |= MATCHED;
                 } else if !self.skips_matched() || rows.get(row)[FLAGS_AT] & MATCHED == 0 {
-                    self.joined.matches.push(Match::pair(self.at, table, row))?;
+                    self.joined.push(Match::pair(self.at, table, row), rows.get(row).len())?;
                 }
                 self.place = next;
             }
@@ -560,7 +560,7 @@ impl<'a> Join<'a> {
             }
         }
         let is_empty = rows.len() == 0;
-        self.joined.matches.clear();
+        self.joined.clear();
         Ok(if gives_pairs && !is_empty { Some(passed) } else { None })
     }
 
@@ -601,10 +601,10 @@ impl<'a> Join<'a> {
             JoinKind::Semi => (MATCHED, MATCHED | GONE),
             JoinKind::Mark => (0, GONE),
         };
-        self.joined.matches.clear();
+        self.joined.clear();
         for i in 0..store.rows(self.batch).len() {
             if self.flags[i] & mask == wanted {
-                self.joined.matches.push(Match::probe_alone(i))?;
+                self.joined.push(Match::probe_alone(i), 0)?;
             }
         }
         if self.joined.matches.is_empty() {
@@ -616,7 +616,7 @@ impl<'a> Join<'a> {
         if let Some(mark) = self.mark {
             self.write_mark(mark, build, from, store);
         }
-        self.joined.matches.clear();
+        self.joined.clear();
         Ok(Made::Batch(written))
     }
 
@@ -644,7 +644,7 @@ impl<'a> Join<'a> {
     ) -> Result<BatchRows, Error<'a>> {
         self.batch = BatchRows::all(0);
         let written = self.write(build, Origin::Input, store)?;
-        self.joined.matches.clear();
+        self.joined.clear();
         Ok(written)
     }
 }

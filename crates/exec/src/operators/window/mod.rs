@@ -39,7 +39,7 @@ use super::sort::SortInput;
 use crate::batch::{BatchRows, Element, Kind, Rows, Store, TextView, VectorId, bytes_of};
 use crate::error::{ArgumentProblem, Error};
 use crate::expr::{Program, Registers, compile};
-use crate::pipeline::{Context, Opening, Output};
+use crate::pipeline::{Context, Opening, Output, batch_bytes_max};
 use crate::rows::{RowEncoder, RowLayout};
 use crate::sorter::{KeyEncoder, SortKeys, Sorter};
 use crate::spill::{IsCancelled, SpillFailure};
@@ -141,6 +141,8 @@ struct Partition<'a> {
     is_complete: bool,
     /// The number of the last row's peers.
     peers: u64,
+    /// What its rows have that were read.
+    rows_bytes: u64,
 }
 
 /// Takes rows from the sorter.
@@ -225,7 +227,7 @@ impl<'a> Partition<'a> {
     /// Begins with the next partition; false without any.
     fn begin(&mut self, store: &mut Store<'a>, cx: &mut Context<'_>) -> Result<bool, Error<'a>> {
         self.log.clear();
-        (self.is_complete, self.peers) = (false, 0);
+        (self.is_complete, self.peers, self.rows_bytes) = (false, 0, 0);
         self.ensure(0, store, cx)
     }
 
@@ -276,8 +278,14 @@ impl<'a> Partition<'a> {
                 return Err(failure.into());
             }
         }
+        self.rows_bytes += row.len() as u64;
         loader.at += 1;
         Ok(true)
+    }
+
+    /// What so many rows have, as rows of the partition go.
+    fn bytes_of(&self, rows: u64) -> u64 {
+        self.rows_bytes / self.log.rows_count().max(1) * rows
     }
 
     /// The number of a row's peers.
@@ -336,6 +344,8 @@ pub(crate) struct WindowSource<'a> {
     output: &'a [VectorId],
     /// The results that are text.
     texts: Vec<'a, VectorId>,
+    /// What the input's columns of a batch have about, if some are text.
+    batch_bytes_max: u64,
     inputs_count: usize,
     /// Whether there is a partition that is not at its end.
     is_open: bool,
@@ -460,6 +470,7 @@ impl<'a> WindowSource<'a> {
             loader,
             is_complete: true,
             peers: 0,
+            rows_bytes: 0,
         };
         let mut texts = Vec::new_in(arena);
         for &id in &output[input_columns.len()..] {
@@ -468,11 +479,14 @@ impl<'a> WindowSource<'a> {
             }
         }
         let (inputs_count, position) = (input_columns.len(), Position::default());
+        let has_texts = input_columns.iter().any(|column| Kind::of(column.ty) == Kind::Text);
+        let batch_bytes_max = if has_texts { batch_bytes_max(budget.limit_on_path()) } else { u64::MAX };
         let source = WindowSource {
             partition,
             functions,
             output,
             texts,
+            batch_bytes_max,
             inputs_count,
             is_open: false,
             position,
@@ -518,7 +532,8 @@ impl<'a> WindowSource<'a> {
             self.position.row += 1;
             count += 1;
             // Long texts: fewer rows at once.
-            if self.heap_bytes(store) > HEAP_BYTES_MAX {
+            let inputs_bytes = self.partition.bytes_of(count as u64);
+            if self.heap_bytes(store) > HEAP_BYTES_MAX || inputs_bytes >= self.batch_bytes_max {
                 break;
             }
         }
