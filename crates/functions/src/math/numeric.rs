@@ -1,6 +1,6 @@
 //! Functions and operators of exact numbers.
 
-use cofferdam_types::{Decimal, Error, Excerpt, Value};
+use cofferdam_types::{Decimal, Error, Excerpt, Type, Value};
 
 use super::fixed::{self, Fixed};
 
@@ -97,15 +97,33 @@ fn negate<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
 }
 
 fn add<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
-    give_decimal(decimal(args, 0).checked_add(decimal(args, 1))?)
+    let (left, right) = (decimal(args, 0), decimal(args, 1));
+    let scale = left.scale().max(right.scale());
+    give_decimal(within_digits(left.checked_add(right), scale, |scale| {
+        left.rescale(scale)?.checked_add(right.rescale(scale)?)
+    })?)
 }
 
-fn subtract<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
-    give_decimal(decimal(args, 0).checked_sub(decimal(args, 1))?)
+fn subtract<'v>(args: &[Value<'v>], cx: &mut Context<'_>) -> Answer<'v> {
+    add(&[args[0], Value::Decimal(decimal(args, 1).negated())], cx)
 }
 
 fn multiply<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
-    give_decimal(decimal(args, 0).checked_mul(decimal(args, 1))?)
+    let (left, right) = (decimal(args, 0), decimal(args, 1));
+    let scale = left.scale() + right.scale();
+    give_decimal(within_digits(left.checked_mul(right), scale, |scale| left.mul_at(right, scale))?)
+}
+
+/// A result that is exact, or else rounded to as many digits behind the point as 38 digits leave, but no fewer than a quotient has.
+fn within_digits(
+    exact: Result<Decimal, Error>,
+    scale: u8,
+    rounded: impl Fn(u8) -> Result<Decimal, Error>,
+) -> Result<Decimal, Error> {
+    exact.or_else(|error| {
+        let scales = Type::DIVISION_SCALE_MIN..scale.min(Decimal::SCALE_MAX + 1);
+        scales.rev().find_map(|scale| rounded(scale).ok()).ok_or(error)
+    })
 }
 
 fn divide<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {

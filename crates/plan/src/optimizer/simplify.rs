@@ -85,6 +85,7 @@ fn may_decide(expr: &Expr<'_>) -> bool {
             true
         }
         ExprKind::InList { list, .. } => list.iter().any(|item| item.child_count() > 0),
+        ExprKind::Between { high, .. } => high.child_count() > 0,
         _ => false,
     }
 }
@@ -100,6 +101,10 @@ fn is_never_true(condition: &Expr<'_>) -> bool {
                 Some(value) if value != Value::Boolean(true) => return true,
                 _ => rest = right,
             },
+            // Of two bounds, one of them NULL: what is left is decided by the other one.
+            ExprKind::Binary { op: BinaryOp::Or, left, right } if fold::value(left) == Some(Value::Null) => {
+                rest = right;
+            }
             _ => return false,
         }
     }
@@ -128,7 +133,9 @@ fn simple_of<'a>(expr: &'a Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, A
                 Ok(fold::junction(op, left, right).unwrap_or(rebuilt))
             }
             ExprKind::Unary { op: UnaryOp::Not, arg } => Ok(negated(arg, arena)?.unwrap_or(rebuilt)),
-            ExprKind::Between { arg, low, high, negated: false } => between(rebuilt, [arg, low, high], arena),
+            ExprKind::Between { arg, low, high, negated } => {
+                between(rebuilt, [arg, low, high], negated, arena)
+            }
             ExprKind::InList { arg, list, negated } => {
                 Ok(one_by_one(rebuilt, arg, list, negated, arena)?.unwrap_or(rebuilt))
             }
@@ -157,35 +164,69 @@ fn literal<'a>(value: Value<'a>, of: &Expr<'a>, arena: &'a Arena) -> Result<&'a 
 /// The negation of what can be written with `NOT` inside.
 fn negated<'a>(arg: &'a Expr<'a>, arena: &'a Arena) -> Result<Option<&'a Expr<'a>>, AllocError> {
     let kind = match arg.kind {
-        ExprKind::Between { arg: tested, low, high, negated: true } => {
-            let positive = arena
-                .alloc(Expr { kind: ExprKind::Between { arg: tested, low, high, negated: false }, ..*arg })?;
-            return between(positive, [tested, low, high], arena).map(Some);
+        ExprKind::Between { arg: tested, low, high, negated } => {
+            let negated = !negated;
+            let kind = ExprKind::Between { arg: tested, low, high, negated };
+            let turned = arena.alloc(Expr { kind, ..*arg })?;
+            return between(turned, [tested, low, high], negated, arena).map(Some);
         }
         ExprKind::InList { arg: tested, list, negated } => {
             ExprKind::InList { arg: tested, list, negated: !negated }
+        }
+        // What such bounds became.
+        ExprKind::Binary { op, left: null, right: test } if fold::value(null) == Some(Value::Null) => {
+            let (ExprKind::Binary { op: compare, left, right }, Some(op)) = (test.kind, opposite(op)) else {
+                return Ok(None);
+            };
+            let Some(compare) = opposite(compare) else { return Ok(None) };
+            let kind = ExprKind::Binary { op: compare, left, right };
+            ExprKind::Binary { op, left: null, right: arena.alloc(Expr { kind, ..*test })? }
         }
         _ => return Ok(None),
     };
     Ok(Some(arena.alloc(Expr { kind, ..*arg })?))
 }
 
-/// A comparison with one bound where the other one is NULL: `NULL AND` that.
+/// The operator that negates a comparison, or that joins negated operands.
+fn opposite(op: BinaryOp) -> Option<BinaryOp> {
+    Some(match op {
+        BinaryOp::And => BinaryOp::Or,
+        BinaryOp::Or => BinaryOp::And,
+        BinaryOp::Less => BinaryOp::GreaterEqual,
+        BinaryOp::GreaterEqual => BinaryOp::Less,
+        BinaryOp::Greater => BinaryOp::LessEqual,
+        BinaryOp::LessEqual => BinaryOp::Greater,
+        _ => return None,
+    })
+}
+
+/// A comparison with two bounds as two of which the first may decide: where one of them is NULL, it stands first; where the upper one
+/// may fail, it is computed behind the lower one.
 fn between<'a>(
     expr: &'a Expr<'a>,
     [arg, low, high]: [&'a Expr<'a>; 3],
+    negated: bool,
     arena: &'a Arena,
 ) -> Result<&'a Expr<'a>, AllocError> {
     let is_null = |bound: &Expr<'a>| fold::value(bound) == Some(Value::Null);
-    let (op, bound) = match (is_null(low), is_null(high)) {
-        (true, false) => (BinaryOp::LessEqual, high),
-        (false, true) => (BinaryOp::GreaterEqual, low),
-        _ => return Ok(expr),
+    let ops = match negated {
+        true => (BinaryOp::Less, BinaryOp::Greater, BinaryOp::Or),
+        false => (BinaryOp::GreaterEqual, BinaryOp::LessEqual, BinaryOp::And),
     };
-    let test = arena.alloc(Expr { kind: ExprKind::Binary { op, left: arg, right: bound }, ..*expr })?;
-    let null = literal(Value::Null, expr, arena)?;
-    let kind = ExprKind::Binary { op: BinaryOp::And, left: null, right: test };
-    Ok(arena.alloc(Expr { kind, ..*expr })?)
+    let has_null = is_null(low) != is_null(high);
+    if !has_null && (high.child_count() == 0 || !may_fail(high, arena)? || is_volatile(arg, arena)?) {
+        return Ok(expr);
+    }
+    let test = |op, bound: &'a Expr<'a>| -> Result<&'a Expr<'a>, AllocError> {
+        let kind = match is_null(bound) {
+            true => ExprKind::Literal(Value::Null),
+            false => ExprKind::Binary { op, left: arg, right: bound },
+        };
+        Ok(arena.alloc(Expr { kind, ..*expr })?)
+    };
+    let (low, high) = (test(ops.0, low)?, test(ops.1, high)?);
+    let (left, right) = if is_null(high) { (high, low) } else { (low, high) };
+    Ok(arena.alloc(Expr { kind: ExprKind::Binary { op: ops.2, left, right }, ..*expr })?)
 }
 
 /// A list with items that may fail, as comparisons of which each is made where those before it have not decided; first those with
@@ -234,20 +275,19 @@ fn case<'a>(
     otherwise: Option<&'a Expr<'a>>,
     arena: &'a Arena,
 ) -> Result<&'a Expr<'a>, AllocError> {
-    let decided = |when: &When<'a>| match operand {
-        None => fold::value(when.condition),
-        Some(operand) => match (fold::value(operand)?, fold::value(when.condition)?) {
-            (Value::Null, _) | (_, Value::Null) => Some(Value::Null),
-            (operand, wanted) => fold::compare(BinaryOp::Equal, operand, wanted),
-        },
+    let decided = |when: &When<'a>| -> Result<Option<Value<'a>>, AllocError> {
+        let Some(operand) = operand else { return Ok(fold::value(when.condition)) };
+        Ok(match (fold::value(operand), fold::value(when.condition)) {
+            (Some(Value::Null), None) if !has_failing_constant(when.condition, arena)? => Some(Value::Null),
+            (Some(Value::Null), Some(_)) | (Some(_), Some(Value::Null)) => Some(Value::Null),
+            (Some(operand), Some(wanted)) => fold::compare(BinaryOp::Equal, operand, wanted),
+            _ => None,
+        })
     };
-    if whens.iter().all(|when| decided(when).is_none()) {
-        return Ok(expr);
-    }
     let mut kept: Vec<'a, When<'a>> = Vec::new_in(arena);
     let mut otherwise = otherwise;
     for when in whens {
-        match decided(when) {
+        match decided(when)? {
             Some(Value::Boolean(true)) => {
                 otherwise = Some(when.result);
                 break;
@@ -259,6 +299,7 @@ fn case<'a>(
     match (otherwise, kept.is_empty()) {
         (Some(otherwise), true) => Ok(otherwise),
         (None, true) => literal(Value::Null, expr, arena),
+        (_, false) if kept.len() == whens.len() => Ok(expr),
         (_, false) => {
             let kind = ExprKind::Case { operand, whens: kept.into_slice(), otherwise };
             Ok(arena.alloc(Expr { kind, ..*expr })?)
