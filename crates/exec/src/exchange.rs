@@ -37,7 +37,7 @@ use allocator_api2::vec::Vec as OwnedVec;
 use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena, Budget, BudgetAlloc, Growing, InlineText};
 use cofferdam_functions::Random;
-use cofferdam_plan::physical::{AggregateFunction, Operator, OperatorId, OperatorKind};
+use cofferdam_plan::physical::{Operator, OperatorId, OperatorKind};
 use cofferdam_store::{Pieces, Snapshot};
 use cofferdam_types::Value;
 
@@ -75,17 +75,10 @@ pub(crate) fn workers_bytes(limit_bytes: u64, threads_count: usize) -> u64 {
 /// Whether a sink may have the rows in any order.
 pub(crate) fn takes_any_order(sink: &OperatorKind<'_>) -> bool {
     match sink {
-        OperatorKind::HashAggregate(plan) => plan.aggregates.iter().all(|aggregate| {
-            let collects = matches!(
-                aggregate.function,
-                AggregateFunction::StringAgg
-                    | AggregateFunction::ArrayAgg
-                    | AggregateFunction::JsonAgg
-                    | AggregateFunction::JsonAggRows
-                    | AggregateFunction::JsonObjectAgg
-            );
-            !collects || !aggregate.order_by.is_empty()
-        }),
+        OperatorKind::HashAggregate(plan) => plan
+            .aggregates
+            .iter()
+            .all(|aggregate| !aggregate.function.collects() || !aggregate.order_by.is_empty()),
         OperatorKind::HashJoin(_)
         | OperatorKind::NestedLoopJoin(_)
         | OperatorKind::Sort { .. }

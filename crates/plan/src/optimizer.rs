@@ -8,6 +8,7 @@
 //! | `copies` | the bound plan | common table expressions that read columns around them once for each reader | |
 //! | `inline` | that | common table expressions that are read once in their place | |
 //! | `unnest` | queries in expressions as joins | joins whose sides read nothing of each other | root to leaves |
+//! | `whole_windows` | that | windows of all rows of a table as aggregates of a second reading | |
 //! | `late` | that | above the joins that leave rows out, what may fail | leaves to root |
 //! | `sink_scalars` | joins | values that are one for all rows at the table that they are compared with | |
 //! | `push_filters` | that | every conjunct as far down as it may stand; outer and mark joins made simpler | root to leaves |
@@ -43,6 +44,7 @@ mod simplify;
 mod sink_scalars;
 mod tree;
 mod unnest;
+mod whole_windows;
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
@@ -89,6 +91,7 @@ pub(crate) fn optimize<'a>(
     }
     inline::inline(&mut plan, arena)?;
     unnest::unnest(&mut plan, arena)?;
+    whole_windows::read_twice(&mut plan, arena)?;
     let root = plan.root;
     late::compute_late(&mut plan, root, arena)?;
     sink_scalars::sink_scalars(&mut plan, root, arena)?;

@@ -821,6 +821,18 @@ pub enum AggregateFunction {
 }
 
 impl AggregateFunction {
+    /// Whether it puts all values together, one behind the other.
+    pub const fn collects(self) -> bool {
+        matches!(
+            self,
+            AggregateFunction::StringAgg
+                | AggregateFunction::ArrayAgg
+                | AggregateFunction::JsonAgg
+                | AggregateFunction::JsonAggRows
+                | AggregateFunction::JsonObjectAgg
+        )
+    }
+
     /// Whether it chooses from the values of a group in their order, of which it has to know how many there are.
     pub const fn is_chosen(self) -> bool {
         matches!(

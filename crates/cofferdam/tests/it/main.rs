@@ -30,6 +30,7 @@ mod spilling;
 mod support;
 mod threads;
 mod views;
+mod whole_windows;
 mod workers;
 
 #[global_allocator]
