@@ -147,3 +147,27 @@ fn it_runs_again() {
         assert_eq!(rows.command_tag().to_string(), "EXPLAIN");
     }
 }
+
+/// Aim: who asks for some days of a calendar that goes far beyond those of which there are rows is expected to ask for such days. Method: the
+/// planner's figure against the rows that come.
+#[test]
+fn days_that_are_asked_for_have_rows() {
+    let database = database(16 << 20);
+    let connection = database.connect().expect("room for a connection");
+    let tables = "CREATE TABLE day (d integer PRIMARY KEY, year integer NOT NULL);
+                  INSERT INTO day SELECT i, i / 365 FROM generate_series(1, 40000) AS i;
+                  CREATE TABLE sale (id integer PRIMARY KEY, day integer NOT NULL);
+                  INSERT INTO sale SELECT i, 20000 + i * 7 % 1800 FROM generate_series(1, 20000) AS i";
+    connection.execute_batch(tables).expect("tables");
+    for (condition, most_times) in [("year = 57", 2.0), ("d BETWEEN 20300 AND 20500", 2.0), ("true", 1.1)] {
+        let sql = format!(
+            "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) SELECT * FROM sale, day WHERE day = d AND {condition}"
+        );
+        let text = outcome(&connection, &sql).expect("room");
+        let json = text.split_once('\n').expect("a line of names").1;
+        let plan: Json = serde_json::from_str(json).expect("JSON");
+        let rows = |what: &str| plan[0]["Plan"][what].as_f64().unwrap_or_else(|| panic!("{what}: {text}"));
+        let (planned, actual) = (rows("Plan Rows"), rows("Actual Rows"));
+        assert!(planned < most_times * actual && actual < most_times * planned, "{condition}: {text}");
+    }
+}

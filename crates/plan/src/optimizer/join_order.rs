@@ -136,12 +136,26 @@ impl<'s, 'a> JoinOrder<'s, 'a> {
                 sides = Some(Sides {
                     left: on_left,
                     right: on_right,
-                    share: lowering.known.equal_pairs(left, right),
+                    share: lowering.known.equal_pairs(
+                        (left, self.kept(lowering, on_left)),
+                        (right, self.kept(lowering, on_right)),
+                    ),
                     keys_count: shared_keys(keys(left, on_left), keys(right, on_right)),
                 });
             }
         }
         self.conditions.push(Condition { expr, relations, sides, is_used: false })
+    }
+
+    /// The share of the rows of its table that a relation keeps; of several nobody asks.
+    fn kept(&self, lowering: &Lowering<'_, 's, 'a>, relations: &[usize]) -> f64 {
+        match relations {
+            [relation] => {
+                let Placed { rows, base_rows, .. } = lowering.placed(self.relations[*relation]);
+                rows / base_rows.max(1.0)
+            }
+            _ => 1.0,
+        }
     }
 
     /// The relations that an expression reads, each once.

@@ -128,15 +128,28 @@ impl<'s, 'a> Known<'s, 'a> {
         })
     }
 
-    /// The share of all pairs of rows for which two columns are equal, if that is known.
-    pub(super) fn equal_pairs(&self, left: &Expr<'_>, right: &Expr<'_>) -> Option<f64> {
+    /// The share of all pairs of rows for which two columns are equal, if that is known, where so large shares of the rows of their tables
+    /// are kept.
+    ///
+    /// Who asks for some rows of a table whose keys go far beyond those that the other has asks for rows that the other has: for one of the
+    /// years for which there are sales, of a calendar of two centuries.
+    pub(super) fn equal_pairs(
+        &self,
+        (left, left_kept): (&Expr<'_>, f64),
+        (right, right_kept): (&Expr<'_>, f64),
+    ) -> Option<f64> {
         let of = |expr: &Expr<'_>| match expr.kind {
             ExprKind::Column(column) => self.columns[column as usize],
             ExprKind::Cast(Expr { kind: ExprKind::Column(column), .. }) => self.columns[*column as usize],
             _ => None,
         };
         let (left, right) = (of(left)?, of(right)?);
-        Some(selectivity::join_equal((left.statistics, left.rows), (right.statistics, right.rows)))
+        let share = selectivity::join_equal((left.statistics, left.rows), (right.statistics, right.rows));
+        let more = |own: Column<'_>, other: Column<'_>, kept: f64| {
+            let within = selectivity::within(own.statistics, own.rows, other.statistics);
+            within.max(kept).clamp(f64::MIN_POSITIVE, 1.0).recip()
+        };
+        Some((share * more(left, right, left_kept) * more(right, left, right_kept)).min(1.0))
     }
 
     /// How many groups so many rows make by some expressions.

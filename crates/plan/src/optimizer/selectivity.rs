@@ -424,6 +424,17 @@ pub fn join_equal(
     share.clamp(1.0 / pairs, 1.0)
 }
 
+/// The share of the values of a column that lie between the least and the greatest one of another; 1 where that is not known.
+pub fn within(column: &ColumnStatistics<'_>, rows: f64, other: &ColumnStatistics<'_>) -> f64 {
+    let (Some(min), Some(max)) = (other.min, other.max) else { return 1.0 };
+    let values = 1.0 - column.null_fraction;
+    let is_known = column.min.is_some() && min.heap_bytes().is_none() && values > 0.0;
+    match is_known && !are_apart(column, other) && !are_apart(other, column) {
+        true => (range(column, rows, Bound::Included(&min), Bound::Included(&max)) / values).min(1.0),
+        false => 1.0,
+    }
+}
+
 /// All values of one column are below those of the other.
 fn are_apart(low: &ColumnStatistics<'_>, high: &ColumnStatistics<'_>) -> bool {
     match (low.max, high.min) {

@@ -226,3 +226,20 @@ fn every_share_is_one() {
         }
     }
 }
+
+/// Aim: how much of a column another one can meet, from NULLs to columns of which nothing is known. Method: bounds by hand.
+#[test]
+fn values_within_others() {
+    let (bounds, part) = (hundreds(), [Value::Integer(250), Value::Integer(350)]);
+    let (all, few) = (even(&bounds), even(&part));
+    near(within(&all, ROWS, &few), 0.1, 1e-2);
+    near(within(&few, ROWS, &all), 1.0, 1e-9);
+    let above = [Value::Integer(2000), Value::Integer(3000)];
+    let texts = [Value::Text("a"), Value::Text("b")];
+    for other in [even(&above), even(&texts), ColumnStatistics::UNKNOWN] {
+        assert_eq!(within(&all, ROWS, &other), 1.0);
+        assert_eq!(within(&other, ROWS, &all), 1.0);
+    }
+    let nothing = ColumnStatistics { null_fraction: 1.0, ..all };
+    assert_eq!(within(&nothing, ROWS, &few), 1.0);
+}
