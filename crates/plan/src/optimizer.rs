@@ -17,7 +17,7 @@
 //! | `lower` | both | physical operators; inner joins in the cheapest order | leaves to root |
 //! | `key_filters` | operators | what scans may leave out when joins above know their keys | root to leaves |
 //!
-//! `lower` asks `join_order` for inner joins, `access` for each scan of a stored table (which asks `key_range`), `order` whether rows come sorted, `finest` for grouping sets, `eager` for groups below joins, and `known` for sizes, which has them
+//! `lower` asks `join_order` for inner joins, `access` for each scan of a stored table (which asks `key_range`), `order` whether rows come sorted, `finest` for grouping sets, `eager` and `groups_of_keys` for groups below joins, and `known` for sizes, which has them
 //! of the tables' statistics by `selectivity`, or else of the guesses in `estimate`. `tree` tells which
 //! node makes a column, `selectivity` what statistics say of conditions. Lists and maps of the passes lie in a scratch arena under
 //! the same budget and are given back when the plan is done.
@@ -27,6 +27,7 @@ mod copies;
 mod eager;
 mod estimate;
 mod finest;
+mod groups_of_keys;
 mod inline;
 mod join_order;
 mod join_search;

@@ -14,6 +14,7 @@ mod given_back;
 mod grouping_sets;
 mod groups_below_joins;
 mod groups_in_order;
+mod groups_of_keys;
 mod guards;
 mod index_reads;
 mod introspect;

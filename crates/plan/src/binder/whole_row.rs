@@ -303,8 +303,7 @@ impl<'a> Binder<'_, 'a, '_> {
         build.cast(whole, Type::Json, span)
     }
 
-    /// The text of a row of these values.
-    pub(super) fn text_of_fields(
+    fn text_of_fields(
         &self,
         fields: &[(&'a str, &'a Expr<'a>)],
         span: Span,

@@ -67,18 +67,20 @@ impl Combined {
 }
 
 /// What the two steps compute.
-struct Steps<'s, 'a> {
+pub(super) struct Steps<'s, 'a> {
     /// Over the input.
-    parts: Vec<'a, Aggregate<'a>>,
-    /// Over the groups of the first step, whose columns begin with `groups_count` keys.
-    wholes: Vec<'a, Aggregate<'a>>,
+    pub(super) parts: Vec<'a, Aggregate<'a>>,
+    /// Over what is made of the groups of the first step, whose columns begin with `keys_count` keys.
+    pub(super) wholes: Vec<'a, Aggregate<'a>>,
     /// Over the groups of the second step.
-    results: Vec<'a, &'a Expr<'a>>,
+    pub(super) results: Vec<'a, &'a Expr<'a>>,
     /// Whether these are more than its columns.
-    are_computed: bool,
-    part_columns: Vec<'s, Column<'a>>,
-    whole_columns: Vec<'s, Column<'a>>,
-    groups_count: usize,
+    pub(super) are_computed: bool,
+    pub(super) part_columns: Vec<'s, Column<'a>>,
+    pub(super) whole_columns: Vec<'s, Column<'a>>,
+    pub(super) keys_count: usize,
+    /// How many keys the second step has.
+    pub(super) groups_count: usize,
 }
 
 impl<'s, 'a> Steps<'s, 'a> {
@@ -91,7 +93,7 @@ impl<'s, 'a> Steps<'s, 'a> {
     ) -> Result<&'a Expr<'a>, AllocError> {
         let arena = self.parts.arena();
         let column = |at: usize, ty| Expr { kind: ExprKind::Column(at as u32), ty, span: of.span };
-        let input = &*arena.alloc(column(self.groups_count + self.parts.len(), part_ty))?;
+        let input = &*arena.alloc(column(self.keys_count + self.parts.len(), part_ty))?;
         let result = &*arena.alloc(column(self.groups_count + self.wholes.len(), whole_ty))?;
         self.parts.push(Aggregate { function: part, ty: part_ty, ..*of })?;
         self.part_columns.push(Column { name: "", ty: part_ty })?;
@@ -101,7 +103,7 @@ impl<'s, 'a> Steps<'s, 'a> {
         Ok(result)
     }
 
-    fn add_aggregate(
+    pub(super) fn add_aggregate(
         &mut self,
         of: &Aggregate<'a>,
         way: Combined,
@@ -174,6 +176,7 @@ impl<'s, 'a> Lowering<'_, 's, 'a> {
             are_computed: false,
             part_columns: Vec::new_in(scratch),
             whole_columns: Vec::new_in(scratch),
+            keys_count: plan.groups.len(),
             groups_count: plan.groups.len(),
         };
         let mut key_columns: Vec<'a, &'a Expr<'a>> = Vec::with_capacity_in(plan.groups.len(), arena)?;

@@ -55,6 +55,8 @@ pub(super) struct Lowering<'p, 's, 'a> {
     /// The operators that keep common table expressions.
     kept: &'p [Option<Placed<'s>>],
     placed: Vec<'s, Placed<'s>>,
+    /// Hash joins, each with its sides: the one that streams, and the one that is held.
+    pub(super) joins: Vec<'s, (OperatorId, [Placed<'s>; 2])>,
     needs: &'p Needs<'s>,
     filters: &'p Filters<'s, 'a>,
     pub(super) known: &'p Known<'s, 'a>,
@@ -172,7 +174,21 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
     ) -> Result<Lowering<'p, 's, 'a>, AllocError> {
         let placed = Vec::with_capacity_in(tree.order.len(), scratch)?;
         let positions = scratch.alloc_slice_fill(plan.columns.len(), NOWHERE)?;
-        Ok(Lowering { plan, tree, arena, scratch, operators, kept, placed, needs, filters, known, positions })
+        let joins = Vec::new_in(scratch);
+        Ok(Lowering {
+            plan,
+            tree,
+            arena,
+            scratch,
+            operators,
+            kept,
+            placed,
+            joins,
+            needs,
+            filters,
+            known,
+            positions,
+        })
     }
 
     /// Places every node of the tree; gives the root's.
@@ -712,7 +728,9 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
                 let ordered = estimate::cheap_first(&residual, self.scratch)?;
                 let residual = self.placed_exprs(ordered, &both, 0)?;
                 let join = HashJoin { kind, probe, build, keys: keys.into_slice(), residual, output };
-                (self.push(OperatorKind::HashJoin(join), columns, rows, bytes)?, rows)
+                let operator = self.push(OperatorKind::HashJoin(join), columns, rows, bytes)?;
+                self.joins.push((operator, [left, right]))?;
+                (operator, rows)
             }
             false => {
                 let share = self.known.share(conjuncts, self.scratch)?;
@@ -850,7 +868,11 @@ impl<'p, 's, 'a> Lowering<'p, 's, 'a> {
             aggregates: kept.into_slice(),
             together,
         };
-        let operator = match self.sets_of_groups(&plan, columns, input.rows, finest)? {
+        let in_steps = match self.groups_of_key_groups(&plan, columns, input, finest)? {
+            None => self.sets_of_groups(&plan, columns, input.rows, finest)?,
+            found => found,
+        };
+        let operator = match in_steps {
             Some(operator) => operator,
             None => {
                 let held_rows = if together.is_empty() { rows } else { rows.min(GROUPS_OF_A_BATCH) };
