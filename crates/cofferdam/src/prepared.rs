@@ -50,6 +50,8 @@ pub struct Prepared<'c> {
     plans_count: u64,
     /// Planned and not run yet: whoever cancels now means the run that comes.
     is_fresh: bool,
+    /// What the last run left behind is forgotten.
+    is_reset: bool,
 }
 
 /// Plans that borrow from statements.
@@ -70,8 +72,15 @@ impl<'c> Prepared<'c> {
         let budget = statement.budget().clone();
         let refused = || Error::refused(&budget);
         let rooted = Rooted::new(&budget, statement.with_parameters().keeping(how)).map_err(|_| refused())?;
-        let mut prepared =
-            Prepared { connection, rooted, budget, version: 0, plans_count: 0, is_fresh: false };
+        let mut prepared = Prepared {
+            connection,
+            rooted,
+            budget,
+            version: 0,
+            plans_count: 0,
+            is_fresh: false,
+            is_reset: false,
+        };
         prepared.plan()?;
         Ok(prepared)
     }
@@ -93,7 +102,12 @@ impl<'c> Prepared<'c> {
         if !std::mem::take(&mut self.is_fresh) {
             self.connection.watch().forget_cancels();
         }
-        self.reset();
+        if std::mem::take(&mut self.is_reset) {
+            self.rooted.change(|query| query.follow_limit());
+        } else {
+            self.reset();
+            self.is_reset = false;
+        }
         Ok(())
     }
 
@@ -182,6 +196,7 @@ impl<'c> Prepared<'c> {
     /// ```
     pub fn reset(&mut self) {
         self.rooted.change(|query| query.reset());
+        self.is_reset = true;
     }
 
     /// The text.

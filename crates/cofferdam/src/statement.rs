@@ -876,6 +876,11 @@ impl<'s> Query<'s> {
         self.statement.sql()
     }
 
+    /// Has the budget follow the connection's setting.
+    pub(crate) fn follow_limit(&self) {
+        self.statement.follow_limit();
+    }
+
     /// Forgets what a run left behind. The next one takes its memory anew, or what is kept of it.
     pub(crate) fn reset(&mut self) {
         self.run.reset_keeping(KEPT_BYTES);

@@ -19,7 +19,7 @@ use cofferdam_arena::{AllocError, Arena};
 use cofferdam_plan::expr::{BinaryOp, Expr, ExprKind, copy_value};
 use cofferdam_plan::physical::{Limit, Operator, OperatorKind, PhysicalPlan, Scan};
 use cofferdam_plan::table::{StoredTable, TableSource};
-use cofferdam_store::{RowReader, TableId};
+use cofferdam_store::TableId;
 use cofferdam_types::{Type, Value};
 
 use crate::error::{Error, StoreProblem};
@@ -215,8 +215,7 @@ impl<'a> Seek<'a> {
         let Seek { lookup, key, values, tables, arena, .. } = self;
         let (lookup, key, arena): (Lookup<'a>, &'a [Value<'a>], &'a Arena) = (*lookup, key, arena);
         let found = tables.with_view(&mut |view| {
-            let mut rows = RowReader::new(&view.table(lookup.table)?, arena);
-            let found = rows.get(view, key, |row| {
+            let found = view.row(lookup.table, key, arena, |row| {
                 row.each(lookup.columns, |place, value| {
                     values[place] = copy_value(value, arena)?;
                     Ok(())

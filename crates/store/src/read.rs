@@ -17,7 +17,7 @@ use cofferdam_types::{Type, Value};
 use crate::encode::{Target, put_prefix};
 use crate::error::{Error, InputKind, InputProblem};
 use crate::level::Extent;
-use crate::memtable::{self, EntryKind};
+use crate::memtable::{self, EntryKind, Pins};
 use crate::merge::OWN_SEQUENCE;
 use crate::run::Runs;
 use crate::scan::Scan;
@@ -26,7 +26,7 @@ use crate::segment::{self, Look, PageSource, Scratch, hash_key};
 use crate::statistics::net_rows;
 use crate::store::{Inner, Store};
 use crate::table::Table;
-use crate::version::Segment;
+use crate::version::{Segment, Version};
 
 /// The state of the database at a moment, for as long as it is held.
 ///
@@ -115,6 +115,16 @@ pub(crate) enum Seen<'v, 'a> {
     Row { sequence: u64, row: Row<'v, 'a> },
 }
 
+impl<'v, 'a> Seen<'v, 'a> {
+    /// The row, where it is one.
+    fn row(self) -> Option<Row<'v, 'a>> {
+        match self {
+            Seen::Row { row, .. } => Some(row),
+            Seen::Nothing | Seen::Tombstone { .. } => None,
+        }
+    }
+}
+
 /// A row that was found. Its values are read one by one.
 #[derive(Debug)]
 pub struct Row<'v, 'a> {
@@ -199,6 +209,22 @@ impl<'r> View<'r> {
         scratch: &mut Scratch<'a>,
         visit: impl FnOnce(Seen<'_, 'a>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        // R1
+        let pins = self.inner.memtables.pin().expect("fewer than 2^32 readers");
+        let version = self.inner.versions.current();
+        self.seek_in((pins, &version), table, key, wanted, scratch, visit)
+    }
+
+    /// The same in memtables and a version that are at hand.
+    fn seek_in<'a, T>(
+        &self,
+        (pins, version): (Pins<'_>, &Version),
+        table: &Table,
+        key: &[u8],
+        wanted: Look,
+        scratch: &mut Scratch<'a>,
+        visit: impl FnOnce(Seen<'_, 'a>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let (id, schema) = (table.id(), table.schema());
         let hash = hash_key(key);
         let source = PageSource::cached(&self.inner.cache);
@@ -214,14 +240,12 @@ impl<'r> View<'r> {
                 }
             }
         }
-        let pins = self.inner.memtables.pin().expect("fewer than 2^32 readers");
         let entry = pins.active().get(id, key, self.snapshot);
         let entry = entry.or_else(|| pins.sealed()?.get(id, key, self.snapshot));
         if let Some(entry) = entry {
             return visit(seen_entry(&entry, schema, scratch));
         }
         drop(pins);
-        let version = self.inner.versions.current();
         let Some(segments) = version.table(id).map(|entry| entry.segments()) else {
             // Of a table that was dropped nothing is known any more, which is not the same as that it has no rows.
             let is_own = self.own.is_some_and(|own| own.created.iter().any(|table| table.id() == id));
@@ -302,11 +326,39 @@ impl<'r> View<'r> {
     /// # Errors
     /// [`Error::Input`] if there is none.
     pub fn table(&self, id: TableId) -> Result<Arc<Table>, Error> {
+        self.table_in(&self.inner.versions.current(), id).map(Arc::clone)
+    }
+
+    fn table_in<'v>(&'v self, version: &'v Version, id: TableId) -> Result<&'v Arc<Table>, Error> {
         let own = self.own.iter().flat_map(|own| own.created).find(|table| table.id() == id);
-        let version = self.inner.versions.current();
         let table = own.or_else(|| version.table(id).map(|entry| &entry.table));
         let is_dropped = self.own.is_some_and(|own| own.dropped.contains(&id));
-        table.filter(|_| !is_dropped).map(Arc::clone).ok_or(no_such_table(id))
+        table.filter(|_| !is_dropped).ok_or(no_such_table(id))
+    }
+
+    /// Gives the row of a key to `visit`; `None` if there is none. For who reads one row of a table and no more: others make a
+    /// [`RowReader`].
+    ///
+    /// **Memory.** As that.
+    ///
+    /// # Errors
+    /// As [`RowReader::get`], and as [`View::table`].
+    pub fn row<'a, T>(
+        &self,
+        table: TableId,
+        key: &[Value<'_>],
+        arena: &'a Arena,
+        visit: impl FnOnce(&mut Row<'_, 'a>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        // R1
+        let pins = self.inner.memtables.pin().expect("fewer than 2^32 readers");
+        let version = self.inner.versions.current();
+        let table = self.table_in(&version, table)?;
+        let (mut encoded, mut scratch) = (Vec::new_in(arena), Scratch::new_in(arena));
+        put_whole_key(table, key, &mut encoded)?;
+        self.seek_in((pins, &version), table, &encoded, Look::LIKELY_ROW, &mut scratch, |seen| {
+            seen.row().map(|mut row| visit(&mut row)).transpose()
+        })
     }
 }
 
@@ -388,9 +440,8 @@ impl<'a> RowReader<'a> {
         visit: impl FnOnce(&mut Row<'_, 'a>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         put_whole_key(&self.table, key, &mut self.key)?;
-        view.seek(&self.table, &self.key, Look::LIKELY_ROW, &mut self.scratch, |seen| match seen {
-            Seen::Row { mut row, .. } => visit(&mut row).map(Some),
-            Seen::Nothing | Seen::Tombstone { .. } => Ok(None),
+        view.seek(&self.table, &self.key, Look::LIKELY_ROW, &mut self.scratch, |seen| {
+            seen.row().map(|mut row| visit(&mut row)).transpose()
         })
     }
 }

@@ -143,6 +143,7 @@ fn simple_of<'a>(expr: &'a Expr<'a>, arena: &'a Arena) -> Result<&'a Expr<'a>, A
             ExprKind::Call { function: Function::Coalesce, args } => coalesce(rebuilt, args, arena),
             ExprKind::Call { function: Function::NullIf, args: [left, right] } => {
                 match (fold::value(left), fold::value(right)) {
+                    (Some(Value::Null), _) if has_failing_constant(right, arena)? => Ok(rebuilt),
                     (Some(Value::Null), _) | (_, Some(Value::Null)) => Ok(*left),
                     (Some(one), Some(other)) => match fold::compare(BinaryOp::Equal, one, other) {
                         Some(Value::Boolean(true)) => literal(Value::Null, rebuilt, arena),
