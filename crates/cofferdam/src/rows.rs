@@ -69,6 +69,7 @@ impl fmt::Display for CommandTag {
         match (self.tag, self.rows_count) {
             // The number of a row that PostgreSQL once gave.
             ("INSERT", Some(count)) => write!(f, " 0 {count}"),
+            ("TRUNCATE TABLE", _) => Ok(()),
             (_, Some(count)) => write!(f, " {count}"),
             (_, None) => Ok(()),
         }

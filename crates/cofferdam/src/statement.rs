@@ -27,11 +27,12 @@ use cofferdam_plan::{
     Explained, InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table,
     bind_create_view, bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain,
     bind_parameter_types, bind_transaction, explain_prepared, plan_arguments, plan_copy, plan_copy_to,
-    plan_create_table_as, plan_delete, plan_insert, plan_query, plan_update,
+    plan_create_table_as, plan_delete, plan_insert, plan_query, plan_truncate, plan_update,
 };
 use cofferdam_sql::views::forms::{
     Copy, CreateIndex, CreateRecursiveView, CreateTable, CreateTableAs, CreateView, Deallocate, Delete,
-    DropIndex, DropTable, DropView, Execute, Explain, FormRef, Insert, Prepare, Reset, Set, Show, Update,
+    DropIndex, DropTable, DropView, Execute, Explain, FormRef, Insert, Prepare, Reset, Set, Show, Truncate,
+    Update,
 };
 use cofferdam_sql::{InsertRows, views};
 use cofferdam_types::row::{decode_row, encode_row, row_bytes};
@@ -468,6 +469,7 @@ enum Kind<'a> {
     Insert(Insert<'a>),
     Update(Update<'a>),
     Delete(Delete<'a>),
+    Truncate(Truncate<'a>),
     Copy(Copy<'a>),
     CreateTable(CreateTable<'a>),
     CreateTableAs(CreateTableAs<'a>),
@@ -497,6 +499,7 @@ impl<'a> Kind<'a> {
             .or_else(|| Insert::of(node).map(Kind::Insert))
             .or_else(|| Update::of(node).map(Kind::Update))
             .or_else(|| Delete::of(node).map(Kind::Delete))
+            .or_else(|| Truncate::of(node).map(Kind::Truncate))
             .or_else(|| Copy::of(node).map(Kind::Copy))
             .or_else(|| CreateTable::of(node).map(Kind::CreateTable))
             .or_else(|| CreateTableAs::of(node).map(Kind::CreateTableAs))
@@ -581,6 +584,10 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
         Kind::Delete(delete) => {
             let plan = plan_delete(delete, &catalog, arena).map_err(failed)?;
             write_of(statement, "DELETE", delete.form(), Write::rows(plan, statement)?)
+        }
+        Kind::Truncate(truncate) => {
+            let plan = plan_truncate(truncate, &catalog, arena).map_err(failed)?;
+            write_of(statement, "TRUNCATE TABLE", truncate.form(), Write::rows(plan, statement)?)
         }
         Kind::Copy(copy) if copy.to() => {
             let (plan, target) = plan_copy_to(copy, &catalog, arena).map_err(failed)?;

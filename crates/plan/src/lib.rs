@@ -73,5 +73,5 @@ pub use plan::{
     Explained, InsertPiece, InsertPieces, bind_create_index, bind_create_recursive_view, bind_create_table,
     bind_create_view, bind_drop_indexes, bind_drop_tables, bind_drop_views, bind_explain,
     bind_parameter_types, bind_transaction, explain_prepared, plan_arguments, plan_copy, plan_copy_to,
-    plan_create_table_as, plan_delete, plan_explain, plan_insert, plan_query, plan_update,
+    plan_create_table_as, plan_delete, plan_explain, plan_insert, plan_query, plan_truncate, plan_update,
 };

@@ -117,6 +117,20 @@ pub fn plan_update<'a, 'q: 'a>(
     finish(logical, Some(sink), parameters, catalog, (arena, &Arena::new(arena.budget())))
 }
 
+/// The physical plan of a `TRUNCATE`, in `arena`: its root gives what tells the rows that go, which are all.
+///
+/// # Errors
+/// As [`plan_insert`]; 0A000 for several tables.
+pub fn plan_truncate<'a, 'q: 'a>(
+    truncate: forms::Truncate<'q>,
+    catalog: &dyn Catalog,
+    arena: &'a Arena,
+) -> Result<PhysicalPlan<'a>, Error<'a>> {
+    arena.budget().set_stage(&BIND);
+    let (logical, sink) = Binder::bind_truncate(truncate, catalog, arena)?;
+    finish(logical, Some(sink), Parameters::NONE, catalog, (arena, &Arena::new(arena.budget())))
+}
+
 /// The physical plan of a `DELETE`, in `arena`: its root gives what tells the rows that go.
 ///
 /// # Errors

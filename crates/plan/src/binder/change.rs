@@ -1,4 +1,4 @@
-//! Binds `UPDATE` and `DELETE`: a query over the table whose rows tell which of its rows change, and how.
+//! Binds `UPDATE`, `DELETE` and `TRUNCATE`: a query over the table whose rows tell which of its rows change, and how.
 //!
 //! ```text
 //! DELETE FROM t USING u WHERE …       Join t, u > Filter                                     t's key
@@ -13,7 +13,7 @@
 
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
-use cofferdam_sql::views::forms::{Assignment, Delete, FormRef, ObjectName, Returning, Update};
+use cofferdam_sql::views::forms::{Assignment, Delete, FormRef, ObjectName, Returning, Truncate, Update};
 use cofferdam_sql::views::{Expr as ExprView, TableExpr, Target as TargetView};
 use cofferdam_types::{Type, Value};
 
@@ -94,9 +94,10 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         arena: &'a Arena,
     ) -> Result<(LogicalPlan<'a>, Sink<'a>), Error<'a>> {
         let form = update.form();
-        refuse_clauses(form, update.with().map(|with| with.span()), update.cursor(), update.returning())?;
+        refuse_clauses(form, update.cursor(), update.returning())?;
         let scratch = Arena::new(arena.budget());
         let mut binder = Binder::new(catalog, parameters, arena, &scratch);
+        binder.bind_with(update.with())?;
         let (node, changed) = binder.begin_change(update.table(), update.alias(), form)?;
         let (node, is_joined) = binder.join_others(node, update.from(), update.condition())?;
         let node = if is_joined { binder.first_of_each(node, changed)? } else { node };
@@ -129,11 +130,37 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
         arena: &'a Arena,
     ) -> Result<(LogicalPlan<'a>, Sink<'a>), Error<'a>> {
         let form = delete.form();
-        refuse_clauses(form, delete.with().map(|with| with.span()), delete.cursor(), delete.returning())?;
+        refuse_clauses(form, delete.cursor(), delete.returning())?;
         let scratch = Arena::new(arena.budget());
         let mut binder = Binder::new(catalog, parameters, arena, &scratch);
+        binder.bind_with(delete.with())?;
         let (node, changed) = binder.begin_change(delete.table(), delete.alias(), form)?;
         let (node, _) = binder.join_others(node, delete.using(), delete.condition())?;
+        let mut columns = Vec::new_in(arena);
+        for id in changed.identity(arena)? {
+            columns.push(binder.output_column(*id, changed.span))?;
+        }
+        let sink = Sink { table: changed.table, checks: &[], kind: SinkKind::Delete };
+        Ok((binder.finish(Bound { node, columns: columns.into_slice() })?, sink))
+    }
+
+    /// The same for a `TRUNCATE`: all rows of the table.
+    ///
+    /// # Errors
+    /// As [`Binder::bind_delete`]; 0A000 for several tables.
+    pub(crate) fn bind_truncate<'q: 'a>(
+        truncate: Truncate<'q>,
+        catalog: &'c dyn Catalog,
+        arena: &'a Arena,
+    ) -> Result<(LogicalPlan<'a>, Sink<'a>), Error<'a>> {
+        let form = truncate.form();
+        let mut tables = truncate.tables();
+        let (table, None) = (tables.next().and_then(|relation| relation.table()), tables.next()) else {
+            return Err(Error::NotSupported { what: "TRUNCATE of several tables", span: form.span() });
+        };
+        let scratch = Arena::new(arena.budget());
+        let mut binder = Binder::new(catalog, Parameters::NONE, arena, &scratch);
+        let (node, changed) = binder.begin_change(table, None, form)?;
         let mut columns = Vec::new_in(arena);
         for id in changed.identity(arena)? {
             columns.push(binder.output_column(*id, changed.span))?;
@@ -349,12 +376,10 @@ impl<'a> Assigned<'_, 'a> {
 /// Parts of an `UPDATE` or `DELETE` that are not here yet.
 fn refuse_clauses<'a>(
     form: FormRef<'_>,
-    with: Option<Span>,
     cursor: Option<&str>,
     returning: Option<Returning<'_>>,
 ) -> Result<(), Error<'a>> {
     let refused = [
-        ("WITH", with),
         ("RETURNING", returning.map(|returning| returning.form().span())),
         ("WHERE CURRENT OF", cursor.map(|_| form.span())),
     ];

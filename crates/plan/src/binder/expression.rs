@@ -671,6 +671,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             }
         };
         let operands = take(done);
+        if escape.is_some_and(|escape| matches!(escape.kind, ExprKind::Literal(Value::Null))) {
+            return Ok(build.literal(Value::Null, Type::Boolean, span)?);
+        }
         match like.kind() {
             LikeKind::Like => {
                 let escape = match escape {

@@ -73,9 +73,9 @@ pub(super) fn bind<'a, 'q: 'a>(
         CallForm::Plain => by_name(build, name, args, span)?,
         CallForm::SubstringFrom => substring(build, args, span)?,
         CallForm::SubstringFor => substring_for(build, args, span)?,
-        CallForm::TrimBoth => trim(build, Function::TrimBoth, args, span, true)?,
-        CallForm::TrimLeading => trim(build, Function::TrimLeading, args, span, true)?,
-        CallForm::TrimTrailing => trim(build, Function::TrimTrailing, args, span, true)?,
+        CallForm::TrimBoth => trim(build, Function::TrimBoth, args, span, call.has_text_behind())?,
+        CallForm::TrimLeading => trim(build, Function::TrimLeading, args, span, call.has_text_behind())?,
+        CallForm::TrimTrailing => trim(build, Function::TrimTrailing, args, span, call.has_text_behind())?,
         CallForm::Position => match *args {
             [part, text] => return by_table(build, name, &[text, part], span),
             _ => None,
@@ -322,6 +322,15 @@ pub(super) fn operator<'a>(
     right: &'a Expr<'a>,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
+    let is_text = |arg: &Expr<'_>| matches!(arg.ty, Type::Text | Type::Char | Type::Unknown);
+    if let Some(left) = left.filter(|left| is_text(left) && is_text(right)) {
+        // What LIKE and ILIKE stand for.
+        match symbol {
+            "~~" | "!~~" => return build.like([left, right], Some('\\'), symbol == "!~~", span),
+            "~~*" | "!~~*" => return ilike(build, [left, right], None, symbol == "!~~*", span),
+            _ => {}
+        }
+    }
     match cofferdam_functions::resolve_operator(symbol, left.map(|left| left.ty), right.ty) {
         Ok(resolved) => match left {
             Some(left) => scalar(build, resolved, &[left, right], span),

@@ -206,7 +206,6 @@ pub(crate) fn check_width<'a, 'q>(
 /// Parts of an `INSERT` that are not here yet.
 fn refuse_clauses<'a>(insert: Insert<'_>) -> Result<(), Error<'a>> {
     let refused = [
-        ("WITH", insert.with().map(|with| with.span())),
         ("ON CONFLICT", insert.conflict().map(|conflict| conflict.form().span())),
         ("RETURNING", insert.returning().map(|returning| returning.form().span())),
     ];
@@ -322,6 +321,7 @@ impl<'a, 'c> Binder<'_, 'a, 'c> {
     ) -> Result<LogicalPlan<'a>, Error<'a>> {
         let scratch = Arena::new(arena.budget());
         let mut binder = Binder::new(catalog, target.parameters, arena, &scratch);
+        binder.bind_with(insert.with())?;
         let bound = match Source::of(insert) {
             Source::Defaults => {
                 let rows = arena.alloc_slice_copy(&[target.default_row()])?;

@@ -46,13 +46,23 @@ fn parse_number<'a>(build: Builder<'a>, text: &'a str, span: Span) -> Result<Val
             .or_else(|()| Decimal::parse(text.as_bytes()).map(Value::Decimal).map_err(value));
     }
     if !text.contains('_') {
-        return number::parse_literal(text).map_err(value);
+        return parse_decimal(text).map_err(value);
     }
     let mut plain = cofferdam_arena::collections::String::new_in(build.arena);
     for part in text.split('_') {
         plain.push_str(part)?;
     }
-    number::parse_literal(plain.as_str()).map_err(value)
+    parse_decimal(plain.as_str()).map_err(value)
+}
+
+/// A number without `_`. One with an exponent that `numeric` does not hold is of double precision, where PostgreSQL's `numeric` goes on.
+fn parse_decimal(text: &str) -> Result<Value<'static>, cofferdam_types::Error> {
+    number::parse_literal(text).or_else(|cause| match text.parse::<f64>() {
+        Ok(double) if text.contains(['e', 'E']) && double.is_finite() && double != 0.0 => {
+            Ok(Value::Double(double))
+        }
+        _ => Err(cause),
+    })
 }
 
 /// The least integer and the least bigint: a minus and digits that are only in range together, which PostgreSQL reads

@@ -90,6 +90,11 @@ impl<'a> Binder<'_, 'a, '_> {
         Ok(self.bound_query(query))
     }
 
+    /// Binds the queries of a WITH before a change of a table: from here on their names mean them.
+    pub(super) fn bind_with<'q: 'a>(&mut self, with: Option<With<'q>>) -> Result<(), Error<'a>> {
+        with.map_or(Ok(()), |with| self.bind_within(with.node()))
+    }
+
     /// Binds the queries that a part of FROM, or a query, is made of.
     pub(super) fn bind_within<'q: 'a>(&mut self, node: &'q Node<'q>) -> Result<(), Error<'a>> {
         let mut frames: Vec<'_, usize> = Vec::new_in(self.scratch);

@@ -677,6 +677,11 @@ impl<'a> Call<'a> {
         self.0.qualifier()
     }
 
+    /// Whether `FROM` stands behind the first argument of `TRIM`: then that says what is cut off, and the text comes behind it.
+    pub fn has_text_behind(self) -> bool {
+        self.0.has(flag::OPERAND)
+    }
+
     /// The arguments, in order; none for `f(*)`. One with a name is [`Expr::NamedArgument`]; the members of a
     /// `JSON_OBJECT` are forms, [`forms::JsonMember`].
     pub fn args(self) -> Exprs<'a> {
