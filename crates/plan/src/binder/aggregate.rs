@@ -14,7 +14,7 @@
 use cofferdam_arena::Arena;
 use cofferdam_arena::collections::Vec;
 use cofferdam_sql::views::{Call, CallForm, SortKey};
-use cofferdam_types::Type;
+use cofferdam_types::{Type, Value};
 
 use super::expression::{Allows, Place};
 use super::group_by::Group;
@@ -23,7 +23,7 @@ use crate::Span;
 use crate::error::{AggregatePlace, CallProblem, Error};
 use crate::expr::same::{Fingerprint, same};
 use crate::expr::walk::PostOrder;
-use crate::expr::{Expr, ExprKind};
+use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp};
 use crate::logical::{ColumnId, NamedAggregate, for_each_column};
 use crate::physical::{Aggregate, AggregateFunction, AggregateKey};
 
@@ -90,8 +90,17 @@ impl<'a> Binder<'_, 'a, '_> {
         args: &'a [&'a Expr<'a>],
         place: &Place,
     ) -> Result<&'a Expr<'a>, Error<'a>> {
-        let span = call.span();
         let aggregate = self.aggregate_of(call, args, place)?;
+        self.aggregate_column(aggregate, place, call.span())
+    }
+
+    /// The column that an aggregate becomes.
+    fn aggregate_column(
+        &mut self,
+        aggregate: Aggregate<'a>,
+        place: &Place,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
         let level = self.level_of(&aggregate)?;
         let innermost = self.blocks.len() - 1;
         if level == innermost && !place.allows.aggregates {
@@ -117,6 +126,118 @@ impl<'a> Binder<'_, 'a, '_> {
         }
         let id = self.intern(aggregate, level)?;
         Ok(self.build().column(id, aggregate.ty, span)?)
+    }
+
+    /// `rank(a, …) WITHIN GROUP (ORDER BY k, …)` and its like: where a row of the arguments would stand among those of the group. They are
+    /// counts of the rows that come before it, and of those that come with it.
+    ///
+    /// # Errors
+    /// 42883 for other arguments than keys, 42803 for an aggregate among them.
+    pub(super) fn hypothetical_call<'q: 'a>(
+        &mut self,
+        call: Call<'q>,
+        args: &'a [&'a Expr<'a>],
+        place: &Place,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let (build, span, name) = (self.build(), call.span(), call.name());
+        let known = matches!(name, "rank" | "dense_rank" | "percent_rank" | "cume_dist");
+        if !known {
+            return Err(Error::Call { problem: CallProblem::NoOrderedSet, name, span });
+        }
+        let inner = Place {
+            allows: Allows { queries: place.allows.queries, ..Allows::default() },
+            clause: "an aggregate's clause",
+            ..place.clone()
+        };
+        let mut keys: Vec<'a, AggregateKey<'a>> = Vec::new_in(self.arena);
+        for key in call.within_group().into_iter().flat_map(|group| group.order()) {
+            keys.push(self.aggregate_key(key, &inner)?)?;
+        }
+        if keys.len() != args.len() || keys.is_empty() {
+            return Err(functions::undefined(build, name, args, span));
+        }
+        let own = match call.filter().and_then(|filter| filter.condition()) {
+            Some(condition) => {
+                let condition = self.bind_expr(&inner, condition)?;
+                Some(build.coerce(condition, Type::Boolean, "FILTER")?)
+            }
+            None => None,
+        };
+        let no = build.literal(Value::Boolean(false), Type::Boolean, span)?;
+        let (mut before, mut same): (Option<&'a Expr<'a>>, Option<&'a Expr<'a>>) = (None, None);
+        let mut fields: Vec<'a, (&'a str, &'a Expr<'a>)> = Vec::new_in(self.arena);
+        for (key, arg) in keys.iter().zip(args).rev() {
+            let ty = build.common_type([key.expr, *arg].into_iter(), "WITHIN GROUP")?;
+            let (value, arg) = (build.cast(key.expr, ty, span)?, build.cast(arg, ty, span)?);
+            let op = if key.descending { BinaryOp::Greater } else { BinaryOp::Less };
+            let smaller = build.compare(op, value, arg, span)?;
+            let smaller = build.call(Function::Coalesce, &[smaller, no], Type::Boolean, span)?;
+            let (null, other) = if key.nulls_first { (value, arg) } else { (arg, value) };
+            let null = build.is(UnaryOp::IsNull, null, None, span)?;
+            let other = build.is(UnaryOp::IsNotNull, other, None, span)?;
+            let apart = build.junction(BinaryOp::And, &[null, other], span)?;
+            let smaller = build.junction(BinaryOp::Or, &[smaller, apart], span)?;
+            let equal = build.compare(BinaryOp::IsNotDistinctFrom, value, arg, span)?;
+            before = Some(match before {
+                Some(rest) => {
+                    let tied = build.junction(BinaryOp::And, &[equal, rest], span)?;
+                    build.junction(BinaryOp::Or, &[smaller, tied], span)?
+                }
+                None => smaller,
+            });
+            same = Some(match same {
+                Some(rest) => build.junction(BinaryOp::And, &[equal, rest], span)?,
+                None => equal,
+            });
+            let value = match value.ty {
+                Type::Numeric => functions::by_table(build, "trim_scale", &[value], span)?,
+                _ => value,
+            };
+            fields.push(("", value))?;
+        }
+        let (Some(before), Some(same)) = (before, same) else {
+            return Err(functions::undefined(build, name, args, span));
+        };
+        let whole = self.text_of_fields(&fields, span)?;
+        let mut count = |condition: Option<&'a Expr<'a>>, of: Option<&'a Expr<'a>>| {
+            let filter = match (own, condition) {
+                (Some(own), Some(condition)) => {
+                    Some(build.junction(BinaryOp::And, &[own, condition], span)?)
+                }
+                (own, condition) => own.or(condition),
+            };
+            let (function, args) = match of {
+                Some(of) => (AggregateFunction::Count, &*self.arena.alloc_slice_copy(&[of])?),
+                None => (AggregateFunction::CountRows, &[][..]),
+            };
+            let (distinct, order_by, ty) = (of.is_some(), &[][..], Type::BigInt);
+            let aggregate = Aggregate { function, args, distinct, filter, order_by, ty, span };
+            self.aggregate_column(aggregate, place, span)
+        };
+        let one = build.literal(Value::BigInt(1), Type::BigInt, span)?;
+        let sum = |a, b| build.arithmetic(BinaryOp::Add, a, b, span);
+        let ratio = |a: &'a Expr<'a>, b: &'a Expr<'a>| {
+            let (a, b) = (build.cast(a, Type::Double, span)?, build.cast(b, Type::Double, span)?);
+            build.arithmetic(BinaryOp::Divide, a, b, span)
+        };
+        match name {
+            "rank" => sum(count(Some(before), None)?, one),
+            "dense_rank" => {
+                let earlier = count(Some(before), Some(whole))?;
+                sum(earlier, one)
+            }
+            "cume_dist" => {
+                let upto = build.junction(BinaryOp::Or, &[before, same], span)?;
+                ratio(sum(count(Some(upto), None)?, one)?, sum(count(None, None)?, one)?)
+            }
+            _ => {
+                let (earlier, all) = (count(Some(before), None)?, count(None, None)?);
+                let zero = build.literal(Value::BigInt(0), Type::BigInt, span)?;
+                let none = build.compare(BinaryOp::Equal, all, zero, span)?;
+                let nothing = build.literal(Value::Double(0.0), Type::Double, span)?;
+                build.case(&[none, nothing, ratio(earlier, all)?], false, span)
+            }
+        }
     }
 
     /// The aggregate that a call is, with its clauses.

@@ -121,11 +121,15 @@ impl<'a> Builder<'a> {
                 (common, ty) if is_result && !is_whole(expr) && !was_whole && differ_in_scale(common, ty) => {
                     Type::Numeric
                 }
-                (common, ty) => super::build::common(common, ty).ok_or(Error::TypesDiffer {
-                    construct,
-                    left: common,
-                    right: ty,
-                    span: expr.span,
+                (common, ty) => super::build::common(common, ty).ok_or(match construct {
+                    // Values that are only compared are so one by one.
+                    "IN" | "CASE/WHEN" => Error::UndefinedOperator {
+                        operator: "=",
+                        left: Some(common),
+                        right: ty,
+                        span: expr.span,
+                    },
+                    _ => Error::TypesDiffer { construct, left: common, right: ty, span: expr.span },
                 })?,
             };
             was_whole &= common == Type::Unknown || is_whole(expr);

@@ -368,9 +368,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
                 if query.is_negated() { build.not(found, span)? } else { found }
             }
             views::Expr::Quantified(quantified) => self.quantifier(quantified, position, done)?,
-            views::Expr::Overlaps(_) => {
-                return Err(Error::NotSupported { what: "OVERLAPS", span });
-            }
+            views::Expr::Overlaps(_) => self.overlaps(take(done), span)?,
             // WHEN and ELSE leave their children to CASE; the rest was refused or is no expression.
             _ => return Ok(()),
         };
@@ -601,6 +599,64 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             });
         }
         Ok(result.expect("rows are not empty"))
+    }
+
+    /// `(start, end) OVERLAPS (start, length)`. Ends may come in any order; each is `[least, greatest)`, or a moment.
+    ///
+    /// # Errors
+    /// 42883 for what are no spans of time.
+    fn overlaps(&self, spans: [&'a Expr<'a>; 2], span: Span) -> Result<&'a Expr<'a>, Error<'a>> {
+        let build = self.build();
+        let [ExprKind::Row(&[s1, e1]), ExprKind::Row(&[s2, e2])] = spans.map(|row| row.kind) else {
+            let message = "wrong number of parameters on side of OVERLAPS expression";
+            return Err(Error::Source { sqlstate: "42601", message, span });
+        };
+        let end = |start: &'a Expr<'a>, end: &'a Expr<'a>| match end.ty {
+            Type::Interval => build.arithmetic(BinaryOp::Add, start, end, span),
+            _ => Ok(end),
+        };
+        let ends = [s1, end(s1, e1)?, s2, end(s2, e2)?];
+        let ty = build.common_type(ends.into_iter(), "OVERLAPS")?;
+        let ty = if ty == Type::Date { Type::Timestamp } else { ty };
+        if !matches!(ty, Type::Timestamp | Type::TimestampTz | Type::Time) {
+            let arguments = self.arena.alloc_slice_from_iter(ends.iter().map(|end| end.ty))?;
+            return Err(Error::UndefinedFunction { name: "overlaps", arguments, suggestion: None, span });
+        }
+        let ends = build.cast_all(&ends, ty)?;
+        let literal = |value| build.literal(value, Type::Boolean, span);
+        let (yes, no, unknown) =
+            (literal(Value::Boolean(true))?, literal(Value::Boolean(false))?, literal(Value::Null)?);
+        // The one that is not NULL counts as both where the order is asked.
+        let least = |ends: &[&'a Expr<'a>]| build.call(Function::Least, ends, ty, span);
+        let greatest = |ends: &[&'a Expr<'a>]| -> Result<&'a Expr<'a>, Error<'a>> {
+            let missing: [&'a Expr<'a>; 2] = [
+                build.is(UnaryOp::IsNull, ends[0], None, span)?,
+                build.is(UnaryOp::IsNull, ends[1], None, span)?,
+            ];
+            let missing = build.junction(BinaryOp::Or, &missing, span)?;
+            let nothing = build.literal(Value::Null, ty, span)?;
+            build.case(&[missing, nothing, build.call(Function::Greatest, ends, ty, span)?], false, span)
+        };
+        let (low, high) =
+            ([least(&ends[..2])?, least(&ends[2..])?], [greatest(&ends[..2])?, greatest(&ends[2..])?]);
+        let is_null = |expr| build.is(UnaryOp::IsNull, expr, None, span);
+        let compare = |op, left, right| build.compare(op, left, right, span);
+        // The later one begins before the earlier one ends.
+        let reaches = |late: usize, early: usize| {
+            let within = compare(BinaryOp::Less, low[late], high[early])?;
+            let parts = [is_null(high[early])?, unknown, within, yes, is_null(high[late])?, unknown, no];
+            build.case(&parts, false, span)
+        };
+        let either = build.junction(BinaryOp::Or, &[is_null(high[0])?, is_null(high[1])?], span)?;
+        let parts = [
+            compare(BinaryOp::Greater, low[0], low[1])?,
+            reaches(0, 1)?,
+            compare(BinaryOp::Less, low[0], low[1])?,
+            reaches(1, 0)?,
+            compare(BinaryOp::Equal, low[0], low[1])?,
+            build.case(&[either, unknown, yes], false, span)?,
+        ];
+        build.case(&parts, false, span)
     }
 
     fn in_list(
@@ -876,7 +932,7 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             return self.aggregate_call(call, args, position.place);
         }
         if call.within_group().is_some() && super::window::is_window_function(call) {
-            return Err(Error::NotSupported { what: "a hypothetical-set aggregate", span });
+            return self.hypothetical_call(call, args, position.place);
         }
         if let Some(form) = call
             .filter()

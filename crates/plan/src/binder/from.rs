@@ -13,7 +13,7 @@ use cofferdam_sql::views::{
     Select, TableExpr, TableFunction, TableRef,
 };
 use cofferdam_sql::{Node, NodeKind, Visit, Walk};
-use cofferdam_types::Type;
+use cofferdam_types::{Type, Value};
 
 use super::expression::{Place, Stage};
 use super::query::{Bound, BoundColumn, columns_from};
@@ -259,6 +259,9 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         if let Some(table) = engine_table(function) {
             return self.bind_engine_table(table, function);
         }
+        if let Some(node) = self.bind_record(function)? {
+            return Ok(node);
+        }
         let (calls, names) = self.bind_calls(function, function.alias())?;
         self.push_calls(
             &calls,
@@ -268,6 +271,83 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             names.first().copied().unwrap_or_default(),
             span,
         )
+    }
+
+    /// `jsonb_to_recordset(x) AS t(a integer, b text)` and the like: the elements, and of each the fields that the columns are called after.
+    /// Nothing for other functions.
+    fn bind_record<'q: 'a>(&mut self, function: TableFunction<'q>) -> Result<Option<LogicalId>, Error<'a>> {
+        let views::Expr::Call(call) = function.call() else { return Ok(None) };
+        let (ty, elements) = match call.name() {
+            "jsonb_to_recordset" => (Type::Jsonb, Some("jsonb_array_elements")),
+            "json_to_recordset" => (Type::Json, Some("json_array_elements")),
+            "jsonb_to_record" => (Type::Jsonb, None),
+            "json_to_record" => (Type::Json, None),
+            _ => return Ok(None),
+        };
+        let is_plain = call.schema().is_none_or(|schema| schema == "pg_catalog") && call.args().len() == 1;
+        let (Some(arg), true) = (call.args().next(), is_plain) else { return Ok(None) };
+        let span = function.span();
+        let alias = match function.alias() {
+            Some(alias) if alias.columns().len() > 0 && first_typed(alias).is_some() => alias,
+            _ => {
+                let message = "a column definition list is required for functions returning \"record\"";
+                return Err(Error::Source { sqlstate: "42601", message, span });
+            }
+        };
+        if function.has_ordinality() {
+            let message = "WITH ORDINALITY cannot be used with a column definition list";
+            return Err(Error::Source { sqlstate: "42601", message, span });
+        }
+        let build = self.build();
+        let bound = self.bind_expr(&Place::of_rows("functions in FROM", self.visible()), arg)?;
+        if bound.ty != ty && bound.ty != Type::Unknown {
+            return Err(functions::undefined(build, call.name(), &[bound], span));
+        }
+        let whole = build.cast(bound, ty, bound.span)?;
+        let set =
+            elements.map(|name| functions::set_named(build, name, &[whole], span)).transpose()?.flatten();
+        let (function, args) = match set {
+            Some(set) => (set.function, set.args),
+            None => (TableFunctionKind::Once, &*self.arena.alloc_slice_copy(&[whole])?),
+        };
+        let value = self.plan.column("value", ty)?;
+        let columns = self.arena.alloc_slice_copy(&[value])?;
+        let calls = self.arena.alloc_slice_copy(&[Call { function, args, columns, span }])?;
+        let one_row = self.plan.one_row()?;
+        let attached = self.attach(Stage::Rows, one_row)?;
+        let input = (attached != one_row).then_some(attached);
+        let node = self.plan.push(LogicalKind::TableFunction {
+            input,
+            calls,
+            ordinality: None,
+            keeps_empty: false,
+        })?;
+        let mut exprs: Vec<'a, Named<'a>> = Vec::with_capacity_in(alias.columns().len(), self.arena)?;
+        let mut columns: Vec<'a, BoundColumn<'a>> = Vec::with_capacity_in(alias.columns().len(), self.arena)?;
+        for column in alias.columns() {
+            let (name, span) = (column.name(), column.span());
+            let Some(type_name) = column.type_name() else {
+                return Err(Error::NotSupported { what: "a column list with and without types", span });
+            };
+            if columns.iter().any(|known| known.name == name) {
+                return Err(name_error(NameProblem::DuplicateColumn, ColumnName { table: None, name, span }));
+            }
+            let wanted = type_name::bind(type_name)?;
+            if let Type::Array(_) = wanted {
+                return Err(Error::NotSupported { what: "an array as a field of JSON", span });
+            }
+            let operator = if matches!(wanted, Type::Json | Type::Jsonb) { "->" } else { "->>" };
+            let read = self.plan.read(value, span, self.arena)?;
+            let key = build.literal(Value::Text(name), Type::Text, span)?;
+            let field = functions::operator(build, operator, Some(read), key, span)?;
+            let id = self.plan.column(name, wanted)?;
+            exprs.push(Named { id, expr: build.cast(field, wanted, span)? })?;
+            columns.push(BoundColumn { id, name, open: None, span })?;
+        }
+        let node = self.plan.push(LogicalKind::Extend { input: node, exprs: exprs.into_slice() })?;
+        let name = if alias.name().is_empty() { call.name() } else { alias.name() };
+        self.add_relation(name, columns.into_slice(), None, span)?;
+        Ok(Some(node))
     }
 
     /// A function whose rows the engine gives: a table of its name.

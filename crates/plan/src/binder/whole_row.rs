@@ -303,7 +303,8 @@ impl<'a> Binder<'_, 'a, '_> {
         build.cast(whole, Type::Json, span)
     }
 
-    fn text_of_fields(
+    /// The text of a row of these values.
+    pub(super) fn text_of_fields(
         &self,
         fields: &[(&'a str, &'a Expr<'a>)],
         span: Span,

@@ -61,7 +61,7 @@ fn functions_operators_and_types() {
         ("SELECT a IS TRUE FROM t", "42804"),
         ("SELECT CASE WHEN f THEN a ELSE b END FROM t", "42804"),
         ("SELECT coalesce(a, b) FROM t", "42804"),
-        ("SELECT a IN (1, b) FROM t", "42804"),
+        ("SELECT a IN (1, b) FROM t", "42883"),
         ("SELECT d::integer FROM t", "42846"),
         ("SELECT a = 'x' FROM t", "22P02"),
         ("SELECT date '2020-02-30'", "22008"),
