@@ -89,6 +89,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("array_upper", &[ANYARRAY, INT4], results::INT4, length, "last subscript of a dimension"),
     function("cardinality", &[ANYARRAY], results::INT4, cardinality, "number of elements"),
     function("trim_array", &[ANYARRAY, INT4], results::ANYARRAY, trim, "without so many elements at the end"),
+    function(
+        "width_bucket",
+        &[ANYCOMPATIBLE, ANYCOMPATIBLEARRAY],
+        results::INT4,
+        bucket,
+        "how many of the thresholds, which are in order, a value reaches",
+    ),
 ];
 
 pub(crate) const OPERATORS: &[Function] = &[
@@ -259,6 +266,17 @@ fn position<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
     let skipped = usize::try_from(from - 1).unwrap_or(0);
     let found = array.iter().skip(skipped).position(|element| is_same(element, value(args, 1)));
     found.map_or(Ok(Output::NULL), |at| give_count(at + skipped + 1))
+}
+
+fn bucket<'v>(args: &[Value<'v>], _: &mut Context<'_>) -> Answer<'v> {
+    let mut reached = 0;
+    for threshold in array(args, 1).into_iter().flat_map(ArrayRef::iter) {
+        match value(args, 0).compare(&threshold) {
+            None => return Err(Problem::new("22004", "thresholds array must not contain NULLs")),
+            Some(order) => reached += usize::from(order.is_ge()),
+        }
+    }
+    give_count(reached)
 }
 
 fn positions<'v>(args: &[Value<'v>], cx: &mut Context<'_>) -> Answer<'v> {

@@ -399,6 +399,34 @@ fn parse_with(text: &str, default: Option<IntervalUnit>, is_from_minutes: bool) 
 /// Where a text is wrong (`None`: it is too long an interval), and why.
 type Wrong = (Option<usize>, &'static str);
 
+/// The longest text in which blanks may stand between a sign and its number.
+const SIGNED_BYTES_MAX: usize = 128;
+
+/// The same text without the blanks between signs and numbers: `1 month - 1 day`.
+fn with_signs_joined<'t>(text: &'t [u8], buffer: &'t mut [u8; SIGNED_BYTES_MAX]) -> &'t [u8] {
+    let is_sign = |byte: &u8| matches!(byte, b'-' | b'+');
+    let stands_apart = |pair: &[u8]| matches!(pair, [sign, space] if is_sign(sign) && is_space(*space));
+    if text.len() > SIGNED_BYTES_MAX || !text.windows(2).any(stands_apart) {
+        return text;
+    }
+    let (mut len, mut at) = (0, 0);
+    while let Some(byte) = text.get(at) {
+        if let Some(slot) = buffer.get_mut(len) {
+            *slot = *byte;
+        }
+        (len, at) = (len + 1, at + 1);
+        let begins = at < 2 || text.get(at - 2).is_some_and(|before| is_space(*before));
+        if is_sign(byte) && begins {
+            let rest = text.get(at..).unwrap_or(&[]);
+            let gap = rest.iter().take_while(|byte| is_space(**byte)).count();
+            if rest.get(gap).is_some_and(|first| first.is_ascii_digit() || *first == b'.') {
+                at += gap;
+            }
+        }
+    }
+    buffer.get(..len).unwrap_or(text)
+}
+
 /// `1 year 2 mons -3 days 04:05:06`, `1-2`, `3 4:05`, with `ago` behind it.
 fn fields(
     text: &[u8],
@@ -406,6 +434,8 @@ fn fields(
     is_from_minutes: bool,
     sum: &mut Sum,
 ) -> Result<(), Wrong> {
+    let mut buffer = [0; SIGNED_BYTES_MAX];
+    let text = with_signs_joined(text, &mut buffer);
     let mut at = 0;
     let mut fields_count = 0;
     // A bit for each unit that was given.
@@ -600,6 +630,8 @@ mod tests {
             ("-1 year +2 mons -3 days", (-10, -3)),
             (" 2 WEEKS 1 day ", (0, 15)),
             ("1 month 3 days ago", (-1, -3)),
+            ("1 month - 1 day", (1, -1)),
+            ("-  2 years + 3 days", (-24, 3)),
             ("90 day", (0, 90)),
         ];
         for (text, expected) in cases {
@@ -620,6 +652,8 @@ mod tests {
             ("", "22007", "expected a number at byte 0"),
             ("ago", "22007", "expected a number at byte 0"),
             ("1 day --2 days", "22007", "expected a number at byte 6"),
+            ("- - 1 day", "22007", "expected a number at byte 0"),
+            ("1 day -", "22007", "expected a number at byte 6"),
             ("3 fortnights", "22007", "no such unit at byte 2"),
             ("3 \u{e9}", "22007", "expected a unit at byte 2"),
             ("1 day ago 2 days", "22007", "expected a number at byte 6"),

@@ -28,8 +28,9 @@ use super::window::{Specification, WindowCall};
 use crate::Span;
 use crate::error::{ClauseProblem, CountProblem, Error, NameProblem};
 use crate::expr::same::same;
-use crate::expr::{Column, Expr, ExprKind};
-use crate::logical::{Call, ColumnId, Key, LogicalId, LogicalKind, Named, NamedAggregate};
+use crate::expr::{BinaryOp, Column, Expr, ExprKind, Function, UnaryOp as BoundUnaryOp};
+use crate::logical::{Call, ColumnId, Key, LogicalId, LogicalKind, Named, NamedAggregate, NamedWindow};
+use crate::physical::{Frame, WindowFunction, WindowKind};
 
 /// The most columns that a query may give, hidden sort keys aside.
 const OUTPUT_COLUMNS_MAX: usize = 1 << 16;
@@ -688,8 +689,14 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
         query: Query<'q>,
         is_ordered: bool,
     ) -> Result<LogicalId, Error<'a>> {
-        let count = self.bind_count(query.limit(), "LIMIT")?;
-        let offset = self.bind_count(query.offset(), "OFFSET")?;
+        let (count, offset) =
+            (self.bind_count(query.limit(), "LIMIT"), self.bind_count(query.offset(), "OFFSET"));
+        let asks =
+            matches!(count, Err(Error::NoQuery { .. })) || matches!(offset, Err(Error::NoQuery { .. }));
+        if asks && !is_ordered {
+            return self.push_limit_of_queries(input, keys, query);
+        }
+        let (count, offset) = (count?, offset?);
         let number = |expr: &'a Expr<'a>| match expr.kind {
             ExprKind::Literal(Value::BigInt(number)) => u64::try_from(number).ok(),
             _ => None,
@@ -715,6 +722,67 @@ impl<'s, 'a> Binder<'s, 'a, '_> {
             node = self.plan.push(LogicalKind::Limit { input: node, count, offset, ties })?;
         }
         Ok(node)
+    }
+
+    /// LIMIT and OFFSET that have queries in them: conditions on the number of the row, or on its rank where ties count.
+    fn push_limit_of_queries<'q: 'a>(
+        &mut self,
+        input: LogicalId,
+        keys: &'a [Key],
+        query: Query<'q>,
+    ) -> Result<LogicalId, Error<'a>> {
+        let (build, span) = (self.build(), query.span());
+        let number = |kind| WindowFunction { kind, frame: Frame::DEFAULT, ty: Type::BigInt, span };
+        let row = self.plan.column("", Type::BigInt)?;
+        let mut functions: Vec<'a, NamedWindow<'a>> = Vec::new_in(self.arena);
+        functions.push(NamedWindow { id: row, function: number(WindowKind::RowNumber) })?;
+        let mut last = row;
+        if query.has_ties() {
+            last = self.plan.column("", Type::BigInt)?;
+            functions.push(NamedWindow { id: last, function: number(WindowKind::Rank) })?;
+        }
+        let (partition, functions) = (&[][..], functions.into_slice());
+        let mut node = self.plan.push(LogicalKind::Window { input, partition, order: keys, functions })?;
+        self.push_block(Scope::new_in(self.scratch))?;
+        let mut bound = |expr: Option<ExprView<'q>>, clause| {
+            let Some(expr) = expr else { return Ok(None) };
+            let bound = self.bind_expr(&Place::of_rows(clause, 0..0), expr)?;
+            match bound.ty {
+                ty if ty.is_numeric() || ty == Type::Unknown => {
+                    self.build().cast(bound, Type::BigInt, expr.span()).map(Some)
+                }
+                found => {
+                    let expected = Type::BigInt;
+                    Err(Error::WrongType { place: clause, expected, found, span: expr.span() })
+                }
+            }
+        };
+        let (count, offset) = (bound(query.limit(), "LIMIT")?, bound(query.offset(), "OFFSET")?);
+        node = self.attach(Stage::Rows, node)?;
+        self.blocks.pop();
+        let zero = build.literal(Value::BigInt(0), Type::BigInt, span)?;
+        let skipped = match offset {
+            Some(offset) => build.call(Function::Coalesce, &[offset, zero], Type::BigInt, span)?,
+            None => zero,
+        };
+        let mut conjuncts: Vec<'a, &'a Expr<'a>> = Vec::new_in(self.arena);
+        if offset.is_some() {
+            let row = self.plan.read(row, span, self.arena)?;
+            conjuncts.push(build.compare(BinaryOp::Greater, row, skipped, span)?)?;
+        }
+        if let Some(count) = count {
+            // NULL is no limit.
+            let unlimited = build.is(BoundUnaryOp::IsNull, count, None, span)?;
+            let row = self.plan.read(last, span, self.arena)?;
+            let row = build.arithmetic(BinaryOp::Subtract, row, skipped, span)?;
+            let within = build.compare(BinaryOp::LessEqual, row, count, span)?;
+            conjuncts.push(build.junction(BinaryOp::Or, &[unlimited, within], span)?)?;
+        }
+        node = self.plan.push(LogicalKind::Filter { input: node, conjuncts: conjuncts.into_slice() })?;
+        match keys {
+            [] => Ok(node),
+            keys => Ok(self.plan.push(LogicalKind::Sort { input: node, keys, limit: None })?),
+        }
     }
 
     /// The bigint of LIMIT or OFFSET; `None` when absent or NULL, or an OFFSET of 0.
