@@ -171,3 +171,22 @@ fn days_that_are_asked_for_have_rows() {
         assert!(planned < most_times * actual && actual < most_times * planned, "{condition}: {text}");
     }
 }
+
+/// Aim: values that a condition names are all that groups can have. Method: the planner's figure against the groups that come.
+#[test]
+fn groups_have_the_values_that_are_named() {
+    let database = database(16 << 20);
+    let connection = database.connect().expect("room for a connection");
+    let tables = "CREATE TABLE t (a integer PRIMARY KEY, b integer NOT NULL, c integer NOT NULL);
+                  INSERT INTO t SELECT i, i % 100, i / 100 % 80 FROM generate_series(1, 40000) AS i";
+    connection.execute_batch(tables).expect("tables");
+    for (condition, groups) in [("c IN (3, 4)", 200.0), ("5 = c", 100.0), ("c = 1 AND b IN (2, 3, 4)", 3.0)] {
+        let sql =
+            format!("EXPLAIN (FORMAT JSON) SELECT b, c, count(*) FROM t WHERE {condition} GROUP BY b, c");
+        let text = outcome(&connection, &sql).expect("room");
+        let json = text.split_once('\n').expect("a line of names").1;
+        let plan: Json = serde_json::from_str(json).expect("JSON");
+        let planned = plan[0]["Plan"]["Plan Rows"].as_f64().unwrap_or_else(|| panic!("{text}"));
+        assert!(planned < 1.2 * groups && groups < 1.2 * planned, "{condition}: {text}");
+    }
+}

@@ -27,6 +27,8 @@ struct Column<'a> {
     rows: f64,
     /// Its table, by the first of the columns.
     table: ColumnId,
+    /// How many values its scan lets through, by conditions that name them.
+    named: f64,
 }
 
 /// What is known of a plan's columns, by their numbers.
@@ -73,7 +75,9 @@ impl<'s, 'a> Known<'s, 'a> {
         }
         let wanted = wanted(plan, scratch)?;
         for kind in &plan.nodes {
-            let LogicalKind::Scan { source: TableSource::Stored(table), first, .. } = kind else { continue };
+            let LogicalKind::Scan { source: TableSource::Stored(table), first, conjuncts, .. } = kind else {
+                continue;
+            };
             let mut positions: Vec<'s, u32> = Vec::new_in(scratch);
             positions.extend(
                 (0..table.columns.len() as u32).filter(|position| wanted[(first + position) as usize]),
@@ -88,7 +92,14 @@ impl<'s, 'a> Known<'s, 'a> {
             };
             for (position, statistics) in found.columns {
                 columns[(first + position) as usize] =
-                    Some(Column { statistics, rows: found.rows, table: *first });
+                    Some(Column { statistics, rows: found.rows, table: *first, named: f64::INFINITY });
+            }
+            for conjunct in *conjuncts {
+                if let Some((column, count)) = named_values(conjunct)
+                    && let Some(column) = &mut columns[column as usize]
+                {
+                    column.named = column.named.min(count);
+                }
             }
         }
         // Names of names of columns are few: each turn finds those of one more level.
@@ -124,7 +135,7 @@ impl<'s, 'a> Known<'s, 'a> {
         let known = self.columns[column as usize]?;
         (known.statistics.distinct > 0.0).then(|| {
             let share = if known.rows > 0.0 { rows / known.rows } else { 1.0 };
-            selectivity::distinct_left(known.statistics.distinct, known.rows, share)
+            selectivity::distinct_left(known.statistics.distinct, known.rows, share).min(known.named)
         })
     }
 
@@ -336,6 +347,23 @@ impl<'s, 'a> Known<'s, 'a> {
             }
             _ => None,
         }
+    }
+}
+
+/// The column of which a condition names all values that pass, and how many these are.
+fn named_values(conjunct: &Expr<'_>) -> Option<(ColumnId, f64)> {
+    let column = |expr: &Expr<'_>| match expr.kind {
+        ExprKind::Column(column) => Some(column),
+        _ => None,
+    };
+    match conjunct.kind {
+        ExprKind::Binary { op: BinaryOp::Equal, left, right } => match (column(left), column(right)) {
+            (Some(column), None) if right.is_literal() => Some((column, 1.0)),
+            (None, Some(column)) if left.is_literal() => Some((column, 1.0)),
+            _ => None,
+        },
+        ExprKind::InList { arg, list, negated: false } => Some((column(arg)?, list.len() as f64)),
+        _ => None,
     }
 }
 
