@@ -230,10 +230,10 @@ impl PlanCache {
     /// The plan of a text that is made for `now`, if there is one; else whether one is to be made. `with_parameters` tells plans apart in
     /// which parameters may stand.
     pub(crate) fn take(&self, sql: &str, with_parameters: bool, how: Use, now: Made) -> Found {
-        if how == Use::Never || sql.len() > TEXT_BYTES_MAX || !may_be_kept(sql) {
+        if how == Use::Never || self.0.limit_bytes() < LIMIT_BYTES_MIN {
             return Found::Nothing;
         }
-        if self.0.limit_bytes() < LIMIT_BYTES_MIN {
+        if sql.len() > TEXT_BYTES_MAX || !may_be_kept(sql) {
             return Found::Nothing;
         }
         let hash = hash(sql, with_parameters);

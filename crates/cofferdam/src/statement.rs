@@ -518,7 +518,7 @@ impl<'a> Kind<'a> {
 
 /// The pipeline up to the point where the statement runs, one call after the other.
 fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
-    let (connection, budget, began) = (statement.connection, &statement.budget, Instant::now());
+    let (connection, budget) = (statement.connection, &statement.budget);
     if let Some(planned) = statement.kept() {
         connection.state().admit()?;
         return planned_of(statement, planned);
@@ -558,12 +558,14 @@ fn prepare<'s>(statement: &'s Statement<'s>) -> Result<Query<'s>, Error> {
             rows_of(statement, StatementKind::Query, "SELECT", plan)
         }
         Kind::Explain(explain) if let Some(execute) = executed(explain) => {
+            let began = Instant::now();
             let (planned, arguments) = execution_of(statement, execute, &catalog)?;
             let explained = explain_prepared(explain, planned.plan, arena).map_err(failed)?;
             let query = explained_of(statement, explained, began)?;
             Ok(Query { arguments, ..query })
         }
         Kind::Explain(explain) => {
+            let began = Instant::now();
             let explained = bind_explain(explain, &catalog, arena).map_err(failed)?;
             explained_of(statement, explained, began)
         }

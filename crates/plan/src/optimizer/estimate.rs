@@ -115,6 +115,9 @@ pub(super) fn cheap_first<'s, 'a>(
     conjuncts: &[&'a Expr<'a>],
     scratch: &'s Arena,
 ) -> Result<&'s [&'a Expr<'a>], AllocError> {
+    if conjuncts.len() < 2 {
+        return Ok(scratch.alloc_slice_copy(conjuncts)?);
+    }
     let mut ranked = Vec::with_capacity_in(conjuncts.len(), scratch)?;
     for (index, conjunct) in conjuncts.iter().enumerate() {
         let mut rank = Cost::Compare;

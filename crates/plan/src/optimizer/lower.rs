@@ -115,6 +115,9 @@ fn cte_readers<'s>(plan: &LogicalPlan<'_>, scratch: &'s Arena) -> Result<Vec<'s,
     for _ in 0..plan.ctes.len() {
         is_read.push(false)?;
     }
+    if is_read.is_empty() {
+        return Ok(is_read);
+    }
     let mut open: Vec<'s, LogicalId> = Vec::new_in(scratch);
     open.push(plan.root)?;
     while let Some(root) = open.pop() {
