@@ -251,11 +251,11 @@ impl Writer<'_> {
         unsafe { Inserter::new(self.side, Cutter::new(self.side.slabs(), &self.pin)) }
     }
 
-    /// Makes sure that so many entries can be inserted into so many tables at most, with keys and rows of `bytes` together:
-    /// these insertions do not fail. So a transaction is applied as a whole or not at all.
+    /// Makes sure that so many entries can be inserted into so many tables at most, with keys and rows of `bytes` together, by table and
+    /// key in ascending order: these insertions do not fail. So a transaction is applied as a whole or not at all.
     ///
-    /// It makes sure of the worst: about 130 bytes for each entry beside its own, and up to 200 for each level of a large tree. What is
-    /// not needed stays for later insertions.
+    /// It makes sure of the worst: about 80 bytes for each entry beside its own, and 512 for each leaf that there is, of as many as there
+    /// are entries. What is not needed stays for later insertions.
     ///
     /// # Errors
     /// The budget refuses; nothing has changed then.

@@ -8,7 +8,7 @@ use super::tree::{HEIGHT_MAX, Side, TreeRef};
 struct Seen<'p> {
     leaves: Vec<Leaf<'p>>,
     records: Vec<RecordRef<'p>>,
-    inner_counts: [u64; HEIGHT_MAX],
+    node_counts: [u64; HEIGHT_MAX],
 }
 
 /// True where an entry, or a separator, is before another entry.
@@ -52,10 +52,11 @@ fn check_node<'p>(node: NodeRef<'p>, end: Option<Low<'p>>, height: usize, seen: 
                 );
                 seen.records.push(record);
             }
+            seen.node_counts[0] += 1;
             return seen.leaves.push(leaf);
         }
     };
-    seen.inner_counts[height] += 1;
+    seen.node_counts[height] += 1;
     assert!(node.count() > 0, "an inner node has a leftmost child");
     let first = (node.count() > 1).then(|| inner.child(1).low().expect("a separator").record.get().key);
     for rank in 0..node.count() {
@@ -74,8 +75,8 @@ fn check_node<'p>(node: NodeRef<'p>, end: Option<Low<'p>>, height: usize, seen: 
     }
 }
 
-/// Checks a tree; returns how many entries, leaves and inner nodes it has.
-fn check_tree(tree: TreeRef<'_>, inner_counts: &mut [u64; HEIGHT_MAX]) -> (usize, usize) {
+/// Checks a tree; returns how many entries and leaves it has, and counts its nodes.
+fn check_tree(tree: TreeRef<'_>, node_counts: &mut [u64; HEIGHT_MAX]) -> (usize, usize) {
     let Some(top) = tree.top() else { return (0, 0) };
     assert!(tree.changes().is_multiple_of(2), "nobody is at work");
     let mut seen = Seen::default();
@@ -86,7 +87,7 @@ fn check_tree(tree: TreeRef<'_>, inner_counts: &mut [u64; HEIGHT_MAX]) -> (usize
         linked = leaf.next();
     }
     assert!(linked.is_none(), "the last leaf is linked to none");
-    inner_counts.iter_mut().zip(seen.inner_counts).for_each(|(sum, count)| *sum += count);
+    node_counts.iter_mut().zip(seen.node_counts).for_each(|(sum, count)| *sum += count);
     (seen.records.len(), seen.leaves.len())
 }
 
@@ -98,18 +99,18 @@ fn check_tree(tree: TreeRef<'_>, inner_counts: &mut [u64; HEIGHT_MAX]) -> (usize
 pub(super) unsafe fn check(side: &Side) -> usize {
     // SAFETY: the caller's promise.
     let directory = unsafe { side.directory() };
-    let mut inner_counts = [0; HEIGHT_MAX];
-    let (tables_count, _) = check_tree(directory.tree, &mut inner_counts);
+    let mut node_counts = [0; HEIGHT_MAX];
+    let (tables_count, _) = check_tree(directory.tree, &mut node_counts);
     assert_eq!(tables_count as u64, side.figures.tables_count.get());
     let (mut entries_count, mut leaves_count, mut next) = (0, 0, Some(0));
     while let Some((table, tree)) = next.and_then(|next| directory.table_from(next)) {
-        let (entries, leaves) = check_tree(tree, &mut inner_counts);
+        let (entries, leaves) = check_tree(tree, &mut node_counts);
         (entries_count, leaves_count) = (entries_count + entries, leaves_count + leaves);
         next = table.checked_add(1);
     }
     assert_eq!(entries_count as u64, side.figures.entries_count.get());
-    for (height, count) in inner_counts.iter().enumerate() {
-        assert_eq!(*count, side.figures.inner_counts[height].get(), "inner nodes at height {height}");
+    for (height, count) in node_counts.iter().enumerate() {
+        assert_eq!(*count, side.figures.node_counts[height].get(), "nodes at height {height}");
     }
     leaves_count
 }

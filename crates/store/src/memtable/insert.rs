@@ -200,8 +200,8 @@ impl<'w, M: Memory> Inserter<'w, M> {
         }
     }
 
-    /// Makes sure that so many entries of so many tables can be inserted, with keys and rows of `bytes` together: these do
-    /// not fail.
+    /// Makes sure that so many entries of so many tables can be inserted, with keys and rows of `bytes` together, by table and key in
+    /// ascending order: these do not fail.
     ///
     /// # Errors
     /// As [`Cutter::ensure`]; nothing has changed then.
@@ -211,11 +211,11 @@ impl<'w, M: Memory> Inserter<'w, M> {
             .saturating_mul(entries.saturating_add(tables))
             .saturating_add(bytes)
             .saturating_add(tables.saturating_mul(8));
-        let counts = self.side.figures.inner_counts.each_ref().map(|count| count.get() as usize);
+        let counts = self.side.figures.node_counts.each_ref().map(|count| count.get() as usize);
+        let leaves = new_leaves_max(counts[0], tables, entries);
         let nodes_bytes = NODE_BYTES
-            .saturating_mul(entries.saturating_add(tables.saturating_mul(2)))
-            .saturating_add(ROOT_BYTES.saturating_mul(tables))
-            .saturating_add(NODE_BYTES.saturating_mul(inner_nodes_max(&counts, tables, entries)));
+            .saturating_mul(leaves.saturating_add(inner_nodes_max(&counts, tables, leaves)))
+            .saturating_add(ROOT_BYTES.saturating_mul(tables));
         self.ensure(Needs { records_bytes, nodes_bytes })
     }
 
@@ -291,7 +291,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
                 return false;
             }
             Plan::Begin => {
-                let new = NewLeaf::new(&self.cutter, None);
+                let new = self.new_leaf(None);
                 new.leaf.insert_record(0, record, key);
                 tree.set_top(new.child);
             }
@@ -314,7 +314,7 @@ impl<'w, M: Memory> Inserter<'w, M> {
         };
         let low = Low { record: first, is_whole: last_key != Some(first.get().key) };
 
-        let new = NewLeaf::new(&self.cutter, Some(low));
+        let new = self.new_leaf(Some(low));
         let (right, state) = (new.leaf, leaf.state());
         let is_gain = |shared: &usize| *shared >= state.skip() + SKIP_GAIN;
         let right_skip = skip_between(Some(low), path.end(0)).filter(is_gain);
@@ -397,22 +397,39 @@ impl<'w, M: Memory> Inserter<'w, M> {
         }
     }
 
+    fn new_leaf(&self, low: Option<Low<'w>>) -> NewLeaf<'w> {
+        self.side.figures.node_counts[0].add(1);
+        NewLeaf::new(&self.cutter, low)
+    }
+
     fn new_inner(&self, height: usize, low: Option<Low<'w>>) -> NewInner<'w> {
-        self.side.figures.inner_counts[height].add(1);
+        self.side.figures.node_counts[height].add(1);
         NewInner::new(&self.cutter, height, low)
     }
 }
 
-/// The most inner nodes that insertions of so many entries into so many trees make, where there are `counts` of them at each
-/// height already.
+/// The most leaves that insertions of so many entries into so many trees make, where there are `count` of them already and entries
+/// come in ascending order.
 ///
-/// Every entry may split a leaf. At a height where so many separators arrive, each splits a node at most, and only a full
+/// Who goes up comes to a leaf once. There it splits it, twice if the first split leaves a full one before it. From then on a leaf
+/// that it fills was half empty, or was left by a streak that is at least [`STREAK_MIN`](super::tally) entries long: fewer
+/// than a fifth of the entries of a leaf never fill one.
+fn new_leaves_max(count: usize, tables: usize, entries: usize) -> usize {
+    let met = count.min(entries).saturating_mul(2);
+    let filled = entries / (SLOTS / 6).max(1);
+    // A table may be new: a leaf of its own, and one of the directory.
+    met.saturating_add(filled).min(entries).saturating_add(tables.saturating_mul(2))
+}
+
+/// The most inner nodes that so many new leaves in so many trees make, where there are `counts` of them at each height already.
+///
+/// At a height where so many separators arrive, each splits a node at most, and only a full
 /// one: one of those that there are, or one that became full, which takes half a node of separators after a split in the
 /// middle and a whole one after a split at the end; splits at the end leave a full node behind, but only once a tree.
-fn inner_nodes_max(counts: &[usize; HEIGHT_MAX], tables: usize, entries: usize) -> usize {
+fn inner_nodes_max(counts: &[usize; HEIGHT_MAX], tables: usize, leaves: usize) -> usize {
     // The directory's tree gets an entry for each new table.
     let trees = tables.saturating_add(1);
-    let mut arriving = entries.saturating_add(tables);
+    let mut arriving = leaves.saturating_add(tables);
     // New tops.
     let mut total = trees.saturating_add(arriving / SLOTS);
     for count in counts.iter().skip(1) {

@@ -234,15 +234,63 @@ proptest! {
         for (sequence, (table, key, row)) in before.iter().enumerate() {
             insert(&writer, &mut model, *table % spread, key, sequence as u64, row);
         }
-        let tables = after.iter().map(|(table, ..)| table % spread).collect::<std::collections::BTreeSet<_>>();
-        let bytes = after.iter().map(|(_, key, row)| key.len() + row.len()).sum();
+        // As the changes of a transaction come.
+        let after: BTreeMap<_, _> =
+            after.iter().map(|(table, key, row)| ((table % spread, key), row)).collect();
+        let tables = after.keys().map(|(table, _)| *table).collect::<std::collections::BTreeSet<_>>();
+        let bytes = after.iter().map(|((_, key), row)| key.len() + row.len()).sum();
         writer.reserve(tables.len(), after.len(), bytes).unwrap();
         budget.charge(budget.available()).unwrap();
-        for (sequence, (table, key, row)) in after.iter().enumerate() {
-            insert(&writer, &mut model, *table % spread, key, (before.len() + sequence) as u64, row);
+        for (sequence, ((table, key), row)) in after.iter().enumerate() {
+            insert(&writer, &mut model, *table, key, (before.len() + sequence) as u64, row);
         }
         check(&writer);
         check_scan(writer.read(), &model);
+    }
+}
+
+/// Aim: what is made sure of for a transaction is enough for it, wherever its entries fall, and a small part of what one node for each of
+/// them would be. Method: numbers in several orders and distances before it and in it; after the reservation nothing is left of the
+/// budget.
+#[test]
+#[cfg_attr(miri, ignore = "takes minutes")]
+fn what_a_large_transaction_reserves_is_enough_and_not_much() {
+    const MANY: u64 = 3_000;
+    type Order = fn(u64) -> u64;
+    // By position, numbers below 100 * MANY.
+    let orders: [Order; 7] = [
+        |at| at * 100,
+        |at| (MANY - at) * 100,
+        |at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (100 * MANY),
+        |at| at / 9 * 900 + at % 9,
+        |at| at / 40 * 4000 + (39 - at % 40),
+        |at| at / 30 * 3000 + at % 30,
+        |at| 50 * MANY + at,
+    ];
+    for (number, before) in orders.iter().enumerate() {
+        for (other, after) in orders.iter().enumerate() {
+            for count in [0, 50, MANY] {
+                let (budget, memtables) = memtables(64 << 20);
+                let writer = memtables.writer().unwrap();
+                let put = |key: u64, sequence| {
+                    writer.insert(TableId(7), &bigint(key), sequence, EntryKind::Delete, b"")
+                };
+                (0..count).for_each(|at| put(before(at), at).unwrap());
+                let mut keys: Vec<u64> = (0..MANY).map(|at| after(at) + 1).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                let used = budget.used();
+                writer.reserve(1, keys.len(), keys.len() * 9).unwrap();
+                let reserved = budget.used() - used;
+                assert!(reserved < 2 << 20, "{number}, {other}, {count}: {reserved}");
+                assert!(count > 0 || reserved < 512 << 10, "{number}, {other}: {reserved}");
+                budget.charge(budget.available()).unwrap();
+                for (at, key) in keys.iter().enumerate() {
+                    assert!(put(*key, count + at as u64).is_ok(), "{number}, {other}, {count}: {at}");
+                }
+                check(&writer);
+            }
+        }
     }
 }
 

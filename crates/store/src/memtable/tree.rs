@@ -192,8 +192,8 @@ pub(super) struct Figures {
     pub(super) sequence_max: Plain64,
     /// What the arena holds.
     pub(super) held_bytes: Plain64,
-    /// How many inner nodes there are at each height above the leaves.
-    pub(super) inner_counts: [Plain64; HEIGHT_MAX],
+    /// How many nodes there are at each height; at 0 leaves.
+    pub(super) node_counts: [Plain64; HEIGHT_MAX],
 }
 
 impl Side {
@@ -208,7 +208,7 @@ impl Side {
                 sequence_min: Plain64::new(u64::MAX),
                 sequence_max: Plain64::new(0),
                 held_bytes: Plain64::new(held_bytes),
-                inner_counts: [const { Plain64::new(0) }; HEIGHT_MAX],
+                node_counts: [const { Plain64::new(0) }; HEIGHT_MAX],
             },
         }
     }
@@ -220,7 +220,7 @@ impl Side {
         self.recent.forget();
         let figures = &self.figures;
         let zero = [&figures.entries_count, &figures.tables_count, &figures.sequence_max];
-        zero.into_iter().chain(&figures.inner_counts).for_each(|figure| figure.set(0));
+        zero.into_iter().chain(&figures.node_counts).for_each(|figure| figure.set(0));
         figures.sequence_min.set(u64::MAX);
         figures.held_bytes.set(held_bytes);
     }

@@ -393,10 +393,11 @@ fn the_least_limit_gives_less_and_no_nonsense() {
     let store = machine.try_open(&Options::new()).unwrap();
     let table = create(&store, &machine.budget);
     let (mut random, mut model) = (Random(1), Model::new());
-    for part in 0..20i64 {
-        let rows: Vec<_> = (0..100).map(|id| random.row(part * 100 + id, 9)).collect();
+    // Transactions for which there is room beside a new log.
+    for part in 0..40i64 {
+        let rows: Vec<_> = (0..50).map(|id| random.row(part * 50 + id, 9)).collect();
         for (n, row) in rows.iter().enumerate() {
-            model.insert(part * 100 + n as i64, row.clone());
+            model.insert(part * 50 + n as i64, row.clone());
         }
         put(&store, &machine.budget, table, rows.into_iter());
     }
