@@ -179,6 +179,11 @@ pub(super) fn range_offset<'a>(
     key: Type,
     span: Span,
 ) -> Result<&'a Expr<'a>, Error<'a>> {
+    let has_distances = key.is_numeric()
+        || matches!(key, Type::Date | Type::Time | Type::Timestamp | Type::TimestampTz | Type::Interval);
+    if !has_distances {
+        return Err(Error::NotSupported { what: "RANGE with an offset over keys of this type", span });
+    }
     let offset = match (offset.ty, key) {
         (Type::Unknown, Type::Date) => build.cast(offset, Type::Interval, offset.span)?,
         (Type::Unknown, _) => build.cast(offset, key, offset.span)?,

@@ -147,15 +147,20 @@ impl<'a> InsertTarget<'a> {
         let defaults: &[&'p Expr<'p>] = self.defaults;
         let row = arena.alloc_slice_copy(defaults)?;
         let count = values.len();
+        let is_counted = count <= self.given.len() && self.check_count(count).is_ok();
         for (index, value) in values.enumerate() {
-            let Some(given) = self.given.get(index) else { return Err(self.too_many(count, value.span())) };
+            let given = self.given.get(index);
+            let Some(given) = given else { return Err(self.too_many(count, value.span())) };
             if let ExprView::Default(_) = value {
                 continue;
             }
             let scratch = Arena::new(arena.budget());
             let scope = Scope::new_in(&scratch);
             let bound = Binder::bind_alone(arena, &scratch, scope, "VALUES", value, self.parameters)?;
-            row[given.column as usize] = self.column(given.column).assign(build, bound, false)?;
+            // Of a row of another width its columns say nothing.
+            if is_counted {
+                row[given.column as usize] = self.column(given.column).assign(build, bound, false)?;
+            }
         }
         self.check_count(count)?;
         Ok(row)

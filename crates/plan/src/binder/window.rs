@@ -5,7 +5,7 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_sql::Keyword;
 use cofferdam_sql::views::forms::{Window as NamedView, WindowBound, WindowFrame, WindowSpecification};
 use cofferdam_sql::views::{Call, CallForm};
-use cofferdam_types::Type;
+use cofferdam_types::{Type, Value};
 
 use super::aggregate::aggregate_named;
 use super::expression::{Allows, Place};
@@ -13,7 +13,7 @@ use super::{Binder, functions};
 use crate::Span;
 use crate::error::{CallProblem, Error};
 use crate::expr::same::same;
-use crate::expr::{BinaryOp, Expr};
+use crate::expr::{BinaryOp, Expr, Function, UnaryOp};
 use crate::logical::{ColumnId, Key, LogicalId, LogicalKind, Named, NamedWindow};
 use crate::physical::{Frame, FrameBound, FrameExclusion, FrameMode, WindowFunction, WindowKind};
 
@@ -274,8 +274,7 @@ impl<'a> Binder<'_, 'a, '_> {
                     false => BinaryOp::Add,
                 };
                 let checked = functions::range_offset(build, offset, key.expr.ty, span)?;
-                let bound = build.arithmetic(op, key.expr, checked, span)?;
-                build.cast(bound, key.expr.ty, span)?
+                self.moved_key(key.expr, op, checked, span)?
             }
         };
         let _ = place;
@@ -283,6 +282,37 @@ impl<'a> Binder<'_, 'a, '_> {
             true => Ok((FrameBound::Preceding(0), 1, Some(expr))),
             false => Ok((FrameBound::Following(0), 3, Some(expr))),
         }
+    }
+
+    /// A key of a RANGE frame, moved by an offset. A whole number that would leave its type stops at the end of it: no row is beyond.
+    fn moved_key(
+        &self,
+        key: &'a Expr<'a>,
+        op: BinaryOp,
+        offset: &'a Expr<'a>,
+        span: Span,
+    ) -> Result<&'a Expr<'a>, Error<'a>> {
+        let build = self.build();
+        let (wide, least, most) = match key.ty {
+            Type::SmallInt => (Type::BigInt, i64::from(i16::MIN), i64::from(i16::MAX)),
+            Type::Integer => (Type::BigInt, i64::from(i32::MIN), i64::from(i32::MAX)),
+            Type::BigInt => (Type::Numeric, i64::MIN, i64::MAX),
+            _ => {
+                let bound = build.arithmetic(op, key, offset, span)?;
+                return build.cast(bound, key.ty, span);
+            }
+        };
+        let moved =
+            build.arithmetic(op, build.cast(key, wide, span)?, build.cast(offset, wide, span)?, span)?;
+        let end =
+            |value| build.cast(build.literal(Value::BigInt(value), Type::BigInt, span)?, moved.ty, span);
+        let moved = build.call(Function::Greatest, &[moved, end(least)?], moved.ty, span)?;
+        let moved = build.call(Function::Least, &[moved, end(most)?], moved.ty, span)?;
+        let moved = build.cast(moved, key.ty, span)?;
+        // GREATEST would take an end for what is NULL.
+        let known = build.is(UnaryOp::IsNotNull, key, None, span)?;
+        let nothing = build.literal(Value::Null, key.ty, span)?;
+        build.case(&[known, moved, nothing], false, span)
     }
 
     /// Window functions, those of the same window in one node. What they read that is no column becomes one below.
