@@ -283,6 +283,16 @@ pub(crate) fn made_bytes(operator: &Operator<'_>) -> u64 {
     operator.columns.iter().map(|column| bytes(Kind::of(column.ty))).sum()
 }
 
+/// What a join has for a row of a batch beside the columns that it makes: its key, hash, place and matches, and columns for rows that come
+/// from files.
+pub(crate) fn beside_bytes(operator: &Operator<'_>, operators: &[Operator<'_>]) -> u64 {
+    const MATCH_BYTES: u64 = 64;
+    match operator.kind {
+        OperatorKind::HashJoin(ref join) => MATCH_BYTES + made_bytes(&operators[join.probe.index()]),
+        _ => 0,
+    }
+}
+
 fn width(kind: Kind) -> u64 {
     match kind {
         Kind::Bool => 1,

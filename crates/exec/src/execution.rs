@@ -28,7 +28,7 @@ use cofferdam_plan::table::TableSource;
 use cofferdam_store::{LoadError, RowSource, TableId};
 use cofferdam_types::Value;
 
-use crate::admission::{LONG_BYTES, Needs, made_bytes};
+use crate::admission::{LONG_BYTES, Needs, beside_bytes, made_bytes};
 use crate::answer::{AnswerRows, Batch};
 use crate::batch::{BATCH_ROWS_MAX, BATCH_ROWS_MIN, BatchRows, Kind, Store, VectorId, batch_rows};
 use crate::error::{Error, FileProblem, FileProblemKind, Place, StoreProblem, Violation, ViolationKind};
@@ -416,10 +416,16 @@ fn is_file_to_table(plan: &PhysicalPlan<'_>) -> bool {
 /// below an eighth of the limit.
 fn rows_in_pipeline(pipeline: &Pipeline<'_>, operators: &[Operator<'_>], limit_bytes: u64) -> usize {
     let rows = rows_per_batch(operators, limit_bytes / pipeline.sources_count());
-    let row_bytes = pipeline.roles().map(|id| made_bytes(&operators[id.index()])).sum::<u64>();
+    let mut row_bytes = pipeline.roles().map(|id| made_bytes(&operators[id.index()])).sum::<u64>();
+    if limit_bytes < SMALL_LIMIT_BYTES {
+        row_bytes += pipeline.roles().map(|id| beside_bytes(&operators[id.index()], operators)).sum::<u64>();
+    }
     let affordable = usize::try_from(limit_bytes / 8 / row_bytes.max(1)).unwrap_or(usize::MAX);
     rows.min(1 << affordable.max(BATCH_ROWS_MIN).ilog2())
 }
+
+/// Below it the limit affords fewer rows where joins have much beside the columns that they make.
+const SMALL_LIMIT_BYTES: u64 = 4 << 20;
 
 /// How many rows a batch has: what the limit affords, and no more than a plan of constants and of single rows can give.
 fn rows_per_batch(operators: &[Operator<'_>], limit_bytes: u64) -> usize {
