@@ -25,8 +25,10 @@ use cofferdam_arena::collections::Vec;
 use cofferdam_arena::{AllocError, Arena};
 use cofferdam_types::Value;
 
+use super::late::is_volatile;
 use super::tree::Tree;
 use crate::binder::conjuncts::{one_of, operands};
+use crate::expr::same::same;
 use crate::expr::{BinaryOp, Expr, ExprKind, Function, UnaryOp, walk};
 use crate::logical::{ColumnId, Join, LogicalId, LogicalKind, LogicalPlan, Named, for_each_column};
 use crate::physical::JoinKind;
@@ -76,6 +78,29 @@ struct Pass<'p, 's, 'a> {
     filters: &'p mut Filters<'s, 'a>,
 }
 
+/// Of more conditions of one table it is not asked whether one is there twice.
+const COMPARED_MAX: usize = 16;
+
+/// Leaves out what is said twice: it would be tested twice, and be taken to keep the square of its share.
+fn leave_out_repeats(conjuncts: &mut Vec<'_, &Expr<'_>>) -> Result<(), AllocError> {
+    if !(2..=COMPARED_MAX).contains(&conjuncts.len()) {
+        return Ok(());
+    }
+    let scratch = Arena::new(conjuncts.arena().budget());
+    let mut at = 1;
+    while at < conjuncts.len() {
+        let mut is_said = false;
+        for before in 0..at {
+            is_said = is_said || same(conjuncts[before], conjuncts[at], &scratch)?;
+        }
+        match is_said && !is_volatile(conjuncts[at], &scratch)? {
+            true => drop(conjuncts.remove(at)),
+            false => at += 1,
+        }
+    }
+    Ok(())
+}
+
 impl<'s, 'a> Pass<'_, 's, 'a> {
     fn visit(&mut self, id: LogicalId) -> Result<(), AllocError> {
         let mut arrived = core::mem::replace(&mut self.filters[id.index()], Vec::new_in(self.scratch));
@@ -84,6 +109,7 @@ impl<'s, 'a> Pass<'_, 's, 'a> {
             LogicalKind::Scan { source, alias, first, conjuncts } => {
                 arrived.extend_from_slice(conjuncts)?;
                 keep_never(&mut arrived)?;
+                leave_out_repeats(&mut arrived)?;
                 let conjuncts = self.arena.alloc_slice_copy(&arrived)?;
                 self.plan.nodes[id.index()] = LogicalKind::Scan { source, alias, first, conjuncts };
             }
