@@ -1048,14 +1048,13 @@ impl<'s> Query<'s> {
         values: &'r [Value<'r>],
     ) -> Result<Execution<'r>, Error> {
         let (statement, transaction) = (self.statement, self.statement.connection.state());
-        transaction.admit()?;
         // Without values there is no chunk in this query's own arena, and needs not be one.
         let arena = if values.is_empty() { workspace.arena() } else { &self.run };
         let is_cancelled = arena.alloc(|| statement.ends());
         let is_cancelled = is_cancelled.map_err(|_| statement.refused())?;
         let tables = match plan.reads_stored_tables() {
             true => transaction.tables(arena)?,
-            false => Tables::None,
+            false => transaction.admit().map(|()| Tables::None)?,
         };
         guarded(|| {
             let execution = workspace.execute_with(plan, values, tables, is_cancelled);

@@ -138,10 +138,7 @@ impl TransactionState {
     /// # Errors
     /// 25P02 in a failed transaction.
     pub(crate) fn admit(&self) -> Result<(), Error> {
-        match self.lock().phase {
-            Phase::Idle | Phase::Open => Ok(()),
-            Phase::Failed => Err(aborted()),
-        }
+        self.lock().admit()
     }
 
     /// A statement has changed definitions of tables, or tried to: plans that were made before are none any more.
@@ -191,10 +188,11 @@ impl TransactionState {
     /// What a statement reads that begins now.
     ///
     /// # Errors
-    /// There is no memory for it.
+    /// As [`TransactionState::admit`]; there is no memory for it.
     pub(crate) fn tables<'a>(&'a self, arena: &'a Arena) -> Result<Tables<'a>, Error> {
-        let Some(store) = self.store.get() else { return Ok(Tables::None) };
+        let Some(store) = self.store.get() else { return self.admit().map(|()| Tables::None) };
         let inner = self.lock_begun().map_err(|error| self.failure(error))?;
+        inner.admit()?;
         let Some(transaction) = &inner.transaction else {
             return Ok(Tables::Snapshot(store.snapshot().map_err(|error| self.failure(error))?));
         };
@@ -563,6 +561,14 @@ impl Lender for Reading<'_> {
 }
 
 impl Inner {
+    /// As [`TransactionState::admit`].
+    fn admit(&self) -> Result<(), Error> {
+        match self.phase {
+            Phase::Idle | Phase::Open => Ok(()),
+            Phase::Failed => Err(aborted()),
+        }
+    }
+
     fn new(alloc: &BudgetAlloc) -> Inner {
         let (names, savepoints) = (Vec::new_in(alloc.clone()), Vec::new_in(alloc.clone()));
         Inner {

@@ -233,11 +233,11 @@ impl<'s> Workspace<'s> {
         }
         let way = match &self.lookup {
             Some(lookup) => {
-                let terms = self.terms(plan);
                 let noted = (self.progress, is_cancelled);
                 let seek = lookup.seek(plan, parameters, tables, noted, shared);
-                let row = seek.and_then(|seek| shared.alloc_box(ByKey { seek, terms, arena: shared }));
-                Way::Row(row.inspect_err(|_| Admission::of_lookup(&terms, shared).tell_enough(0))?)
+                let row =
+                    seek.and_then(|seek| shared.alloc_box(ByKey { seek, plan: *plan, workspace: self }));
+                Way::Row(row.inspect_err(|_| self.tell_enough_of_lookup(plan))?)
             }
             None => {
                 let pipelines = self.pipelines(plan, parameters, tables, is_cancelled)?;
@@ -249,6 +249,12 @@ impl<'s> Workspace<'s> {
 
     fn transaction_began(&self) -> Option<i64> {
         self.transaction_us.map(|began_us| began_us.load(Ordering::Relaxed)).filter(|began_us| *began_us != 0)
+    }
+
+    /// One row that is looked for was refused memory.
+    #[cold]
+    fn tell_enough_of_lookup(&self, plan: &PhysicalPlan<'_>) {
+        Admission::of_lookup(&self.terms(plan), self.arena()).tell_enough(0);
     }
 
     /// What is known of the plan's memory before it runs.
@@ -353,7 +359,6 @@ impl<'a> Admission<'a> {
     }
 
     /// For one row that is looked for, and was refused memory: it lies in `arena`, and has no budget of its own.
-    #[cold]
     fn of_lookup(terms: &Terms<'a>, arena: &Arena) -> Admission<'a> {
         let budget = terms.budget;
         let limit = budget.limit_on_path();
@@ -466,9 +471,9 @@ enum Way<'a> {
 /// One row is looked for by its key.
 struct ByKey<'a> {
     seek: Seek<'a>,
-    /// For the limit that a refusal names, and what the row lies in.
-    terms: Terms<'a>,
-    arena: &'a Arena,
+    /// For the limit that a refusal names.
+    plan: PhysicalPlan<'a>,
+    workspace: &'a Workspace<'a>,
 }
 
 /// A plan's pipelines, run one after the other.
@@ -921,7 +926,7 @@ impl<'a> ByKey<'a> {
     fn next_batch(&mut self) -> Result<(), Error<'a>> {
         let outcome = self.seek.next();
         if outcome.as_ref().is_err_and(|error| error.refusal().is_some()) {
-            Admission::of_lookup(&self.terms, self.arena).tell_enough(0);
+            self.workspace.tell_enough_of_lookup(&self.plan);
         }
         outcome.map(drop)
     }
