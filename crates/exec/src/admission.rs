@@ -24,7 +24,7 @@
 //!
 //! **What it does not know.** Values that aggregates collect, and what stored tables hold of changes may take more.
 
-use cofferdam_plan::expr::ExprKind;
+use cofferdam_plan::expr::{Expr, ExprKind};
 use cofferdam_plan::physical::{Operator, OperatorId, OperatorKind};
 use cofferdam_plan::table::TableSource;
 
@@ -40,6 +40,11 @@ const TEXT_BYTES: u64 = 64;
 const SHORT_TEXT_BYTES: u64 = 16;
 /// What a role has beside its columns: lists, programs, the rest of chunks.
 const ROLE_BYTES: u64 = 4 << 10;
+/// So many nodes of expressions are in that, and each other one takes so much.
+const FEW_NODES: u64 = 24;
+const NODE_BYTES: u64 = 1152;
+/// How deep expressions are looked into.
+const DEPTH_MAX: u32 = 48;
 /// What a pipeline has for its lists.
 const PIPELINE_BYTES: u64 = 8 << 10;
 /// What lists have for each operator of the plan.
@@ -166,7 +171,8 @@ impl Needs<'_> {
         // Selections, hashes and matches.
         let rows = capacity * 32;
         let values = values_at_work(&operator.kind) * self.long_bytes(id, None);
-        ROLE_BYTES + made + encoded + rows + values + 2 * self.window_bytes(id, limit)
+        let programs = programs_bytes(&operator.kind);
+        ROLE_BYTES + programs + made + encoded + rows + values + 2 * self.window_bytes(id, limit)
     }
 
     /// The texts of a batch of the operator's columns.
@@ -216,6 +222,36 @@ impl Needs<'_> {
             2 * minimum_bytes(kind, limit) + values_kept(kind) * self.long_bytes(id, kept_input(kind))
         };
         slots.map(kept).sum()
+    }
+}
+
+/// The programs of expressions that are larger than most: of so many nodes as [`ROLE_BYTES`] has room for.
+fn programs_bytes(kind: &OperatorKind<'_>) -> u64 {
+    let nodes = match *kind {
+        OperatorKind::Project { exprs, .. } => exprs.iter().map(|expr| nodes_count(expr, DEPTH_MAX)).sum(),
+        OperatorKind::Filter { conjuncts, .. } => count_of(conjuncts),
+        OperatorKind::Scan(scan) => count_of(scan.conjuncts),
+        OperatorKind::HashJoin(join) => count_of(join.residual),
+        OperatorKind::NestedLoopJoin(join) => count_of(join.conjuncts),
+        OperatorKind::HashAggregate(aggregate) => {
+            let args = aggregate.aggregates.iter().map(|one| count_of(one.args));
+            count_of(aggregate.groups) + args.sum::<u64>()
+        }
+        _ => 0,
+    };
+    nodes.saturating_sub(FEW_NODES) * NODE_BYTES
+}
+
+fn count_of(exprs: &[&Expr<'_>]) -> u64 {
+    exprs.iter().map(|expr| nodes_count(expr, DEPTH_MAX)).sum()
+}
+
+/// The nodes of an expression that are computed, down to a depth. What is deeper is not looked at: there may be no memory for that.
+fn nodes_count(expr: &Expr<'_>, depth: u32) -> u64 {
+    let children = (0..expr.child_count()).filter_map(|index| expr.child(index));
+    match depth {
+        0 => 1,
+        _ => 1 + children.map(|child| nodes_count(child, depth - 1)).sum::<u64>(),
     }
 }
 

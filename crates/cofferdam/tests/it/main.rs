@@ -23,7 +23,6 @@ mod large_joins;
 mod long_values;
 mod memory;
 mod named;
-mod overlaps;
 mod plan_cache;
 mod prepared;
 mod scripts;
