@@ -88,6 +88,8 @@ impl Needs<'_> {
         let mut enough = others + PIPELINE_BYTES;
         while enough < ENOUGH_BYTES_MAX {
             let needed = others + self.enough_below(enough);
+            // Chunks are not filled to the last byte.
+            let needed = needed + needed / 16;
             if needed <= enough {
                 return Some(enough);
             }
