@@ -309,6 +309,19 @@ pub fn copy_value<'a>(value: Value<'_>, arena: &'a Arena) -> Result<Value<'a>, A
 }
 
 impl BinaryOp {
+    /// The comparison that is true where this one is false.
+    pub(crate) const fn negated(self) -> Option<BinaryOp> {
+        Some(match self {
+            BinaryOp::Equal => BinaryOp::NotEqual,
+            BinaryOp::NotEqual => BinaryOp::Equal,
+            BinaryOp::Less => BinaryOp::GreaterEqual,
+            BinaryOp::LessEqual => BinaryOp::Greater,
+            BinaryOp::Greater => BinaryOp::LessEqual,
+            BinaryOp::GreaterEqual => BinaryOp::Less,
+            _ => return None,
+        })
+    }
+
     /// Whether it compares two operands of one type.
     pub const fn is_comparison(self) -> bool {
         matches!(

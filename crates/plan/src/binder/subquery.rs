@@ -159,7 +159,7 @@ impl<'a> Binder<'_, 'a, '_> {
     ) -> Result<&'a Expr<'a>, Error<'a>> {
         let bound = self.bind_nested(query, place)?;
         // All are smaller if none is not smaller.
-        let op = if all { negated(op) } else { op };
+        let op = if all { op.negated().unwrap_or(op) } else { op };
         let operands: &'a [&'a Expr<'a>] = match operand.kind {
             ExprKind::Row(values) => values,
             _ => self.arena.alloc_slice_copy(&[operand])?,
@@ -393,18 +393,5 @@ fn is_one_row(plan: &LogicalPlan<'_>, node: LogicalId) -> bool {
             LogicalKind::Aggregate { groups: [], sets: [[]], .. } => return true,
             _ => return false,
         }
-    }
-}
-
-/// The comparison that holds where this one does not.
-fn negated(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Equal => BinaryOp::NotEqual,
-        BinaryOp::NotEqual => BinaryOp::Equal,
-        BinaryOp::Less => BinaryOp::GreaterEqual,
-        BinaryOp::LessEqual => BinaryOp::Greater,
-        BinaryOp::Greater => BinaryOp::LessEqual,
-        BinaryOp::GreaterEqual => BinaryOp::Less,
-        op => op,
     }
 }

@@ -26,6 +26,8 @@ use crate::physical::JoinKind;
 
 /// Of how many items a list may be at most to be tested one by one.
 const ITEMS_MAX: usize = 16;
+/// Of how many parts an expression may be at most to be looked at for each node above it: deep ones would be looked at too often.
+const PARTS_MAX: usize = 256;
 
 /// The pass over all nodes, in any order. A plan without NULL, `CASE`, `COALESCE`, `NULLIF` and lists of what is computed is left as
 /// it is.
@@ -176,10 +178,10 @@ fn negated<'a>(arg: &'a Expr<'a>, arena: &'a Arena) -> Result<Option<&'a Expr<'a
         }
         // What such bounds became.
         ExprKind::Binary { op, left: null, right: test } if fold::value(null) == Some(Value::Null) => {
-            let (ExprKind::Binary { op: compare, left, right }, Some(op)) = (test.kind, opposite(op)) else {
+            let (ExprKind::Binary { op: compare, left, right }, Some(op)) = (test.kind, turned(op)) else {
                 return Ok(None);
             };
-            let Some(compare) = opposite(compare) else { return Ok(None) };
+            let Some(compare) = compare.negated() else { return Ok(None) };
             let kind = ExprKind::Binary { op: compare, left, right };
             ExprKind::Binary { op, left: null, right: arena.alloc(Expr { kind, ..*test })? }
         }
@@ -188,17 +190,46 @@ fn negated<'a>(arg: &'a Expr<'a>, arena: &'a Arena) -> Result<Option<&'a Expr<'a
     Ok(Some(arena.alloc(Expr { kind, ..*arg })?))
 }
 
-/// The operator that negates a comparison, or that joins negated operands.
-fn opposite(op: BinaryOp) -> Option<BinaryOp> {
-    Some(match op {
-        BinaryOp::And => BinaryOp::Or,
-        BinaryOp::Or => BinaryOp::And,
-        BinaryOp::Less => BinaryOp::GreaterEqual,
-        BinaryOp::GreaterEqual => BinaryOp::Less,
-        BinaryOp::Greater => BinaryOp::LessEqual,
-        BinaryOp::LessEqual => BinaryOp::Greater,
-        _ => return None,
-    })
+/// Whether some operand may fail, while what it is compared with can be computed once more for each of them.
+fn is_better_apart<'a>(
+    arg: &'a Expr<'a>,
+    operands: &[&'a Expr<'a>],
+    arena: &Arena,
+) -> Result<bool, AllocError> {
+    for operand in operands {
+        if operand.child_count() > 0 && is_small(operand, arena)? && may_fail(operand, arena)? {
+            return Ok(is_small(arg, arena)? && !is_volatile(arg, arena)?);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an expression has few enough parts to be looked at once more for each node above it.
+fn is_small<'a>(expr: &'a Expr<'a>, arena: &Arena) -> Result<bool, AllocError> {
+    if expr.child_count() == 0 {
+        return Ok(true);
+    }
+    let scratch = Arena::new(arena.budget());
+    let mut open = Vec::new_in(&scratch);
+    open.push(expr)?;
+    let mut seen = 0;
+    while let Some(part) = open.pop() {
+        seen += 1;
+        if seen + open.len() + part.child_count() > PARTS_MAX {
+            return Ok(false);
+        }
+        open.extend((0..part.child_count()).filter_map(|index| part.child(index)))?;
+    }
+    Ok(true)
+}
+
+/// The operator that joins negated operands.
+fn turned(join: BinaryOp) -> Option<BinaryOp> {
+    match join {
+        BinaryOp::And => Some(BinaryOp::Or),
+        BinaryOp::Or => Some(BinaryOp::And),
+        _ => None,
+    }
 }
 
 /// A comparison with two bounds as two of which the first may decide: where one of them is NULL, it stands first; where the upper one
@@ -215,7 +246,7 @@ fn between<'a>(
         false => (BinaryOp::GreaterEqual, BinaryOp::LessEqual, BinaryOp::And),
     };
     let has_null = is_null(low) != is_null(high);
-    if !has_null && (high.child_count() == 0 || !may_fail(high, arena)? || is_volatile(arg, arena)?) {
+    if !has_null && !is_better_apart(arg, &[high], arena)? {
         return Ok(expr);
     }
     let test = |op, bound: &'a Expr<'a>| -> Result<&'a Expr<'a>, AllocError> {
@@ -239,12 +270,7 @@ fn one_by_one<'a>(
     negated: bool,
     arena: &'a Arena,
 ) -> Result<Option<&'a Expr<'a>>, AllocError> {
-    let mut fails = false;
-    for item in list {
-        fails |= item.child_count() > 0 && may_fail(item, arena)?;
-    }
-    // What is compared is computed for each item.
-    if !fails || list.len() > ITEMS_MAX || is_volatile(arg, arena)? {
+    if list.len() > ITEMS_MAX || !is_better_apart(arg, list, arena)? {
         return Ok(None);
     }
     let (compare, join) = match negated {
@@ -332,7 +358,7 @@ fn coalesce<'a>(
 }
 
 /// Whether an expression is NULL because an operand is, whatever the others are.
-fn is_null(expr: &Expr<'_>, arena: &Arena) -> Result<bool, AllocError> {
+fn is_null<'a>(expr: &'a Expr<'a>, arena: &Arena) -> Result<bool, AllocError> {
     let is_strict = match expr.kind {
         ExprKind::Binary { op, .. } => !matches!(
             op,
@@ -366,8 +392,11 @@ fn is_null(expr: &Expr<'_>, arena: &Arena) -> Result<bool, AllocError> {
     children.try_fold(true, |is_sound, child| Ok(is_sound && !has_failing_constant(child, arena)?))
 }
 
-/// Whether some part has only constants for operands and was not computed, since it fails.
-fn has_failing_constant(expr: &Expr<'_>, arena: &Arena) -> Result<bool, AllocError> {
+/// Whether some part has only constants for operands and was not computed, since it fails; so it is said of what is large, too.
+fn has_failing_constant<'a>(expr: &'a Expr<'a>, arena: &Arena) -> Result<bool, AllocError> {
+    if !is_small(expr, arena)? {
+        return Ok(true);
+    }
     let mut found = false;
     walk::for_each(expr, arena, |part| {
         let mut children = (0..part.child_count()).filter_map(|index| part.child(index));
